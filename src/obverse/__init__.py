@@ -1,0 +1,1 @@
+"""Obverse: image classifiers that look at every side."""

@@ -1,0 +1,75 @@
+"""Errors that users can mend, each with the exit code of the command.
+
+Not for bugs of ours: those stay ordinary exceptions and end with exit code 1. The table of codes stands in
+`docs/reference/exit-codes.md`; the numbers follow BSD `sysexits.h` where it has a word for the case.
+"""
+
+from __future__ import annotations
+
+
+class ObverseError(Exception):
+    """One clear sentence for the user: what is wrong, where, and what to do."""
+
+    exit_code = 1
+
+
+class RecipeError(ObverseError, ValueError):
+    """A recipe or a command-line argument that cannot be carried out."""
+
+    exit_code = 2
+
+
+class OutputError(ObverseError):
+    """A folder or file that cannot be written."""
+
+    exit_code = 73
+
+
+class UnavailableError(ObverseError):
+    """Weights or a package that are not at hand."""
+
+    exit_code = 69
+
+
+class DataError(ObverseError, ValueError):
+    """Pictures, tables or model files that cannot be used."""
+
+    exit_code = 65
+
+
+class OutOfMemoryError(ObverseError):
+    """The machine or the accelerator ran out of memory."""
+
+    exit_code = 71
+
+
+class DivergedError(ObverseError):
+    """The loss or a gradient is no longer a finite number."""
+
+    exit_code = 66
+
+
+class DiskError(ObverseError):
+    """The disk is full or failed while writing."""
+
+    exit_code = 74
+
+
+class BusyError(ObverseError):
+    """Another process works in the same run folder."""
+
+    exit_code = 75
+
+
+class RefusedError(ObverseError):
+    """A check refused to go on: an export that disagrees, an accuracy gate."""
+
+    exit_code = 76
+
+
+class Interrupted(ObverseError):
+    """A signal asked the run to stop; what was done so far is saved."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

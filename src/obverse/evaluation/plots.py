@@ -1,0 +1,133 @@
+"""Pictures of a run, as PNG files that are the same on every machine.
+
+Figures are plain objects on the Agg canvas: no pyplot, so nothing global stays open and no display is needed. The
+default style holds inside, because a user's `matplotlibrc` (TeX, other fonts) could make a class name fail.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from functools import cache
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.ticker import MaxNLocator
+
+from obverse.errors import DataError
+
+FONT = "DejaVu Sans"
+MISSING = "\N{REPLACEMENT CHARACTER}"
+MOST_NAMES = 40
+MOST_NUMBERS = 20
+LONGEST_NAME = 20
+
+PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("loss", (("train_loss", "train"), ("val_loss", "val"))),
+    ("accuracy", (("train_accuracy", "train"), ("val_accuracy", "val"))),
+    ("learning rate", (("learning_rate", "learning rate"),)),
+)
+
+
+def plot_confusion(confusion_KK: npt.NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
+    """Counts coloured by the share of their true class, so that small classes show as clearly as large ones.
+
+    Names up to 40 classes, numbers up to 20: beyond that they would cover each other.
+    """
+    num_classes = len(classes)
+    if confusion_KK.shape != (num_classes, num_classes):
+        raise DataError(f"a confusion matrix of {num_classes} classes cannot be {confusion_KK.shape}")
+    shares_KK = confusion_KK / np.maximum(confusion_KK.sum(axis=1, keepdims=True), 1)
+    side_inches = min(3.0 + 0.45 * num_classes, 10.0)
+    with matplotlib.style.context(["default", {"font.family": FONT}]):
+        figure, axes = _figure(1, width_inches=side_inches, height_inches=side_inches)
+        image = axes[0].imshow(shares_KK, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        figure.colorbar(image, ax=axes[0], shrink=0.7, label="share of the true class")
+        axes[0].set(xlabel="predicted class", ylabel="true class")
+        _name_ticks(axes[0], classes)
+        if num_classes <= MOST_NUMBERS:
+            _write_counts(axes[0], confusion_KK, shares_KK)
+        _save(figure, path)
+
+
+def plot_history(history: Sequence[Mapping[str, object]], path: Path) -> None:
+    """Loss, accuracy and learning rate over epochs; a missing value leaves a gap, an empty panel is left out."""
+    panels = [(title, lines) for title, lines in PANELS if any(_has_points(history, key) for key, _ in lines)]
+    if not panels:
+        raise DataError("the history holds no epoch to draw")
+    with matplotlib.style.context(["default", {"font.family": FONT}]):
+        figure, axes = _figure(len(panels), width_inches=4.5 * len(panels), height_inches=3.6)
+        for ax, (title, lines) in zip(axes, panels, strict=True):
+            for key, label in lines:
+                if _has_points(history, key):
+                    ax.plot(_column(history, "epoch"), _column(history, key), marker=".", label=label)
+            ax.set(xlabel="epoch", title=title)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.grid(alpha=0.3)
+            if len(lines) > 1:
+                ax.legend()
+        figure.subplots_adjust(wspace=0.3)
+        _save(figure, path)
+
+
+def drawable(text: str) -> str:
+    """`text` in one line, at most 20 characters, with a mark for each character that the font lacks."""
+    known = "".join(char if _is_drawable(char) else MISSING for char in " ".join(text.split()))
+    return known if len(known) <= LONGEST_NAME else known[: LONGEST_NAME - 1] + "…"
+
+
+def _is_drawable(char: str) -> bool:
+    return ord(char) in _font_characters() and unicodedata.category(char) not in ("Cc", "Cf", "Cs")
+
+
+@cache
+def _font_characters() -> frozenset[int]:
+    return frozenset(get_font(findfont(FONT)).get_charmap())
+
+
+def _figure(num_panels: int, *, width_inches: float, height_inches: float) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width_inches, height_inches), dpi=120, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure, [figure.add_subplot(1, num_panels, 1 + panel) for panel in range(num_panels)]
+
+
+def _name_ticks(ax: Axes, classes: Sequence[str]) -> None:
+    if len(classes) > MOST_NAMES:
+        return
+    names, positions = [drawable(name) for name in classes], range(len(classes))
+    style: dict[str, Any] = {"fontsize": 9 if len(classes) <= MOST_NUMBERS else 7, "parse_math": False}
+    ax.set_xticks(positions, names, rotation=90, **style)
+    ax.set_yticks(positions, names, **style)
+
+
+def _write_counts(ax: Axes, confusion_KK: npt.NDArray[np.int64], shares_KK: npt.NDArray[np.float64]) -> None:
+    """Light digits on dark cells; smaller digits where the longest number would leave its cell."""
+    fontsize = min(10.0, 32.0 / len(str(confusion_KK.max())))
+    for (row, column), count in np.ndenumerate(confusion_KK):
+        if count:
+            colour = "white" if shares_KK[row, column] > 0.5 else "black"
+            ax.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=fontsize)
+
+
+def _column(history: Sequence[Mapping[str, object]], key: str) -> npt.NDArray[np.float64]:
+    """One value per epoch; NaN, which draws a gap, where it is missing or not finite."""
+    values = [epoch.get(key) for epoch in history]
+    column = np.array([float(value) if isinstance(value, Real) else np.nan for value in values])
+    return np.where(np.isfinite(column), column, np.nan)
+
+
+def _has_points(history: Sequence[Mapping[str, object]], key: str) -> bool:
+    return bool((np.isfinite(_column(history, key)) & np.isfinite(_column(history, "epoch"))).any())
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """The tight box grows with long names; without the version note, equal figures give equal bytes."""
+    figure.savefig(path, format="png", bbox_inches="tight", metadata={"Software": None})

@@ -1,0 +1,156 @@
+"""What a model said about a split, as arrays in one row order, in memory and on disk.
+
+    FOLDER/
+      predictions.npy         int64   (N,)     likeliest class; written for other tools, computed again on reading
+      true_labels.npy         int64   (N,)     -1 where unknown
+      probabilities.npy       float32 (N, K)
+      ids.json                [id, ...]        one per row
+      names.json              {"classes": [...], "ordered": false, "split": "test"}
+      embeddings.npy          float32 (N, D)   only when there are any
+      view_probabilities.npz  float32 (N, K) per view, seen alone; NaN rows where a sample lacks it; only with views
+
+Not a report: `obverse.evaluation.report` turns this into one.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.errors import DataError, OutputError
+
+IntArray = npt.NDArray[np.int64]
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Predictions:
+    """Row i of every array belongs to `ids[i]`. `ordered` says that `classes` stand in grade order."""
+
+    split: str
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    labels_N: IntArray
+    probabilities_NK: Float32Array
+    embeddings_ND: Float32Array | None = None
+    view_probabilities: dict[str, Float32Array] = field(default_factory=dict)
+    ordered: bool = False
+
+    def __post_init__(self) -> None:
+        rows, num_classes = len(self.ids), len(self.classes)
+        _require(len(set(self.ids)) == rows, "an id occurs twice, so a sample would count twice")
+        _require(num_classes > 0, "there are no classes")
+        _require_array("labels", self.labels_N, dtype=np.int64, shape=(rows,))
+        _require(bool(((self.labels_N >= -1) & (self.labels_N < num_classes)).all()), "a label is not a class or -1")
+        _require_array("probabilities", self.probabilities_NK, dtype=np.float32, shape=(rows, num_classes))
+        _require(bool(np.isfinite(self.probabilities_NK).all()), "a probability is NaN or infinite")
+        if self.embeddings_ND is not None:
+            width = self.embeddings_ND.shape[-1:]
+            _require_array("embeddings", self.embeddings_ND, dtype=np.float32, shape=(rows, *width))
+        for view, alone_NK in self.view_probabilities.items():
+            _require_array(f"view {view!r}", alone_NK, dtype=np.float32, shape=(rows, num_classes))
+            whole_N = np.isfinite(alone_NK).all(axis=1) | np.isnan(alone_NK).all(axis=1)
+            _require(bool(whole_N.all()), f"view {view!r} has a row that is NaN in part")
+
+    @property
+    def predictions_N(self) -> IntArray:
+        """The likeliest class per sample; of equals the lowest."""
+        likeliest_N: IntArray = self.probabilities_NK.argmax(axis=1).astype(np.int64)
+        return likeliest_N
+
+    def view_predictions(self, view: str) -> IntArray:
+        """The class that one view alone gives; -1 for a sample without that view."""
+        alone_NK = self.view_probabilities[view]
+        return np.where(np.isnan(alone_NK[:, 0]), -1, alone_NK.argmax(axis=1)).astype(np.int64)
+
+    def take(self, rows: npt.NDArray[Any]) -> Predictions:
+        """The given rows only: a mask or row numbers."""
+        return replace(
+            self,
+            ids=tuple(self.ids[row] for row in np.arange(len(self.ids))[rows]),
+            labels_N=self.labels_N[rows],
+            probabilities_NK=self.probabilities_NK[rows],
+            embeddings_ND=None if self.embeddings_ND is None else self.embeddings_ND[rows],
+            view_probabilities={view: alone_NK[rows] for view, alone_NK in self.view_probabilities.items()},
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write the files above; optional ones of an earlier write do not stay behind to be read as ours."""
+        create_folder(folder)
+        np.save(folder / "predictions.npy", self.predictions_N)
+        np.save(folder / "true_labels.npy", self.labels_N)
+        np.save(folder / "probabilities.npy", self.probabilities_NK)
+        _write_json(folder / "ids.json", list(self.ids))
+        names = {"classes": list(self.classes), "ordered": self.ordered, "split": self.split}
+        _write_json(folder / "names.json", names)
+        for optional in ("embeddings.npy", "view_probabilities.npz"):
+            (folder / optional).unlink(missing_ok=True)
+        if self.embeddings_ND is not None:
+            np.save(folder / "embeddings.npy", self.embeddings_ND)
+        if self.view_probabilities:
+            _write_arrays(folder / "view_probabilities.npz", self.view_probabilities)
+
+    @classmethod
+    def read(cls, folder: Path) -> Predictions:
+        """Read what `write` wrote; a file that is missing, damaged or of another length is named."""
+        try:
+            names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+            embeddings, views = folder / "embeddings.npy", folder / "view_probabilities.npz"
+            return cls(
+                split=names["split"],
+                classes=tuple(names["classes"]),
+                ids=tuple(json.loads((folder / "ids.json").read_text(encoding="utf-8"))),
+                labels_N=np.load(folder / "true_labels.npy", allow_pickle=False),
+                probabilities_NK=np.load(folder / "probabilities.npy", allow_pickle=False),
+                embeddings_ND=np.load(embeddings, allow_pickle=False) if embeddings.exists() else None,
+                view_probabilities=_read_arrays(views) if views.exists() else {},
+                ordered=names["ordered"],
+            )
+        except DataError as error:
+            raise DataError(f"{folder}: {error}") from error
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            problem = f"{folder} holds no complete predictions ({error}); run `obverse evaluate` again"
+            raise DataError(problem) from error
+
+
+def create_folder(folder: Path) -> None:
+    """Create a folder for output, or say in one sentence why not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be created: {error.strerror}") from error
+
+
+def _require(holds: bool, problem: str) -> None:
+    if not holds:
+        raise DataError(f"predictions cannot be used: {problem}")
+
+
+def _require_array(name: str, array: npt.NDArray[Any], *, dtype: type, shape: tuple[int, ...]) -> None:
+    _require(
+        array.dtype == dtype and array.shape == shape,
+        f"{name} must be {np.dtype(dtype)} {shape}, not {array.dtype} {array.shape}",
+    )
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_arrays(path: Path, arrays: dict[str, Float32Array]) -> None:
+    """What `np.savez` writes, but a view may be called `file`, and equal arrays give equal bytes (no clock)."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
+
+
+def _read_arrays(path: Path) -> dict[str, Float32Array]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

@@ -1,0 +1,152 @@
+"""One evaluation as files: numbers for programs, pages for people.
+
+    FOLDER/
+      predictions.npy true_labels.npy probabilities.npy ids.json names.json ...   see `obverse.evaluation.predictions`
+      results.csv           class, precision, recall, f1, support, predicted
+      views.csv             per sample the class by every view alone; only with views
+      metrics.json          `Metrics`
+      confusion_matrix.png
+      summary.md            the sections as Markdown
+      report.html           the same with its pictures inside: one file, no script, nothing fetched
+
+Names of classes and samples come from folders and may hold anything: CSV and JSON keep them, pages show them escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, StrictUndefined
+
+from obverse import metrics
+from obverse.errors import DataError
+from obverse.evaluation.measure import Metrics, find_disagreements, measure
+from obverse.evaluation.plots import plot_confusion
+from obverse.evaluation.predictions import Predictions, create_folder
+from obverse.evaluation.sections import Section, report_sections
+from obverse.metrics import ClassScores
+
+CONFUSION_PNG = "confusion_matrix.png"
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+LONGEST_OPEN_TABLE = 40
+"""Rows from which a table of the HTML page starts folded."""
+
+
+def write_evaluation(
+    folder: Path, predictions: Predictions, *, facts: dict[str, str], history_png: Path | None = None
+) -> Metrics:
+    """Measure and write everything above into `folder`; `facts` are shown as they come (model, best epoch, time)."""
+    if history_png is not None and not history_png.is_file():
+        raise DataError(f"the training curves {history_png} do not exist")
+    measured = measure(predictions)
+    labelled = predictions.take(predictions.labels_N >= 0)
+    confusion_KK = metrics.confusion_matrix(
+        labelled.labels_N, labelled.predictions_N, num_classes=len(predictions.classes)
+    )
+    scores = metrics.class_scores(confusion_KK)
+    create_folder(folder)
+    predictions.write(folder)
+    plot_confusion(confusion_KK, predictions.classes, folder / CONFUSION_PNG)
+    _write_csv(folder / "results.csv", _result_rows(predictions.classes, scores))
+    _write_views(folder / "views.csv", predictions)
+    _write(folder / "metrics.json", json.dumps(measured.as_json(), indent=2, allow_nan=False) + "\n")
+    pictures = {"confusion": folder / CONFUSION_PNG} | ({"history": history_png} if history_png else {})
+    sections = report_sections(predictions, measured, scores, facts=facts)
+    shown = [section for section in sections if not section.picture or section.picture in pictures]
+    _write(folder / "summary.md", markdown(predictions.split, shown, pictures=_links(pictures, folder)))
+    _write(folder / "report.html", html(predictions.split, shown, pictures=_embedded(pictures)))
+    return measured
+
+
+def markdown(split: str, sections: Sequence[Section], *, pictures: dict[str, str]) -> str:
+    """The sections as GitHub-flavoured Markdown; `pictures` maps their names to links."""
+    lines = [f"# Evaluation on {markdown_text(split)}", ""]
+    for section in sections:
+        lines += [f"## {markdown_text(section.title)}", ""]
+        lines += [line for sentence in section.sentences for line in (markdown_text(sentence), "")]
+        if section.picture:
+            lines += [f"![{section.picture}]({pictures[section.picture]})", ""]
+        if section.rows:
+            lines += [_table_line(map(markdown_text, section.header)), _table_line("---" for _ in section.header)]
+            lines += [_table_line(map(markdown_text, row)) for row in section.rows] + [""]
+    return "\n".join(lines)
+
+
+def html(split: str, sections: Sequence[Section], *, pictures: dict[str, str]) -> str:
+    """The sections as one page; `pictures` maps their names to `data:` addresses."""
+    template = files("obverse.evaluation").joinpath("template.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["plain"] = plain_text
+    return environment.from_string(template).render(
+        split=split, sections=sections, pictures=pictures, longest_open_table=LONGEST_OPEN_TABLE
+    )
+
+
+def plain_text(text: str) -> str:
+    """One line of printable characters: control marks, which could reorder or hide text, show as a replacement."""
+    hidden = ("Cc", "Cs")
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in hidden or char in _REORDERING else char
+        for char in " ".join(text.split())
+    )
+
+
+def markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is, in a table cell too; an underscore inside a word needs no escape."""
+    entities = plain_text(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*\[\]|~$#])|(?<![^\W_])(_)|(_)(?![^\W_])", lambda match: "\\" + match.group(0), entities)
+
+
+def _result_rows(classes: Sequence[str], scores: ClassScores) -> Iterable[Sequence[object]]:
+    yield "class", "precision", "recall", "f1", "support", "predicted"
+    values = (scores.precision_K, scores.recall_K, scores.f1_K, scores.support_K, scores.predicted_K)
+    yield from zip(classes, *(column.tolist() for column in values), strict=True)
+
+
+def _write_views(path: Path, predictions: Predictions) -> None:
+    """Per sample what each view alone says, and whether they disagree; an empty cell where a view is missing."""
+    path.unlink(missing_ok=True)
+    if not predictions.view_probabilities:
+        return
+    names = (*predictions.classes, "")  # -1, unknown or missing, is the empty one
+    columns = [predictions.labels_N, predictions.predictions_N]
+    columns += [predictions.view_predictions(view) for view in predictions.view_probabilities]
+    disagree = ("yes" if value else "no" for value in find_disagreements(predictions).tolist())
+    cells = ([names[index] for index in column.tolist()] for column in columns)
+    header = ("id", "label", "predicted", *(f"{view} alone" for view in predictions.view_probabilities), "disagree")
+    _write_csv(path, [header, *zip(predictions.ids, *cells, disagree, strict=True)])
+
+
+def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def _table_line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _links(pictures: dict[str, Path], folder: Path) -> dict[str, str]:
+    """Relative, so that a run folder can move as a whole."""
+    relative = {name: Path(os.path.relpath(path, folder)).as_posix() for name, path in pictures.items()}
+    return {name: quote(os.fsencode(path)) for name, path in relative.items()}
+
+
+def _embedded(pictures: dict[str, Path]) -> dict[str, str]:
+    return {
+        name: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+        for name, path in pictures.items()
+    }

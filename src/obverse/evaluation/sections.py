@@ -1,0 +1,194 @@
+"""What a report says, as titles, sentences and tables, once for Markdown and HTML alike.
+
+Not its looks, and no numbers of its own: they come from `obverse.evaluation.measure`. Text is raw here; whoever renders
+a section escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from obverse.evaluation.measure import Estimate, Metrics, find_disagreements
+from obverse.evaluation.predictions import Predictions
+from obverse.metrics import ClassScores
+
+PROBABILITY = "probability (softmax, not calibrated)"
+WIDE_INTERVAL = 0.10
+"""Width of the accuracy interval, as a share, from which a test set is called small (about 150 to 400 samples)."""
+FEW_SAMPLES = 10
+NUM_EXTREMES = 5
+NUM_EXAMPLES = 10
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading with its sentences and at most one table; `picture` names the plot that belongs here."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    header: Row = ()
+    rows: tuple[Row, ...] = ()
+    picture: str = ""
+
+
+def report_sections(
+    predictions: Predictions, metrics: Metrics, scores: ClassScores, *, facts: dict[str, str]
+) -> list[Section]:
+    """Everything in reading order; sections without content are left out."""
+    sections = [
+        Section("Result", tuple(_size_sentences(metrics)), ("metric", "value", "95 % interval"), _metric_rows(metrics)),
+        Section("Run", (), ("fact", "value"), tuple(facts.items())),
+        Section("Training", ("Curves over epochs.",), picture="history"),
+        Section("Confusion", ("Rows are true classes, columns predictions.",), picture="confusion"),
+        _views(metrics),
+        _disagreements(predictions),
+        *_extremes(predictions.classes, scores),
+        _mistakes(predictions),
+        _distribution(predictions.classes, metrics, scores),
+    ]
+    return [section for section in sections if section.rows or section.picture]
+
+
+def _size_sentences(metrics: Metrics) -> Iterator[str]:
+    width = (metrics.accuracy.high or 0.0) - (metrics.accuracy.low or 0.0)
+    counted = f"{metrics.num_samples} labelled samples of {metrics.num_classes} classes in split {metrics.split}"
+    yield f"{counted}; the 95 % interval of accuracy is {100 * width:.1f} points wide."
+    if width > WIDE_INTERVAL:
+        yield (
+            f"This is a small set: a model that differs by less than about {100 * width:.0f} points "
+            "may only have been lucky or unlucky here."
+        )
+    if metrics.num_unlabelled:
+        yield f"{metrics.num_unlabelled} samples without a label are not counted."
+    if metrics.num_classes_without_samples:
+        yield f"{metrics.num_classes_without_samples} classes have no sample here and are left out of the averages."
+    yield "Intervals treat samples as independent; several pictures of one object make the truth wider."
+
+
+def _metric_rows(metrics: Metrics) -> tuple[Row, ...]:
+    rows = [
+        _row("accuracy", metrics.accuracy, share=True),
+        *(_row(f"top-{k} accuracy", estimate, share=True) for k, estimate in metrics.top_k.items()),
+        _row("balanced accuracy", metrics.balanced_accuracy, share=True),
+        _row("macro precision", metrics.macro_precision),
+        _row("macro recall", metrics.macro_recall),
+        _row("macro F1", metrics.macro_f1),
+        _row(f"loss: mean negative log of the {PROBABILITY} of the true class", metrics.loss),
+    ]
+    if metrics.ordinal:
+        rows += [
+            _row("mean absolute error, in steps", metrics.ordinal.mean_absolute_error),
+            _row("within one step", metrics.ordinal.within_one, share=True),
+            _row("quadratic kappa", metrics.ordinal.quadratic_kappa),
+        ]
+    return tuple(rows)
+
+
+def _views(metrics: Metrics) -> Section:
+    title, header = "Views", ("seen", "samples", "accuracy", "95 % interval")
+    if metrics.views is None:
+        return Section(title)
+    _, accuracy, interval = _row("", metrics.accuracy, share=True)
+    rows: list[Row] = [("all views a sample has", str(metrics.num_samples), accuracy, interval)]
+    for view, alone in metrics.views.alone.items():
+        _, accuracy, interval = _row("", alone.accuracy, share=True)
+        rows.append((f"{view} alone", str(alone.num_samples), accuracy, interval))
+    _, share, interval = _row("", metrics.views.disagreement, share=True)
+    sentence = (
+        f"Of {metrics.views.num_complete} samples with all {len(metrics.views.alone)} views, "
+        f"the views' own predictions disagree on {share} ({interval})."
+    )
+    return Section(title, (sentence,) if metrics.views.disagreement else (), header, tuple(rows))
+
+
+def _disagreements(predictions: Predictions) -> Section:
+    """The surest contradictions first: there both sides are worth a look."""
+    title, views = "Where the views disagree", tuple(predictions.view_probabilities)
+    if len(views) < 2:
+        return Section(title)
+    rows_M = np.flatnonzero(find_disagreements(predictions))
+    sureness_M = np.min([predictions.view_probabilities[view][rows_M].max(axis=1) for view in views], axis=0)
+    chosen = rows_M[np.argsort(-sureness_M, kind="stable")[:NUM_EXAMPLES]]
+    given = [predictions.view_predictions(view) for view in views]
+    rows = tuple(
+        (predictions.ids[row], _label(predictions, row), *(predictions.classes[of_view[row]] for of_view in given))
+        for row in chosen
+    )
+    sentence = f"{len(rows)} of {len(rows_M)}, the surest first; views.csv holds them all."
+    return Section(title, (sentence,), ("sample", "label", *views), rows)
+
+
+def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
+    """Best and worst by F1 among classes that occur; of equals the earlier class."""
+    occurring_M = np.flatnonzero(scores.support_K > 0)
+    header = ("class", "F1", "precision", "recall", "samples")
+    sections = []
+    for title, sign in ((f"Top {NUM_EXTREMES} classes by F1", -1.0), (f"Bottom {NUM_EXTREMES} classes by F1", 1.0)):
+        order = occurring_M[np.argsort(sign * scores.f1_K[occurring_M], kind="stable")][:NUM_EXTREMES]
+        rows = tuple(
+            (
+                classes[index],
+                f"{scores.f1_K[index]:.3f}",
+                f"{scores.precision_K[index]:.3f}",
+                f"{scores.recall_K[index]:.3f}",
+                str(scores.support_K[index]),
+            )
+            for index in order
+        )
+        sections.append(Section(title, (), header, rows))
+    return sections
+
+
+def _mistakes(predictions: Predictions) -> Section:
+    predicted_N = predictions.predictions_N
+    wrong_M = np.flatnonzero((predictions.labels_N >= 0) & (predictions.labels_N != predicted_N))
+    sureness_M = predictions.probabilities_NK[wrong_M].max(axis=1)
+    rows = tuple(
+        (
+            predictions.ids[wrong_M[place]],
+            _label(predictions, int(wrong_M[place])),
+            predictions.classes[predicted_N[wrong_M[place]]],
+            f"{sureness_M[place]:.3f}",
+        )
+        for place in np.argsort(-sureness_M, kind="stable")[:NUM_EXAMPLES]
+    )
+    sentence = f"{len(rows)} of {len(wrong_M)} mistakes, the surest first: a wrong label often hides among them."
+    return Section("Surest mistakes", (sentence,), ("sample", "label", "predicted", PROBABILITY), rows)
+
+
+def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores) -> Section:
+    spread = f"Prediction CV {metrics.prediction_cv:.2f}, label CV {metrics.label_cv:.2f}"
+    if metrics.cv_ratio is None:
+        spread += ": labels are balanced, so the prediction CV alone tells how unevenly classes are chosen (0 is even)."
+    else:
+        spread += (
+            f", ratio {metrics.cv_ratio:.2f}: at 1 predictions are as uneven as labels, above 1 the model "
+            "favours some classes more than the data does, below 1 less."
+        )
+    few = int(((scores.support_K > 0) & (scores.support_K < FEW_SAMPLES)).sum())
+    sentences = (spread, f"{few} classes have fewer than {FEW_SAMPLES} samples: their scores say little.")
+    rows = tuple(
+        (name, str(scores.support_K[index]), str(scores.predicted_K[index]), f"{scores.f1_K[index]:.3f}")
+        for index, name in enumerate(classes)
+    )
+    return Section("Classes", sentences if few else (spread,), ("class", "labels", "predicted", "F1"), rows)
+
+
+def _row(name: str, estimate: Estimate | None, *, share: bool = False) -> Row:
+    if estimate is None:
+        return name, "not defined", "–"
+    scale, digits, unit = (100.0, 1, " %") if share else (1.0, 3, "")
+    value = f"{scale * estimate.value:.{digits}f}{unit}"
+    if estimate.low is None or estimate.high is None:
+        return name, value, "–"
+    return name, value, f"{scale * estimate.low:.{digits}f} to {scale * estimate.high:.{digits}f}{unit}"
+
+
+def _label(predictions: Predictions, row: int) -> str:
+    label = int(predictions.labels_N[row])
+    return predictions.classes[label] if label >= 0 else "unknown"

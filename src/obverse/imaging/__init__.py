@@ -1,0 +1,20 @@
+"""Bytes -> upright RGB; no torch."""
+
+from .decode import DECODER_VERSION, Pixels, decode_picture, picture_from_image, read_picture
+from .fingerprint import content_digest, joint_digest, unit_interval
+from .probe import PICTURE_SUFFIXES, Header, PictureError, open_picture
+
+__all__ = [
+    "DECODER_VERSION",
+    "PICTURE_SUFFIXES",
+    "Header",
+    "PictureError",
+    "Pixels",
+    "content_digest",
+    "decode_picture",
+    "joint_digest",
+    "open_picture",
+    "picture_from_image",
+    "read_picture",
+    "unit_interval",
+]

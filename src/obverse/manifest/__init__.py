@@ -1,0 +1,21 @@
+"""WHICH samples; no torch."""
+
+from .grades import Grade, grade_order, parse_grade
+from .index import Index, build_index
+from .manifest import Manifest, read_manifest
+from .sample import SPLITS, Finding, Sample
+from .split import assign_splits
+
+__all__ = [
+    "SPLITS",
+    "Finding",
+    "Grade",
+    "Index",
+    "Manifest",
+    "Sample",
+    "assign_splits",
+    "build_index",
+    "grade_order",
+    "parse_grade",
+    "read_manifest",
+]

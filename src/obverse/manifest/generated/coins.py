@@ -1,0 +1,256 @@
+"""A generated two-view set whose label needs both views: graded coins with an obverse and a reverse picture.
+
+The rule. Samples cycle through the grades, so classes are balanced. A coin flip picks one side, which shows wear of
+the sample's grade; the other side shows a grade drawn uniformly from the strictly better ones (the top grade shows
+itself on both sides). So the label is the worse of the two sides, neither side alone suffices, and
+`best_single_view_accuracy` bounds what a model can reach that sees only one of them.
+
+Not a simulator of metal: a height field per side, worn from the top down, lit from one direction. Wear takes fine
+detail first, then high relief, then lettering, then the rim, as the Sheldon grades describe it; lustre goes at the
+first touch, and what remains is a flat, slightly pitted disc.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from obverse.manifest.generated.shapes import (
+    Floats,
+    Points,
+    check_request,
+    claim_folder,
+    mottled,
+    sample_rng,
+    save_picture,
+    to_picture,
+)
+
+GRADES = ("G04", "VF20", "XF40", "AU50", "MS65")  # worst to best
+SIDES = ("obverse", "reverse")
+RULE = "The label is the worse of the two sides: a coin flip picks which side shows it, the other side is better."
+
+_WEAR = (0.97, 0.72, 0.47, 0.23, 0.02)  # per grade; 0 is mint state, 1 is flat
+_WEAR_JITTER = 0.02
+_SUPERSAMPLE = 2
+_EXTENT = 1.16  # half the width of the drawing canvas, in coin radii
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoinSet:
+    """What `generate_coins` wrote; the accuracy is a bound computed from the rule, not a measurement."""
+
+    folder: Path
+    num_samples: int
+    classes: tuple[str, ...]
+    rule: str
+    best_single_view_accuracy: float
+
+
+def generate_coins(folder: Path, *, num_samples: int = 600, size: int = 96, seed: int = 0) -> CoinSet:
+    """Write `folder/<grade>/{obverse,reverse}/coin0001.jpg` ...: the same file names occur in every grade."""
+    check_request(num_samples, num_classes=len(GRADES), size=size, seed=seed)
+    claim_folder(folder)
+    for index in range(num_samples):
+        name = f"coin{index // len(GRADES) + 1:04d}.jpg"
+        for side, picture in draw_coin(index, seed, size=size).items():
+            save_picture(picture, folder / GRADES[index % len(GRADES)] / side / name)
+    return CoinSet(
+        folder=folder,
+        num_samples=num_samples,
+        classes=GRADES,
+        rule=RULE,
+        best_single_view_accuracy=best_single_view_accuracy(len(GRADES)),
+    )
+
+
+def best_single_view_accuracy(num_grades: int) -> float:
+    """Sum over g of max over y of P(y, a given side shows g): the most that one side can tell. 0.6 for 5 grades."""
+    top = num_grades - 1
+    joint = {(top, top): Fraction(1, num_grades)}
+    for y in range(top):
+        joint[y, y] = Fraction(1, 2 * num_grades)
+        joint |= {(y, g): joint[y, y] / (top - y) for g in range(y + 1, num_grades)}
+    return float(sum(max(p for (_, shown), p in joint.items() if shown == g) for g in range(num_grades)))
+
+
+def coin_sides(index: int, seed: int) -> tuple[int, int, int]:
+    """(label, obverse grade, reverse grade) of a sample as indices into `GRADES`: the rule, without drawing."""
+    return _sides(sample_rng(seed, index), index)
+
+
+def _sides(rng: np.random.Generator, index: int) -> tuple[int, int, int]:
+    y, top = index % len(GRADES), len(GRADES) - 1
+    other = int(rng.integers(y + 1, top + 1)) if y < top else top
+    return (y, y, other) if rng.random() < 0.5 else (y, other, y)
+
+
+def draw_coin(index: int, seed: int, *, size: int) -> dict[str, Image.Image]:
+    """Both sides of one sample: the metal is shared, everything about the photograph is drawn anew per side."""
+    rng = sample_rng(seed, index)
+    _, *levels = _sides(rng, index)
+    silver_3, toned_3 = np.array((0.70, 0.70, 0.71)), rng.uniform((0.58, 0.42, 0.24), (0.74, 0.58, 0.46))
+    metal_3 = silver_3 + rng.uniform(0, 1) * (toned_3 - silver_3)
+    return {
+        side: _draw_side(rng, side, _WEAR[g], metal_3=metal_3, size=size) for side, g in zip(SIDES, levels, strict=True)
+    }
+
+
+def _draw_side(rng: np.random.Generator, side: str, wear: float, *, metal_3: Points, size: int) -> Image.Image:
+    """One photograph: wear the relief, light it, lay the disc on a background."""
+    wear += rng.uniform(-_WEAR_JITTER, _WEAR_JITTER)
+    turn, azimuth = math.radians(rng.uniform(-15, 15)), rng.uniform(0, math.tau)
+    height_HW = _worn(_relief(side, size * _SUPERSAMPLE), wear, roll=int(rng.integers(0, size * size)))
+    rgb_HW3 = _lit(height_HW, metal_3, azimuth=azimuth - turn, wear=wear) * rng.uniform(0.92, 1.08)
+    coin_HW4 = _placed(rng, rgb_HW3, turn=turn, size=size)
+    ground_3 = rng.uniform(0.1, 0.9) + rng.uniform(-0.1, 0.1, size=3)
+    ground_HW3 = mottled(rng, ground_3, size=size)
+    mixed_HW3 = coin_HW4[..., :3] * coin_HW4[..., 3:] + ground_HW3 * (1 - coin_HW4[..., 3:])
+    return to_picture(mixed_HW3 + rng.standard_normal(mixed_HW3.shape, dtype=np.float32) * 0.015)
+
+
+@dataclass(frozen=True)
+class _Relief:
+    """Heights of one side, H x W, about 0..1, in the order in which wear takes them; `grain` is what it leaves."""
+
+    detail: Floats
+    figure: Floats
+    letters: Floats
+    rim: Floats
+    grain: Floats
+
+
+def _worn(relief: _Relief, wear: float, *, roll: int) -> Floats:
+    """Height after wear in 0..1; the figure is cut from the top, as rubbing does, not scaled down."""
+    left = 1 - wear
+    height_HW = np.minimum(relief.figure, 0.10 + 0.90 * left) * (0.35 + 0.65 * left)
+    height_HW = height_HW + relief.detail * (0.30 * max(0.0, 1 - 1.9 * wear))
+    height_HW += relief.letters * (0.45 * min(1.0, 1.35 * left))
+    height_HW += relief.rim * (0.25 + 0.35 * left)
+    return height_HW + np.roll(relief.grain, roll) * np.float32(0.02 * wear)
+
+
+def _lit(height_HW: Floats, metal_3: Points, *, azimuth: float, wear: float) -> Floats:
+    """Shade the height field by a lamp: diffuse light, and the lustre and its cartwheel that only fresh metal has."""
+    slope_y_HW, slope_x_HW = np.gradient(height_HW, 12 / len(height_HW))
+    sun_x, sun_y = math.cos(azimuth), math.sin(azimuth)
+    facing_HW = slope_x_HW * sun_x + slope_y_HW * sun_y
+    tilt_HW = 1 / np.sqrt(1 + slope_x_HW**2 + slope_y_HW**2)
+    diffuse_HW = (0.80 + 0.60 * facing_HW) * tilt_HW
+    x_HW, y_HW = _plane(len(height_HW))
+    cartwheel_HW = (x_HW * sun_x + y_HW * sun_y) ** 2 / (x_HW**2 + y_HW**2 + 0.05)
+    lustre = max(0.0, 1 - wear) ** 2
+    light_HW = 0.12 + 0.85 * diffuse_HW + lustre * (0.35 * cartwheel_HW**3 + 0.35 * np.clip(facing_HW, 0, 1))
+    return light_HW[..., None] * metal_3.astype(np.float32)
+
+
+def _placed(rng: np.random.Generator, rgb_HW3: Floats, *, turn: float, size: int) -> Floats:
+    """The disc turned (radians), shifted and scaled a little, as size x size x 4 with its coverage."""
+    width = len(rgb_HW3)
+    x_HW, y_HW = _plane(width)
+    disc_HW1 = np.clip((1 - np.hypot(x_HW, y_HW)) * width / 4 + 0.5, 0, 1)[..., None]
+    zoom = rng.uniform(0.97, 1.12)
+    a, b = math.cos(turn) * zoom, math.sin(turn) * zoom
+    shift_x, shift_y = rng.uniform(-0.03, 0.03, size=2) * width + width / 2
+    matrix = (a, b, width / 2 - a * shift_x - b * shift_y, -b, a, width / 2 + b * shift_x - a * shift_y)
+    canvas = to_picture(np.concatenate([rgb_HW3, disc_HW1], axis=2))
+    moved = canvas.transform((width, width), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return np.asarray(moved.resize((size, size), Image.Resampling.BOX), dtype=np.float32) / 255
+
+
+# The designs. Coordinates are in coin radii, x to the right and y down, the centre at (0, 0).
+
+_PROFILE = (
+    *((0.05, -0.60), (-0.20, -0.54), (-0.30, -0.36), (-0.31, -0.24), (-0.42, -0.06), (-0.32, -0.02), (-0.35, 0.07)),
+    *((-0.30, 0.12), (-0.33, 0.24), (-0.20, 0.31), (-0.08, 0.28), (-0.08, 0.42), (-0.28, 0.60), (0.32, 0.60)),
+    *((0.22, 0.34), (0.38, 0.10), (0.44, -0.18), (0.34, -0.46)),
+)
+# Strokes through a 3 x 3 grid of points, numbered row by row from 0 at the top left.
+_STROKES = dict(
+    B="60143 4586", C="2068", E="2068 34", I="17", L="068", N="6082", O="02860", R="60253 48", T="02 17", Y="04 247"
+)
+_Lines = list[list[tuple[float, float]]]
+
+
+@lru_cache(maxsize=4)
+def _relief(side: str, width: int) -> _Relief:
+    """The unworn design; computed once per side and size, in pixels of the supersampled canvas."""
+    x_HW, y_HW = _plane(width)
+    radius_HW = np.hypot(x_HW, y_HW)
+    hair_HW = 0.5 + 0.5 * np.sin(50 * np.hypot(x_HW + 0.45, 0.8 * y_HW - 0.1))
+    beads_HW = np.cos(48 * np.arctan2(y_HW, x_HW)).clip(0, 1) * (np.abs(radius_HW - 0.90) < 0.03)
+    obverse = side == "obverse"
+    polygons = [list(_PROFILE)] if obverse else [_star(0.0, -0.36, 0.2), *_wreath()]
+    lines = _text("LIBERTY", 0.72) if obverse else _text("ONE", 20, y=0.06) + _text("CENT", 20, y=0.34)
+    figure_HW = _ink(polygons, [], width)
+    grain_HW = _blur(sample_rng(0, 0).standard_normal((width, width), dtype=np.float32), 0.02)
+    return _Relief(
+        detail=_blur(figure_HW * hair_HW, 0.008),
+        figure=0.45 * _blur(figure_HW, 0.012) + 0.75 * _blur(figure_HW, 0.09) * figure_HW,
+        letters=_blur(_ink([], lines, width) + np.asarray(beads_HW, dtype=np.float32), 0.010),
+        rim=_blur(np.asarray(radius_HW > 0.94, dtype=np.float32), 0.012),
+        grain=grain_HW / grain_HW.std(),
+    )
+
+
+@lru_cache(maxsize=4)
+def _plane(width: int) -> tuple[Floats, Floats]:
+    """x and y of every pixel centre, H x W each."""
+    axis = ((np.arange(width) + 0.5) / width * 2 - 1) * _EXTENT
+    x_HW, y_HW = np.meshgrid(axis, axis)
+    return x_HW.astype(np.float32), y_HW.astype(np.float32)
+
+
+def _star(x: float, y: float, radius: float) -> list[tuple[float, float]]:
+    arms = [(k * np.pi / 5, radius * (1.0, 0.42)[k % 2]) for k in range(10)]
+    return [(x + r * float(np.sin(a)), y - r * float(np.cos(a))) for a, r in arms]
+
+
+def _wreath() -> _Lines:
+    """Two branches of leaves, open at the top."""
+    leaves = []
+    for angle in np.radians([*range(30, 175, 16), *range(-30, -175, -16)]):
+        out_2, along_2 = np.array([np.sin(angle), -np.cos(angle)]), np.array([np.cos(angle), np.sin(angle)])
+        reach = -np.sign(angle) * 0.13
+        tips = [(0.66, -reach), (0.78, 0.0), (0.76, reach), (0.62, reach * 0.4)]
+        leaves.append([(float(p[0]), float(p[1])) for p in (out_2 * r + along_2 * t for r, t in tips)])
+    return leaves
+
+
+def _text(text: str, bend: float, *, y: float = 0.0) -> _Lines:
+    """Polylines of letters along the top of a circle of radius `bend`; straight and centred on `y` when it is large."""
+    height, pitch, middle = 0.17, 0.19, y + (bend if bend > 1 else 0.0)
+    lines: _Lines = []
+    for place, letter in enumerate(text):
+        for stroke in _STROKES[letter].split():
+            grid = [(int(p) % 3 / 2 - 0.5, 0.5 - int(p) // 3 / 2) for p in stroke]
+            polar = [((place - (len(text) - 1) / 2 + 0.62 * u) * pitch / bend, bend + v * height) for u, v in grid]
+            lines.append([(float(r * np.sin(a)), float(middle - r * np.cos(a))) for a, r in polar])
+    return lines
+
+
+def _ink(polygons: _Lines, lines: _Lines, width: int) -> Floats:
+    """Coverage of filled polygons and of strokes, H x W in 0..1."""
+    canvas = Image.new("L", (width * 2, width * 2))
+    pen = ImageDraw.Draw(canvas)
+    to_pixels = width / _EXTENT
+    for shape in polygons:
+        pen.polygon([((x + _EXTENT) * to_pixels, (y + _EXTENT) * to_pixels) for x, y in shape], fill=255)
+    for line in lines:
+        points = [((x + _EXTENT) * to_pixels, (y + _EXTENT) * to_pixels) for x, y in line]
+        pen.line(points, fill=255, width=max(1, round(0.045 * to_pixels)), joint="curve")
+    return np.asarray(canvas.reduce(2), dtype=np.float32) / 255
+
+
+def _blur(layer_HW: Floats, sigma: float) -> Floats:
+    """Gaussian blur by FFT, sigma in coin radii; Pillow's works on 8 bits, too coarse to take slopes from."""
+    sigma_pixels = sigma * len(layer_HW) / (2 * _EXTENT)
+    frequency = np.fft.fftfreq(len(layer_HW))
+    kernel = np.exp(-2 * (np.pi * sigma_pixels * frequency) ** 2)
+    return np.asarray(np.fft.ifft2(np.fft.fft2(layer_HW) * np.outer(kernel, kernel)).real, dtype=np.float32)

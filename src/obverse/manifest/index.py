@@ -1,0 +1,121 @@
+"""From a source to a verified, split manifest: the one way in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from obverse.errors import DataError
+from obverse.imaging import joint_digest
+from obverse.recipe import DataSpec
+
+from .grades import grade_order, is_off_scale
+from .manifest import Manifest
+from .sample import Finding, Sample
+from .sources import Listing, read_source
+from .split import assign_splits
+from .verify import PictureFacts, duplicate_findings, group_duplicates, verify_pictures
+
+QUARANTINE_LIMIT = 0.01
+
+
+@dataclass(frozen=True)
+class Index:
+    """A manifest with everything that was found on the way. said: what the source looks like, in one line."""
+
+    manifest: Manifest
+    findings: tuple[Finding, ...]
+    facts: PictureFacts
+    said: str
+
+
+def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None] = lambda done, total: None) -> Index:
+    """Read, verify, order classes and split. Raises DataError when the data cannot be trained on."""
+    listing = read_source(path, spec)
+    samples, findings = _handle_missing_views(listing, spec)
+    pictures = [picture for sample in samples for picture in sample.views.values()]
+    facts = verify_pictures(listing.root, pictures, progress)
+    findings = [*listing.findings, *findings, *facts.findings]
+    samples = _without_unusable(samples, findings, spec)
+    findings += duplicate_findings(samples, facts.digest_of)
+    classes, ordered = _class_order(samples, spec, path)
+    samples = [replace(s, digest=joint_digest(facts.digest_of[p] for p in s.views.values())) for s in samples]
+    grouped = group_duplicates(samples, facts.digest_of) if spec.split.group_duplicates else tuple(samples)
+    findings += _small_classes(samples)
+    split = assign_splits(grouped, spec.split)
+    manifest = Manifest(listing.root, split, classes, listing.views, ordered)
+    _require_usable_splits(manifest)
+    return Index(manifest, tuple(findings), facts, listing.said)
+
+
+def _handle_missing_views(listing: Listing, spec: DataSpec) -> tuple[list[Sample], list[Finding]]:
+    """Requirement A3: an unpaired picture is reported, and excluded or kept."""
+    keep = spec.missing_view == "keep" or (spec.missing_view == "auto" and listing.keeps_missing_views)
+    samples, findings = [], []
+    for sample in listing.samples:
+        missing = [view for view in listing.views if view not in sample.views]
+        if missing and not listing.keeps_missing_views:
+            message = f"No matching {' and '.join(missing)} for {sample.id.rsplit('/', 1)[-1]}"
+            findings.append(Finding("warning", "unpaired-view", message, tuple(sample.views.values())))
+        if keep or not missing:
+            samples.append(sample)
+    return samples, findings
+
+
+def _without_unusable(samples: Sequence[Sample], findings: Sequence[Finding], spec: DataSpec) -> list[Sample]:
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if not errors:
+        return list(samples)
+    bad = {path for finding in errors for path in finding.paths}
+    listed = "; ".join(f"{_shown(f.paths)} {f.message}" for f in errors[:5])
+    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
+    if spec.on_bad_picture == "stop":
+        raise DataError(f"{len(errors)} unusable picture(s): {listed}{more}. Mend or remove them, or set "
+                        "data.on_bad_picture=quarantine to train without them")  # fmt: skip
+    kept = [sample for sample in samples if not bad & set(sample.views.values())]
+    if len(samples) - len(kept) > QUARANTINE_LIMIT * len(samples) and len(samples) - len(kept) > 1:
+        raise DataError(f"{len(samples) - len(kept)} of {len(samples)} samples are unusable, more than quarantine "
+                        f"allows ({QUARANTINE_LIMIT:.0%}): {listed}{more}")  # fmt: skip
+    return kept
+
+
+def _shown(paths: Sequence[str]) -> str:
+    return ", ".join(repr(path) for path in paths[:3]) + (" ..." if len(paths) > 3 else "")
+
+
+def _class_order(samples: Sequence[Sample], spec: DataSpec, path: Path) -> tuple[tuple[str, ...], bool]:
+    """Class names in label order, and whether that order means something (requirement A12)."""
+    names = tuple(sorted({sample.label for sample in samples}))
+    if len(names) < 2:
+        found = f"only {names[0]!r}" if names else "none"
+        raise DataError(f"Need at least 2 classes, found {found} in {str(path)!r}: make one folder per class")
+    if isinstance(spec.order, tuple):
+        unknown = [name for name in names if name not in spec.order]
+        if unknown:
+            raise DataError(f"data.order does not name the class(es) {', '.join(unknown)}")
+        absent = [name for name in spec.order if name not in names]
+        if absent:
+            raise DataError(f"data.order names {', '.join(absent)}, and the data has no such class")
+        return spec.order, True
+    derived = grade_order(names) if spec.order == "auto" and not any(map(is_off_scale, names)) else None
+    return (derived, True) if derived else (names, False)
+
+
+def _small_classes(samples: Sequence[Sample]) -> list[Finding]:
+    counts = Counter(sample.label for sample in samples)
+    return [
+        Finding("warning", "small-class", f"class {name!r} has {count} sample(s); 3 are needed for train, val and test")
+        for name, count in sorted(counts.items())
+        if count < 3
+    ]
+
+
+def _require_usable_splits(manifest: Manifest) -> None:
+    counts = manifest.split_counts()
+    for name in ("train", "val"):
+        if counts[name] == 0:
+            raise DataError(f"{len(manifest.samples)} samples leave none for `{name}`; give more pictures")
+    if len({sample.label for sample in manifest.split("train")}) < 2:
+        raise DataError("Need at least 2 classes in train; give more pictures per class or other split fractions")

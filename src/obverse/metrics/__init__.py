@@ -1,0 +1,44 @@
+"""Counts to numbers, in numpy alone.
+
+Everything but top-k is a function of the confusion matrix. That matrix is a plain sum over samples, so ranks, folds and
+batches add theirs up first and divide once. Nothing here knows models, files or class names.
+"""
+
+from obverse.metrics.counts import (
+    ClassScores,
+    accuracy,
+    balanced_accuracy,
+    class_scores,
+    confusion_matrix,
+    macro_f1,
+    macro_precision,
+    top_k_accuracy,
+    top_k_hits,
+)
+from obverse.metrics.intervals import Interval, bootstrap_interval, bootstrap_intervals, mean_interval, wilson_interval
+from obverse.metrics.ordinal import mean_absolute_error, quadratic_kappa, within_one
+from obverse.metrics.spread import coefficient_of_variation, cv_ratio, label_cv, prediction_cv
+
+__all__ = [
+    "ClassScores",
+    "Interval",
+    "accuracy",
+    "balanced_accuracy",
+    "bootstrap_interval",
+    "bootstrap_intervals",
+    "class_scores",
+    "coefficient_of_variation",
+    "confusion_matrix",
+    "cv_ratio",
+    "label_cv",
+    "macro_f1",
+    "macro_precision",
+    "mean_absolute_error",
+    "mean_interval",
+    "prediction_cv",
+    "quadratic_kappa",
+    "top_k_accuracy",
+    "top_k_hits",
+    "wilson_interval",
+    "within_one",
+]

@@ -1,0 +1,117 @@
+"""Accuracy, precision, recall and F1 from a confusion matrix whose rows are the true classes.
+
+Conventions, both stated because libraries differ: a score whose denominator is zero is 0 (scikit-learn's
+`zero_division=0`), and a macro average runs over the classes that occur among the labels. A class without a labelled
+sample has nothing to be measured on; samples wrongly given to it still lower the recall of the class they came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.errors import DataError
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+Probabilities = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassScores:
+    """Scores of every class in label order, 0 to 1; `support_K` labelled samples, `predicted_K` predictions."""
+
+    precision_K: FloatArray
+    recall_K: FloatArray
+    f1_K: FloatArray
+    support_K: IntArray
+    predicted_K: IntArray
+
+
+def confusion_matrix(labels_N: IntArray, predictions_N: IntArray, *, num_classes: int) -> IntArray:
+    """Counts, K x K, rows true, columns predicted; no samples give zeros, so that sums over batches stay right."""
+    if labels_N.ndim != 1 or labels_N.shape != predictions_N.shape:
+        raise DataError(f"labels and predictions must be rows of one length, not {_shapes(labels_N, predictions_N)}")
+    for word, values in (("labels", labels_N), ("predictions", predictions_N)):
+        if values.size and not (values.min() >= 0 and values.max() < num_classes):
+            raise DataError(f"{word} must lie in 0 to {num_classes - 1}, found {values.min()} to {values.max()}")
+    cells_N = labels_N.astype(np.int64) * num_classes + predictions_N.astype(np.int64)
+    counts = np.bincount(cells_N, minlength=num_classes * num_classes)
+    return counts.astype(np.int64).reshape(num_classes, num_classes)
+
+
+def accuracy(confusion_KK: IntArray) -> float:
+    """Share of samples on the diagonal."""
+    return float(np.trace(confusion_KK) / total(confusion_KK))
+
+
+def class_scores(confusion_KK: IntArray) -> ClassScores:
+    """Precision, recall and F1 per class; F1 = 2 TP / (support + predicted)."""
+    total(confusion_KK)
+    hits_K, support_K, predicted_K = np.diagonal(confusion_KK), confusion_KK.sum(axis=1), confusion_KK.sum(axis=0)
+    return ClassScores(
+        precision_K=_divide(hits_K, predicted_K),
+        recall_K=_divide(hits_K, support_K),
+        f1_K=_divide(2 * hits_K, support_K + predicted_K),
+        support_K=support_K,
+        predicted_K=predicted_K,
+    )
+
+
+def balanced_accuracy(confusion_KK: IntArray) -> float:
+    """Mean recall over the classes that occur, which is macro recall under another name."""
+    scores = class_scores(confusion_KK)
+    return float(scores.recall_K[scores.support_K > 0].mean())
+
+
+def macro_precision(confusion_KK: IntArray) -> float:
+    """Mean precision over the classes that occur."""
+    scores = class_scores(confusion_KK)
+    return float(scores.precision_K[scores.support_K > 0].mean())
+
+
+def macro_f1(confusion_KK: IntArray) -> float:
+    """Mean of the classes' F1 over the classes that occur (not the F1 of mean precision and mean recall)."""
+    scores = class_scores(confusion_KK)
+    return float(scores.f1_K[scores.support_K > 0].mean())
+
+
+def top_k_accuracy(probabilities_NK: Probabilities, labels_N: IntArray, *, k: int) -> float:
+    """Share of samples whose label is among the `min(k, K)` likeliest classes."""
+    if not len(labels_N):
+        raise DataError("there are no samples to measure")
+    return float(top_k_hits(probabilities_NK, labels_N, k=k).mean())
+
+
+def top_k_hits(probabilities_NK: Probabilities, labels_N: IntArray, *, k: int) -> npt.NDArray[np.bool_]:
+    """Per sample, whether the label is among the likeliest `min(k, K)`.
+
+    Of equal probabilities the lower class comes first, as in `argmax`: k = 1 is exactly accuracy, on any machine.
+    """
+    if k < 1 or probabilities_NK.ndim != 2 or labels_N.shape != probabilities_NK.shape[:1]:
+        raise DataError(f"top-k needs k >= 1 and one label per row, not k = {k}, {_shapes(probabilities_NK, labels_N)}")
+    of_label_N1 = np.take_along_axis(probabilities_NK, labels_N[:, None], axis=1)
+    earlier_NK = np.arange(probabilities_NK.shape[1]) < labels_N[:, None]
+    ahead_NK = (probabilities_NK > of_label_N1) | (earlier_NK & (probabilities_NK == of_label_N1))
+    hits_N: npt.NDArray[np.bool_] = ahead_NK.sum(axis=1) < k
+    return hits_N
+
+
+def total(confusion_KK: IntArray) -> int:
+    """The number of samples; an error when there are none, because then no score exists."""
+    num_samples = int(confusion_KK.sum())
+    if num_samples == 0:
+        raise DataError("there are no samples to measure")
+    return num_samples
+
+
+def _divide(numerators_K: IntArray, denominators_K: IntArray) -> FloatArray:
+    zeros_K = np.zeros(len(numerators_K), dtype=np.float64)
+    return np.divide(numerators_K, denominators_K, out=zeros_K, where=denominators_K > 0)
+
+
+def _shapes(*arrays: npt.NDArray[Any]) -> str:
+    return " and ".join(str(array.shape) for array in arrays)

@@ -1,0 +1,51 @@
+"""WHAT to do: frozen recipes, no torch."""
+
+from .augment import POLICIES, AugmentSpec, MixingSpec
+from .data import DataSpec, Size, SplitSpec
+from .evaluation import EvaluationSpec
+from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
+from .model import (
+    AutoBackbone,
+    ConcatFusion,
+    ConvNetBackbone,
+    HeadSpec,
+    MeanFusion,
+    ModelSpec,
+    TimmBackbone,
+    VGGBackbone,
+)
+from .recipe import Recipe, not_yet
+from .training import EarlyStopping, LossSpec, OptimSpec, RuntimeSpec, ScheduleSpec, TrainingSpec
+
+__all__ = [
+    "POLICIES",
+    "AugmentSpec",
+    "AutoBackbone",
+    "ConcatFusion",
+    "ConvNetBackbone",
+    "DataSpec",
+    "EarlyStopping",
+    "EvaluationSpec",
+    "HeadSpec",
+    "LossSpec",
+    "MeanFusion",
+    "MixingSpec",
+    "ModelSpec",
+    "OptimSpec",
+    "Recipe",
+    "RuntimeSpec",
+    "ScheduleSpec",
+    "Size",
+    "SplitSpec",
+    "TimmBackbone",
+    "TrainingSpec",
+    "VGGBackbone",
+    "build_recipe",
+    "did_you_mean",
+    "dump_recipe",
+    "load_recipe",
+    "not_yet",
+    "recipe_schema",
+    "save_recipe",
+    "shipped_recipes",
+]

@@ -1,0 +1,50 @@
+"""Random changes of training pictures. A policy sets every number; a number given beside it overrides the policy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .spec import Fraction, NonNegativeFloat, Spec
+
+Policy = Literal["auto", "generic", "no-mirror", "none"]
+
+# Requirement A13: mirroring makes lettering that does not exist, and colour jitter changes a coin's toning.
+POLICIES: dict[str, dict[str, float]] = {
+    "generic": {"mirror": 0.5, "min_scale": 0.7, "rotation_degrees": 0, "jitter": 0.2, "gray": 0, "erasing": 0},
+    "no-mirror": {"mirror": 0, "min_scale": 0.85, "rotation_degrees": 10, "jitter": 0, "gray": 0, "erasing": 0},
+    "none": {"mirror": 0, "min_scale": 1, "rotation_degrees": 0, "jitter": 0, "gray": 0, "erasing": 0},
+}
+
+
+class AugmentSpec(Spec):
+    """`None` means: as the policy says.
+
+    mirror: probability of a left-right flip. min_scale: smallest share of the area that a random crop keeps (1 = no
+    crop). max_stretch: largest change of the aspect ratio of that crop. rotation_degrees: largest angle either way.
+    jitter: strength of brightness, contrast and saturation changes. gray: probability of losing colour. erasing:
+    probability of blanking a rectangle (Zhong et al. 2017).
+    """
+
+    policy: Policy = "auto"
+    mirror: float | None = Field(default=None, ge=0, le=1)
+    min_scale: float | None = Field(default=None, gt=0, le=1)
+    max_stretch: float = Field(default=4 / 3, ge=1)
+    rotation_degrees: float | None = Field(default=None, ge=0, le=180)
+    jitter: float | None = Field(default=None, ge=0, lt=1)
+    gray: float | None = Field(default=None, ge=0, le=1)
+    erasing: float | None = Field(default=None, ge=0, le=1)
+    view_dropout: Fraction = 0.0
+
+    def filled(self) -> AugmentSpec:
+        """The same spec with every number written out; the policy must not be `auto` any more."""
+        numbers = {k: v for k, v in POLICIES[self.policy].items() if getattr(self, k) is None}
+        return self.model_copy(update=numbers)
+
+
+class MixingSpec(Spec):
+    """Mixup (Zhang et al. 2017) and CutMix (Yun et al. 2019): the Beta parameters, 0 = off."""
+
+    mixup: NonNegativeFloat = 0.0
+    cutmix: NonNegativeFloat = 0.0

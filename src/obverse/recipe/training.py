@@ -1,0 +1,86 @@
+"""How it is trained: optimizer, schedule, loss, length, stopping, and where it runs."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from .spec import Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Spec
+
+
+class OptimSpec(Spec):
+    """`adam` with weight decay is L2 regularisation; `adamw` decays decoupled (Loshchilov & Hutter 2017).
+
+    Weight decay never touches norms, biases and embeddings. betas belong to adamw and adam, momentum to sgd.
+    """
+
+    kind: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: Auto | PositiveFloat = "auto"
+    weight_decay: NonNegativeFloat = 0.05
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    momentum: Fraction = 0.9
+    clip_norm: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _fields_take_effect(self) -> Self:
+        given = self.model_fields_set
+        if self.kind == "sgd" and "betas" in given and self.betas != (0.9, 0.999):
+            raise ValueError("betas have no effect with `kind: sgd`; set momentum")
+        if self.kind != "sgd" and "momentum" in given and self.momentum != 0.9:
+            raise ValueError(f"momentum has no effect with `kind: {self.kind}`; set betas")
+        return self
+
+
+class ScheduleSpec(Spec):
+    """Linear warm-up, then cosine down to `min_lr_fraction` of the rate, by step; it never rises at the end."""
+
+    kind: Literal["cosine", "constant"] = "cosine"
+    warmup_epochs: NonNegativeFloat = 1.0
+    min_lr_fraction: Fraction = 0.001
+
+
+class LossSpec(Spec):
+    """Cross entropy; the other kinds and the weights are reserved for long-tailed data."""
+
+    kind: Literal["cross-entropy", "focal", "logit-adjustment", "balanced-softmax", "ldam"] = "cross-entropy"
+    label_smoothing: Fraction = 0.0
+    class_weights: Literal["none", "inverse", "sqrt", "effective"] = "none"
+    effective_beta: Fraction = 0.999
+
+
+class EarlyStopping(Spec):
+    """Patience counts epochs without a better selection metric, after warm-up and `min_epochs` only (trap in C4)."""
+
+    patience: PositiveInt
+    min_epochs: NonNegativeInt = 0
+
+
+class TrainingSpec(Spec):
+    """Length and bookkeeping of a run.
+
+    batch_size: samples per optimizer step. micro_batch_size: samples per forward pass; smaller than batch_size means
+    gradient accumulation. minutes: a time budget for the training loop; the schedule then follows the clock instead
+    of `epochs`, and such a run is exempt from bit-for-bit repeatability.
+    """
+
+    epochs: Auto | PositiveInt = "auto"
+    minutes: PositiveFloat | None = None
+    batch_size: Auto | PositiveInt = "auto"
+    micro_batch_size: Auto | PositiveInt = "auto"
+    sampler: Literal["natural", "sqrt", "balanced"] = "natural"
+    ema_decay: Fraction = 0.0
+    early_stopping: EarlyStopping | None = None
+    select: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "loss", "mae"] = "auto"
+    seed: NonNegativeInt = 0
+
+
+class RuntimeSpec(Spec):
+    """Where it runs. `auto` is decided at the start by what is there and by measurement, and written down."""
+
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    channels_last: Auto | bool = "auto"
+    matmul: Literal["auto", "highest", "high", "medium"] = "auto"
+    num_threads: Auto | PositiveInt = "auto"
+    num_workers: Auto | NonNegativeInt = "auto"
