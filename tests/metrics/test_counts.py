@@ -23,7 +23,9 @@ def test_scores_agree_with_scikit_learn(num_classes, used):
     np.testing.assert_array_equal(confusion, oracle.confusion_matrix(labels, predictions, labels=everything))
     scores = metrics.class_scores(confusion)
     expected = oracle.precision_recall_fscore_support(labels, predictions, labels=everything, zero_division=0)
-    for ours, theirs in zip((scores.precision_K, scores.recall_K, scores.f1_K, scores.support_K), expected, strict=True):
+    for ours, theirs in zip(
+        (scores.precision_K, scores.recall_K, scores.f1_K, scores.support_K), expected, strict=True
+    ):
         np.testing.assert_allclose(ours, theirs)
     np.testing.assert_array_equal(scores.predicted_K, np.bincount(predictions, minlength=num_classes))
     options = {"labels": occurring, "average": "macro", "zero_division": 0}

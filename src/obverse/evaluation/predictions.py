@@ -106,9 +106,9 @@ class Predictions:
                 split=names["split"],
                 classes=tuple(names["classes"]),
                 ids=tuple(json.loads((folder / "ids.json").read_text(encoding="utf-8"))),
-                labels_N=np.load(folder / "true_labels.npy", allow_pickle=False),
-                probabilities_NK=np.load(folder / "probabilities.npy", allow_pickle=False),
-                embeddings_ND=np.load(embeddings, allow_pickle=False) if embeddings.exists() else None,
+                labels_N=_read_array(folder / "true_labels.npy"),
+                probabilities_NK=_read_array(folder / "probabilities.npy"),
+                embeddings_ND=_read_array(embeddings) if embeddings.exists() else None,
                 view_probabilities=_read_arrays(views) if views.exists() else {},
                 ordered=names["ordered"],
             )
@@ -139,6 +139,13 @@ def _require_array(name: str, array: npt.NDArray[Any], *, dtype: type, shape: tu
     )
 
 
+def _read_array(path: Path) -> npt.NDArray[Any]:
+    """`np.load`, which would leave a damaged file open."""
+    with path.open("rb") as file:
+        array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        return array
+
+
 def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
@@ -152,5 +159,9 @@ def _write_arrays(path: Path, arrays: dict[str, Float32Array]) -> None:
 
 
 def _read_arrays(path: Path) -> dict[str, Float32Array]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as entry:
+                arrays[name.removesuffix(".npy")] = np.lib.format.read_array(entry, allow_pickle=False)
+    return arrays

@@ -6,6 +6,7 @@ a section escapes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -60,8 +61,8 @@ def _size_sentences(metrics: Metrics) -> Iterator[str]:
     yield f"{counted}; the 95 % interval of accuracy is {100 * width:.1f} points wide."
     if width > WIDE_INTERVAL:
         yield (
-            f"This is a small set: a model that differs by less than about {100 * width:.0f} points "
-            "may only have been lucky or unlucky here."
+            f"This is a small set: on sets of this size, two models less than about {100 * width / math.sqrt(2):.0f} "
+            "points apart cannot be told apart without a paired test."
         )
     if metrics.num_unlabelled:
         yield f"{metrics.num_unlabelled} samples without a label are not counted."

@@ -1,0 +1,7 @@
+"""Composition: recipe -> objects -> train, evaluate, report."""
+
+from .evaluate import evaluate_run
+from .resolve import Resolved, resolve
+from .train import RunResult, resume_run, start_run
+
+__all__ = ["Resolved", "RunResult", "evaluate_run", "resolve", "resume_run", "start_run"]

@@ -4,7 +4,10 @@ from .grades import Grade, grade_order, parse_grade
 from .index import Index, build_index
 from .manifest import Manifest, read_manifest
 from .sample import SPLITS, Finding, Sample
+from .sources import read_source
+from .sources.listing import walk_pictures
 from .split import assign_splits
+from .verify import verify_pictures
 
 __all__ = [
     "SPLITS",
@@ -18,4 +21,7 @@ __all__ = [
     "grade_order",
     "parse_grade",
     "read_manifest",
+    "read_source",
+    "verify_pictures",
+    "walk_pictures",
 ]

@@ -10,11 +10,17 @@ from .spec import Fraction, NonNegativeFloat, Spec
 
 Policy = Literal["auto", "generic", "no-mirror", "none"]
 
+
+def _numbers(**given: float) -> dict[str, float]:
+    off = {"mirror": 0.0, "min_scale": 1.0, "shift": 0.0, "rotation_degrees": 0.0, "jitter": 0.0, "gray": 0.0}
+    return {**off, "erasing": 0.0, **given}
+
+
 # Requirement A13: mirroring makes lettering that does not exist, and colour jitter changes a coin's toning.
 POLICIES: dict[str, dict[str, float]] = {
-    "generic": {"mirror": 0.5, "min_scale": 0.7, "rotation_degrees": 0, "jitter": 0.2, "gray": 0, "erasing": 0},
-    "no-mirror": {"mirror": 0, "min_scale": 0.85, "rotation_degrees": 10, "jitter": 0, "gray": 0, "erasing": 0},
-    "none": {"mirror": 0, "min_scale": 1, "rotation_degrees": 0, "jitter": 0, "gray": 0, "erasing": 0},
+    "generic": _numbers(mirror=0.5, min_scale=0.7, jitter=0.2),
+    "no-mirror": _numbers(min_scale=0.85, rotation_degrees=10.0),
+    "none": _numbers(),
 }
 
 
@@ -22,7 +28,7 @@ class AugmentSpec(Spec):
     """`None` means: as the policy says.
 
     mirror: probability of a left-right flip. min_scale: smallest share of the area that a random crop keeps (1 = no
-    crop). max_stretch: largest change of the aspect ratio of that crop. rotation_degrees: largest angle either way.
+    crop). shift: largest move, as a share of the side, by whole pixels. max_stretch: largest change of the aspect ratio of that crop. rotation_degrees: largest angle either way.
     jitter: strength of brightness, contrast and saturation changes. gray: probability of losing colour. erasing:
     probability of blanking a rectangle (Zhong et al. 2017).
     """
@@ -31,6 +37,7 @@ class AugmentSpec(Spec):
     mirror: float | None = Field(default=None, ge=0, le=1)
     min_scale: float | None = Field(default=None, gt=0, le=1)
     max_stretch: float = Field(default=4 / 3, ge=1)
+    shift: float | None = Field(default=None, ge=0, le=0.5)
     rotation_degrees: float | None = Field(default=None, ge=0, le=180)
     jitter: float | None = Field(default=None, ge=0, lt=1)
     gray: float | None = Field(default=None, ge=0, le=1)

@@ -39,7 +39,7 @@ class ConvNetBackbone(Spec):
     """Obverse's small residual convnet for pictures of 32 to 160 pixels, from scratch."""
 
     kind: Literal["convnet"] = "convnet"
-    widths: tuple[PositiveInt, ...] = (64, 128, 256, 512)
+    widths: tuple[PositiveInt, ...] = (24, 48, 96)
 
 
 class VGGBackbone(Spec):

@@ -36,7 +36,7 @@ class ScheduleSpec(Spec):
     """Linear warm-up, then cosine down to `min_lr_fraction` of the rate, by step; it never rises at the end."""
 
     kind: Literal["cosine", "constant"] = "cosine"
-    warmup_epochs: NonNegativeFloat = 1.0
+    warmup_epochs: Auto | NonNegativeFloat = "auto"
     min_lr_fraction: Fraction = 0.001
 
 

@@ -1,0 +1,21 @@
+"""WHERE it runs: device, process, number formats, randomness."""
+
+from .precision import autocast, choose_matmul, fastest_seconds, has_fast_bf16
+from .process import Process, num_usable_cpus, resolve_device
+from .seeding import named_generator, restore_torch_random_state, seed_torch, torch_random_state
+from .sharding import shard
+
+__all__ = [
+    "Process",
+    "autocast",
+    "choose_matmul",
+    "fastest_seconds",
+    "has_fast_bf16",
+    "named_generator",
+    "num_usable_cpus",
+    "resolve_device",
+    "restore_torch_random_state",
+    "seed_torch",
+    "shard",
+    "torch_random_state",
+]

@@ -36,10 +36,12 @@ GRADES = ("G04", "VF20", "XF40", "AU50", "MS65")  # worst to best
 SIDES = ("obverse", "reverse")
 RULE = "The label is the worse of the two sides: a coin flip picks which side shows it, the other side is better."
 
-_WEAR = (0.97, 0.72, 0.47, 0.23, 0.02)  # per grade; 0 is mint state, 1 is flat
+_WEAR = (0.97, 0.74, 0.51, 0.28, 0.02)  # per grade; 0 is mint state, 1 is flat
 _WEAR_JITTER = 0.02
 _SUPERSAMPLE = 2
 _EXTENT = 1.16  # half the width of the drawing canvas, in coin radii
+_DEPTH = 12.0  # canvas width per unit of height: the larger, the flatter the relief
+_BILINEAR = Image.Resampling.BILINEAR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +109,12 @@ def _draw_side(rng: np.random.Generator, side: str, wear: float, *, metal_3: Poi
     wear += rng.uniform(-_WEAR_JITTER, _WEAR_JITTER)
     turn, azimuth = math.radians(rng.uniform(-15, 15)), rng.uniform(0, math.tau)
     height_HW = _worn(_relief(side, size * _SUPERSAMPLE), wear, roll=int(rng.integers(0, size * size)))
-    rgb_HW3 = _lit(height_HW, metal_3, azimuth=azimuth - turn, wear=wear) * rng.uniform(0.92, 1.08)
-    coin_HW4 = _placed(rng, rgb_HW3, turn=turn, size=size)
+    light_HW = _lit(height_HW, azimuth=azimuth - turn, wear=wear) * rng.uniform(0.92, 1.08)
+    light_HW, disc_HW = _placed(rng, light_HW, turn=turn, size=size)
     ground_3 = rng.uniform(0.1, 0.9) + rng.uniform(-0.1, 0.1, size=3)
     ground_HW3 = mottled(rng, ground_3, size=size)
-    mixed_HW3 = coin_HW4[..., :3] * coin_HW4[..., 3:] + ground_HW3 * (1 - coin_HW4[..., 3:])
-    return to_picture(mixed_HW3 + rng.standard_normal(mixed_HW3.shape, dtype=np.float32) * 0.015)
+    rgb_HW3 = ground_HW3 + disc_HW[..., None] * (light_HW[..., None] * metal_3 - ground_HW3)
+    return to_picture(rgb_HW3 + rng.standard_normal(rgb_HW3.shape, dtype=np.float32) * 0.015)
 
 
 @dataclass(frozen=True)
@@ -130,38 +132,37 @@ def _worn(relief: _Relief, wear: float, *, roll: int) -> Floats:
     """Height after wear in 0..1; the figure is cut from the top, as rubbing does, not scaled down."""
     left = 1 - wear
     height_HW = np.minimum(relief.figure, 0.10 + 0.90 * left) * (0.35 + 0.65 * left)
-    height_HW = height_HW + relief.detail * (0.30 * max(0.0, 1 - 1.9 * wear))
+    height_HW = height_HW + relief.detail * (0.30 * max(0.0, 1 - 1.8 * wear))
     height_HW += relief.letters * (0.45 * min(1.0, 1.35 * left))
     height_HW += relief.rim * (0.25 + 0.35 * left)
-    return height_HW + np.roll(relief.grain, roll) * np.float32(0.02 * wear)
+    height_HW += np.roll(relief.grain, roll) * (0.02 * wear)
+    return height_HW.astype(np.float32)
 
 
-def _lit(height_HW: Floats, metal_3: Points, *, azimuth: float, wear: float) -> Floats:
-    """Shade the height field by a lamp: diffuse light, and the lustre and its cartwheel that only fresh metal has."""
-    slope_y_HW, slope_x_HW = np.gradient(height_HW, 12 / len(height_HW))
+def _lit(height_HW: Floats, *, azimuth: float, wear: float) -> Floats:
+    """Brightness under a lamp: diffuse light, plus the lustre and its cartwheel, which only fresh metal has."""
+    slope_y_HW, slope_x_HW = np.gradient(height_HW, _DEPTH / len(height_HW))
     sun_x, sun_y = math.cos(azimuth), math.sin(azimuth)
     facing_HW = slope_x_HW * sun_x + slope_y_HW * sun_y
-    tilt_HW = 1 / np.sqrt(1 + slope_x_HW**2 + slope_y_HW**2)
-    diffuse_HW = (0.80 + 0.60 * facing_HW) * tilt_HW
+    diffuse_HW = (0.80 + 0.60 * facing_HW) / np.sqrt(1 + slope_x_HW**2 + slope_y_HW**2)
     x_HW, y_HW = _plane(len(height_HW))
     cartwheel_HW = (x_HW * sun_x + y_HW * sun_y) ** 2 / (x_HW**2 + y_HW**2 + 0.05)
-    lustre = max(0.0, 1 - wear) ** 2
-    light_HW = 0.12 + 0.85 * diffuse_HW + lustre * (0.35 * cartwheel_HW**3 + 0.35 * np.clip(facing_HW, 0, 1))
-    return light_HW[..., None] * metal_3.astype(np.float32)
+    lustre = max(0.0, 1 - wear) ** 4
+    lit_HW = 0.10 + 0.85 * diffuse_HW + lustre * (0.10 + 0.55 * cartwheel_HW**2 + 0.35 * np.clip(facing_HW, 0, 1))
+    return np.asarray(lit_HW, dtype=np.float32)
 
 
-def _placed(rng: np.random.Generator, rgb_HW3: Floats, *, turn: float, size: int) -> Floats:
-    """The disc turned (radians), shifted and scaled a little, as size x size x 4 with its coverage."""
-    width = len(rgb_HW3)
-    x_HW, y_HW = _plane(width)
-    disc_HW1 = np.clip((1 - np.hypot(x_HW, y_HW)) * width / 4 + 0.5, 0, 1)[..., None]
-    zoom = rng.uniform(0.97, 1.12)
-    a, b = math.cos(turn) * zoom, math.sin(turn) * zoom
-    shift_x, shift_y = rng.uniform(-0.03, 0.03, size=2) * width + width / 2
-    matrix = (a, b, width / 2 - a * shift_x - b * shift_y, -b, a, width / 2 + b * shift_x - a * shift_y)
-    canvas = to_picture(np.concatenate([rgb_HW3, disc_HW1], axis=2))
-    moved = canvas.transform((width, width), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-    return np.asarray(moved.resize((size, size), Image.Resampling.BOX), dtype=np.float32) / 255
+def _placed(rng: np.random.Generator, light_HW: Floats, *, turn: float, size: int) -> tuple[Floats, Floats]:
+    """The light turned (radians), shifted and scaled a little at size x size, and the disc's coverage there."""
+    width, zoom = len(light_HW), rng.uniform(0.97, 1.12)
+    x, y = (float(c) * width for c in rng.uniform(0.47, 0.53, size=2))
+    a, b, middle = math.cos(turn) * zoom, math.sin(turn) * zoom, width / 2
+    matrix = (a, b, middle - a * x - b * y, -b, a, middle + b * x - a * y)
+    canvas = Image.fromarray(light_HW).transform(light_HW.shape, Image.Transform.AFFINE, matrix, _BILINEAR)
+    scale = size / width
+    radius, axis = middle * scale / _EXTENT / zoom, np.arange(size, dtype=np.float32) + 0.5
+    disc_HW = np.clip(radius - np.hypot(axis[None, :] - x * scale, axis[:, None] - y * scale) + 0.5, 0, 1)
+    return np.asarray(canvas.resize((size, size), Image.Resampling.BOX)), disc_HW
 
 
 # The designs. Coordinates are in coin radii, x to the right and y down, the centre at (0, 0).
@@ -172,9 +173,14 @@ _PROFILE = (
     *((0.22, 0.34), (0.38, 0.10), (0.44, -0.18), (0.34, -0.46)),
 )
 # Strokes through a 3 x 3 grid of points, numbered row by row from 0 at the top left.
-_STROKES = dict(
-    B="60143 4586", C="2068", E="2068 34", I="17", L="068", N="6082", O="02860", R="60253 48", T="02 17", Y="04 247"
-)
+_STROKES = {
+    letter: path.split("-")
+    for letter, path in zip(
+        "BCEILNORTY",
+        ("60143-4586", "2068", "2068-34", "17", "068", "6082", "02860", "60253-48", "02-17", "04-247"),
+        strict=True,
+    )
+}
 _Lines = list[list[tuple[float, float]]]
 
 
@@ -228,7 +234,7 @@ def _text(text: str, bend: float, *, y: float = 0.0) -> _Lines:
     height, pitch, middle = 0.17, 0.19, y + (bend if bend > 1 else 0.0)
     lines: _Lines = []
     for place, letter in enumerate(text):
-        for stroke in _STROKES[letter].split():
+        for stroke in _STROKES[letter]:
             grid = [(int(p) % 3 / 2 - 0.5, 0.5 - int(p) // 3 / 2) for p in stroke]
             polar = [((place - (len(text) - 1) / 2 + 0.62 * u) * pitch / bend, bend + v * height) for u, v in grid]
             lines.append([(float(r * np.sin(a)), float(middle - r * np.cos(a))) for a, r in polar])
@@ -245,7 +251,7 @@ def _ink(polygons: _Lines, lines: _Lines, width: int) -> Floats:
     for line in lines:
         points = [((x + _EXTENT) * to_pixels, (y + _EXTENT) * to_pixels) for x, y in line]
         pen.line(points, fill=255, width=max(1, round(0.045 * to_pixels)), joint="curve")
-    return np.asarray(canvas.reduce(2), dtype=np.float32) / 255
+    return np.asarray(canvas.reduce(2), dtype=np.float32) / np.float32(255)
 
 
 def _blur(layer_HW: Floats, sigma: float) -> Floats:
@@ -253,4 +259,5 @@ def _blur(layer_HW: Floats, sigma: float) -> Floats:
     sigma_pixels = sigma * len(layer_HW) / (2 * _EXTENT)
     frequency = np.fft.fftfreq(len(layer_HW))
     kernel = np.exp(-2 * (np.pi * sigma_pixels * frequency) ** 2)
-    return np.asarray(np.fft.ifft2(np.fft.fft2(layer_HW) * np.outer(kernel, kernel)).real, dtype=np.float32)
+    blurred_HW = np.fft.ifft2(np.fft.fft2(layer_HW) * np.outer(kernel, kernel)).real
+    return blurred_HW.astype(np.float32)

@@ -52,12 +52,11 @@ def generate_shapes(folder: Path, *, num_samples: int = 800, size: int = 64, see
 
 def draw_shape(rng: np.random.Generator, name: str, *, size: int) -> Image.Image:
     """One RGB picture, size x size; the shape always lies whole inside the frame."""
-    radius = rng.uniform(0.28, 0.42)
+    radius = rng.uniform(0.30, 0.44)
     centre_2 = rng.uniform(radius, 1 - radius, size=2)
     mask_HW1 = _mask(SHAPES[name](), rng.uniform(0, 2 * np.pi), radius=radius, centre_2=centre_2, size=size)[..., None]
-    ground_3 = rng.uniform(0, 1, size=3)
-    # 0.4 to 0.6 away in every channel, around the circle of values: the shape is never camouflaged.
-    ink_3 = (ground_3 + rng.uniform(0.4, 0.6, size=3)) % 1.0
+    # Every channel of the ink is brighter than the ground's, so that the shape is never camouflaged, also in grey.
+    ground_3, ink_3 = rng.uniform(0.05, 0.4, size=3), rng.uniform(0.55, 0.95, size=3)
     rgb_HW3 = mottled(rng, ink_3, size=size) * mask_HW1 + mottled(rng, ground_3, size=size) * (1 - mask_HW1)
     return to_picture(rgb_HW3 + rng.standard_normal(rgb_HW3.shape, dtype=np.float32) * 0.03)
 
@@ -78,7 +77,9 @@ def _mask(outlines: list[Points], turn: float, *, radius: float, centre_2: Point
 def _polar(radii: list[float], num_points: int) -> Points:
     """`num_points` points around the centre, the radii repeated in turn."""
     angles_N = np.arange(num_points) * 2 * np.pi / num_points
-    return np.stack([np.sin(angles_N), -np.cos(angles_N)], axis=1) * np.resize(radii, num_points)[:, None]
+    unit_N2 = np.stack([np.sin(angles_N), -np.cos(angles_N)], axis=1)
+    scaled_N2: Points = unit_N2 * np.resize(radii, num_points)[:, None]
+    return scaled_N2
 
 
 def _crescent() -> Points:

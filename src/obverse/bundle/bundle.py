@@ -1,0 +1,141 @@
+"""The bundle: what ships. Weights, geometry, normalisation, classes, views, in one folder, read and written here only.
+
+    bundle/model.safetensors   tensors
+    bundle/model.json          everything else; holds the SHA-256 of the tensors
+
+There is no code in a bundle and no pickle, so loading one from a stranger is safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as tensors_to_bytes
+
+from obverse.data import Geometry
+from obverse.errors import DataError, OutputError
+from obverse.models import Classifier, build_classifier
+from obverse.recipe import ModelSpec
+
+FORMAT = "obverse-bundle"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All that prediction needs besides weights. calibration: None until probabilities have been calibrated.
+
+    trained: facts for people (epoch, metric, data), not used in prediction.
+    """
+
+    classes: tuple[str, ...]
+    ordered: bool
+    views: tuple[str, ...]
+    geometry: Geometry
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    model: ModelSpec
+    calibration: None = None
+    trained: dict[str, Any] = field(default_factory=dict)
+
+    def build(self, *, load_weights: bool = False) -> Classifier:
+        """The classifier of this description, with fresh weights unless told to load pretrained ones."""
+        return build_classifier(
+            self.model,
+            num_views=len(self.views),
+            num_classes=len(self.classes),
+            height=self.geometry.canvas_height,
+            width=self.geometry.canvas_width,
+            load_weights=load_weights,
+        )
+
+
+def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor]) -> None:
+    """Write both files; the description last, so that a bundle with a description is whole."""
+    data = tensors_to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+    values = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "obverse": version("obverse"),
+        "weights_sha256": hashlib.sha256(data).hexdigest(),
+        **{f.name: getattr(bundle, f.name) for f in fields(bundle)},
+        "geometry": asdict(bundle.geometry),
+        "model": bundle.model.model_dump(mode="json"),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.safetensors").write_bytes(data)
+        (folder / "model.json").write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the bundle {str(folder)!r} cannot be written: {error.strerror}") from error
+
+
+def find_bundle(path: Path) -> Path:
+    """The bundle folder of a run folder or of a bundle itself; DataError when there is none."""
+    for folder in (path, path / "bundle"):
+        if (folder / "model.json").is_file():
+            return folder
+    if not path.exists():
+        raise DataError(f"{str(path)!r} does not exist; give a run folder such as runs/NAME, or a bundle")
+    raise DataError(f"{str(path)!r} is neither a finished run nor a bundle: there is no model.json in it")
+
+
+def read_bundle(path: Path) -> tuple[Bundle, Classifier]:
+    """The description and the classifier with its weights, on the CPU, in evaluation mode.
+
+    Raises DataError for a foreign, damaged or newer bundle.
+    """
+    folder = find_bundle(path)
+    values = _read_values(folder / "model.json")
+    try:
+        data = (folder / "model.safetensors").read_bytes()
+    except OSError as error:
+        raise DataError(f"{str(folder / 'model.safetensors')!r} cannot be read: {error.strerror}") from None
+    if hashlib.sha256(data).hexdigest() != values["weights_sha256"]:
+        raise DataError(f"{str(folder / 'model.safetensors')!r} is not the file that model.json describes: "
+                        "it is damaged or belongs to another model")  # fmt: skip
+    bundle = _parse(values, folder)
+    classifier = bundle.build()
+    try:
+        classifier.load_state_dict(load_tensors(data))
+    except (RuntimeError, SafetensorError) as error:
+        raise DataError(f"the weights in {str(folder)!r} do not fit the model they come with: {error}") from None
+    return bundle, classifier.eval()
+
+
+def _read_values(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(path)!r} cannot be read as JSON: {error}") from None
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise DataError(f"{str(path)!r} was not written by Obverse: it does not say `format: {FORMAT}`")
+    if values.get("format_version") != FORMAT_VERSION:
+        raise DataError(f"{str(path)!r} has format version {values.get('format_version')}, and this Obverse reads "
+                        f"{FORMAT_VERSION}; install the version that wrote it ({values.get('obverse')})")  # fmt: skip
+    return values
+
+
+def _parse(values: dict[str, Any], folder: Path) -> Bundle:
+    try:
+        return Bundle(
+            classes=tuple(values["classes"]),
+            ordered=bool(values["ordered"]),
+            views=tuple(values["views"]),
+            geometry=Geometry(**values["geometry"]),
+            mean=tuple(values["mean"]),
+            std=tuple(values["std"]),
+            model=ModelSpec.model_validate_json(json.dumps(values["model"])),
+            trained=values["trained"],
+        )
+    except (KeyError, TypeError, ValidationError) as error:
+        raise DataError(f"{str(folder / 'model.json')!r} is incomplete or changed: {error}") from None

@@ -1,0 +1,28 @@
+"""`obverse evaluate RUN`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a bundle together with --data and --out.")],
+    split: Annotated[str, typer.Option(help="train, val or test of the run's own data.")] = "test",
+    data: Annotated[Path | None, typer.Option(help="Other labelled data, instead of a split.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The output folder; by default RUN/evaluation/SPLIT.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+) -> None:
+    """Measure a trained model and write its report."""
+    from obverse.experiment import evaluate_run
+
+    folder, metrics = evaluate_run(run, split=split, data=data, out=out, device=device)
+    accuracy, macro_f1 = metrics["accuracy"], metrics["macro_f1"]
+    typer.echo(f"accuracy {accuracy['value']:.4f} (95 % interval {accuracy['low']:.4f} to {accuracy['high']:.4f})")
+    if macro_f1:
+        typer.echo(f"macro F1 {macro_f1['value']:.4f}")
+    for k, share in metrics["top_k"].items():
+        typer.echo(f"top-{k} accuracy {share['value']:.4f}")
+    typer.echo(f"report: {folder / 'report.html'}")

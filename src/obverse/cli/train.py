@@ -1,0 +1,62 @@
+"""`obverse train DATA`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    data: Annotated[Path | None, typer.Argument(help="A folder of class folders, or a CSV table.")] = None,
+    recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
+    run: Annotated[Path | None, typer.Option(help="The run folder; by default runs/DATA-DATE-TIME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="A time budget for training.")] = None,
+) -> None:
+    """Train, evaluate and write a run folder with report, plots, results and the model."""
+    from obverse.errors import RecipeError
+    from obverse.recipe import load_recipe
+    from obverse.runs.rundir import RunFolder, default_run_path
+
+    changes = list(settings or []) + ([f"training.minutes={minutes}"] if minutes is not None else [])
+    if resume:
+        if run is None:
+            raise RecipeError("--resume needs --run: which run should go on?")
+        if changes or recipe != "auto":
+            raise RecipeError("--resume goes on with the run's own recipe; leave out --recipe, --set and --minutes")
+        if data is not None:
+            raise RecipeError("--resume goes on with the run's own data; leave out DATA")
+    elif data is None:
+        raise RecipeError("say what to train on: obverse train DATA")
+    else:
+        chosen = load_recipe(recipe, changes)
+
+    from obverse.experiment import resume_run, start_run
+    from obverse.runs.observers import ConsoleObserver
+
+    console = ConsoleObserver()
+    if resume:
+        assert run is not None
+        result = resume_run(RunFolder(run), observers=[console])
+    else:
+        assert data is not None
+        folder = RunFolder(run or default_run_path(data, datetime.now()))
+        result = start_run(data, chosen, folder, observers=[console], progress=_show_progress)
+    accuracy = result.metrics["accuracy"]
+    typer.echo(
+        f"{result.metrics['split']} accuracy {accuracy['value']:.1%} "
+        f"(95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%}, {result.metrics['num_samples']} samples)"
+    )
+    typer.echo(f"report: {result.report}")
+    typer.echo(f"predict: obverse predict {result.run.path} PICTURE")
+
+
+def _show_progress(done: int, total: int) -> None:
+    if sys.stderr.isatty() and (done % 50 == 0 or done == total):
+        sys.stderr.write(f"\rreading pictures {done}/{total}" + ("\n" if done == total else ""))
+        sys.stderr.flush()

@@ -1,0 +1,104 @@
+"""Random changes of training pictures, from (seed, epoch, sample id, view) alone.
+
+All that moves pixels (crop, stretch, mirror, rotation, shift) is one affine map on uint8, sampled once; all that
+changes colour is four numbers, applied to the whole batch on the training device (`preprocess.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from obverse.recipe import AugmentSpec
+
+Affine = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Change:
+    """affine: output pixel -> working pixel (None = no change). color: brightness, contrast, saturation factors.
+
+    erased: (top, left, bottom, right) in output pixels, or None.
+    """
+
+    affine: Affine | None
+    color: tuple[float, float, float]
+    erased: tuple[int, int, int, int] | None
+
+
+def working_margin(spec: AugmentSpec) -> float:
+    """How much larger than the input the working picture is, so that crops come from real pixels."""
+    return 1.0 if spec.min_scale in (None, 1) else min(1.25, (1 / spec.min_scale) ** 0.5)
+
+
+def draw_change(
+    spec: AugmentSpec, working: tuple[int, int], output: tuple[int, int], rng: np.random.Generator
+) -> Change:
+    """Draw one change; working, output: (height, width). The spec is `filled()`."""
+    u = rng.random(13)
+    affine = _draw_affine(spec, working, output, u)
+    jitter = spec.jitter or 0.0
+    brightness, contrast, saturation = (1 + jitter * (2 * x - 1) for x in u[7:10])
+    if spec.gray and u[10] < spec.gray:
+        saturation = 0.0
+    erased = _draw_box(output, rng) if spec.erasing and u[11] < spec.erasing else None
+    return Change(affine, (brightness, contrast, saturation), erased)
+
+
+def apply_change(image_CHW: torch.Tensor, change: Change, output: tuple[int, int], fill: int) -> torch.Tensor:
+    """Move and erase pixels of a uint8 (3, height, width) working picture; colour comes later, per batch."""
+    height, width = output
+    if change.affine is not None:
+        picture = Image.fromarray(image_CHW.permute(1, 2, 0).contiguous().numpy())
+        moved = picture.transform(
+            (width, height), Image.Transform.AFFINE, change.affine, Image.Resampling.BILINEAR, fillcolor=(fill,) * 3
+        )
+        image_CHW = torch.from_numpy(np.array(moved)).permute(2, 0, 1)
+    if change.erased is not None:
+        top, left, bottom, right = change.erased
+        image_CHW = image_CHW.clone()
+        image_CHW[:, top:bottom, left:right] = fill
+    return image_CHW
+
+
+def _draw_affine(
+    spec: AugmentSpec, working: tuple[int, int], output: tuple[int, int], u: npt.NDArray[np.float64]
+) -> Affine | None:
+    (work_h, work_w), (out_h, out_w) = working, output
+    scale = 1 - (1 - (spec.min_scale or 1)) * u[0]
+    stretch = spec.max_stretch ** (u[1] - 0.5) if scale < 1 else 1.0
+    crop_h = min(work_h, work_h * math.sqrt(scale) / stretch)
+    crop_w = min(work_w, work_w * math.sqrt(scale) * stretch)
+    center_y = crop_h / 2 + u[2] * (work_h - crop_h) + _whole_shift((spec.shift or 0) * work_h, u[3])
+    center_x = crop_w / 2 + u[4] * (work_w - crop_w) + _whole_shift((spec.shift or 0) * work_w, u[5])
+    mirrored = u[6] < (spec.mirror or 0)
+    angle = math.radians((spec.rotation_degrees or 0) * (2 * u[12] - 1))
+    step_y, step_x = crop_h / out_h, crop_w / out_w * (-1 if mirrored else 1)
+    cos, sin = math.cos(angle), math.sin(angle)
+    a, b = cos * step_x, sin * step_y
+    d, e = -sin * step_x, cos * step_y
+    affine = (a, b, center_x - a * out_w / 2 - b * out_h / 2, d, e, center_y - d * out_w / 2 - e * out_h / 2)
+    is_identity = working == output and np.allclose(affine, (1, 0, 0, 0, 1, 0), atol=1e-9)
+    return None if is_identity else affine
+
+
+def _whole_shift(largest: float, u: float) -> int:
+    """A shift by whole pixels, so that small pictures are moved without being blurred."""
+    largest_pixels = int(largest)
+    return int(u * (2 * largest_pixels + 1)) - largest_pixels
+
+
+def _draw_box(output: tuple[int, int], rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """A rectangle of 2 to 33 % of the area and aspect 0.3 to 3.3 (Zhong et al. 2017, table 1)."""
+    height, width = output
+    area = rng.uniform(0.02, 0.33) * height * width
+    aspect = math.exp(rng.uniform(math.log(0.3), math.log(3.3)))
+    box_h = min(height, max(1, round(math.sqrt(area * aspect))))
+    box_w = min(width, max(1, round(math.sqrt(area / aspect))))
+    top, left = int(rng.integers(height - box_h + 1)), int(rng.integers(width - box_w + 1))
+    return top, left, top + box_h, left + box_w

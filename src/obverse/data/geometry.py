@@ -1,0 +1,85 @@
+"""Deterministic resize, pad and crop to (height, width): the one geometry of training, evaluation, export and serving.
+
+The picture is fitted into `height x width`; the canvas is that size rounded to the model's multiple, and the difference
+is padded (or cropped) around the centre, here and never inside a model, which would drop pixels silently (trap A4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import interpolate
+
+from obverse.imaging import Pixels
+
+FILL = 128
+# A JPEG is decoded at least this many times larger than needed: 52.7 dB against a full decode.
+DECODE_MARGIN = 2
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes in pixels. fit: pad keeps everything, squash ignores the aspect ratio, crop fills and cuts the rest."""
+
+    height: int
+    width: int
+    canvas_height: int
+    canvas_width: int
+    fit: str = "pad"
+    fill: int = FILL
+
+    @classmethod
+    def for_multiple(cls, height: int, width: int, *, multiple: int, fit: str, direction: str = "up") -> Geometry:
+        """The geometry whose canvas is a multiple of `multiple`, rounded up (padding) or down (cropping)."""
+
+        def rounded(side: int) -> int:
+            return max(multiple, (-(-side // multiple) if direction == "up" else side // multiple) * multiple)
+
+        return cls(height, width, rounded(height), rounded(width), fit)
+
+    def enlarged(self, margin: float) -> Geometry:
+        """The same framing at `margin` times the size: the working size from which training crops are cut."""
+        sides = (round(side * margin) for side in (self.height, self.width, self.canvas_height, self.canvas_width))
+        return Geometry(*sides, fit=self.fit, fill=self.fill)
+
+    @property
+    def least_decode(self) -> tuple[int, int]:
+        """(min_height, min_width) for the decoder."""
+        return DECODE_MARGIN * self.height, DECODE_MARGIN * self.width
+
+    def apply(self, pixels: Pixels) -> torch.Tensor:
+        """uint8 (height, width, 3) to uint8 (3, canvas_height, canvas_width)."""
+        image_CHW = torch.from_numpy(pixels).permute(2, 0, 1)
+        height, width = self._resized(*image_CHW.shape[1:])
+        image_CHW = _resize(image_CHW, height, width)
+        canvas_CHW = image_CHW.new_full((3, self.canvas_height, self.canvas_width), self.fill)
+        rows, target_rows = _centred(height, self.canvas_height if self.fit != "crop" else self.height)
+        columns, target_columns = _centred(width, self.canvas_width if self.fit != "crop" else self.width)
+        image_CHW = image_CHW[:, rows, columns]
+        if self.fit == "crop":
+            rows, target_rows = _centred(image_CHW.shape[1], self.canvas_height)
+            columns, target_columns = _centred(image_CHW.shape[2], self.canvas_width)
+            image_CHW = image_CHW[:, rows, columns]
+        canvas_CHW[:, target_rows, target_columns] = image_CHW
+        return canvas_CHW
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        if self.fit == "squash":
+            return self.height, self.width
+        choose = min if self.fit == "pad" else max
+        scale = choose(self.height / height, self.width / width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _resize(image_CHW: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    if image_CHW.shape[1:] == (height, width):
+        return image_CHW
+    return interpolate(image_CHW[None], (height, width), mode="bilinear", antialias=True, align_corners=False)[0]
+
+
+def _centred(length: int, target: int) -> tuple[slice, slice]:
+    """Where the source is cut and where it lands, both around the centre."""
+    kept = min(length, target)
+    start, target_start = (length - kept) // 2, (target - kept) // 2
+    return slice(start, start + kept), slice(target_start, target_start + kept)

@@ -1,0 +1,84 @@
+"""A model over a split, once: probabilities, embeddings, and what each view alone would say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from obverse.data import Batch
+from obverse.manifest import Manifest
+from obverse.models import Classifier
+from obverse.runtime import autocast
+
+from .forward import Forward
+from .predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Row i of each array is ids[i]; alone_VNK: logits with one view only, NaN where it is missing."""
+
+    ids: tuple[str, ...]
+    labels_N: npt.NDArray[np.int64]
+    logits_NK: npt.NDArray[np.float32]
+    embeddings_ND: npt.NDArray[np.float32]
+    alone_VNK: tuple[npt.NDArray[np.float32], ...]
+
+
+def run_model(model: Classifier, forward: Forward, batches: Iterable[Batch], *, each_view: bool = False) -> Outputs:
+    """Run `batches` through the model in evaluation mode; samples with a false mask are left out.
+
+    each_view: also run every view alone, when there are several. The backbones run once per picture either way.
+    """
+    ids: list[str] = []
+    parts: list[list[torch.Tensor]] = []
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for batch in batches:
+            rows = _run_batch(model, forward, batch.to(forward.device), each_view=each_view)
+            keep = batch.valid_B
+            ids += [name for name, valid in zip(batch.ids, keep.tolist(), strict=True) if valid]
+            parts.append([row[keep] for row in [batch.labels_B, *rows]])
+    model.train(was_training)
+    labels, logits, embeddings, *alone = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    return Outputs(tuple(ids), labels, logits, embeddings, tuple(alone))
+
+
+def _run_batch(model: Classifier, forward: Forward, batch: Batch, *, each_view: bool) -> list[torch.Tensor]:
+    """[logits, embeddings, then logits of each view alone], fp32 on the CPU."""
+    num_views = batch.present_BV.shape[1]
+    with autocast(forward.device, forward.precision):
+        features_BVD = model.features(forward.inputs(batch))
+        embeddings_BD = model.fusion(features_BVD, batch.present_BV)
+        rows = [model.head(embeddings_BD), embeddings_BD]
+        for view in range(num_views) if each_view and num_views > 1 else ():
+            alone_BV = batch.only_view(view).present_BV
+            logits_BK = model.head(model.fusion(features_BVD, alone_BV))
+            rows.append(torch.where(alone_BV[:, view, None], logits_BK.float(), torch.nan))
+    return [row.float().cpu() for row in rows]
+
+
+def softmax(logits_NK: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Probabilities from logits; a NaN row stays NaN."""
+    probabilities: npt.NDArray[np.float32] = torch.softmax(torch.from_numpy(logits_NK), -1).numpy()
+    return probabilities
+
+
+def to_predictions(outputs: Outputs, manifest: Manifest, split: str, *, embeddings: bool = True) -> Predictions:
+    """Outputs as the arrays that are reported and written."""
+    alone = dict(zip(manifest.views, map(softmax, outputs.alone_VNK), strict=False))
+    return Predictions(
+        split=split,
+        classes=manifest.classes,
+        ids=outputs.ids,
+        labels_N=outputs.labels_N,
+        probabilities_NK=softmax(outputs.logits_NK),
+        embeddings_ND=outputs.embeddings_ND if embeddings else None,
+        view_probabilities=alone,
+        ordered=manifest.ordered,
+    )

@@ -1,0 +1,43 @@
+"""A model with all that stands between a batch and logits: normalisation, number format, memory format, device.
+
+Training, evaluation and prediction go through this one object, so that no mean is ever typed twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from obverse.data import Batch, to_model_input
+from obverse.models import Classifier
+from obverse.runtime import autocast
+
+
+@dataclass(frozen=True)
+class Forward:
+    """mean, std in 0..1 units; precision: fp32 or bf16 autocast."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    device: torch.device
+    precision: str = "fp32"
+    channels_last: bool = False
+
+    def logits(self, model: Classifier, batch: Batch) -> torch.Tensor:
+        """Logits (B, K) of a batch that is on the device."""
+        with autocast(self.device, self.precision):
+            logits_BK: torch.Tensor = model(self.inputs(batch), batch.present_BV)
+        return logits_BK
+
+    def inputs(self, batch: Batch) -> torch.Tensor:
+        """What the model sees, float32 (B, V, C, H, W)."""
+        images_BVCHW = to_model_input(batch.images_BVCHW, mean=self.mean, std=self.std, color_BV3=batch.color_BV3)
+        return self.layout(images_BVCHW)
+
+    def layout(self, images_BVCHW: torch.Tensor) -> torch.Tensor:
+        """The same numbers in the memory format in which the model is fastest."""
+        if not self.channels_last:
+            return images_BVCHW
+        flat = images_BVCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return flat.unflatten(0, images_BVCHW.shape[:2])

@@ -1,0 +1,106 @@
+"""Evaluation of a trained model on a split of its run or on other labelled data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from obverse.bundle import Bundle, read_bundle
+from obverse.data import Loader, PictureDataset
+from obverse.errors import DataError, RecipeError
+from obverse.evaluation import Forward, plot_history, run_model, to_predictions, write_evaluation
+from obverse.manifest import SPLITS, Manifest, read_manifest, read_source, verify_pictures
+from obverse.models import Classifier
+from obverse.recipe import DataSpec, Recipe, load_recipe
+from obverse.runs import RunFolder
+from obverse.runtime import resolve_device
+
+Ready = tuple[Bundle, Classifier, Forward]
+
+
+def report_split(
+    folder: Path,
+    split: str,
+    manifest: Manifest,
+    ready: Ready,
+    *,
+    recipe: Recipe,
+    facts: dict[str, str],
+    history: tuple[Sequence[dict[str, Any]], Path] | None = None,
+) -> dict[str, Any]:
+    """Predict one split and write the report; returns the metrics as plain values."""
+    bundle, model, forward = ready
+    samples = manifest.split(split)
+    if not samples:
+        raise DataError(f"there are no samples in `{split}`")
+    loader = Loader(PictureDataset(manifest, samples, bundle.geometry), recipe.evaluation.batch_size)
+    outputs = run_model(model, forward, loader.epoch(), each_view=len(bundle.views) > 1)
+    predictions = to_predictions(outputs, manifest, split, embeddings=recipe.evaluation.embeddings)
+    picture = None
+    if history is not None:
+        plot_history(history[0], history[1])
+        picture = history[1] if history[1].is_file() else None
+    return write_evaluation(folder, predictions, facts=facts, history_png=picture).as_json()
+
+
+def evaluate_run(
+    path: Path, *, split: str = "test", data: Path | None = None, out: Path | None = None, device: str = "auto"
+) -> tuple[Path, dict[str, Any]]:
+    """Evaluate a run on one of its splits, or a run or bundle on other labelled data; the folder and the metrics."""
+    run = RunFolder(path)
+    bundle, model = read_bundle(path)
+    is_run = run.recipe.is_file()
+    if not is_run and (data is None or out is None):
+        raise RecipeError(f"{str(path)!r} is a bundle without its run: give --data DATA and --out FOLDER")
+    recipe = load_recipe(str(run.recipe)) if is_run else Recipe()
+    place = resolve_device(device)
+    ready = (bundle, model.to(place), Forward(bundle.mean, bundle.std, place))
+    if data is None:
+        if split not in SPLITS:
+            raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")
+        manifest, name = _run_manifest(run, recipe, bundle), split
+    else:
+        manifest, name = _other_manifest(data, bundle), "data"
+    folder = out or run.evaluation(split if data is None else f"data-{data.resolve().stem}")
+    facts = _facts(run) | ({"evaluated on": str(data)} if data is not None else {})
+    return folder, report_split(folder, name, manifest, ready, recipe=recipe, facts=facts)
+
+
+def _facts(run: RunFolder) -> dict[str, str]:
+    try:
+        facts: dict[str, str] = json.loads((run.path / "training_log.json").read_text(encoding="utf-8"))["facts"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return facts
+
+
+def _run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
+    assert recipe.data.path is not None
+    data = Path(recipe.data.path)
+    if not data.exists():
+        raise DataError(f"the run's data {str(data)!r} is no longer there; give its new place with --data")
+    root = data if data.is_dir() else data.parent
+    return read_manifest(run.manifest, root=root, classes=bundle.classes, views=bundle.views, ordered=bundle.ordered)
+
+
+def _other_manifest(data: Path, bundle: Bundle) -> Manifest:
+    """Labelled data the run has never seen, with the bundle's classes and views."""
+    views = bundle.views if bundle.views != ("image",) else "auto"
+    listing = read_source(data, DataSpec(views=views))
+    if set(listing.views) != set(bundle.views) and len(bundle.views) > 1:
+        raise DataError(f"{str(data)!r} has the views {', '.join(listing.views)}, the model {', '.join(bundle.views)}")
+    if len(bundle.views) == 1:
+        listing.samples = [replace(s, views=dict(zip(bundle.views, s.views.values()))) for s in listing.samples]
+    unknown = sorted({s.label for s in listing.samples} - set(bundle.classes))
+    if unknown:
+        raise DataError(f"the model does not know the class(es) {', '.join(unknown[:5])}; it knows "
+                        f"{', '.join(bundle.classes[:10])}")  # fmt: skip
+    facts = verify_pictures(listing.root, [path for s in listing.samples for path in s.views.values()])
+    if facts.findings:
+        first = facts.findings[0]
+        raise DataError(f"{len(facts.findings)} unusable picture(s), the first is {first.paths[0]!r}: {first.message}")
+    samples = [replace(sample, split="data") for sample in listing.samples]
+    return Manifest(listing.root, tuple(samples), bundle.classes, bundle.views, bundle.ordered)

@@ -1,0 +1,211 @@
+"""`auto` to values: what suits the data and the machine, with the reason, so that it can be printed and saved.
+
+A resolved recipe holds no `auto`; training it again repeats the run. Numbers here were measured on small public sets
+(docs/explanation/defaults.md).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from obverse.errors import RecipeError
+from obverse.manifest import Index
+from obverse.models import InputNeeds, input_needs, why_unavailable
+from obverse.recipe import (
+    AutoBackbone,
+    ConvNetBackbone,
+    ModelSpec,
+    Recipe,
+    Size,
+    TimmBackbone,
+)
+from obverse.runtime import choose_matmul, has_fast_bf16, num_usable_cpus, resolve_device
+
+SMALL_SIDE = 64
+SCRATCH_SIDE = 128
+FINETUNE_SIDE = 224
+PRETRAINED = {"cpu": "resnet18.a1_in1k", "cuda": "resnet50.a1_in1k", "mps": "resnet18.a1_in1k"}
+IMBALANCED = 10
+# A set is taken as of one shape when its aspect ratios lie this close to their median.
+SAME_ASPECT = 0.1
+MAX_BATCH = 64
+PICTURES_TO_SEE = 300_000
+EPOCH_RANGE = (10, 60)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The recipe without `auto`, what the backbone needs, and lines for the user that say what was chosen and why."""
+
+    recipe: Recipe
+    needs: InputNeeds
+    reasons: tuple[str, ...]
+
+
+def resolve(recipe: Recipe, index: Index) -> Resolved:
+    """Replace every `auto`. What is measured on the model itself (number and memory format) comes in `tune`."""
+    reasons: list[str] = []
+    device = resolve_device(recipe.runtime.device)
+    sizes = _sizes(index)
+    model = _model(recipe, sizes, device.type, reasons)
+    needs = input_needs(model)
+    size = recipe.data.size if isinstance(recipe.data.size, Size) else _size(model, sizes)
+    data = _data(recipe, index, size)
+    augment = _augment(recipe, index, size, sizes)
+    training = _training(recipe, index)
+    resolved = recipe.model_copy(
+        update={
+            "model": model,
+            "data": data,
+            "augment": augment,
+            "training": recipe.training.model_copy(update=training),
+            "optim": recipe.optim.model_copy(update={"lr": _rate(recipe, model, training["batch_size"])}),
+            "schedule": recipe.schedule.model_copy(update={"warmup_epochs": _warmup(recipe, training["epochs"])}),
+            "runtime": recipe.runtime.model_copy(update=_runtime(recipe, device.type)),
+        }
+    )
+    reasons.append(_summary(resolved, index))
+    return Resolved(resolved, needs, tuple(reasons))
+
+
+def _sizes(index: Index) -> list[tuple[int, int]]:
+    used = [path for sample in index.manifest.samples for path in sample.views.values()]
+    return [index.facts.size_of[path] for path in used]
+
+
+def _model(recipe: Recipe, sizes: list[tuple[int, int]], device: str, reasons: list[str]) -> ModelSpec:
+    if not isinstance(recipe.model.backbone, AutoBackbone):
+        return recipe.model
+    side = median(min(size) for size in sizes)
+    name = PRETRAINED[device]
+    backbone: ConvNetBackbone | TimmBackbone = ConvNetBackbone()
+    if side <= SMALL_SIDE:
+        reasons.append(f"model: convnet from scratch, because the pictures are small ({side:g} pixels)")
+    elif (missing := why_unavailable(name)) is None:
+        backbone = TimmBackbone(name=name)
+        reasons.append(f"model: {name}, pretrained, because its weights can be had")
+    else:
+        reasons.append(
+            f"model: convnet from scratch; pretrained weights ({name}) would usually be better, but {missing}"
+        )
+    return recipe.model.model_copy(update={"backbone": backbone})
+
+
+def _size(model: ModelSpec, sizes: list[tuple[int, int]]) -> Size:
+    """A size of the usual area; the pictures' own aspect ratio when they nearly all share it."""
+    side = min(SCRATCH_SIDE, round(median(math.sqrt(h * w) for h, w in sizes)))
+    if isinstance(model.backbone, TimmBackbone):
+        side = FINETUNE_SIDE
+    aspects = [width / height for height, width in sizes]
+    aspect = median(aspects)
+    close = sum(abs(a / aspect - 1) <= SAME_ASPECT for a in aspects)
+    if close < 0.9 * len(aspects) or abs(aspect - 1) < SAME_ASPECT:
+        aspect = 1.0
+    unit = 4 if side <= SMALL_SIDE else 16
+
+    def rounded(length: float) -> int:
+        return max(unit, round(length / unit) * unit)
+
+    return Size(height=rounded(side / math.sqrt(aspect)), width=rounded(side * math.sqrt(aspect)))
+
+
+def _data(recipe: Recipe, index: Index, size: Size) -> Any:
+    strategy = recipe.data.split.strategy
+    if strategy == "auto":
+        strategy = "digest" if len(index.manifest.samples) >= 20_000 else "stratified"
+    keeps = any(len(s.views) < len(index.manifest.views) for s in index.manifest.samples)
+    return recipe.data.model_copy(
+        update={
+            "size": size,
+            "views": index.manifest.views,
+            "order": index.manifest.classes if index.manifest.ordered else "none",
+            "missing_view": "keep" if keeps else "exclude",
+            "split": recipe.data.split.model_copy(update={"strategy": strategy}),
+        }
+    )
+
+
+def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]]) -> Any:
+    augment = recipe.augment
+    if augment.policy == "auto":
+        # Mirrored lettering does not exist; grades and named sides mean objects with lettering (A13).
+        lettered = index.manifest.ordered or len(index.manifest.views) > 1
+        augment = augment.model_copy(update={"policy": "no-mirror" if lettered else "generic"})
+        if median(min(s) for s in sizes) <= SMALL_SIDE and augment.shift is None and augment.min_scale is None:
+            # Resampling blurs small pictures: they are moved by whole pixels instead of cropped.
+            augment = augment.model_copy(update={"shift": 0.125, "min_scale": 1.0, "jitter": augment.jitter or 0.0})
+    return augment.filled()
+
+
+def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
+    training = recipe.training
+    num_train = index.manifest.split_counts()["train"]
+    batch = training.batch_size
+    if batch == "auto":
+        batch = max(8, min(MAX_BATCH, 2 ** round(math.log2(max(8, num_train / 12)))))
+    epochs = training.epochs
+    if epochs == "auto":
+        views = len(index.manifest.views)
+        epochs = max(EPOCH_RANGE[0], min(EPOCH_RANGE[1], math.ceil(PICTURES_TO_SEE / (num_train * views))))
+    select = training.select
+    if select == "auto":
+        counts = [count for count in index.manifest.counts("train").values() if count]
+        imbalanced = max(counts) > IMBALANCED * min(counts)
+        select = "mae" if index.manifest.ordered else "macro_f1" if imbalanced else "accuracy"
+    if select == "mae" and not index.manifest.ordered:
+        raise RecipeError("training.select: mae needs classes with an order; give data.order")
+    micro = batch if training.micro_batch_size == "auto" else training.micro_batch_size
+    if micro > batch:
+        raise RecipeError(f"training.micro_batch_size {micro} is larger than batch_size {batch}")
+    return {"batch_size": batch, "epochs": epochs, "select": select, "micro_batch_size": micro}
+
+
+def _rate(recipe: Recipe, model: ModelSpec, batch_size: int) -> float:
+    """The base rate: linear in the batch for sgd, by its square root for adam and adamw."""
+    if recipe.optim.lr != "auto":
+        return recipe.optim.lr
+    pretrained = isinstance(model.backbone, TimmBackbone) and model.backbone.pretrained != "none"
+    if recipe.optim.kind == "sgd":
+        return (0.01 if pretrained else 0.05) * batch_size / 64
+    return float(f"{(1e-4 if pretrained else 1e-3) * math.sqrt(batch_size / 64):.3g}")
+
+
+def _warmup(recipe: Recipe, epochs: int) -> float:
+    warmup = recipe.schedule.warmup_epochs
+    if warmup == "auto":
+        return min(3.0, round(0.1 * epochs, 2))
+    if warmup >= epochs and recipe.training.minutes is None:
+        raise RecipeError(f"schedule.warmup_epochs {warmup:g} leaves nothing of {epochs} epochs; make it shorter")
+    return warmup
+
+
+def _runtime(recipe: Recipe, device: str) -> dict[str, Any]:
+    runtime = recipe.runtime
+    import torch
+
+    threads = num_usable_cpus() if runtime.num_threads == "auto" else runtime.num_threads
+    torch.set_num_threads(threads)
+    workers = runtime.num_workers
+    if workers == "auto":
+        workers = min(8, num_usable_cpus()) if device == "cuda" else min(1, num_usable_cpus() - 1)
+    matmul = choose_matmul(torch.device(device)) if runtime.matmul == "auto" else runtime.matmul
+    precision = runtime.precision
+    if precision == "auto" and not has_fast_bf16(torch.device(device)):
+        precision = "fp32"
+    name = device if runtime.device == "auto" else runtime.device
+    return {"num_threads": threads, "num_workers": workers, "matmul": matmul, "precision": precision, "device": name}
+
+
+def _summary(recipe: Recipe, index: Index) -> str:
+    assert isinstance(recipe.data.size, Size)
+    length = f"{recipe.training.epochs} epochs"
+    if recipe.training.minutes is not None:
+        length = f"{recipe.training.minutes:g} minutes"
+    return (
+        f"input {recipe.data.size.width}x{recipe.data.size.height} (width x height), {recipe.data.fit}; "
+        f"{length}, batch {recipe.training.batch_size}, {recipe.optim.kind} at {recipe.optim.lr:g}, "
+        f"augmentation {recipe.augment.policy}, best by val {recipe.training.select}"
+    )

@@ -1,0 +1,102 @@
+"""What users hand to a predictor, as samples: paths, folders, PIL images, arrays, and dicts of views."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from obverse.errors import DataError
+from obverse.imaging import Pixels, picture_from_image, read_picture
+from obverse.manifest import walk_pictures
+
+Picture = str | Path | Image.Image | np.ndarray[Any, Any]
+Input = Picture | Mapping[str, Picture]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sample to predict: a name for people, and a picture per view."""
+
+    id: str
+    views: Mapping[str, Picture]
+
+
+def read_requests(inputs: Input | Sequence[Input], views: tuple[str, ...]) -> list[Request]:
+    """Every sample that `inputs` names; a folder stands for all pictures in it. DataError says what does not fit."""
+    if isinstance(inputs, (str, Path, Image.Image, np.ndarray, Mapping)):
+        inputs = [inputs]
+    requests = [request for number, item in enumerate(inputs) for request in _expand(item, number, views)]
+    if not requests:
+        raise DataError("nothing to predict: give at least one picture")
+    return requests
+
+
+def load_pixels(picture: Picture, least: tuple[int, int]) -> Pixels:
+    """Upright RGB uint8 (height, width, 3) of any kind of picture; least: (min_height, min_width) for a scaled decode."""
+    if isinstance(picture, (str, Path)):
+        return read_picture(picture, min_height=least[0], min_width=least[1])
+    if isinstance(picture, Image.Image):
+        return picture_from_image(picture)
+    if (
+        picture.dtype != np.uint8
+        or picture.ndim not in (2, 3)
+        or (picture.ndim == 3 and picture.shape[2] not in (3, 4))
+    ):
+        raise DataError(f"an array must be uint8 of shape (height, width) or (height, width, 3), "
+                        f"not {picture.dtype} {picture.shape}")  # fmt: skip
+    return picture_from_image(Image.fromarray(picture))
+
+
+def _expand(item: Input, number: int, views: tuple[str, ...]) -> list[Request]:
+    if isinstance(item, Mapping):
+        return [Request(_name(item, number), _checked_views(item, views))]
+    if isinstance(item, (str, Path)) and Path(item).is_dir():
+        return _folder(Path(item), views)
+    if isinstance(item, (str, Path)) and not Path(item).exists():
+        raise DataError(f"{str(item)!r} does not exist")
+    if len(views) > 1:
+        raise DataError(f"this model looks at {', '.join(views)}: say which view each picture is, as "
+                        f"--view {views[0]}=FILE on the command line or {{{views[0]!r}: FILE}} in Python, or give a "
+                        f"folder with the sub-folders {', '.join(views)}")  # fmt: skip
+    return [Request(str(item) if isinstance(item, (str, Path)) else f"picture {number + 1}", {views[0]: item})]
+
+
+def _checked_views(item: Mapping[str, Picture], views: tuple[str, ...]) -> dict[str, Picture]:
+    given = {view: picture for view, picture in item.items() if picture is not None}
+    unknown = [view for view in given if view not in views]
+    if unknown or not given:
+        what = f"no view {unknown[0]!r}" if unknown else "no picture"
+        raise DataError(f"{what} in {sorted(given)}: this model looks at {', '.join(views)}")
+    return given
+
+
+def _name(item: Mapping[str, Picture], number: int) -> str:
+    paths = [str(picture) for picture in item.values() if isinstance(picture, (str, Path))]
+    return " + ".join(paths) if paths else f"sample {number + 1}"
+
+
+def _folder(folder: Path, views: tuple[str, ...]) -> list[Request]:
+    """All pictures below a folder; with several views they are paired by stem across folders called like the views."""
+    paths = list(walk_pictures(folder))
+    if not paths:
+        raise DataError(f"no pictures below {str(folder)!r}")
+    if len(views) == 1:
+        return [Request(str(folder / path), {views[0]: folder / path}) for path in paths]
+    spelled = {view.lower(): view for view in views}
+    objects: dict[str, dict[str, Picture]] = defaultdict(dict)
+    for path in paths:
+        *parents, view, name = ("", *path.split("/"))
+        if view.lower() not in spelled:
+            raise DataError(f"{str(folder / path)!r} lies in no folder called {' or '.join(views)}: "
+                            "this model cannot know which view it is")  # fmt: skip
+        key = str(folder.joinpath(*[part for part in parents if part], Path(name).stem))
+        if spelled[view.lower()] in objects[key]:
+            raise DataError(f"two pictures could be the {view} of {key!r}; rename one")
+        objects[key][spelled[view.lower()]] = folder / path
+    return [Request(key, found) for key, found in objects.items()]

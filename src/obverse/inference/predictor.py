@@ -1,0 +1,116 @@
+"""The predictor: a bundle that answers. The command line, Python users and services all use this one object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from obverse.bundle import Bundle, read_bundle
+from obverse.data import Batch
+from obverse.errors import RecipeError
+from obverse.evaluation import Forward, run_model, softmax
+from obverse.imaging import PictureError
+from obverse.models import Classifier
+from obverse.runtime import resolve_device
+
+from .inputs import Input, Request, load_pixels, read_requests
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """label: the likeliest class. top: (class, probability) from the likeliest down.
+
+    The probabilities are the softmax output, not calibrated: they order classes, they are not a promise of accuracy.
+    by_view: what each view alone would say, for a model of several views.
+    """
+
+    id: str
+    label: str
+    probability: float
+    top: tuple[tuple[str, float], ...]
+    by_view: dict[str, tuple[str, float]]
+
+
+class Predictor:
+    """Predicts with a bundle on one device."""
+
+    def __init__(self, bundle: Bundle, classifier: Classifier, *, device: str = "auto") -> None:
+        self.bundle = bundle
+        self._device = resolve_device(device)
+        self._classifier = classifier.to(self._device)
+        self._forward = Forward(bundle.mean, bundle.std, self._device)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return self.bundle.classes
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views that the model looks at."""
+        return self.bundle.views
+
+    def predict(self, inputs: Input | Sequence[Input], *, top_k: int = 3, batch_size: int = 16) -> list[Prediction]:
+        """Predict one or many samples, in order.
+
+        inputs: a path, a folder, a PIL image, a uint8 array (height, width[, 3]), a dict view -> picture, or a sequence
+        of these. Raises DataError naming the picture that cannot be used.
+        """
+        if top_k < 1 or batch_size < 1:
+            raise RecipeError(f"top_k and batch_size must be at least 1, not {top_k} and {batch_size}")
+        requests = read_requests(inputs, self.views)
+        batches = (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
+        outputs = run_model(self._classifier, self._forward, batches, each_view=True)
+        probabilities_NK = softmax(outputs.logits_NK)
+        alone = {view: softmax(rows) for view, rows in zip(self.views, outputs.alone_VNK, strict=False)}
+        return [
+            self._prediction(request.id, probabilities_NK[i], {view: rows[i] for view, rows in alone.items()}, top_k)
+            for i, request in enumerate(requests)
+        ]
+
+    def _prediction(
+        self, name: str, probabilities_K: npt.NDArray[np.float32], alone: dict[str, npt.NDArray[np.float32]], top_k: int
+    ) -> Prediction:
+        order = np.argsort(-probabilities_K, kind="stable")[: min(top_k, len(self.classes))]
+        top = tuple((self.classes[k], float(probabilities_K[k])) for k in order)
+        by_view = {
+            view: (self.classes[int(row.argmax())], float(row.max()))
+            for view, row in alone.items()
+            if not np.isnan(row).any()
+        }
+        return Prediction(name, top[0][0], top[0][1], top, by_view)
+
+    def _batch(self, requests: Sequence[Request]) -> Batch:
+        geometry = self.bundle.geometry
+        blank = torch.full((3, geometry.canvas_height, geometry.canvas_width), geometry.fill, dtype=torch.uint8)
+        rows, present = [], []
+        for request in requests:
+            rows.append(torch.stack([self._picture(request, view, blank) for view in self.views]))
+            present.append([view in request.views for view in self.views])
+        return Batch(
+            images_BVCHW=torch.stack(rows),
+            present_BV=torch.tensor(present),
+            labels_B=torch.full((len(rows),), -1),
+            valid_B=torch.ones(len(rows), dtype=torch.bool),
+            ids=tuple(request.id for request in requests),
+        )
+
+    def _picture(self, request: Request, view: str, blank: torch.Tensor) -> torch.Tensor:
+        if view not in request.views:
+            return blank
+        picture = request.views[view]
+        try:
+            return self.bundle.geometry.apply(load_pixels(picture, self.bundle.geometry.least_decode))
+        except PictureError as error:
+            raise PictureError(str(error) if isinstance(picture, (str, Path)) else f"{request.id}: {error}") from None
+
+
+def load(path: str | Path, *, device: str = "auto") -> Predictor:
+    """The predictor of a run folder or bundle. DataError when it is neither or is damaged."""
+    bundle, classifier = read_bundle(Path(path))
+    return Predictor(bundle, classifier, device=device)

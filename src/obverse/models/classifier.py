@@ -1,0 +1,37 @@
+"""The classifier: backbone(s) -> features -> fusion -> head -> logits, for any number of views."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Classifier(nn.Module):
+    """One backbone shared by all views, or one per view in view order."""
+
+    def __init__(self, backbones: list[nn.Module], fusion: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbones = nn.ModuleList(backbones)
+        self.fusion = fusion
+        self.head = head
+
+    def forward(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K)."""
+        logits_BK: torch.Tensor = self.head(self.embed(images_BVCHW, present_BV))
+        return logits_BK
+
+    def embed(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor) -> torch.Tensor:
+        """Fused features (B, D): the sample's embedding."""
+        fused_BD: torch.Tensor = self.fusion(self.features(images_BVCHW), present_BV)
+        return fused_BD
+
+    def features(self, images_BVCHW: torch.Tensor) -> torch.Tensor:
+        """Features of every view (B, V, D)."""
+        batch, views = images_BVCHW.shape[:2]
+        if len(self.backbones) == 1:
+            return self.backbones[0](images_BVCHW.flatten(0, 1)).view(batch, views, -1)
+        return torch.stack([net(images_BVCHW[:, v]) for v, net in enumerate(self.backbones)], dim=1)
+
+    def num_parameters(self) -> int:
+        """Trainable parameters."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)

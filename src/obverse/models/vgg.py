@@ -1,0 +1,61 @@
+"""The VGG-style rectangular network of requirement B3 (after Simonyan & Zisserman 2014), from sizes.
+
+Blocks of 2, 2, 3, 3, 2 convolutions (3x3) with 64, 128, 256, 512, 512 channels, each followed by 2x2 max-pooling; a
+sixth block has 2 convolutions of 512. At 512x256 (width x height), 10 classes and the document's head this is
+148,683,082 parameters; four blocks have 546.6 M, six 52.7 M, because the flattened map shrinks with every block.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from obverse.errors import RecipeError
+from obverse.recipe import VGGBackbone
+
+CONVS = (2, 2, 3, 3, 2, 2)
+CHANNELS = (64, 128, 256, 512, 512, 512)
+
+
+class VGG(nn.Module):
+    """Pictures of one size (height, width) to `num_features` features: the flattened map, or its mean over places."""
+
+    size_multiple = 1
+
+    def __init__(self, spec: VGGBackbone, *, height: int, width: int) -> None:
+        super().__init__()
+        shrink = 2**spec.num_blocks
+        if min(height, width) < shrink:
+            raise RecipeError(f"model.backbone: {spec.num_blocks} blocks halve the picture to nothing at {width}x{height} "
+                              f"(width x height); use at least {shrink} pixels or fewer blocks")  # fmt: skip
+        layers: list[nn.Module] = []
+        channels = 3
+        for block in range(spec.num_blocks):
+            for _ in range(CONVS[block]):
+                layers += _conv(channels, CHANNELS[block], spec)
+                channels = CHANNELS[block]
+            layers.append(nn.MaxPool2d(2))
+        layers.append(nn.Flatten() if spec.pool == "flatten" else _MeanPool())
+        self.layers = nn.Sequential(*layers)
+        places = (height // shrink) * (width // shrink) if spec.pool == "flatten" else 1
+        self.num_features = channels * places
+
+    def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        """Features (B, num_features)."""
+        features_BD: torch.Tensor = self.layers(images_BCHW)
+        return features_BD
+
+
+class _MeanPool(nn.Module):
+    def forward(self, map_BCHW: torch.Tensor) -> torch.Tensor:
+        return map_BCHW.mean((2, 3))
+
+
+def _conv(channels_in: int, channels_out: int, spec: VGGBackbone) -> list[nn.Module]:
+    conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+    leaky = spec.activation == "leaky-relu"
+    # He et al. 2015: torch's default initialisation starves a net this deep without normalisation.
+    nn.init.kaiming_normal_(conv.weight, a=0.2 if leaky else 0.0, mode="fan_out")
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    norm = [nn.BatchNorm2d(channels_out)] if spec.norm == "batch" else []
+    return [conv, *norm, nn.LeakyReLU(0.2, inplace=True) if leaky else nn.ReLU(inplace=True)]

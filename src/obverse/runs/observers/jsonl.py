@@ -1,0 +1,33 @@
+"""Every epoch, checkpoint and message as one JSON line; single steps at most once a second."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from obverse.runs.events import Event, StepEnd
+
+STEP_SECONDS = 1.0
+
+
+class JsonlObserver:
+    """Appends to `events.jsonl`; a resumed run goes on in the same file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._last_step = float("-inf")
+
+    def notify(self, event: Event) -> None:
+        """Write one line."""
+        if isinstance(event, StepEnd):
+            if time.monotonic() - self._last_step < STEP_SECONDS:
+                return
+            self._last_step = time.monotonic()
+        self._file.write(json.dumps({"event": type(event).__name__, **asdict(event)}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

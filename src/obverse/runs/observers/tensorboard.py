@@ -1,0 +1,35 @@
+"""Loss, accuracy and learning rate for TensorBoard (`tensorboard --logdir=runs`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from obverse.runs.events import EpochEnd, Event
+
+
+class TensorBoardObserver:
+    """One event file in the run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+
+    def notify(self, event: Event) -> None:
+        """Write an epoch's scalars at its step."""
+        if not isinstance(event, EpochEnd):
+            return
+        scalars = {
+            "loss/train": event.train_loss,
+            "loss/val": event.val_loss,
+            "accuracy/train": event.train_accuracy,
+            "accuracy/val": event.val_accuracy,
+            "learning_rate": event.learning_rate,
+            "pictures_per_second": event.pictures_per_second,
+        }
+        for name, value in scalars.items():
+            self._writer.add_scalar(name, value, event.step)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._writer.close()  # type: ignore[no-untyped-call]

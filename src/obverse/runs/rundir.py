@@ -1,0 +1,130 @@
+"""A run folder: who may write in it, and what lies where.
+
+recipe.yaml  config.json  manifest.csv  environment.json  data_report.json
+events.jsonl  training_log.json  training_history.png  events.out.tfevents.*
+checkpoints/step-000123/   bundle/   evaluation/test/
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import platform
+import sys
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from obverse.errors import BusyError, DiskError, OutputError
+
+LIBRARIES = ("obverse", "torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg")
+
+
+class RunFolder:
+    """Paths of one run; `lock` makes sure that one process alone trains in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock_file: int | None = None
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest with its splits."""
+        return self.path / "manifest.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def bundle(self) -> Path:
+        """The folder that ships."""
+        return self.path / "bundle"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has written its final training log."""
+        return (self.path / "training_log.json").is_file()
+
+    def evaluation(self, split: str) -> Path:
+        """The folder of a split's results."""
+        return self.path / "evaluation" / split
+
+    def create(self) -> None:
+        """Make the folder; OutputError when that is impossible."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"the run folder {str(self.path)!r} cannot be made: {error.strerror}; "
+                              "choose another with --run") from None  # fmt: skip
+        if not os.access(self.path, os.W_OK):
+            raise OutputError(f"the run folder {str(self.path)!r} is not writable; choose another with --run")
+
+    def lock(self) -> None:
+        """Hold the folder until this process ends; BusyError when another process does."""
+        try:
+            self._lock_file = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(
+                f"another process trains in {str(self.path)!r}; wait for it or choose another --run"
+            ) from None
+        except OSError as error:
+            raise OutputError(f"the run folder {str(self.path)!r} is not writable: {error.strerror}") from None
+
+    def unlock(self) -> None:
+        """Give the folder back."""
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file, whole or not at all."""
+        write_text(self.path / name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write aside, then rename: a reader never sees half a file. DiskError names the file and the bytes."""
+    data = text.encode("utf-8", "surrogateescape")
+    aside = path.with_name(f".{path.name}.tmp")
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise disk_error(path, len(data), error) from error
+
+
+def disk_error(path: Path, num_bytes: int, error: OSError) -> DiskError | OutputError:
+    """The sentence for a write that failed."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        return DiskError(f"writing {str(path)!r} failed ({error.strerror}); {num_bytes:,} bytes are needed. "
+                         "Free space and go on with --resume")  # fmt: skip
+    return OutputError(f"{str(path)!r} cannot be written: {error.strerror}")
+
+
+def default_run_path(data: Path, now: datetime) -> Path:
+    """runs/<data>-<date>-<time>."""
+    stem = data.resolve().stem or "data"
+    return Path("runs") / f"{stem[:60]}-{now:%Y%m%d-%H%M%S}"
+
+
+def describe_environment(**more: Any) -> dict[str, Any]:
+    """Versions, machine and command, for environment.json."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "command": sys.argv,
+        **more,
+    }

@@ -1,0 +1,46 @@
+"""This process: its rank, device and threads."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from obverse.errors import UnavailableError
+
+
+@dataclass(frozen=True)
+class Process:
+    """rank 0 of world_size 1 unless a launcher such as torchrun says otherwise."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; UnavailableError when it is not there."""
+    has_mps = torch.backends.mps.is_available()
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise UnavailableError(f"device `{name}` is not there: torch sees {count} CUDA device(s); "
+                                   "use --device cpu, or run `obverse doctor`")  # fmt: skip
+    if device.type == "mps" and not has_mps:
+        raise UnavailableError("device `mps` is not there; use --device cpu")
+    return device
+
+
+def num_usable_cpus() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

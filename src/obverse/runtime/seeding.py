@@ -1,0 +1,40 @@
+"""Randomness from names, not from state: (seed, epoch, sample id, view) always gives the same numbers.
+
+NumPy's Philox is counter-based (Salmon et al. 2011), so a generator costs microseconds and never depends on which
+worker, rank or order asked for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+
+
+def named_generator(*parts: object) -> np.random.Generator:
+    """A generator that depends on `parts` alone."""
+    text = "\x1f".join(str(part) for part in parts).encode("utf-8", "surrogateescape")
+    key = int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big")
+    return np.random.Generator(np.random.Philox(key=key))
+
+
+def seed_torch(seed: int) -> None:
+    """Seed torch's global generators, which dropout and initial weights use."""
+    torch.manual_seed(seed)
+
+
+def torch_random_state() -> dict[str, torch.Tensor]:
+    """The state of every torch generator in use, for a checkpoint."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state |= {f"cuda:{i}": torch.cuda.get_rng_state(i) for i in range(torch.cuda.device_count())}
+    return state
+
+
+def restore_torch_random_state(state: dict[str, torch.Tensor]) -> None:
+    """Undo to what `torch_random_state` returned; a GPU that is gone is left out."""
+    torch.set_rng_state(state["cpu"])
+    for name, value in state.items():
+        if name != "cpu" and torch.cuda.is_available():
+            torch.cuda.set_rng_state(value, name)

@@ -1,0 +1,37 @@
+"""Where a run stands: everything about the loop that a checkpoint must hold besides tensors."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class Progress:
+    """step: optimizer steps done. epoch, batch: the next batch to train on. seconds: training time so far.
+
+    The sums are over the current epoch. history: one row per finished epoch.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0
+    weight: float = 0.0
+    num_correct: float = 0.0
+    best_value: float | None = None
+    best_epoch: int = -1
+    best_step: int = -1
+    stop_reason: str | None = None
+    num_ema_updates: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; JSON keeps every float exactly."""
+        return asdict(self)
+
+    def reset_epoch_sums(self) -> None:
+        """A new epoch begins."""
+        self.batch = 0
+        self.loss_sum = self.weight = self.num_correct = 0.0

@@ -1,0 +1,270 @@
+"""The training loop. It yields events and knows no logger, no particular model and no file format of results.
+
+State lives in `Progress`, the model, the optimizer, the weight average and torch's generators; `checkpoint` and
+`restore` are exact copies of all five, so a resumed run goes on as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from obverse.data import Batch, Loader
+from obverse.errors import DivergedError, Interrupted
+from obverse.evaluation import Forward, is_better, mean_loss, run_model, selection_value
+from obverse.models import Classifier
+from obverse.recipe import Recipe
+from obverse.runs import Checkpoint, CheckpointSaved, EpochEnd, Event, Message, StepEnd, save_checkpoint
+from obverse.runtime import restore_torch_random_state, torch_random_state
+
+from .ema import WeightAverage
+from .optim import build_optimizer, optimizer_to_cpu
+from .progress import Progress
+from .schedule import rate_factor
+from .step import StepResult, train_step
+from .stopping import should_stop
+
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """train: shuffled and augmented; val: in manifest order."""
+
+    train: Loader
+    val: Loader
+
+
+class Trainer:
+    """Trains `model` by a resolved recipe. wanted_signal: the number of a signal that asked to stop, or None."""
+
+    def __init__(
+        self,
+        model: Classifier,
+        recipe: Recipe,
+        loaders: Loaders,
+        forward: Forward,
+        *,
+        checkpoints: Path,
+        wanted_signal: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self.model = model.to(forward.device)
+        if forward.channels_last:
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.recipe, self.loaders, self.forward = recipe, loaders, forward
+        self.checkpoints, self.wanted_signal = checkpoints, wanted_signal
+        self.optimizer = build_optimizer(recipe.optim, self.model)
+        decay = recipe.training.ema_decay
+        self.average = WeightAverage(self.model, decay) if decay else None
+        self.progress = Progress()
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self._saved_at = time.monotonic()
+        assert recipe.schedule.warmup_epochs != "auto"
+        self._warmup_steps = math.ceil(recipe.schedule.warmup_epochs * len(loaders.train))
+
+    @property
+    def shipped_model(self) -> Classifier:
+        """The weights that are evaluated: the average when there is one."""
+        return self.average.model if self.average else self.model  # type: ignore[return-value]
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of the schedule; under a time budget the clock ends the run instead."""
+        assert self.recipe.training.epochs != "auto"
+        return self.recipe.training.epochs
+
+    def run(self) -> Iterator[Event]:
+        """Train to the end. Raises DivergedError, and Interrupted after saving when a signal came."""
+        while not self._is_done():
+            yield from self._train_epoch()
+            yield from self._finish_epoch()
+            if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS or self._is_done():
+                yield self._save()
+
+    def _is_done(self) -> bool:
+        if self.progress.stop_reason is not None:
+            return True
+        if self.recipe.training.minutes is None:
+            return self.progress.epoch >= self.num_epochs
+        return self._time_fraction() >= 1
+
+    def _time_fraction(self) -> float:
+        assert self.recipe.training.minutes is not None
+        return self.progress.seconds / (60 * self.recipe.training.minutes)
+
+    def _fraction_done(self) -> float:
+        """Of the whole run, 0 to 1."""
+        if self.recipe.training.minutes is not None:
+            return min(1.0, self._time_fraction())
+        return self.progress.step / (self.num_epochs * len(self.loaders.train))
+
+    def _set_rate(self) -> float:
+        """The rate of the next step; after warm-up the cosine runs over what is left."""
+        start = self._warmup_steps / (self.num_epochs * len(self.loaders.train))
+        fraction = self._fraction_done()
+        if self.recipe.training.minutes is None and start < 1:
+            fraction = (fraction - start) / (1 - start)
+        factor = rate_factor(
+            self.recipe.schedule, step=self.progress.step, warmup_steps=self._warmup_steps, fraction_done=fraction
+        )
+        assert self.recipe.optim.lr != "auto"
+        rate = self.recipe.optim.lr * factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _train_epoch(self) -> Iterator[Event]:
+        self.model.train()
+        progress, meter = self.progress, _Meter()
+        for batch in meter.waits(self.loaders.train.epoch(progress.epoch, progress.batch)):
+            rate = self._set_rate()
+            result = self._step(batch)
+            progress.step += 1
+            progress.batch += 1
+            progress.loss_sum += result.loss_sum
+            progress.weight += result.weight
+            progress.num_correct += result.num_correct
+            progress.seconds += meter.lap(pictures=int(batch.present_BV.sum()))
+            yield self._step_event(result, rate, meter)
+            signal_number = self.wanted_signal()
+            if signal_number is not None:
+                yield self._save()
+                raise Interrupted("stopped by a signal; everything is saved, go on with --resume", signal_number)
+            if self.recipe.training.minutes is not None and self._is_done():
+                break
+        self._meter = meter
+
+    def _step(self, batch: Batch) -> StepResult:
+        assert self.recipe.training.micro_batch_size != "auto"
+        try:
+            result = train_step(
+                self.model,
+                self.optimizer,
+                self.forward,
+                batch,
+                micro_batch_size=self.recipe.training.micro_batch_size,
+                loss=self.recipe.loss,
+                clip_norm=self.recipe.optim.clip_norm,
+            )
+        except DivergedError as error:
+            raise DivergedError(f"diverged at step {self.progress.step}: {error}") from None
+        if self.average:
+            self.average.update(self.model)
+        return result
+
+    def _step_event(self, result: StepResult, rate: float, meter: _Meter) -> StepEnd:
+        progress = self.progress
+        return StepEnd(
+            step=progress.step,
+            epoch=progress.epoch,
+            batch=progress.batch,
+            num_batches=len(self.loaders.train),
+            loss=result.loss_sum / result.weight,
+            learning_rate=rate,
+            epoch_loss=progress.loss_sum / progress.weight,
+            epoch_accuracy=progress.num_correct / progress.weight,
+            pictures=meter.pictures,
+            seconds=meter.seconds,
+            data_seconds=meter.data_seconds,
+            fraction_done=self._fraction_done(),
+            run_seconds=progress.seconds,
+        )
+
+    def _finish_epoch(self) -> Iterator[Event]:
+        """Validate, remember the best, decide whether to stop."""
+        progress, recipe = self.progress, self.recipe
+        start = time.perf_counter()
+        outputs = run_model(self.shipped_model, self.forward, self.loaders.val.epoch())
+        progress.seconds += time.perf_counter() - start
+        value = selection_value(recipe.training.select, outputs.logits_NK, outputs.labels_N)
+        best = is_better(recipe.training.select, value, progress.best_value)
+        if best:
+            progress.best_value, progress.best_epoch, progress.best_step = value, progress.epoch, progress.step
+            self.best_weights = {k: v.detach().cpu().clone() for k, v in self.shipped_model.state_dict().items()}
+        event = EpochEnd(
+            epoch=progress.epoch,
+            step=progress.step,
+            train_loss=progress.loss_sum / progress.weight,
+            train_accuracy=progress.num_correct / progress.weight,
+            val_loss=mean_loss(outputs.logits_NK, outputs.labels_N),
+            val_accuracy=selection_value("accuracy", outputs.logits_NK, outputs.labels_N),
+            select=recipe.training.select,
+            select_value=value,
+            is_best=best,
+            learning_rate=float(self.optimizer.param_groups[0]["lr"]),
+            pictures_per_second=self._meter.pictures / self._meter.seconds if self._meter.seconds else 0.0,
+            data_wait=self._meter.data_seconds / self._meter.seconds if self._meter.seconds else 0.0,
+            seconds=progress.seconds,
+        )
+        progress.history.append(asdict(event))
+        progress.epoch += 1
+        progress.reset_epoch_sums()
+        yield event
+        assert recipe.schedule.warmup_epochs != "auto"
+        if should_stop(
+            recipe.training.early_stopping,
+            epoch=progress.epoch - 1,
+            best_epoch=progress.best_epoch,
+            warmup_epochs=recipe.schedule.warmup_epochs,
+        ):
+            progress.stop_reason = f"no better {recipe.training.select} since epoch {progress.best_epoch + 1}"
+            yield Message(f"stopped early: {progress.stop_reason}")
+
+    def _save(self) -> CheckpointSaved:
+        path = save_checkpoint(self.checkpoints, self.progress.step, self.checkpoint())
+        self._saved_at = time.monotonic()
+        return CheckpointSaved(self.progress.step, path.name)
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything the run needs to go on."""
+        tensors = {"model": self.model.state_dict(), "random": torch_random_state()}
+        if self.average:
+            tensors["average"] = self.average.model.state_dict()
+            self.progress.num_ema_updates = self.average.num_updates
+        if self.best_weights:
+            tensors["best"] = self.best_weights
+        return Checkpoint(tensors, optimizer_to_cpu(self.optimizer.state_dict()), self.progress.to_json())
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Become what `checkpoint` was."""
+        self.model.load_state_dict(checkpoint.tensors["model"])
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.progress = Progress(**checkpoint.state)
+        if self.average:
+            self.average.model.load_state_dict(checkpoint.tensors["average"])
+            self.average.num_updates = self.progress.num_ema_updates
+        self.best_weights = checkpoint.tensors.get("best", {})
+        restore_torch_random_state(checkpoint.tensors["random"])
+
+
+class _Meter:
+    """Time and pictures since the epoch's start in this process, and how much of it was spent waiting for data."""
+
+    def __init__(self) -> None:
+        self.pictures = 0
+        self.seconds = 0.0
+        self.data_seconds = 0.0
+        self._mark = time.perf_counter()
+
+    def waits(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Pass batches through and time the waiting."""
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self.data_seconds += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+    def lap(self, *, pictures: int) -> float:
+        """Seconds since the last lap."""
+        now = time.perf_counter()
+        passed, self._mark = now - self._mark, now
+        self.pictures += pictures
+        self.seconds += passed
+        return passed

@@ -1,0 +1,180 @@
+"""The report: complete, honest about small sets, and safe with any name."""
+
+import csv
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from obverse.errors import DataError
+from obverse.evaluation.measure import measure
+from obverse.evaluation.plots import plot_history
+from obverse.evaluation.predictions import Predictions
+from obverse.evaluation.report import markdown_text, write_evaluation
+
+FACTS = {"model": "vit <small>", "best epoch": "3", "pictures per second": "120 | cpu"}
+
+
+class Page(HTMLParser):
+    """Collects tags, cells and image addresses of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.cells, self.images, self.inside = [], [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.images += [dict(attrs)["src"]] if tag == "img" else []
+        self.inside = tag in ("td", "th")
+        self.cells += [""] if self.inside else []
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.cells[-1] += data
+
+
+def tables(summary):
+    """The cells of every table line of a Markdown text, split at bars that are not escaped."""
+    return [re.split(r"(?<!\\)\|", line)[1:-1] for line in summary.splitlines() if line.startswith("|")]
+
+
+def test_every_file_and_number(make, tmp_path):
+    predictions = make(views=("obverse", "reverse"), ordered=True)
+    measured = write_evaluation(tmp_path / "test", predictions, facts=FACTS)
+    assert measured == measure(predictions)
+    assert json.loads((tmp_path / "test/metrics.json").read_text()) == measured.as_json()
+    assert {path.name for path in (tmp_path / "test").iterdir()} == {
+        *("predictions.npy", "true_labels.npy", "probabilities.npy", "ids.json", "names.json", "embeddings.npy"),
+        *("view_probabilities.npz", "results.csv", "views.csv", "metrics.json", "confusion_matrix.png"),
+        *("summary.md", "report.html"),
+    }
+    assert Predictions.read(tmp_path / "test").ids == predictions.ids
+    summary, page = ((tmp_path / "test" / name).read_text() for name in ("summary.md", "report.html"))
+    for shown in (summary, page):
+        assert f"{100 * measured.accuracy.value:.1f} %" in shown
+        assert f"{measured.macro_f1.low:.3f} to {measured.macro_f1.high:.3f}" in shown
+        assert f"Prediction CV {measured.prediction_cv:.2f}, label CV {measured.label_cv:.2f}" in shown
+        assert "probability (softmax, not calibrated)" in shown
+        assert "obverse alone" in shown
+        assert "quadratic kappa" in shown
+
+
+def test_results_csv_has_one_row_per_class(make, tmp_path):
+    predictions = make("ab", num_samples=9)
+    write_evaluation(tmp_path, predictions, facts={})
+    with (tmp_path / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["class", "precision", "recall", "f1", "support", "predicted"]
+    assert [int(row["support"]) for row in rows] == np.bincount(predictions.labels_N, minlength=2).tolist()
+    assert [int(row["predicted"]) for row in rows] == np.bincount(predictions.predictions_N, minlength=2).tolist()
+
+
+def test_views_csv_names_each_view_and_the_disagreement(make, tmp_path):
+    predictions = make(views=("obverse", "reverse"))
+    predictions.view_probabilities["reverse"][0] = np.nan
+    write_evaluation(tmp_path, predictions, facts={})
+    with (tmp_path / "views.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert (rows[0]["reverse alone"], rows[0]["disagree"]) == ("", "no")
+    for row in rows[1:]:
+        assert (row["disagree"] == "yes") == (row["obverse alone"] != row["reverse alone"])
+    write_evaluation(tmp_path, make(), facts={})
+    assert not (tmp_path / "views.csv").exists()
+
+
+def test_hostile_names_stay_text(make, hostile_names, tmp_path):
+    views = ("<b>front</b>", "back|side")
+    predictions = make(hostile_names, num_samples=200, views=views)
+    predictions = replace(predictions, ids=tuple(f"{number} | <i>\n{{{{ 7 * 7 }}}}" for number in range(200)))
+    write_evaluation(tmp_path, predictions, facts=FACTS)
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        names = [row[0] for row in csv.reader(file)][1:]
+    assert names == [name.replace("\udcff", "\\udcff") for name in hostile_names]
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert not {"script", "i", "b", "small"} & set(page.tags)
+    assert {"<script>alert(1)</script>", "a|b", "line break", "vit <small>"} <= set(page.cells)
+    assert not any("49" in cell and "7" not in cell for cell in page.cells)
+    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "<" not in summary
+    lines = tables(summary)
+    widths = [len(line) for line in lines]
+    starts = [index - 1 for index, line in enumerate(lines) if set("".join(line)) == set(" -")]
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        assert len(set(widths[start:end])) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a|b", r"a\|b"),
+        ("a\nb", "a b"),
+        ("roma_tomato 3.5-4", "roma_tomato 3.5-4"),
+        ("_x_", r"\_x\_"),
+        ("<b> & `c` $d$", r"&lt;b&gt; &amp; \`c\` \$d\$"),
+        ("back\\|slash", r"back\\\|slash"),
+        ("\x00\u202e", "��"),
+    ],
+)
+def test_markdown_text(text, expected):
+    assert markdown_text(text) == expected
+
+
+def test_the_page_is_self_contained(make, tmp_path):
+    plot_history([{"epoch": 1, "train_loss": 2.0}], tmp_path / "training history.png")
+    folder = tmp_path / "evaluation" / "test"
+    write_evaluation(folder, make(), facts=FACTS, history_png=tmp_path / "training history.png")
+    text = (folder / "report.html").read_text()
+    page = Page(text)
+    assert len(page.images) == 2
+    assert all(address.startswith("data:image/png;base64,") for address in page.images)
+    assert not re.search(r"https?://|<link|<script", text)
+    assert "../../training%20history.png" in (folder / "summary.md").read_text()
+
+
+def test_without_history_there_is_no_training_section(make, tmp_path):
+    write_evaluation(tmp_path, make(), facts={})
+    assert "Training" not in (tmp_path / "summary.md").read_text()
+    with pytest.raises(DataError, match="do not exist"):
+        write_evaluation(tmp_path, make(), facts={}, history_png=tmp_path / "nowhere.png")
+
+
+@pytest.mark.parametrize(("num_samples", "is_small"), [(30, True), (3000, False)])
+def test_a_small_set_is_called_small(make, tmp_path, num_samples, is_small):
+    write_evaluation(tmp_path, make(num_samples=num_samples), facts={})
+    assert ("This is a small set" in (tmp_path / "summary.md").read_text()) == is_small
+
+
+def test_top_and_bottom_classes(make, tmp_path):
+    write_evaluation(tmp_path, make("abcdefghijkl", num_samples=500), facts={})
+    summary = (tmp_path / "summary.md").read_text()
+    with (tmp_path / "results.csv").open(newline="") as file:
+        ranked = sorted(csv.DictReader(file), key=lambda row: -float(row["f1"]))
+    for title, expected in (("Top 5", ranked[:5]), ("Bottom 5", ranked[:-6:-1])):
+        section = summary.split(f"## {title} classes by F1")[1].split("##")[0]
+        assert [line[0].strip() for line in tables(section)[2:]] == [row["class"] for row in expected]
+
+
+def test_long_class_lists_start_folded(make, tmp_path):
+    names = [f"class {index}" for index in range(60)]
+    write_evaluation(tmp_path, make(names, num_samples=300), facts={})
+    assert "<details>" in (tmp_path / "report.html").read_text()
+    assert "class 59" in (tmp_path / "summary.md").read_text()
+
+
+@pytest.mark.parametrize("num_samples", [1, 2])
+def test_the_smallest_sets(make, tmp_path, num_samples):
+    write_evaluation(tmp_path, make("ab", num_samples=num_samples, views=("x", "y"), ordered=True), facts={})
+    assert "small set" in (tmp_path / "summary.md").read_text()
+
+
+def test_nothing_to_measure_writes_nothing(make, tmp_path):
+    with pytest.raises(DataError, match="no labelled samples"):
+        write_evaluation(tmp_path / "new", make().take(np.arange(0)), facts={})
+    assert not (tmp_path / "new").exists()
