@@ -104,7 +104,8 @@ class PictureDataset(Dataset[Item]):
         if self.augment is None or self.augment.view_dropout == 0 or sum(present) < 2:
             return present
         rng = named_generator("view-dropout", self.seed, epoch, sample.id)
-        kept = [here and draw >= self.augment.view_dropout for here, draw in zip(present, rng.random(len(present)))]
+        draws = rng.random(len(present))
+        kept = [here and draws[i] >= self.augment.view_dropout for i, here in enumerate(present)]
         if not any(kept):
             kept[int(rng.choice(np.flatnonzero(present)))] = True
         return kept

@@ -40,8 +40,9 @@ class Geometry:
 
     def enlarged(self, margin: float) -> Geometry:
         """The same framing at `margin` times the size: the working size from which training crops are cut."""
-        sides = (round(side * margin) for side in (self.height, self.width, self.canvas_height, self.canvas_width))
-        return Geometry(*sides, fit=self.fit, fill=self.fill)
+        height, width = round(self.height * margin), round(self.width * margin)
+        canvas_height, canvas_width = round(self.canvas_height * margin), round(self.canvas_width * margin)
+        return Geometry(height, width, canvas_height, canvas_width, self.fit, self.fill)
 
     @property
     def least_decode(self) -> tuple[int, int]:

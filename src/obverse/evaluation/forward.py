@@ -40,4 +40,6 @@ class Forward:
         if not self.channels_last:
             return images_BVCHW
         flat = images_BVCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return flat.unflatten(0, images_BVCHW.shape[:2])
+        batch, views = images_BVCHW.shape[:2]
+        split: torch.Tensor = flat.unflatten(0, (batch, views))  # type: ignore[no-untyped-call]
+        return split

@@ -1,8 +1,9 @@
-"""What is wrong with an installation, and how to mend it. Each check runs in a process of its own where it could crash."""
+"""What is wrong with an installation, and how to mend it. What could crash is tried in a process of its own."""
 
 from __future__ import annotations
 
 import importlib.util
+import platform
 import shutil
 import subprocess
 import sys
@@ -35,10 +36,7 @@ def diagnose() -> list[Check]:
 
 
 def _python() -> Check:
-    found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Check("error", f"Python {found} is too old", "install Python 3.11 or newer")
-    return Check("ok", f"Python {found}")
+    return Check("ok", f"Python {platform.python_version()}")
 
 
 def _requirements() -> list[Check]:
@@ -75,8 +73,8 @@ def judge_import_failure(stderr: str) -> Check:
     """The finding for what the import printed."""
     last = (stderr.strip().splitlines() or ["the process died"])[-1]
     if "torchvision::nms" in stderr or "torchvision" in stderr:
-        return Check("error", f"torchvision was built for another torch than the one installed ({last})",
-                     "install both from one place and in one command: pip install --force-reinstall torch torchvision")  # fmt: skip
+        mend = "install both from one place in one command: pip install --force-reinstall torch torchvision"
+        return Check("error", f"torchvision was built for another torch than the one installed ({last})", mend)
     return Check("error", f"torch, torchvision or timm cannot be imported ({last})",
                  "pip install --force-reinstall torch torchvision timm")  # fmt: skip
 

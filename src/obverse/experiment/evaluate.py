@@ -88,12 +88,13 @@ def _run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
 
 def _other_manifest(data: Path, bundle: Bundle) -> Manifest:
     """Labelled data the run has never seen, with the bundle's classes and views."""
-    views = bundle.views if bundle.views != ("image",) else "auto"
-    listing = read_source(data, DataSpec(views=views))
+    spec = DataSpec(views=bundle.views) if len(bundle.views) > 1 else DataSpec()
+    listing = read_source(data, spec)
     if set(listing.views) != set(bundle.views) and len(bundle.views) > 1:
         raise DataError(f"{str(data)!r} has the views {', '.join(listing.views)}, the model {', '.join(bundle.views)}")
     if len(bundle.views) == 1:
-        listing.samples = [replace(s, views=dict(zip(bundle.views, s.views.values()))) for s in listing.samples]
+        (view,) = bundle.views
+        listing.samples = [replace(s, views={view: next(iter(s.views.values()))}) for s in listing.samples]
     unknown = sorted({s.label for s in listing.samples} - set(bundle.classes))
     if unknown:
         raise DataError(f"the model does not know the class(es) {', '.join(unknown[:5])}; it knows "

@@ -49,5 +49,5 @@ def training_log(progress: Progress, facts: dict[str, str]) -> dict[str, Any]:
 
 
 def _mean(progress: Progress, key: str) -> float:
-    values = [row[key] for row in progress.history]
+    values = [float(row[key]) for row in progress.history]
     return sum(values) / len(values)

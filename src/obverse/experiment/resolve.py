@@ -157,6 +157,7 @@ def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
         select = "mae" if index.manifest.ordered else "macro_f1" if imbalanced else "accuracy"
     if select == "mae" and not index.manifest.ordered:
         raise RecipeError("training.select: mae needs classes with an order; give data.order")
+    assert batch != "auto"
     micro = batch if training.micro_batch_size == "auto" else training.micro_batch_size
     if micro > batch:
         raise RecipeError(f"training.micro_batch_size {micro} is larger than batch_size {batch}")

@@ -75,7 +75,8 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = ()) -> RunResu
         raise DataError(f"{str(run.path)!r} holds no run to resume: there is no recipe.yaml in it")
     run.lock()
     recipe = load_recipe(str(run.recipe))
-    assert recipe.data.path is not None and isinstance(recipe.data.views, tuple)
+    assert recipe.data.path is not None
+    assert isinstance(recipe.data.views, tuple)
     data = Path(recipe.data.path)
     classes = _saved_classes(run)
     manifest = read_manifest(
@@ -125,8 +126,10 @@ class _Plan:
         g = self.bundle.geometry
         if (g.height, g.width) == (g.canvas_height, g.canvas_width):
             return None
-        return (f"pictures of {g.width}x{g.height} lie on a canvas of {g.canvas_width}x{g.canvas_height} (width x height), "
-                f"because the model needs multiples of its patch")  # fmt: skip
+        return (
+            f"pictures of {g.width}x{g.height} lie on a canvas of {g.canvas_width}x{g.canvas_height} "
+            "(width x height), because the model needs multiples of its patch"
+        )
 
     def forward(self) -> Forward:
         """Normalisation and formats as the recipe says."""
@@ -136,7 +139,8 @@ class _Plan:
     def loaders(self) -> Loaders:
         """Training and validation batches."""
         recipe, runtime = self.recipe, self.recipe.runtime
-        assert recipe.training.batch_size != "auto" and runtime.num_workers != "auto"
+        assert recipe.training.batch_size != "auto"
+        assert runtime.num_workers != "auto"
         seed, pin = recipe.training.seed, self.device.type == "cuda"
         cache_bytes = recipe.data.cache_gigabytes * 1e9
         train = PictureDataset(
@@ -174,8 +178,10 @@ def _train(run: RunFolder, plan: _Plan, observers: Sequence[Observer]) -> RunRes
                 _tell(watching, event)
         return _finish(run, plan, trainer)
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemoryError("out of memory; try a smaller training.micro_batch_size (the result stays the same "
-                               f"without batch norm) or a smaller data.size. {str(error)[:200]}") from error  # fmt: skip
+        raise OutOfMemoryError(
+            "out of memory; try a smaller training.micro_batch_size (the result stays the same without batch norm) "
+            f"or a smaller data.size. {str(error)[:200]}"
+        ) from error
     finally:
         for observer in watching:
             observer.close()

@@ -30,7 +30,7 @@ def tune(recipe: Recipe, model: Classifier, bundle: Bundle) -> Recipe:
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     seconds = {(p, bool(c)): _seconds(recipe, model, bundle, p, bool(c)) for p in precisions for c in formats}
     model.load_state_dict(state)
-    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    model.to(memory_format=torch.contiguous_format)
     model.zero_grad(set_to_none=True)
     restore_torch_random_state(before)
     plain = next(iter(seconds))
@@ -49,7 +49,7 @@ def _seconds(recipe: Recipe, model: Classifier, bundle: Bundle, precision: str, 
     batch = max(2, min(micro, MAX_PICTURES // len(bundle.views)))
     shape = (batch, len(bundle.views), 3, geometry.canvas_height, geometry.canvas_width)
     forward = Forward(bundle.mean, bundle.std, device, precision, channels_last)
-    model.to(device, memory_format=torch.channels_last if channels_last else torch.contiguous_format)  # type: ignore[call-overload]
+    model.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     model.train()
     images_BVCHW = forward.layout(torch.zeros(shape, device=device))
     present_BV = torch.ones(shape[:2], dtype=torch.bool, device=device)

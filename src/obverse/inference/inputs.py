@@ -38,7 +38,7 @@ def read_requests(inputs: Input | Sequence[Input], views: tuple[str, ...]) -> li
 
 
 def load_pixels(picture: Picture, least: tuple[int, int]) -> Pixels:
-    """Upright RGB uint8 (height, width, 3) of any kind of picture; least: (min_height, min_width) for a scaled decode."""
+    """Upright RGB uint8 (height, width, 3) of any kind of picture; least: (min_height, min_width) of the decoder."""
     if isinstance(picture, (str, Path)):
         return read_picture(picture, min_height=least[0], min_width=least[1])
     if isinstance(picture, Image.Image):

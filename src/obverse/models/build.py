@@ -11,7 +11,7 @@ from obverse.recipe import ConvNetBackbone, ModelSpec, TimmBackbone, VGGBackbone
 
 from .classifier import Classifier
 from .convnet import ConvNet
-from .fusion import FUSIONS
+from .fusion import FUSIONS, ConcatFusion, MeanFusion
 from .head import build_head
 from .timm_backbone import build_timm, require_known, size_multiple, weights_statistics
 from .vgg import VGG
@@ -47,7 +47,7 @@ def build_classifier(
         _build_backbone(spec, height=height, width=width, load_weights=load_weights) for _ in range(num_backbones)
     ]
     num_features = int(backbones[0].num_features)  # type: ignore[arg-type]
-    fusion = FUSIONS[spec.fusion.kind](num_views, num_features)
+    fusion: ConcatFusion | MeanFusion = FUSIONS[spec.fusion.kind](num_views, num_features)
     head = build_head(spec.head, fusion.num_features, num_classes)
     return Classifier(backbones, fusion, head)
 

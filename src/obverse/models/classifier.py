@@ -29,7 +29,8 @@ class Classifier(nn.Module):
         """Features of every view (B, V, D)."""
         batch, views = images_BVCHW.shape[:2]
         if len(self.backbones) == 1:
-            return self.backbones[0](images_BVCHW.flatten(0, 1)).view(batch, views, -1)
+            features: torch.Tensor = self.backbones[0](images_BVCHW.flatten(0, 1))
+            return features.view(batch, views, -1)
         return torch.stack([net(images_BVCHW[:, v]) for v, net in enumerate(self.backbones)], dim=1)
 
     def num_parameters(self) -> int:

@@ -9,6 +9,8 @@ from torch import nn
 class ConcatFusion(nn.Module):
     """Features side by side (B, V*D); a missing view is a learned vector."""
 
+    num_features: int
+
     def __init__(self, num_views: int, num_features: int) -> None:
         super().__init__()
         self.num_features = num_views * num_features
@@ -30,6 +32,8 @@ class ConcatFusion(nn.Module):
 class MeanFusion(nn.Module):
     """The mean over the views that are present (B, D)."""
 
+    num_features: int
+
     def __init__(self, num_views: int, num_features: int) -> None:
         super().__init__()
         self.num_features = num_features
@@ -44,4 +48,4 @@ class MeanFusion(nn.Module):
         return set()
 
 
-FUSIONS = {"concat": ConcatFusion, "mean": MeanFusion}
+FUSIONS: dict[str, type[ConcatFusion] | type[MeanFusion]] = {"concat": ConcatFusion, "mean": MeanFusion}

@@ -38,11 +38,20 @@ def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[flo
 
 def size_multiple(spec: TimmBackbone) -> int:
     """What height and width must be a multiple of: the patch for a ViT, 1 where any size works."""
-    with torch.device("meta"):
-        model = timm.create_model(spec.name, num_classes=0, **spec.options)
+    model = _skeleton(spec)
     if not (model.default_cfg.get("fixed_input_size") or getattr(model, "patch_embed", None)):
         return 1
     return int(max(stage["reduction"] for stage in model.feature_info))
+
+
+def _skeleton(spec: TimmBackbone) -> Any:
+    """The model without memory for its tensors, to be asked about itself."""
+    options: dict[str, Any] = dict(spec.options)
+    try:
+        with torch.device("meta"):
+            return timm.create_model(spec.name, num_classes=0, **options)
+    except TypeError as error:
+        raise RecipeError(f"model.backbone.options: {spec.name} does not take these: {error}") from None
 
 
 def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: bool = True) -> nn.Module:
@@ -115,13 +124,14 @@ def _checked_file(spec: TimmBackbone) -> Path:
         path = path / "model.safetensors"
     if not path.is_file():
         raise UnavailableError(f"model.backbone.pretrained: no file {str(path)!r} (or say `hub` or `none`)")
-    with torch.device("meta"):
-        wanted = timm.create_model(spec.name, num_classes=0, **spec.options).state_dict()
+    wanted = _skeleton(spec).state_dict()
     found = _tensor_names(path)
     missing = [name for name in wanted if name not in found and not name.endswith("num_batches_tracked")]
     if missing:
-        raise DataError(f"{str(path)!r} does not hold `{spec.name}`: {len(missing)} of {len(wanted)} tensors are missing, "
-                        f"the first is {missing[0]}")  # fmt: skip
+        raise DataError(
+            f"{str(path)!r} does not hold `{spec.name}`: {len(missing)} of {len(wanted)} tensors are missing, "
+            f"the first is {missing[0]}"
+        )
     return path
 
 

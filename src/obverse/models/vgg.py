@@ -26,8 +26,10 @@ class VGG(nn.Module):
         super().__init__()
         shrink = 2**spec.num_blocks
         if min(height, width) < shrink:
-            raise RecipeError(f"model.backbone: {spec.num_blocks} blocks halve the picture to nothing at {width}x{height} "
-                              f"(width x height); use at least {shrink} pixels or fewer blocks")  # fmt: skip
+            raise RecipeError(
+                f"model.backbone: {spec.num_blocks} blocks halve a picture of {width}x{height} (width x height) to "
+                f"nothing; use at least {shrink} pixels or fewer blocks"
+            )
         layers: list[nn.Module] = []
         channels = 3
         for block in range(spec.num_blocks):

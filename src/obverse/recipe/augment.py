@@ -28,9 +28,10 @@ class AugmentSpec(Spec):
     """`None` means: as the policy says.
 
     mirror: probability of a left-right flip. min_scale: smallest share of the area that a random crop keeps (1 = no
-    crop). shift: largest move, as a share of the side, by whole pixels. max_stretch: largest change of the aspect ratio of that crop. rotation_degrees: largest angle either way.
-    jitter: strength of brightness, contrast and saturation changes. gray: probability of losing colour. erasing:
-    probability of blanking a rectangle (Zhong et al. 2017).
+    crop). max_stretch: largest change of the aspect ratio of that crop. shift: largest move, as a share of the side,
+    by whole pixels. rotation_degrees: largest angle either way. jitter: strength of brightness, contrast and
+    saturation changes. gray: probability of losing colour. erasing: probability of blanking a rectangle (Zhong et al.
+    2017). view_dropout: probability that training loses a view of a sample that has several.
     """
 
     policy: Policy = "auto"

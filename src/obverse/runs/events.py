@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class StepEnd:
-    """After an optimizer step. loss: mean of the step. seconds, data_seconds: since the epoch's start in this process."""
+    """After an optimizer step. loss: mean of the step. seconds, data_seconds: of this epoch in this process."""
 
     step: int
     epoch: int

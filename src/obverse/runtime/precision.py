@@ -27,7 +27,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Non
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether bf16 arithmetic is in hardware, so that it can be faster at all."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -60,6 +60,6 @@ def fastest_seconds(work: Callable[[], object], *, repeats: int = 3) -> float:
 def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start

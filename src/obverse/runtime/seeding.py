@@ -27,7 +27,7 @@ def seed_torch(seed: int) -> None:
 def torch_random_state() -> dict[str, torch.Tensor]:
     """The state of every torch generator in use, for a checkpoint."""
     state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available():
         state |= {f"cuda:{i}": torch.cuda.get_rng_state(i) for i in range(torch.cuda.device_count())}
     return state
 

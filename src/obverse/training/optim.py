@@ -15,8 +15,8 @@ def build_optimizer(spec: OptimSpec, model: nn.Module) -> torch.optim.Optimizer:
     groups = parameter_groups(model, spec.weight_decay)
     if spec.kind == "sgd":
         return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
-    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-    return kinds[spec.kind](groups, lr=spec.lr, betas=spec.betas)
+    kind = torch.optim.AdamW if spec.kind == "adamw" else torch.optim.Adam
+    return kind(groups, lr=spec.lr, betas=spec.betas)
 
 
 def optimizer_to_cpu(state: dict[str, object]) -> dict[str, object]:

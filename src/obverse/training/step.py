@@ -52,8 +52,10 @@ def train_step(
     norm = torch.nn.utils.clip_grad_norm_(parameters, clip_norm or float("inf"))
     if not (torch.isfinite(loss_sum) and torch.isfinite(norm)):
         optimizer.zero_grad(set_to_none=True)
-        raise DivergedError(f"the loss is {float(loss_sum) / total_weight:g} and the gradient norm {float(norm):g}; the "
-                            f"samples of this step are {', '.join(batch.ids[:8])}{' ...' if len(batch) > 8 else ''}. "
-                            "Try a tenth of optim.lr, or optim.clip_norm=1")  # fmt: skip
+        raise DivergedError(
+            f"the loss is {float(loss_sum) / total_weight:g} and the gradient norm {float(norm):g}; the samples of "
+            f"this step are {', '.join(batch.ids[:8])}{' ...' if len(batch) > 8 else ''}. Try a tenth of optim.lr, or "
+            "optim.clip_norm=1"
+        )
     optimizer.step()
     return StepResult(float(loss_sum), total_weight, float(num_correct))

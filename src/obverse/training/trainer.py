@@ -55,7 +55,7 @@ class Trainer:
     ) -> None:
         self.model = model.to(forward.device)
         if forward.channels_last:
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.model.to(memory_format=torch.channels_last)
         self.recipe, self.loaders, self.forward = recipe, loaders, forward
         self.checkpoints, self.wanted_signal = checkpoints, wanted_signal
         self.optimizer = build_optimizer(recipe.optim, self.model)

@@ -13,7 +13,7 @@ class TensorBoardObserver:
     """One event file in the run folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
 
     def notify(self, event: Event) -> None:
         """Write an epoch's scalars at its step."""
@@ -28,8 +28,8 @@ class TensorBoardObserver:
             "pictures_per_second": event.pictures_per_second,
         }
         for name, value in scalars.items():
-            self._writer.add_scalar(name, value, event.step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, event.step)
 
     def close(self) -> None:
         """Flush and close."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
