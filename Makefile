@@ -1,0 +1,37 @@
+# Two commands do all the set-up: `make demo` and `make test`. VENV=path reuses an environment elsewhere.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+.PHONY: demo test test-full check format
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed
+	rm -rf demo
+	$(BIN)/obverse sample coins demo/coins
+	$(BIN)/obverse train demo/coins --run demo/run
+	$(BIN)/obverse predict demo/run --view obverse=demo/coins/XF40/obverse/coin0001.jpg \
+		--view reverse=demo/coins/XF40/reverse/coin0001.jpg
+	@echo "The report is demo/run/evaluation/test/report.html"
+
+test: $(VENV)/.installed
+	$(PYTEST) -m "not full and not gpu"
+
+test-full: $(VENV)/.installed
+	$(PYTEST) -m "not gpu"
+
+check: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/contracts
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .

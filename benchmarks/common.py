@@ -1,0 +1,64 @@
+"""What every benchmark needs: the command, a clock, the machine, and a result file with date and commit."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+OBVERSE = [sys.executable, "-m", "obverse.cli.main"]
+
+
+def obverse(*arguments: object) -> float:
+    """Run the command; wall seconds."""
+    start = time.perf_counter()
+    subprocess.run([*OBVERSE, *map(str, arguments)], check=True)
+    return time.perf_counter() - start
+
+
+def metrics(run: Path, split: str = "test") -> dict[str, Any]:
+    """The measured numbers of a run's split."""
+    return json.loads((run / "evaluation" / split / "metrics.json").read_text())
+
+
+def save(name: str, rows: list[dict[str, Any]], *, command: str, notes: str = "") -> None:
+    """Write results/NAME.json; a partial table says so through the number of its rows."""
+    record = {
+        "date": date.today().isoformat(),
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "src")),
+        "hardware": _hardware(),
+        "command": command,
+        "notes": notes,
+        "rows": rows,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def finished(name: str, key: str) -> list[dict[str, Any]]:
+    """Rows of an earlier, interrupted run of a benchmark, so that it goes on where it stopped."""
+    path = RESULTS / f"{name}.json"
+    rows = json.loads(path.read_text())["rows"] if path.is_file() else []
+    return [row for row in rows if key in row]
+
+
+def _git(*arguments: str) -> str:
+    folder = Path(__file__).parent
+    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _hardware() -> str:
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return f"{len(os.sched_getaffinity(0))} cores, {model}, {platform.machine()}"
