@@ -101,8 +101,9 @@ class PictureDataset(Dataset[Item]):
     def _kept_views(self, sample: Sample, epoch: int) -> list[bool]:
         """The views that are there, less what view dropout takes; one always stays."""
         present = [view in sample.views for view in self.manifest.views]
-        if self.augment is None or self.augment.view_dropout == 0 or sum(present) < 2:
+        if self.augment is None or not self.augment.view_dropout or sum(present) < 2:
             return present
+        assert self.augment.view_dropout != "auto"
         rng = named_generator("view-dropout", self.seed, epoch, sample.id)
         draws = rng.random(len(present))
         kept = [here and draws[i] >= self.augment.view_dropout for i, here in enumerate(present)]

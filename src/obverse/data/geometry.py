@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
@@ -51,7 +52,8 @@ class Geometry:
 
     def apply(self, pixels: Pixels) -> torch.Tensor:
         """uint8 (height, width, 3) to uint8 (3, canvas_height, canvas_width)."""
-        image_CHW = torch.from_numpy(pixels).permute(2, 0, 1)
+        # Pillow hands out read-only memory, which torch does not take without a warning.
+        image_CHW = torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)
         height, width = self._resized(*image_CHW.shape[1:])
         image_CHW = _resize(image_CHW, height, width)
         canvas_CHW = image_CHW.new_full((3, self.canvas_height, self.canvas_width), self.fill)

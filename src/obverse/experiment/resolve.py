@@ -137,7 +137,7 @@ def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, in
         if median(min(s) for s in sizes) <= SMALL_SIDE and augment.shift is None and augment.min_scale is None:
             # Resampling blurs small pictures: they are moved by whole pixels instead of cropped.
             augment = augment.model_copy(update={"shift": 0.125, "min_scale": 1.0, "jitter": augment.jitter or 0.0})
-    return augment.filled()
+    return augment.filled(num_views=len(index.manifest.views))
 
 
 def _training(recipe: Recipe, index: Index) -> dict[str, Any]:

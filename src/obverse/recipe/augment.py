@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .spec import Fraction, NonNegativeFloat, Spec
+from .spec import Auto, Fraction, NonNegativeFloat, Spec
 
 Policy = Literal["auto", "generic", "no-mirror", "none"]
 
@@ -24,6 +24,9 @@ POLICIES: dict[str, dict[str, float]] = {
 }
 
 
+VIEW_DROPOUT = 0.1
+
+
 class AugmentSpec(Spec):
     """`None` means: as the policy says.
 
@@ -31,7 +34,8 @@ class AugmentSpec(Spec):
     crop). max_stretch: largest change of the aspect ratio of that crop. shift: largest move, as a share of the side,
     by whole pixels. rotation_degrees: largest angle either way. jitter: strength of brightness, contrast and
     saturation changes. gray: probability of losing colour. erasing: probability of blanking a rectangle (Zhong et al.
-    2017). view_dropout: probability that training loses a view of a sample that has several.
+    2017). view_dropout: probability that training loses a view of a sample that has several;
+    `auto` is 0.1 when there are several, so that a missing view still predicts.
     """
 
     policy: Policy = "auto"
@@ -43,11 +47,13 @@ class AugmentSpec(Spec):
     jitter: float | None = Field(default=None, ge=0, lt=1)
     gray: float | None = Field(default=None, ge=0, le=1)
     erasing: float | None = Field(default=None, ge=0, le=1)
-    view_dropout: Fraction = 0.0
+    view_dropout: Auto | Fraction = "auto"
 
-    def filled(self) -> AugmentSpec:
+    def filled(self, *, num_views: int = 1) -> AugmentSpec:
         """The same spec with every number written out; the policy must not be `auto` any more."""
         numbers = {k: v for k, v in POLICIES[self.policy].items() if getattr(self, k) is None}
+        if self.view_dropout == "auto":
+            numbers["view_dropout"] = VIEW_DROPOUT if num_views > 1 else 0.0
         return self.model_copy(update=numbers)
 
 

@@ -1,0 +1,127 @@
+"""Tiny pictures, recipes and trainers that several folders of tests share; each fixture is a function."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from obverse.data import Geometry, PictureDataset
+from obverse.experiment import start_run
+from obverse.experiment.resolve import resolve
+from obverse.experiment.train import _Plan
+from obverse.manifest import Manifest, Sample, build_index
+from obverse.recipe import build_recipe
+from obverse.runs import RunFolder
+from obverse.training import Trainer
+
+# Everything that is otherwise measured or chosen by the machine.
+FIXED_RUNTIME = {
+    "device": "cpu",
+    "precision": "fp32",
+    "channels_last": False,
+    "matmul": "highest",
+    "num_threads": 1,
+    "num_workers": 0,
+}
+
+
+def picture(path: Path, *, size: tuple[int, int] = (20, 20), gray: float = 128.0, seed: int = 0) -> Path:
+    """Draw noise around `gray` as a PNG; size is (height, width)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).normal(gray, 12.0, (*size, 3))
+    Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+def class_folder(
+    root: Path, *, classes=("dark", "light"), per_class: int = 8, size=(20, 20), views: tuple[str, ...] = ()
+) -> Path:
+    """root/<class>/[<view>/]N.png; a later class is lighter, so it can be learned."""
+    for k, name in enumerate(classes):
+        gray = 60 + 140 * k / max(1, len(classes) - 1)
+        for number in range(per_class):
+            for v, view in enumerate(views or ("",)):
+                seed = (k * per_class + number) * 8 + v
+                picture(root / name / view / f"{number:02}.png", size=size, gray=gray, seed=seed)
+    return root
+
+
+def recipe_of(**sections):
+    """A recipe of a tiny convnet with every `auto` that is measured already decided; sections are merged in."""
+    values = {
+        "data": {"size": {"height": 16, "width": 16}},
+        "augment": {"policy": "none"},
+        "model": {"backbone": {"kind": "convnet", "widths": [8, 8]}},
+        "optim": {"lr": 0.01},
+        "schedule": {"warmup_epochs": 0},
+        "training": {"epochs": 2, "batch_size": 4, "micro_batch_size": 4},
+        "runtime": FIXED_RUNTIME,
+    }
+    for name, section in sections.items():
+        values[name] = {**values.get(name, {}), **section}
+    return build_recipe(json.loads(json.dumps(values)), "test")
+
+
+def trainer_of(data: Path, recipe, checkpoints: Path, **hooks) -> Trainer:
+    """The trainer that `start_run` would build."""
+    index = build_index(data, recipe.data)
+    plan = _Plan(resolve(recipe, index).recipe, index.manifest)
+    return Trainer(plan.model, plan.recipe, plan.loaders(), plan.forward(), checkpoints=checkpoints, **hooks)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_default_matmul():
+    yield
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.fixture
+def draw_picture():
+    return picture
+
+
+@pytest.fixture
+def draw_classes():
+    return class_folder
+
+
+@pytest.fixture
+def make_recipe():
+    return recipe_of
+
+
+@pytest.fixture
+def make_trainer():
+    return trainer_of
+
+
+@pytest.fixture
+def make_dataset(tmp_path):
+    """A dataset of `num` noise samples; `missing` are (sample number, view) without a file."""
+
+    def make(num=5, *, views=("image",), size=(20, 20), side=16, missing=(), **options) -> PictureDataset:
+        samples = []
+        for n in range(num):
+            here = [view for view in views if (n, view) not in missing]
+            paths = {view: picture(tmp_path / view / f"{n}.png", size=size, seed=8 * n + len(view)) for view in here}
+            relative = {view: str(path.relative_to(tmp_path)) for view, path in paths.items()}
+            samples.append(Sample(id=f"sample/{n}", label="ab"[n % 2], views=relative, split="train"))
+        manifest = Manifest(tmp_path, tuple(samples), ("a", "b"), tuple(views))
+        return PictureDataset(manifest, manifest.samples, Geometry(side, side, side, side), **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> RunFolder:
+    """One finished run of two views, two epochs."""
+    data = class_folder(tmp_path_factory.mktemp("two-view"), per_class=10, size=(24, 30), views=("obverse", "reverse"))
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "trained")
+    start_run(data, recipe_of(augment={"policy": "no-mirror"}), run)
+    return run
