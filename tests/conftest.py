@@ -81,22 +81,22 @@ def _one_thread_and_default_matmul():
     torch.set_float32_matmul_precision("highest")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw_picture():
     return picture
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw_classes():
     return class_folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_recipe():
     return recipe_of
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_trainer():
     return trainer_of
 

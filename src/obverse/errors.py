@@ -73,3 +73,9 @@ class Interrupted(ObverseError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def printable(text: str) -> str:
+    """One line that any terminal can show: a file name may hold newlines, escape codes or bytes that are no UTF-8."""
+    clean = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in clean)

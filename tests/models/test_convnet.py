@@ -8,6 +8,7 @@ import torch
 from obverse.errors import RecipeError
 from obverse.models.convnet import ConvNet, _cosine_filters
 
+WIDTHS = (24, 48, 96)
 SIZES = [(32, 32), (64, 64), (96, 96), (150, 150), (128, 256), (33, 47), (28, 28), (8, 256), (2, 2)]
 
 
@@ -17,7 +18,7 @@ def _num_parameters(model: torch.nn.Module) -> int:
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_output_shapes(height: int, width: int) -> None:
-    model = ConvNet(height=height, width=width).eval()
+    model = ConvNet(height=height, width=width, widths=WIDTHS).eval()
     images_BCHW = torch.randn(2, 3, height, width)
     features_BD = model(images_BCHW)
     assert features_BD.shape == (2, model.num_features)
@@ -29,13 +30,13 @@ def test_output_shapes(height: int, width: int) -> None:
     [(32, 32, (4, 4)), (64, 64, (4, 4)), (96, 96, (3, 3)), (150, 150, (5, 5)), (128, 256, (2, 4)), (33, 47, (4, 6))],
 )
 def test_the_last_map_is_small(height: int, width: int, places: tuple[int, int]) -> None:
-    model = ConvNet(height=height, width=width).eval()
+    model = ConvNet(height=height, width=width, widths=WIDTHS).eval()
     assert model.forward_features(torch.randn(1, 3, height, width)).shape[2:] == places
 
 
 @pytest.mark.parametrize(("side", "expected"), [(32, 157_296), (64, 166_560), (96, 175_824), (150, 175_824)])
 def test_parameter_count_is_the_docstring_s(side: int, expected: int) -> None:
-    assert _num_parameters(ConvNet(height=side, width=side)) == expected
+    assert _num_parameters(ConvNet(height=side, width=side, widths=WIDTHS)) == expected
     assert f"{157_296:,}" in str(ConvNet.__doc__)
     assert 157_296 + 96 * 10 + 10 == 158_266
 
@@ -43,7 +44,7 @@ def test_parameter_count_is_the_docstring_s(side: int, expected: int) -> None:
 @pytest.mark.parametrize("side", [32, 96])
 def test_every_parameter_gets_a_gradient(side: int) -> None:
     torch.manual_seed(0)
-    model = ConvNet(height=side, width=side)
+    model = ConvNet(height=side, width=side, widths=WIDTHS)
     model(torch.randn(8, 3, side, side)).square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -52,12 +53,12 @@ def test_every_parameter_gets_a_gradient(side: int) -> None:
 
 def test_a_picture_too_small_is_a_sentence() -> None:
     with pytest.raises(RecipeError, match="at least 2x2 pixels, not 9x1"):
-        ConvNet(height=1, width=9)
+        ConvNet(height=1, width=9, widths=WIDTHS)
 
 
 def test_batch_equals_single_in_eval() -> None:
     torch.manual_seed(0)
-    model = ConvNet(height=32, width=32).eval()
+    model = ConvNet(height=32, width=32, widths=WIDTHS).eval()
     images_BCHW = torch.randn(4, 3, 32, 32)
     single = torch.cat([model(images_BCHW[i : i + 1]) for i in range(4)])
     torch.testing.assert_close(model(images_BCHW), single)
@@ -65,7 +66,7 @@ def test_batch_equals_single_in_eval() -> None:
 
 def test_channels_last_gives_the_same_features() -> None:
     torch.manual_seed(0)
-    model = ConvNet(height=64, width=64).eval()
+    model = ConvNet(height=64, width=64, widths=WIDTHS).eval()
     images_BCHW = torch.randn(2, 3, 64, 64)
     expected = model(images_BCHW)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -87,6 +88,6 @@ def test_the_stem_basis_is_orthonormal_and_starts_flat(in_channels: int) -> None
 
 
 def test_the_stem_starts_with_the_basis_and_its_negative() -> None:
-    weight = ConvNet(height=32, width=32).layers[0].weight
+    weight = ConvNet(height=32, width=32, widths=WIDTHS).layers[0].weight
     torch.testing.assert_close(weight[:12], -weight[12:24])
     torch.testing.assert_close(weight[:12], torch.stack(list(_cosine_filters(3))[:12]))

@@ -74,7 +74,9 @@ def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.safetensors").write_bytes(data)
-        (folder / "model.json").write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / "model.json").write_text(
+            json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
+        )
     except OSError as error:
         raise OutputError(f"the bundle {str(folder)!r} cannot be written: {error.strerror}") from error
 
@@ -100,7 +102,7 @@ def read_bundle(path: Path) -> tuple[Bundle, Classifier]:
         data = (folder / "model.safetensors").read_bytes()
     except OSError as error:
         raise DataError(f"{str(folder / 'model.safetensors')!r} cannot be read: {error.strerror}") from None
-    if hashlib.sha256(data).hexdigest() != values["weights_sha256"]:
+    if hashlib.sha256(data).hexdigest() != values.get("weights_sha256"):
         raise DataError(f"{str(folder / 'model.safetensors')!r} is not the file that model.json describes: "
                         "it is damaged or belongs to another model")  # fmt: skip
     bundle = _parse(values, folder)
@@ -108,7 +110,9 @@ def read_bundle(path: Path) -> tuple[Bundle, Classifier]:
     try:
         classifier.load_state_dict(load_tensors(data))
     except (RuntimeError, SafetensorError) as error:
-        raise DataError(f"the weights in {str(folder)!r} do not fit the model they come with: {error}") from None
+        raise DataError(
+            f"the weights in {str(folder)!r} do not fit the model they come with: {_one_line(error)}"
+        ) from None
     return bundle, classifier.eval()
 
 
@@ -138,4 +142,8 @@ def _parse(values: dict[str, Any], folder: Path) -> Bundle:
             trained=values["trained"],
         )
     except (KeyError, TypeError, ValidationError) as error:
-        raise DataError(f"{str(folder / 'model.json')!r} is incomplete or changed: {error}") from None
+        raise DataError(f"{str(folder / 'model.json')!r} is incomplete or changed: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
+from obverse.errors import printable
+
+from .options import Device
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="A run folder, or a bundle together with --data and --out.")],
     split: Annotated[str, typer.Option(help="train, val or test of the run's own data.")] = "test",
     data: Annotated[Path | None, typer.Option(help="Other labelled data, instead of a split.")] = None,
     out: Annotated[Path | None, typer.Option(help="The output folder; by default RUN/evaluation/SPLIT.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Measure a trained model and write its report."""
     from obverse.experiment import evaluate_run
@@ -25,4 +29,4 @@ def command(
         typer.echo(f"macro F1 {macro_f1['value']:.4f}")
     for k, share in metrics["top_k"].items():
         typer.echo(f"top-{k} accuracy {share['value']:.4f}")
-    typer.echo(f"report: {folder / 'report.html'}")
+    typer.echo(f"report: {printable(str(folder / 'report.html'))}")

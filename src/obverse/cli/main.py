@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import sys
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from obverse.errors import ObverseError
+from obverse.errors import DiskError, Interrupted, ObverseError, printable
 
 from . import doctor, evaluate, predict, recipes, sample, train
 
+
+class _Group(TyperGroup):
+    """Takes what typer would end with exit code 1, which is kept for bugs."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted", signal.SIGINT) from None
+        except BrokenPipeError:
+            _drop_output()
+            raise Interrupted("nobody reads the output any more", signal.SIGPIPE) from None
+
+
 app = typer.Typer(
     name="obverse",
+    cls=_Group,
     help="From a folder of pictures to an image classifier that people can trust and ship.",
     no_args_is_help=True,
     add_completion=False,
@@ -22,7 +45,6 @@ for verb in (train, evaluate, predict, sample, recipes, doctor):
     app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
 
 BUG = 1
-INTERRUPTED = 130
 
 
 @app.callback()
@@ -32,18 +54,15 @@ def _root() -> None:
 
 def main() -> None:
     """Run the command; an error that the user can mend is one sentence and an exit code."""
+    _show_any_name()
     try:
         app()
     except ObverseError as error:
-        sys.stderr.write(f"Error: {_one_line(str(error))}\n")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted.\n")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(BUG)
-    except Exception:
+        _end(error)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _drop_output()
+            _end(DiskError(f"writing {error.filename or 'the output'} failed: {error.strerror}; free space"))
         import traceback
 
         traceback.print_exc()
@@ -51,8 +70,22 @@ def main() -> None:
         sys.exit(BUG)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _end(error: ObverseError) -> NoReturn:
+    sys.stderr.write(f"Error: {printable(' '.join(str(error).split()))}\n")
+    sys.exit(error.exit_code)
+
+
+def _show_any_name() -> None:
+    """A name that the terminal's encoding lacks is shown escaped instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # a caller's own stream
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _drop_output() -> None:
+    """What is still buffered for stdout cannot be written: without this Python complains again at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from obverse.errors import RecipeError, printable
+
+from .options import Device
+
 if TYPE_CHECKING:
     from obverse.inference import Prediction
 
@@ -32,16 +36,14 @@ def command(
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Predict pictures with a trained model."""
-    from obverse.errors import DataError
-
     inputs: list[Any] = list(paths or [])
     if view:
         inputs.append(_views(view))
     if not inputs:
-        raise DataError("nothing to predict: give at least one picture, a folder, or --view NAME=FILE")
+        raise RecipeError("nothing to predict: give at least one picture, a folder, or --view NAME=FILE")
     from obverse.inference import load
 
     predictions = load(model, device=device).predict(inputs, top_k=top_k)
@@ -49,8 +51,6 @@ def command(
 
 
 def _views(pairs: Sequence[str]) -> dict[str, Path]:
-    from obverse.errors import RecipeError
-
     views = {}
     for pair in pairs:
         name, equals, file = pair.partition("=")
@@ -97,9 +97,3 @@ def print_json(predictions: Sequence[Prediction]) -> None:
         for prediction in predictions
     ]
     typer.echo(json.dumps(rows, indent=2))
-
-
-def printable(text: str) -> str:
-    """One line that any terminal can show: a file name may hold newlines, escape codes or bytes that are no UTF-8."""
-    clean = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in clean)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from obverse.errors import printable
+
 
 class Kind(StrEnum):
     """What to draw."""
@@ -30,4 +32,4 @@ def command(
     options = {name: value for name, value in given.items() if value is not None}
     generate = generate_coins if kind is Kind.coins else generate_shapes
     result = generate(folder, seed=seed, **options)
-    typer.echo(f"{result.num_samples} samples of {len(result.classes)} classes in {result.folder}")
+    typer.echo(f"{result.num_samples} samples of {len(result.classes)} classes in {printable(str(result.folder))}")

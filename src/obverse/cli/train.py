@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from obverse.errors import RecipeError, printable
+
+from .options import OptionalDevice
 
 
 def command(
@@ -16,19 +21,23 @@ def command(
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
     run: Annotated[Path | None, typer.Option(help="The run folder; by default runs/DATA-DATE-TIME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
+    device: OptionalDevice = None,
     minutes: Annotated[float | None, typer.Option(help="A time budget for training.")] = None,
 ) -> None:
     """Train, evaluate and write a run folder with report, plots, results and the model."""
-    from obverse.errors import RecipeError
     from obverse.recipe import load_recipe
     from obverse.runs.rundir import RunFolder, default_run_path
 
-    changes = list(settings or []) + ([f"training.minutes={minutes}"] if minutes is not None else [])
+    changes = list(settings or [])
+    changes += [f"training.minutes={minutes}"] if minutes is not None else []
+    changes += [f"runtime.device={device}"] if device is not None else []
     if resume:
         if run is None:
             raise RecipeError("--resume needs --run: which run should go on?")
         if changes or recipe != "auto":
-            raise RecipeError("--resume goes on with the run's own recipe; leave out --recipe, --set and --minutes")
+            raise RecipeError(
+                "--resume goes on with the run's own recipe; leave out --recipe, --set, --device and --minutes"
+            )
         if data is not None:
             raise RecipeError("--resume goes on with the run's own data; leave out DATA")
     elif data is None:
@@ -52,8 +61,8 @@ def command(
         f"{result.metrics['split']} accuracy {accuracy['value']:.1%} "
         f"(95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%}, {result.metrics['num_samples']} samples)"
     )
-    typer.echo(f"report: {result.report}")
-    typer.echo(f"predict: obverse predict {result.run.path} PICTURE")
+    typer.echo(f"report: {printable(str(result.report))}")
+    typer.echo(f"predict: obverse predict {printable(shlex.quote(str(result.run.path)))} PICTURE")
 
 
 def _show_progress(done: int, total: int) -> None:

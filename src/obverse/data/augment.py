@@ -1,7 +1,9 @@
 """Random changes of training pictures, from (seed, epoch, sample id, view) alone.
 
-All that moves pixels (crop, stretch, mirror, rotation, shift) is one affine map on uint8, sampled once; all that
-changes colour is four numbers, applied to the whole batch on the training device (`preprocess.py`).
+All that moves pixels (crop, stretch, mirror, rotation, shift) is one affine map on uint8, sampled once, and bicubic:
+bilinear sampling blurs, and a model trained on blurred pictures fails on sharp ones (on generated coins it cost 30
+points of accuracy). All that changes colour is three numbers, applied to the whole batch on the training device
+(`preprocess.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
@@ -21,33 +22,35 @@ Affine = tuple[float, float, float, float, float, float]
 
 @dataclass(frozen=True)
 class Change:
-    """affine: output pixel -> working pixel (None = no change). color: brightness, contrast, saturation factors.
+    """One drawn change.
 
-    erased: (top, left, bottom, right) in output pixels, or None.
+    affine: output pixel -> working pixel; None when the picture is only mirrored and moved by `shift` (rows, columns),
+    which needs no resampling. color: brightness, contrast, saturation factors. erased: (top, left, bottom, right) in
+    output pixels, or None.
     """
 
     affine: Affine | None
+    mirrored: bool
+    shift: tuple[int, int]
     color: tuple[float, float, float]
     erased: tuple[int, int, int, int] | None
-
-
-def working_margin(spec: AugmentSpec) -> float:
-    """How much larger than the input the working picture is, so that crops come from real pixels."""
-    return 1.0 if spec.min_scale in (None, 1) else min(1.25, (1 / spec.min_scale) ** 0.5)
 
 
 def draw_change(
     spec: AugmentSpec, working: tuple[int, int], output: tuple[int, int], rng: np.random.Generator
 ) -> Change:
     """Draw one change; working, output: (height, width). The spec is `filled()`."""
-    u = rng.random(13)
-    affine = _draw_affine(spec, working, output, u)
+    u = rng.random(13).tolist()
+    mirrored = u[6] < (spec.mirror or 0)
+    shift = (_whole_shift(spec.shift, working[0], u[3]), _whole_shift(spec.shift, working[1], u[5]))
+    resamples = spec.min_scale != 1 or spec.rotation_degrees or working != output
+    affine = _draw_affine(spec, working, output, u, mirrored=mirrored, shift=shift) if resamples else None
     jitter = spec.jitter or 0.0
     brightness, contrast, saturation = (1 + jitter * (2 * x - 1) for x in u[7:10])
     if spec.gray and u[10] < spec.gray:
         saturation = 0.0
     erased = _draw_box(output, rng) if spec.erasing and u[11] < spec.erasing else None
-    return Change(affine, (brightness, contrast, saturation), erased)
+    return Change(affine, mirrored, shift, (brightness, contrast, saturation), erased)
 
 
 def apply_change(image_CHW: torch.Tensor, change: Change, output: tuple[int, int], fill: int) -> torch.Tensor:
@@ -56,9 +59,12 @@ def apply_change(image_CHW: torch.Tensor, change: Change, output: tuple[int, int
     if change.affine is not None:
         picture = Image.fromarray(image_CHW.permute(1, 2, 0).contiguous().numpy())
         moved = picture.transform(
-            (width, height), Image.Transform.AFFINE, change.affine, Image.Resampling.BILINEAR, fillcolor=(fill,) * 3
+            (width, height), Image.Transform.AFFINE, change.affine, Image.Resampling.BICUBIC, fillcolor=(fill,) * 3
         )
         image_CHW = torch.from_numpy(np.array(moved)).permute(2, 0, 1)
+    else:
+        image_CHW = _moved(image_CHW, change.shift)
+        image_CHW = image_CHW.flip(2) if change.mirrored else image_CHW
     if change.erased is not None:
         top, left, bottom, right = change.erased
         image_CHW = image_CHW.clone()
@@ -66,31 +72,45 @@ def apply_change(image_CHW: torch.Tensor, change: Change, output: tuple[int, int
     return image_CHW
 
 
+def _moved(image_CHW: torch.Tensor, shift: tuple[int, int]) -> torch.Tensor:
+    """Move by whole pixels; what is uncovered is reflected from inside, so that no border gives the move away."""
+    for dim, offset in ((1, shift[0]), (2, shift[1])):
+        if offset:
+            length = image_CHW.shape[dim]
+            places = (torch.arange(length) + offset).abs()
+            places = torch.where(places >= length, 2 * (length - 1) - places, places)
+            image_CHW = image_CHW.index_select(dim, places)
+    return image_CHW
+
+
 def _draw_affine(
-    spec: AugmentSpec, working: tuple[int, int], output: tuple[int, int], u: npt.NDArray[np.float64]
-) -> Affine | None:
+    spec: AugmentSpec,
+    working: tuple[int, int],
+    output: tuple[int, int],
+    u: list[float],
+    *,
+    mirrored: bool,
+    shift: tuple[int, int],
+) -> Affine:
     (work_h, work_w), (out_h, out_w) = working, output
     scale = 1 - (1 - (spec.min_scale or 1)) * u[0]
     stretch = spec.max_stretch ** (u[1] - 0.5) if scale < 1 else 1.0
     crop_h = min(work_h, work_h * math.sqrt(scale) / stretch)
     crop_w = min(work_w, work_w * math.sqrt(scale) * stretch)
-    center_y = crop_h / 2 + u[2] * (work_h - crop_h) + _whole_shift((spec.shift or 0) * work_h, u[3])
-    center_x = crop_w / 2 + u[4] * (work_w - crop_w) + _whole_shift((spec.shift or 0) * work_w, u[5])
-    mirrored = u[6] < (spec.mirror or 0)
+    center_y = crop_h / 2 + u[2] * (work_h - crop_h) + shift[0]
+    center_x = crop_w / 2 + u[4] * (work_w - crop_w) + shift[1]
     angle = math.radians((spec.rotation_degrees or 0) * (2 * u[12] - 1))
     step_y, step_x = crop_h / out_h, crop_w / out_w * (-1 if mirrored else 1)
     cos, sin = math.cos(angle), math.sin(angle)
     a, b = cos * step_x, sin * step_y
     d, e = -sin * step_x, cos * step_y
-    affine = (a, b, center_x - a * out_w / 2 - b * out_h / 2, d, e, center_y - d * out_w / 2 - e * out_h / 2)
-    is_identity = working == output and np.allclose(affine, (1, 0, 0, 0, 1, 0), atol=1e-9)
-    return None if is_identity else affine
+    return (a, b, center_x - a * out_w / 2 - b * out_h / 2, d, e, center_y - d * out_w / 2 - e * out_h / 2)
 
 
-def _whole_shift(largest: float, u: float) -> int:
+def _whole_shift(share: float | None, side: int, u: float) -> int:
     """A shift by whole pixels, so that small pictures are moved without being blurred."""
-    largest_pixels = int(largest)
-    return int(u * (2 * largest_pixels + 1)) - largest_pixels
+    largest = int((share or 0) * side)
+    return int(u * (2 * largest + 1)) - largest
 
 
 def _draw_box(output: tuple[int, int], rng: np.random.Generator) -> tuple[int, int, int, int]:

@@ -13,7 +13,7 @@ from obverse.manifest import Manifest, Sample
 from obverse.recipe import AugmentSpec
 from obverse.runtime import named_generator
 
-from .augment import apply_change, draw_change, working_margin
+from .augment import apply_change, draw_change
 from .batch import Batch
 from .cache import PixelCache
 from .geometry import Geometry
@@ -49,7 +49,7 @@ class PictureDataset(Dataset[Item]):
     ) -> None:
         self.manifest, self.samples, self.geometry = manifest, samples, geometry
         self.augment, self.seed = augment, seed
-        self.working = geometry if augment is None else geometry.enlarged(working_margin(augment))
+        self.working = geometry if augment is None else geometry.enlarged(augment.margin or 1.0)
         shape = (3, self.working.canvas_height, self.working.canvas_width)
         self.cache = PixelCache.if_it_fits(len(samples) * len(manifest.views), shape, max_bytes=cache_bytes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator
 
 import torch
@@ -96,4 +97,6 @@ def _context() -> str:
 
 
 def _start_worker(worker: int) -> None:
+    """Ctrl-C reaches the whole process group; the trainer ends the step first and then the workers."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -10,12 +10,14 @@ from typing import Any
 
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Loader, PictureDataset
-from obverse.errors import DataError, RecipeError
+from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import Forward, plot_history, run_model, to_predictions, write_evaluation
 from obverse.manifest import SPLITS, Manifest, read_manifest, read_source, verify_pictures
 from obverse.models import Classifier
 from obverse.recipe import DataSpec, Recipe, load_recipe
 from obverse.runs import RunFolder
+from obverse.runs.failures import explained
+from obverse.runs.rundir import short_name
 from obverse.runtime import resolve_device
 
 Ready = tuple[Bundle, Classifier, Forward]
@@ -50,11 +52,19 @@ def evaluate_run(
     path: Path, *, split: str = "test", data: Path | None = None, out: Path | None = None, device: str = "auto"
 ) -> tuple[Path, dict[str, Any]]:
     """Evaluate a run on one of its splits, or a run or bundle on other labelled data; the folder and the metrics."""
-    run = RunFolder(path)
-    bundle, model = read_bundle(path)
+    if out is not None:
+        _require_ours(out)
+    with explained(out or path, "try a smaller evaluation.batch_size, or --device cpu"):
+        return _evaluate(RunFolder(path), split, data, out, device)
+
+
+def _evaluate(
+    run: RunFolder, split: str, data: Path | None, out: Path | None, device: str
+) -> tuple[Path, dict[str, Any]]:
+    bundle, model = read_bundle(run.path)
     is_run = run.recipe.is_file()
     if not is_run and (data is None or out is None):
-        raise RecipeError(f"{str(path)!r} is a bundle without its run: give --data DATA and --out FOLDER")
+        raise RecipeError(f"{str(run.path)!r} is a bundle without its run: give --data DATA and --out FOLDER")
     recipe = load_recipe(str(run.recipe)) if is_run else Recipe()
     place = resolve_device(device)
     ready = (bundle, model.to(place), Forward(bundle.mean, bundle.std, place))
@@ -64,9 +74,15 @@ def evaluate_run(
         manifest, name = _run_manifest(run, recipe, bundle), split
     else:
         manifest, name = _other_manifest(data, bundle), "data"
-    folder = out or run.evaluation(split if data is None else f"data-{data.resolve().stem}")
+    folder = out or run.evaluation(split if data is None else f"data-{short_name(data)}")
     facts = _facts(run) | ({"evaluated on": str(data)} if data is not None else {})
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, facts=facts)
+
+
+def _require_ours(folder: Path) -> None:
+    """A report never overwrites somebody's files."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "metrics.json").is_file():
+        raise OutputError(f"{str(folder)!r} is not empty and holds no evaluation; choose another --out")
 
 
 def _facts(run: RunFolder) -> dict[str, str]:

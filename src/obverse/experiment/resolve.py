@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from obverse.errors import RecipeError
-from obverse.manifest import Index
+from obverse.manifest import Index, grade_order
 from obverse.models import InputNeeds, input_needs, why_unavailable
 from obverse.recipe import (
     AutoBackbone,
@@ -31,7 +31,9 @@ PRETRAINED = {"cpu": "resnet18.a1_in1k", "cuda": "resnet50.a1_in1k", "mps": "res
 IMBALANCED = 10
 # A set is taken as of one shape when its aspect ratios lie this close to their median.
 SAME_ASPECT = 0.1
-MAX_BATCH = 64
+COIN_VIEWS = frozenset({"obverse", "reverse", "obv", "rev"})
+MAX_BATCH = 128
+WORKING_MARGIN = 1.25
 PICTURES_TO_SEE = 300_000
 EPOCH_RANGE = (10, 60)
 
@@ -131,13 +133,18 @@ def _data(recipe: Recipe, index: Index, size: Size) -> Any:
 def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]]) -> Any:
     augment = recipe.augment
     if augment.policy == "auto":
-        # Mirrored lettering does not exist; grades and named sides mean objects with lettering (A13).
-        lettered = index.manifest.ordered or len(index.manifest.views) > 1
-        augment = augment.model_copy(update={"policy": "no-mirror" if lettered else "generic"})
+        # Mirrored lettering does not exist, and coins have lettering (A13).
+        is_coins = bool(grade_order(index.manifest.classes)) or bool(COIN_VIEWS & set(index.manifest.views))
+        augment = augment.model_copy(update={"policy": "no-mirror" if is_coins else "generic"})
         if median(min(s) for s in sizes) <= SMALL_SIDE and augment.shift is None and augment.min_scale is None:
             # Resampling blurs small pictures: they are moved by whole pixels instead of cropped.
             augment = augment.model_copy(update={"shift": 0.125, "min_scale": 1.0, "jitter": augment.jitter or 0.0})
-    return augment.filled(num_views=len(index.manifest.views))
+    augment = augment.filled(num_views=len(index.manifest.views))
+    source_side = median(math.sqrt(h * w) for h, w in sizes)
+    has_pixels = source_side >= WORKING_MARGIN * math.sqrt(size.height * size.width)
+    if recipe.augment.margin is None and has_pixels and augment.min_scale != 1:
+        augment = augment.model_copy(update={"margin": WORKING_MARGIN})
+    return augment
 
 
 def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
@@ -170,8 +177,9 @@ def _rate(recipe: Recipe, model: ModelSpec, batch_size: int) -> float:
         return recipe.optim.lr
     pretrained = isinstance(model.backbone, TimmBackbone) and model.backbone.pretrained != "none"
     if recipe.optim.kind == "sgd":
-        return (0.01 if pretrained else 0.05) * batch_size / 64
-    return float(f"{(1e-4 if pretrained else 1e-3) * math.sqrt(batch_size / 64):.3g}")
+        return (0.02 if pretrained else 0.1) * batch_size / 128
+    base = 5e-3 if isinstance(model.backbone, ConvNetBackbone) else 1e-4 if pretrained else 1e-3
+    return float(f"{base * math.sqrt(batch_size / 128):.3g}")
 
 
 def _warmup(recipe: Recipe, epochs: int) -> float:

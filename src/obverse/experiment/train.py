@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ import torch
 
 from obverse.bundle import Bundle, write_bundle
 from obverse.data import Geometry, Loader, PictureDataset
-from obverse.errors import DataError, OutOfMemoryError, OutputError, RecipeError
+from obverse.errors import DataError, Interrupted, OutputError, RecipeError, printable
 from obverse.evaluation import Forward
-from obverse.manifest import Index, Manifest, build_index, read_manifest
+from obverse.manifest import Finding, Index, Manifest, build_index, read_manifest
 from obverse.models import Classifier, input_needs
-from obverse.recipe import Recipe, Size, load_recipe, not_yet, save_recipe
-from obverse.runs import Event, Message, Observer, RunFolder, describe_environment, load_newest
+from obverse.recipe import Recipe, Size, dump_recipe, load_recipe, not_yet
+from obverse.runs import Checkpoint, Event, Message, Observer, RunFolder, describe_environment, load_newest, write_text
+from obverse.runs.failures import explained
 from obverse.runs.observers import JsonlObserver, TensorBoardObserver
 from obverse.runtime import resolve_device, seed_torch
 from obverse.training import Loaders, Trainer, catch_signals
@@ -30,6 +31,10 @@ from .resolve import resolve
 from .tune import tune
 
 Progress = Callable[[int, int], None]
+SHOWN_FINDINGS = 5
+MEMORY_ADVICE = (
+    "try a smaller training.micro_batch_size (the result stays the same without batch norm) or a smaller data.size"
+)
 
 
 @dataclass(frozen=True)
@@ -49,31 +54,54 @@ def start_run(
     if refused:
         raise RecipeError(f"not yet available in this version: {', '.join(refused)}; "
                           "leave them at their defaults, for example with --set mixing.mixup=0")  # fmt: skip
-    is_new = _claim(run)
-    try:
-        index = build_index(data, recipe.data, progress or (lambda done, total: None))
-        for line in (index.said, *(f"{f.severity}: {f.message} {_examples(f.paths)}" for f in index.findings)):
-            _tell(observers, Message(line))
-        resolved = resolve(recipe, index)
-        for line in resolved.reasons:
-            _tell(observers, Message(line))
-        recipe = _with_path(resolved.recipe, data)
-        plan = _Plan(recipe, index.manifest)
-        recipe = plan.tuned()
-        _write_inputs(run, recipe, index)
-    except BaseException:
-        run.unlock()
-        if is_new:
-            _remove_empty(run)
-        raise
-    return _train(run, plan, observers)
+    made = _claim(run)
+    with _holding(run):
+        try:
+            plan = _prepare(data, recipe, run, observers, progress or (lambda done, total: None))
+        except BaseException:
+            _undo(run, made)
+            raise
+        return _train(run, plan, observers)
+
+
+def _prepare(data: Path, recipe: Recipe, run: RunFolder, observers: Sequence[Observer], progress: Progress) -> _Plan:
+    """Read the data, decide what is `auto`, and write down what will be trained."""
+    index = build_index(data, recipe.data, progress)
+    for line in (index.said, *_finding_lines(index.findings)):
+        _tell(observers, Message(printable(line)))
+    resolved = resolve(recipe, index)
+    for line in resolved.reasons:
+        _tell(observers, Message(printable(line)))
+    plan = _Plan(_with_path(resolved.recipe, data, index.manifest), index.manifest)
+    _write_inputs(run, plan.tuned(), index)
+    return plan
 
 
 def resume_run(run: RunFolder, *, observers: Sequence[Observer] = ()) -> RunResult:
     """Go on with an interrupted run, from its own recipe and manifest. A finished run is only reported again."""
     if not run.recipe.is_file():
         raise DataError(f"{str(run.path)!r} holds no run to resume: there is no recipe.yaml in it")
-    run.lock()
+    finished = _finished(run)
+    if finished:
+        _tell(observers, Message("the run is finished; nothing was changed"))
+        return finished
+    with _holding(run):
+        saved = load_newest(run.checkpoints)
+        plan = _Plan(*_read_inputs(run), load_weights=saved[0] is None)
+        return _train(run, plan, observers, saved)
+
+
+def _finished(run: RunFolder) -> RunResult | None:
+    """The result of a run that has written everything, read back."""
+    for folder in (run.evaluation("test"), run.evaluation("val")) if run.is_finished else ():
+        with suppress(OSError, ValueError):
+            metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+            return RunResult(run, folder / "report.html", metrics)
+    return None
+
+
+def _read_inputs(run: RunFolder) -> tuple[Recipe, Manifest]:
+    """What `_write_inputs` wrote."""
     recipe = load_recipe(str(run.recipe))
     assert recipe.data.path is not None
     assert isinstance(recipe.data.views, tuple)
@@ -86,13 +114,13 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = ()) -> RunResu
         views=recipe.data.views,
         ordered=isinstance(recipe.data.order, tuple),
     )
-    return _train(run, _Plan(recipe, manifest), observers)
+    return recipe, manifest
 
 
 class _Plan:
-    """Recipe and manifest turned into objects."""
+    """Recipe and manifest turned into objects. load_weights False: a checkpoint has them."""
 
-    def __init__(self, recipe: Recipe, manifest: Manifest) -> None:
+    def __init__(self, recipe: Recipe, manifest: Manifest, *, load_weights: bool = True) -> None:
         self.recipe, self.manifest = recipe, manifest
         runtime = recipe.runtime
         self.device = resolve_device(runtime.device)
@@ -113,7 +141,7 @@ class _Plan:
             manifest.classes, manifest.ordered, manifest.views, geometry, needs.mean, needs.std, recipe.model
         )
         seed_torch(recipe.training.seed)
-        self.model: Classifier = self.bundle.build(load_weights=True)
+        self.model: Classifier = self.bundle.build(load_weights=load_weights)
 
     def tuned(self) -> Recipe:
         """Decide the number and memory format by measurement."""
@@ -161,31 +189,48 @@ class _Plan:
         )
 
 
-def _train(run: RunFolder, plan: _Plan, observers: Sequence[Observer]) -> RunResult:
-    watching = [*observers, JsonlObserver(run.path / "events.jsonl"), TensorBoardObserver(run.path)]
+def _train(
+    run: RunFolder,
+    plan: _Plan,
+    observers: Sequence[Observer],
+    saved: tuple[Checkpoint | None, Sequence[str]] = (None, ()),
+) -> RunResult:
+    checkpoint, complaints = saved
+    watching: list[Observer] = [*observers, JsonlObserver(run.path / "events.jsonl"), TensorBoardObserver(run.path)]
     try:
         with catch_signals() as wish:
             trainer = Trainer(
                 plan.model, plan.recipe, plan.loaders(), plan.forward(), checkpoints=run.checkpoints, wanted_signal=wish
             )
-            checkpoint, complaints = load_newest(run.checkpoints)
             for line in filter(None, (*complaints, plan.rounding)):
                 _tell(watching, Message(line))
             if checkpoint:
                 trainer.restore(checkpoint)
                 _tell(watching, Message(f"resumed after step {trainer.progress.step}"))
-            for event in trainer.run():
-                _tell(watching, event)
+            with _signal_for_all(wish):
+                for event in trainer.run():
+                    _tell(watching, event)
+            late = wish()
+            if late is not None:  # it came after the last step, which asks
+                raise Interrupted("stopped by a signal after training; --resume evaluates", late)
         return _finish(run, plan, trainer)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemoryError(
-            "out of memory; try a smaller training.micro_batch_size (the result stays the same without batch norm) "
-            f"or a smaller data.size. {str(error)[:200]}"
-        ) from error
     finally:
         for observer in watching:
-            observer.close()
-        run.unlock()
+            with suppress(OSError):  # the disk is full, which an earlier write has said
+                observer.close()
+
+
+@contextmanager
+def _signal_for_all(wish: Callable[[], int | None]) -> Iterator[None]:
+    """A signal to the whole process group (a scheduler, a container's end) also ends the workers that load pictures."""
+    try:
+        yield
+    except RuntimeError as error:
+        number = wish()
+        if number is None or "DataLoader worker" not in str(error):
+            raise
+        raise Interrupted("stopped by a signal that also ended the processes which load pictures; "
+                          "--resume goes on from the last checkpoint", number) from None  # fmt: skip
 
 
 def _finish(run: RunFolder, plan: _Plan, trainer: Trainer) -> RunResult:
@@ -214,34 +259,52 @@ def _finish(run: RunFolder, plan: _Plan, trainer: Trainer) -> RunResult:
     return RunResult(run, run.evaluation(splits[-1]) / "report.html", measured[splits[-1]])
 
 
-def _claim(run: RunFolder) -> bool:
-    """Lock a folder for a new run; whether it was made now. OutputError when something else lies there."""
-    is_new = not run.path.exists()
+def _claim(run: RunFolder) -> list[Path]:
+    """Make sure of a folder for a new run; the folders that had to be made, the deepest first.
+
+    OutputError when something else lies there.
+    """
+    with explained(run.path, MEMORY_ADVICE):
+        made = [path for path in (run.path, *run.path.parents) if not path.exists()]
     if run.path.exists() and not run.path.is_dir():
         raise OutputError(f"{str(run.path)!r} is a file; choose another folder with --run")
     if run.recipe.exists():
         raise OutputError(f"{str(run.path)!r} already holds a run; go on with --resume, or choose another --run")
-    if not is_new and any(path.name != ".lock" for path in run.path.iterdir()):
+    if not made and any(path.name != ".lock" for path in run.path.iterdir()):
         raise OutputError(f"{str(run.path)!r} is not empty and holds no run; choose another folder with --run")
     run.create()
-    run.lock()
-    return is_new
+    return made
 
 
-def _remove_empty(run: RunFolder) -> None:
+def _undo(run: RunFolder, made: Sequence[Path]) -> None:
+    """Remove what a run that never began has written: it lies in a folder that was empty or not there."""
     with suppress(OSError):
-        (run.path / ".lock").unlink(missing_ok=True)
-        run.path.rmdir()
+        for path in run.path.iterdir():
+            path.unlink()
+        for folder in made:
+            folder.rmdir()
+
+
+@contextmanager
+def _holding(run: RunFolder) -> Iterator[None]:
+    """The run folder is ours while the block runs, and what the machine refuses becomes a sentence."""
+    run.lock()
+    try:
+        with explained(run.path, MEMORY_ADVICE):
+            yield
+    finally:
+        run.unlock()
 
 
 def _write_inputs(run: RunFolder, recipe: Recipe, index: Index) -> None:
-    save_recipe(recipe, run.recipe)
+    """The recipe comes last: where it is, the rest is whole."""
     index.manifest.write(run.manifest)
     run.write_json("config.json", {**recipe.model_dump(mode="json"), "classes": list(index.manifest.classes)})
     run.write_json("environment.json", describe_environment(device=recipe.runtime.device, processes=os.getpid()))
     report = [{"severity": f.severity, "code": f.code, "message": f.message, "paths": f.paths} for f in index.findings]
     counts = {split: index.manifest.counts(split) for split in ("train", "val", "test")}
     run.write_json("data_report.json", {"source": index.said, "findings": report, "counts": counts})
+    write_text(run.recipe, dump_recipe(recipe))
 
 
 def _saved_classes(run: RunFolder) -> tuple[str, ...]:
@@ -251,8 +314,24 @@ def _saved_classes(run: RunFolder) -> tuple[str, ...]:
         raise DataError(f"{str(run.path / 'config.json')!r} cannot be read: {error}") from None
 
 
-def _with_path(recipe: Recipe, data: Path) -> Recipe:
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": str(data.resolve())})})
+def _with_path(recipe: Recipe, data: Path, manifest: Manifest) -> Recipe:
+    """Where the data lies and the layout that was found there, so that another run reads it the same way."""
+    is_by_class = all(sample.id in sample.views.values() for sample in manifest.samples)
+    layout = "table" if data.is_file() else "class-folders" if is_by_class else "view-folders"
+    update = {"path": str(data.resolve()), "layout": layout}
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=update)})
+
+
+def _finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """The first few of each kind; all of them are in data_report.json."""
+    by_code: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_code.setdefault(finding.code, []).append(finding)
+    for code, alike in by_code.items():
+        for finding in alike[:SHOWN_FINDINGS]:
+            yield f"{finding.severity}: {finding.message} {_examples(finding.paths)}".rstrip()
+        if len(alike) > SHOWN_FINDINGS:
+            yield f"{len(alike) - SHOWN_FINDINGS} more of {code}; all are in data_report.json"
 
 
 def _examples(paths: Sequence[str]) -> str:

@@ -8,7 +8,9 @@ the same everywhere, because scaled decoding changes pixels. Transparent pixels 
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from .probe import Header, PictureError, exif_orientation, open_picture
 Pixels = npt.NDArray[np.uint8]
 
 # Part of every cache key: raise it whenever a decoded pixel may change.
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 
 
 def read_picture(path: Path | str, *, min_height: int = 0, min_width: int = 0) -> Pixels:
@@ -56,33 +58,48 @@ def decode_picture(data: bytes, *, min_height: int = 0, min_width: int = 0) -> P
         raise
     except Exception as error:
         raise PictureError(f"the {header.format} data is damaged or cut short ({error})") from error
-    return np.ascontiguousarray(_upright(pixels, header.orientation))
+    return np.ascontiguousarray(pixels)
 
 
 def picture_from_image(image: Image.Image) -> Pixels:
     """Upright RGB pixels of a PIL image that is already in memory."""
-    return np.ascontiguousarray(_upright(_to_rgb(image, None), exif_orientation(image)))
+    image.load()  # a PNG may carry its EXIF behind the pixels
+    pixels = _to_rgb(image, image.info.get("icc_profile"))
+    return np.ascontiguousarray(_upright(pixels, exif_orientation(image)))
 
 
 def _decode(data: bytes, image: Image.Image, header: Header, least: tuple[int, int]) -> Pixels:
-    if header.format in ("JPEG", "MPO") and header.mode in ("RGB", "L") and not _foreign_profile(header.icc_profile):
-        scaled = least[0] > 0 and least[1] > 0
-        try:
-            pixels: Pixels = simplejpeg.decode_jpeg(
-                data, "RGB", min_height=least[0] if scaled else 0, min_width=least[1] if scaled else 0
-            )
-            return pixels
-        except ValueError:
-            # Strict mode also refuses harmless oddities; Pillow tells those from truncation.
-            if scaled:
-                image.draft("RGB", (least[1], least[0]))
-    image.load()
-    return _to_rgb(image, header.icc_profile)
+    if header.format == "PNG":
+        _require_sound_chunks(data)
+    if header.format in ("JPEG", "MPO"):
+        least = least if min(least) > 0 else (0, 0)
+        if header.mode in ("RGB", "L") and not _foreign_profile(header.icc_profile):
+            try:
+                pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=least[0], min_width=least[1])
+                return _upright(pixels, header.orientation)
+            except ValueError:
+                pass  # strict mode also refuses harmless oddities; Pillow tells those from truncation
+        if min(least) > 0:
+            image.draft(None, (least[1], least[0]))
+    return picture_from_image(image)
+
+
+def _require_sound_chunks(png: bytes) -> None:
+    """Pillow skips the checksum of a PNG's pixel data, so that a flipped bit would pass as a picture."""
+    place = 8
+    while place + 8 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, place)
+        end = place + 8 + length
+        body = memoryview(png)[place + 4 : end]
+        if kind == b"IDAT" and zlib.crc32(body) != int.from_bytes(png[end : end + 4], "big"):
+            raise PictureError("the PNG data is damaged or cut short (its checksum is wrong)")
+        place = end + 4
 
 
 def _to_rgb(image: Image.Image, icc_profile: bytes | None) -> Pixels:
     if image.mode.startswith("I;16"):
-        return _stack(np.asarray(image).astype(np.uint32) >> 8)
+        values = np.asarray(image).astype(np.uint32)
+        return _stack(np.where(values == image.info.get("transparency", -1), 255, values >> 8))
     if image.mode in ("I", "F"):
         values = np.asarray(image)
         return _stack(values / 257 if values.max(initial=0) > 255 else values)

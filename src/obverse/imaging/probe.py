@@ -61,7 +61,7 @@ class Header:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """(height, width) after the orientation is applied."""
+        """(height, width) after the orientation is applied; a PNG's EXIF behind its pixels is not seen here."""
         return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
 
 
@@ -75,11 +75,11 @@ def open_picture(data: bytes) -> tuple[Image.Image, Header]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-            orientation = exif_orientation(image)
     except Exception as error:  # Pillow's parsers raise almost any type on hostile bytes
         raise PictureError(f"not a picture in a known format ({', '.join(FORMATS)})") from error
     width, height = image.size
     _check_limits(height, width)
+    orientation = _orientation_in_header(image)
     profile = image.info.get("icc_profile")
     profile = profile if isinstance(profile, bytes) and profile else None
     return image, Header(str(image.format), image.mode, height, width, orientation, profile)
@@ -87,8 +87,20 @@ def open_picture(data: bytes) -> tuple[Image.Image, Header]:
 
 def exif_orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; an invalid one is upright."""
-    value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF, with almost any exception type, says nothing about the pixels
+        return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _orientation_in_header(image: Image.Image) -> int:
+    # Pillow turns a TIFF upright while loading it, and would decode a PNG just to look for EXIF behind the pixels.
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+        return 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return exif_orientation(image)
 
 
 def _check_limits(height: int, width: int) -> None:

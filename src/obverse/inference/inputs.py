@@ -56,15 +56,23 @@ def load_pixels(picture: Picture, least: tuple[int, int]) -> Pixels:
 def _expand(item: Input, number: int, views: tuple[str, ...]) -> list[Request]:
     if isinstance(item, Mapping):
         return [Request(_name(item, number), _checked_views(item, views))]
-    if isinstance(item, (str, Path)) and Path(item).is_dir():
+    if isinstance(item, (str, Path)) and _is_folder(Path(item)):
         return _folder(Path(item), views)
-    if isinstance(item, (str, Path)) and not Path(item).exists():
-        raise DataError(f"{str(item)!r} does not exist")
     if len(views) > 1:
         raise DataError(f"this model looks at {', '.join(views)}: say which view each picture is, as "
                         f"--view {views[0]}=FILE on the command line or {{{views[0]!r}: FILE}} in Python, or give a "
                         f"folder with the sub-folders {', '.join(views)}")  # fmt: skip
     return [Request(str(item) if isinstance(item, (str, Path)) else f"picture {number + 1}", {views[0]: item})]
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder or a file; DataError when it is neither."""
+    try:
+        if not path.exists():
+            raise DataError(f"{str(path)!r} does not exist")
+        return path.is_dir()
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be opened: {error.strerror}") from None
 
 
 def _checked_views(item: Mapping[str, Picture], views: tuple[str, ...]) -> dict[str, Picture]:

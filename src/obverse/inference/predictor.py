@@ -16,6 +16,7 @@ from obverse.errors import RecipeError
 from obverse.evaluation import Forward, run_model, softmax
 from obverse.imaging import PictureError
 from obverse.models import Classifier
+from obverse.runs.failures import explained
 from obverse.runtime import resolve_device
 
 from .inputs import Input, Request, load_pixels, read_requests
@@ -64,6 +65,10 @@ class Predictor:
         if top_k < 1 or batch_size < 1:
             raise RecipeError(f"top_k and batch_size must be at least 1, not {top_k} and {batch_size}")
         requests = read_requests(inputs, self.views)
+        with explained(Path(), "try a smaller batch_size, or device cpu"):
+            return self._predict(requests, top_k, batch_size)
+
+    def _predict(self, requests: Sequence[Request], top_k: int, batch_size: int) -> list[Prediction]:
         batches = (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
         outputs = run_model(self._classifier, self._forward, batches, each_view=True)
         probabilities_NK = softmax(outputs.logits_NK)

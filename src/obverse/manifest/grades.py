@@ -44,7 +44,7 @@ def parse_grade(name: str) -> Grade | None:
     prefix, number, plus = match[1], int(match[2]), match[3]
     strike = STRIKES.get(prefix, "business")
     lowest, highest = (1, 70) if prefix in STRIKES else PREFIXES.get(prefix, (1, 0))
-    if not lowest <= number <= highest:
+    if not lowest <= number <= highest or (plus and number == 70):
         return None
     return Grade(number + (0.5 if plus else 0.0), strike)
 

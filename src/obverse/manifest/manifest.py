@@ -75,14 +75,21 @@ def read_manifest(path: Path, *, root: Path, classes: Sequence[str], views: Sequ
     samples = []
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            for row in csv.DictReader(file):
+            for row in csv.DictReader(file, strict=True):
                 samples.append(_sample(row, tuple(views)))
     except (OSError, csv.Error, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a readable manifest: {error}") from None
+    known = set(classes)
+    for sample in samples:
+        if sample.label not in known or sample.split not in (*SPLITS, None):
+            raise DataError(f"{path}: sample `{sample.id}` has label `{sample.label}` and split `{sample.split}`; "
+                            f"known are {', '.join(classes[:20])}, and {', '.join(SPLITS)}")  # fmt: skip
     return Manifest(root, tuple(samples), tuple(classes), tuple(views), ordered)
 
 
 def _sample(row: dict[str, str], views: tuple[str, ...]) -> Sample:
+    if None in row or None in row.values():
+        raise KeyError(f"a row with another number of cells than the header, near `{row['id']}`")
     return Sample(
         id=row["id"],
         label=row["label"],

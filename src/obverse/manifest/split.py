@@ -98,8 +98,8 @@ def _targets(count: int, fractions: Mapping[str, float]) -> dict[str, int]:
     by_remainder = sorted(SPLITS, key=lambda name: targets[name] - exact[name])
     for name in by_remainder[: count - sum(targets.values())]:
         targets[name] += 1
-    for name in ("val", "test"):
-        if count >= 3 and fractions[name] > 0 and targets[name] == 0 and targets["train"] > 1:
+    for name in SPLITS:
+        if count >= 3 and fractions[name] > 0 and targets[name] == 0:
+            targets[max(SPLITS, key=targets.__getitem__)] -= 1
             targets[name] += 1
-            targets["train"] -= 1
     return targets

@@ -29,15 +29,13 @@ class ConvNet(nn.Module):
 
     `widths` are the stem's channels, then one number per group (each group halves the map once). The stem halves as
     often as it takes to hand about 16x16 to 24x24 places to the groups, so a picture of 160 pixels costs little more
-    per group than one of 32. The defaults have 158,266 parameters with a linear head for 10 classes at 32 pixels
-    (157,296 without), and 9,264 more for each halving the stem adds: one at 64, two at 96 and 150.
+    per group than one of 32. Widths of 24, 48, 96 have 157,296 parameters at 32 pixels, and 9,264 more for each halving
+    the stem adds: one at 64, two at 96 and 150.
     """
 
     size_multiple = 1
 
-    def __init__(
-        self, *, height: int, width: int, widths: tuple[int, ...] = (24, 48, 96), in_channels: int = 3
-    ) -> None:
+    def __init__(self, *, height: int, width: int, widths: tuple[int, ...], in_channels: int = 3) -> None:
         super().__init__()
         assert widths, "the stem needs a width"
         if min(height, width) < 2:

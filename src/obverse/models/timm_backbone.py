@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 import timm
 import torch
 from safetensors import SafetensorError, safe_open
-from timm.models import get_pretrained_cfg, is_model, list_models
+from timm.models import get_pretrained_cfg, is_model, list_models, list_pretrained
 from torch import nn
 
 from obverse.errors import DataError, RecipeError, UnavailableError
@@ -23,9 +23,15 @@ HUB_TIMEOUT_SECONDS = 3
 
 
 def require_known(name: str) -> None:
-    """RecipeError with a near name when timm has no such model."""
-    if not is_model(name.split(".")[0]):
+    """RecipeError with a near name when timm has no such model, or no such tag (`model.tag`) of it."""
+    base = name.partition(".")[0]
+    if not is_model(base):
         raise RecipeError(f"model.backbone.name: timm has no model `{name}`{did_you_mean(name, list_models())}")
+    try:
+        get_pretrained_cfg(name)
+    except RuntimeError:
+        near = did_you_mean(name, list_pretrained(f"{base}.*"))
+        raise RecipeError(f"model.backbone.name: timm has no model `{name}`{near}") from None
 
 
 def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -77,6 +83,9 @@ def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: boo
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise
+        if spec.pretrained != "hub":
+            fault = (str(error).strip().splitlines() or [""])[:2][-1].strip()
+            raise DataError(f"{spec.pretrained!r} does not fit `{spec.name}`: {fault}") from None
         raise UnavailableError(
             f"the weights of `{spec.name}` could not be loaded: {error}. {_ways(spec.name)}"
         ) from error

@@ -18,7 +18,7 @@ def _numbers(**given: float) -> dict[str, float]:
 
 # Requirement A13: mirroring makes lettering that does not exist, and colour jitter changes a coin's toning.
 POLICIES: dict[str, dict[str, float]] = {
-    "generic": _numbers(mirror=0.5, min_scale=0.7, jitter=0.2),
+    "generic": _numbers(mirror=0.5, min_scale=0.4, jitter=0.3),
     "no-mirror": _numbers(min_scale=0.85, rotation_degrees=10.0),
     "none": _numbers(),
 }
@@ -35,7 +35,8 @@ class AugmentSpec(Spec):
     by whole pixels. rotation_degrees: largest angle either way. jitter: strength of brightness, contrast and
     saturation changes. gray: probability of losing colour. erasing: probability of blanking a rectangle (Zhong et al.
     2017). view_dropout: probability that training loses a view of a sample that has several;
-    `auto` is 0.1 when there are several, so that a missing view still predicts.
+    `auto` is 0.1 when there are several, so that a missing view still predicts. margin: how much larger than the input
+    the working picture is from which crops are cut; more than 1 only where the pictures have the pixels.
     """
 
     policy: Policy = "auto"
@@ -48,12 +49,15 @@ class AugmentSpec(Spec):
     gray: float | None = Field(default=None, ge=0, le=1)
     erasing: float | None = Field(default=None, ge=0, le=1)
     view_dropout: Auto | Fraction = "auto"
+    margin: float | None = Field(default=None, ge=1, le=2)
 
     def filled(self, *, num_views: int = 1) -> AugmentSpec:
         """The same spec with every number written out; the policy must not be `auto` any more."""
         numbers = {k: v for k, v in POLICIES[self.policy].items() if getattr(self, k) is None}
         if self.view_dropout == "auto":
             numbers["view_dropout"] = VIEW_DROPOUT if num_views > 1 else 0.0
+        if self.margin is None:
+            numbers["margin"] = 1.0
         return self.model_copy(update=numbers)
 
 

@@ -33,6 +33,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# PyYAML would read 010 as octal.
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("null", r"^(?:~|null|)$", ["~", "n", ""]),
@@ -43,10 +45,29 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes every word that `_Loader` or a YAML 1.1 reader would take for something else."""
+
+
+def _represent_word(dumper: yaml.SafeDumper, word: str) -> yaml.ScalarNode:
+    resolvers = _Loader.yaml_implicit_resolvers.get(word[:1], [])
+    reads_back = not any(pattern.match(word) for _, pattern in resolvers)
+    # PyYAML writes these line separators as they are, and reads them as line ends.
+    is_plain = reads_back and not set(word) & set("\x85\u2028\u2029")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", word, style=None if is_plain else '"')
+
+
+_Dumper.add_representer(str, _represent_word)
+
+
 def parse_yaml(text: str, where: str) -> Any:
     """The YAML value in `text`; RecipeError names `where` and the line."""
     try:
         return yaml.load(text, Loader=_Loader)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 3,000 brackets
+        raise RecipeError(f"{where} is not valid YAML: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -74,10 +95,11 @@ def load_recipe(name_or_path: str = "auto", settings: Sequence[str] = ()) -> Rec
 def build_recipe(values: dict[str, Any], where: str) -> Recipe:
     """Validate plain values; every fault becomes part of one RecipeError."""
     try:
-        return Recipe.model_validate_json(json.dumps(values))
+        text = json.dumps(values)
+        return Recipe.model_validate_json(text)
     except ValidationError as error:
-        raise RecipeError(f"recipe {where}: {_sentences(error)}") from None
-    except TypeError as error:
+        raise RecipeError(f"recipe {where}: {_sentences(error, json.loads(text))}") from None
+    except (TypeError, ValueError, RecursionError) as error:
         raise RecipeError(f"recipe {where}: {error}; keys and values must be plain words, numbers and lists") from None
 
 
@@ -88,7 +110,7 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
 
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML text with every field."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -117,7 +139,10 @@ def _read(name_or_path: str, folder: Path) -> tuple[dict[str, Any], Path]:
     if name_or_path in shipped:
         text = shipped[name_or_path]
     elif path.is_file():
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"recipe {name_or_path} cannot be read as UTF-8 text: {error}") from None
     else:
         raise RecipeError(f"no recipe `{name_or_path}`: not a file, and the shipped ones are {', '.join(shipped)}"
                           + did_you_mean(name_or_path, list(shipped)))  # fmt: skip
@@ -151,21 +176,22 @@ def _apply_setting(values: dict[str, Any], setting: str) -> None:
         values[key] = dict(section) if isinstance(section, dict) else {}
         values = values[key]
     value = parse_yaml(text, f"--set {setting}")
-    old = values.get(keys[-1])
-    values[keys[-1]] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    values.update(_merged(values, {keys[-1]: value}))
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """` (did you mean `x`?)` or nothing."""
+    if word in known:
+        return ""
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
-def _sentences(error: ValidationError) -> str:
+def _sentences(error: ValidationError, values: Any) -> str:
     """One clause per faulty place; the branches of a union (`auto` or a number) are alternatives, not faults."""
     places: dict[str, list[str]] = {}
     for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"] if re.fullmatch(r"\w+", str(part)) or "." in str(part))
+        where = _dotted(fault["loc"], values, is_missing=fault["type"] == "missing")
         if fault["type"] == "extra_forbidden":
             hint = did_you_mean(str(fault["loc"][-1]), _fields_at(fault["loc"][:-1]))
             places.setdefault(where, []).append(f"unknown key{hint}")
@@ -176,9 +202,21 @@ def _sentences(error: ValidationError) -> str:
             places.setdefault(where, []).append(message + given)
     clauses = []
     for where, messages in places.items():
+        if any(other.startswith(f"{where}.") for other in places):
+            continue  # the alternative that was meant is faulty further down
         alternatives = [message.partition(" (given")[0] for message in messages[:-1]] + messages[-1:]
         clauses.append(f"`{where or 'recipe'}`: {' or '.join(dict.fromkeys(alternatives))}")
     return "; ".join(clauses)
+
+
+def _dotted(loc: Sequence[str | int], values: Any, *, is_missing: bool) -> str:
+    """The place as the user wrote it: pydantic's location without the names of union branches."""
+    keys = []
+    for part in loc:
+        if part in values if isinstance(values, dict) else isinstance(values, list) and part in range(len(values)):
+            values = values[part]
+            keys.append(str(part))
+    return ".".join([*keys, str(loc[-1])] if is_missing else keys)
 
 
 def _fields_at(loc: Sequence[str | int]) -> list[str]:

@@ -36,10 +36,13 @@ class TimmBackbone(Spec):
 
 
 class ConvNetBackbone(Spec):
-    """Obverse's small residual convnet for pictures of 32 to 160 pixels, from scratch."""
+    """Obverse's small convnet for pictures of 32 to 160 pixels, from scratch.
+
+    widths: the stem's channels, then one number per group; each group halves the map once.
+    """
 
     kind: Literal["convnet"] = "convnet"
-    widths: tuple[PositiveInt, ...] = (24, 48, 96)
+    widths: tuple[PositiveInt, ...] = (32, 64, 128)
 
 
 class VGGBackbone(Spec):

@@ -39,6 +39,12 @@ class ScheduleSpec(Spec):
     warmup_epochs: Auto | NonNegativeFloat = "auto"
     min_lr_fraction: Fraction = 0.001
 
+    @model_validator(mode="after")
+    def _fields_take_effect(self) -> Self:
+        if self.kind == "constant" and self.min_lr_fraction != 0.001:
+            raise ValueError("min_lr_fraction has no effect with `kind: constant`")
+        return self
+
 
 class LossSpec(Spec):
     """Cross entropy; the other kinds and the weights are reserved for long-tailed data."""
@@ -47,6 +53,12 @@ class LossSpec(Spec):
     label_smoothing: Fraction = 0.0
     class_weights: Literal["none", "inverse", "sqrt", "effective"] = "none"
     effective_beta: Fraction = 0.999
+
+    @model_validator(mode="after")
+    def _fields_take_effect(self) -> Self:
+        if self.class_weights != "effective" and self.effective_beta != 0.999:
+            raise ValueError("effective_beta has no effect without `class_weights: effective`")
+        return self
 
 
 class EarlyStopping(Spec):

@@ -85,9 +85,9 @@ def _verified(path: Path) -> tuple[dict[str, bytes], str | None]:
     try:
         digests: Mapping[str, str] = json.loads((path / "manifest.json").read_bytes())
         files = {name: (path / name).read_bytes() for name in digests}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         return {}, f"unreadable: {error}"
-    if set(digests) < {"optimizer.pt", "state.json"}:
+    if not isinstance(digests, dict) or not {"model.safetensors", "optimizer.pt", "state.json"} <= set(digests):
         return {}, "files are missing"
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != digests[name]:

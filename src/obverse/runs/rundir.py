@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import sys
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import Any
 
 from obverse.errors import BusyError, DiskError, OutputError
 
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+NAME_BYTES = 100
 LIBRARIES = ("obverse", "torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg")
 
 
@@ -94,28 +97,36 @@ class RunFolder:
 
 def write_text(path: Path, text: str) -> None:
     """Write aside, then rename: a reader never sees half a file. DiskError names the file and the bytes."""
-    data = text.encode("utf-8", "surrogateescape")
+    # A name that is no UTF-8 becomes `\\udcff`, which JSON reads back as it was.
+    data = text.encode("utf-8", "backslashreplace")
     aside = path.with_name(f".{path.name}.tmp")
     try:
         aside.write_bytes(data)
         os.replace(aside, path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise disk_error(path, len(data), error) from error
 
 
-def disk_error(path: Path, num_bytes: int, error: OSError) -> DiskError | OutputError:
+def disk_error(path: Path, num_bytes: int | None, error: OSError) -> DiskError | OutputError:
     """The sentence for a write that failed."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-        return DiskError(f"writing {str(path)!r} failed ({error.strerror}); {num_bytes:,} bytes are needed. "
-                         "Free space and go on with --resume")  # fmt: skip
+    if error.errno in DISK_FAULTS:
+        needed = f"; {num_bytes:,} bytes are needed" if num_bytes is not None else ""
+        return DiskError(f"writing {str(path)!r} failed ({error.strerror}){needed}. Free space and try again; "
+                         "a run goes on with --resume")  # fmt: skip
     return OutputError(f"{str(path)!r} cannot be written: {error.strerror}")
 
 
 def default_run_path(data: Path, now: datetime) -> Path:
     """runs/<data>-<date>-<time>."""
-    stem = data.resolve().stem or "data"
-    return Path("runs") / f"{stem[:60]}-{now:%Y%m%d-%H%M%S}"
+    return Path("runs") / f"{short_name(data)}-{now:%Y%m%d-%H%M%S}"
+
+
+def short_name(data: Path) -> str:
+    """A name after `data` that leaves room in the 255 bytes of a folder's name."""
+    stem = os.fsencode(data.resolve().stem or "data")
+    return stem[:NAME_BYTES].decode("utf-8", "ignore")
 
 
 def describe_environment(**more: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from obverse.errors import UnavailableError
+from obverse.errors import RecipeError, UnavailableError
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ def resolve_device(name: str) -> torch.device:
     has_mps = torch.backends.mps.is_available()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise RecipeError(f"device `{name}` is unknown; use auto, cpu, cuda, cuda:N or mps") from None
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:

@@ -58,13 +58,12 @@ def read_folders(root: Path, *, layout: str = "auto", views: Sequence[str] | Non
     paths = list(walk_pictures(root))
     if not paths:
         raise DataError(f"no pictures below {str(root)!r}: expected {root.name}/<class>/picture.jpg")
-    places, said = _take_apart(paths)
+    view_words = [] if layout == "class-folders" else [set(words) for words in VIEW_WORDS]
+    view_words += [{name.lower() for name in views}] if views else []
+    places, said = _take_apart(paths, view_words)
     loose = [place.path for place in places if not place.parts]
     places = [place for place in places if place.parts]
-    findings = []
-    if loose:
-        message = f"{len(loose)} picture(s) lie outside any class folder and are left out"
-        findings.append(Finding("note", "loose-picture", message, tuple(loose)))
+    findings = _left_out(loose, "class folder")
     names = _view_names(places, views) if layout != "class-folders" else None
     if layout == "view-folders" and names is None:
         raise DataError(f"no view folders below {str(root)!r}: expected {root.name}/<class>/{{obverse,reverse}}/...")
@@ -73,11 +72,22 @@ def read_folders(root: Path, *, layout: str = "auto", views: Sequence[str] | Non
     return _by_view(root, places, names, said, findings)
 
 
-def _take_apart(paths: Sequence[str]) -> tuple[list[_Place], str]:
-    """Wrapper folders and split folders off the front; what is left names class and view."""
+def _left_out(paths: Sequence[str], what: str) -> list[Finding]:
+    message = f"{len(paths)} picture(s) lie outside any {what} and are left out"
+    return [Finding("note", "loose-picture", message, tuple(paths))] if paths else []
+
+
+def _take_apart(paths: Sequence[str], view_words: Sequence[set[str]]) -> tuple[list[_Place], str]:
+    """Wrapper folders and split folders off the front; what is left names class and view.
+
+    A lone folder that holds nothing but views or sizes is a class, not a wrapper.
+    """
     split_parts = [tuple(path.split("/")[:-1]) for path in paths]
     depth = 0
     while min(map(len, split_parts)) > depth + 1 and len({parts[depth] for parts in split_parts}) == 1:
+        below = {"/".join(parts[depth + 1 :]).lower() for parts in split_parts}
+        if below in view_words or all(map(SIZE_FOLDER.fullmatch, below)):
+            break
         depth += 1
     said = f"inside {'/'.join(split_parts[0][:depth])}/, " if depth else ""
     folders = {parts[depth].lower() for parts in split_parts if len(parts) > depth}
@@ -91,7 +101,8 @@ def _take_apart(paths: Sequence[str]) -> tuple[list[_Place], str]:
 def _view_names(places: Sequence[_Place], given: Sequence[str] | None) -> tuple[str, ...] | None:
     """The view names, in order, when the deepest folders are views."""
     leaves = {place.parts[-1].lower() for place in places if len(place.parts) > 1}
-    if not leaves or any(len(place.parts) < 2 for place in places):
+    strays = {place.parts for place in places if len(place.parts) == 1}
+    if not leaves or not strays <= {place.parts[:-1] for place in places}:
         return None
     if given is not None:
         return tuple(given) if {name.lower() for name in given} & leaves else None
@@ -100,7 +111,7 @@ def _view_names(places: Sequence[_Place], given: Sequence[str] | None) -> tuple[
     for words in VIEW_WORDS:
         if leaves == set(words):
             return words
-    return tuple(sorted(leaves)) if _stems_pair(places, leaves) else None
+    return tuple(sorted(leaves)) if not strays and _stems_pair(places, leaves) else None
 
 
 def _stems_pair(places: Sequence[_Place], leaves: set[str]) -> bool:
@@ -129,6 +140,7 @@ def _by_view(
 ) -> Listing:
     spelled = {name.lower(): name for name in names}
     objects: dict[tuple[str | None, str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    findings = [*findings, *_left_out([p.path for p in places if p.parts[-1].lower() not in spelled], "view folder")]
     for place in places:
         view = spelled.get(place.parts[-1].lower())
         if view is not None:

@@ -46,7 +46,7 @@ def walk_pictures(root: Path) -> Iterator[str]:
 
     try:
         yield from visit(str(root), "")
-    except PermissionError as error:
+    except OSError as error:
         raise DataError(f"the folder {error.filename!r} cannot be read: {error.strerror}") from None
 
 

@@ -1,0 +1,26 @@
+"""`obverse recipes`."""
+
+import json
+
+from obverse.recipe import load_recipe, shipped_recipes
+
+
+def test_the_list_names_every_recipe_with_its_goal(obverse):
+    result = obverse("recipes")
+    assert result.code == 0, result.err
+    assert [line.split()[0] for line in result.out.splitlines()] == list(shipped_recipes())
+    assert "Goal:" not in result.out
+    assert "a sensible classifier" in result.out
+
+
+def test_a_shown_recipe_is_its_file_and_can_be_trained_with(obverse, tmp_path):
+    result = obverse("recipes", "finetune")
+    assert result.out == shipped_recipes()["finetune"]
+    (tmp_path / "mine.yaml").write_text(result.out, encoding="utf-8")
+    assert load_recipe(str(tmp_path / "mine.yaml")) == load_recipe("finetune")
+
+
+def test_the_schema_is_for_editors(obverse):
+    schema = json.loads(obverse("recipes", "--schema").out)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert {"extends", "data", "model", "training"} <= set(schema["properties"])

@@ -1,0 +1,172 @@
+"""Every number of an AugmentSpec does what it says, and nothing else."""
+
+import numpy as np
+import pytest
+import torch
+
+from obverse.data.augment import apply_change, draw_change
+from obverse.recipe import POLICIES, AugmentSpec
+from obverse.runtime import named_generator
+
+SIZE = (16, 16)
+
+
+def spec_of(**fields):
+    return AugmentSpec(policy="none", **fields).filled()
+
+
+def draws(spec, count=200, working=SIZE, output=SIZE):
+    return [draw_change(spec, working, output, named_generator("t", i)) for i in range(count)]
+
+
+def noise(height=16, width=16, seed=0):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.integers(0, 256, (3, height, width), np.uint8))
+
+
+def changed(picture, change, output=SIZE):
+    return apply_change(picture, change, output, fill=128)
+
+
+def test_policy_none_changes_nothing():
+    picture = noise()
+    for change in draws(spec_of()):
+        assert change.color == (1, 1, 1)
+        assert torch.equal(changed(picture, change), picture)
+
+
+def test_mirror_mirrors_bit_for_bit():
+    picture = noise()
+    for change in draws(spec_of(mirror=1.0), 5):
+        assert torch.equal(changed(picture, change), picture.flip(2))
+
+
+def test_mirror_is_a_probability():
+    assert 200 < sum(change.mirrored for change in draws(spec_of(mirror=0.25), 1000)) < 300
+
+
+def test_mirror_is_part_of_the_one_resampling():
+    """A mirrored crop is the crop, mirrored: drawn from the same numbers."""
+    plain, mirrored = spec_of(min_scale=0.5), spec_of(min_scale=0.5, mirror=1.0)
+    for before, after in zip(draws(plain, 5), draws(mirrored, 5), strict=True):
+        left = changed(noise(), before).flip(2).int()
+        assert (left - changed(noise(), after).int()).abs().max() <= 1
+
+
+def test_rotation_stays_within_its_angle_and_uses_it():
+    angles = [np.degrees(np.arctan2(c.affine[1], c.affine[0])) for c in draws(spec_of(rotation_degrees=15.0))]
+    assert max(angles) <= 15.0001
+    assert min(angles) >= -15.0001
+    assert max(angles) > 12
+    assert min(angles) < -12
+
+
+def test_rotation_turns_around_the_centre_and_keeps_lengths():
+    for change in draws(spec_of(rotation_degrees=30.0), 5):
+        a, b, c, d, e, f = change.affine
+        assert (a * 8 + b * 8 + c, d * 8 + e * 8 + f) == pytest.approx((8, 8))
+        assert a * e - b * d == pytest.approx(1)
+
+
+def test_shift_moves_by_whole_pixels_without_blur():
+    picture = noise()
+    mirrored_border = torch.nn.functional.pad(picture.float()[None], (2, 2, 2, 2), mode="reflect")[0].byte()
+    moves = set()
+    for change in draws(spec_of(shift=0.125)):
+        down, right = change.shift
+        moves.add((down, right))
+        expected = mirrored_border[:, 2 + down : 18 + down, 2 + right : 18 + right]
+        assert torch.equal(changed(picture, change), expected)
+    assert moves == {(y, x) for x in range(-2, 3) for y in range(-2, 3)}
+
+
+def test_shift_moves_a_resampled_picture_too():
+    still, moved = spec_of(rotation_degrees=10.0), spec_of(rotation_degrees=10.0, shift=0.125)
+    for before, after in zip(draws(still, 20), draws(moved, 20), strict=True):
+        assert after.affine[5] - before.affine[5] == pytest.approx(after.shift[0])
+        assert after.affine[2] - before.affine[2] == pytest.approx(after.shift[1])
+
+
+def areas_and_aspects(spec):
+    crops = [(c.affine[0] * 16, c.affine[4] * 16) for c in draws(spec)]
+    return [w * h / 256 for w, h in crops], [w / h for w, h in crops]
+
+
+def test_min_scale_bounds_the_area_that_is_kept():
+    areas, _ = areas_and_aspects(spec_of(min_scale=0.5, max_stretch=1.0))
+    assert min(areas) >= 0.4999
+    assert min(areas) < 0.55
+    assert max(areas) > 0.95
+
+
+def test_max_stretch_bounds_the_aspect_ratio_and_one_keeps_it():
+    _, kept = areas_and_aspects(spec_of(min_scale=0.5, max_stretch=1.0))
+    assert kept == pytest.approx([1.0] * len(kept))
+    _, stretched = areas_and_aspects(spec_of(min_scale=0.5, max_stretch=1.5))
+    assert 1.3 < max(stretched) <= 1.5001
+    assert 1 / 1.5001 <= min(stretched) < 1 / 1.3
+
+
+def test_a_crop_lies_inside_the_working_picture():
+    for change in draws(spec_of(min_scale=0.3)):
+        a, _, left, _, e, top = change.affine
+        assert left >= -1e-9
+        assert top >= -1e-9
+        assert left + 16 * a <= 16 + 1e-9
+        assert top + 16 * e <= 16 + 1e-9
+
+
+def test_jitter_bounds_each_colour_factor():
+    factors = np.array([c.color for c in draws(spec_of(jitter=0.3))])
+    assert (factors >= 0.7).all()
+    assert (factors <= 1.3).all()
+    assert (factors.std(axis=0) > 0.1).all()
+    assert all(c.affine is None and c.erased is None for c in draws(spec_of(jitter=0.3), 5))
+
+
+def test_gray_takes_the_colour_away_with_its_probability():
+    assert all(c.color[2] == 0 for c in draws(spec_of(gray=1.0), 20))
+    assert 200 < sum(c.color[2] == 0 for c in draws(spec_of(gray=0.25), 1000)) < 300
+
+
+def test_erasing_fills_one_rectangle_and_leaves_the_rest():
+    picture = torch.full((3, 32, 32), 9, dtype=torch.uint8)
+    shares = []
+    for change in draws(spec_of(erasing=1.0), working=(32, 32), output=(32, 32)):
+        top, left, bottom, right = change.erased
+        result = changed(picture, change, (32, 32))
+        assert (result == 128).sum() == 3 * (bottom - top) * (right - left)
+        assert (result[:, top:bottom, left:right] == 128).all()
+        shares.append((bottom - top) * (right - left) / 1024)
+    assert (picture == 9).all()
+    assert 0.01 < min(shares) < 0.06
+    assert 0.25 < max(shares) < 0.36
+
+
+def test_erasing_is_a_probability():
+    assert 200 < sum(c.erased is not None for c in draws(spec_of(erasing=0.25), 1000)) < 300
+
+
+def test_a_larger_working_picture_comes_out_at_the_output_size():
+    (change,) = draws(spec_of(min_scale=0.7), 1, working=(20, 24))
+    assert changed(noise(20, 24), change).shape == (3, 16, 16)
+
+
+def test_a_number_beside_a_policy_overrides_it():
+    spec = AugmentSpec(policy="generic", mirror=0.0).filled()
+    assert spec.mirror == 0.0
+    assert spec.min_scale == POLICIES["generic"]["min_scale"]
+    assert not any(change.mirrored or change.affine[0] < 0 for change in draws(spec))
+
+
+def test_coins_are_never_mirrored_and_keep_their_toning():
+    for change in draws(AugmentSpec(policy="no-mirror").filled()):
+        a, b, _, d, e, _ = change.affine
+        assert a * e - b * d > 0
+        assert change.color == (1, 1, 1)
+
+
+@pytest.mark.parametrize("field", [name for name in AugmentSpec.model_fields if name != "policy"])
+def test_no_field_is_forgotten_by_these_tests(field):
+    tested = {"mirror", "min_scale", "max_stretch", "shift", "rotation_degrees", "jitter", "gray", "erasing"}
+    assert field in tested | {"view_dropout"}, "write a test that fails when this field does nothing"

@@ -1,0 +1,98 @@
+"""Pad, squash and crop; rounding to a model's multiple happens here and nowhere else (trap A4)."""
+
+import numpy as np
+import pytest
+import torch
+
+from obverse.data import Geometry
+
+
+def flat(height, width, value=200):
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def content(canvas_CHW, fill=128):
+    """(top, left, bottom, right) of what is not fill."""
+    rows, columns = (canvas_CHW[0] != fill).nonzero(as_tuple=True)
+    return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
+
+
+def test_1000_is_padded_to_1008_by_four_pixels_on_each_side():
+    geometry = Geometry.for_multiple(1000, 1000, multiple=16, fit="pad", direction="up")
+    canvas = geometry.apply(flat(1000, 1000))
+    assert canvas.shape == (3, 1008, 1008)
+    assert content(canvas) == (4, 4, 1004, 1004)
+
+
+def test_1000_is_cropped_to_992_by_four_pixels_on_each_side():
+    pixels = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
+    geometry = Geometry.for_multiple(1000, 1000, multiple=16, fit="pad", direction="down")
+    expected = torch.from_numpy(pixels[4:996, 4:996]).permute(2, 0, 1)
+    assert torch.equal(geometry.apply(pixels), expected)
+
+
+def test_a_side_below_the_multiple_is_not_rounded_to_nothing():
+    geometry = Geometry.for_multiple(10, 10, multiple=16, fit="pad", direction="down")
+    assert (geometry.canvas_height, geometry.canvas_width) == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("source", "place"), [((40, 80), (8, 0, 24, 32)), ((80, 40), (0, 8, 32, 24)), ((50, 50), (0, 0, 32, 32))]
+)
+def test_pad_keeps_the_aspect_ratio_around_the_centre(source, place):
+    canvas = Geometry(32, 32, 32, 32).apply(flat(*source))
+    assert content(canvas) == place
+
+
+def test_rectangular_pictures_fill_a_rectangular_input():
+    assert content(Geometry(16, 32, 16, 32).apply(flat(100, 200))) == (0, 0, 16, 32)
+
+
+def test_fill_is_as_told():
+    canvas = Geometry(8, 16, 8, 16, fill=7).apply(flat(8, 8))
+    assert canvas[:, :, :4].unique().tolist() == [7]
+
+
+def test_squash_fills_the_canvas_whatever_the_shape():
+    assert (Geometry(16, 16, 16, 16, fit="squash").apply(flat(10, 40)) == 200).all()
+
+
+def test_crop_fills_the_canvas_and_cuts_the_long_side_around_the_centre():
+    pixels = np.zeros((16, 48, 3), np.uint8)
+    pixels[:, 16:32] = 255
+    assert (Geometry(16, 16, 16, 16, fit="crop").apply(pixels) == 255).all()
+
+
+def test_crop_is_padded_to_the_multiple_not_stretched():
+    geometry = Geometry.for_multiple(20, 20, multiple=16, fit="crop", direction="up")
+    assert content(geometry.apply(flat(20, 60))) == (6, 6, 26, 26)
+
+
+def test_crop_rounded_down_cuts_around_the_centre():
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    geometry = Geometry.for_multiple(20, 20, multiple=16, fit="crop", direction="down")
+    assert torch.equal(geometry.apply(pixels), torch.from_numpy(pixels[2:18, 2:18]).permute(2, 0, 1))
+
+
+def test_a_picture_of_the_right_size_keeps_its_bits():
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
+    assert torch.equal(Geometry(16, 24, 16, 24).apply(pixels), torch.from_numpy(pixels).permute(2, 0, 1))
+
+
+def test_read_only_pixels_are_taken_and_left_alone():
+    pixels = flat(8, 8)
+    pixels.flags.writeable = False
+    assert (Geometry(8, 8, 8, 8).apply(pixels) == 200).all()
+
+
+def test_a_hair_thin_picture_keeps_one_pixel():
+    assert content(Geometry(16, 16, 16, 16).apply(flat(1, 400))) == (7, 0, 8, 16)
+
+
+def test_enlarged_keeps_the_framing():
+    geometry = Geometry.for_multiple(100, 100, multiple=16, fit="crop").enlarged(1.25)
+    assert (geometry.height, geometry.canvas_height, geometry.fit) == (125, 140, "crop")
+
+
+def test_the_decoder_is_asked_for_twice_the_size():
+    assert Geometry(16, 32, 16, 32).least_decode == (32, 64)

@@ -1,0 +1,112 @@
+"""Batches depend on (seed, epoch, id, view) alone: not on workers, cache, order or where an epoch is entered."""
+
+import pytest
+import torch
+
+from obverse.data import Loader
+from obverse.errors import DataError
+from obverse.recipe import AugmentSpec
+from obverse.runtime import Process
+
+# Results do not depend on how many processors this machine has; torch warns about workers that exceed them.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+BUSY = AugmentSpec(policy="generic", rotation_degrees=20.0, erasing=0.3, gray=0.2, shift=0.1, view_dropout=0.3).filled()
+VIEWS = ("obverse", "reverse")
+
+
+def assert_same(left, right):
+    left, right = list(left), list(right)
+    assert len(left) == len(right)
+    for a, b in zip(left, right, strict=True):
+        assert a.ids == b.ids
+        for name in ("images_BVCHW", "present_BV", "labels_B", "valid_B", "color_BV3"):
+            assert torch.equal(getattr(a, name), getattr(b, name)), name
+
+
+def epochs(loader, numbers=(0, 1)):
+    return [batch for epoch in numbers for batch in loader.epoch(epoch)]
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1e9])
+@pytest.mark.parametrize("num_workers", [1, 4])
+def test_workers_do_not_change_a_byte(make_dataset, num_workers, cache_bytes):
+    alone = make_dataset(7, views=VIEWS, augment=BUSY, seed=3)
+    shared = make_dataset(7, views=VIEWS, augment=BUSY, seed=3, cache_bytes=cache_bytes)
+    assert (shared.cache is not None) == (cache_bytes > 0)
+    assert_same(epochs(Loader(alone, 2, seed=3)), epochs(Loader(shared, 2, seed=3, num_workers=num_workers)))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("first", [0, 1, 3, 4])
+def test_an_epoch_can_be_entered_at_any_batch(make_dataset, num_workers, first):
+    loader = Loader(make_dataset(7, augment=BUSY), 2, seed=3, num_workers=num_workers)
+    whole = list(Loader(make_dataset(7, augment=BUSY), 2, seed=3).epoch(5))
+    assert len(whole) == len(loader) == 4
+    assert_same(loader.epoch(5, first), whole[first:])
+
+
+def test_an_epoch_left_early_does_not_leak_into_the_next(make_dataset):
+    loader = Loader(make_dataset(7, augment=BUSY), 2, seed=3, num_workers=2)
+    next(loader.epoch(0))
+    assert_same(loader.epoch(1), Loader(make_dataset(7, augment=BUSY), 2, seed=3).epoch(1))
+
+
+def test_the_order_depends_on_seed_and_epoch(make_dataset):
+    dataset = make_dataset(20)
+
+    def order(seed, epoch):
+        return [name for batch in Loader(dataset, 3, seed=seed).epoch(epoch) for name in batch.ids]
+
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(0, 1)
+    assert order(0, 0) != order(1, 0)
+    assert sorted(order(0, 0)) == sorted(sample.id for sample in dataset.samples)
+    assert order(None, 0) == order(None, 1) == [sample.id for sample in dataset.samples]
+
+
+def test_cached_equals_uncached_bit_for_bit(make_dataset):
+    cached = make_dataset(5, size=(40, 30), augment=BUSY, cache_bytes=1e9)
+    assert cached.cache is not None
+    expected = epochs(Loader(make_dataset(5, size=(40, 30), augment=BUSY), 2, seed=0))
+    loader = Loader(cached, 2, seed=0)
+    assert_same(epochs(loader), expected)
+    assert_same(epochs(loader), expected)
+
+
+def test_a_cached_picture_is_not_decoded_again(make_dataset):
+    dataset = make_dataset(3, cache_bytes=1e9)
+    before = list(Loader(dataset, 3).epoch())
+    for sample in dataset.samples:
+        (dataset.manifest.root / sample.views["image"]).unlink()
+    assert torch.equal(next(Loader(dataset, 3).epoch()).images_BVCHW, before[0].images_BVCHW)
+
+
+def test_a_cache_that_does_not_fit_is_not_made(make_dataset):
+    needed = 5 * (3 * 16 * 16 + 1)
+    assert make_dataset(5, cache_bytes=needed - 1).cache is None
+    assert make_dataset(5, cache_bytes=needed).cache is not None
+
+
+@pytest.mark.parametrize(("num", "world_size"), [(7, 2), (5, 4), (8, 2), (1, 3)])
+def test_padded_samples_are_masked_and_every_sample_counts_once(make_dataset, num, world_size):
+    dataset = make_dataset(num)
+    counted, lengths = [], set()
+    for rank in range(world_size):
+        batches = list(Loader(dataset, 2, seed=1, process=Process(rank, world_size)).epoch(0))
+        lengths.add(sum(map(len, batches)))
+        counted += [name for b in batches for name, ok in zip(b.ids, b.valid_B.tolist(), strict=True) if ok]
+    assert sorted(counted) == sorted(sample.id for sample in dataset.samples)
+    assert lengths == {-(-num // world_size)}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_picture_that_vanishes_is_named_in_one_sentence(make_dataset, num_workers):
+    dataset = make_dataset(12)  # more than two workers fetch ahead
+    loader = Loader(dataset, 1, num_workers=num_workers)
+    batches = loader.epoch()
+    next(batches)
+    gone = dataset.manifest.root / "image" / "11.png"
+    gone.unlink()
+    with pytest.raises(DataError) as caught:
+        list(batches)
+    assert str(caught.value) == f"{str(gone)!r} cannot be read: No such file or directory"

@@ -1,0 +1,77 @@
+"""Every shipped recipe: it builds at its own size, and a tiny variant of it trains."""
+
+import json
+
+import pytest
+import torch
+
+from obverse.models import build_classifier
+from obverse.recipe import AutoBackbone, Size, build_recipe, load_recipe, not_yet, shipped_recipes
+from obverse.runs import StepEnd
+
+TINY_VIT = {"depth": 1, "embed_dim": 48, "num_heads": 3}
+TRAINABLE = [name for name in shipped_recipes() if not not_yet(load_recipe(name))]
+
+
+# The backbone of `auto` is chosen when the data is known: tests/experiment/test_resolve.py.
+FIXED = [name for name in shipped_recipes() if not isinstance(load_recipe(name).model.backbone, AutoBackbone)]
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_it_builds_at_its_own_size(name):
+    spec = load_recipe(name)
+    assert isinstance(spec.data.size, Size)
+    views = spec.data.views if isinstance(spec.data.views, tuple) else ("image",)
+    side = (-(-spec.data.size.height // 16) * 16, -(-spec.data.size.width // 16) * 16)
+    with torch.device("meta"):
+        model = build_classifier(
+            spec.model, num_views=len(views), num_classes=10, height=side[0], width=side[1], load_weights=False
+        )
+        logits = model.eval()(torch.empty(2, len(views), 3, *side), torch.ones(2, len(views), dtype=torch.bool))
+    assert logits.shape == (2, 10)
+
+
+def test_the_recipes_have_the_documents_sizes():
+    def millions(name, num_views):
+        spec = load_recipe(name).model
+        with torch.device("meta"):
+            model = build_classifier(
+                spec, num_views=num_views, num_classes=10, height=256, width=512, load_weights=False
+            )
+        return model.num_parameters() / 1e6
+
+    assert millions("coins-rectangular", 1) == 148.683082
+    assert millions("coins-two-view", 2) == pytest.approx(2 * 86 + 2, abs=1.5)
+
+
+def tiny(recipe):
+    """The same recipe, shrunk: what it says about training stays."""
+    values = json.loads(recipe.model_dump_json())
+    backbone = values["model"]["backbone"]
+    if backbone["kind"] == "timm":
+        small = {"name": "vit_tiny_patch16_224", "options": TINY_VIT, "pretrained": "none"}
+        assert backbone["name"].startswith("vit_"), "give this backbone a tiny stand-in"
+        backbone |= small
+    values["model"]["head"]["hidden"] = [8 for _ in values["model"]["head"]["hidden"]]
+    values["data"]["size"] = {"height": 32, "width": 64}
+    values["runtime"] |= {"device": "cpu", "precision": "fp32", "matmul": "highest", "num_threads": 1,
+                          "num_workers": 0, "channels_last": False}  # fmt: skip
+    return build_recipe(values, recipe.name)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_a_tiny_variant_trains_one_step(name, draw_classes, make_trainer, tmp_path):
+    recipe = tiny(load_recipe(name))
+    views = recipe.data.views if isinstance(recipe.data.views, tuple) else ()
+    data = draw_classes(tmp_path / "data", classes=("AU50", "MS65"), per_class=10, size=(40, 80), views=views)
+    trainer = make_trainer(data, recipe, tmp_path / "checkpoints")
+    before = {name: tensor.clone() for name, tensor in trainer.model.named_parameters()}
+    event = next(trainer.run())
+    assert isinstance(event, StepEnd)
+    assert event.learning_rate > 0
+    still = [name for name, tensor in trainer.model.named_parameters() if torch.equal(tensor, before[name])]
+    assert still in ([], ["fusion.missing_VD"])
+
+
+def test_recipes_that_wait_for_a_later_version_are_known():
+    assert [name for name in shipped_recipes() if name not in TRAINABLE] == ["long-tail-scratch"]

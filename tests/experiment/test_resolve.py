@@ -1,0 +1,179 @@
+"""What `auto` becomes, from facts about the data alone."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from obverse.errors import RecipeError
+from obverse.experiment import resolve
+from obverse.manifest import Index, Manifest, Sample
+from obverse.manifest.verify import PictureFacts
+from obverse.recipe import POLICIES, build_recipe
+
+CPU = {"device": "cpu", "matmul": "highest", "num_threads": 1, "num_workers": 0}
+UNREACHABLE = "the hub cannot be reached"
+
+
+@pytest.fixture(params=[None, UNREACHABLE], ids=["hub", "offline"])
+def hub(request, monkeypatch):
+    return set_hub(monkeypatch, request.param)
+
+
+def set_hub(monkeypatch, reason):
+    monkeypatch.setattr(sys.modules["obverse.experiment.resolve"], "why_unavailable", lambda name: reason)
+    return reason
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch):
+    set_hub(monkeypatch, UNREACHABLE)
+
+
+def index_of(size=(32, 32), *, counts=(20, 20), views=("image",), ordered=False, sizes=None) -> Index:
+    samples, size_of = [], {}
+    for k, count in enumerate(counts):
+        for n in range(count):
+            paths = {view: f"{k}/{view}/{n}.png" for view in views}
+            split = ("train", "train", "val", "test")[n % 4]
+            samples.append(Sample(f"{k}/{n}", f"class{k}", paths, split=split))
+            size_of |= dict.fromkeys(paths.values(), sizes[n % len(sizes)] if sizes else size)
+    classes = tuple(f"class{k}" for k in range(len(counts)))
+    manifest = Manifest(Path("nowhere"), tuple(samples), classes, tuple(views), ordered)
+    return Index(manifest, (), PictureFacts(size_of=size_of, digest_of={}, findings=()), "")
+
+
+def resolved(index=None, **sections):
+    return resolve(build_recipe({"runtime": CPU, **sections}, "test"), index or index_of())
+
+
+def leaves(value, where="") -> Iterator[tuple[str, object]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        yield where, value
+    else:
+        for key, inner in items:
+            yield from leaves(inner, f"{where}.{key}")
+
+
+@pytest.mark.parametrize("views", [("image",), ("obverse", "reverse")])
+@pytest.mark.parametrize("size", [(32, 32), (300, 400)])
+def test_nothing_is_left_to_chance(size, views):
+    """Only the layout (known with the path) and what is measured on the model stay open here."""
+    values = resolved(index_of(size, views=views)).recipe.model_dump(mode="json")
+    values.pop("name")
+    left = {where for where, value in leaves(values) if value == "auto"}
+    assert left <= {".data.layout", ".runtime.precision", ".runtime.channels_last"}
+
+
+def test_resolving_again_changes_nothing():
+    once = resolved().recipe
+    assert resolve(once, index_of()).recipe == once
+
+
+def test_small_pictures_get_the_convnet_at_their_own_size_and_are_not_resampled(hub):
+    recipe = resolved(index_of((32, 32))).recipe
+    assert recipe.model.backbone.kind == "convnet"
+    assert (recipe.data.size.height, recipe.data.size.width) == (32, 32)
+    assert (recipe.augment.shift, recipe.augment.min_scale) == (0.125, 1.0)
+
+
+def test_large_pictures_get_pretrained_weights_when_they_can_be_had(monkeypatch):
+    set_hub(monkeypatch, None)
+    found = resolved(index_of((600, 600)))
+    backbone = found.recipe.model.backbone
+    assert (backbone.kind, backbone.name, backbone.pretrained) == ("timm", "resnet18.a1_in1k", "hub")
+    assert found.recipe.data.size.height == 224
+    assert found.needs.mean == (0.485, 0.456, 0.406)
+
+
+def test_and_the_convnet_with_the_reason_when_they_cannot():
+    found = resolved(index_of((600, 600)))
+    assert found.recipe.model.backbone.kind == "convnet"
+    assert found.recipe.data.size.height == 128
+    assert any(UNREACHABLE in line for line in found.reasons)
+
+
+def test_a_pretrained_model_gets_a_lower_rate(monkeypatch):
+    scratch = resolved(index_of((600, 600))).recipe.optim.lr
+    set_hub(monkeypatch, None)
+    assert resolved(index_of((600, 600))).recipe.optim.lr < scratch
+
+
+def test_one_common_aspect_ratio_is_kept_and_mixed_ones_become_square():
+    wide = resolved(index_of((500, 1000))).recipe.data.size
+    assert wide.width / wide.height == pytest.approx(2, abs=0.25)
+    mixed = resolved(index_of(sizes=[(500, 1000), (1000, 500)])).recipe.data.size
+    assert mixed.width == mixed.height
+
+
+@pytest.mark.parametrize(("views", "policy"), [(("obverse", "reverse"), "no-mirror"), (("image",), "generic")])
+def test_coins_are_not_mirrored(views, policy):
+    augment = resolved(index_of((300, 300), views=views)).recipe.augment
+    assert augment.policy == policy
+    assert augment.mirror == POLICIES[policy]["mirror"]
+
+
+def test_a_policy_that_was_given_stays_with_its_numbers():
+    augment = resolved(index_of((300, 300)), augment={"policy": "none", "rotation_degrees": 5.0}).recipe.augment
+    assert (augment.policy, augment.rotation_degrees, augment.mirror) == ("none", 5.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("index", "select"),
+    [
+        (index_of(), "accuracy"),
+        (index_of(counts=(8, 400)), "macro_f1"),
+        (index_of(ordered=True), "mae"),
+        (index_of(ordered=True, counts=(8, 400)), "mae"),
+    ],
+    ids=["plain", "imbalanced", "ordered", "both"],
+)
+def test_the_best_epoch_is_chosen_by_what_matters(index, select):
+    assert resolved(index).recipe.training.select == select
+
+
+def test_views_and_class_order_are_written_down():
+    data = resolved(index_of(views=("front", "back"), ordered=True)).recipe.data
+    assert (data.views, data.order) == (("front", "back"), ("class0", "class1"))
+    assert resolved().recipe.data.order == "none"
+
+
+def test_a_large_set_is_split_by_digest_and_a_small_one_stratified():
+    assert resolved().recipe.data.split.strategy == "stratified"
+    assert resolved(index_of(counts=(10_000, 10_000))).recipe.data.split.strategy == "digest"
+
+
+def test_more_data_gets_larger_batches_and_fewer_epochs():
+    few, many = resolved().recipe.training, resolved(index_of(counts=(9000, 9000))).recipe.training
+    assert few.batch_size < many.batch_size
+    assert few.epochs > many.epochs
+    assert few.micro_batch_size == few.batch_size
+
+
+def test_numbers_that_were_given_stay():
+    recipe = resolved(
+        training={"epochs": 7, "batch_size": 12, "micro_batch_size": 5, "select": "loss"},
+        optim={"lr": 0.123},
+        schedule={"warmup_epochs": 2},
+        data={"size": {"height": 48, "width": 80}},
+    ).recipe
+    training = recipe.training
+    assert (training.epochs, training.batch_size, training.micro_batch_size, training.select) == (7, 12, 5, "loss")
+    assert (recipe.optim.lr, recipe.schedule.warmup_epochs) == (0.123, 2)
+    assert (recipe.data.size.height, recipe.data.size.width) == (48, 80)
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        ({"training": {"select": "mae"}}, "mae needs classes with an order"),
+        ({"training": {"batch_size": 4, "micro_batch_size": 8}}, "micro_batch_size 8 is larger than batch_size 4"),
+        ({"training": {"epochs": 3}, "schedule": {"warmup_epochs": 3}}, "leaves nothing of 3 epochs"),
+        ({"model": {"backbone": {"kind": "timm", "name": "resnett18"}}}, "did you mean `resnet18`"),
+    ],
+)
+def test_what_cannot_work_is_refused(sections, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        resolved(**sections)

@@ -1,0 +1,73 @@
+"""Seeds, shards and devices."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from obverse.errors import UnavailableError
+from obverse.runtime import (
+    choose_matmul,
+    named_generator,
+    num_usable_cpus,
+    resolve_device,
+    restore_torch_random_state,
+    seed_torch,
+    shard,
+    torch_random_state,
+)
+
+
+def test_a_named_generator_is_the_same_in_every_process():
+    code = "from obverse.runtime import named_generator as g; print(g('a', 1, 'x').random())"
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert float(done.stdout) == named_generator("a", 1, "x").random()
+
+
+def test_every_part_of_the_name_counts_and_parts_do_not_run_together():
+    names = [("a", 1), ("a", 2), ("b", 1), ("a1",), ("a", 1, "")]
+    assert len({named_generator(*name).random() for name in names}) == len(names)
+
+
+def test_torch_s_state_is_restored_exactly():
+    seed_torch(5)
+    torch.randn(3)
+    state = torch_random_state()
+    expected = torch.randn(4)
+    restore_torch_random_state(state)
+    assert torch.equal(torch.randn(4), expected)
+
+
+def test_the_seed_decides():
+    seed_torch(5)
+    first = torch.randn(4)
+    seed_torch(5)
+    assert torch.equal(torch.randn(4), first)
+
+
+def test_a_shard_is_dealt_in_turn_and_padded_with_a_false_mask():
+    assert shard([5, 6, 7], rank=0, world_size=2) == [(5, True), (7, True)]
+    assert shard([5, 6, 7], rank=1, world_size=2) == [(6, True), (5, False)]
+
+
+def test_a_device_that_is_not_there_is_a_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UnavailableError, match="torch sees 0 CUDA"):
+        resolve_device("cuda:1")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UnavailableError, match="mps"):
+        resolve_device("mps")
+    assert resolve_device("auto").type == "cpu"
+
+
+def test_measuring_matmul_leaves_the_setting_as_it_was():
+    torch.set_float32_matmul_precision("high")
+    assert choose_matmul(torch.device("cpu")) in ("highest", "medium")
+    assert torch.get_float32_matmul_precision() == "high"
+
+
+def test_there_is_a_processor():
+    assert 1 <= num_usable_cpus() <= (os.cpu_count() or 1)

@@ -1,0 +1,127 @@
+"""Schedule, weight average, early stopping and optimizers, each against its formula."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from obverse.recipe import EarlyStopping, OptimSpec, ScheduleSpec
+from obverse.training import build_optimizer
+from obverse.training.ema import WeightAverage
+from obverse.training.schedule import rate_factor
+from obverse.training.stopping import should_stop
+
+
+def factors(spec, *, steps, warmup):
+    return [
+        rate_factor(spec, step=s, warmup_steps=warmup, fraction_done=(s - warmup) / (steps - warmup))
+        for s in range(steps)
+    ]
+
+
+def test_warm_up_is_linear_and_reaches_the_base_rate():
+    assert factors(ScheduleSpec(), steps=20, warmup=5)[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def test_cosine_never_rises_and_ends_at_its_floor():
+    spec = ScheduleSpec(min_lr_fraction=0.01)
+    after = factors(spec, steps=50, warmup=5)[5:]
+    assert all(later <= earlier for earlier, later in pairwise(after))
+    assert after[0] == 1.0
+    assert rate_factor(spec, step=50, warmup_steps=5, fraction_done=1.0) == pytest.approx(0.01)
+    assert rate_factor(spec, step=99, warmup_steps=5, fraction_done=1.7) == pytest.approx(0.01)
+
+
+def test_cosine_is_half_way_in_the_middle():
+    assert rate_factor(ScheduleSpec(min_lr_fraction=0.0), step=9, warmup_steps=0, fraction_done=0.5) == 0.5
+
+
+def test_constant_stays():
+    assert set(factors(ScheduleSpec(kind="constant"), steps=10, warmup=0)) == {1.0}
+
+
+def test_the_average_follows_its_formula_and_its_warm_up():
+    model = nn.Linear(1, 1, bias=False)
+    average = WeightAverage(model, decay=0.5)
+    expected = float(model.weight.detach())
+    for n in range(20):
+        nn.init.constant_(model.weight, float(n))
+        average.update(model)
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * n
+        assert float(average.model.weight) == pytest.approx(expected, rel=1e-5)
+    assert min(0.5, 20 / 29) == 0.5
+
+
+def test_the_average_covers_batch_norm_s_buffers_and_needs_no_gradient():
+    model = nn.BatchNorm1d(2)
+    average = WeightAverage(model, decay=0.9)
+    model(torch.randn(8, 2) + 5)
+    average.update(model)
+    assert average.model.num_batches_tracked == 1
+    torch.testing.assert_close(average.model.running_mean, 0.9 * model.running_mean)
+    assert not any(p.requires_grad for p in average.model.parameters())
+    assert not average.model.training
+
+
+def last_epoch(spec, *, best, warmup=0.0):
+    """The epoch (from 0) after which training stops when `best` was the last improvement."""
+    stops = (e for e in range(best, 50) if should_stop(spec, epoch=e, best_epoch=best, warmup_epochs=warmup))
+    return next(stops, None)
+
+
+@pytest.mark.parametrize(
+    ("min_epochs", "warmup", "best", "stops_after"),
+    [(0, 0, 0, 3), (0, 0, 4, 7), (5, 0, 0, 7), (0, 6, 0, 8), (5, 6, 2, 8), (5, 0, 10, 13)],
+)
+def test_patience_counts_after_warm_up_and_min_epochs_only(min_epochs, warmup, best, stops_after):
+    assert last_epoch(EarlyStopping(patience=3, min_epochs=min_epochs), best=best, warmup=warmup) == stops_after
+
+
+def test_without_early_stopping_nothing_stops():
+    assert last_epoch(None, best=0) is None
+
+
+WEIGHT, GRADIENT, RATE = 2.0, 0.5, 0.1
+
+
+def after_one_step(**fields):
+    model = nn.Linear(1, 1)
+    nn.init.constant_(model.weight, WEIGHT)
+    nn.init.constant_(model.bias, WEIGHT)
+    optimizer = build_optimizer(OptimSpec(lr=RATE, **fields), model)
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, GRADIENT)
+    optimizer.step()
+    return float(model.weight.detach()), float(model.bias.detach())
+
+
+def test_sgd_decays_the_weight_and_not_the_bias():
+    decay, momentum = 0.2, 0.9
+    gradient = GRADIENT + decay * WEIGHT
+    nesterov = 1 + momentum
+    weight, bias = after_one_step(kind="sgd", momentum=momentum, weight_decay=decay)
+    assert weight == pytest.approx(WEIGHT - RATE * nesterov * gradient)
+    assert bias == pytest.approx(WEIGHT - RATE * nesterov * GRADIENT)
+
+
+def test_sgd_without_momentum_is_plain():
+    assert after_one_step(kind="sgd", momentum=0.0, weight_decay=0.0)[0] == pytest.approx(WEIGHT - RATE * GRADIENT)
+
+
+def test_adamw_decays_decoupled():
+    weight, bias = after_one_step(kind="adamw", weight_decay=0.2)
+    assert weight == pytest.approx(WEIGHT * (1 - RATE * 0.2) - RATE)
+    assert bias == pytest.approx(WEIGHT - RATE)
+
+
+def test_adam_s_decay_is_l2_and_vanishes_in_its_normalisation():
+    assert after_one_step(kind="adam", weight_decay=0.2) == pytest.approx((WEIGHT - RATE, WEIGHT - RATE))
+
+
+def test_betas_take_effect():
+    model = nn.Linear(1, 1)
+    assert build_optimizer(OptimSpec(lr=1.0, betas=(0.5, 0.6)), model).defaults["betas"] == (0.5, 0.6)
+    assert math.isclose(build_optimizer(OptimSpec(lr=0.3), model).defaults["lr"], 0.3)
