@@ -14,8 +14,9 @@ from typing import Any
 
 from common import finished, metrics, obverse, save
 
-# The whole command has ten minutes: reading, verification, training and evaluation.
-TRAINING_MINUTES = 9.0
+# The whole command must stay below ten minutes: reading, verification, training and evaluation.
+MINUTES = {"cifar10": 9.0}
+OTHER_MINUTES = 5.0
 ORDER = "data.order=[" + ", ".join(f'"{grade}"' for grade in range(10)) + "]"
 SETS: dict[str, list[str]] = {
     "euro_coins": [],
@@ -43,11 +44,12 @@ def unpack(name: str, work: Path) -> Path:
 
 def run_set(name: str, work: Path) -> dict[str, Any]:
     """Train once and read the report."""
-    run = work / "runs" / name
-    seconds = obverse("train", unpack(name, work), "--run", run, "--minutes", TRAINING_MINUTES, *SETS[name])
+    run, minutes = work / "runs" / name, MINUTES.get(name, OTHER_MINUTES)
+    seconds = obverse("train", unpack(name, work), "--run", run, "--minutes", minutes, *SETS[name])
     val, test = metrics(run, "val"), metrics(run)
     return {
         "set": name,
+        "training_minutes": minutes,
         "seconds": round(seconds, 1),
         "num_test": test["num_samples"],
         "val_accuracy": val["accuracy"]["value"],

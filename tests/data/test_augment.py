@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from obverse.data.augment import apply_change, draw_change
+from obverse.data.augment import NUM_DRAWS, apply_change, draw_change
 from obverse.recipe import POLICIES, AugmentSpec
-from obverse.runtime import named_generator
+from obverse.runtime import named_uniforms
 
 SIZE = (16, 16)
 
@@ -16,7 +16,7 @@ def spec_of(**fields):
 
 
 def draws(spec, count=200, working=SIZE, output=SIZE):
-    return [draw_change(spec, working, output, named_generator("t", i)) for i in range(count)]
+    return [draw_change(spec, working, output, named_uniforms(NUM_DRAWS, "t", i)) for i in range(count)]
 
 
 def noise(height=16, width=16, seed=0):
@@ -169,4 +169,9 @@ def test_coins_are_never_mirrored_and_keep_their_toning():
 @pytest.mark.parametrize("field", [name for name in AugmentSpec.model_fields if name != "policy"])
 def test_no_field_is_forgotten_by_these_tests(field):
     tested = {"mirror", "min_scale", "max_stretch", "shift", "rotation_degrees", "jitter", "gray", "erasing"}
-    assert field in tested | {"view_dropout"}, "write a test that fails when this field does nothing"
+    assert field in tested | {"view_dropout", "margin"}, "write a test that fails when this field does nothing"
+
+
+def test_margin_enlarges_the_working_picture(make_dataset):
+    dataset = make_dataset(augment=spec_of(min_scale=0.5, margin=1.25))
+    assert dataset.working.canvas_height == round(1.25 * dataset.geometry.canvas_height)

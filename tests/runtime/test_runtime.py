@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from obverse.errors import UnavailableError
 from obverse.runtime import (
     choose_matmul,
     named_generator,
+    named_uniforms,
     num_usable_cpus,
     resolve_device,
     restore_torch_random_state,
@@ -18,6 +20,17 @@ from obverse.runtime import (
     shard,
     torch_random_state,
 )
+
+
+def test_named_uniforms_depend_on_their_name_alone_and_are_uniform():
+    assert named_uniforms(20, "a", 1) == named_uniforms(20, "a", 1)
+    assert named_uniforms(20, "a", 1) != named_uniforms(20, "a", 2)
+    values = np.array([named_uniforms(17, "u", i) for i in range(2000)])
+    counts, _ = np.histogram(values, bins=10, range=(0, 1))
+    assert values.min() >= 0
+    assert values.max() < 1
+    assert np.abs(counts / values.size - 0.1).max() < 0.005
+    assert np.abs(np.corrcoef(values.T) - np.eye(17)).max() < 0.1
 
 
 def test_a_named_generator_is_the_same_in_every_process():

@@ -9,14 +9,17 @@ points of accuracy). All that changes colour is three numbers, applied to the wh
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 
 from obverse.recipe import AugmentSpec
 
+NUM_DRAWS = 17
 Affine = tuple[float, float, float, float, float, float]
 
 
@@ -36,11 +39,8 @@ class Change:
     erased: tuple[int, int, int, int] | None
 
 
-def draw_change(
-    spec: AugmentSpec, working: tuple[int, int], output: tuple[int, int], rng: np.random.Generator
-) -> Change:
-    """Draw one change; working, output: (height, width). The spec is `filled()`."""
-    u = rng.random(13).tolist()
+def draw_change(spec: AugmentSpec, working: tuple[int, int], output: tuple[int, int], u: Sequence[float]) -> Change:
+    """Turn `NUM_DRAWS` uniform numbers into a change; working, output: (height, width). The spec is `filled()`."""
     mirrored = u[6] < (spec.mirror or 0)
     shift = (_whole_shift(spec.shift, working[0], u[3]), _whole_shift(spec.shift, working[1], u[5]))
     resamples = spec.min_scale != 1 or spec.rotation_degrees or working != output
@@ -49,7 +49,7 @@ def draw_change(
     brightness, contrast, saturation = (1 + jitter * (2 * x - 1) for x in u[7:10])
     if spec.gray and u[10] < spec.gray:
         saturation = 0.0
-    erased = _draw_box(output, rng) if spec.erasing and u[11] < spec.erasing else None
+    erased = _draw_box(output, u[13:17]) if spec.erasing and u[11] < spec.erasing else None
     return Change(affine, mirrored, shift, (brightness, contrast, saturation), erased)
 
 
@@ -63,8 +63,7 @@ def apply_change(image_CHW: torch.Tensor, change: Change, output: tuple[int, int
         )
         image_CHW = torch.from_numpy(np.array(moved)).permute(2, 0, 1)
     else:
-        image_CHW = _moved(image_CHW, change.shift)
-        image_CHW = image_CHW.flip(2) if change.mirrored else image_CHW
+        image_CHW = _moved(image_CHW, change)
     if change.erased is not None:
         top, left, bottom, right = change.erased
         image_CHW = image_CHW.clone()
@@ -72,22 +71,27 @@ def apply_change(image_CHW: torch.Tensor, change: Change, output: tuple[int, int
     return image_CHW
 
 
-def _moved(image_CHW: torch.Tensor, shift: tuple[int, int]) -> torch.Tensor:
-    """Move by whole pixels; what is uncovered is reflected from inside, so that no border gives the move away."""
-    for dim, offset in ((1, shift[0]), (2, shift[1])):
-        if offset:
-            length = image_CHW.shape[dim]
-            places = (torch.arange(length) + offset).abs()
-            places = torch.where(places >= length, 2 * (length - 1) - places, places)
-            image_CHW = image_CHW.index_select(dim, places)
-    return image_CHW
+def _moved(image_CHW: torch.Tensor, change: Change) -> torch.Tensor:
+    """Move by whole pixels and mirror; what is uncovered is reflected from inside, so that no border betrays it."""
+    if change.shift == (0, 0) and not change.mirrored:
+        return image_CHW
+    rows = _reflected(image_CHW.shape[1], change.shift[0])
+    columns = _reflected(image_CHW.shape[2], change.shift[1])
+    columns = columns[::-1] if change.mirrored else columns
+    return torch.from_numpy(image_CHW.numpy()[:, rows[:, None], columns])
+
+
+def _reflected(length: int, offset: int) -> npt.NDArray[np.int64]:
+    """Source places of a line that is moved by `offset`."""
+    places = np.abs(np.arange(offset, length + offset))
+    return np.where(places >= length, 2 * (length - 1) - places, places)
 
 
 def _draw_affine(
     spec: AugmentSpec,
     working: tuple[int, int],
     output: tuple[int, int],
-    u: list[float],
+    u: Sequence[float],
     *,
     mirrored: bool,
     shift: tuple[int, int],
@@ -113,12 +117,12 @@ def _whole_shift(share: float | None, side: int, u: float) -> int:
     return int(u * (2 * largest + 1)) - largest
 
 
-def _draw_box(output: tuple[int, int], rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """A rectangle of 2 to 33 % of the area and aspect 0.3 to 3.3 (Zhong et al. 2017, table 1)."""
+def _draw_box(output: tuple[int, int], u: Sequence[float]) -> tuple[int, int, int, int]:
+    """A rectangle of 2 to 33 % of the area and aspect 0.3 to 3.3 (Zhong et al. 2017, table 1), from four uniforms."""
     height, width = output
-    area = rng.uniform(0.02, 0.33) * height * width
-    aspect = math.exp(rng.uniform(math.log(0.3), math.log(3.3)))
+    area = (0.02 + 0.31 * u[0]) * height * width
+    aspect = math.exp((2 * u[1] - 1) * math.log(3.3))
     box_h = min(height, max(1, round(math.sqrt(area * aspect))))
     box_w = min(width, max(1, round(math.sqrt(area / aspect))))
-    top, left = int(rng.integers(height - box_h + 1)), int(rng.integers(width - box_w + 1))
+    top, left = int(u[2] * (height - box_h + 1)), int(u[3] * (width - box_w + 1))
     return top, left, top + box_h, left + box_w

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from obverse.imaging import read_picture
 from obverse.manifest import Manifest, Sample
 from obverse.recipe import AugmentSpec
-from obverse.runtime import named_generator
+from obverse.runtime import named_uniforms
 
-from .augment import apply_change, draw_change
+from .augment import NUM_DRAWS, apply_change, draw_change
 from .batch import Batch
 from .cache import PixelCache
 from .geometry import Geometry
@@ -83,8 +82,8 @@ class PictureDataset(Dataset[Item]):
         working = self._working_picture(index, number, view)
         if self.augment is None:
             return working, (1.0, 1.0, 1.0)
-        rng = named_generator("augment", self.seed, epoch, self.samples[index].id, view)
-        change = draw_change(self.augment, (working.shape[1], working.shape[2]), output, rng)
+        draws = named_uniforms(NUM_DRAWS, "augment", self.seed, epoch, self.samples[index].id, view)
+        change = draw_change(self.augment, (working.shape[1], working.shape[2]), output, draws)
         return apply_change(working, change, output, self.geometry.fill), change.color
 
     def _working_picture(self, index: int, number: int, view: str) -> torch.Tensor:
@@ -104,11 +103,11 @@ class PictureDataset(Dataset[Item]):
         if self.augment is None or not self.augment.view_dropout or sum(present) < 2:
             return present
         assert self.augment.view_dropout != "auto"
-        rng = named_generator("view-dropout", self.seed, epoch, sample.id)
-        draws = rng.random(len(present))
+        *draws, spare = named_uniforms(len(present) + 1, "view-dropout", self.seed, epoch, sample.id)
         kept = [here and draws[i] >= self.augment.view_dropout for i, here in enumerate(present)]
         if not any(kept):
-            kept[int(rng.choice(np.flatnonzero(present)))] = True
+            here = [i for i, is_here in enumerate(present) if is_here]
+            kept[here[int(spare * len(here))]] = True
         return kept
 
 

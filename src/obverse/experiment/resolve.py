@@ -199,7 +199,8 @@ def _runtime(recipe: Recipe, device: str) -> dict[str, Any]:
     torch.set_num_threads(threads)
     workers = runtime.num_workers
     if workers == "auto":
-        workers = min(8, num_usable_cpus()) if device == "cuda" else min(1, num_usable_cpus() - 1)
+        # On a CPU the cores belong to the model: a worker beside two threads costs more than it saves.
+        workers = min(8, num_usable_cpus()) if device == "cuda" else max(0, min(2, num_usable_cpus() - 2))
     matmul = choose_matmul(torch.device(device)) if runtime.matmul == "auto" else runtime.matmul
     precision = runtime.precision
     if precision == "auto" and not has_fast_bf16(torch.device(device)):

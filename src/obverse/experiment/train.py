@@ -22,7 +22,7 @@ from obverse.recipe import Recipe, Size, dump_recipe, load_recipe, not_yet
 from obverse.runs import Checkpoint, Event, Message, Observer, RunFolder, describe_environment, load_newest, write_text
 from obverse.runs.failures import explained
 from obverse.runs.observers import JsonlObserver, TensorBoardObserver
-from obverse.runtime import resolve_device, seed_torch
+from obverse.runtime import keep_freed_memory, resolve_device, seed_torch
 from obverse.training import Loaders, Trainer, catch_signals
 
 from .evaluate import report_split
@@ -124,6 +124,8 @@ class _Plan:
         self.recipe, self.manifest = recipe, manifest
         runtime = recipe.runtime
         self.device = resolve_device(runtime.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if runtime.num_threads != "auto":
             torch.set_num_threads(runtime.num_threads)
         torch.set_float32_matmul_precision(runtime.matmul if runtime.matmul != "auto" else "highest")

@@ -1,8 +1,8 @@
 """WHERE it runs: device, process, number formats, randomness."""
 
 from .precision import autocast, choose_matmul, fastest_seconds, has_fast_bf16
-from .process import Process, num_usable_cpus, resolve_device
-from .seeding import named_generator, restore_torch_random_state, seed_torch, torch_random_state
+from .process import Process, keep_freed_memory, num_usable_cpus, resolve_device
+from .seeding import named_generator, named_uniforms, restore_torch_random_state, seed_torch, torch_random_state
 from .sharding import shard
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     "choose_matmul",
     "fastest_seconds",
     "has_fast_bf16",
+    "keep_freed_memory",
     "named_generator",
+    "named_uniforms",
     "num_usable_cpus",
     "resolve_device",
     "restore_torch_random_state",

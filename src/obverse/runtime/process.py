@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from dataclasses import dataclass
 
 import torch
 
 from obverse.errors import RecipeError, UnavailableError
+
+# malloc.h
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,20 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "mps" and not has_mps:
         raise UnavailableError("device `mps` is not there; use --device cpu")
     return device
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed blocks of up to 32 MiB instead of returning them to the system after every step.
+
+    Each training step frees and takes the same activations; handing the pages back and forth costs about a sixth of
+    the time of a small network on a CPU. Elsewhere than on glibc this does nothing.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(M_MMAP_THRESHOLD, 32 * 2**20)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def num_usable_cpus() -> int:
