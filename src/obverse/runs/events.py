@@ -8,7 +8,10 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class StepEnd:
-    """After an optimizer step. step, epoch and batch count from 1. loss: mean of the step. seconds, data_seconds: of this epoch in this process."""
+    """After an optimizer step. step, epoch and batch count from 1; loss is the step's mean.
+
+    seconds, data_seconds: of this epoch in this process.
+    """
 
     step: int
     epoch: int
