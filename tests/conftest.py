@@ -13,7 +13,7 @@ from PIL import Image
 from obverse.data import Geometry, PictureDataset
 from obverse.experiment import start_run
 from obverse.experiment.resolve import resolve
-from obverse.experiment.train import _Plan
+from obverse.experiment.setup import Setup
 from obverse.manifest import Manifest, Sample, build_index
 from obverse.recipe import build_recipe
 from obverse.runs import RunFolder
@@ -70,7 +70,7 @@ def recipe_of(**sections):
 def trainer_of(data: Path, recipe, checkpoints: Path, **hooks) -> Trainer:
     """The trainer that `start_run` would build."""
     index = build_index(data, recipe.data)
-    plan = _Plan(resolve(recipe, index).recipe, index.manifest)
+    plan = Setup(resolve(recipe, index).recipe, index.manifest)
     return Trainer(plan.model, plan.recipe, plan.loaders(), plan.forward(), checkpoints=checkpoints, **hooks)
 
 

@@ -41,7 +41,7 @@ def index_of(size=(32, 32), *, counts=(20, 20), views=("image",), ordered=False,
             size_of |= dict.fromkeys(paths.values(), sizes[n % len(sizes)] if sizes else size)
     classes = tuple(f"class{k}" for k in range(len(counts)))
     manifest = Manifest(Path("nowhere"), tuple(samples), classes, tuple(views), ordered)
-    return Index(manifest, (), PictureFacts(size_of=size_of, digest_of={}, findings=()), "")
+    return Index(manifest, (), PictureFacts(size_of=size_of, digest_of={}, findings=()), "", "class-folders")
 
 
 def resolved(index=None, **sections):

@@ -10,25 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from obverse.bundle import Bundle, write_bundle
-from obverse.data import Geometry, Loader, PictureDataset
 from obverse.errors import DataError, Interrupted, OutputError, RecipeError, printable
-from obverse.evaluation import Forward
 from obverse.manifest import Finding, Index, Manifest, build_index, read_manifest
-from obverse.models import Classifier, input_needs
-from obverse.recipe import Recipe, Size, dump_recipe, load_recipe, not_yet
+from obverse.recipe import Recipe, dump_recipe, load_recipe, not_yet
 from obverse.runs import Checkpoint, Event, Message, Observer, RunFolder, describe_environment, load_newest, write_text
 from obverse.runs.failures import explained
 from obverse.runs.observers import JsonlObserver, TensorBoardObserver
-from obverse.runtime import keep_freed_memory, resolve_device, seed_torch
-from obverse.training import Loaders, Trainer, catch_signals
+from obverse.training import Trainer, catch_signals
 
 from .evaluate import report_split
 from .facts import run_facts, training_log
 from .resolve import resolve
-from .tune import tune
+from .setup import Setup
 
 Progress = Callable[[int, int], None]
 SHOWN_FINDINGS = 5
@@ -57,14 +51,14 @@ def start_run(
     made = _claim(run)
     with _holding(run):
         try:
-            plan = _prepare(data, recipe, run, observers, progress or (lambda done, total: None))
+            setup = _prepare(data, recipe, run, observers, progress or (lambda done, total: None))
         except BaseException:
             _undo(run, made)
             raise
-        return _train(run, plan, observers)
+        return _train(run, setup, observers)
 
 
-def _prepare(data: Path, recipe: Recipe, run: RunFolder, observers: Sequence[Observer], progress: Progress) -> _Plan:
+def _prepare(data: Path, recipe: Recipe, run: RunFolder, observers: Sequence[Observer], progress: Progress) -> Setup:
     """Read the data, decide what is `auto`, and write down what will be trained."""
     index = build_index(data, recipe.data, progress)
     for line in (index.said, *_finding_lines(index.findings)):
@@ -72,9 +66,9 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, observers: Sequence[Obs
     resolved = resolve(recipe, index)
     for line in resolved.reasons:
         _tell(observers, Message(printable(line)))
-    plan = _Plan(_with_path(resolved.recipe, data, index.manifest), index.manifest)
-    _write_inputs(run, plan.tuned(), index)
-    return plan
+    setup = Setup(_with_source(resolved.recipe, data, index), index.manifest)
+    _write_inputs(run, setup.tuned(), index)
+    return setup
 
 
 def resume_run(run: RunFolder, *, observers: Sequence[Observer] = ()) -> RunResult:
@@ -87,8 +81,8 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = ()) -> RunResu
         return finished
     with _holding(run):
         saved = load_newest(run.checkpoints)
-        plan = _Plan(*_read_inputs(run), load_weights=saved[0] is None)
-        return _train(run, plan, observers, saved)
+        setup = Setup(*_read_inputs(run), load_weights=saved[0] is None)
+        return _train(run, setup, observers, saved)
 
 
 def _finished(run: RunFolder) -> RunResult | None:
@@ -117,83 +111,9 @@ def _read_inputs(run: RunFolder) -> tuple[Recipe, Manifest]:
     return recipe, manifest
 
 
-class _Plan:
-    """Recipe and manifest turned into objects. load_weights False: a checkpoint has them."""
-
-    def __init__(self, recipe: Recipe, manifest: Manifest, *, load_weights: bool = True) -> None:
-        self.recipe, self.manifest = recipe, manifest
-        runtime = recipe.runtime
-        self.device = resolve_device(runtime.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
-        if runtime.num_threads != "auto":
-            torch.set_num_threads(runtime.num_threads)
-        torch.set_float32_matmul_precision(runtime.matmul if runtime.matmul != "auto" else "highest")
-        needs = input_needs(recipe.model)
-        size = recipe.data.size
-        assert isinstance(size, Size)
-        geometry = Geometry.for_multiple(
-            size.height,
-            size.width,
-            multiple=needs.multiple,
-            fit=recipe.data.fit,
-            direction=recipe.data.round_to_multiple,
-        )
-        self.bundle = Bundle(
-            manifest.classes, manifest.ordered, manifest.views, geometry, needs.mean, needs.std, recipe.model
-        )
-        seed_torch(recipe.training.seed)
-        self.model: Classifier = self.bundle.build(load_weights=load_weights)
-
-    def tuned(self) -> Recipe:
-        """Decide the number and memory format by measurement."""
-        self.recipe = tune(self.recipe, self.model, self.bundle)
-        return self.recipe
-
-    @property
-    def rounding(self) -> str | None:
-        """A line for the log when the canvas differs from the size asked for (trap A4)."""
-        g = self.bundle.geometry
-        if (g.height, g.width) == (g.canvas_height, g.canvas_width):
-            return None
-        return (
-            f"pictures of {g.width}x{g.height} lie on a canvas of {g.canvas_width}x{g.canvas_height} "
-            "(width x height), because the model needs multiples of its patch"
-        )
-
-    def forward(self) -> Forward:
-        """Normalisation and formats as the recipe says."""
-        runtime = self.recipe.runtime
-        return Forward(self.bundle.mean, self.bundle.std, self.device, runtime.precision, runtime.channels_last is True)
-
-    def loaders(self) -> Loaders:
-        """Training and validation batches."""
-        recipe, runtime = self.recipe, self.recipe.runtime
-        assert recipe.training.batch_size != "auto"
-        assert runtime.num_workers != "auto"
-        seed, pin = recipe.training.seed, self.device.type == "cuda"
-        cache_bytes = recipe.data.cache_gigabytes * 1e9
-        train = PictureDataset(
-            self.manifest,
-            self.manifest.split("train"),
-            self.bundle.geometry,
-            augment=recipe.augment,
-            seed=seed,
-            cache_bytes=cache_bytes,
-        )
-        val = PictureDataset(
-            self.manifest, self.manifest.split("val"), self.bundle.geometry, cache_bytes=cache_bytes / 4
-        )
-        workers = runtime.num_workers
-        return Loaders(
-            Loader(train, recipe.training.batch_size, seed=seed, num_workers=workers, pin_memory=pin),
-            Loader(val, recipe.evaluation.batch_size, num_workers=workers, pin_memory=pin),
-        )
-
-
 def _train(
     run: RunFolder,
-    plan: _Plan,
+    setup: Setup,
     observers: Sequence[Observer],
     saved: tuple[Checkpoint | None, Sequence[str]] = (None, ()),
 ) -> RunResult:
@@ -202,9 +122,14 @@ def _train(
     try:
         with catch_signals() as wish:
             trainer = Trainer(
-                plan.model, plan.recipe, plan.loaders(), plan.forward(), checkpoints=run.checkpoints, wanted_signal=wish
+                setup.model,
+                setup.recipe,
+                setup.loaders(),
+                setup.forward(),
+                checkpoints=run.checkpoints,
+                wanted_signal=wish,
             )
-            for line in filter(None, (*complaints, plan.rounding)):
+            for line in filter(None, (*complaints, setup.rounding)):
                 _tell(watching, Message(line))
             if checkpoint:
                 trainer.restore(checkpoint)
@@ -215,7 +140,7 @@ def _train(
             late = wish()
             if late is not None:  # it came after the last step, which asks
                 raise Interrupted("stopped by a signal after training; --resume evaluates", late)
-        return _finish(run, plan, trainer)
+        return _finish(run, setup, trainer)
     finally:
         for observer in watching:
             with suppress(OSError):  # the disk is full, which an earlier write has said
@@ -235,23 +160,23 @@ def _signal_for_all(wish: Callable[[], int | None]) -> Iterator[None]:
                           "--resume goes on from the last checkpoint", number) from None  # fmt: skip
 
 
-def _finish(run: RunFolder, plan: _Plan, trainer: Trainer) -> RunResult:
+def _finish(run: RunFolder, setup: Setup, trainer: Trainer) -> RunResult:
     """Ship the best weights and look at test once."""
     progress = trainer.progress
-    trained = {"epoch": progress.best_epoch + 1, "select": plan.recipe.training.select, "value": progress.best_value}
-    bundle = Bundle(**{**plan.bundle.__dict__, "trained": trained})
+    trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
+    bundle = Bundle(**{**setup.bundle.__dict__, "trained": trained})
     write_bundle(run.bundle, bundle, trainer.best_weights)
     trainer.model.load_state_dict(trainer.best_weights)
-    facts = run_facts(plan.recipe, plan.manifest, trainer.model, progress)
-    splits = [name for name in ("val", "test") if plan.manifest.split(name)]
+    facts = run_facts(setup.recipe, setup.manifest, trainer.model, progress)
+    splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     history_png = run.path / "training_history.png"
     measured = {
         name: report_split(
             run.evaluation(name),
             name,
-            plan.manifest,
+            setup.manifest,
             (bundle, trainer.model, trainer.forward),
-            recipe=plan.recipe,
+            recipe=setup.recipe,
             facts=facts,
             history=(progress.history, history_png),
         )
@@ -316,11 +241,9 @@ def _saved_classes(run: RunFolder) -> tuple[str, ...]:
         raise DataError(f"{str(run.path / 'config.json')!r} cannot be read: {error}") from None
 
 
-def _with_path(recipe: Recipe, data: Path, manifest: Manifest) -> Recipe:
+def _with_source(recipe: Recipe, data: Path, index: Index) -> Recipe:
     """Where the data lies and the layout that was found there, so that another run reads it the same way."""
-    is_by_class = all(sample.id in sample.views.values() for sample in manifest.samples)
-    layout = "table" if data.is_file() else "class-folders" if is_by_class else "view-folders"
-    update = {"path": str(data.resolve()), "layout": layout}
+    update = {"path": str(data.resolve()), "layout": index.layout}
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=update)})
 
 

@@ -29,6 +29,7 @@ class Index:
     findings: tuple[Finding, ...]
     facts: PictureFacts
     said: str
+    layout: str
 
 
 def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None] = lambda done, total: None) -> Index:
@@ -47,7 +48,7 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     split = assign_splits(grouped, spec.split)
     manifest = Manifest(listing.root, split, classes, listing.views, ordered)
     _require_usable_splits(manifest)
-    return Index(manifest, tuple(findings), facts, listing.said)
+    return Index(manifest, tuple(findings), facts, listing.said, listing.layout)
 
 
 def _handle_missing_views(listing: Listing, spec: DataSpec) -> tuple[list[Sample], list[Finding]]:

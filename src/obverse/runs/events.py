@@ -8,7 +8,10 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class StepEnd:
-    """After an optimizer step. loss: mean of the step. seconds, data_seconds: of this epoch in this process."""
+    """After an optimizer step. step, epoch and batch count from 1; loss is the step's mean.
+
+    seconds, data_seconds: of this epoch in this process.
+    """
 
     step: int
     epoch: int
@@ -27,7 +30,7 @@ class StepEnd:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """After validation. Means over the epoch; train figures are with augmentation and dropout."""
+    """After validation. Epochs count from 1. Means over the epoch; train figures are with augmentation and dropout."""
 
     epoch: int
     step: int

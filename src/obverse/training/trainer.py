@@ -161,7 +161,7 @@ class Trainer:
         progress = self.progress
         return StepEnd(
             step=progress.step,
-            epoch=progress.epoch,
+            epoch=progress.epoch + 1,
             batch=progress.batch,
             num_batches=len(self.loaders.train),
             loss=result.loss_sum / result.weight,
@@ -187,7 +187,7 @@ class Trainer:
             progress.best_value, progress.best_epoch, progress.best_step = value, progress.epoch, progress.step
             self.best_weights = {k: v.detach().cpu().clone() for k, v in self.shipped_model.state_dict().items()}
         event = EpochEnd(
-            epoch=progress.epoch,
+            epoch=progress.epoch + 1,
             step=progress.step,
             train_loss=progress.loss_sum / progress.weight,
             train_accuracy=progress.num_correct / progress.weight,

@@ -132,7 +132,7 @@ def _by_class(root: Path, places: Sequence[_Place], said: str, findings: list[Fi
         label = "/".join(place.parts[:-1] if is_size else place.parts)
         samples.append(Sample(id=place.path, label=label, views={"image": place.path}, split=place.split))
     said += f"one class per folder: {len({s.label for s in samples})} classes, {len(samples)} pictures"
-    return Listing(root, samples, ("image",), said, findings)
+    return Listing(root, samples, ("image",), said, "class-folders", findings)
 
 
 def _by_view(
@@ -157,4 +157,4 @@ def _by_view(
         views = {view: found[view][0] for view in names if view in found}
         samples.append(Sample(id=name, label=label, views=views, split=split))
     said += f"view folders {', '.join(names)} in each class: {len({s.label for s in samples})} classes, "
-    return Listing(root, samples, names, said + f"{len(samples)} samples", findings)
+    return Listing(root, samples, names, said + f"{len(samples)} samples", "view-folders", findings)

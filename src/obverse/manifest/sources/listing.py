@@ -14,12 +14,16 @@ from obverse.manifest.sample import Finding, Sample
 
 @dataclass
 class Listing:
-    """Samples as found, before verification and splitting. said: one line on what was seen and why."""
+    """Samples as found, before verification and splitting. said: one line on what was seen and why.
+
+    layout: what the recipe's `data.layout` would say to read it the same way.
+    """
 
     root: Path
     samples: list[Sample]
     views: tuple[str, ...]
     said: str
+    layout: str
     findings: list[Finding] = field(default_factory=list)
     keeps_missing_views: bool = False
 

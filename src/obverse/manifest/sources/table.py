@@ -37,7 +37,7 @@ def read_table(path: Path, *, views: Sequence[str] | None = None) -> Listing:
     samples = [_sample(row, line, label, names) for line, row in enumerate(rows, 2)]
     findings = _check(path, samples, names)
     said = f"a table with the views {', '.join(names)}: {len({s.label for s in samples})} classes, {len(samples)} rows"
-    return Listing(path.parent, samples, names, said, findings, keeps_missing_views=True)
+    return Listing(path.parent, samples, names, said, "table", findings, keeps_missing_views=True)
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

@@ -46,7 +46,7 @@ def step_line(event: StepEnd) -> str:
     per_second = event.pictures / event.seconds if event.seconds else 0.0
     wait = event.data_seconds / event.seconds if event.seconds else 0.0
     return (
-        f"epoch {event.epoch + 1}  step {event.batch}/{event.num_batches}  loss {event.epoch_loss:.3f}  "
+        f"epoch {event.epoch}  step {event.batch}/{event.num_batches}  loss {event.epoch_loss:.3f}  "
         f"accuracy {event.epoch_accuracy:.1%}  {per_second:,.0f} pictures/s  data wait {wait:.0%}"
     )
 
@@ -55,7 +55,7 @@ def epoch_line(event: EpochEnd) -> str:
     """The line after an epoch."""
     best = "  best" if event.is_best else ""
     return (
-        f"epoch {event.epoch + 1}  loss {event.train_loss:.3f}  accuracy {event.train_accuracy:.1%}  "
+        f"epoch {event.epoch}  loss {event.train_loss:.3f}  accuracy {event.train_accuracy:.1%}  "
         f"val loss {event.val_loss:.3f}  val accuracy {event.val_accuracy:.1%}  "
         f"{event.pictures_per_second:,.0f} pictures/s  data wait {event.data_wait:.0%}{best}"
     )

@@ -1,0 +1,90 @@
+"""A resolved recipe and a manifest turned into objects: model, loaders, and what stands between them."""
+
+from __future__ import annotations
+
+import torch
+
+from obverse.bundle import Bundle
+from obverse.data import Geometry, Loader, PictureDataset
+from obverse.evaluation import Forward
+from obverse.manifest import Manifest
+from obverse.models import Classifier, input_needs
+from obverse.recipe import Recipe, Size
+from obverse.runtime import keep_freed_memory, resolve_device, seed_torch
+from obverse.training import Loaders
+
+from .tune import tune
+
+
+class Setup:
+    """Building one fixes the process: threads, matmul setting, seed. load_weights False: a checkpoint has them."""
+
+    def __init__(self, recipe: Recipe, manifest: Manifest, *, load_weights: bool = True) -> None:
+        self.recipe, self.manifest = recipe, manifest
+        runtime = recipe.runtime
+        self.device = resolve_device(runtime.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        if runtime.num_threads != "auto":
+            torch.set_num_threads(runtime.num_threads)
+        torch.set_float32_matmul_precision(runtime.matmul if runtime.matmul != "auto" else "highest")
+        needs = input_needs(recipe.model)
+        size = recipe.data.size
+        assert isinstance(size, Size)
+        geometry = Geometry.for_multiple(
+            size.height,
+            size.width,
+            multiple=needs.multiple,
+            fit=recipe.data.fit,
+            direction=recipe.data.round_to_multiple,
+        )
+        self.bundle = Bundle(
+            manifest.classes, manifest.ordered, manifest.views, geometry, needs.mean, needs.std, recipe.model
+        )
+        seed_torch(recipe.training.seed)
+        self.model: Classifier = self.bundle.build(load_weights=load_weights)
+
+    def tuned(self) -> Recipe:
+        """Decide the number and memory format by measurement."""
+        self.recipe = tune(self.recipe, self.model, self.bundle)
+        return self.recipe
+
+    @property
+    def rounding(self) -> str | None:
+        """A line for the log when the canvas differs from the size asked for (trap A4)."""
+        g = self.bundle.geometry
+        if (g.height, g.width) == (g.canvas_height, g.canvas_width):
+            return None
+        return (
+            f"pictures of {g.width}x{g.height} lie on a canvas of {g.canvas_width}x{g.canvas_height} "
+            "(width x height), because the model needs multiples of its patch"
+        )
+
+    def forward(self) -> Forward:
+        """Normalisation and formats as the recipe says."""
+        runtime = self.recipe.runtime
+        return Forward(self.bundle.mean, self.bundle.std, self.device, runtime.precision, runtime.channels_last is True)
+
+    def loaders(self) -> Loaders:
+        """Training and validation batches."""
+        recipe, runtime = self.recipe, self.recipe.runtime
+        assert recipe.training.batch_size != "auto"
+        assert runtime.num_workers != "auto"
+        seed, pin = recipe.training.seed, self.device.type == "cuda"
+        cache_bytes = recipe.data.cache_gigabytes * 1e9
+        train = PictureDataset(
+            self.manifest,
+            self.manifest.split("train"),
+            self.bundle.geometry,
+            augment=recipe.augment,
+            seed=seed,
+            cache_bytes=cache_bytes,
+        )
+        val = PictureDataset(
+            self.manifest, self.manifest.split("val"), self.bundle.geometry, cache_bytes=cache_bytes / 4
+        )
+        workers = runtime.num_workers
+        return Loaders(
+            Loader(train, recipe.training.batch_size, seed=seed, num_workers=workers, pin_memory=pin),
+            Loader(val, recipe.evaluation.batch_size, num_workers=workers, pin_memory=pin),
+        )
