@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -227,7 +226,7 @@ def _write_inputs(run: RunFolder, recipe: Recipe, index: Index) -> None:
     """The recipe comes last: where it is, the rest is whole."""
     index.manifest.write(run.manifest)
     run.write_json("config.json", {**recipe.model_dump(mode="json"), "classes": list(index.manifest.classes)})
-    run.write_json("environment.json", describe_environment(device=recipe.runtime.device, processes=os.getpid()))
+    run.write_json("environment.json", describe_environment(device=recipe.runtime.device))
     report = [{"severity": f.severity, "code": f.code, "message": f.message, "paths": f.paths} for f in index.findings]
     counts = {split: index.manifest.counts(split) for split in ("train", "val", "test")}
     run.write_json("data_report.json", {"source": index.said, "findings": report, "counts": counts})
