@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from obverse.errors import DiskError, OutputError
-from obverse.runs import Checkpoint, load_newest, save_checkpoint
+from obverse.runs.checkpoint import Checkpoint, load_newest, save_checkpoint
 
 FILES = ("manifest.json", "model.safetensors", "optimizer.pt", "state.json")
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from obverse.errors import Interrupted
-from obverse.runs import EpochEnd, load_newest
+from obverse.runs import EpochEnd
+from obverse.runs.checkpoint import load_newest
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 TIMING = {"seconds", "pictures_per_second", "data_wait"}

@@ -23,6 +23,9 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
     device: OptionalDevice = None,
     minutes: Annotated[float | None, typer.Option(help="A time budget for training.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --resume: go on although recipe or data have changed.")
+    ] = False,
 ) -> None:
     """Train, evaluate and write a run folder with report, plots, results and the model."""
     from obverse.recipe import load_recipe
@@ -40,21 +43,27 @@ def command(
             )
         if data is not None:
             raise RecipeError("--resume goes on with the run's own data; leave out DATA")
+    elif force:
+        raise RecipeError("--force belongs to --resume")
     elif data is None:
         raise RecipeError("say what to train on: obverse train DATA")
     else:
         chosen = load_recipe(recipe, changes)
+    folder = RunFolder(run if run is not None else default_run_path(data or Path(), datetime.now()))
+    # Before torch is loaded, which takes seconds: of several starts in one folder all but one leave at once.
+    if resume:
+        folder.reopen()
+    else:
+        folder.claim()
 
     from obverse.experiment import resume_run, start_run
     from obverse.runs.observers import ConsoleObserver
 
     console = ConsoleObserver()
     if resume:
-        assert run is not None
-        result = resume_run(RunFolder(run), observers=[console])
+        result = resume_run(folder, observers=[console], force=force)
     else:
         assert data is not None
-        folder = RunFolder(run or default_run_path(data, datetime.now()))
         result = start_run(data, chosen, folder, observers=[console], progress=_show_progress)
     accuracy = result.metrics["accuracy"]
     typer.echo(

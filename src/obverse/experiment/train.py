@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
-from obverse.errors import DataError, Interrupted, OutputError, RecipeError, printable
+from obverse.errors import DataError, Interrupted, RecipeError, printable
 from obverse.manifest import Finding, Index, Manifest, build_index, read_manifest
 from obverse.recipe import Recipe, dump_recipe, load_recipe, not_yet
-from obverse.runs import Checkpoint, Event, Message, Observer, RunFolder, describe_environment, load_newest, write_text
+from obverse.runs import Event, Message, Observer, RunFolder, describe_environment, write_text
+from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.failures import explained
 from obverse.runs.observers import JsonlObserver, TensorBoardObserver
 from obverse.training import Trainer, catch_signals
 
 from .evaluate import report_split
 from .facts import run_facts, training_log
+from .identity import differences, remember
 from .resolve import resolve
 from .setup import Setup
 
@@ -43,18 +45,22 @@ def start_run(
     data: Path, recipe: Recipe, run: RunFolder, *, observers: Sequence[Observer] = (), progress: Progress | None = None
 ) -> RunResult:
     """Train on `data` in a new run folder and evaluate. Every error the user can mend is an ObverseError."""
+    with _holding(run):
+        run.claim()
+        try:
+            _require_available(recipe)
+            setup = _prepare(data, recipe, run, observers, progress or (lambda done, total: None))
+        except BaseException:
+            run.undo()
+            raise
+        return _train(run, setup, observers)
+
+
+def _require_available(recipe: Recipe) -> None:
     refused = not_yet(recipe)
     if refused:
         raise RecipeError(f"not yet available in this version: {', '.join(refused)}; "
                           "leave them at their defaults, for example with --set mixing.mixup=0")  # fmt: skip
-    made = _claim(run)
-    with _holding(run):
-        try:
-            setup = _prepare(data, recipe, run, observers, progress or (lambda done, total: None))
-        except BaseException:
-            _undo(run, made)
-            raise
-        return _train(run, setup, observers)
 
 
 def _prepare(data: Path, recipe: Recipe, run: RunFolder, observers: Sequence[Observer], progress: Progress) -> Setup:
@@ -70,17 +76,25 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, observers: Sequence[Obs
     return setup
 
 
-def resume_run(run: RunFolder, *, observers: Sequence[Observer] = ()) -> RunResult:
-    """Go on with an interrupted run, from its own recipe and manifest. A finished run is only reported again."""
-    if not run.recipe.is_file():
-        raise DataError(f"{str(run.path)!r} holds no run to resume: there is no recipe.yaml in it")
-    finished = _finished(run)
-    if finished:
-        _tell(observers, Message("the run is finished; nothing was changed"))
-        return finished
+def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: bool = False) -> RunResult:
+    """Go on with an interrupted run, from its own recipe and manifest. A finished run is only reported again.
+
+    force: go on although the recipe or the data is no longer what the run began with; what differs is said.
+    """
     with _holding(run):
+        run.reopen()
+        finished = _finished(run)
+        if finished:
+            _tell(observers, Message("the run is finished; nothing was changed"))
+            return finished
+        run.lock()
+        recipe, manifest = _read_inputs(run)
+        for line in differences(run, recipe, manifest):
+            if not force:
+                raise DataError(f"{line}, or add --force to go on all the same")
+            _tell(observers, Message(f"forced: {line}"))
         saved = load_newest(run.checkpoints)
-        setup = Setup(*_read_inputs(run), load_weights=saved[0] is None)
+        setup = Setup(recipe, manifest, load_weights=saved[0] is None)
         return _train(run, setup, observers, saved)
 
 
@@ -185,36 +199,9 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer) -> RunResult:
     return RunResult(run, run.evaluation(splits[-1]) / "report.html", measured[splits[-1]])
 
 
-def _claim(run: RunFolder) -> list[Path]:
-    """Make sure of a folder for a new run; the folders that had to be made, the deepest first.
-
-    OutputError when something else lies there.
-    """
-    with explained(run.path, MEMORY_ADVICE):
-        made = [path for path in (run.path, *run.path.parents) if not path.exists()]
-    if run.path.exists() and not run.path.is_dir():
-        raise OutputError(f"{str(run.path)!r} is a file; choose another folder with --run")
-    if run.recipe.exists():
-        raise OutputError(f"{str(run.path)!r} already holds a run; go on with --resume, or choose another --run")
-    if not made and any(path.name != ".lock" for path in run.path.iterdir()):
-        raise OutputError(f"{str(run.path)!r} is not empty and holds no run; choose another folder with --run")
-    run.create()
-    return made
-
-
-def _undo(run: RunFolder, made: Sequence[Path]) -> None:
-    """Remove what a run that never began has written: it lies in a folder that was empty or not there."""
-    with suppress(OSError):
-        for path in run.path.iterdir():
-            path.unlink()
-        for folder in made:
-            folder.rmdir()
-
-
 @contextmanager
 def _holding(run: RunFolder) -> Iterator[None]:
     """The run folder is ours while the block runs, and what the machine refuses becomes a sentence."""
-    run.lock()
     try:
         with explained(run.path, MEMORY_ADVICE):
             yield
@@ -230,6 +217,7 @@ def _write_inputs(run: RunFolder, recipe: Recipe, index: Index) -> None:
     report = [{"severity": f.severity, "code": f.code, "message": f.message, "paths": f.paths} for f in index.findings]
     counts = {split: index.manifest.counts(split) for split in ("train", "val", "test")}
     run.write_json("data_report.json", {"source": index.said, "findings": report, "counts": counts})
+    remember(run, recipe, index.manifest)
     write_text(run.recipe, dump_recipe(recipe))
 
 

@@ -1,11 +1,12 @@
-"""What happened, on disk."""
+"""What happened, on disk.
 
-from .checkpoint import Checkpoint, load_newest, save_checkpoint
+`checkpoint` is imported by its own name: it needs torch, and whoever finds a folder locked must not wait for torch.
+"""
+
 from .events import CheckpointSaved, EpochEnd, Event, Message, Observer, StepEnd
 from .rundir import RunFolder, default_run_path, describe_environment, write_text
 
 __all__ = [
-    "Checkpoint",
     "CheckpointSaved",
     "EpochEnd",
     "Event",
@@ -15,7 +16,5 @@ __all__ = [
     "StepEnd",
     "default_run_path",
     "describe_environment",
-    "load_newest",
-    "save_checkpoint",
     "write_text",
 ]

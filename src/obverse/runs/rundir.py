@@ -19,10 +19,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from obverse.errors import BusyError, DiskError, OutputError
+from obverse.errors import BusyError, DataError, DiskError, OutputError
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 NAME_BYTES = 100
+# What a start writes before recipe.yaml; a start that was killed in between leaves these, and they hold nothing yet.
+BEGUN = frozenset({".lock", ".start.json", "manifest.csv", "config.json", "environment.json", "data_report.json"})
 LIBRARIES = ("obverse", "torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg")
 
 
@@ -32,6 +34,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock_file: int | None = None
+        self._made: list[Path] | None = None
 
     @property
     def recipe(self) -> Path:
@@ -62,21 +65,75 @@ class RunFolder:
         """The folder of a split's results."""
         return self.path / "evaluation" / split
 
-    def create(self) -> None:
-        """Make the folder; OutputError when that is impossible."""
+    def claim(self) -> None:
+        """Make and lock the folder for a new run; claiming it again changes nothing.
+
+        BusyError when another process holds it, OutputError when something else lies there. No torch is needed, so
+        that of several starts all but one leave at once.
+        """
+        if self._made is not None:
+            return
+        with suppress(OSError):
+            if self.path.exists() and not self.path.is_dir():
+                raise OutputError(f"{str(self.path)!r} is a file; choose another folder with --run")
+        made = self._create()
+        found = {path.name for path in self.path.iterdir()}
+        if ".lock" in found:
+            self.lock()
         try:
+            self._require_unused(found)
+        except OutputError:
+            self.unlock()
+            raise
+        self.lock()
+        self._made = made
+
+    def _require_unused(self, found: set[str]) -> None:
+        if self.recipe.name in found:
+            raise OutputError(f"{str(self.path)!r} already holds a run; go on with --resume, or choose another --run")
+        half_written = {f".{name}.tmp" for name in (*BEGUN, self.recipe.name)}
+        if found and not (".lock" in found and found <= BEGUN | half_written):
+            raise OutputError(f"{str(self.path)!r} is not empty and holds no run; choose another folder with --run")
+
+    def reopen(self) -> None:
+        """Lock the folder of a run to go on with; DataError when there is none. A finished run is left as it is."""
+        if not self.recipe.is_file():
+            raise DataError(f"{str(self.path)!r} holds no run to resume: there is no recipe.yaml in it")
+        if not self.is_finished:
+            self.lock()
+
+    def undo(self) -> None:
+        """Remove what a run that never began has written: it lies in a folder that was empty or not there."""
+        with suppress(OSError):
+            for path in self.path.iterdir():
+                path.unlink()
+            for folder in self._made or ():
+                folder.rmdir()
+
+    def _create(self) -> list[Path]:
+        """Make the folder; the folders that had to be made, the deepest first. OutputError when it is impossible."""
+        try:
+            made = [path for path in (self.path, *self.path.parents) if not path.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"the run folder {str(self.path)!r} cannot be made: {error.strerror}; "
                               "choose another with --run") from None  # fmt: skip
         if not os.access(self.path, os.W_OK):
             raise OutputError(f"the run folder {str(self.path)!r} is not writable; choose another with --run")
+        return made
 
     def lock(self) -> None:
-        """Hold the folder until this process ends; BusyError when another process does."""
+        """Hold the folder until `unlock` or the process's end; BusyError when another process does."""
+        if self._lock_file is not None:
+            return
         try:
-            self._lock_file = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(file)
+                raise
+            self._lock_file = file
         except BlockingIOError:
             raise BusyError(
                 f"another process trains in {str(self.path)!r}; wait for it or choose another --run"

@@ -19,7 +19,8 @@ from obverse.errors import DivergedError, Interrupted
 from obverse.evaluation import Forward, is_better, mean_loss, run_model, selection_value
 from obverse.models import Classifier
 from obverse.recipe import Recipe
-from obverse.runs import Checkpoint, CheckpointSaved, EpochEnd, Event, Message, StepEnd, save_checkpoint
+from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd
+from obverse.runs.checkpoint import Checkpoint, save_checkpoint
 from obverse.runtime import restore_torch_random_state, torch_random_state
 
 from .ema import WeightAverage

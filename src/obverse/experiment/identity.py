@@ -1,0 +1,110 @@
+"""What a run began with, so that a resumed run is the same run: its recipe, its manifest, and the pictures' content.
+
+Whatever differs is said in words and refused. Not a lock (`runs/rundir.py`) and not a check of the checkpoint, which
+carries digests of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from obverse.errors import DataError
+from obverse.imaging import joint_digest
+from obverse.manifest import Manifest, Sample, verify_pictures
+from obverse.recipe import Recipe
+from obverse.runs import RunFolder
+
+FILE = ".start.json"
+# What may change without making it another run: where things lie, how fast they are read, what is reported.
+FREE = ("name", "data.path", "data.cache", "evaluation.", "runtime.num_workers")
+SHOWN = 3
+
+
+def remember(run: RunFolder, recipe: Recipe, manifest: Manifest) -> None:
+    """Write down what the run begins with; the manifest must have been written."""
+    run.write_json(
+        FILE,
+        {
+            "recipe": recipe.model_dump(mode="json"),
+            "manifest_sha256": _sha256(run.manifest),
+            "pictures": _stamp(manifest),
+        },
+    )
+
+
+def differences(run: RunFolder, recipe: Recipe, manifest: Manifest) -> Iterator[str]:
+    """Sentences on what is no longer as it was; DataError when nobody knows what the run began with."""
+    try:
+        began = json.loads((run.path / FILE).read_text(encoding="utf-8"))
+        changed = list(_changed_keys(_flat(began["recipe"]), _flat(recipe.model_dump(mode="json"))))
+        manifest_sha256, stamp = began["manifest_sha256"], began["pictures"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{str(run.path / FILE)!r} cannot be read: {error}") from None
+    if changed:
+        yield f"the run's recipe.yaml has changed since it began: {'; '.join(changed)}. Put it back, start a new run"
+    if manifest_sha256 != _sha256(run.manifest):
+        yield f"{str(run.manifest)!r} has changed since the run began. Put it back, start a new run"
+    if stamp != _stamp(manifest):
+        yield from _changed_pictures(manifest)
+
+
+def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key) and not key.startswith(FREE):
+            yield f"{key} was {json.dumps(before.get(key))} and is {json.dumps(now.get(key))}"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in values.items():
+        leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves
+
+
+def _changed_pictures(manifest: Manifest) -> Iterator[str]:
+    """Only when a size or a time differs is the content read: copying a set to another disk changes nothing."""
+    paths = [path for sample in manifest.samples for path in sample.views.values()]
+    facts = verify_pictures(manifest.root, paths)
+    gone = [repr(f.paths[0]) for f in facts.findings]
+    other = [repr(s.id) for s in manifest.samples if _digest(s, facts.digest_of) not in (None, s.digest)]
+    if gone:
+        yield f"{len(gone)} picture(s) can no longer be read: {_shown(gone)}. Put them back, start a new run"
+    if other:
+        yield f"{len(other)} sample(s) have other pictures than when the run began: {_shown(other)}. " \
+              "Put them back, or start a new run"  # fmt: skip
+
+
+def _digest(sample: Sample, digest_of: dict[str, str]) -> str | None:
+    """The sample's digest now; None when a picture of it could not be read."""
+    if not all(path in digest_of for path in sample.views.values()):
+        return None
+    return joint_digest(digest_of[path] for path in sample.views.values())
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
+
+
+def _stamp(manifest: Manifest) -> str:
+    """One digest of all pictures' sizes and times of change."""
+    stamp = hashlib.blake2b(digest_size=16)
+    for sample in manifest.samples:
+        for path in sample.views.values():
+            stamp.update(_file_stamp(manifest.root / path).encode())
+    return stamp.hexdigest()
+
+
+def _file_stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing\n"
+    return f"{status.st_size} {status.st_mtime_ns}\n"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
