@@ -88,15 +88,16 @@ def test_a_cache_that_does_not_fit_is_not_made(make_dataset):
 
 
 @pytest.mark.parametrize(("num", "world_size"), [(7, 2), (5, 4), (8, 2), (1, 3)])
-def test_padded_samples_are_masked_and_every_sample_counts_once(make_dataset, num, world_size):
+def test_ranks_share_every_batch_of_one_process(make_dataset, num, world_size):
     dataset = make_dataset(num)
-    counted, lengths = [], set()
-    for rank in range(world_size):
-        batches = list(Loader(dataset, 2, seed=1, process=Process(rank, world_size)).epoch(0))
-        lengths.add(sum(map(len, batches)))
-        counted += [name for b in batches for name, ok in zip(b.ids, b.valid_B.tolist(), strict=True) if ok]
-    assert sorted(counted) == sorted(sample.id for sample in dataset.samples)
-    assert lengths == {-(-num // world_size)}
+    whole = [list(batch.ids) for batch in Loader(dataset, 4, seed=1).epoch(0)]
+    shares = [list(Loader(dataset, 4, seed=1, process=Process(r, world_size)).epoch(0)) for r in range(world_size)]
+    for step, names in enumerate(whole):
+        batches = [share[step] for share in shares]
+        counted = [name for b in batches for name, ok in zip(b.ids, b.valid_B.tolist(), strict=True) if ok]
+        assert sorted(counted) == sorted(names)
+        assert {len(batch) for batch in batches} == {len(batches[0])}
+    assert {len(share) for share in shares} == {len(whole)}
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from obverse.errors import DataError
-from obverse.runtime import Process, named_generator, shard
+from obverse.runtime import Process, deal, named_generator
 
 from .batch import Batch
 from .dataset import Item, PictureDataset, Place, collate
@@ -22,7 +22,8 @@ WORKER_TIMEOUT_SECONDS = 300
 class EpochSampler(Sampler[list[Place]]):
     """Batches of places for one epoch, starting at any batch. The caller sets epoch and first_batch before iterating.
 
-    Training drops nothing: the last batch may be smaller. Over ranks every rank gets the same number of samples.
+    batch_size counts the samples of all ranks together, each of which gets its share of every batch. Training drops
+    nothing: the last batch may be smaller.
     """
 
     def __init__(self, num_samples: int, batch_size: int, *, seed: int | None, process: Process) -> None:
@@ -31,17 +32,16 @@ class EpochSampler(Sampler[list[Place]]):
         self.first_batch = 0
 
     def __len__(self) -> int:
-        per_rank = -(-self.num_samples // self.process.world_size)
-        return -(-per_rank // self.batch_size)
+        return -(-self.num_samples // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Place]]:
         order = list(range(self.num_samples))
         if self.seed is not None:
             order = named_generator("order", self.seed, self.epoch).permutation(self.num_samples).tolist()
-        mine = shard(order, rank=self.process.rank, world_size=self.process.world_size)
         for batch in range(self.first_batch, len(self)):
-            part = mine[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [(self.epoch, index, valid) for index, valid in part]
+            whole = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            mine = deal(whole, rank=self.process.rank, world_size=self.process.world_size)
+            yield [(self.epoch, index, valid) for index, valid in mine]
 
 
 class Loader:

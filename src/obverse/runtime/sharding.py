@@ -1,12 +1,22 @@
-"""Which samples a rank takes. Every rank gets equally many; what is added to make it so carries a false mask."""
+"""Which samples of a batch a rank takes: as many steps on every rank as in one process, and the same samples in each.
+
+Pairs stay together, because mixing pairs the neighbours of a batch. Every rank gets equally many places; those that
+are added to make it so carry a false mask.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+UNIT = 2
 
-def shard(indices: Sequence[int], *, rank: int, world_size: int) -> list[tuple[int, bool]]:
-    """(index, valid) for one rank, dealt in turn; padded places repeat the first index and are not valid."""
-    padded_length = -(-len(indices) // world_size) * world_size
-    padded = [(index, True) for index in indices] + [(indices[0], False)] * (padded_length - len(indices))
-    return padded[rank::world_size]
+
+def deal(batch: Sequence[int], *, rank: int, world_size: int) -> list[tuple[int, bool]]:
+    """(index, valid) for one rank: pairs are dealt in turn; padded places repeat the first index and are not valid."""
+    shares = [
+        [i for start in range(UNIT * other, len(batch), UNIT * world_size) for i in batch[start : start + UNIT]]
+        for other in range(world_size)
+    ]
+    mine = shares[rank]
+    padding = max(map(len, shares)) - len(mine)
+    return [(index, True) for index in mine] + [(batch[0], False)] * padding
