@@ -36,7 +36,7 @@ def test_samples_carry_the_digest_of_their_bytes_and_a_split(tree: Tree) -> None
     manifest = build_index(root, DataSpec()).manifest
     sample = next(s for s in manifest.samples if s.id == "a/3.png")
     assert sample.digest == joint_digest([content_digest((root / "a/3.png").read_bytes())])
-    assert manifest.split_counts() == {"train": 14, "val": 4, "test": 2}
+    assert manifest.split_counts() == {"train": 14, "val": 3, "test": 3}
 
 
 def test_the_sizes_of_pictures_are_facts(tree: Tree) -> None:

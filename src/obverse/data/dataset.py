@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,7 +40,7 @@ class PictureDataset(Dataset[Item]):
     def __init__(
         self,
         manifest: Manifest,
-        samples: tuple[Sample, ...],
+        samples: Sequence[Sample],
         geometry: Geometry,
         *,
         augment: AugmentSpec | None = None,

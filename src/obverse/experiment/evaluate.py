@@ -12,7 +12,7 @@ from obverse.bundle import Bundle, read_bundle
 from obverse.data import Loader, PictureDataset
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import Forward, plot_history, run_model, to_predictions, write_evaluation
-from obverse.manifest import SPLITS, Manifest, read_manifest, read_source, verify_pictures
+from obverse.manifest import SPLITS, Manifest, Samples, read_manifest, read_source, verify_pictures
 from obverse.models import Classifier
 from obverse.recipe import DataSpec, Recipe, load_recipe
 from obverse.runs import RunFolder
@@ -119,5 +119,5 @@ def _other_manifest(data: Path, bundle: Bundle) -> Manifest:
     if facts.findings:
         first = facts.findings[0]
         raise DataError(f"{len(facts.findings)} unusable picture(s), the first is {first.paths[0]!r}: {first.message}")
-    samples = [replace(sample, split="data") for sample in listing.samples]
-    return Manifest(listing.root, tuple(samples), bundle.classes, bundle.views, bundle.ordered)
+    samples = (replace(sample, split="data") for sample in listing.samples)
+    return Manifest(listing.root, Samples.of(samples), bundle.classes, bundle.views, bundle.ordered)

@@ -74,8 +74,7 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
 
 
 def _sizes(index: Index) -> list[tuple[int, int]]:
-    used = [path for sample in index.manifest.samples for path in sample.views.values()]
-    return [index.facts.size_of[path] for path in used]
+    return [index.facts.size_of[path] for path in index.manifest.samples.paths()]
 
 
 def _model(recipe: Recipe, sizes: list[tuple[int, int]], device: str, reasons: list[str]) -> ModelSpec:

@@ -4,6 +4,7 @@ from .grades import Grade, grade_order, parse_grade
 from .index import Index, build_index
 from .manifest import Manifest, read_manifest
 from .sample import SPLITS, Finding, Sample
+from .samples import Samples
 from .sources import read_source
 from .sources.listing import walk_pictures
 from .split import assign_splits
@@ -16,6 +17,7 @@ __all__ = [
     "Index",
     "Manifest",
     "Sample",
+    "Samples",
     "assign_splits",
     "build_index",
     "grade_order",

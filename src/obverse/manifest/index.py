@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from obverse.errors import DataError
@@ -12,11 +12,13 @@ from obverse.imaging import joint_digest
 from obverse.recipe import DataSpec
 
 from .grades import grade_order, is_off_scale
+from .grouping import group_duplicates
 from .manifest import Manifest
-from .sample import Finding, Sample
+from .sample import Finding
+from .samples import Samples
 from .sources import Listing, read_source
 from .split import assign_splits
-from .verify import PictureFacts, duplicate_findings, group_duplicates, verify_pictures
+from .verify import PictureFacts, duplicate_findings, verify_pictures
 
 QUARANTINE_LIMIT = 0.01
 
@@ -36,14 +38,15 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     """Read, verify, order classes and split. Raises DataError when the data cannot be trained on."""
     listing = read_source(path, spec)
     samples, findings = _handle_missing_views(listing, spec)
-    pictures = [picture for sample in samples for picture in sample.views.values()]
-    facts = verify_pictures(listing.root, pictures, progress)
+    facts = verify_pictures(listing.root, list(samples.paths()), progress)
     findings = [*listing.findings, *findings, *facts.findings]
     samples = _without_unusable(samples, findings, spec)
     findings += duplicate_findings(samples, facts.digest_of)
     classes, ordered = _class_order(samples, spec, path)
-    samples = [replace(s, digest=joint_digest(facts.digest_of[p] for p in s.views.values())) for s in samples]
-    grouped = group_duplicates(samples, facts.digest_of) if spec.split.group_duplicates else tuple(samples)
+    samples = samples.with_columns(
+        digests=(joint_digest(map(facts.digest_of.__getitem__, s.views.values())) for s in samples)
+    )
+    grouped = group_duplicates(samples, facts.digest_of) if spec.split.group_duplicates else samples
     findings += _small_classes(samples)
     split = assign_splits(grouped, spec.split)
     manifest = Manifest(listing.root, split, classes, listing.views, ordered)
@@ -51,31 +54,31 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     return Index(manifest, tuple(findings), facts, listing.said, listing.layout)
 
 
-def _handle_missing_views(listing: Listing, spec: DataSpec) -> tuple[list[Sample], list[Finding]]:
+def _handle_missing_views(listing: Listing, spec: DataSpec) -> tuple[Samples, list[Finding]]:
     """Requirement A3: an unpaired picture is reported, and excluded or kept."""
     keep = spec.missing_view == "keep" or (spec.missing_view == "auto" and listing.keeps_missing_views)
-    samples, findings = [], []
-    for sample in listing.samples:
+    samples = Samples.of(listing.samples)
+    findings, kept = [], []
+    for sample in samples:
         missing = [view for view in listing.views if view not in sample.views]
         if missing and not listing.keeps_missing_views:
             message = f"No matching {' and '.join(missing)} for {sample.id.rsplit('/', 1)[-1]}"
             findings.append(Finding("warning", "unpaired-view", message, tuple(sample.views.values())))
-        if keep or not missing:
-            samples.append(sample)
-    return samples, findings
+        kept.append(keep or not missing)
+    return samples if all(kept) else samples.where(kept), findings
 
 
-def _without_unusable(samples: Sequence[Sample], findings: Sequence[Finding], spec: DataSpec) -> list[Sample]:
+def _without_unusable(samples: Samples, findings: Sequence[Finding], spec: DataSpec) -> Samples:
     errors = [finding for finding in findings if finding.severity == "error"]
     if not errors:
-        return list(samples)
+        return samples
     bad = {path for finding in errors for path in finding.paths}
     listed = "; ".join(f"{_shown(f.paths)} {f.message}" for f in errors[:5])
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
     if spec.on_bad_picture == "stop":
         raise DataError(f"{len(errors)} unusable picture(s): {listed}{more}. Mend or remove them, or set "
                         "data.on_bad_picture=quarantine to train without them")  # fmt: skip
-    kept = [sample for sample in samples if not bad & set(sample.views.values())]
+    kept = samples.where(bad.isdisjoint(sample.views.values()) for sample in samples)
     if len(samples) - len(kept) > QUARANTINE_LIMIT * len(samples) and len(samples) - len(kept) > 1:
         raise DataError(f"{len(samples) - len(kept)} of {len(samples)} samples are unusable, more than quarantine "
                         f"allows ({QUARANTINE_LIMIT:.0%}): {listed}{more}")  # fmt: skip
@@ -86,9 +89,9 @@ def _shown(paths: Sequence[str]) -> str:
     return ", ".join(repr(path) for path in paths[:3]) + (" ..." if len(paths) > 3 else "")
 
 
-def _class_order(samples: Sequence[Sample], spec: DataSpec, path: Path) -> tuple[tuple[str, ...], bool]:
+def _class_order(samples: Samples, spec: DataSpec, path: Path) -> tuple[tuple[str, ...], bool]:
     """Class names in label order, and whether that order means something (requirement A12)."""
-    names = tuple(sorted({sample.label for sample in samples}))
+    names = tuple(sorted(set(samples.labels)))
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"
         raise DataError(f"Need at least 2 classes, found {found} in {str(path)!r}: make one folder per class")
@@ -104,8 +107,8 @@ def _class_order(samples: Sequence[Sample], spec: DataSpec, path: Path) -> tuple
     return (derived, True) if derived else (names, False)
 
 
-def _small_classes(samples: Sequence[Sample]) -> list[Finding]:
-    counts = Counter(sample.label for sample in samples)
+def _small_classes(samples: Samples) -> list[Finding]:
+    counts = Counter(samples.labels)
     return [
         Finding("warning", "small-class", f"class {name!r} has {count} sample(s); 3 are needed for train, val and test")
         for name, count in sorted(counts.items())
@@ -118,5 +121,5 @@ def _require_usable_splits(manifest: Manifest) -> None:
     for name in ("train", "val"):
         if counts[name] == 0:
             raise DataError(f"{len(manifest.samples)} samples leave none for `{name}`; give more pictures")
-    if len({sample.label for sample in manifest.split("train")}) < 2:
+    if len(set(manifest.split("train").labels)) < 2:
         raise DataError("Need at least 2 classes in train; give more pictures per class or other split fractions")

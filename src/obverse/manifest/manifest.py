@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from obverse.errors import DataError
 
 from .sample import SPLITS, Sample
+from .samples import Samples
 
 RESERVED = ("id", "label", "split", "group", "digest")
 
@@ -25,28 +26,32 @@ class Manifest:
     """classes: label order, a class's integer is its place. ordered: that order has a meaning (grades)."""
 
     root: Path
-    samples: tuple[Sample, ...]
+    samples: Samples
     classes: tuple[str, ...]
     views: tuple[str, ...]
     ordered: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "samples", Samples.of(self.samples))
 
     @cached_property
     def class_index(self) -> dict[str, int]:
         """Class name -> integer label."""
         return {name: index for index, name in enumerate(self.classes)}
 
-    def split(self, name: str) -> tuple[Sample, ...]:
+    def split(self, name: str) -> Samples:
         """The samples of train, val or test, in manifest order."""
-        return tuple(sample for sample in self.samples if sample.split == name)
+        return self.samples.where(split == name for split in self.samples.splits)
 
     def counts(self, split: str | None = None) -> dict[str, int]:
         """Class -> number of samples, in class order."""
-        counted = Counter(s.label for s in self.samples if split is None or s.split == split)
+        pairs = zip(self.samples.labels, self.samples.splits, strict=True)
+        counted = Counter(label for label, its_split in pairs if split is None or its_split == split)
         return {name: counted[name] for name in self.classes}
 
     def split_counts(self) -> dict[str, int]:
         """Split -> number of samples."""
-        counted = Counter(sample.split for sample in self.samples)
+        counted = Counter(self.samples.splits)
         return {name: counted[name] for name in SPLITS}
 
     def path(self, sample: Sample, view: str) -> Path | None:
@@ -56,46 +61,51 @@ class Manifest:
 
     def with_samples(self, samples: Iterable[Sample]) -> Manifest:
         """The same manifest over other samples; the classes stay."""
-        return replace(self, samples=tuple(samples))
+        return replace(self, samples=Samples.of(samples))
 
     def write(self, path: Path) -> None:
         """Write as CSV."""
-        extras = list(dict.fromkeys(key for sample in self.samples for key in sample.extra))
+        s = self.samples
+        nothing = (None,) * len(s)
+        views = [s.views.get(view, nothing) for view in self.views]
+        rows = zip(s.ids, s.labels, s.splits, s.groups, s.digests, *views, *s.extra.values(), strict=True)
         with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.writer(file)
-            writer.writerow([*RESERVED, *self.views, *extras])
-            for s in self.samples:
-                cells = [s.id, s.label, s.split or "", s.group or "", s.digest or ""]
-                cells += [s.views.get(view, "") for view in self.views]
-                writer.writerow(cells + [s.extra.get(key, "") for key in extras])
+            writer.writerow([*RESERVED, *self.views, *s.extra])
+            writer.writerows(rows)  # None is written as an empty cell
 
 
 def read_manifest(path: Path, *, root: Path, classes: Sequence[str], views: Sequence[str], ordered: bool) -> Manifest:
     """Read what `Manifest.write` wrote; classes, views and their order come from the recipe or bundle beside it."""
-    samples = []
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            for row in csv.DictReader(file, strict=True):
-                samples.append(_sample(row, tuple(views)))
-    except (OSError, csv.Error, KeyError, TypeError) as error:
+            samples = Samples.of(_read_rows(csv.reader(file, strict=True), tuple(views)))
+    except (OSError, csv.Error, KeyError) as error:
         raise DataError(f"{path} is not a readable manifest: {error}") from None
     known = set(classes)
-    for sample in samples:
-        if sample.label not in known or sample.split not in (*SPLITS, None):
-            raise DataError(f"{path}: sample `{sample.id}` has label `{sample.label}` and split `{sample.split}`; "
+    for name, label, split in zip(samples.ids, samples.labels, samples.splits, strict=True):
+        if label not in known or split not in (*SPLITS, None):
+            raise DataError(f"{path}: sample `{name}` has label `{label}` and split `{split}`; "
                             f"known are {', '.join(classes[:20])}, and {', '.join(SPLITS)}")  # fmt: skip
-    return Manifest(root, tuple(samples), tuple(classes), tuple(views), ordered)
+    return Manifest(root, samples, tuple(classes), tuple(views), ordered)
 
 
-def _sample(row: dict[str, str], views: tuple[str, ...]) -> Sample:
-    if None in row or None in row.values():
-        raise KeyError(f"a row with another number of cells than the header, near `{row['id']}`")
-    return Sample(
-        id=row["id"],
-        label=row["label"],
-        views={view: row[view] for view in views if row[view]},
-        split=row["split"] or None,
-        group=row["group"] or None,
-        digest=row["digest"] or None,
-        extra={k: v for k, v in row.items() if k not in RESERVED and k not in views},
-    )
+def _read_rows(rows: Iterator[list[str]], views: tuple[str, ...]) -> Iterator[Sample]:
+    header = next(rows, [])
+    at = {name: place for place, name in enumerate(header)}
+    absent = [name for name in (*RESERVED, *views) if name not in at]
+    if absent:
+        raise KeyError(f"no column `{absent[0]}`")
+    extras = [name for name in header if name not in RESERVED and name not in views]
+    for row in filter(None, rows):  # without blank lines
+        if len(row) != len(header):
+            raise KeyError(f"a row with another number of cells than the header: {','.join(row)[:80]}")
+        yield Sample(
+            id=row[at["id"]],
+            label=row[at["label"]],
+            views={view: row[at[view]] for view in views if row[at[view]]},
+            split=row[at["split"]] or None,
+            group=row[at["group"]] or None,
+            digest=row[at["digest"]] or None,
+            extra={name: row[at[name]] for name in extras},
+        )

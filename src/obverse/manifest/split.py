@@ -9,97 +9,150 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from itertools import accumulate
 
 from obverse.imaging import unit_interval
 from obverse.recipe import SplitSpec
 
 from .sample import SPLITS, Sample
+from .samples import Samples
 
 LARGE_SET = 20_000
+Fractions = Mapping[str, float]
 
 
-def assign_splits(samples: Sequence[Sample], spec: SplitSpec) -> tuple[Sample, ...]:
+def assign_splits(given: Iterable[Sample], spec: SplitSpec) -> Samples:
     """Every sample with a split; samples that have one keep it.
 
     When the data names splits, a sample of `train` may move to a split that is missing entirely (trap E2: validation
     is carved from train, never from test).
     """
-    given = {sample.split for sample in samples} - {None}
-    if given and all(sample.split for sample in samples):
-        return _carve_missing(samples, spec, missing=[name for name in SPLITS if name not in given])
-    fractions = {"train": spec.train, "val": spec.val, "test": spec.test}
-    return _assign(samples, spec, fractions)
+    samples = Samples.of(given)
+    found = set(samples.splits)
+    if None in found:
+        return _assign(samples, spec, {name: getattr(spec, name) for name in SPLITS})
+    return _carve_missing(samples, spec, missing=[name for name in SPLITS if name not in found])
 
 
-def _carve_missing(samples: Sequence[Sample], spec: SplitSpec, *, missing: list[str]) -> tuple[Sample, ...]:
+def split_keys(samples: Samples, spec: SplitSpec) -> list[str]:
+    """What decides: the group, else the content (so that a copy decides alike), else the id."""
+    if not spec.group_duplicates:
+        return [group or name for group, name in zip(samples.groups, samples.ids, strict=True)]
+    rows = zip(samples.groups, samples.digests, samples.ids, strict=True)
+    return [group or digest or name for group, digest, name in rows]
+
+
+def _carve_missing(samples: Samples, spec: SplitSpec, *, missing: Sequence[str]) -> Samples:
     wanted = [name for name in missing if name != "train" and getattr(spec, name) > 0]
     if not wanted:
-        return tuple(samples)
-    open_samples = [replace(s, split=None) for s in samples if s.split == "train"]
-    total = spec.train + sum(getattr(spec, name) for name in wanted)
+        return samples
+    is_train = [split == "train" for split in samples.splits]
+    pool = samples.where(is_train)
+    total = sum(getattr(spec, name) for name in (*wanted, "train"))
     fractions = {name: getattr(spec, name) / total if name in (*wanted, "train") else 0.0 for name in SPLITS}
-    carved = {s.id: s for s in _assign(open_samples, spec, fractions)}
-    return tuple(carved[s.id] if s.split == "train" else s for s in samples)
+    carved = iter(_assign(pool.with_columns(splits=(None,) * len(pool)), spec, fractions).splits)
+    pairs = zip(is_train, samples.splits, strict=True)
+    return samples.with_columns(splits=(next(carved) if is_open else split for is_open, split in pairs))
 
 
-def _assign(samples: Sequence[Sample], spec: SplitSpec, fractions: Mapping[str, float]) -> tuple[Sample, ...]:
+def _assign(samples: Samples, spec: SplitSpec, fractions: Fractions) -> Samples:
     strategy = spec.strategy
     if strategy == "auto":
         strategy = "digest" if len(samples) >= LARGE_SET else "stratified"
-    chosen = (
-        _by_digest(samples, spec.seed, fractions) if strategy == "digest" else _stratified(samples, spec, fractions)
-    )
-    return tuple(s if s.split else replace(s, split=chosen[s.group or s.id]) for s in samples)
+    keys = split_keys(samples, spec)
+    fixed = _fixed(keys, samples.splits)
+    if strategy == "digest":
+        chosen = by_digest(keys, fractions, ("split", spec.seed))
+    else:
+        chosen = by_class(keys, samples.labels, fixed, fractions, spec.seed)
+    rows = zip(samples.splits, keys, chosen, strict=True)
+    return samples.with_columns(splits=(split or fixed.get(key) or place for split, key, place in rows))
 
 
-def _by_digest(samples: Iterable[Sample], seed: int, fractions: Mapping[str, float]) -> dict[str, str]:
-    chosen = {}
-    for key in {sample.group or sample.id for sample in samples}:
-        place = unit_interval("split", seed, key)
-        if place < fractions["train"]:
-            chosen[key] = "train"
+def _fixed(keys: Sequence[str], splits: Sequence[str | None]) -> dict[str, str]:
+    """Key -> the split its group has already; the earliest in SPLITS when the data itself parts the group."""
+    held: dict[str, str] = {}
+    for key, split in zip(keys, splits, strict=True):
+        if split is not None:
+            held[key] = min(held.get(key, split), split, key=SPLITS.index)
+    return held
+
+
+def by_digest(keys: Iterable[str], fractions: Fractions, salt: tuple[object, ...]) -> Iterable[str]:
+    """A name of `fractions` for each key, by the key's own hash."""
+    bounds = [(name, bound) for name, bound in zip(fractions, accumulate(fractions.values()), strict=True)]
+    last = [name for name, fraction in fractions.items() if fraction > 0][-1]
+    for key in keys:
+        place = unit_interval(*salt, key)
+        yield next((name for name, bound in bounds if place < bound), last)
+
+
+def by_class(
+    keys: Sequence[str], labels: Sequence[str], fixed: Mapping[str, str], fractions: Fractions, seed: int
+) -> Iterable[str]:
+    """A name of `fractions` for each key: groups, the largest first, each to where most of its classes is lacking."""
+    held = _held(keys, labels)
+    lacking = _targets(Counter(labels), fractions)
+    overall = dict.fromkeys(fractions, 0)
+    wanted = [name for name in fractions if fractions[name] > 0]
+    chosen = dict(fixed)
+
+    def put(key: str, name: str) -> None:
+        for label, count in held[key].items():
+            lacking[label][name] -= count
+            overall[name] += count
+
+    for key, name in fixed.items():
+        put(key, name)
+
+    def need(key: str, name: str) -> tuple[float, ...]:
+        of_its_classes = sum(count * lacking[label][name] for label, count in held[key].items())
+        return of_its_classes, fractions[name], -overall[name]
+
+    order = [(-sum(counts.values()), unit_interval("split", seed, key), key) for key, counts in held.items()]
+    for _, _, key in sorted(order):
+        if key not in chosen:
+            chosen[key] = max(wanted, key=lambda name: need(key, name))
+            put(key, chosen[key])
+    return map(chosen.__getitem__, keys)
+
+
+def _held(keys: Sequence[str], labels: Sequence[str]) -> dict[str, Mapping[str, int]]:
+    """Key -> class -> number of samples; the many keys of one sample share a mapping per class."""
+    repeated = {key for key, count in Counter(keys).items() if count > 1}
+    groups: dict[str, Counter[str]] = defaultdict(Counter)
+    alone = {label: {label: 1} for label in set(labels)}
+    held: dict[str, Mapping[str, int]] = {}
+    for key, label in zip(keys, labels, strict=True):
+        if key in repeated:
+            groups[key][label] += 1
         else:
-            chosen[key] = "val" if place < fractions["train"] + fractions["val"] else "test"
-    return chosen | _fixed(samples)
+            held[key] = alone[label]
+    return held | groups
 
 
-def _fixed(samples: Iterable[Sample]) -> dict[str, str]:
-    return {sample.group or sample.id: sample.split for sample in samples if sample.split}
+def _targets(counts: Mapping[str, int], fractions: Fractions) -> dict[str, dict[str, int]]:
+    """Class -> name -> number of samples, each within one of exact.
 
-
-def _stratified(samples: Sequence[Sample], spec: SplitSpec, fractions: Mapping[str, float]) -> dict[str, str]:
-    """Groups, the largest first and then by hash, each to the split that lacks most samples of its class."""
-    members: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        members[sample.group or sample.id].append(sample)
-    label_of = {key: Counter(s.label for s in group).most_common(1)[0][0] for key, group in members.items()}
-    keys_of: dict[str, list[str]] = defaultdict(list)
-    for key, label in label_of.items():
-        keys_of[label].append(key)
-    chosen = _fixed(samples)
-    for keys in keys_of.values():
-        keys.sort(key=lambda key: (-len(members[key]), unit_interval("split", spec.seed, key), key))
-        targets = _targets(sum(len(members[key]) for key in keys), fractions)
-        for key in keys:
-            if key in chosen:
-                targets[chosen[key]] -= len(members[key])
-        for key in keys:
-            if key not in chosen:
-                chosen[key] = max(SPLITS, key=lambda name: (targets[name], fractions[name]))
-                targets[chosen[key]] -= len(members[key])
-    return chosen
-
-
-def _targets(count: int, fractions: Mapping[str, float]) -> dict[str, int]:
-    """Largest remainder; a class of 3 or more has at least one picture in every split that is wanted."""
-    exact = {name: count * fractions[name] for name in SPLITS}
-    targets = {name: int(exact[name] + 1e-9) for name in SPLITS}
-    by_remainder = sorted(SPLITS, key=lambda name: targets[name] - exact[name])
-    for name in by_remainder[: count - sum(targets.values())]:
-        targets[name] += 1
-    for name in SPLITS:
-        if count >= 3 and fractions[name] > 0 and targets[name] == 0:
-            targets[max(SPLITS, key=targets.__getitem__)] -= 1
-            targets[name] += 1
+    Largest remainder; what rounding takes from a name in one class it gives back in the next, so that many small
+    classes do not add up to other fractions. A class of 3 or more has at least one sample under every name if it can.
+    """
+    owed = dict.fromkeys(fractions, 0.0)
+    wanted = [name for name in fractions if fractions[name] > 0]
+    targets = {}
+    for label in sorted(counts):
+        exact = {name: counts[label] * fraction for name, fraction in fractions.items()}
+        target = {name: int(exact[name] + 1e-9) for name in fractions}
+        rest = {name: exact[name] - target[name] for name in wanted if exact[name] - target[name] > 1e-9}
+        ranked = sorted(rest, key=lambda name: -round(owed[name] + rest[name], 9))
+        for name in ranked[: counts[label] - sum(target.values())]:
+            target[name] += 1
+        for name in wanted:
+            fullest = max(target, key=target.__getitem__)
+            if counts[label] >= 3 and target[name] == 0 and target[fullest] > 1:
+                target[fullest] -= 1
+                target[name] += 1
+        for name in fractions:
+            owed[name] += exact[name] - target[name]
+        targets[label] = target
     return targets

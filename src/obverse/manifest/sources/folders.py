@@ -9,14 +9,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.manifest.sample import Finding, Sample
+from obverse.manifest.samples import Samples
 
-from .listing import Listing, stem_key, walk_pictures
+from .listing import Folder, Listing, stem_key, walk_folders
 
 VIEW_WORDS = (
     ("obverse", "reverse"),
@@ -41,11 +42,11 @@ SIZE_FOLDER = re.compile(r"\d{2,5}x\d{2,5}")
 PAIRING_SHARE = 0.9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
-    """A picture's path taken apart."""
+    """A folder of pictures with the split and the wrapper folders taken off: parts names class and view."""
 
-    path: str
+    pictures: list[str]
     split: str | None
     parts: tuple[str, ...]
 
@@ -55,15 +56,14 @@ def read_folders(root: Path, *, layout: str = "auto", views: Sequence[str] | Non
 
     Raises DataError when there is no picture, or when the layout asked for is not there.
     """
-    paths = list(walk_pictures(root))
-    if not paths:
+    folders = list(walk_folders(root))
+    if not folders:
         raise DataError(f"no pictures below {str(root)!r}: expected {root.name}/<class>/picture.jpg")
     view_words = [] if layout == "class-folders" else [set(words) for words in VIEW_WORDS]
     view_words += [{name.lower() for name in views}] if views else []
-    places, said = _take_apart(paths, view_words)
-    loose = [place.path for place in places if not place.parts]
+    places, said = _take_apart(folders, view_words)
+    findings = _left_out([place for place in places if not place.parts], "class folder")
     places = [place for place in places if place.parts]
-    findings = _left_out(loose, "class folder")
     names = _view_names(places, views) if layout != "class-folders" else None
     if layout == "view-folders" and names is None:
         raise DataError(f"no view folders below {str(root)!r}: expected {root.name}/<class>/{{obverse,reverse}}/...")
@@ -72,30 +72,30 @@ def read_folders(root: Path, *, layout: str = "auto", views: Sequence[str] | Non
     return _by_view(root, places, names, said, findings)
 
 
-def _left_out(paths: Sequence[str], what: str) -> list[Finding]:
+def _left_out(places: Sequence[_Place], what: str) -> list[Finding]:
+    paths = tuple(path for place in places for path in place.pictures)
     message = f"{len(paths)} picture(s) lie outside any {what} and are left out"
-    return [Finding("note", "loose-picture", message, tuple(paths))] if paths else []
+    return [Finding("note", "loose-picture", message, paths)] if paths else []
 
 
-def _take_apart(paths: Sequence[str], view_words: Sequence[set[str]]) -> tuple[list[_Place], str]:
+def _take_apart(folders: Sequence[Folder], view_words: Sequence[set[str]]) -> tuple[list[_Place], str]:
     """Wrapper folders and split folders off the front; what is left names class and view.
 
     A lone folder that holds nothing but views or sizes is a class, not a wrapper.
     """
-    split_parts = [tuple(path.split("/")[:-1]) for path in paths]
     depth = 0
-    while min(map(len, split_parts)) > depth + 1 and len({parts[depth] for parts in split_parts}) == 1:
-        below = {"/".join(parts[depth + 1 :]).lower() for parts in split_parts}
+    while min(len(f.parts) for f in folders) > depth + 1 and len({f.parts[depth] for f in folders}) == 1:
+        below = {"/".join(f.parts[depth + 1 :]).lower() for f in folders}
         if below in view_words or all(map(SIZE_FOLDER.fullmatch, below)):
             break
         depth += 1
-    said = f"inside {'/'.join(split_parts[0][:depth])}/, " if depth else ""
-    folders = {parts[depth].lower() for parts in split_parts if len(parts) > depth}
-    if "train" in {SPLIT_WORDS.get(name) for name in folders} and folders <= set(SPLIT_WORDS):
-        kept = [(p, parts) for p, parts in zip(paths, split_parts, strict=True) if len(parts) > depth]
-        places = [_Place(p, SPLIT_WORDS[parts[depth].lower()], parts[depth + 1 :]) for p, parts in kept]
-        return places, f"{said}split folders {', '.join(sorted(folders))}, "
-    return [_Place(p, None, parts[depth:]) for p, parts in zip(paths, split_parts, strict=True)], said
+    said = f"inside {'/'.join(folders[0].parts[:depth])}/, " if depth else ""
+    found = {f.parts[depth].lower() for f in folders if len(f.parts) > depth}
+    if "train" in {SPLIT_WORDS.get(name) for name in found} and found <= set(SPLIT_WORDS):
+        inside = [f for f in folders if len(f.parts) > depth]
+        places = [_Place(f.pictures, SPLIT_WORDS[f.parts[depth].lower()], f.parts[depth + 1 :]) for f in inside]
+        return places, f"{said}split folders {', '.join(sorted(found))}, "
+    return [_Place(f.pictures, None, f.parts[depth:]) for f in folders], said
 
 
 def _view_names(places: Sequence[_Place], given: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -118,20 +118,36 @@ def _stems_pair(places: Sequence[_Place], leaves: set[str]) -> bool:
     """Whether at least 90 % of the stems of every class occur in all of the (few) leaf folders."""
     if len(leaves) > 8:
         return False
-    holders: dict[tuple[tuple[str, ...], str], set[str]] = defaultdict(set)
+    num_paired = num_stems = 0
+    for _, folders in _objects(places):
+        holders: dict[str, set[str]] = defaultdict(set)
+        for place in folders:
+            for path in place.pictures:
+                holders[stem_key(path)].add(place.parts[-1].lower())
+        num_paired += sum(1 for found in holders.values() if found == leaves)
+        num_stems += len(holders)
+    return num_paired >= PAIRING_SHARE * num_stems
+
+
+def _objects(places: Sequence[_Place]) -> list[tuple[tuple[str | None, str], list[_Place]]]:
+    """(split, class) and its view folders, in the order of `places`."""
+    beside: dict[tuple[str | None, str], list[_Place]] = defaultdict(list)
     for place in places:
-        holders[place.parts[:-1], stem_key(place.path)].add(place.parts[-1].lower())
-    paired = sum(1 for found in holders.values() if found == leaves)
-    return paired >= PAIRING_SHARE * len(holders)
+        beside[place.split, "/".join(place.parts[:-1])].append(place)
+    return list(beside.items())
 
 
 def _by_class(root: Path, places: Sequence[_Place], said: str, findings: list[Finding]) -> Listing:
-    samples = []
+    paths: list[str] = []
+    labels: list[str] = []
+    splits: list[str | None] = []
     for place in places:
         is_size = len(place.parts) > 1 and SIZE_FOLDER.fullmatch(place.parts[-1])
-        label = "/".join(place.parts[:-1] if is_size else place.parts)
-        samples.append(Sample(id=place.path, label=label, views={"image": place.path}, split=place.split))
-    said += f"one class per folder: {len({s.label for s in samples})} classes, {len(samples)} pictures"
+        paths += place.pictures
+        labels += ["/".join(place.parts[:-1] if is_size else place.parts)] * len(place.pictures)
+        splits += [place.split] * len(place.pictures)
+    samples = Samples.from_columns(paths, labels, {"image": paths}).with_columns(splits=splits)
+    said += f"one class per folder: {len(set(labels))} classes, {len(samples)} pictures"
     return Listing(root, samples, ("image",), said, "class-folders", findings)
 
 
@@ -139,22 +155,30 @@ def _by_view(
     root: Path, places: Sequence[_Place], names: tuple[str, ...], said: str, findings: list[Finding]
 ) -> Listing:
     spelled = {name.lower(): name for name in names}
-    objects: dict[tuple[str | None, str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    findings = [*findings, *_left_out([p.path for p in places if p.parts[-1].lower() not in spelled], "view folder")]
-    for place in places:
-        view = spelled.get(place.parts[-1].lower())
-        if view is not None:
-            key = (place.split, "/".join(place.parts[:-1]), stem_key(place.path))
-            objects[key][view].append(place.path)
-    samples = []
-    for (split, label, stem), found in objects.items():
+    strays = [place for place in places if place.parts[-1].lower() not in spelled]
+    findings = [*findings, *_left_out(strays, "view folder")]
+    inside = [place for place in places if place.parts[-1].lower() in spelled]
+    paired = (sample for key, beside in _objects(inside) for sample in _pair(key, beside, spelled, findings))
+    samples = Samples.of(paired)
+    said += f"view folders {', '.join(names)} in each class: {len(set(samples.labels))} classes, "
+    return Listing(root, samples, names, said + f"{len(samples)} samples", "view-folders", findings)
+
+
+def _pair(
+    key: tuple[str | None, str], beside: Sequence[_Place], spelled: Mapping[str, str], findings: list[Finding]
+) -> Iterator[Sample]:
+    """The objects of one class; a stem with two pictures of one view is a finding instead."""
+    split, label = key
+    objects: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    for place in beside:
+        view = spelled[place.parts[-1].lower()]
+        for path in place.pictures:
+            objects[stem_key(path)].setdefault(view, []).append(path)
+    for stem, found in objects.items():
         doubled = [paths for paths in found.values() if len(paths) > 1]
         if doubled:
             message = f"{label}/{stem}: {len(doubled[0])} pictures could be the same view; rename or remove all but one"
             findings.append(Finding("error", "ambiguous-pair", message, tuple(itertools.chain(*doubled))))
             continue
         name = f"{split}/{label}/{stem}" if split else f"{label}/{stem}"
-        views = {view: found[view][0] for view in names if view in found}
-        samples.append(Sample(id=name, label=label, views=views, split=split))
-    said += f"view folders {', '.join(names)} in each class: {len({s.label for s in samples})} classes, "
-    return Listing(root, samples, names, said + f"{len(samples)} samples", "view-folders", findings)
+        yield Sample(name, label, {view: found[view][0] for view in spelled.values() if view in found}, split)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.imaging import PICTURE_SUFFIXES
@@ -16,11 +16,12 @@ from obverse.manifest.sample import Finding, Sample
 class Listing:
     """Samples as found, before verification and splitting. said: one line on what was seen and why.
 
+    samples: a list of `Sample`, or `Samples` where there may be very many.
     layout: what the recipe's `data.layout` would say to read it the same way.
     """
 
     root: Path
-    samples: list[Sample]
+    samples: Sequence[Sample]
     views: tuple[str, ...]
     said: str
     layout: str
@@ -28,37 +29,62 @@ class Listing:
     keeps_missing_views: bool = False
 
 
-def walk_pictures(root: Path) -> Iterator[str]:
-    """Paths of picture files below root, relative, with `/`, in sorted order; hidden files and folders are left out.
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that holds pictures. parts: its path below the root; pictures: their paths below the root, sorted."""
+
+    parts: tuple[str, ...]
+    pictures: list[str]
+
+
+def walk_folders(root: Path) -> Iterator[Folder]:
+    """The folders below root that hold pictures, root first, sorted; hidden files and folders are left out.
 
     A folder reached again through a symbolic link is not entered twice.
     """
     seen: set[tuple[int, int]] = set()
 
-    def visit(folder: str, prefix: str) -> Iterator[str]:
-        status = os.stat(folder)
+    def visit(path: str, parts: tuple[str, ...]) -> Iterator[Folder]:
+        status = os.stat(path)
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
-        with os.scandir(folder) as found:
-            entries = sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
-        for entry in entries:
-            if entry.is_dir():
-                yield from visit(entry.path, f"{prefix}{entry.name}/")
-            elif is_picture_name(entry.name):
-                yield prefix + entry.name
+        folders, names = [], []
+        with os.scandir(path) as entries:
+            for entry in entries:
+                name = entry.name
+                if name[0] == ".":
+                    continue
+                if entry.is_dir():
+                    folders.append(name)
+                elif is_picture_name(name):
+                    names.append(name)
+        if names:
+            names.sort()
+            prefix = "".join(f"{part}/" for part in parts)
+            yield Folder(parts, [prefix + name for name in names])
+        for name in sorted(folders):
+            yield from visit(os.path.join(path, name), (*parts, name))
 
     try:
-        yield from visit(str(root), "")
+        yield from visit(str(root), ())
     except OSError as error:
         raise DataError(f"the folder {error.filename!r} cannot be read: {error.strerror}") from None
 
 
+def walk_pictures(root: Path) -> Iterator[str]:
+    """Paths of the pictures below root, relative, with `/`, in the order of `walk_folders`."""
+    for folder in walk_folders(root):
+        yield from folder.pictures
+
+
 def is_picture_name(name: str) -> bool:
     """Whether the file name ends like a picture's."""
-    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+    return name[name.rfind(".") :].lower() in PICTURE_SUFFIXES
 
 
 def stem_key(path: str) -> str:
     """The case-folded stem, by which the views of one object are paired (`Coin1.JPG` meets `coin1.png`)."""
-    return PurePosixPath(path).stem.casefold()
+    name = path[path.rfind("/") + 1 :]
+    dot = name.rfind(".")
+    return (name[:dot] if dot > 0 else name).casefold()
