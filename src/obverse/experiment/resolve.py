@@ -23,6 +23,7 @@ from obverse.recipe import (
     TimmBackbone,
 )
 from obverse.runtime import choose_matmul, has_fast_bf16, num_usable_cpus, resolve_device
+from obverse.training.ema import auto_decay
 
 SMALL_SIDE = 64
 SCRATCH_SIDE = 128
@@ -167,7 +168,10 @@ def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
     micro = batch if training.micro_batch_size == "auto" else training.micro_batch_size
     if micro > batch:
         raise RecipeError(f"training.micro_batch_size {micro} is larger than batch_size {batch}")
-    return {"batch_size": batch, "epochs": epochs, "select": select, "micro_batch_size": micro}
+    ema = training.ema_decay
+    if ema == "auto":
+        ema = auto_decay(num_steps=epochs * math.ceil(num_train / batch))
+    return {"batch_size": batch, "epochs": epochs, "select": select, "micro_batch_size": micro, "ema_decay": ema}
 
 
 def _rate(recipe: Recipe, model: ModelSpec, batch_size: int) -> float:
@@ -183,6 +187,8 @@ def _rate(recipe: Recipe, model: ModelSpec, batch_size: int) -> float:
 
 def _warmup(recipe: Recipe, epochs: int) -> float:
     warmup = recipe.schedule.warmup_epochs
+    if recipe.schedule.kind == "one-cycle":
+        return 0.0
     if warmup == "auto":
         return min(3.0, round(0.1 * epochs, 2))
     if warmup >= epochs and recipe.training.minutes is None:

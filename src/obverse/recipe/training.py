@@ -33,16 +33,35 @@ class OptimSpec(Spec):
 
 
 class ScheduleSpec(Spec):
-    """Linear warm-up, then cosine down to `min_lr_fraction` of the rate, by step; it never rises at the end."""
+    """How the rate moves; no kind ever rises after its peak (trap D5).
 
-    kind: Literal["cosine", "constant"] = "cosine"
+    Linear warm-up over `warmup_epochs`, then `cosine` down to `min_lr_fraction` of the rate by step; `constant`;
+    `step`, times `drop_factor` at each of `drop_at` (shares of what follows the warm-up); `plateau`, times
+    `drop_factor` after `patience` epochs without a better selection metric. `one-cycle` (Smith & Topin 2017) rises
+    over the first 30 % along a cosine and has no other warm-up. `drop_factor` never goes below `min_lr_fraction`.
+    """
+
+    kind: Literal["cosine", "one-cycle", "step", "plateau", "constant"] = "cosine"
     warmup_epochs: Auto | NonNegativeFloat = "auto"
     min_lr_fraction: Fraction = 0.001
+    drop_at: tuple[Fraction, ...] = (0.5, 0.75)
+    drop_factor: Fraction = 0.1
+    patience: PositiveInt = 3
 
     @model_validator(mode="after")
     def _fields_take_effect(self) -> Self:
-        if self.kind == "constant" and self.min_lr_fraction != 0.001:
-            raise ValueError("min_lr_fraction has no effect with `kind: constant`")
+        used = {
+            "min_lr_fraction": self.kind != "constant",
+            "drop_at": self.kind == "step",
+            "drop_factor": self.kind in ("step", "plateau"),
+            "patience": self.kind == "plateau",
+            "warmup_epochs": self.kind != "one-cycle" or self.warmup_epochs == 0,
+        }
+        for name, has_effect in used.items():
+            if not has_effect and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} has no effect with `kind: {self.kind}`")
+        if list(self.drop_at) != sorted(self.drop_at):
+            raise ValueError("drop_at must rise: each drop comes after the one before")
         return self
 
 
@@ -72,8 +91,9 @@ class TrainingSpec(Spec):
     """Length and bookkeeping of a run.
 
     batch_size: samples per optimizer step. micro_batch_size: samples per forward pass; smaller than batch_size means
-    gradient accumulation. minutes: a time budget for the training loop; the schedule then follows the clock instead
-    of `epochs`, and such a run is exempt from bit-for-bit repeatability.
+    gradient accumulation. ema_decay: of the weights' average that is evaluated and shipped; 0 ships the weights
+    themselves, `auto` follows the length of the run. minutes: a time budget for the training loop; the schedule then
+    follows the clock instead of `epochs`, and such a run is exempt from bit-for-bit repeatability.
     """
 
     epochs: Auto | PositiveInt = "auto"
@@ -81,7 +101,7 @@ class TrainingSpec(Spec):
     batch_size: Auto | PositiveInt = "auto"
     micro_batch_size: Auto | PositiveInt = "auto"
     sampler: Literal["natural", "sqrt", "balanced"] = "natural"
-    ema_decay: Fraction = 0.0
+    ema_decay: Auto | Fraction = 0.0
     early_stopping: EarlyStopping | None = None
     select: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "loss", "mae"] = "auto"
     seed: NonNegativeInt = 0

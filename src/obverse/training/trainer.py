@@ -26,7 +26,7 @@ from obverse.runtime import restore_torch_random_state, torch_random_state
 from .ema import WeightAverage
 from .optim import build_optimizer, optimizer_to_cpu
 from .progress import Progress
-from .schedule import rate_factor
+from .schedule import plateau_drops, rate_factor
 from .step import StepResult, train_step
 from .stopping import should_stop
 
@@ -61,6 +61,7 @@ class Trainer:
         self.checkpoints, self.wanted_signal = checkpoints, wanted_signal
         self.optimizer = build_optimizer(recipe.optim, self.model)
         decay = recipe.training.ema_decay
+        assert decay != "auto"
         self.average = WeightAverage(self.model, decay) if decay else None
         self.progress = Progress()
         self.best_weights: dict[str, torch.Tensor] = {}
@@ -110,8 +111,17 @@ class Trainer:
         fraction = self._fraction_done()
         if self.recipe.training.minutes is None and start < 1:
             fraction = (fraction - start) / (1 - start)
+        spec = self.recipe.schedule
+        assert spec.warmup_epochs != "auto"
+        drops = plateau_drops(
+            spec, self.progress.history, metric=self.recipe.training.select, warmup_epochs=spec.warmup_epochs
+        )
         factor = rate_factor(
-            self.recipe.schedule, step=self.progress.step, warmup_steps=self._warmup_steps, fraction_done=fraction
+            spec,
+            step=self.progress.step,
+            warmup_steps=self._warmup_steps,
+            fraction_done=fraction,
+            num_drops=drops,
         )
         assert self.recipe.optim.lr != "auto"
         rate = self.recipe.optim.lr * factor
