@@ -9,7 +9,8 @@ from obverse.errors import Interrupted, RecipeError
 from obverse.experiment import resolve
 from obverse.manifest import build_index
 from obverse.recipe import ScheduleSpec, build_recipe
-from obverse.runs import EpochEnd, StepEnd, load_newest
+from obverse.runs import EpochEnd, StepEnd
+from obverse.runs.checkpoint import load_newest
 from obverse.training import trainer as trainer_module
 from obverse.training.ema import auto_decay
 from obverse.training.schedule import ONE_CYCLE_START, plateau_drops, rate_factor
