@@ -28,7 +28,7 @@ def data(tmp_path_factory, draw_classes):
 def train(data, make_recipe, make_trainer, tmp_path):
     """Run to the end or to a signal at step `stop`; a resumed trainer takes the newest checkpoint first."""
 
-    def run(workers=0, *, stop=None, resume=False, folder="a"):
+    def run(workers=0, *, stop=None, asked=1, resume=False, folder="a"):
         recipe = make_recipe(
             augment={"policy": "generic", "rotation_degrees": 10.0, "erasing": 0.2, "view_dropout": 0.3},
             model={"head": {"hidden": [6], "dropout": 0.4}},
@@ -37,10 +37,11 @@ def train(data, make_recipe, make_trainer, tmp_path):
             training={"epochs": 3, "batch_size": 4, "micro_batch_size": 3, "ema_decay": 0.8, "select": "loss"},
             runtime={"num_workers": workers},
         )
-        wish = {"at": stop}
+        times_asked = []
 
         def wanted_signal():
-            return 15 if trainer.progress.step == wish["at"] else None
+            times_asked.extend([1] if trainer.progress.step == stop else [])
+            return 15 if len(times_asked) == asked else None
 
         trainer = make_trainer(data, recipe, tmp_path / folder, wanted_signal=wanted_signal)
         if resume:
@@ -106,6 +107,16 @@ def test_resume_is_uninterrupted(train, stop, first, second):
 @pytest.mark.parametrize(("stop", "first", "second"), MATRIX)
 def test_resume_is_uninterrupted_from_every_step_and_worker_count(train, stop, first, second):
     check(train, stop, first, second)
+
+
+def test_a_signal_during_validation_does_not_wait_for_its_end(train):
+    trainer, _ = train()
+    expected = snapshot(trainer)
+    with pytest.raises(Interrupted):
+        train(stop=5, asked=2, folder="b")
+    resumed, events = train(resume=True, folder="b")
+    assert_same(resumed, expected)
+    assert sum(isinstance(event, EpochEnd) for event in events) == 3
 
 
 def test_two_interruptions_are_none(train):

@@ -142,10 +142,7 @@ class Trainer:
             progress.num_correct += result.num_correct
             progress.seconds += meter.lap(pictures=int(batch.present_BV.sum()))
             yield self._step_event(result, rate, meter)
-            signal_number = self.wanted_signal()
-            if signal_number is not None:
-                yield self._save()
-                raise Interrupted("stopped by a signal; everything is saved, go on with --resume", signal_number)
+            self._stop_if_asked()
             if self.recipe.training.minutes is not None and self._is_done():
                 break
         self._meter = meter
@@ -190,7 +187,7 @@ class Trainer:
         """Validate, remember the best, decide whether to stop."""
         progress, recipe = self.progress, self.recipe
         start = time.perf_counter()
-        outputs = run_model(self.shipped_model, self.forward, self.loaders.val.epoch())
+        outputs = run_model(self.shipped_model, self.forward, self._unless_asked_to_stop(self.loaders.val.epoch()))
         progress.seconds += time.perf_counter() - start
         value = selection_value(recipe.training.select, outputs.logits_NK, outputs.labels_N)
         best = is_better(recipe.training.select, value, progress.best_value)
@@ -225,6 +222,18 @@ class Trainer:
         ):
             progress.stop_reason = f"no better {recipe.training.select} since epoch {progress.best_epoch + 1}"
             yield Message(f"stopped early: {progress.stop_reason}")
+
+    def _unless_asked_to_stop(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """A large validation set must not keep a signal waiting; a resumed run validates this epoch from its start."""
+        for batch in batches:
+            self._stop_if_asked()
+            yield batch
+
+    def _stop_if_asked(self) -> None:
+        signal_number = self.wanted_signal()
+        if signal_number is not None:
+            self._save()
+            raise Interrupted("stopped by a signal; everything is saved, go on with --resume", signal_number)
 
     def _save(self) -> CheckpointSaved:
         path = save_checkpoint(self.checkpoints, self.progress.step, self.checkpoint())
