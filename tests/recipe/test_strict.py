@@ -138,7 +138,6 @@ def test_the_same_settings_are_fine_where_they_take_effect() -> None:
         ("mixing.mixup=0.8", "mixing.mixup"),
         ("mixing.cutmix=1.0", "mixing.cutmix"),
         ("loss.kind=focal", "loss.kind: focal"),
-        ("loss.class_weights=sqrt", "loss.class_weights: sqrt"),
         ("training.sampler=balanced", "training.sampler: balanced"),
     ],
 )

@@ -9,6 +9,7 @@ from torch import nn
 from obverse.data import Batch
 from obverse.errors import DivergedError
 from obverse.evaluation import Forward
+from obverse.losses import build_objective, class_weights
 from obverse.models import build_classifier
 from obverse.recipe import HeadSpec, LossSpec, ModelSpec, VGGBackbone
 from obverse.training import train_step
@@ -35,23 +36,24 @@ def batch():
     )
 
 
-def step(model, batch, *, micro=8, clip=None, smoothing=0.0, lr=0.1):
+def step(model, batch, *, micro=8, clip=None, lr=0.1, **loss):
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    loss = LossSpec(label_smoothing=smoothing)
-    return train_step(model, optimizer, FORWARD, batch, micro_batch_size=micro, loss=loss, clip_norm=clip)
+    objective = build_objective(LossSpec(**loss), counts=[30, 20, 1])
+    return train_step(model, optimizer, FORWARD, batch, micro_batch_size=micro, objective=objective, clip_norm=clip)
 
 
 def copy_of(model):
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
+@pytest.mark.parametrize("weights", ["none", "inverse"])
 @pytest.mark.parametrize("micro", [1, 2, 3, 4])
-def test_accumulated_micro_batches_are_one_batch(model, batch, micro):
+def test_accumulated_micro_batches_are_one_batch(model, batch, micro, weights):
     start = copy_of(model)
-    whole = step(model, batch)
+    whole = step(model, batch, class_weights=weights)
     expected = copy_of(model)
     model.load_state_dict(start)
-    parts = step(model, batch, micro=micro)
+    parts = step(model, batch, micro=micro, class_weights=weights)
     assert parts.loss_sum == pytest.approx(whole.loss_sum, abs=1e-5)
     assert (parts.weight, parts.num_correct) == (whole.weight, whole.num_correct)
     for name, tensor in model.state_dict().items():
@@ -68,6 +70,24 @@ def test_a_padded_sample_neither_counts_nor_teaches(model, batch):
     assert result.weight == 6
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, expected[name], atol=1e-6, rtol=1e-6)
+
+
+def test_a_batch_of_padding_only_changes_nothing(model, batch):
+    start = copy_of(model)
+    result = step(model, replace(batch, valid_B=torch.zeros(8, dtype=torch.bool)))
+    assert (result.loss_sum, result.weight, result.num_correct, result.num_samples) == (0, 1, 0, 0)
+    assert all(torch.equal(tensor, start[name]) for name, tensor in model.state_dict().items())
+
+
+def test_class_weights_reach_the_loss_and_its_divisor(model, batch):
+    model.eval()
+    weights = torch.tensor(class_weights([30, 20, 1], "inverse", beta=0.0))
+    logits = FORWARD.logits(model, batch).detach()
+    result = step(model, batch, class_weights="inverse")
+    expected = nn.functional.cross_entropy(logits, batch.labels_B, weight=weights)
+    assert result.loss_sum / result.weight == pytest.approx(float(expected), rel=1e-5)
+    assert result.weight == pytest.approx(float(weights[batch.labels_B].sum()), rel=1e-5)
+    assert result.num_samples == 8
 
 
 def moved(model, start):
@@ -91,7 +111,7 @@ def test_label_smoothing_reaches_the_loss(model, batch):
     model.eval()
     logits = FORWARD.logits(model, batch).detach()
     expected = nn.functional.cross_entropy(logits, batch.labels_B, label_smoothing=0.3, reduction="sum")
-    assert step(model, batch, smoothing=0.3).loss_sum == pytest.approx(float(expected), rel=1e-5)
+    assert step(model, batch, label_smoothing=0.3).loss_sum == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_a_loss_that_is_not_finite_names_the_samples_and_changes_no_weight(model, batch):

@@ -7,6 +7,7 @@ import torch
 from obverse.bundle import Bundle
 from obverse.data import Geometry, Loader, PictureDataset
 from obverse.evaluation import Forward
+from obverse.losses import Objective, build_objective
 from obverse.manifest import Manifest
 from obverse.models import Classifier, input_needs
 from obverse.recipe import Recipe, Size
@@ -64,6 +65,10 @@ class Setup:
         """Normalisation and formats as the recipe says."""
         runtime = self.recipe.runtime
         return Forward(self.bundle.mean, self.bundle.std, self.device, runtime.precision, runtime.channels_last is True)
+
+    def objective(self) -> Objective:
+        """The loss, with weights from the training split's class counts."""
+        return build_objective(self.recipe.loss, counts=list(self.manifest.counts("train").values()))
 
     def loaders(self) -> Loaders:
         """Training and validation batches."""

@@ -139,6 +139,7 @@ def _train(
                 setup.recipe,
                 setup.loaders(),
                 setup.forward(),
+                objective=setup.objective(),
                 checkpoints=run.checkpoints,
                 wanted_signal=wish,
             )

@@ -1,5 +1,6 @@
-"""Losses: each returns (sum, weight)."""
+"""Losses, and what each sample weighs in them."""
 
-from .cross_entropy import cross_entropy
+from .objective import Objective, build_objective, hard_targets
+from .weights import class_weights
 
-__all__ = ["cross_entropy"]
+__all__ = ["Objective", "build_objective", "class_weights", "hard_targets"]

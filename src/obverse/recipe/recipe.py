@@ -46,7 +46,6 @@ def not_yet(recipe: Recipe) -> list[str]:
         "mixing.mixup": recipe.mixing.mixup > 0,
         "mixing.cutmix": recipe.mixing.cutmix > 0,
         f"loss.kind: {recipe.loss.kind}": recipe.loss.kind != "cross-entropy",
-        f"loss.class_weights: {recipe.loss.class_weights}": recipe.loss.class_weights != "none",
         f"training.sampler: {recipe.training.sampler}": recipe.training.sampler != "natural",
     }
     return [name for name, is_set in reserved.items() if is_set]

@@ -20,6 +20,7 @@ class Progress:
     loss_sum: float = 0.0
     weight: float = 0.0
     num_correct: float = 0.0
+    num_samples: int = 0
     best_value: float | None = None
     best_epoch: int = -1
     best_step: int = -1
@@ -34,4 +35,5 @@ class Progress:
     def reset_epoch_sums(self) -> None:
         """A new epoch begins."""
         self.batch = 0
+        self.num_samples = 0
         self.loss_sum = self.weight = self.num_correct = 0.0

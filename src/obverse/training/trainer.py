@@ -17,6 +17,7 @@ import torch
 from obverse.data import Batch, Loader
 from obverse.errors import DivergedError, Interrupted
 from obverse.evaluation import Forward, is_better, mean_loss, run_model, selection_value
+from obverse.losses import Objective
 from obverse.models import Classifier
 from obverse.recipe import Recipe
 from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd
@@ -51,6 +52,7 @@ class Trainer:
         loaders: Loaders,
         forward: Forward,
         *,
+        objective: Objective,
         checkpoints: Path,
         wanted_signal: Callable[[], int | None] = lambda: None,
     ) -> None:
@@ -58,6 +60,7 @@ class Trainer:
         if forward.channels_last:
             self.model.to(memory_format=torch.channels_last)
         self.recipe, self.loaders, self.forward = recipe, loaders, forward
+        self.objective = objective
         self.checkpoints, self.wanted_signal = checkpoints, wanted_signal
         self.optimizer = build_optimizer(recipe.optim, self.model)
         decay = recipe.training.ema_decay
@@ -140,6 +143,7 @@ class Trainer:
             progress.loss_sum += result.loss_sum
             progress.weight += result.weight
             progress.num_correct += result.num_correct
+            progress.num_samples += result.num_samples
             progress.seconds += meter.lap(pictures=int(batch.present_BV.sum()))
             yield self._step_event(result, rate, meter)
             self._stop_if_asked()
@@ -156,7 +160,7 @@ class Trainer:
                 self.forward,
                 batch,
                 micro_batch_size=self.recipe.training.micro_batch_size,
-                loss=self.recipe.loss,
+                objective=self.objective,
                 clip_norm=self.recipe.optim.clip_norm,
             )
         except DivergedError as error:
@@ -175,7 +179,7 @@ class Trainer:
             loss=result.loss_sum / result.weight,
             learning_rate=rate,
             epoch_loss=progress.loss_sum / progress.weight,
-            epoch_accuracy=progress.num_correct / progress.weight,
+            epoch_accuracy=progress.num_correct / progress.num_samples,
             pictures=meter.pictures,
             seconds=meter.seconds,
             data_seconds=meter.data_seconds,
@@ -198,7 +202,7 @@ class Trainer:
             epoch=progress.epoch + 1,
             step=progress.step,
             train_loss=progress.loss_sum / progress.weight,
-            train_accuracy=progress.num_correct / progress.weight,
+            train_accuracy=progress.num_correct / progress.num_samples,
             val_loss=mean_loss(outputs.logits_NK, outputs.labels_N),
             val_accuracy=selection_value("accuracy", outputs.logits_NK, outputs.labels_N),
             select=recipe.training.select,
