@@ -47,15 +47,14 @@ def small(tmp_path: Path) -> Manifest:
     return Manifest(tmp_path, samples, ("b", "a"), ("obverse", "reverse"))
 
 
-def test_counts_labels_splits_and_paths(tmp_path: Path) -> None:
+def test_counts_labels_splits_and_root(tmp_path: Path) -> None:
     manifest = small(tmp_path)
     assert manifest.class_index == {"b": 0, "a": 1}
     assert manifest.counts() == {"b": 2, "a": 1}
     assert manifest.counts("train") == {"b": 1, "a": 1}
     assert manifest.split_counts() == {"train": 2, "val": 1, "test": 0}
     assert [s.id for s in manifest.split("train")] == ["a/1", "b/2"]
-    assert manifest.path(manifest.samples[1], "reverse") == tmp_path / "b/2.png"
-    assert manifest.path(manifest.samples[1], "obverse") is None
+    assert manifest.store.root == tmp_path
 
 
 def test_columns_are_the_documented_ones(tmp_path: Path) -> None:

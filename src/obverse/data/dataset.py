@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Dataset
 
-from obverse.imaging import read_picture
 from obverse.manifest import Manifest, Sample
 from obverse.recipe import AugmentSpec
 from obverse.runtime import named_uniforms
@@ -48,7 +47,7 @@ class PictureDataset(Dataset[Item]):
         cache_bytes: float = 0,
     ) -> None:
         self.manifest, self.samples, self.geometry = manifest, samples, geometry
-        self.augment, self.seed = augment, seed
+        self.augment, self.seed, self.store = augment, seed, manifest.store
         self.working = geometry if augment is None else geometry.enlarged(augment.margin or 1.0)
         shape = (3, self.working.canvas_height, self.working.canvas_width)
         self.cache = PixelCache.if_it_fits(len(samples) * len(manifest.views), shape, max_bytes=cache_bytes)
@@ -89,10 +88,9 @@ class PictureDataset(Dataset[Item]):
 
     def _working_picture(self, index: int, number: int, view: str) -> torch.Tensor:
         def make() -> torch.Tensor:
-            path = self.manifest.path(self.samples[index], view)
-            assert path is not None
             min_height, min_width = self.working.least_decode
-            return self.working.apply(read_picture(path, min_height=min_height, min_width=min_width))
+            pixels = self.store.decode(self.samples[index].views[view], min_height=min_height, min_width=min_width)
+            return self.working.apply(pixels)
 
         if self.cache is None:
             return make()

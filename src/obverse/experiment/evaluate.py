@@ -12,7 +12,7 @@ from obverse.bundle import Bundle, read_bundle
 from obverse.data import Loader, PictureDataset
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import Forward, plot_history, run_model, to_predictions, write_evaluation
-from obverse.manifest import SPLITS, Manifest, Samples, read_manifest, read_source, verify_pictures
+from obverse.manifest import SPLITS, Manifest, PictureStore, Samples, read_manifest, read_source, verify_pictures
 from obverse.models import Classifier
 from obverse.recipe import DataSpec, Recipe, load_recipe
 from obverse.runs import RunFolder
@@ -115,7 +115,7 @@ def _other_manifest(data: Path, bundle: Bundle) -> Manifest:
     if unknown:
         raise DataError(f"the model does not know the class(es) {', '.join(unknown[:5])}; it knows "
                         f"{', '.join(bundle.classes[:10])}")  # fmt: skip
-    facts = verify_pictures(listing.root, [path for s in listing.samples for path in s.views.values()])
+    facts = verify_pictures(PictureStore(listing.root), [path for s in listing.samples for path in s.views.values()])
     if facts.findings:
         first = facts.findings[0]
         raise DataError(f"{len(facts.findings)} unusable picture(s), the first is {first.paths[0]!r}: {first.message}")

@@ -8,6 +8,7 @@ from .samples import Samples
 from .sources import read_source
 from .sources.listing import walk_pictures
 from .split import assign_splits
+from .store import PictureStore
 from .verify import verify_pictures
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Grade",
     "Index",
     "Manifest",
+    "PictureStore",
     "Sample",
     "Samples",
     "assign_splits",

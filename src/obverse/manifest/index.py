@@ -18,6 +18,7 @@ from .sample import Finding
 from .samples import Samples
 from .sources import Listing, read_source
 from .split import assign_splits
+from .store import PictureStore
 from .verify import PictureFacts, duplicate_findings, verify_pictures
 
 QUARANTINE_LIMIT = 0.01
@@ -38,7 +39,7 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     """Read, verify, order classes and split. Raises DataError when the data cannot be trained on."""
     listing = read_source(path, spec)
     samples, findings = _handle_missing_views(listing, spec)
-    facts = verify_pictures(listing.root, list(samples.paths()), progress)
+    facts = verify_pictures(PictureStore(listing.root), list(samples.paths()), progress)
     findings = [*listing.findings, *findings, *facts.findings]
     samples = _without_unusable(samples, findings, spec)
     findings += duplicate_findings(samples, facts.digest_of)

@@ -1,7 +1,7 @@
 """The manifest: which samples, which views, which split. A file, not a loader's side effect.
 
-As CSV it has the columns `id, label, split, group, digest`, one column per view and any extra columns; paths are
-relative to the manifest's root.
+As CSV it has the columns `id, label, split, group, digest`, one column per view and any extra columns. The cell of a
+view is a locator (`store/locator.py`): a path relative to the manifest's root, or a place inside a file.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from obverse.errors import DataError
 
 from .sample import SPLITS, Sample
 from .samples import Samples
+from .store import PictureStore
 
 RESERVED = ("id", "label", "split", "group", "digest")
 
@@ -54,10 +55,12 @@ class Manifest:
         counted = Counter(self.samples.splits)
         return {name: counted[name] for name in SPLITS}
 
-    def path(self, sample: Sample, view: str) -> Path | None:
-        """The file of one view, or None when the sample lacks it."""
-        relative = sample.views.get(view)
-        return None if relative is None else self.root / relative
+    @cached_property
+    def store(self) -> PictureStore:
+        """Reads the pictures. Archives among them are opened here, so that workers inherit what was read of them."""
+        store = PictureStore(self.root)
+        store.open(self.samples.paths())
+        return store
 
     def with_samples(self, samples: Iterable[Sample]) -> Manifest:
         """The same manifest over other samples; the classes stay."""

@@ -10,7 +10,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """views: view name -> path relative to the manifest's root; a view that is absent is missing.
+    """views: view name -> locator (`store/locator.py`), mostly a path below the root; an absent view is missing.
 
     id is stable: it comes from the file's place, never from the order of listing. digest is of the pictures' bytes.
     """

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from obverse.imaging import PictureError, content_digest, decode_picture, open_picture
+from obverse.imaging import PictureError
 from obverse.manifest.sample import Finding
+from obverse.manifest.store import PictureStore
 
 # A damaged JPEG shows at any scale, so verification decodes photographs small.
 VERIFY_SIDE = 64
@@ -25,12 +25,12 @@ class PictureFacts:
 
 
 def verify_pictures(
-    root: Path, paths: Sequence[str], progress: Callable[[int, int], None] = lambda done, total: None
+    store: PictureStore, paths: Sequence[str], progress: Callable[[int, int], None] = lambda done, total: None
 ) -> PictureFacts:
-    """Read, digest and decode `paths` (relative to root) in threads; the order of results is that of `paths`."""
+    """Read, digest and decode `paths` (locators) in threads; the order of results is that of `paths`."""
     facts = PictureFacts()
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        results = pool.map(lambda path: _inspect(root / path), paths)
+        results = pool.map(lambda path: _inspect(store, path), paths)
         for done, (path, result) in enumerate(zip(paths, results, strict=True), 1):
             if isinstance(result, str):
                 facts.findings.append(Finding("error", "unreadable", result, (path,)))
@@ -40,14 +40,11 @@ def verify_pictures(
     return facts
 
 
-def _inspect(path: Path) -> tuple[str, tuple[int, int]] | str:
+def _inspect(store: PictureStore, path: str) -> tuple[str, tuple[int, int]] | str:
     try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    try:
-        _, header = open_picture(data)
-        decode_picture(data, min_height=VERIFY_SIDE, min_width=VERIFY_SIDE)
+        picture = store.read(path)
+        size = picture.upright_size()
+        picture.decode(min_height=VERIFY_SIDE, min_width=VERIFY_SIDE)
     except PictureError as error:
         return str(error)
-    return content_digest(data), header.upright_size
+    return picture.digest(), size

@@ -1,0 +1,203 @@
+"""Zip and tar archives, read without unpacking.
+
+A member is found by its normal name (`./cat/1.png` is `cat/1.png`) and read by its place in the file. A compressed tar
+has no places: it is decompressed once into a temporary file that has no name and ends with the process. Nothing is ever
+written under a member's name, so that names like `../x` can do no harm; they are left out all the same.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import struct
+import tarfile
+import tempfile
+import weakref
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from obverse.errors import DataError, DiskError
+
+from .blob import Blob, BlobFile
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_OPENERS: dict[bytes, Callable[[Any], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ": lzma.LZMAFile,
+}
+# Pictures hardly shrink: an archive that grows a hundredfold is made to fill the disk.
+MAX_RATIO, FREE_BYTES = 100, 2**30
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+
+@dataclass(frozen=True, slots=True)
+class MemberBlob:
+    """A member of an archive: `stored` bytes from `start`, deflated or not. crc is that of a zip."""
+
+    archive: Blob
+    name: str
+    start: int
+    stored: int
+    size: int
+    is_deflated: bool = False
+    crc: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """Member and archive."""
+        return f"{self.name!r} in {self.archive.shown}"
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """The bytes [start, start + length); what is read whole is checked against the zip's checksum."""
+        if self.is_deflated:
+            return _inflated(self)[start : start + length]
+        data = self.archive.read_at(self._place() + start, max(0, min(length, self.size - start)))
+        if start == 0 and length >= self.size:
+            self.check(data)
+        return data
+
+    def check(self, data: bytes) -> None:
+        """DataError when `data` is not what the archive promised."""
+        if len(data) != self.size or (self.crc is not None and zlib.crc32(data) != self.crc):
+            raise DataError(f"{self.shown} is damaged or cut short")
+
+    def _place(self) -> int:
+        """Where the bytes begin: in a zip behind a header whose length only itself knows."""
+        if self.crc is None:
+            return self.start
+        header = self.archive.read_at(self.start, _LOCAL_HEADER.size)
+        if len(header) < _LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
+            raise DataError(f"{self.shown} is damaged or cut short")
+        _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+        return self.start + _LOCAL_HEADER.size + int(name_length) + int(extra_length)
+
+
+@lru_cache(maxsize=2)
+def _inflated(member: MemberBlob) -> bytes:
+    try:
+        packed = member.archive.read_at(member._place(), member.stored)
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size + 1)
+    except zlib.error as error:
+        raise DataError(f"{member.shown} is damaged ({error})") from None
+    member.check(data)
+    return data
+
+
+@dataclass(frozen=True)
+class Archive:
+    """members by normal name; left_out: names that are not read, with the reason."""
+
+    members: dict[str, MemberBlob] = field(repr=False)
+    left_out: dict[str, str]
+
+    def blob(self, name: str) -> MemberBlob:
+        """The member called `name`; DataError when there is none."""
+        if name not in self.members:
+            raise DataError(f"there is no {name!r} in the archive {self.left_out.get(name, '')}".rstrip())
+        return self.members[name]
+
+
+@lru_cache(maxsize=16)
+def open_archive(blob: Blob) -> Archive:
+    """The members of a zip or tar, by its content and not by its suffix; DataError when it is neither, or damaged."""
+    try:
+        if zipfile.is_zipfile(io.BufferedReader(BlobFile(blob))):
+            return _index(_zip_members(blob))
+        for magic, opener in _OPENERS.items():
+            if blob.read_at(0, len(magic)) == magic:
+                blob = _Spooled(blob, opener)
+                break
+        return _index(_tar_members(blob))
+    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{blob.shown} is no zip or tar archive, or it is damaged or cut short ({error})") from None
+    except OSError as error:
+        raise DataError(f"{blob.shown} cannot be read: {error.strerror or error}") from None
+
+
+def _index(found: Iterator[tuple[str, MemberBlob | str]]) -> Archive:
+    members: dict[str, MemberBlob] = {}
+    left_out: dict[str, str] = {}
+    for name, member in found:
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if name.startswith("/") or ".." in parts:
+            left_out[name] = "its name leads out of the archive"
+        elif isinstance(member, str):
+            left_out[name] = member
+        else:
+            members["/".join(parts)] = member
+    return Archive(members, left_out)
+
+
+def _zip_members(blob: Blob) -> Iterator[tuple[str, MemberBlob | str]]:
+    with zipfile.ZipFile(io.BufferedReader(BlobFile(blob))) as archive:
+        infos = archive.infolist()
+    for info in infos:
+        name = info.filename
+        if info.is_dir():
+            continue
+        if info.flag_bits & 1:
+            yield name, "it is encrypted"
+        elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            yield name, "its compression is neither `stored` nor `deflate`"
+        else:
+            deflated = info.compress_type == zipfile.ZIP_DEFLATED
+            yield (
+                name,
+                MemberBlob(blob, name, info.header_offset, info.compress_size, info.file_size, deflated, info.CRC),
+            )
+
+
+def _tar_members(blob: Blob) -> Iterator[tuple[str, MemberBlob | str]]:
+    sizes: dict[str, MemberBlob] = {}
+    with tarfile.open(fileobj=io.BufferedReader(BlobFile(blob)), mode="r:") as archive:
+        for info in archive:
+            name = info.name
+            if info.islnk() and info.linkname in sizes:
+                yield name, sizes[info.linkname]
+            elif info.isfile() and not info.sparse:
+                sizes[name] = MemberBlob(blob, name, info.offset_data, info.size, info.size)
+                yield name, sizes[name]
+            elif not info.isdir():
+                yield name, "it is a link or a special file"
+            archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
+
+
+class _Spooled:
+    """A compressed tar's content in a file without a name."""
+
+    def __init__(self, source: Blob, opener: Callable[[Any], Any]) -> None:
+        self.shown = source.shown
+        self._fd, path = tempfile.mkstemp(prefix="obverse-")
+        weakref.finalize(self, os.close, self._fd)
+        os.unlink(path)
+        limit = max(FREE_BYTES, MAX_RATIO * source.size)
+        self.size = 0
+        with opener(io.BufferedReader(BlobFile(source), 2**20)) as stream:
+            while chunk := stream.read(2**20):
+                self.size += len(chunk)
+                if self.size > limit:
+                    raise DataError(f"{source.shown} unpacks to more than {limit:,} bytes; it looks made to do harm")
+                self._write(chunk)
+
+    def _write(self, chunk: bytes) -> None:
+        try:
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            raise DiskError(f"decompressing {self.shown} into the temporary folder {tempfile.gettempdir()!r} failed "
+                            f"({error.strerror}); unpack the archive yourself, or set TMPDIR") from None  # fmt: skip
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """The bytes [start, start + length). `pread` moves no offset that a forked worker would share."""
+        return os.pread(self._fd, length, start)

@@ -1,0 +1,104 @@
+"""Bytes that can be read at any place: a file, a remote file, an unpacked stream.
+
+Nothing here shares a file offset: a local file is opened for every read, so threads and forked workers cannot disturb
+each other, and every blob can be pickled or compared. Size and time of change are part of a file's identity, so that
+what is cached about it never outlives it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from obverse.errors import DataError
+
+
+class Blob(Hashable, Protocol):
+    """`size` bytes; hashable, so that what was read from it can be cached."""
+
+    @property
+    def shown(self) -> str:
+        """A name for messages."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """The bytes [start, start + length); DataError when they are not there."""
+
+
+@dataclass(frozen=True)
+class FileBlob:
+    """A local file."""
+
+    path: str
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, path: str) -> FileBlob:
+        """The file at `path`; OSError when there is none."""
+        status = os.stat(path)
+        return cls(path, status.st_size, status.st_mtime_ns)
+
+    @property
+    def shown(self) -> str:
+        """The path."""
+        return repr(self.path)
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """The bytes [start, start + length)."""
+        with open(self.path, "rb", buffering=0) as file:
+            file.seek(start)
+            parts = []
+            while length > 0 and (part := file.read(length)):
+                parts.append(part)
+                length -= len(part)
+        return b"".join(parts)
+
+
+class BlobFile(io.RawIOBase):
+    """A blob as a seekable binary file, for readers of containers. It holds nothing open."""
+
+    def __init__(self, blob: Blob) -> None:
+        self.blob, self.place = blob, 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As files do."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.place, os.SEEK_END: self.blob.size}[whence]
+        self.place = max(0, base + offset)
+        return self.place
+
+    def tell(self) -> int:
+        """As files do."""
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        """As files do."""
+        length = min(len(buffer), max(0, self.blob.size - self.place))
+        data = self.blob.read_at(self.place, length) if length else b""
+        buffer[: len(data)] = data
+        self.place += len(data)
+        return len(data)
+
+
+def read_all(blob: Blob, *, max_bytes: int) -> bytes:
+    """All bytes of a blob; DataError when there are more than `max_bytes` or fewer than promised."""
+    if blob.size > max_bytes:
+        raise DataError(f"{blob.shown} has {blob.size:,} bytes, more than the limit of {max_bytes:,}")
+    data = blob.read_at(0, blob.size) if blob.size else b""
+    if len(data) < blob.size:
+        raise DataError(f"{blob.shown} is cut short")
+    return data

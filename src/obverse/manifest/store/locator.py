@@ -1,0 +1,45 @@
+"""Where a picture's bytes are, in one line of text: what `Sample.views` holds and a manifest's cell says.
+
+    cat/1.jpg                              a file, relative to the manifest's root, or absolute
+    s3://bucket/cat/1.jpg                  a file that fsspec reaches
+    pets.zip::member=cat/1.jpg             a member of a zip or tar, read without unpacking
+    train.parquet::row=12,image            row 12 of the column `image`
+    data_batch_1::cifar=7                  picture 7 of a CIFAR batch
+    frame.jpg::half=left                   the left or right half of a picture
+
+Steps may follow each other: `set.tar::member=train.parquet::row=0,image::half=left`. A name that itself holds such a
+step is written with one more `=` behind its `::`: the file `a::half=b.jpg` is `a::=half=b.jpg`.
+"""
+
+from __future__ import annotations
+
+import re
+
+Step = tuple[str, str]
+
+_STEP = re.compile(r"::(?=(?:member|row|cifar|half)=)")
+_TO_ESCAPE = re.compile(r"::(?==*(?:member|row|cifar|half)=)")
+_ESCAPED = re.compile(r"::=(?==*(?:member|row|cifar|half)=)")
+
+
+def name_locator(name: str) -> str:
+    """The locator of the file called `name`, whatever its name holds."""
+    return _TO_ESCAPE.sub("::=", name) if "::" in name else name
+
+
+def add_step(locator: str, kind: str, value: str) -> str:
+    """The locator one step further in; kind: member, row, cifar or half."""
+    return f"{locator}::{kind}={name_locator(value)}"
+
+
+def parse_locator(locator: str) -> tuple[str, tuple[Step, ...]]:
+    """The file's name and the steps into it."""
+    if "::" not in locator:
+        return locator, ()
+    name, *steps = (_ESCAPED.sub("::", part) for part in _STEP.split(locator))
+    return name, tuple(_pair(step) for step in steps)
+
+
+def _pair(step: str) -> Step:
+    kind, _, value = step.partition("=")
+    return kind, value

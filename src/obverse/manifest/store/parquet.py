@@ -1,0 +1,137 @@
+"""Rows of Parquet files: pictures as Hugging Face data sets store them, and tables. The only file that imports pyarrow.
+
+A Parquet file is read by row groups; the last ones read stay in memory, within a limit, so that reading in order costs
+one pass, and reading at random costs a group per picture.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from obverse.errors import DataError
+
+from .blob import Blob, BlobFile
+
+CACHED_BYTES = 128 * 2**20
+
+
+@dataclass(frozen=True)
+class ParquetInfo:
+    """starts: first row of each group and the number of rows at the end; class_names by column, from the schema."""
+
+    columns: dict[str, str]
+    starts: tuple[int, ...]
+    class_names: dict[str, tuple[str, ...]]
+    metadata: Any
+
+    @property
+    def num_rows(self) -> int:
+        """Rows in the file."""
+        return self.starts[-1]
+
+    @property
+    def picture_columns(self) -> list[str]:
+        """Columns that hold pictures: bytes, or a struct of bytes and path."""
+        return [name for name, kind in self.columns.items() if kind in ("bytes", "picture")]
+
+
+@lru_cache(maxsize=256)
+def open_parquet(blob: Blob) -> ParquetInfo:
+    """What the footer says; DataError when it is no Parquet file."""
+    file = _file(blob)
+    schema, metadata = file.schema_arrow, file.metadata
+    starts = [0]
+    for group in range(metadata.num_row_groups):
+        starts.append(starts[-1] + metadata.row_group(group).num_rows)
+    columns = {field.name: _kind(field.type) for field in schema}
+    return ParquetInfo(columns, tuple(starts), _class_names(schema.metadata or {}), metadata)
+
+
+def read_columns(blob: Blob, columns: list[str]) -> list[dict[str, Any]]:
+    """All rows of some columns as plain values."""
+    try:
+        table = _file(blob, open_parquet(blob).metadata).read(columns=columns, use_threads=False)
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{blob.shown} cannot be read as Parquet: {error}") from None
+    return rows
+
+
+def read_cell(blob: Blob, step: str) -> Any:
+    """The value at `row,column`; a picture is its bytes, or a dict of `bytes` and `path`."""
+    number, _, column = step.partition(",")
+    info = open_parquet(blob)
+    if not number.isdecimal() or int(number) >= info.num_rows or column not in info.columns:
+        raise DataError(f"{blob.shown} has no row {number} with a column {column!r}")
+    group = bisect_right(info.starts, int(number)) - 1
+    return _GROUPS.get(blob, group, column)[int(number) - info.starts[group]].as_py()
+
+
+class _GroupCache:
+    """The columns read last, up to CACHED_BYTES."""
+
+    def __init__(self) -> None:
+        self._columns: OrderedDict[tuple[Blob, int, str], Any] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, blob: Blob, group: int, column: str) -> Any:
+        key = (blob, group, column)
+        with self._lock:
+            if key in self._columns:
+                self._columns.move_to_end(key)
+                return self._columns[key]
+        try:
+            file = _file(blob, open_parquet(blob).metadata)
+            read = file.read_row_group(group, columns=[column], use_threads=False).column(column)
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(f"{blob.shown} cannot be read as Parquet: {error}") from None
+        with self._lock:
+            self._columns[key] = read
+            while len(self._columns) > 1 and sum(kept.nbytes for kept in self._columns.values()) > CACHED_BYTES:
+                self._columns.popitem(last=False)
+        return read
+
+
+_GROUPS = _GroupCache()
+
+
+def _file(blob: Blob, metadata: Any = None) -> Any:
+    import pyarrow.parquet
+
+    try:
+        # No threads: a forked worker has lost those of its parent.
+        return pyarrow.parquet.ParquetFile(BlobFile(blob), metadata=metadata, pre_buffer=False)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{blob.shown} is no Parquet file, or it is damaged or cut short: {error}") from None
+
+
+def _kind(kind: Any) -> str:
+    import pyarrow as pa
+
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return "bytes"
+    if pa.types.is_struct(kind) and {"bytes", "path"} <= {kind.field(i).name for i in range(kind.num_fields)}:
+        return "picture"
+    is_nested = pa.types.is_nested(kind)
+    return "nested" if is_nested else "value"
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
+    """Column -> names of its integers, which the library `datasets` writes into the schema."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return {name: tuple(map(str, feature["names"])) for name, feature in features.items() if "names" in feature}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}

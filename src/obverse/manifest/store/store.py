@@ -1,0 +1,138 @@
+"""From a locator to a picture: the one way for verification, training, evaluation and prediction on a manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from obverse.errors import DataError
+from obverse.imaging import PictureError, Pixels, content_digest, decode_picture, open_picture
+from obverse.imaging.probe import MAX_BYTES
+
+from .archive import open_archive
+from .blob import Blob, FileBlob, read_all
+from .cifar import open_cifar, read_cifar
+from .locator import Step, parse_locator
+from .parquet import open_parquet, read_cell
+from .remote import RemoteBlob, remote_url
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture's file content as stored. half: `left` or `right` when the picture is one half of that file's."""
+
+    data: bytes
+    half: str | None = None
+
+    def digest(self) -> str:
+        """The content digest; two halves of a file differ."""
+        return content_digest(self.data if self.half is None else self.data + self.half.encode())
+
+    def upright_size(self) -> tuple[int, int]:
+        """(height, width) as the header says; PictureError when it is no picture within the limits."""
+        height, width = open_picture(self.data)[1].upright_size
+        return (height, width) if self.half is None else (height, width // 2)
+
+    def decode(self, *, min_height: int = 0, min_width: int = 0) -> Pixels:
+        """Upright RGB pixels; see `imaging.decode_picture`. PictureError when it is no usable picture."""
+        if self.half is None:
+            return decode_picture(self.data, min_height=min_height, min_width=min_width)
+        pixels = decode_picture(self.data, min_height=min_height, min_width=2 * min_width)
+        width = pixels.shape[1] // 2
+        if width == 0:
+            raise PictureError("a picture one pixel wide has no halves")
+        return pixels[:, :width].copy() if self.half == "left" else pixels[:, -width:].copy()
+
+
+@dataclass(frozen=True)
+class PictureStore:
+    """Reads locators (`locator.py`) relative to `root`. It holds nothing open; threads and workers may share it."""
+
+    root: Path
+
+    def read(self, locator: str) -> StoredPicture:
+        """The picture's bytes; PictureError, without the locator in its text, when they cannot be had."""
+        name, steps = parse_locator(locator)
+        half = None
+        if steps and steps[-1][0] == "half":
+            half, steps = steps[-1][1], steps[:-1]
+            if half not in ("left", "right"):
+                raise PictureError(f"there is no half {half!r}, only left and right")
+        try:
+            return StoredPicture(self._read(name, steps), half)
+        except (OSError, ValueError) as error:  # a DataError is a ValueError; so is a name with a zero byte
+            reason = error if isinstance(error, DataError) else f"cannot be read: {_reason(error)}"
+            raise PictureError(str(reason)) from None
+
+    def decode(self, locator: str, *, min_height: int = 0, min_width: int = 0) -> Pixels:
+        """Upright RGB pixels; PictureError names the locator."""
+        try:
+            return self.read(locator).decode(min_height=min_height, min_width=min_width)
+        except PictureError as error:
+            raise PictureError(f"{locator!r} in {str(self.root)!r} is unusable: {error}") from None
+
+    def open(self, locators: Iterable[str]) -> None:
+        """Open every container among `locators` now, so that forked workers inherit what was read from it.
+
+        What cannot be opened is left to `read`, which is asked for one picture.
+        """
+        for name, steps in {_without_place(locator) for locator in locators if "::" in locator}:
+            with suppress(OSError, ValueError):
+                self._open(name, steps)
+
+    def blob(self, name: str) -> Blob:
+        """The file called `name`, local or remote."""
+        url = remote_url(name) or self._remote_root(name)
+        return RemoteBlob.of(url) if url else FileBlob.of(os.path.join(self.root, name))
+
+    def _remote_root(self, name: str) -> str | None:
+        root = None if os.path.isabs(name) else remote_url(self.root)
+        return root and f"{root.rstrip('/')}/{name}"
+
+    def _open(self, name: str, steps: tuple[Step, ...]) -> Blob:
+        """The file or member in which the last step finds its picture."""
+        blob = self.blob(name)
+        if steps and steps[0][0] == "member":
+            archive = open_archive(blob)
+            blob, steps = (archive.blob(steps[0][1]) if steps[0][1] else blob), steps[1:]
+        if steps:
+            {"row": open_parquet, "cifar": open_cifar}.get(steps[0][0], _no_step)(blob)
+        return blob
+
+    def _read(self, name: str, steps: tuple[Step, ...]) -> bytes:
+        blob = self._open(name, steps)
+        last, value = steps[-1] if steps else ("member", "")
+        if len(steps) > 2 or (len(steps) == 2 and steps[0][0] != "member"):
+            raise DataError(f"no picture is found by {' then '.join(kind for kind, _ in steps)}")
+        if last == "cifar":
+            return read_cifar(blob, value)
+        return self._cell(blob, value) if last == "row" else read_all(blob, max_bytes=MAX_BYTES)
+
+    def _cell(self, blob: Blob, step: str) -> bytes:
+        """Bytes in a table; a row without bytes may name a file instead."""
+        value = read_cell(blob, step)
+        if isinstance(value, dict):
+            value = value["bytes"] if value["bytes"] is not None else value["path"]
+        if isinstance(value, str):
+            return read_all(self.blob(value), max_bytes=MAX_BYTES)
+        if not isinstance(value, bytes):
+            raise DataError(f"row {step} of {blob.shown} holds no picture")
+        return value
+
+
+def _without_place(locator: str) -> tuple[str, tuple[Step, ...]]:
+    """What the pictures of one container share: a member of its own only where a further step goes into it."""
+    name, steps = parse_locator(locator)
+    steps = tuple(step for step in steps if step[0] != "half")
+    return name, (*steps[:-1], *((kind, "") for kind, _ in steps[-1:]))
+
+
+def _no_step(blob: Blob) -> None:
+    raise DataError(f"no such step into {blob.shown}")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
