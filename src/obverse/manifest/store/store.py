@@ -19,6 +19,8 @@ from .locator import Step, parse_locator
 from .parquet import open_parquet, read_cell
 from .remote import RemoteBlob, remote_url
 
+UNREADABLE = "cannot be read"
+
 
 @dataclass(frozen=True)
 class StoredPicture:
@@ -64,7 +66,7 @@ class PictureStore:
         try:
             return StoredPicture(self._read(name, steps), half)
         except (OSError, ValueError) as error:  # a DataError is a ValueError; so is a name with a zero byte
-            reason = error if isinstance(error, DataError) else f"cannot be read: {_reason(error)}"
+            reason = error if isinstance(error, DataError) else f"{UNREADABLE}: {_reason(error)}"
             raise PictureError(str(reason)) from None
 
     def decode(self, locator: str, *, min_height: int = 0, min_width: int = 0) -> Pixels:
@@ -72,7 +74,8 @@ class PictureStore:
         try:
             return self.read(locator).decode(min_height=min_height, min_width=min_width)
         except PictureError as error:
-            raise PictureError(f"{locator!r} in {str(self.root)!r} is unusable: {error}") from None
+            said = str(error) if str(error).startswith(UNREADABLE) else f"is unusable: {error}"
+            raise PictureError(f"{os.path.join(self.root, locator)!r} {said}") from None
 
     def open(self, locators: Iterable[str]) -> None:
         """Open every container among `locators` now, so that forked workers inherit what was read from it.
