@@ -10,21 +10,26 @@ from obverse.recipe import Recipe, Size
 from obverse.training.progress import Progress
 
 
-def run_facts(recipe: Recipe, manifest: Manifest, model: Classifier, progress: Progress) -> dict[str, str]:
-    """Name -> value, as the report shows them."""
+def run_facts(
+    recipe: Recipe, manifest: Manifest, model: Classifier, progress: Progress, *, num_trained: int
+) -> dict[str, str]:
+    """Name -> value, as the report shows them; num_trained: parameters that the optimizer had."""
     size, backbone = recipe.data.size, recipe.model.backbone
     assert isinstance(size, Size)
     best = progress.history[progress.best_epoch]
     counts = manifest.split_counts()
     weights = {"hub": "pretrained (hub)", "none": "from scratch"}
     pretrained = getattr(backbone, "pretrained", "none")
+    parameters = f"{model.num_parameters():,}"
+    if num_trained != model.num_parameters():
+        parameters += f", {num_trained:,} trained"
     return {
         "data": str(recipe.data.path),
         "samples": ", ".join(f"{count} {split}" for split, count in counts.items()),
         "views": ", ".join(manifest.views),
         "input": f"{size.width}x{size.height} (width x height), {recipe.data.fit}",
         "model": f"{getattr(backbone, 'name', backbone.kind)}, {weights.get(pretrained, f'weights from {pretrained}')}",
-        "parameters": f"{model.num_parameters():,}",
+        "parameters": parameters,
         "epochs": f"{len(progress.history)}, {progress.step} steps of {recipe.training.batch_size} samples",
         "best epoch": f"{progress.best_epoch + 1}, by val {best['select']} {best['select_value']:.4f}",
         "stopped early": progress.stop_reason or "no",

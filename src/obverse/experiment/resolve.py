@@ -71,6 +71,10 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
         }
     )
     reasons.append(_summary(resolved, index))
+    try:
+        resolved.require_weights()
+    except ValueError as error:
+        raise RecipeError(str(error)) from None
     return Resolved(resolved, needs, tuple(reasons))
 
 
@@ -165,6 +169,7 @@ def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
     if select == "mae" and not index.manifest.ordered:
         raise RecipeError("training.select: mae needs classes with an order; give data.order")
     assert batch != "auto"
+    assert epochs != "auto"
     micro = batch if training.micro_batch_size == "auto" else training.micro_batch_size
     if micro > batch:
         raise RecipeError(f"training.micro_batch_size {micro} is larger than batch_size {batch}")

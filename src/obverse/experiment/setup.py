@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from obverse.bundle import Bundle
@@ -9,7 +11,7 @@ from obverse.data import Geometry, Loader, PictureDataset
 from obverse.evaluation import Forward
 from obverse.losses import Objective, build_objective
 from obverse.manifest import Manifest
-from obverse.models import Classifier, input_needs
+from obverse.models import Classifier, has_folded_norm, input_needs, prepare, set_trainable, start_bias
 from obverse.recipe import Recipe, Size
 from obverse.runtime import keep_freed_memory, resolve_device, seed_torch
 from obverse.training import Loaders
@@ -44,9 +46,27 @@ class Setup:
         )
         seed_torch(recipe.training.seed)
         self.model: Classifier = self.bundle.build(load_weights=load_weights)
+        prepare(self.model, recipe.finetune)
+        self._start_head()
+        set_trainable(self.model, recipe.finetune)
+
+    def _start_head(self) -> None:
+        """The bias of the classes before training, smoothed by one sample each so that none is infinite."""
+        kind = self.recipe.finetune.head_bias
+        if kind == "default":
+            return
+        counts = [count + 1 for count in self.manifest.counts("train").values()]
+        total = sum(counts)
+        start_bias(self.model.head, [math.log(count / total) if kind == "prior" else 0.0 for count in counts])
 
     def tuned(self) -> Recipe:
-        """Decide the number and memory format by measurement."""
+        """Decide by looking at the weights and by measurement what is still `auto`."""
+        finetune = self.recipe.finetune
+        if finetune.freeze_norm == "auto":
+            folded = not self.recipe.model.backbone.is_scratch and has_folded_norm(self.model)
+            finetune = finetune.model_copy(update={"freeze_norm": folded})
+            self.recipe = self.recipe.model_copy(update={"finetune": finetune})
+            set_trainable(self.model, finetune)
         self.recipe = tune(self.recipe, self.model, self.bundle)
         return self.recipe
 

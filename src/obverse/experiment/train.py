@@ -12,6 +12,7 @@ from typing import Any
 from obverse.bundle import Bundle, write_bundle
 from obverse.errors import DataError, Interrupted, RecipeError, printable
 from obverse.manifest import Finding, Index, Manifest, build_index, read_manifest
+from obverse.models import merge_lora
 from obverse.recipe import Recipe, dump_recipe, load_recipe, not_yet
 from obverse.runs import Event, Message, Observer, RunFolder, describe_environment, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
@@ -180,8 +181,9 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer) -> RunResult:
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
     bundle = Bundle(**{**setup.bundle.__dict__, "trained": trained})
     write_bundle(run.bundle, bundle, trainer.best_weights)
+    merge_lora(trainer.model)
     trainer.model.load_state_dict(trainer.best_weights)
-    facts = run_facts(setup.recipe, setup.manifest, trainer.model, progress)
+    facts = run_facts(setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     history_png = run.path / "training_history.png"
     measured = {

@@ -2,15 +2,24 @@
 
 from .build import InputNeeds, build_classifier, input_needs
 from .classifier import Classifier
+from .freezing import has_folded_norm, prepare, set_trainable
 from .groups import parameter_groups, undecayed_names
+from .head import start_bias
+from .lora import merge_lora, plain_state
 from .timm_backbone import why_unavailable
 
 __all__ = [
     "Classifier",
     "InputNeeds",
     "build_classifier",
+    "has_folded_norm",
     "input_needs",
+    "merge_lora",
     "parameter_groups",
+    "plain_state",
+    "prepare",
+    "set_trainable",
+    "start_bias",
     "undecayed_names",
     "why_unavailable",
 ]

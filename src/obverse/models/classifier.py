@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import nn
 
@@ -33,6 +35,19 @@ class Classifier(nn.Module):
             return features.view(batch, views, -1)
         return torch.stack([net(images_BVCHW[:, v]) for v, net in enumerate(self.backbones)], dim=1)
 
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, except for frozen parts: their batch norm keeps its statistics and their dropout is off."""
+        super().train(mode)
+        for module in self.modules() if mode else ():
+            parameters = list(module.parameters())
+            if parameters and not any(parameter.requires_grad for parameter in parameters):
+                module.eval()
+        return self
+
     def num_parameters(self) -> int:
-        """Trainable parameters."""
+        """Parameters, whether they train or not."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def num_trainable(self) -> int:
+        """Parameters that train now."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)

@@ -10,7 +10,7 @@ stem is trained with the rest, and every layer is an ordinary one (it exports).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -47,12 +47,23 @@ class ConvNet(nn.Module):
             layers += _patches(stem, stem)
         _start_as_cosines(layers[0])
         channels = stem
-        for group in groups:
+        self._stage_of = [0] * len(layers)
+        for number, group in enumerate(groups, 1):
             layers += [_conv(channels, group), nn.MaxPool2d(2, ceil_mode=True), *_norm(group)]
             layers += [_conv(group, group), *_norm(group)]
             channels = group
+            self._stage_of += [number] * (len(layers) - len(self._stage_of))
         self.layers = nn.Sequential(*layers)
         self.num_features = channels
+
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
+        """Parameter name -> stage: the stem, then one per group; not coarse: one per layer (timm's convention)."""
+
+        def stage(name: str) -> int:
+            layer = int(name.split(".")[1])  # names are `layers.N.weight`
+            return self._stage_of[layer] if coarse else layer
+
+        return stage
 
     def forward_features(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         """The last map (B, D, h, w)."""

@@ -1,11 +1,16 @@
-"""Which parameters are decayed. Each module is asked what it knows about itself; names are never parsed."""
+"""Which parameters are decayed, and at what share of the rate. Modules are asked; names are never parsed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from timm.models import group_parameters
 from torch import nn
+
+from obverse.errors import RecipeError
+
+from .classifier import Classifier
 
 
 def undecayed_names(model: nn.Module) -> set[str]:
@@ -25,11 +30,40 @@ def undecayed_names(model: nn.Module) -> set[str]:
     return names
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups for an optimizer: decayed and not; frozen parameters are left out."""
-    undecayed = undecayed_names(model)
-    trainable = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    decayed = [parameter for name, parameter in trainable if name not in undecayed]
-    rest = [parameter for name, parameter in trainable if name in undecayed]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+def stage_numbers(backbone: nn.Module, *, coarse: bool) -> dict[str, int]:
+    """Parameter name -> stage, from 0 for the stem on; coarse: stages, else single layers. RecipeError when unknown.
+
+    The backbone's `group_matcher(coarse)` answers (timm's convention, which our own networks follow).
+    """
+    ask: Callable[..., Any] | None = getattr(backbone, "group_matcher", None)
+    if ask is None:
+        raise RecipeError(f"finetune: {type(backbone).__name__} does not say which stages it has; "
+                          "say finetune.train=all without freeze_stages, unfreeze_epochs and layer_decay")  # fmt: skip
+    numbers: dict[str, int] = group_parameters(backbone, ask(coarse=coarse), reverse=True)
+    return numbers
+
+
+def rate_scales(model: nn.Module, layer_decay: float) -> dict[str, float]:
+    """Full parameter name -> share of the rate: 1 for fusion and head, times `layer_decay` for each layer below."""
+    scales = dict.fromkeys((name for name, _ in model.named_parameters()), 1.0)
+    if layer_decay == 1:
+        return scales
+    assert isinstance(model, Classifier)
+    for index, backbone in enumerate(model.backbones):
+        layers = stage_numbers(backbone, coarse=False)
+        top = 1 + max(layers.values())
+        scales |= {f"backbones.{index}.{name}": layer_decay ** (top - number) for name, number in layers.items()}
+    return scales
+
+
+def parameter_groups(model: nn.Module, weight_decay: float, *, layer_decay: float = 1.0) -> list[dict[str, Any]]:
+    """Groups for an optimizer by decay and rate (`lr_scale`), full rate first; frozen parameters are left out."""
+    undecayed, scales = undecayed_names(model), rate_scales(model, layer_decay)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((scales[name], name in undecayed), []).append(parameter)
+    return [
+        {"params": groups[scale, is_free], "weight_decay": 0.0 if is_free else weight_decay, "lr_scale": scale}
+        for scale, is_free in sorted(groups, key=lambda key: (-key[0], key[1]))
+    ]

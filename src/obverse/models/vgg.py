@@ -7,6 +7,8 @@ sixth block has 2 convolutions of 512. At 512x256 (width x height), 10 classes a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -32,15 +34,26 @@ class VGG(nn.Module):
             )
         layers: list[nn.Module] = []
         channels = 3
+        self._stage_of: list[int] = []
         for block in range(spec.num_blocks):
             for _ in range(CONVS[block]):
                 layers += _conv(channels, CHANNELS[block], spec)
                 channels = CHANNELS[block]
             layers.append(nn.MaxPool2d(2))
+            self._stage_of += [block] * (len(layers) - len(self._stage_of))
         layers.append(nn.Flatten() if spec.pool == "flatten" else _MeanPool())
         self.layers = nn.Sequential(*layers)
         places = (height // shrink) * (width // shrink) if spec.pool == "flatten" else 1
         self.num_features = channels * places
+
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
+        """Parameter name -> stage, one per block; not coarse: one per layer (timm's convention)."""
+
+        def stage(name: str) -> int:
+            layer = int(name.split(".")[1])  # names are `layers.N.weight`
+            return self._stage_of[layer] if coarse else layer
+
+        return stage
 
     def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         """Features (B, num_features)."""

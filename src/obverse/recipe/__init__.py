@@ -4,6 +4,7 @@ from .augment import POLICIES, AugmentSpec, MixingSpec
 from .data import DataSpec, Size, SplitSpec
 from .evaluation import EvaluationSpec
 from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
+from .finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
 from .model import (
     AutoBackbone,
     ConcatFusion,
@@ -26,7 +27,10 @@ __all__ = [
     "DataSpec",
     "EarlyStopping",
     "EvaluationSpec",
+    "FinetuneSpec",
+    "HeadFirstSpec",
     "HeadSpec",
+    "LoraSpec",
     "LossSpec",
     "MeanFusion",
     "MixingSpec",

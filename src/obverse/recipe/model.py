@@ -16,6 +16,11 @@ class AutoBackbone(Spec):
 
     kind: Literal["auto"] = "auto"
 
+    @property
+    def is_scratch(self) -> bool:
+        """Whether training starts from random weights: not known yet."""
+        return False
+
 
 class TimmBackbone(Spec):
     """Any model of timm by its name.
@@ -34,6 +39,11 @@ class TimmBackbone(Spec):
     mean: Channels | None = None
     std: Channels | None = None
 
+    @property
+    def is_scratch(self) -> bool:
+        """Whether training starts from random weights."""
+        return self.pretrained == "none"
+
 
 class ConvNetBackbone(Spec):
     """Obverse's small convnet for pictures of 32 to 160 pixels, from scratch.
@@ -44,6 +54,11 @@ class ConvNetBackbone(Spec):
     kind: Literal["convnet"] = "convnet"
     widths: tuple[PositiveInt, ...] = (32, 64, 128)
 
+    @property
+    def is_scratch(self) -> bool:
+        """Always: there are no weights to start from."""
+        return True
+
 
 class VGGBackbone(Spec):
     """The rectangular VGG-style network of requirement B3; the flattened size is computed, never typed."""
@@ -53,6 +68,11 @@ class VGGBackbone(Spec):
     norm: Literal["none", "batch"] = "none"
     activation: Literal["relu", "leaky-relu"] = "relu"
     pool: Literal["flatten", "mean"] = "flatten"
+
+    @property
+    def is_scratch(self) -> bool:
+        """Always: there are no weights to start from."""
+        return True
 
 
 Backbone = Annotated[AutoBackbone | TimmBackbone | ConvNetBackbone | VGGBackbone, Field(discriminator="kind")]

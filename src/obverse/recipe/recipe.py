@@ -13,6 +13,7 @@ from pydantic import model_validator
 from .augment import AugmentSpec, MixingSpec
 from .data import DataSpec
 from .evaluation import EvaluationSpec
+from .finetune import FinetuneSpec
 from .model import ModelSpec
 from .spec import Spec
 from .training import LossSpec, OptimSpec, RuntimeSpec, ScheduleSpec, TrainingSpec
@@ -26,6 +27,7 @@ class Recipe(Spec):
     augment: AugmentSpec = AugmentSpec()
     mixing: MixingSpec = MixingSpec()
     model: ModelSpec = ModelSpec()
+    finetune: FinetuneSpec = FinetuneSpec()
     loss: LossSpec = LossSpec()
     optim: OptimSpec = OptimSpec()
     schedule: ScheduleSpec = ScheduleSpec()
@@ -38,6 +40,26 @@ class Recipe(Spec):
         if self.loss.class_weights != "none" and self.training.sampler != "natural":
             raise ValueError("loss.class_weights and training.sampler both correct imbalance: choose one (D4)")
         return self
+
+    @model_validator(mode="after")
+    def _frozen_weights_are_learned_ones(self) -> Self:
+        self.require_weights()
+        return self
+
+    @model_validator(mode="after")
+    def _prior_is_what_the_head_sees(self) -> Self:
+        balanced = self.loss.class_weights != "none" or self.training.sampler != "natural"
+        if self.finetune.head_bias == "prior" and (balanced or self.loss.kind not in ("cross-entropy", "focal")):
+            raise ValueError("finetune.head_bias: prior is wrong here, because the loss, its weights or the sampler "
+                             "already account for how frequent classes are; say zero")  # fmt: skip
+        return self
+
+    def require_weights(self) -> None:
+        """ValueError when the recipe would freeze the random weights of a backbone that starts from scratch."""
+        senseless = self.finetune.needs_weights()
+        if senseless and self.model.backbone.is_scratch:
+            raise ValueError(f"finetune: {', '.join(senseless)} would freeze random weights, because this backbone "
+                             "starts from scratch; set model.backbone.pretrained")  # fmt: skip
 
 
 def not_yet(recipe: Recipe) -> list[str]:

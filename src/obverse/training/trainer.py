@@ -18,7 +18,7 @@ from obverse.data import Batch, Loader
 from obverse.errors import DivergedError, Interrupted
 from obverse.evaluation import Forward, is_better, mean_loss, run_model, selection_value
 from obverse.losses import Objective
-from obverse.models import Classifier
+from obverse.models import Classifier, plain_state, set_trainable
 from obverse.recipe import Recipe
 from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
@@ -62,7 +62,8 @@ class Trainer:
         self.recipe, self.loaders, self.forward = recipe, loaders, forward
         self.objective = objective
         self.checkpoints, self.wanted_signal = checkpoints, wanted_signal
-        self.optimizer = build_optimizer(recipe.optim, self.model)
+        set_trainable(self.model, recipe.finetune)
+        self.optimizer = build_optimizer(recipe.optim, self.model, layer_decay=recipe.finetune.layer_decay)
         decay = recipe.training.ema_decay
         assert decay != "auto"
         self.average = WeightAverage(self.model, decay) if decay else None
@@ -76,6 +77,11 @@ class Trainer:
     def shipped_model(self) -> Classifier:
         """The weights that are evaluated: the average when there is one."""
         return self.average.model if self.average else self.model  # type: ignore[return-value]
+
+    @property
+    def num_trained(self) -> int:
+        """Parameters that the optimizer moves, at some time of the run."""
+        return sum(parameter.numel() for group in self.optimizer.param_groups for parameter in group["params"])
 
     @property
     def num_epochs(self) -> int:
@@ -129,10 +135,11 @@ class Trainer:
         assert self.recipe.optim.lr != "auto"
         rate = self.recipe.optim.lr * factor
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["lr_scale"]
         return rate
 
     def _train_epoch(self) -> Iterator[Event]:
+        set_trainable(self.model, self.recipe.finetune, epoch=self.progress.epoch)
         self.model.train()
         progress, meter = self.progress, _Meter()
         for batch in meter.waits(self.loaders.train.epoch(progress.epoch, progress.batch)):
@@ -197,7 +204,7 @@ class Trainer:
         best = is_better(recipe.training.select, value, progress.best_value)
         if best:
             progress.best_value, progress.best_epoch, progress.best_step = value, progress.epoch, progress.step
-            self.best_weights = {k: v.detach().cpu().clone() for k, v in self.shipped_model.state_dict().items()}
+            self.best_weights = {k: v.cpu().clone() for k, v in plain_state(self.shipped_model).items()}
         event = EpochEnd(
             epoch=progress.epoch + 1,
             step=progress.step,
