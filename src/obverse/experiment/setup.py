@@ -109,7 +109,9 @@ class Setup:
             self.manifest, self.manifest.split("val"), self.bundle.geometry, cache_bytes=cache_bytes / 4
         )
         workers = runtime.num_workers
+        plain = PictureDataset(self.manifest, self.manifest.split("train"), self.bundle.geometry)
         return Loaders(
             Loader(train, recipe.training.batch_size, seed=seed, num_workers=workers, pin_memory=pin),
             Loader(val, recipe.evaluation.batch_size, num_workers=workers, pin_memory=pin),
+            Loader(plain, recipe.evaluation.batch_size, pin_memory=pin) if recipe.finetune.head_first else None,
         )

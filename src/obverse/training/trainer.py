@@ -25,6 +25,7 @@ from obverse.runs.checkpoint import Checkpoint, save_checkpoint
 from obverse.runtime import restore_torch_random_state, torch_random_state
 
 from .ema import WeightAverage
+from .head_first import fit_head, frozen_features
 from .optim import build_optimizer, optimizer_to_cpu
 from .progress import Progress
 from .schedule import plateau_drops, rate_factor
@@ -36,10 +37,11 @@ CHECKPOINT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Loaders:
-    """train: shuffled and augmented; val: in manifest order."""
+    """train: shuffled and augmented; val: in manifest order; plain: train as it is, where a head is fitted first."""
 
     train: Loader
     val: Loader
+    plain: Loader | None = None
 
 
 class Trainer:
@@ -91,11 +93,24 @@ class Trainer:
 
     def run(self) -> Iterator[Event]:
         """Train to the end. Raises DivergedError, and Interrupted after saving when a signal came."""
+        if self.recipe.finetune.head_first and not self.progress.step:
+            yield self._fit_head()
         while not self._is_done():
             yield from self._train_epoch()
             yield from self._finish_epoch()
             if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS or self._is_done():
                 yield self._save()
+
+    def _fit_head(self) -> Message:
+        spec, training = self.recipe.finetune.head_first, self.recipe.training
+        assert spec is not None
+        assert self.loaders.plain is not None
+        assert training.batch_size != "auto"
+        known = frozen_features(self.model, self.forward, self._unless_asked_to_stop(self.loaders.plain.epoch()))
+        loss = fit_head(self.model, known, self.objective, spec, batch_size=training.batch_size, seed=training.seed)
+        if self.average:
+            self.average = WeightAverage(self.model, self.average.decay)
+        return Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
 
     def _is_done(self) -> bool:
         if self.progress.stop_reason is not None:

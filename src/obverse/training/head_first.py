@@ -1,0 +1,75 @@
+"""Head first: fit fusion and head to the frozen backbone's features, before everything trains (LP-FT).
+
+Kumar et al. 2022 (arXiv:2202.10054): a random head sends large, useless gradients into a pretrained backbone and
+distorts its features; a head that is already fitted does not. The features are computed once, of the pictures as they
+are, so an epoch costs next to nothing. It is part of the start of a run: a run that is interrupted here starts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from obverse.data import Batch
+from obverse.errors import DivergedError
+from obverse.evaluation import Forward
+from obverse.losses import Objective, hard_targets
+from obverse.models import Classifier
+from obverse.recipe import HeadFirstSpec
+from obverse.runtime import autocast, named_generator
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the frozen backbone makes of every sample, on the training device."""
+
+    features_NVD: torch.Tensor
+    present_NV: torch.Tensor
+    labels_N: torch.Tensor
+
+
+@torch.no_grad()
+def frozen_features(model: Classifier, forward: Forward, batches: Iterable[Batch]) -> Features:
+    """Run `batches` through the backbone in evaluation mode."""
+    model.eval()
+    parts: list[tuple[torch.Tensor, ...]] = []
+    for batch in (batch.to(forward.device) for batch in batches):
+        with autocast(forward.device, forward.precision):
+            features_BVD = model.features(forward.inputs(batch)).float()
+        parts.append(tuple(rows[batch.valid_B] for rows in (features_BVD, batch.present_BV, batch.labels_B)))
+    return Features(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def fit_head(
+    model: Classifier, known: Features, objective: Objective, spec: HeadFirstSpec, *, batch_size: int, seed: int
+) -> float:
+    """Train fusion and head on `known`; the mean loss of the last epoch. Raises DivergedError."""
+    parts = torch.nn.ModuleList([model.fusion, model.head]).train()
+    optimizer = torch.optim.AdamW(parts.parameters(), lr=spec.lr, weight_decay=0.0)
+    mean = 0.0
+    for epoch in range(spec.epochs):
+        order_N = torch.from_numpy(named_generator("head", seed, epoch).permutation(len(known.labels_N)))
+        sums = [_head_step(model, known, rows_B, objective, optimizer) for rows_B in torch.split(order_N, batch_size)]
+        mean = sum(loss for loss, _ in sums) / sum(weight for _, weight in sums)
+        if mean != mean:
+            raise DivergedError("the loss is nan while the head is fitted first; lower finetune.head_first.lr")
+    return mean
+
+
+def _head_step(
+    model: Classifier,
+    known: Features,
+    rows_B: torch.Tensor,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+) -> tuple[float, float]:
+    rows_B = rows_B.to(known.labels_N.device)
+    logits_BK = model.head(model.fusion(known.features_NVD[rows_B], known.present_NV[rows_B]))
+    targets_BK = hard_targets(known.labels_N[rows_B], objective.num_classes)
+    loss_sum, weight = objective.losses(logits_BK, targets_BK).sum(), objective.weights(targets_BK).sum()
+    optimizer.zero_grad(set_to_none=True)
+    (loss_sum / weight).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return float(loss_sum.detach()), float(weight)
