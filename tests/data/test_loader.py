@@ -1,9 +1,12 @@
 """Batches depend on (seed, epoch, id, view) alone: not on workers, cache, order or where an epoch is entered."""
 
+import threading
+
 import pytest
 import torch
 
-from obverse.data import Loader
+from obverse.data import Loader, PixelCache
+from obverse.data.ahead import ahead
 from obverse.errors import DataError
 from obverse.recipe import AugmentSpec
 from obverse.runtime import Process
@@ -27,13 +30,24 @@ def epochs(loader, numbers=(0, 1)):
     return [batch for epoch in numbers for batch in loader.epoch(epoch)]
 
 
-@pytest.mark.parametrize("cache_bytes", [0, 1e9])
-@pytest.mark.parametrize("num_workers", [1, 4])
-def test_workers_do_not_change_a_byte(make_dataset, num_workers, cache_bytes):
+def cached(dataset):
+    dataset.cache = PixelCache(len(dataset) * len(dataset.manifest.views), dataset.working.shape)
+    return dataset
+
+
+def unhurried(dataset, batch_size, *, seed, numbers=(0, 1)):
+    """The epochs without workers and without the thread."""
+    sampler = Loader(dataset, batch_size, seed=seed).sampler
+    return [dataset[places] for epoch in numbers for places in sampler.places(epoch, 0)]
+
+
+@pytest.mark.parametrize("with_cache", [False, True])
+@pytest.mark.parametrize("num_workers", [0, 1, 4])
+def test_workers_and_the_thread_do_not_change_a_byte(make_dataset, num_workers, with_cache):
     alone = make_dataset(7, views=VIEWS, augment=BUSY, seed=3)
-    shared = make_dataset(7, views=VIEWS, augment=BUSY, seed=3, cache_bytes=cache_bytes)
-    assert (shared.cache is not None) == (cache_bytes > 0)
-    assert_same(epochs(Loader(alone, 2, seed=3)), epochs(Loader(shared, 2, seed=3, num_workers=num_workers)))
+    shared = make_dataset(7, views=VIEWS, augment=BUSY, seed=3)
+    loader = Loader(cached(shared) if with_cache else shared, 2, seed=3, num_workers=num_workers)
+    assert_same(unhurried(alone, 2, seed=3), epochs(loader))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -65,26 +79,24 @@ def test_the_order_depends_on_seed_and_epoch(make_dataset):
 
 
 def test_cached_equals_uncached_bit_for_bit(make_dataset):
-    cached = make_dataset(5, size=(40, 30), augment=BUSY, cache_bytes=1e9)
-    assert cached.cache is not None
     expected = epochs(Loader(make_dataset(5, size=(40, 30), augment=BUSY), 2, seed=0))
-    loader = Loader(cached, 2, seed=0)
+    loader = Loader(cached(make_dataset(5, size=(40, 30), augment=BUSY)), 2, seed=0)
     assert_same(epochs(loader), expected)
     assert_same(epochs(loader), expected)
 
 
 def test_a_cached_picture_is_not_decoded_again(make_dataset):
-    dataset = make_dataset(3, cache_bytes=1e9)
+    dataset = cached(make_dataset(3))
     before = list(Loader(dataset, 3).epoch())
     for sample in dataset.samples:
         (dataset.manifest.root / sample.views["image"]).unlink()
     assert torch.equal(next(Loader(dataset, 3).epoch()).images_BVCHW, before[0].images_BVCHW)
 
 
-def test_a_cache_that_does_not_fit_is_not_made(make_dataset):
+@pytest.mark.parametrize(("missing_bytes", "fits"), [(0, True), (1, False)])
+def test_a_cache_that_does_not_fit_is_not_made(missing_bytes, fits):
     needed = 5 * (3 * 16 * 16 + 1)
-    assert make_dataset(5, cache_bytes=needed - 1).cache is None
-    assert make_dataset(5, cache_bytes=needed).cache is not None
+    assert (PixelCache.if_it_fits(5, (16, 16, 3), max_bytes=needed - missing_bytes) is not None) == fits
 
 
 @pytest.mark.parametrize(("num", "world_size"), [(7, 2), (5, 4), (8, 2), (1, 3)])
@@ -111,3 +123,51 @@ def test_a_picture_that_vanishes_is_named_in_one_sentence(make_dataset, num_work
     with pytest.raises(DataError) as caught:
         list(batches)
     assert str(caught.value) == f"{str(gone)!r} cannot be read: No such file or directory"
+
+
+def loader_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "obverse-loader"]
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3])
+def test_an_epoch_left_early_leaves_no_thread(make_dataset, taken):
+    batches = Loader(make_dataset(12), 1).epoch()
+    for _ in range(taken):
+        next(batches)
+    assert len(loader_threads()) == (taken > 0)
+    batches.close()
+    assert loader_threads() == []
+
+
+def test_the_next_values_are_made_while_the_caller_works():
+    made = threading.Semaphore(0)
+
+    def values():
+        for number in range(3):
+            made.release()
+            yield number
+
+    results = ahead(values())
+    assert next(results) == 0
+    for _ in range(2):
+        assert made.acquire(timeout=10)
+    assert list(results) == [1, 2]
+
+
+def test_an_error_comes_where_its_value_would_have_come():
+    def values():
+        yield 1
+        raise KeyError("second")
+
+    results = ahead(values())
+    assert next(results) == 1
+    with pytest.raises(KeyError, match="second"):
+        next(results)
+    assert loader_threads() == []
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_loading_draws_nothing_from_torch_s_global_generator(make_dataset, num_workers):
+    before = torch.get_rng_state()
+    epochs(Loader(make_dataset(5, augment=BUSY), 2, seed=0, num_workers=num_workers))
+    assert torch.equal(torch.get_rng_state(), before)

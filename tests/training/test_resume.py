@@ -4,6 +4,8 @@ The run here has all that could break it: shuffling, augmentation, view dropout,
 weights, accumulation, clipping and a warm-up. It has 5 steps in each of 3 epochs.
 """
 
+import threading
+
 import pytest
 import torch
 
@@ -86,6 +88,7 @@ def interrupt(train, stop, workers):
     with pytest.raises(Interrupted) as caught:
         train(workers, stop=stop, folder="b")
     assert caught.value.exit_code == 128 + 15
+    assert not any(thread.name == "obverse-loader" for thread in threading.enumerate())
 
 
 def check(train, stop, first, second):

@@ -1,9 +1,10 @@
 """Manifest -> batches."""
 
 from .batch import Batch
-from .dataset import PictureDataset, collate
+from .cache import PixelCache
+from .dataset import PictureDataset, working_geometry
 from .geometry import Geometry
 from .loader import Loader
 from .preprocess import to_model_input
 
-__all__ = ["Batch", "Geometry", "Loader", "PictureDataset", "collate", "to_model_input"]
+__all__ = ["Batch", "Geometry", "Loader", "PictureDataset", "PixelCache", "to_model_input", "working_geometry"]

@@ -9,19 +9,20 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable
 
-import torch
+import numpy as np
+
+from obverse.imaging import Pixels
 
 
 class PixelCache:
-    """`num_slots` uint8 pictures of one shape (C, H, W)."""
+    """`num_slots` uint8 pictures of one shape (height, width, 3)."""
 
     def __init__(self, num_slots: int, shape: tuple[int, int, int]) -> None:
-        self._slot_bytes = shape[0] * shape[1] * shape[2]
+        slot_bytes = shape[0] * shape[1] * shape[2]
         # An anonymous mapping is inherited by forked workers and, unlike /dev/shm, has no small limit in containers.
-        self._memory = mmap.mmap(-1, num_slots * (self._slot_bytes + 1))
-        whole = torch.frombuffer(self._memory, dtype=torch.uint8)
-        self._ready = whole[:num_slots]
-        self._pictures = whole[num_slots:].view(num_slots, *shape)
+        memory = np.frombuffer(mmap.mmap(-1, num_slots * (slot_bytes + 1)), np.uint8)
+        self._ready = memory[:num_slots]
+        self._pictures = memory[num_slots:].reshape(num_slots, *shape)
 
     @classmethod
     def if_it_fits(cls, num_slots: int, shape: tuple[int, int, int], *, max_bytes: float) -> PixelCache | None:
@@ -29,9 +30,10 @@ class PixelCache:
         needed = num_slots * (shape[0] * shape[1] * shape[2] + 1)
         return cls(num_slots, shape) if 0 < needed <= max_bytes else None
 
-    def get(self, slot: int, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+    def get(self, slot: int, make: Callable[[], Pixels]) -> Pixels:
         """The picture in `slot`, made on first use; the caller must not change it in place."""
-        if self._ready[slot] == 0:
+        if not self._ready[slot]:
             self._pictures[slot] = make()
             self._ready[slot] = 1
-        return self._pictures[slot]
+        picture: Pixels = self._pictures[slot]
+        return picture

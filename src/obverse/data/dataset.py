@@ -1,13 +1,17 @@
-"""Samples of one split as tensors. Every item is a pure function of (epoch, index): no state, no order, no worker."""
+"""Samples of one split as batches. A batch is a pure function of its places (epoch, index): no state, no worker.
+
+A whole batch is made at once, because for small pictures the bookkeeping of single items costs more than their pixels.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from obverse.imaging import Pixels
 from obverse.manifest import Manifest, Sample
 from obverse.recipe import AugmentSpec
 from obverse.runtime import named_uniforms
@@ -17,23 +21,12 @@ from .batch import Batch
 from .cache import PixelCache
 from .geometry import Geometry
 
-# What the sampler hands to a worker: epoch, index into the split, valid.
+# What the sampler asks for: epoch, index into the split, valid.
 Place = tuple[int, int, bool]
+Color = tuple[float, float, float]
 
 
-@dataclass(frozen=True)
-class Item:
-    """One sample before it is batched."""
-
-    images_VCHW: torch.Tensor
-    present_V: torch.Tensor
-    label: int
-    valid: bool
-    id: str
-    color_V3: torch.Tensor | None
-
-
-class PictureDataset(Dataset[Item]):
+class PictureDataset(Dataset[Batch]):
     """Decode, fit, change. augment None: evaluation, where the picture is only fitted."""
 
     def __init__(
@@ -44,57 +37,58 @@ class PictureDataset(Dataset[Item]):
         *,
         augment: AugmentSpec | None = None,
         seed: int = 0,
-        cache_bytes: float = 0,
+        cache: PixelCache | None = None,
     ) -> None:
         self.manifest, self.samples, self.geometry = manifest, samples, geometry
-        self.augment, self.seed, self.store = augment, seed, manifest.store
-        self.working = geometry if augment is None else geometry.enlarged(augment.margin or 1.0)
-        shape = (3, self.working.canvas_height, self.working.canvas_width)
-        self.cache = PixelCache.if_it_fits(len(samples) * len(manifest.views), shape, max_bytes=cache_bytes)
+        self.augment, self.seed, self.cache, self.store = augment, seed, cache, manifest.store
+        self.working = working_geometry(geometry, augment)
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, place: Place) -> Item:
-        epoch, index, valid = place
-        sample = self.samples[index]
-        present = self._kept_views(sample, epoch)
-        pictures, colors = [], []
-        for number, view in enumerate(self.manifest.views):
-            picture, color = self._view(index, number, view, epoch, present[number])
-            pictures.append(picture)
-            colors.append(color)
-        return Item(
-            images_VCHW=torch.stack(pictures),
-            present_V=torch.tensor(present),
-            label=self.manifest.class_index.get(sample.label, -1),
-            valid=valid,
-            id=sample.id,
-            color_V3=None if self.augment is None else torch.tensor(colors, dtype=torch.float32),
+    def __getitem__(self, places: Sequence[Place]) -> Batch:
+        """Decoded, fitted and changed pictures of `places`, in their order."""
+        num, views, geometry = len(places), len(self.manifest.views), self.geometry
+        samples = [self.samples[index] for _, index, _ in places]
+        images_BVCHW = np.empty((num, views, 3, geometry.canvas_height, geometry.canvas_width), np.uint8)
+        present_BV = np.zeros((num, views), bool)
+        color_BV3 = np.ones((num, views, 3), np.float32)
+        for row, (sample, (epoch, index, _)) in enumerate(zip(samples, places, strict=True)):
+            for number, kept in enumerate(self._kept_views(sample, epoch)):
+                if kept:
+                    view, slot = self.manifest.views[number], index * views + number
+                    color_BV3[row, number] = self._write(images_BVCHW[row, number], sample, view, slot, epoch)
+                else:
+                    images_BVCHW[row, number] = geometry.fill
+                present_BV[row, number] = kept
+        class_index = self.manifest.class_index
+        return Batch(
+            images_BVCHW=torch.from_numpy(images_BVCHW),
+            present_BV=torch.from_numpy(present_BV),
+            labels_B=torch.tensor([class_index.get(sample.label, -1) for sample in samples]),
+            valid_B=torch.tensor([valid for _, _, valid in places]),
+            ids=tuple(sample.id for sample in samples),
+            color_BV3=None if self.augment is None else torch.from_numpy(color_BV3),
         )
 
-    def _view(
-        self, index: int, number: int, view: str, epoch: int, present: bool
-    ) -> tuple[torch.Tensor, tuple[float, float, float]]:
-        output = (self.geometry.canvas_height, self.geometry.canvas_width)
-        if not present:
-            return torch.full((3, *output), self.geometry.fill, dtype=torch.uint8), (1.0, 1.0, 1.0)
-        working = self._working_picture(index, number, view)
+    def _write(self, out_CHW: Pixels, sample: Sample, view: str, slot: int, epoch: int) -> Color:
+        """Put one picture into its place; what is left to do with its colour."""
+        pixels = self._working_picture(sample, view, slot)
         if self.augment is None:
-            return working, (1.0, 1.0, 1.0)
-        draws = named_uniforms(NUM_DRAWS, "augment", self.seed, epoch, self.samples[index].id, view)
-        change = draw_change(self.augment, (working.shape[1], working.shape[2]), output, draws)
-        return apply_change(working, change, output, self.geometry.fill), change.color
+            out_CHW[...] = pixels.transpose(2, 0, 1)
+            return 1.0, 1.0, 1.0
+        draws = named_uniforms(NUM_DRAWS, "augment", self.seed, epoch, sample.id, view)
+        change = draw_change(self.augment, pixels.shape[:2], out_CHW.shape[1:], draws)
+        apply_change(pixels, change, out_CHW, self.geometry.fill)
+        return change.color
 
-    def _working_picture(self, index: int, number: int, view: str) -> torch.Tensor:
-        def make() -> torch.Tensor:
+    def _working_picture(self, sample: Sample, view: str, slot: int) -> Pixels:
+        def make() -> Pixels:
             min_height, min_width = self.working.least_decode
-            pixels = self.store.decode(self.samples[index].views[view], min_height=min_height, min_width=min_width)
-            return self.working.apply(pixels)
+            pixels = self.store.decode(sample.views[view], min_height=min_height, min_width=min_width)
+            return self.working.fitted(pixels)
 
-        if self.cache is None:
-            return make()
-        return self.cache.get(index * len(self.manifest.views) + number, make)
+        return make() if self.cache is None else self.cache.get(slot, make)
 
     def _kept_views(self, sample: Sample, epoch: int) -> list[bool]:
         """The views that are there, less what view dropout takes; one always stays."""
@@ -110,14 +104,6 @@ class PictureDataset(Dataset[Item]):
         return kept
 
 
-def collate(items: list[Item]) -> Batch:
-    """Stack items to a Batch."""
-    colors = [item.color_V3 for item in items if item.color_V3 is not None]
-    return Batch(
-        images_BVCHW=torch.stack([item.images_VCHW for item in items]),
-        present_BV=torch.stack([item.present_V for item in items]),
-        labels_B=torch.tensor([item.label for item in items]),
-        valid_B=torch.tensor([item.valid for item in items]),
-        ids=tuple(item.id for item in items),
-        color_BV3=torch.stack(colors) if colors else None,
-    )
+def working_geometry(geometry: Geometry, augment: AugmentSpec | None) -> Geometry:
+    """The size at which pictures are cached: the input's, with a margin where crops are cut from it."""
+    return geometry if augment is None else geometry.enlarged(augment.margin or 1.0)

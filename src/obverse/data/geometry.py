@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
 
 from obverse.imaging import Pixels
+
+from .resample import resized
 
 FILL = 128
 # A JPEG is decoded at least this many times larger than needed: 52.7 dB against a full decode.
@@ -50,22 +51,29 @@ class Geometry:
         """(min_height, min_width) for the decoder."""
         return DECODE_MARGIN * self.height, DECODE_MARGIN * self.width
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of a fitted picture."""
+        return self.canvas_height, self.canvas_width, 3
+
     def apply(self, pixels: Pixels) -> torch.Tensor:
         """uint8 (height, width, 3) to uint8 (3, canvas_height, canvas_width)."""
-        # Pillow hands out read-only memory, which torch does not take without a warning.
-        image_CHW = torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)
-        height, width = self._resized(*image_CHW.shape[1:])
-        image_CHW = _resize(image_CHW, height, width)
-        canvas_CHW = image_CHW.new_full((3, self.canvas_height, self.canvas_width), self.fill)
+        return torch.from_numpy(np.ascontiguousarray(self.fitted(pixels).transpose(2, 0, 1)))
+
+    def fitted(self, pixels: Pixels) -> Pixels:
+        """uint8 (height, width, 3) to uint8 (canvas_height, canvas_width, 3), new memory."""
+        height, width = self._resized(*pixels.shape[:2])
+        pixels = resized(pixels, height, width)
+        canvas = np.full(self.shape, self.fill, np.uint8)
         rows, target_rows = _centred(height, self.canvas_height if self.fit != "crop" else self.height)
         columns, target_columns = _centred(width, self.canvas_width if self.fit != "crop" else self.width)
-        image_CHW = image_CHW[:, rows, columns]
+        pixels = pixels[rows, columns]
         if self.fit == "crop":
-            rows, target_rows = _centred(image_CHW.shape[1], self.canvas_height)
-            columns, target_columns = _centred(image_CHW.shape[2], self.canvas_width)
-            image_CHW = image_CHW[:, rows, columns]
-        canvas_CHW[:, target_rows, target_columns] = image_CHW
-        return canvas_CHW
+            rows, target_rows = _centred(pixels.shape[0], self.canvas_height)
+            columns, target_columns = _centred(pixels.shape[1], self.canvas_width)
+            pixels = pixels[rows, columns]
+        canvas[target_rows, target_columns] = pixels
+        return canvas
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         if self.fit == "squash":
@@ -73,12 +81,6 @@ class Geometry:
         choose = min if self.fit == "pad" else max
         scale = choose(self.height / height, self.width / width)
         return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def _resize(image_CHW: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    if image_CHW.shape[1:] == (height, width):
-        return image_CHW
-    return interpolate(image_CHW[None], (height, width), mode="bilinear", antialias=True, align_corners=False)[0]
 
 
 def _centred(length: int, target: int) -> tuple[slice, slice]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -12,15 +12,16 @@ from torch.utils.data import DataLoader, Sampler
 from obverse.errors import DataError
 from obverse.runtime import Process, deal, named_generator
 
+from .ahead import ahead
 from .batch import Batch
-from .dataset import Item, PictureDataset, Place, collate
+from .dataset import PictureDataset, Place
 
 # A worker that gives nothing for this long is reported instead of waited for.
 WORKER_TIMEOUT_SECONDS = 300
 
 
 class EpochSampler(Sampler[list[Place]]):
-    """Batches of places for one epoch, starting at any batch. The caller sets epoch and first_batch before iterating.
+    """Batches of places for one epoch, starting at any batch. A DataLoader's workers get those of `current`.
 
     batch_size counts the samples of all ranks together, each of which gets its share of every batch. Training drops
     nothing: the last batch may be smaller.
@@ -28,20 +29,23 @@ class EpochSampler(Sampler[list[Place]]):
 
     def __init__(self, num_samples: int, batch_size: int, *, seed: int | None, process: Process) -> None:
         self.num_samples, self.batch_size, self.seed, self.process = num_samples, batch_size, seed, process
-        self.epoch = 0
-        self.first_batch = 0
+        self.current = (0, 0)
 
     def __len__(self) -> int:
         return -(-self.num_samples // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Place]]:
+        return self.places(*self.current)
+
+    def places(self, epoch: int, first_batch: int) -> Iterator[list[Place]]:
+        """What each batch of `epoch` holds, from `first_batch` on."""
         order = list(range(self.num_samples))
         if self.seed is not None:
-            order = named_generator("order", self.seed, self.epoch).permutation(self.num_samples).tolist()
-        for batch in range(self.first_batch, len(self)):
+            order = named_generator("order", self.seed, epoch).permutation(self.num_samples).tolist()
+        for batch in range(first_batch, len(self)):
             whole = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             mine = deal(whole, rank=self.process.rank, world_size=self.process.world_size)
-            yield [(self.epoch, index, valid) for index, valid in mine]
+            yield [(epoch, index, valid) for index, valid in mine]
 
 
 class Loader:
@@ -57,32 +61,41 @@ class Loader:
         process: Process | None = None,
         pin_memory: bool = False,
     ) -> None:
-        self.dataset = dataset
+        self.dataset, self._pin_memory = dataset, pin_memory
         self.sampler = EpochSampler(len(dataset), batch_size, seed=seed, process=process or Process())
-        self._loader: DataLoader[Item] = DataLoader(
-            dataset,
-            batch_sampler=self.sampler,
-            collate_fn=collate,
-            num_workers=num_workers,
-            persistent_workers=num_workers > 0,
-            timeout=WORKER_TIMEOUT_SECONDS if num_workers > 0 else 0,
-            worker_init_fn=_start_worker if num_workers > 0 else None,
-            pin_memory=pin_memory,
+        self._workers = self._start_workers(num_workers) if num_workers else None
+
+    def _start_workers(self, number: int) -> DataLoader[Batch]:
+        return DataLoader(
+            self.dataset,
+            sampler=self.sampler,
+            batch_size=None,
+            num_workers=number,
+            persistent_workers=True,
+            timeout=WORKER_TIMEOUT_SECONDS,
+            worker_init_fn=_start_worker,
+            pin_memory=self._pin_memory,
             # Its own generator: the global one belongs to dropout, and a resumed epoch must not draw from it once more.
             generator=torch.Generator(),
             # Forked workers share the pixel cache; where there is no fork, each worker has its own.
-            multiprocessing_context=_context() if num_workers > 0 else None,
+            multiprocessing_context=_context(),
         )
 
     def __len__(self) -> int:
         """Batches per epoch."""
         return len(self.sampler)
 
-    def epoch(self, epoch: int = 0, first_batch: int = 0) -> Iterator[Batch]:
-        """Batches of one epoch from `first_batch` on. DataError names a picture that has become unreadable."""
-        self.sampler.epoch, self.sampler.first_batch = epoch, first_batch
+    def epoch(self, epoch: int = 0, first_batch: int = 0) -> Generator[Batch]:
+        """Batches of one epoch from `first_batch` on; close it when it is left early.
+
+        DataError names a picture that has become unreadable.
+        """
+        if self._workers is None:
+            yield from ahead(self._batches(epoch, first_batch))
+            return
+        self.sampler.current = (epoch, first_batch)
         try:
-            yield from self._loader
+            yield from self._workers
         except DataError as error:
             # A worker's exception arrives with its traceback as text; the sentence is its last line.
             raise DataError(str(error).strip().splitlines()[-1].split("Error: ", 1)[-1]) from None
@@ -90,6 +103,11 @@ class Loader:
             if "DataLoader" not in str(error):
                 raise
             raise DataError(f"reading pictures failed: {error}") from error
+
+    def _batches(self, epoch: int, first_batch: int) -> Iterator[Batch]:
+        for places in self.sampler.places(epoch, first_batch):
+            batch = self.dataset[places]
+            yield batch.pin_memory() if self._pin_memory else batch
 
 
 def _context() -> str:

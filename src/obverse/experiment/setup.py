@@ -7,12 +7,12 @@ import math
 import torch
 
 from obverse.bundle import Bundle
-from obverse.data import Geometry, Loader, PictureDataset
+from obverse.data import Geometry, Loader, PictureDataset, PixelCache, working_geometry
 from obverse.evaluation import Forward
 from obverse.losses import Objective, build_objective
 from obverse.manifest import Manifest
 from obverse.models import Classifier, has_folded_norm, input_needs, prepare, set_trainable, start_bias
-from obverse.recipe import Recipe, Size
+from obverse.recipe import AugmentSpec, Recipe, Size
 from obverse.runtime import keep_freed_memory, resolve_device, seed_torch
 from obverse.training import Loaders
 
@@ -96,22 +96,19 @@ class Setup:
         assert recipe.training.batch_size != "auto"
         assert runtime.num_workers != "auto"
         seed, pin = recipe.training.seed, self.device.type == "cuda"
-        cache_bytes = recipe.data.cache_gigabytes * 1e9
-        train = PictureDataset(
-            self.manifest,
-            self.manifest.split("train"),
-            self.bundle.geometry,
-            augment=recipe.augment,
-            seed=seed,
-            cache_bytes=cache_bytes,
-        )
-        val = PictureDataset(
-            self.manifest, self.manifest.split("val"), self.bundle.geometry, cache_bytes=cache_bytes / 4
-        )
+        train = self._dataset("train", recipe.augment, recipe.data.cache_gigabytes)
+        val = self._dataset("val", None, recipe.data.cache_gigabytes / 4)
         workers = runtime.num_workers
-        plain = PictureDataset(self.manifest, self.manifest.split("train"), self.bundle.geometry)
+        plain = self._dataset("train", None, 0)
         return Loaders(
             Loader(train, recipe.training.batch_size, seed=seed, num_workers=workers, pin_memory=pin),
             Loader(val, recipe.evaluation.batch_size, num_workers=workers, pin_memory=pin),
             Loader(plain, recipe.evaluation.batch_size, pin_memory=pin) if recipe.finetune.head_first else None,
         )
+
+    def _dataset(self, split: str, augment: AugmentSpec | None, cache_gigabytes: float) -> PictureDataset:
+        samples, geometry = self.manifest.split(split), self.bundle.geometry
+        slots, shape = len(samples) * len(self.manifest.views), working_geometry(geometry, augment).shape
+        cache = PixelCache.if_it_fits(slots, shape, max_bytes=cache_gigabytes * 1e9)
+        seed = self.recipe.training.seed
+        return PictureDataset(self.manifest, samples, geometry, augment=augment, seed=seed, cache=cache)

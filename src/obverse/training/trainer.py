@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -157,7 +158,14 @@ class Trainer:
         set_trainable(self.model, self.recipe.finetune, epoch=self.progress.epoch)
         self.model.train()
         progress, meter = self.progress, _Meter()
-        for batch in meter.waits(self.loaders.train.epoch(progress.epoch, progress.batch)):
+        # However the epoch ends, the thread that loads ahead ends with it.
+        with closing(self.loaders.train.epoch(progress.epoch, progress.batch)) as batches:
+            yield from self._steps(meter, batches)
+        self._meter = meter
+
+    def _steps(self, meter: _Meter, batches: Iterator[Batch]) -> Iterator[Event]:
+        progress = self.progress
+        for batch in meter.waits(batches):
             rate = self._set_rate()
             result = self._step(batch)
             progress.step += 1
@@ -170,8 +178,7 @@ class Trainer:
             yield self._step_event(result, rate, meter)
             self._stop_if_asked()
             if self.recipe.training.minutes is not None and self._is_done():
-                break
-        self._meter = meter
+                return
 
     def _step(self, batch: Batch) -> StepResult:
         assert self.recipe.training.micro_batch_size != "auto"
