@@ -110,7 +110,7 @@ def test_reading_a_header_does_not_decode_the_pixels() -> None:
 
 
 def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("obverse.imaging.probe.MAX_BYTES", 100)
+    monkeypatch.setattr("obverse.imaging.limits.MAX_BYTES", 100)
     with pytest.raises(PictureError, match="more than the limit of 100"):
         decode_picture(encoded("PNG"))
 

@@ -3,6 +3,7 @@
 from .decode import DECODER_VERSION, Pixels, decode_picture, picture_from_image, read_picture
 from .fingerprint import content_digest, joint_digest, unit_interval
 from .probe import PICTURE_SUFFIXES, Header, PictureError, open_picture
+from .sandbox import Sandbox
 
 __all__ = [
     "DECODER_VERSION",
@@ -10,6 +11,7 @@ __all__ = [
     "Header",
     "PictureError",
     "Pixels",
+    "Sandbox",
     "content_digest",
     "decode_picture",
     "joint_digest",

@@ -2,7 +2,8 @@
 
 A JPEG much larger than needed is decoded at a reduced scale (DCT scaling), never below the size asked for; the rule is
 the same everywhere, because scaled decoding changes pixels. Transparent pixels are laid on white, as viewers show them;
-16-bit samples keep their high byte; other colour spaces go to sRGB through the embedded ICC profile.
+16-bit samples keep their high byte; other colour spaces go to sRGB through the embedded ICC profile. Floats and 32-bit
+integers are read on the smallest scale that holds them all: 0 to 1 (floats), 0 to 255 or 0 to 65535.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, ImageCms
 
-from .probe import Header, PictureError, exif_orientation, open_picture
+from .limits import MAX_WORKING_BYTES, jpeg_bytes, pillow_bytes, scaled_size, turbo_bytes
+from .probe import JPEG_FORMATS, Header, PictureError, exif_orientation, open_picture
 
 Pixels = npt.NDArray[np.uint8]
 
 # Part of every cache key: raise it whenever a decoded pixel may change.
-DECODER_VERSION = 2
+DECODER_VERSION = 3
+BAND_PIXELS = 2**20
+MAX_PROFILE_BYTES = 4 * 2**20  # profiles of printing presses have 0.5 to 3 MB
 
 
 def read_picture(path: Path | str, *, min_height: int = 0, min_width: int = 0) -> Pixels:
@@ -50,38 +54,75 @@ def decode_picture(data: bytes, *, min_height: int = 0, min_width: int = 0) -> P
     image, header = open_picture(data)
     if header.orientation >= 5:
         min_height, min_width = min_width, min_height
+    least = (min_height, min_width) if min(min_height, min_width) > 0 else (0, 0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pixels = _decode(data, image, header, (min_height, min_width))
+            return np.ascontiguousarray(_decode(data, image, header, least))
     except PictureError:
         raise
+    except MemoryError:
+        raise PictureError("decoding it needs more memory than there is") from None
     except Exception as error:
         raise PictureError(f"the {header.format} data is damaged or cut short ({error})") from error
-    return np.ascontiguousarray(pixels)
 
 
 def picture_from_image(image: Image.Image) -> Pixels:
     """Upright RGB pixels of a PIL image that is already in memory."""
     image.load()  # a PNG may carry its EXIF behind the pixels
-    pixels = _to_rgb(image, image.info.get("icc_profile"))
-    return np.ascontiguousarray(_upright(pixels, exif_orientation(image)))
+    orientation = exif_orientation(image)
+    size = (image.width, image.height) if orientation >= 5 else (image.height, image.width)
+    pixels = np.empty((*size, 3), np.uint8)
+    stored = _upright(pixels, {6: 8, 8: 6}.get(orientation, orientation))  # a view of the output, as the file lies
+    white = _white_level(image)
+    # In bands, because a conversion of the whole would hold the picture several times.
+    num_rows = max(1, BAND_PIXELS // image.width)
+    for top in range(0, image.height, num_rows):
+        bottom = min(top + num_rows, image.height)
+        stored[top:bottom] = _to_rgb(image.crop((0, top, image.width, bottom)), white)
+    return pixels
 
 
 def _decode(data: bytes, image: Image.Image, header: Header, least: tuple[int, int]) -> Pixels:
+    size = (header.height, header.width)
     if header.format == "PNG":
         _require_sound_chunks(data)
-    if header.format in ("JPEG", "MPO"):
-        least = least if min(least) > 0 else (0, 0)
-        if header.mode in ("RGB", "L") and not _foreign_profile(header.icc_profile):
-            try:
-                pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=least[0], min_width=least[1])
-                return _upright(pixels, header.orientation)
-            except ValueError:
-                pass  # strict mode also refuses harmless oddities; Pillow tells those from truncation
+    elif header.format in JPEG_FORMATS:
+        pixels = _decode_direct(data, header, least)
+        if pixels is not None:
+            return pixels
         if min(least) > 0:
+            size = scaled_size(*size, least)
             image.draft(None, (least[1], least[0]))
+    _require_affordable(data, header, pillow_bytes(size, header.format, header.mode) + header.buffer_bytes)
     return picture_from_image(image)
+
+
+def _decode_direct(data: bytes, header: Header, least: tuple[int, int]) -> Pixels | None:
+    """libjpeg-turbo straight into our array; None where only Pillow can say what the bytes mean."""
+    if header.mode not in ("RGB", "L") or _foreign_profile(header.icc_profile):
+        return None
+    size = scaled_size(header.height, header.width, least)
+    _require_affordable(data, header, turbo_bytes(size, is_turned=header.orientation > 1))
+    try:
+        if simplejpeg.decode_jpeg_header(data)[:2] != (header.height, header.width):
+            return None
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=least[0], min_width=least[1])
+    except ValueError:
+        return None  # strict mode also refuses harmless oddities; Pillow tells those from truncation
+    return _upright(pixels, header.orientation)
+
+
+def _require_affordable(data: bytes, header: Header, num_bytes: int) -> None:
+    if header.scans is not None:
+        holds = header.scans.holds_coefficients
+        num_bytes += jpeg_bytes((header.height, header.width), header.mode, holds_coefficients=holds)
+    num_bytes += len(data)
+    if num_bytes > MAX_WORKING_BYTES:
+        raise PictureError(
+            f"{header.width}x{header.height} pixels (width x height) of this {header.format} need about "
+            f"{num_bytes >> 20} MiB to decode, above the limit of {MAX_WORKING_BYTES >> 20}: save it smaller"
+        )
 
 
 def _require_sound_chunks(png: bytes) -> None:
@@ -96,16 +137,34 @@ def _require_sound_chunks(png: bytes) -> None:
         place = end + 4
 
 
-def _to_rgb(image: Image.Image, icc_profile: bytes | None) -> Pixels:
+def _white_level(image: Image.Image) -> float:
+    """The value that means white in a picture of numbers: 65535, 255 or, for fractions, 1, whichever holds them all."""
+    if image.mode not in ("I", "F"):
+        return 255
+    low, high = (float(value) for value in image.getextrema() or (0, 0))  # type: ignore[arg-type]
+    is_unclear = image.mode == "F" and 1 < high <= 2  # fractions with an overshoot, or an all but black picture
+    if not 0 <= low <= high <= 65535 or is_unclear:
+        raise PictureError(
+            f"its samples range from {low:g} to {high:g}, which tells no white: store 0 to 1, 0 to 255 or 0 to 65535"
+        )
+    if image.mode == "F" and high <= 1:
+        return 1
+    return 255 if high <= 255 else 65535
+
+
+def _to_rgb(image: Image.Image, white: float) -> Pixels:
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint32)
         return _stack(np.where(values == image.info.get("transparency", -1), 255, values >> 8))
     if image.mode in ("I", "F"):
         values = np.asarray(image)
-        return _stack(values / 257 if values.max(initial=0) > 255 else values)
+        if not np.isfinite(values).all():
+            raise PictureError("it holds samples that are not finite numbers")
+        return _stack(np.rint(values * (255 / white)))
+    icc_profile = image.info.get("icc_profile")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        layer, image = image.convert("RGBA"), Image.new("RGB", image.size, "white")
+        image.paste(layer, mask=layer)
     if icc_profile and _foreign_profile(icc_profile) and image.mode in ("RGB", "CMYK", "L"):
         image = _to_srgb(image, icc_profile)
     return np.asarray(image.convert("RGB"))
@@ -115,10 +174,10 @@ def _stack(gray: npt.NDArray[Any]) -> Pixels:
     return np.repeat(np.clip(gray, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _foreign_profile(icc_profile: bytes | None) -> bool:
     """Whether an embedded profile says that the numbers are not sRGB already; an unreadable one is ignored."""
-    if not icc_profile:
+    if not icc_profile or len(icc_profile) > MAX_PROFILE_BYTES:
         return False
     try:
         name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc_profile)))
@@ -127,7 +186,7 @@ def _foreign_profile(icc_profile: bytes | None) -> bool:
     return "srgb" not in name.lower()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _srgb_transform(icc_profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
     source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")

@@ -1,12 +1,15 @@
 """What a picture's header says, and whether it is within limits: before anything is decoded.
 
-Limits exist because a 254-byte PNG can ask for 11 GiB; they are far above any photograph.
+Limits exist because a 254-byte PNG can ask for 11 GiB; they are far above any photograph (`limits.py`).
 """
 
 from __future__ import annotations
 
+import ctypes
 import io
+import logging
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 
 from PIL import (
@@ -18,9 +21,13 @@ from PIL import (
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
+    _imaging,
 )
 
 from obverse.errors import DataError
+
+from . import limits
+from .structure import MAX_EXIF_BYTES, JpegScans, StructureError, jpeg_scans, require_modest_structure
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # Importing a plugin registers its format; Pillow's own lazy registration is not safe in threads.
@@ -35,13 +42,16 @@ FORMATS = tuple(
         TiffImagePlugin.TiffImageFile,
     )
 )
-MAX_BYTES = 256 * 2**20
-MAX_PIXELS = 200_000_000
-MAX_SIDE = 40_000
-MAX_ASPECT = 200
+JPEG_FORMATS = ("JPEG", "MPO")
 
 # Our limits replace Pillow's own guard, which warns below ours.
 Image.MAX_IMAGE_PIXELS = None
+# What a parser thinks of a file reaches the user in our own sentence, not on the console.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+with suppress(OSError, AttributeError):  # libtiff writes to the console itself; some builds do not let us reach it
+    _libtiff = ctypes.CDLL(_imaging.__file__)
+    _libtiff.TIFFSetErrorHandler(None)
+    _libtiff.TIFFSetWarningHandler(None)
 
 
 class PictureError(DataError):
@@ -58,6 +68,8 @@ class Header:
     width: int
     orientation: int
     icc_profile: bytes | None
+    scans: JpegScans | None = None
+    buffer_bytes: int = 0  # what a TIFF's decoder needs beside the picture
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -69,24 +81,48 @@ def open_picture(data: bytes) -> tuple[Image.Image, Header]:
     """The lazily opened picture and its header; PictureError when it is none or outside the limits."""
     if len(data) == 0:
         raise PictureError("the file is empty")
-    if len(data) > MAX_BYTES:
-        raise PictureError(f"the file has {len(data):,} bytes, more than the limit of {MAX_BYTES:,}")
+    if len(data) > limits.MAX_BYTES:
+        raise PictureError(f"the file has {len(data):,} bytes, more than the limit of {limits.MAX_BYTES:,}")
     try:
+        require_modest_structure(data)
+        scans = jpeg_scans(data) if data.startswith(b"\xff\xd8") else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except StructureError as error:
+        raise PictureError(str(error)) from None
     except Exception as error:  # Pillow's parsers raise almost any type on hostile bytes
         raise PictureError(f"not a picture in a known format ({', '.join(FORMATS)})") from error
+    return image, _header(image, scans)
+
+
+def _header(image: Image.Image, scans: JpegScans | None) -> Header:
     width, height = image.size
-    _check_limits(height, width)
-    orientation = _orientation_in_header(image)
+    if reason := limits.refuse_size(height, width):
+        raise PictureError(reason)
+    raw_bytes, buffer_bytes = _expanded(image)
+    if raw_bytes > limits.MAX_RAW_BYTES:
+        raise PictureError(
+            f"{width}x{height} pixels (width x height) expand to {raw_bytes:,} bytes, more than the limit of "
+            f"{limits.MAX_RAW_BYTES:,}"
+        )
     profile = image.info.get("icc_profile")
-    profile = profile if isinstance(profile, bytes) and profile else None
-    return image, Header(str(image.format), image.mode, height, width, orientation, profile)
+    return Header(
+        str(image.format),
+        image.mode,
+        height,
+        width,
+        _orientation_in_header(image),
+        profile if isinstance(profile, bytes) and profile else None,
+        scans,
+        buffer_bytes,
+    )
 
 
 def exif_orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; an invalid one is upright."""
+    if len(image.info.get("exif") or b"") > MAX_EXIF_BYTES:
+        raise PictureError(f"its EXIF block is above the limit of {MAX_EXIF_BYTES:,} bytes")
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # damaged EXIF, with almost any exception type, says nothing about the pixels
@@ -103,11 +139,28 @@ def _orientation_in_header(image: Image.Image) -> int:
         return exif_orientation(image)
 
 
-def _check_limits(height: int, width: int) -> None:
-    size = f"{width}x{height} pixels (width x height)"
-    if min(height, width) < 1:
-        raise PictureError(f"the picture has {size}")
-    if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
-        raise PictureError(f"{size} is above the limit of {MAX_SIDE} a side and {MAX_PIXELS:,} in all")
-    if max(height, width) > MAX_ASPECT * min(height, width):
-        raise PictureError(f"{size} is longer than {MAX_ASPECT} times its other side")
+def _expanded(image: Image.Image) -> tuple[int, int]:
+    """(bytes of all samples as stored, bytes of the decoder's own buffer), for the formats with more than 8 bits.
+
+    libtiff expands a whole strip or tile at once, and Pillow turns a TIFF by a copy.
+    """
+    width, height = image.size
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return width * height * _png_pixel_bytes(image), 0
+    turned = 4 * width * height if exif_orientation(image) > 1 else 0
+    try:
+        tags = image.tag_v2
+        pixel_bytes = tags.get(277, 1) * max(tags.get(258, (1,))) / 8
+        num_pixels = tags[322] * tags[323] if 322 in tags else width * min(height, tags.get(278, height))
+        is_expanded = bool(image.tile) and image.tile[0][0] == "libtiff"
+        buffer = int(num_pixels * max(4, pixel_bytes)) if is_expanded else 0
+        return int(width * height * pixel_bytes), turned + buffer
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PictureError("the TIFF's tags contradict each other") from error
+
+
+def _png_pixel_bytes(image: Image.Image) -> int:
+    """Of a pixel in a PNG's stream, whose samples of 16 bits Pillow names by a raw mode such as RGB;16B."""
+    if not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile:
+        return 0
+    return len(image.getbands()) * (2 if ";16" in str(image.tile[0][3]) else 1)

@@ -1,0 +1,284 @@
+"""Foreign bytes in pooled child processes with limits of memory and time: a decoder that dies takes a child, not us.
+
+Not a security boundary: a child has the rights of its parent. It bounds what broken or hostile pictures may cost.
+Children are fresh interpreters (never forks: the parent may have threads and a GPU), and import only what the functions
+they are sent need; `obverse.imaging` needs no torch. Where the `resource` module is missing (Windows) memory is not
+limited, and time only by the wall clock.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from types import TracebackType
+from typing import IO, Any
+
+from .decode import Pixels, decode_picture
+from .probe import PictureError
+
+MEMORY_BYTES = 512 * 2**20
+CPU_SECONDS = 3.0
+# The wall clock only ends what sleeps: on a busy machine three seconds of work take longer.
+WALL_SECONDS = 30.0
+
+_SIZE = struct.Struct("<Q")
+_START = "import sys; sys.path[:] = {path!r}; from obverse.imaging.sandbox import _serve; _serve({limits!r})"
+
+
+class Sandbox:
+    """A pool of child processes; thread-safe. Use it in a `with` statement, or call `close`."""
+
+    def __init__(
+        self,
+        num_processes: int = 2,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        cpu_seconds: float = CPU_SECONDS,
+        wall_seconds: float = WALL_SECONDS,
+    ) -> None:
+        self.num_processes = num_processes
+        self._limits = (memory_bytes, cpu_seconds, wall_seconds)
+        self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()  # None: not started, or dead
+        for _ in range(num_processes):
+            self._idle.put(None)
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def decode(self, data: bytes, *, min_height: int = 0, min_width: int = 0) -> Pixels:
+        """`decode_picture` in a child."""
+        pixels: Pixels = self.run(_decode, (data, min_height, min_width))
+        return pixels
+
+    def run(self, function: Callable[[Any], Any], argument: Any) -> Any:
+        """function(argument) in a child; both are pickled, so the function is one of an importable module.
+
+        PictureError when the function raises it, needs too much memory or time, or kills its process; RuntimeError
+        with the child's traceback for any other exception, which is a bug of the function.
+        """
+        child = self._idle.get()
+        try:
+            if child is not None and not child.is_alive():
+                child.end()
+                child = None
+            child = child or _Child(self._limits)
+            return child.ask(function, argument)
+        except BaseException:
+            if child is not None and not child.is_idle:
+                child.end()
+            raise
+        finally:
+            self._idle.put(child)
+
+    def map(self, function: Callable[[Any], Any], arguments: Iterable[Any]) -> Iterator[Any]:
+        """Results in the order of `arguments`; a PictureError is yielded in its place, not raised.
+
+        At most twice as many arguments as processes are taken in advance.
+        """
+        pending: deque[Future[Any]] = deque()
+        with ThreadPoolExecutor(self.num_processes) as threads:
+            try:
+                for argument in arguments:
+                    pending.append(threads.submit(self._result_or_error, function, argument))
+                    if len(pending) >= 2 * self.num_processes:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def close(self) -> None:
+        """End the children; waits for running calls."""
+        for _ in range(self.num_processes):
+            child = self._idle.get()
+            if child is not None:
+                child.end()
+        for _ in range(self.num_processes):
+            self._idle.put(None)
+
+    def _result_or_error(self, function: Callable[[Any], Any], argument: Any) -> Any:
+        try:
+            return self.run(function, argument)
+        except PictureError as error:
+            return error
+
+
+def _decode(request: tuple[bytes, int, int]) -> Pixels:
+    data, min_height, min_width = request
+    return decode_picture(data, min_height=min_height, min_width=min_width)
+
+
+class _Child:
+    """One child process; requests go through its standard input, replies through its standard output."""
+
+    def __init__(self, limits: tuple[int, float, float]) -> None:
+        self._limits = limits
+        start = _START.format(path=sys.path, limits=limits)
+        # One thread: a BLAS with a pool would reserve the memory that the limit grants to the picture.
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        self.is_idle = self._is_late = False
+        try:
+            if self._within(self._receive) != ("ready", None):
+                raise EOFError
+        except (OSError, EOFError):
+            self.end()
+            raise RuntimeError("a child process for decoding pictures did not start") from None
+        self.is_idle = True
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, function: Callable[[Any], Any], argument: Any) -> Any:
+        request = pickle.dumps((function, argument), protocol=5)  # before the child is busy: this may raise
+        self.is_idle = False
+        try:
+            kind, result = self._within(lambda: self._exchange(request))
+        except (OSError, EOFError):
+            raise PictureError(self._reason_of_death()) from None
+        self.is_idle = True
+        if kind == "refused":
+            raise PictureError(result)
+        if kind == "bug":
+            raise RuntimeError(f"in a child process:\n{result}")
+        return result
+
+    def end(self) -> None:
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+        self._process.wait()
+
+    def _within(self, talk: Callable[[], tuple[str, Any]]) -> tuple[str, Any]:
+        """The child ends itself in time; this clock is for one that cannot."""
+        clock = threading.Timer(self._limits[2] + 5, self._end_late)
+        clock.daemon = True
+        clock.start()
+        try:
+            return talk()
+        finally:
+            clock.cancel()
+
+    def _end_late(self) -> None:
+        self._is_late = True
+        self._process.kill()
+
+    def _exchange(self, request: bytes) -> tuple[str, Any]:
+        assert self._process.stdin is not None
+        _write(self._process.stdin, request)
+        self._process.stdin.flush()
+        return self._receive()
+
+    def _receive(self) -> tuple[str, Any]:
+        assert self._process.stdout is not None
+        num_buffers = _SIZE.unpack(_read(self._process.stdout, _SIZE.size))[0]
+        head = _read_part(self._process.stdout)
+        buffers = [_read_part(self._process.stdout) for _ in range(num_buffers)]
+        reply: tuple[str, Any] = pickle.loads(head, buffers=buffers)
+        return reply
+
+    def _reason_of_death(self) -> str:
+        self._process.kill()
+        code = self._process.wait()
+        if self._is_late or (os.name == "posix" and code in (-signal.SIGPROF, -signal.SIGALRM)):
+            _, cpu_seconds, wall_seconds = self._limits
+            return f"it takes longer than {cpu_seconds:g} seconds of a processor core, or {wall_seconds:g} in all"
+        return f"the decoder crashed on it (its process ended with code {code})"
+
+
+def _serve(limits: tuple[int, float, float]) -> None:
+    """The child: answer requests until the parent closes the pipe or is gone."""
+    memory_bytes, cpu_seconds, wall_seconds = limits
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    _limit_memory(memory_bytes)
+    _reply(replies, ("ready", None))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):  # C libraries write to the console, and must not write between the replies
+        os.dup2(nowhere, descriptor)
+    # A parent that is gone shows as the end of the pipe, and a child that hangs ends by its clocks: no orphan stays.
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            size = _read(requests, _SIZE.size)
+            _start_clocks(cpu_seconds, wall_seconds)
+            _reply(replies, _answer(requests, *_SIZE.unpack(size)))
+            _start_clocks(0, 0)
+    os._exit(0)
+
+
+def _answer(requests: IO[bytes], num_bytes: int) -> tuple[str, Any]:
+    try:
+        # No name keeps the request itself: the picture needs the memory.
+        function, argument = pickle.loads(_read(requests, num_bytes))
+        return "result", function(argument)
+    except PictureError as error:
+        return "refused", str(error)
+    except (MemoryError, RecursionError):
+        return "refused", "reading it needs more memory than a picture may take"
+    except Exception:
+        return "bug", traceback.format_exc()
+
+
+def _limit_memory(num_bytes: int) -> None:
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (num_bytes, num_bytes))
+
+
+def _start_clocks(cpu_seconds: float, wall_seconds: float) -> None:
+    """SIGPROF and SIGALRM end the process, whatever C code it is in; 0 stops the clocks."""
+    if os.name == "posix":
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+        signal.setitimer(signal.ITIMER_REAL, wall_seconds)
+
+
+def _reply(pipe: IO[bytes], reply: tuple[str, Any]) -> None:
+    """Arrays go out of band, straight from their memory: results travel once."""
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(reply, protocol=5, buffer_callback=buffers.append)
+    pipe.write(_SIZE.pack(len(buffers)))
+    _write(pipe, head)
+    for buffer in buffers:
+        _write(pipe, buffer.raw())
+    pipe.flush()
+
+
+def _write(pipe: IO[bytes], data: bytes | memoryview) -> None:
+    pipe.write(_SIZE.pack(len(data)))
+    pipe.write(data)
+
+
+def _read_part(pipe: IO[bytes]) -> bytearray:
+    return _read(pipe, _SIZE.unpack(_read(pipe, _SIZE.size))[0])
+
+
+def _read(pipe: IO[bytes], num_bytes: int) -> bytearray:
+    data = bytearray(num_bytes)
+    view, place = memoryview(data), 0
+    while place < num_bytes:
+        count = pipe.readinto(view[place:])  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError
+        place += count
+    return data

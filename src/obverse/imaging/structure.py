@@ -1,0 +1,120 @@
+"""How a picture's bytes are laid out: the cheap look that decides whether a parser may see them at all.
+
+Not a parser: it only counts what would cost time or memory out of proportion to the bytes. Pillow reads headers in
+Python and joins some of their parts quadratically; libjpeg visits every coefficient in every scan.
+Layouts: JPEG T.81 annex B, PNG 3rd edition chapter 5, GIF89a chapters 15 to 26, TIFF 6.0 section 2, BMP version 3.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections import Counter
+from dataclasses import dataclass
+
+MAX_SCANS = 64  # progressive photographs have about 10
+MAX_SEGMENTS = 4096
+MAX_CHUNKS = 100_000
+MAX_EXIF_BYTES = 2**20
+MAX_PHOTOSHOP_BYTES = 4 * 2**20
+MAX_TIFF_TAGS = 4096
+MAX_TIFF_NUMBER_BYTES = 2**20  # strip offsets of 40,000 rows are 320 kB
+MAX_RUN_LENGTH_BYTES = 2 * 2**20  # Pillow decodes run-length BMP in Python
+
+_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # no stuffed byte, no restart marker
+_TIFF_UNIT_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+
+
+class StructureError(ValueError):
+    """Bytes laid out to cost more than a picture may; becomes a PictureError."""
+
+
+@dataclass(frozen=True, slots=True)
+class JpegScans:
+    """num_scans: passes over the pixels; holds_coefficients: whether all of them stay in memory until the last."""
+
+    num_scans: int
+    holds_coefficients: bool
+
+
+def require_modest_structure(data: bytes) -> None:
+    """StructureError when reading the header alone could take long or fill the memory."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        _walk_png(data)
+    elif data.startswith((b"GIF87a", b"GIF89a")):
+        _walk_gif(data)
+    elif data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0", b"II\0+", b"MM+\0"):
+        _walk_tiff(data)
+    elif data.startswith(b"BM") and len(data) > MAX_RUN_LENGTH_BYTES and data[30:34] in (b"\1\0\0\0", b"\2\0\0\0"):
+        raise StructureError(f"a run-length BMP of {len(data):,} bytes is above the limit of {MAX_RUN_LENGTH_BYTES:,}")
+
+
+def jpeg_scans(data: bytes) -> JpegScans:
+    """Walk the markers of a JPEG to its end, without decoding anything."""
+    place, num_scans, progressive = 2, 0, False
+    num_bytes: Counter[int] = Counter()
+    for _ in range(MAX_SEGMENTS):
+        found = _MARKER.search(data, place)
+        if found is None or found[1] == b"\xd9":
+            return JpegScans(num_scans, progressive or num_scans > 1)
+        place, code = found.end(), found[1][0]
+        if code in (0x01, 0xD8):
+            continue
+        length = int.from_bytes(data[place : place + 2], "big")
+        num_scans += code == 0xDA
+        progressive |= code in (0xC2, 0xC6, 0xCA, 0xCE)
+        num_bytes[code] += length if code != 0xE1 or data.startswith(b"Exif\0", place + 2) else 0
+        if num_scans > MAX_SCANS:
+            raise StructureError(f"the JPEG has more than {MAX_SCANS} scans")
+        if num_bytes[0xE1] > MAX_EXIF_BYTES or num_bytes[0xED] > MAX_PHOTOSHOP_BYTES:
+            raise StructureError("the JPEG has more metadata than its limits allow")
+        place += max(2, length)
+    raise StructureError(f"the JPEG has more than {MAX_SEGMENTS} segments")
+
+
+def _walk_png(data: bytes) -> None:
+    place = 8
+    for _ in range(MAX_CHUNKS):
+        if place + 8 > len(data):
+            return
+        length, kind = struct.unpack_from(">I4s", data, place)
+        if kind == b"eXIf" and length > MAX_EXIF_BYTES:
+            raise StructureError("the PNG has more metadata than its limits allow")
+        place += 12 + length
+    raise StructureError(f"the PNG has more than {MAX_CHUNKS:,} chunks")
+
+
+def _walk_gif(data: bytes) -> None:
+    """To the first picture; the blocks of a comment are joined quadratically."""
+    place = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+    in_extension = False
+    for _ in range(MAX_SEGMENTS):
+        if place >= len(data) or (not in_extension and data[place] in b",;"):
+            return
+        if in_extension:
+            in_extension = data[place] != 0
+            place += 1 + data[place]
+        else:
+            in_extension = data[place] == 0x21
+            place += 2 if in_extension else 1
+    raise StructureError(f"the GIF has more than {MAX_SEGMENTS} blocks before its first picture")
+
+
+def _walk_tiff(data: bytes) -> None:
+    """The first directory; values may overlap, so that few bytes claim many, and numbers become Python objects."""
+    order, is_big = "<" if data[:2] == b"II" else ">", data[2] == 43
+    entry, step, count_place = ("HHQ", 20, 8) if is_big else ("HHI", 12, 4)
+    try:
+        (place,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, count_place)
+        (num_tags,) = struct.unpack_from(order + ("Q" if is_big else "H"), data, place)
+    except (struct.error, OverflowError):
+        return  # the parser says what is wrong
+    if num_tags > MAX_TIFF_TAGS:
+        raise StructureError(f"the TIFF has {num_tags:,} tags, more than the limit of {MAX_TIFF_TAGS:,}")
+    num_bytes = num_number_bytes = 0
+    for start in range(place + (8 if is_big else 2), len(data) - step + 1, step)[:num_tags]:
+        _, kind, count = struct.unpack_from(order + entry, data, start)
+        num_bytes += count * _TIFF_UNIT_BYTES.get(kind, 1)
+        num_number_bytes += count * _TIFF_UNIT_BYTES.get(kind, 0)
+    if num_bytes > len(data) or num_number_bytes > MAX_TIFF_NUMBER_BYTES:
+        raise StructureError("the TIFF's tags claim more bytes than its limits allow")
