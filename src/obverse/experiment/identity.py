@@ -68,7 +68,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _changed_pictures(manifest: Manifest) -> Iterator[str]:
     """Only when a size or a time differs is the content read: copying a set to another disk changes nothing."""
     paths = [path for sample in manifest.samples for path in sample.views.values()]
-    facts = verify_pictures(manifest.root, paths)
+    facts = verify_pictures(manifest.store, paths)
     gone = [repr(f.paths[0]) for f in facts.findings]
     other = [repr(s.id) for s in manifest.samples if _digest(s, facts.digest_of) not in (None, s.digest)]
     if gone:

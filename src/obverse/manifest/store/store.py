@@ -10,7 +10,7 @@ from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.imaging import PictureError, Pixels, content_digest, decode_picture, open_picture
-from obverse.imaging.probe import MAX_BYTES
+from obverse.imaging.limits import MAX_BYTES
 
 from .archive import open_archive
 from .blob import Blob, FileBlob, read_all
