@@ -1,7 +1,7 @@
 """Bytes -> upright RGB; no torch."""
 
 from .decode import DECODER_VERSION, Pixels, decode_picture, picture_from_image, read_picture
-from .fingerprint import content_digest, joint_digest, unit_interval
+from .fingerprint import content_digest, joint_digest, unit_interval, unit_intervals
 from .probe import PICTURE_SUFFIXES, Header, PictureError, open_picture
 from .sandbox import Sandbox
 
@@ -19,4 +19,5 @@ __all__ = [
     "picture_from_image",
     "read_picture",
     "unit_interval",
+    "unit_intervals",
 ]

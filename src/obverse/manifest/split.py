@@ -7,11 +7,12 @@ already, and neither ever parts a group. Python's `hash` is salted per process a
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain
 
-from obverse.imaging import unit_interval
+from obverse.imaging import unit_interval, unit_intervals
 from obverse.recipe import SplitSpec
 
 from .sample import SPLITS, Sample
@@ -62,7 +63,7 @@ def _assign(samples: Samples, spec: SplitSpec, fractions: Fractions) -> Samples:
     keys = split_keys(samples, spec)
     fixed = _fixed(keys, samples.splits)
     if strategy == "digest":
-        chosen = by_digest(keys, fractions, ("split", spec.seed))
+        chosen = by_digest(keys, fractions, "split", spec.seed)
     else:
         chosen = by_class(keys, samples.labels, fixed, fractions, spec.seed)
     rows = zip(samples.splits, keys, chosen, strict=True)
@@ -78,57 +79,62 @@ def _fixed(keys: Sequence[str], splits: Sequence[str | None]) -> dict[str, str]:
     return held
 
 
-def by_digest(keys: Iterable[str], fractions: Fractions, salt: tuple[object, ...]) -> Iterable[str]:
+def by_digest(keys: Iterable[str], fractions: Fractions, *salt: object) -> Iterator[str]:
     """A name of `fractions` for each key, by the key's own hash."""
-    bounds = [(name, bound) for name, bound in zip(fractions, accumulate(fractions.values()), strict=True)]
-    last = [name for name, fraction in fractions.items() if fraction > 0][-1]
-    for key in keys:
-        place = unit_interval(*salt, key)
-        yield next((name for name, bound in bounds if place < bound), last)
+    bounds = list(accumulate(fractions.values()))
+    names = [*fractions, [name for name in fractions if fractions[name] > 0][-1]]
+    return (names[bisect(bounds, place)] for place in unit_intervals(keys, *salt))
 
 
 def by_class(
     keys: Sequence[str], labels: Sequence[str], fixed: Mapping[str, str], fractions: Fractions, seed: int
-) -> Iterable[str]:
+) -> Iterator[str]:
     """A name of `fractions` for each key: groups, the largest first, each to where most of its classes is lacking."""
-    held = _held(keys, labels)
     lacking = _targets(Counter(labels), fractions)
-    overall = dict.fromkeys(fractions, 0)
+    taken = dict.fromkeys(fractions, 0)
     wanted = [name for name in fractions if fractions[name] > 0]
+    groups, alone = _groups_and_alone(keys, labels)
     chosen = dict(fixed)
 
-    def put(key: str, name: str) -> None:
-        for label, count in held[key].items():
+    def put(key: str, name: str, held: Mapping[str, int]) -> None:
+        chosen[key] = name
+        for label, count in held.items():
             lacking[label][name] -= count
-            overall[name] += count
+            taken[name] += count
 
-    for key, name in fixed.items():
-        put(key, name)
+    def neediest(held: Mapping[str, int]) -> str:
+        lack = {name: sum(count * lacking[label][name] for label, count in held.items()) for name in wanted}
+        return max(wanted, key=lambda name: (lack[name], fractions[name], -taken[name]))
 
-    def need(key: str, name: str) -> tuple[float, ...]:
-        of_its_classes = sum(count * lacking[label][name] for label, count in held[key].items())
-        return of_its_classes, fractions[name], -overall[name]
-
-    order = [(-sum(counts.values()), unit_interval("split", seed, key), key) for key, counts in held.items()]
-    for _, _, key in sorted(order):
+    singles = ((key, {label: 1}) for label, members in alone.items() for key in members)
+    for key, held in chain(groups.items(), singles) if fixed else ():
+        if key in fixed:
+            put(key, fixed[key], held)
+    sizes = {key: (-held.total(), unit_interval("split", seed, key), key) for key, held in groups.items()}
+    for key in sorted(groups, key=sizes.__getitem__):
         if key not in chosen:
-            chosen[key] = max(wanted, key=lambda name: need(key, name))
-            put(key, chosen[key])
+            put(key, neediest(groups[key]), groups[key])
+    for label in sorted(alone):
+        one = {label: 1}
+        for _, key in sorted(zip(unit_intervals(alone[label], "split", seed), alone[label], strict=True)):
+            if key not in chosen:
+                put(key, neediest(one), one)
     return map(chosen.__getitem__, keys)
 
 
-def _held(keys: Sequence[str], labels: Sequence[str]) -> dict[str, Mapping[str, int]]:
-    """Key -> class -> number of samples; the many keys of one sample share a mapping per class."""
+def _groups_and_alone(
+    keys: Sequence[str], labels: Sequence[str]
+) -> tuple[dict[str, Counter[str]], dict[str, list[str]]]:
+    """Key -> class -> number of samples for the groups, and class -> keys for the many keys of one sample."""
     repeated = {key for key, count in Counter(keys).items() if count > 1}
     groups: dict[str, Counter[str]] = defaultdict(Counter)
-    alone = {label: {label: 1} for label in set(labels)}
-    held: dict[str, Mapping[str, int]] = {}
+    alone: dict[str, list[str]] = defaultdict(list)
     for key, label in zip(keys, labels, strict=True):
         if key in repeated:
             groups[key][label] += 1
         else:
-            held[key] = alone[label]
-    return held | groups
+            alone[label].append(key)
+    return groups, alone
 
 
 def _targets(counts: Mapping[str, int], fractions: Fractions) -> dict[str, dict[str, int]]:

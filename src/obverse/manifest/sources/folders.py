@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from obverse.errors import DataError
 from obverse.manifest.sample import Finding, Sample
@@ -40,6 +41,7 @@ SPLIT_WORDS = {
 }
 SIZE_FOLDER = re.compile(r"\d{2,5}x\d{2,5}")
 PAIRING_SHARE = 0.9
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +140,24 @@ def _objects(places: Sequence[_Place]) -> list[tuple[tuple[str | None, str], lis
 
 
 def _by_class(root: Path, places: Sequence[_Place], said: str, findings: list[Finding]) -> Listing:
-    paths: list[str] = []
-    labels: list[str] = []
-    splits: list[str | None] = []
-    for place in places:
-        is_size = len(place.parts) > 1 and SIZE_FOLDER.fullmatch(place.parts[-1])
-        paths += place.pictures
-        labels += ["/".join(place.parts[:-1] if is_size else place.parts)] * len(place.pictures)
-        splits += [place.split] * len(place.pictures)
-    samples = Samples.from_columns(paths, labels, {"image": paths}).with_columns(splits=splits)
-    said += f"one class per folder: {len(set(labels))} classes, {len(samples)} pictures"
+    classes = ["/".join(place.parts[: -1 if _is_size(place) else None]) for place in places]
+    paths = tuple(path for place in places for path in place.pictures)
+    labels = _per_picture(places, classes)
+    samples = Samples.from_columns(paths, labels, {"image": paths})
+    if any(place.split for place in places):
+        samples = samples.with_columns(splits=_per_picture(places, [place.split for place in places]))
+    said += f"one class per folder: {len(set(classes))} classes, {len(samples)} pictures"
     return Listing(root, samples, ("image",), said, "class-folders", findings)
+
+
+def _is_size(place: _Place) -> bool:
+    return len(place.parts) > 1 and SIZE_FOLDER.fullmatch(place.parts[-1]) is not None
+
+
+def _per_picture(places: Sequence[_Place], values: Sequence[T]) -> Iterator[T]:
+    """The value of each picture's folder."""
+    pairs = zip(places, values, strict=True)
+    return (value for place, value in pairs for _ in place.pictures)
 
 
 def _by_view(
