@@ -119,9 +119,6 @@ def _size(model: ModelSpec, sizes: list[tuple[int, int]]) -> Size:
 
 
 def _data(recipe: Recipe, index: Index, size: Size) -> Any:
-    strategy = recipe.data.split.strategy
-    if strategy == "auto":
-        strategy = "digest" if len(index.manifest.samples) >= 20_000 else "stratified"
     keeps = any(len(s.views) < len(index.manifest.views) for s in index.manifest.samples)
     return recipe.data.model_copy(
         update={
@@ -129,7 +126,7 @@ def _data(recipe: Recipe, index: Index, size: Size) -> Any:
             "views": index.manifest.views,
             "order": index.manifest.classes if index.manifest.ordered else "none",
             "missing_view": "keep" if keeps else "exclude",
-            "split": recipe.data.split.model_copy(update={"strategy": strategy}),
+            "split": recipe.data.split.for_samples(len(index.manifest.samples)),
         }
     )
 

@@ -233,7 +233,9 @@ def _saved_classes(run: RunFolder) -> tuple[str, ...]:
 
 def _with_source(recipe: Recipe, data: Path, index: Index) -> Recipe:
     """Where the data lies and the layout that was found there, so that another run reads it the same way."""
-    update = {"path": str(data.resolve()), "layout": index.layout}
+    stored = index.stored or recipe.data.split.stored
+    split = recipe.data.split.model_copy(update={"stored": stored and str(Path(stored).resolve())})
+    update = {"path": str((index.source or data).resolve()), "layout": index.layout, "split": split}
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=update)})
 
 

@@ -9,11 +9,49 @@ key of the whole chain. A stored split (`data.split.stored`) moves nothing even 
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from .samples import Samples
+from obverse.errors import DataError
+from obverse.recipe import GroupBy, did_you_mean
+
+from .sample import Finding
+from .samples import Column, Samples
+
+# An id ends like its file when it is a path.
+FILE_ENDING = re.compile(r"\.\w{1,5}$")
+
+
+def group_by(samples: Samples, spec: GroupBy) -> tuple[Samples, list[Finding]]:
+    """Samples with one name by a column or a pattern get one group, together with the groups they have.
+
+    An empty cell and an id that the pattern does not match give no group.
+    """
+    names = _by_column(samples, spec.column) if spec.column is not None else _by_pattern(samples, spec.pattern or "")
+    num_without = sum(1 for name in names if not name)
+    how = f"data.split.group_by.{'pattern' if spec.column is None else 'column'}"
+    if num_without == len(samples):
+        raise DataError(f"{how}: no sample gets a group, for example {samples.ids[0]!r}")
+    message = f"{how}: {len(samples)} samples in {len(set(names) - {None, ''})} groups"
+    message += f", and {num_without} without one" if num_without else ""
+    ties = ((f"{how} {name}",) if name else () for name in names)
+    named = samples.with_columns(groups=(g or n or None for g, n in zip(samples.groups, names, strict=True)))
+    return group_together(named, ties), [Finding("note", "groups", message)]
+
+
+def _by_column(samples: Samples, column: str) -> Column:
+    if column not in samples.extra:
+        known = list(samples.extra)
+        listed = f"the further columns are {', '.join(known)}" if known else "the data has no further columns"
+        raise DataError(f"data.split.group_by.column: no column {column!r}{did_you_mean(column, known)}; {listed}")
+    return samples.extra[column]
+
+
+def _by_pattern(samples: Samples, pattern: str) -> Column:
+    found = (re.search(pattern, FILE_ENDING.sub("", name)) for name in samples.ids)
+    return tuple(match and match[1] for match in found)
 
 
 def group_duplicates(samples: Samples, digest_of: Mapping[str, str]) -> Samples:

@@ -11,13 +11,13 @@ from obverse.errors import DataError
 from obverse.imaging import joint_digest
 from obverse.recipe import DataSpec
 
+from .classes import without_excluded
+from .divide import divide
 from .grades import grade_order, is_off_scale
-from .grouping import group_duplicates
 from .manifest import Manifest
 from .sample import Finding
 from .samples import Samples
 from .sources import Listing, read_source
-from .split import assign_splits
 from .store import PictureStore
 from .verify import PictureFacts, duplicate_findings, verify_pictures
 
@@ -26,39 +26,61 @@ QUARANTINE_LIMIT = 0.01
 
 @dataclass(frozen=True)
 class Index:
-    """A manifest with everything that was found on the way. said: what the source looks like, in one line."""
+    """A manifest with everything that was found on the way. said: what the source looks like, in one line.
+
+    source, stored: when a stored manifest was read, the data behind it and its file.
+    """
 
     manifest: Manifest
     findings: tuple[Finding, ...]
     facts: PictureFacts
     said: str
     layout: str
+    source: Path | None = None
+    stored: Path | None = None
 
 
 def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None] = lambda done, total: None) -> Index:
     """Read, verify, order classes and split. Raises DataError when the data cannot be trained on."""
     listing = read_source(path, spec)
-    samples, findings = _handle_missing_views(listing, spec)
+    spec = _as_stored(spec, listing)
+    samples, excluded = without_excluded(Samples.of(listing.samples), spec)
+    samples, findings = _handle_missing_views(samples, listing, spec)
     facts = verify_pictures(PictureStore(listing.root), list(samples.paths()), progress)
-    findings = [*listing.findings, *findings, *facts.findings]
+    findings = [*listing.findings, *excluded, *findings, *facts.findings]
     samples = _without_unusable(samples, findings, spec)
     findings += duplicate_findings(samples, facts.digest_of)
     classes, ordered = _class_order(samples, spec, path)
     samples = samples.with_columns(
         digests=(joint_digest(map(facts.digest_of.__getitem__, s.views.values())) for s in samples)
     )
-    grouped = group_duplicates(samples, facts.digest_of) if spec.split.group_duplicates else samples
     findings += _small_classes(samples)
-    split = assign_splits(grouped, spec.split)
-    manifest = Manifest(listing.root, split, classes, listing.views, ordered)
+    samples, about_split = divide(samples, spec.split, facts.digest_of)
+    manifest = Manifest(listing.root, samples, classes, listing.views, ordered)
     _require_usable_splits(manifest)
-    return Index(manifest, tuple(findings), facts, listing.said, listing.layout)
+    findings += about_split
+    return Index(manifest, tuple(findings), facts, listing.said, listing.layout, listing.source, listing.stored)
 
 
-def _handle_missing_views(listing: Listing, spec: DataSpec) -> tuple[Samples, list[Finding]]:
+def _as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
+    """A stored manifest brings its split and class order; what it left out need not be left out again."""
+    if listing.stored is None:
+        return spec
+    if spec.split.stored is not None and Path(spec.split.stored).resolve() != listing.stored.resolve():
+        raise DataError("DATA is a stored manifest with its own split; leave out data.split.stored")
+    labels = {sample.label for sample in listing.samples}
+    update: dict[str, object] = {
+        "split": spec.split.model_copy(update={"stored": str(listing.stored)}),
+        "exclude_classes": tuple(name for name in spec.exclude_classes if name in labels),
+    }
+    if listing.order is not None and spec.order == "auto":
+        update["order"] = listing.order
+    return spec.model_copy(update=update)
+
+
+def _handle_missing_views(samples: Samples, listing: Listing, spec: DataSpec) -> tuple[Samples, list[Finding]]:
     """Requirement A3: an unpaired picture is reported, and excluded or kept."""
     keep = spec.missing_view == "keep" or (spec.missing_view == "auto" and listing.keeps_missing_views)
-    samples = Samples.of(listing.samples)
     findings, kept = [], []
     for sample in samples:
         missing = [view for view in listing.views if view not in sample.views]

@@ -3,6 +3,8 @@
 Two strategies (requirement A7). `stratified`: the exact fractions per class, for sets that are looked at as a whole.
 `digest`: each group decides by its own hash, so nothing ever moves when files are added. Both keep what the data gives
 already, and neither ever parts a group. Python's `hash` is salted per process and is never used (trap D2).
+
+With folds, test is taken first and is the same for every fold; what is left is divided by the same strategy.
 """
 
 from __future__ import annotations
@@ -12,13 +14,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 
+from obverse.errors import DataError
 from obverse.imaging import unit_interval, unit_intervals
 from obverse.recipe import SplitSpec
 
 from .sample import SPLITS, Sample
 from .samples import Samples
 
-LARGE_SET = 20_000
 Fractions = Mapping[str, float]
 
 
@@ -29,10 +31,48 @@ def assign_splits(given: Iterable[Sample], spec: SplitSpec) -> Samples:
     is carved from train, never from test).
     """
     samples = Samples.of(given)
+    spec = spec.for_samples(len(samples))
+    if spec.folds is None:
+        return _fill(samples, spec, {name: getattr(spec, name) for name in SPLITS})
+    if "val" in samples.splits:
+        raise DataError("data.split.folds makes its own val, and the data or the stored split gives one already; "
+                        "leave out folds, or give train and test only")  # fmt: skip
+    apart = _fill(samples, spec, {"train": 1 - spec.test, "val": 0.0, "test": spec.test})
+    is_pool = [split == "train" for split in apart.splits]
+    folds = _folds(apart.where(is_pool), spec, spec.folds)
+    return _put(apart, is_pool, ("val" if fold == str(spec.fold) else "train" for fold in folds))
+
+
+def _folds(pool: Samples, spec: SplitSpec, folds: int) -> Iterator[str]:
+    """The fold of each sample, the same whichever of them is val."""
+    keys = split_keys(pool, spec)
+    if len(set(keys)) < folds:
+        raise DataError(f"data.split.folds is {folds}, and there are only {len(set(keys))} groups of samples to divide")
+    shares = {str(fold): 1 / folds for fold in range(folds)}
+    if spec.strategy == "digest":
+        return by_digest(keys, shares, "fold", spec.seed)
+    return by_class(keys, pool.labels, {}, shares, spec.seed)
+
+
+def _fill(samples: Samples, spec: SplitSpec, fractions: Fractions) -> Samples:
+    """Splits for the samples without one; where all have one, what is missing entirely is carved from train."""
     found = set(samples.splits)
     if None in found:
-        return _assign(samples, spec, {name: getattr(spec, name) for name in SPLITS})
-    return _carve_missing(samples, spec, missing=[name for name in SPLITS if name not in found])
+        return _assign(samples, spec, fractions)
+    shares = {name: share if name == "train" or name not in found else 0.0 for name, share in fractions.items()}
+    if sum(shares.values()) == shares["train"]:
+        return samples
+    shares = {name: share / sum(shares.values()) for name, share in shares.items()}
+    is_train = [split == "train" for split in samples.splits]
+    pool = samples.where(is_train)
+    return _put(samples, is_train, _assign(pool.with_columns(splits=(None,) * len(pool)), spec, shares).splits)
+
+
+def _put(samples: Samples, is_open: Iterable[bool], splits: Iterable[str | None]) -> Samples:
+    """`samples` with the next of `splits` wherever `is_open`."""
+    new = iter(splits)
+    pairs = zip(is_open, samples.splits, strict=True)
+    return samples.with_columns(splits=(next(new) if is_here else split for is_here, split in pairs))
 
 
 def split_keys(samples: Samples, spec: SplitSpec) -> list[str]:
@@ -43,26 +83,10 @@ def split_keys(samples: Samples, spec: SplitSpec) -> list[str]:
     return [group or digest or name for group, digest, name in rows]
 
 
-def _carve_missing(samples: Samples, spec: SplitSpec, *, missing: Sequence[str]) -> Samples:
-    wanted = [name for name in missing if name != "train" and getattr(spec, name) > 0]
-    if not wanted:
-        return samples
-    is_train = [split == "train" for split in samples.splits]
-    pool = samples.where(is_train)
-    total = sum(getattr(spec, name) for name in (*wanted, "train"))
-    fractions = {name: getattr(spec, name) / total if name in (*wanted, "train") else 0.0 for name in SPLITS}
-    carved = iter(_assign(pool.with_columns(splits=(None,) * len(pool)), spec, fractions).splits)
-    pairs = zip(is_train, samples.splits, strict=True)
-    return samples.with_columns(splits=(next(carved) if is_open else split for is_open, split in pairs))
-
-
 def _assign(samples: Samples, spec: SplitSpec, fractions: Fractions) -> Samples:
-    strategy = spec.strategy
-    if strategy == "auto":
-        strategy = "digest" if len(samples) >= LARGE_SET else "stratified"
     keys = split_keys(samples, spec)
     fixed = _fixed(keys, samples.splits)
-    if strategy == "digest":
+    if spec.strategy == "digest":
         chosen = by_digest(keys, fractions, "split", spec.seed)
     else:
         chosen = by_class(keys, samples.labels, fixed, fractions, spec.seed)

@@ -1,7 +1,7 @@
 """WHAT to do: frozen recipes, no torch."""
 
 from .augment import POLICIES, AugmentSpec, MixingSpec
-from .data import DataSpec, Size, SplitSpec
+from .data import DataSpec, Size
 from .evaluation import EvaluationSpec
 from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
@@ -16,6 +16,7 @@ from .model import (
     VGGBackbone,
 )
 from .recipe import Recipe, not_yet
+from .split import GroupBy, SplitSpec
 from .training import EarlyStopping, LossSpec, OptimSpec, RuntimeSpec, ScheduleSpec, TrainingSpec
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "EarlyStopping",
     "EvaluationSpec",
     "FinetuneSpec",
+    "GroupBy",
     "HeadFirstSpec",
     "HeadSpec",
     "LoraSpec",

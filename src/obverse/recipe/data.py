@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from .spec import Auto, Fraction, NonNegativeInt, PositiveInt, Spec
+from .spec import Auto, PositiveInt, Spec
+from .split import SplitSpec
 
 
 class Size(Spec):
@@ -16,29 +17,6 @@ class Size(Spec):
     width: PositiveInt
 
 
-class SplitSpec(Spec):
-    """Fractions are always named, because documents disagree on their order (requirement A7).
-
-    A split that the data already gives (folders, a CSV column) is kept; only what is missing is carved from train.
-    """
-
-    strategy: Literal["auto", "stratified", "digest"] = "auto"
-    train: Fraction = 0.7
-    val: Fraction = 0.15
-    test: Fraction = 0.15
-    seed: NonNegativeInt = 0
-    group_duplicates: bool = True
-
-    @model_validator(mode="after")
-    def _sums_to_one(self) -> Self:
-        total = self.train + self.val + self.test
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"train + val + test must be 1, not {total:g}")
-        if min(self.train, self.val) <= 0:
-            raise ValueError("train and val must be above 0: a model is always chosen on val, never on test")
-        return self
-
-
 class DataSpec(Spec):
     """From a folder or table to samples of one size."""
 
@@ -46,6 +24,7 @@ class DataSpec(Spec):
     layout: Literal["auto", "class-folders", "view-folders", "table"] = "auto"
     views: Auto | tuple[str, ...] = "auto"
     order: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    exclude_classes: tuple[str, ...] = ()
     missing_view: Literal["auto", "exclude", "keep"] = "auto"
     on_bad_picture: Literal["stop", "quarantine"] = "stop"
     size: Auto | Size = "auto"
@@ -56,10 +35,13 @@ class DataSpec(Spec):
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> Self:
-        for field in ("views", "order"):
+        for field in ("views", "order", "exclude_classes"):
             names = getattr(self, field)
             if not isinstance(names, tuple):
                 continue
-            if not names or len(set(names)) != len(names) or not all(names):
+            is_empty = not names and field != "exclude_classes"
+            if is_empty or len(set(names)) != len(names) or not all(names):
                 raise ValueError(f"{field} must be a list of distinct names")
+        if isinstance(self.order, tuple) and set(self.order) & set(self.exclude_classes):
+            raise ValueError("order and exclude_classes name the same class; leave it out of order")
         return self

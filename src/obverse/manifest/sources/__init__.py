@@ -9,6 +9,7 @@ from obverse.recipe import DataSpec
 
 from .folders import read_folders
 from .listing import Listing
+from .run_folder import read_run_folder, run_folder_of
 from .table import read_table
 
 __all__ = ["Listing", "read_source"]
@@ -23,6 +24,9 @@ def read_source(path: Path, spec: DataSpec) -> Listing:
         raise DataError(f"{str(path)!r} cannot be opened: {error}") from None
     if not exists:
         raise DataError(f"{str(path)!r} does not exist; give a folder of class folders, or a CSV table")
+    run = run_folder_of(path)
+    if run is not None:
+        return read_run_folder(run)
     if is_folder:
         if spec.layout == "table":
             raise DataError(f"{str(path)!r} is a folder, and data.layout is `table`; give the CSV file")

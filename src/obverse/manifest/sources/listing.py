@@ -27,6 +27,10 @@ class Listing:
     layout: str
     findings: list[Finding] = field(default_factory=list)
     keeps_missing_views: bool = False
+    # Of a stored manifest: the data it was made from, the file, and the class order when it has a meaning.
+    source: Path | None = None
+    stored: Path | None = None
+    order: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,30 @@
+"""From verified samples to samples with a split: groups first, then what is stored, then what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from obverse.recipe import SplitSpec
+
+from .grouping import group_by, group_duplicates
+from .sample import Finding
+from .samples import Samples
+from .split import assign_splits
+from .split_report import split_findings
+from .stored import keep_stored
+
+
+def divide(samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str]) -> tuple[Samples, list[Finding]]:
+    """Every sample with a split, and what is worth saying about it. digest_of: path -> content digest."""
+    findings: list[Finding] = []
+    if spec.group_by is not None:
+        samples, findings = group_by(samples, spec.group_by)
+    if spec.group_duplicates:
+        samples = group_duplicates(samples, digest_of)
+    if spec.stored is not None:
+        samples = keep_stored(samples, Path(spec.stored))
+        if spec.folds is None and None not in samples.splits:
+            return samples, findings  # the run that stored it may have had no test: nothing is carved again
+    done = assign_splits(samples, spec)
+    return done, [*findings, *split_findings(samples, done, spec)]

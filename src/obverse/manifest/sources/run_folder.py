@@ -1,0 +1,48 @@
+"""A run folder, or the manifest in it, as a source: the samples, splits and class order that the run had."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from obverse.errors import DataError
+from obverse.manifest.manifest import read_manifest
+from obverse.manifest.stored import MANIFEST_FILE
+from obverse.recipe import load_recipe
+
+from .listing import Listing
+
+
+def run_folder_of(path: Path) -> Path | None:
+    """The run folder when `path` is one, or is the manifest in one."""
+    folder = path.parent if path.name == MANIFEST_FILE else path
+    return folder if all((folder / name).is_file() for name in (MANIFEST_FILE, "recipe.yaml")) else None
+
+
+def read_run_folder(folder: Path) -> Listing:
+    """The manifest of a run, with its pictures where the run found them."""
+    spec = load_recipe(str(folder / "recipe.yaml")).data
+    if spec.path is None or spec.views == "auto":
+        raise DataError(f"{str(folder / 'recipe.yaml')!r} does not say where the data lies")
+    data = Path(spec.path)
+    if not data.exists():
+        raise DataError(f"{str(data)!r}, the data of {str(folder)!r}, is no longer there")
+    try:
+        classes = json.loads((folder / "config.json").read_text(encoding="utf-8"))["classes"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{str(folder / 'config.json')!r} cannot be read: {error}") from None
+    order = spec.order if isinstance(spec.order, tuple) else None
+    root = data if data.is_dir() else data.parent
+    file = folder / MANIFEST_FILE
+    manifest = read_manifest(file, root=root, classes=classes, views=spec.views, ordered=order is not None)
+    return Listing(
+        root,
+        manifest.samples,
+        manifest.views,
+        f"the manifest of a run on {str(data)!r}: {len(classes)} classes, {len(manifest.samples)} samples, its splits",
+        spec.layout,
+        keeps_missing_views=True,
+        source=data,
+        stored=file,
+        order=order,
+    )

@@ -1,0 +1,67 @@
+"""What a split came to: its fractions beside the wanted ones, classes that lack one, groups that the data parts."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from obverse.recipe import SplitSpec
+
+from .sample import SPLITS, Finding
+from .samples import Samples
+from .split import split_keys
+
+# Below both, a deviation is rounding; a digest split states its own always.
+TOLD_DEVIATION = 0.01
+ROUNDED_SAMPLES = 2
+SHOWN = 5
+
+
+def split_findings(given: Samples, done: Samples, spec: SplitSpec) -> list[Finding]:
+    """given: before `assign_splits`, done: after it."""
+    found = list(_parted_groups(done, spec))
+    if None in given.splits:
+        found += [*_deviation(done, spec.for_samples(len(done))), *_absent_classes(done)]
+    return found
+
+
+def _deviation(samples: Samples, spec: SplitSpec) -> Iterator[Finding]:
+    wanted = {name: getattr(spec, name) for name in SPLITS}
+    counted = Counter(samples.splits)
+    reached = {name: counted[name] / len(samples) for name in SPLITS}
+    rounding = max(TOLD_DEVIATION, ROUNDED_SAMPLES / len(samples))
+    if spec.strategy == "digest" or any(abs(reached[name] - wanted[name]) > rounding for name in SPLITS):
+        told = ", ".join(f"{name} {reached[name]:.1%} (wanted {wanted[name]:.1%})" for name in SPLITS)
+        why = "each group decides by its own digest" if spec.strategy == "digest" else "groups and classes stay whole"
+        yield Finding("note", "split-fractions", f"{spec.strategy} split: {told}; {why}")
+
+
+def _absent_classes(samples: Samples) -> Iterator[Finding]:
+    """Classes large enough for every split that a digest or a large group kept out of one."""
+    classes = {name for name, count in Counter(samples.labels).items() if count >= len(SPLITS)}
+    held: dict[str, set[str]] = defaultdict(set)
+    for label, split in zip(samples.labels, samples.splits, strict=True):
+        held[split or ""].add(label)
+    for split in SPLITS:
+        absent = sorted(classes - held[split]) if held[split] else []
+        if absent:
+            listed = ", ".join(absent[:SHOWN]) + (" ..." if len(absent) > SHOWN else "")
+            message = (
+                f"{len(absent)} class(es) have no sample in {split}: {listed}; give more samples or smaller groups"
+            )
+            yield Finding("warning", "class-not-in-split", message)
+
+
+def _parted_groups(samples: Samples, spec: SplitSpec) -> Iterator[Finding]:
+    """Only splits that the data gives can part a group."""
+    splits_of: dict[str, set[str]] = {}
+    if not any(samples.groups):
+        return
+    for key, group, split in zip(split_keys(samples, spec), samples.groups, samples.splits, strict=True):
+        if group:
+            splits_of.setdefault(key, set()).add(split or "")
+    parted = sorted(key for key, splits in splits_of.items() if len(splits) > 1)
+    if parted:
+        listed = ", ".join(parted[:SHOWN]) + (" ..." if len(parted) > SHOWN else "")
+        message = f"{len(parted)} group(s) are in several given splits: {listed}; the figures will look too good"
+        yield Finding("warning", "group-across-splits", message)

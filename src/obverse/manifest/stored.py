@@ -1,0 +1,49 @@
+"""The split that an earlier run or manifest stored: it is kept, and later files are fitted around it.
+
+A sample is known again by its id, or else by its pictures' digest, so a renamed file does not change sides either.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from obverse.errors import DataError
+
+from .sample import SPLITS
+from .samples import Samples
+
+MANIFEST_FILE = "manifest.csv"
+
+
+def keep_stored(samples: Samples, stored: Path) -> Samples:
+    """`samples` with the splits of the manifest `stored` (a file, or the run folder that holds it)."""
+    path = stored / MANIFEST_FILE if stored.is_dir() else stored
+    by_id, by_digest = _read(path)
+    found = [
+        by_id.get(name) or by_digest.get(digest or "")
+        for name, digest in zip(samples.ids, samples.digests, strict=True)
+    ]
+    if not any(found):
+        raise DataError(f"data.split.stored: {str(path)!r} knows none of the {len(samples)} samples")
+    for name, given, kept in zip(samples.ids, samples.splits, found, strict=True):
+        if given and kept and given != kept:
+            raise DataError(f"data.split.stored: {str(path)!r} has {name!r} in {kept}, and the data itself in {given}; "
+                            "leave out data.split.stored, or move the file back")  # fmt: skip
+    return samples.with_columns(splits=(given or kept for given, kept in zip(samples.splits, found, strict=True)))
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Id -> split and digest -> split."""
+    by_id, by_digest = {}, {}
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            for row in csv.DictReader(file, strict=True):
+                if row["split"] not in (*SPLITS, ""):
+                    raise KeyError(f"the split `{row['split']}` of `{row['id']}`")
+                if row["split"]:
+                    by_id[row["id"]] = by_digest[row["digest"]] = row["split"]
+    except (OSError, csv.Error, KeyError, TypeError) as error:
+        raise DataError(f"data.split.stored: {str(path)!r} is not a readable manifest: {error}") from None
+    by_digest.pop("", None)
+    return by_id, by_digest
