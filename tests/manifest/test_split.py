@@ -136,6 +136,43 @@ def test_the_split_does_not_depend_on_the_hash_seed() -> None:
     assert b"'val'" in outputs.pop()
 
 
+PROGRAM = """
+import hashlib, sys
+from obverse.manifest import Sample, assign_splits
+from obverse.recipe import SplitSpec
+names = [f"class_{n % 37}/img_{n:06d}.jpg" for n in range(int(sys.argv[1]))]
+if sys.argv[2] == "backwards":
+    names.reverse()
+samples = (Sample(name, name.split("/")[0], {"image": name}, group=f"g{name[-8]}" if name < "class_2" else None)
+           for name in names)
+split = {s.id: s.split for s in assign_splits(samples, SplitSpec(strategy="digest"))}
+first = [split[f"class_{n % 37}/img_{n:06d}.jpg"] for n in range(20_000)]
+print(hashlib.sha256("".join(first).encode()).hexdigest(), len(set(first)))
+"""
+
+
+def test_of_twenty_thousand_digests_none_moves() -> None:
+    """Over processes, hash seeds, the order of listing and 5,000 later files."""
+    settings = [("1", "20000", "forwards"), ("4711", "20000", "backwards"), ("random", "25000", "backwards")]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+        )
+        for seed, *arguments in settings
+    ]
+    outputs = {process.communicate()[0] for process in running}
+    assert len(outputs) == 1
+    assert outputs.pop().endswith(b" 3\n")
+
+
+def test_small_classes_do_not_add_up_to_other_fractions() -> None:
+    """Ten samples are 7, 1.5 and 1.5: rounding favours each split in turn."""
+    done = assign_splits(samples_of([10] * 40), spec_of((70, 15, 15), "stratified"))
+    assert Counter(s.split for s in done) == {"train": 280, "val": 60, "test": 60}
+
+
 @both
 def test_given_splits_are_kept_and_nothing_is_carved_when_all_are_there(strategy: str) -> None:
     samples = [s for name in SPLITS for s in samples_of([4], split=name)]
