@@ -47,3 +47,13 @@ def test_folds_share_their_test_split(draw_classes, make_recipe, tmp_path):
     one, two = map(rows, runs)
     assert {name for name in one if one[name] == "test"} == {name for name in two if two[name] == "test"} != set()
     assert all({one[name], two[name]} in ({"train", "val"}, {"test"}) for name in one)
+
+
+def test_classes_that_a_run_left_out_are_left_out_of_its_data_again(draw_classes, make_recipe, tmp_path):
+    data = draw_classes(tmp_path / "data", classes=("dark", "grey", "light"), per_class=8)
+    run = RunFolder(tmp_path / "run")
+    start_run(data, make_recipe(**ONE_EPOCH, data={"exclude_classes": ["grey"]}), run)
+    assert len(rows(run)) == 16
+    _, metrics = evaluate_run(run.path, data=data, out=tmp_path / "all")
+    assert metrics["num_samples"] == 16
+    assert "without the class(es) grey" in (tmp_path / "all" / "summary.md").read_text()

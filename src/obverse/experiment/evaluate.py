@@ -73,10 +73,15 @@ def _evaluate(
             raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")
         manifest, name = _run_manifest(run, recipe, bundle), split
     else:
-        manifest, name = _other_manifest(data, bundle), "data"
+        manifest, name = _other_manifest(data, bundle, recipe.data.exclude_classes), "data"
     folder = out or run.evaluation(split if data is None else f"data-{short_name(data)}")
-    facts = _facts(run) | ({"evaluated on": str(data)} if data is not None else {})
+    facts = _facts(run) | ({"evaluated on": _told(data, recipe)} if data is not None else {})
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, facts=facts)
+
+
+def _told(data: Path, recipe: Recipe) -> str:
+    left_out = recipe.data.exclude_classes
+    return f"{data} without the class(es) {', '.join(left_out)}" if left_out else str(data)
 
 
 def _require_ours(folder: Path) -> None:
@@ -102,10 +107,11 @@ def _run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
     return read_manifest(run.manifest, root=root, classes=bundle.classes, views=bundle.views, ordered=bundle.ordered)
 
 
-def _other_manifest(data: Path, bundle: Bundle) -> Manifest:
-    """Labelled data the run has never seen, with the bundle's classes and views."""
+def _other_manifest(data: Path, bundle: Bundle, left_out: Sequence[str]) -> Manifest:
+    """Labelled data the run has never seen, with the bundle's classes and views; what the run left out, it does too."""
     spec = DataSpec(views=bundle.views) if len(bundle.views) > 1 else DataSpec()
     listing = read_source(data, spec)
+    listing.samples = Samples.of(s for s in listing.samples if s.label not in left_out)
     if set(listing.views) != set(bundle.views) and len(bundle.views) > 1:
         raise DataError(f"{str(data)!r} has the views {', '.join(listing.views)}, the model {', '.join(bundle.views)}")
     if len(bundle.views) == 1:

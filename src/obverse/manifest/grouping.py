@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from obverse.errors import DataError
@@ -83,11 +83,11 @@ def group_together(samples: Samples, ties: Iterable[Iterable[str]]) -> Samples:
 
 def _names(samples: Samples, roots: array[int]) -> dict[int, str]:
     """Root -> name, for the groups of two and more."""
-    sizes = Counter(roots)
+    shared = {root for place, root in enumerate(roots) if root != place}
     named: dict[int, set[str]] = defaultdict(set)
     digests: dict[int, set[str]] = defaultdict(set)
     for root, name, group, digest in zip(roots, samples.ids, samples.groups, samples.digests, strict=True):
-        if sizes[root] > 1:
+        if root in shared:
             digests[root].add(digest or name)
             if group is not None:
                 named[root].add(group)
