@@ -71,7 +71,7 @@ def trainer_of(data: Path, recipe, checkpoints: Path, **hooks) -> Trainer:
     """The trainer that `start_run` would build."""
     index = build_index(data, recipe.data)
     plan = Setup(resolve(recipe, index).recipe, index.manifest)
-    objective = hooks.pop("objective", None) or plan.objective()
+    objective = hooks.pop("objective", None) or plan.objective
     parts = (plan.model, plan.recipe, plan.loaders(), plan.forward())
     return Trainer(*parts, objective=objective, checkpoints=checkpoints, **hooks)
 

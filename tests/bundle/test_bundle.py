@@ -9,7 +9,7 @@ import torch
 from obverse.bundle import Bundle, find_bundle, read_bundle, write_bundle
 from obverse.data import Geometry
 from obverse.errors import DataError, OutputError
-from obverse.recipe import ConvNetBackbone, HeadSpec, MeanFusion, ModelSpec
+from obverse.recipe import ConvNetBackbone, HeadSpec, MeanFusion, ModelSpec, OutputSpec
 
 BUNDLE = Bundle(
     classes=("AU50", "MS65", "größer"),
@@ -19,6 +19,7 @@ BUNDLE = Bundle(
     mean=(0.1, 0.2, 0.3),
     std=(0.4, 0.5, 0.6),
     model=ModelSpec(backbone=ConvNetBackbone(widths=(8, 8)), fusion=MeanFusion(), head=HeadSpec(hidden=(5,))),
+    output=OutputSpec(kind="coral", decode="median"),
     trained={"epoch": 3, "value": 0.5},
 )
 
@@ -92,7 +93,7 @@ def test_missing_weights_are_refused(folder):
 
 
 @pytest.mark.parametrize(
-    "key", ["classes", "ordered", "views", "geometry", "mean", "std", "model", "trained", "weights_sha256"]
+    "key", ["classes", "ordered", "views", "geometry", "mean", "std", "model", "output", "trained", "weights_sha256"]
 )
 def test_a_description_that_lacks_something_is_refused(folder, key):
     path = folder / "model.json"
@@ -103,7 +104,13 @@ def test_a_description_that_lacks_something_is_refused(folder, key):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("geometry", {"height": 3}), ("model", {"backbone": {"kind": "wings"}}), ("classes", ["a"])]
+    ("key", "value"),
+    [
+        ("geometry", {"height": 3}),
+        ("model", {"backbone": {"kind": "wings"}}),
+        ("output", {"kind": "corn"}),
+        ("classes", ["a"]),
+    ],
 )
 def test_a_description_that_was_changed_is_refused(folder, key, value):
     change(folder, **{key: value})

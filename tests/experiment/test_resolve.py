@@ -64,7 +64,7 @@ def test_nothing_is_left_to_chance(size, views):
     values = resolved(index_of(size, views=views)).recipe.model_dump(mode="json")
     values.pop("name")
     left = {where for where, value in leaves(values) if value == "auto"}
-    assert left <= {".data.layout", ".runtime.precision", ".runtime.channels_last"}
+    assert left <= {".data.layout", ".finetune.freeze_norm", ".runtime.precision", ".runtime.channels_last"}
 
 
 def test_resolving_again_changes_nothing():
@@ -134,6 +134,41 @@ def test_the_best_epoch_is_chosen_by_what_matters(index, select):
     assert resolved(index).recipe.training.select == select
 
 
+def loss_of(index, **loss):
+    found = resolved(index, loss={"label_smoothing": "auto", **loss})
+    return found.recipe.loss, [line for line in found.reasons if line.startswith("loss:")]
+
+
+def test_plain_classes_get_cross_entropy_without_a_word():
+    loss, lines = loss_of(index_of())
+    assert (loss.kind, loss.label_smoothing, loss.decode, lines) == ("cross-entropy", 0.1, "mode", [])
+
+
+def test_uneven_classes_get_logit_adjustment_and_are_told_why():
+    loss, (line,) = loss_of(index_of(counts=(8, 400)))
+    assert (loss.kind, loss.prior, loss.label_smoothing) == ("logit-adjustment", "balanced", 0.1)
+    assert "50 times" in line
+    assert "loss.prior=train" in line
+
+
+@pytest.mark.parametrize("counts", [(20, 20), (8, 400)])
+def test_ordered_classes_get_an_ordinal_loss_and_are_told_why(counts):
+    loss, (line,) = loss_of(index_of(ordered=True, counts=counts))
+    assert (loss.kind, loss.label_smoothing) == ("sord", 0)
+    assert "because the classes are ordered" in line
+
+
+@pytest.mark.parametrize("remedy", [{"loss": {"class_weights": "sqrt"}}, {"training": {"sampler": "balanced"}}])
+def test_one_remedy_for_imbalance_is_enough(remedy):
+    assert resolved(index_of(counts=(8, 400)), **remedy).recipe.loss.kind == "cross-entropy"
+
+
+def test_corn_and_coral_answer_by_their_own_rule():
+    for kind, decode in (("corn", "median"), ("coral", "median"), ("emd", "mode")):
+        assert loss_of(index_of(ordered=True), kind=kind)[0].decode == decode
+    assert loss_of(index_of(ordered=True), kind="corn", decode="mean")[0].decode == "mean"
+
+
 def test_views_and_class_order_are_written_down():
     data = resolved(index_of(views=("front", "back"), ordered=True)).recipe.data
     assert (data.views, data.order) == (("front", "back"), ("class0", "class1"))
@@ -165,10 +200,17 @@ def test_numbers_that_were_given_stay():
     assert (recipe.data.size.height, recipe.data.size.width) == (48, 80)
 
 
+def test_smoothing_that_the_chosen_loss_cannot_use_is_refused():
+    with pytest.raises(RecipeError, match="label_smoothing has no place in sord"):
+        resolved(index_of(ordered=True), loss={"label_smoothing": 0.2})
+
+
 @pytest.mark.parametrize(
     ("sections", "sentence"),
     [
         ({"training": {"select": "mae"}}, "mae needs classes with an order"),
+        ({"loss": {"kind": "sord"}}, "loss.kind: sord needs classes with an order"),
+        ({"loss": {"decode": "median"}}, "loss.decode: median needs classes with an order"),
         ({"training": {"batch_size": 4, "micro_batch_size": 8}}, "micro_batch_size 8 is larger than batch_size 4"),
         ({"training": {"epochs": 3}, "schedule": {"warmup_epochs": 3}}, "leaves nothing of 3 epochs"),
         ({"model": {"backbone": {"kind": "timm", "name": "resnett18"}}}, "did you mean `resnet18`"),

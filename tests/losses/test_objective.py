@@ -21,11 +21,13 @@ def mean(objective, targets, logits=LOGITS):
 
 
 def plain(smoothing=0.0):
-    return build_objective(LossSpec(label_smoothing=smoothing), counts=COUNTS)
+    return build_objective(LossSpec(kind="cross-entropy", label_smoothing=smoothing, decode="mode"), counts=COUNTS)
 
 
 def weighted(kind, smoothing=0.0):
-    return build_objective(LossSpec(class_weights=kind, label_smoothing=smoothing), counts=COUNTS)
+    return build_objective(
+        LossSpec(kind="cross-entropy", class_weights=kind, label_smoothing=smoothing, decode="mode"), counts=COUNTS
+    )
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])

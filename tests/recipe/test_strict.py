@@ -118,6 +118,16 @@ def test_weighting_and_sampling_together_are_refused() -> None:
         (["optim={kind: adam, momentum: 0.5}"], "momentum"),
         (["schedule={kind: constant, min_lr_fraction: 0.1}"], "min_lr_fraction"),
         (["loss.effective_beta=0.99"], "effective_beta"),
+        (["loss.defer_fraction=0.8"], "defer_fraction"),
+        (["loss.kind=cross-entropy", "loss.gamma=1"], "gamma"),
+        (["loss={kind: balanced-softmax, prior: train, tau: 2}"], "tau"),
+        (["loss.prior=train"], "prior has no effect"),
+        (["loss={kind: ldam, label_smoothing: 0.0, max_margin: 0.3, prior: train}"], "prior has no effect"),
+        (["loss.max_margin=0.3"], "max_margin"),
+        (["loss.kind=logit-adjustment"], "needs prior"),
+        (["loss={kind: logit-adjustment, prior: train, class_weights: sqrt}"], "choose one"),
+        (["loss={kind: logit-adjustment, prior: train}", "training.sampler=sqrt"], "choose one"),
+        (["loss={kind: corn, label_smoothing: 0.1}"], "label_smoothing has no place in corn"),
         (["model.sharing=separate", "model.fusion={kind: mean}"], "mean fusion"),
     ],
 )
@@ -130,6 +140,8 @@ def test_the_same_settings_are_fine_where_they_take_effect() -> None:
     assert OptimSpec(kind="adam", betas=(0.8, 0.9)).betas == (0.8, 0.9)
     assert ScheduleSpec(kind="cosine", min_lr_fraction=0.1).min_lr_fraction == 0.1
     assert LossSpec(class_weights="effective", effective_beta=0.99).effective_beta == 0.99
+    assert LossSpec(kind="ldam", class_weights="effective", defer_fraction=0.8).max_margin == 0.5
+    assert load_recipe("auto", ["loss={kind: logit-adjustment, prior: [1, 2, 3.5]}"]).loss.prior == (1, 2, 3.5)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +149,6 @@ def test_the_same_settings_are_fine_where_they_take_effect() -> None:
     [
         ("mixing.mixup=0.8", "mixing.mixup"),
         ("mixing.cutmix=1.0", "mixing.cutmix"),
-        ("loss.kind=focal", "loss.kind: focal"),
-        ("training.sampler=balanced", "training.sampler: balanced"),
     ],
 )
 def test_what_is_understood_but_not_carried_out_is_listed(setting: str, name: str) -> None:

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from obverse.bundle import read_bundle
 from obverse.errors import Interrupted, RecipeError
-from obverse.experiment import start_run
+from obverse.experiment import resolve, start_run
 from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
 from obverse.models import set_trainable
@@ -142,7 +142,7 @@ def test_the_head_starts_at_the_prior(draw_classes, draw_picture, make_recipe, t
         draw_picture(tmp_path / "dark" / f"{n}.png", seed=100 + n)
     recipe = make_recipe(finetune={"head_bias": kind}, training={"select": "accuracy"})
     index = build_index(tmp_path, recipe.data)
-    bias = Setup(recipe, index.manifest).model.head[-1].bias.detach()
+    bias = Setup(resolve(recipe, index).recipe, index.manifest).model.head[-1].bias.detach()
     dark, light = index.manifest.counts("train").values()
     assert dark > light
     shares = [(count + 1) / (dark + light + 2) for count in (dark, light)]
@@ -152,12 +152,13 @@ def test_the_head_starts_at_the_prior(draw_classes, draw_picture, make_recipe, t
 def test_folded_batch_norm_is_frozen_by_itself(data, recipe_for):
     """test_resnet's weights here are fresh: mean 0, variance 1, as if batch norm had been folded away."""
     recipe = recipe_for({}, name="test_resnet")
-    setup = Setup(recipe, build_index(data, recipe.data).manifest)
+    index = build_index(data, recipe.data)
+    setup = Setup(resolve(recipe, index).recipe, index.manifest)
     assert setup.tuned().finetune.freeze_norm is True
     set_trainable(setup.model, setup.recipe.finetune)
     assert setup.model.num_trainable() < setup.model.num_parameters()
     recipe = recipe_for({}, name="test_vit")
-    assert Setup(recipe, build_index(data, recipe.data).manifest).tuned().finetune.freeze_norm is False
+    assert Setup(resolve(recipe, index).recipe, index.manifest).tuned().finetune.freeze_norm is False
 
 
 @pytest.mark.parametrize(
@@ -183,11 +184,14 @@ def test_freezing_random_weights_is_refused(finetune, backbone):
 
 
 def test_and_also_when_auto_turns_out_to_be_from_scratch(data, make_recipe):
-    from obverse.experiment import resolve
-
     recipe = make_recipe(model={"backbone": {"kind": "auto"}}, finetune={"train": "head"})
     with pytest.raises(RecipeError, match="would freeze random weights"):
         resolve(recipe, build_index(data, recipe.data))
+
+
+def test_a_bias_that_the_head_does_not_have_is_refused():
+    with pytest.raises(RecipeError, match=r"head_bias has no effect with loss\.kind: corn"):
+        build_recipe({"finetune": {"head_bias": "zero"}, "loss": {"kind": "corn"}}, "test")
 
 
 @pytest.mark.parametrize("other", [{"loss": {"class_weights": "sqrt"}}, {"training": {"sampler": "balanced"}}])

@@ -38,7 +38,7 @@ def batch():
 
 def step(model, batch, *, micro=8, clip=None, lr=0.1, **loss):
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    objective = build_objective(LossSpec(**loss), counts=[30, 20, 1])
+    objective = build_objective(LossSpec(kind="cross-entropy", decode="mode", **loss), counts=[30, 20, 1])
     return train_step(model, optimizer, FORWARD, batch, micro_batch_size=micro, objective=objective, clip_norm=clip)
 
 

@@ -24,7 +24,7 @@ from safetensors.torch import save as tensors_to_bytes
 from obverse.data import Geometry
 from obverse.errors import DataError, OutputError
 from obverse.models import Classifier, build_classifier
-from obverse.recipe import ModelSpec
+from obverse.recipe import ModelSpec, OutputSpec
 
 FORMAT = "obverse-bundle"
 FORMAT_VERSION = 1
@@ -34,6 +34,7 @@ FORMAT_VERSION = 1
 class Bundle:
     """All that prediction needs besides weights. calibration: None until probabilities have been calibrated.
 
+    output: what the head's numbers mean, the class frequencies it is meant for, and how a decision is read from it.
     trained: facts for people (epoch, metric, data), not used in prediction.
     """
 
@@ -44,6 +45,7 @@ class Bundle:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     model: ModelSpec
+    output: OutputSpec
     calibration: None = None
     trained: dict[str, Any] = field(default_factory=dict)
 
@@ -56,6 +58,7 @@ class Bundle:
             height=self.geometry.canvas_height,
             width=self.geometry.canvas_width,
             load_weights=load_weights,
+            output=self.output,
         )
 
 
@@ -70,6 +73,7 @@ def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor])
         **{f.name: getattr(bundle, f.name) for f in fields(bundle)},
         "geometry": asdict(bundle.geometry),
         "model": bundle.model.model_dump(mode="json"),
+        "output": bundle.output.model_dump(mode="json"),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -139,6 +143,7 @@ def _parse(values: dict[str, Any], folder: Path) -> Bundle:
             mean=tuple(values["mean"]),
             std=tuple(values["std"]),
             model=ModelSpec.model_validate_json(json.dumps(values["model"])),
+            output=OutputSpec.model_validate_json(json.dumps(values["output"])),
             trained=values["trained"],
         )
     except (KeyError, TypeError, ValidationError) as error:

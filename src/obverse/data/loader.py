@@ -10,11 +10,13 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from obverse.errors import DataError
+from obverse.recipe import SamplerKind
 from obverse.runtime import Process, deal, named_generator
 
 from .ahead import ahead
 from .batch import Batch
 from .dataset import PictureDataset, Place
+from .sampling import ClassSampling, Turn
 
 # A worker that gives nothing for this long is reported instead of waited for.
 WORKER_TIMEOUT_SECONDS = 300
@@ -27,8 +29,17 @@ class EpochSampler(Sampler[list[Place]]):
     nothing: the last batch may be smaller.
     """
 
-    def __init__(self, num_samples: int, batch_size: int, *, seed: int | None, process: Process) -> None:
+    def __init__(
+        self,
+        num_samples: int,
+        batch_size: int,
+        *,
+        seed: int | None,
+        process: Process,
+        sampling: ClassSampling | None = None,
+    ) -> None:
         self.num_samples, self.batch_size, self.seed, self.process = num_samples, batch_size, seed, process
+        self.sampling = sampling
         self.current = (0, 0)
 
     def __len__(self) -> int:
@@ -39,17 +50,26 @@ class EpochSampler(Sampler[list[Place]]):
 
     def places(self, epoch: int, first_batch: int) -> Iterator[list[Place]]:
         """What each batch of `epoch` holds, from `first_batch` on."""
-        order = list(range(self.num_samples))
-        if self.seed is not None:
-            order = named_generator("order", self.seed, epoch).permutation(self.num_samples).tolist()
+        order = self._order(epoch)
         for batch in range(first_batch, len(self)):
             whole = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             mine = deal(whole, rank=self.process.rank, world_size=self.process.world_size)
-            yield [(epoch, index, valid) for index, valid in mine]
+            yield [(*turn, valid) for turn, valid in mine]
+
+    def _order(self, epoch: int) -> list[Turn]:
+        if self.seed is None:
+            return [(epoch, index) for index in range(self.num_samples)]
+        generator = named_generator("order", self.seed, epoch)
+        if self.sampling is not None:
+            return self.sampling.order(epoch, generator)
+        return [(epoch, index) for index in generator.permutation(self.num_samples).tolist()]
 
 
 class Loader:
-    """Iterates Batches of a dataset; `epoch(e, first_batch)` starts anywhere. seed None: manifest order."""
+    """Iterates Batches of a dataset; `epoch(e, first_batch)` starts anywhere. seed None: manifest order.
+
+    sampler: how often each class is shown, `natural`, `sqrt` or `balanced`.
+    """
 
     def __init__(
         self,
@@ -60,9 +80,13 @@ class Loader:
         num_workers: int = 0,
         process: Process | None = None,
         pin_memory: bool = False,
+        sampler: SamplerKind = "natural",
     ) -> None:
         self.dataset, self._pin_memory = dataset, pin_memory
-        self.sampler = EpochSampler(len(dataset), batch_size, seed=seed, process=process or Process())
+        sampling = None if sampler == "natural" else ClassSampling([s.label for s in dataset.samples], sampler)
+        self.sampler = EpochSampler(
+            len(dataset), batch_size, seed=seed, process=process or Process(), sampling=sampling
+        )
         self._workers = self._start_workers(num_workers) if num_workers else None
 
     def _start_workers(self, number: int) -> DataLoader[Batch]:

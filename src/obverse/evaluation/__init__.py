@@ -1,5 +1,6 @@
 """Predictions, measurements and their report."""
 
+from .decoding import decide
 from .evaluate import Outputs, run_model, softmax, to_predictions
 from .forward import Forward
 from .measure import Metrics, measure
@@ -14,6 +15,7 @@ __all__ = [
     "Metrics",
     "Outputs",
     "Predictions",
+    "decide",
     "is_better",
     "mean_loss",
     "measure",

@@ -12,6 +12,7 @@ import torch
 from obverse.data import Batch
 from obverse.manifest import Manifest
 from obverse.models import Classifier
+from obverse.recipe import Decode
 from obverse.runtime import autocast
 
 from .forward import Forward
@@ -20,7 +21,7 @@ from .predictions import Predictions
 
 @dataclass(frozen=True)
 class Outputs:
-    """Row i of each array is ids[i]; alone_VNK: logits with one view only, NaN where it is missing."""
+    """Row i of each array is ids[i]; logits are class logits; alone_VNK: of one view only, NaN where it is missing."""
 
     ids: tuple[str, ...]
     labels_N: npt.NDArray[np.int64]
@@ -55,11 +56,11 @@ def _run_batch(model: Classifier, forward: Forward, batch: Batch, *, each_view: 
     with autocast(forward.device, forward.precision):
         features_BVD = model.features(forward.inputs(batch))
         embeddings_BD = model.fusion(features_BVD, batch.present_BV)
-        rows = [model.head(embeddings_BD), embeddings_BD]
+        rows = [forward.class_logits(model.head(embeddings_BD)), embeddings_BD]
         for view in range(num_views) if each_view and num_views > 1 else ():
             alone_BV = batch.only_view(view).present_BV
-            logits_BK = model.head(model.fusion(features_BVD, alone_BV))
-            rows.append(torch.where(alone_BV[:, view, None], logits_BK.float(), torch.nan))
+            logits_BK = forward.class_logits(model.head(model.fusion(features_BVD, alone_BV)))
+            rows.append(torch.where(alone_BV[:, view, None], logits_BK, torch.nan))
     return [row.float().cpu() for row in rows]
 
 
@@ -69,7 +70,9 @@ def softmax(logits_NK: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return probabilities
 
 
-def to_predictions(outputs: Outputs, manifest: Manifest, split: str, *, embeddings: bool = True) -> Predictions:
+def to_predictions(
+    outputs: Outputs, manifest: Manifest, split: str, *, decode: Decode, embeddings: bool = True
+) -> Predictions:
     """Outputs as the arrays that are reported and written."""
     alone = dict(zip(manifest.views, map(softmax, outputs.alone_VNK), strict=False))
     return Predictions(
@@ -81,4 +84,5 @@ def to_predictions(outputs: Outputs, manifest: Manifest, split: str, *, embeddin
         embeddings_ND=outputs.embeddings_ND if embeddings else None,
         view_probabilities=alone,
         ordered=manifest.ordered,
+        decode=decode,
     )

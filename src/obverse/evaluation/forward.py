@@ -1,4 +1,4 @@
-"""A model with all that stands between a batch and logits: normalisation, number format, memory format, device.
+"""A model with all that stands between a batch and class logits: normalisation, formats, device, output.
 
 Training, evaluation and prediction go through this one object, so that no mean is ever typed twice.
 """
@@ -10,8 +10,12 @@ from dataclasses import dataclass
 import torch
 
 from obverse.data import Batch, to_model_input
+from obverse.losses import class_logits, decide
 from obverse.models import Classifier
+from obverse.recipe import OutputSpec
 from obverse.runtime import autocast
+
+PLAIN = OutputSpec()
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,21 @@ class Forward:
     device: torch.device
     precision: str = "fp32"
     channels_last: bool = False
+    output: OutputSpec = PLAIN
 
     def logits(self, model: Classifier, batch: Batch) -> torch.Tensor:
-        """Logits (B, K) of a batch that is on the device."""
+        """The head's logits, (B, K) or what the loss asks for, of a batch that is on the device."""
         with autocast(self.device, self.precision):
-            logits_BK: torch.Tensor = model(self.inputs(batch), batch.present_BV)
-        return logits_BK
+            logits: torch.Tensor = model(self.inputs(batch), batch.present_BV)
+        return logits
+
+    def class_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """(B, K) whose softmax is the probability of each class, from the head's logits."""
+        return class_logits(logits, self.output)
+
+    def answers(self, logits: torch.Tensor) -> torch.Tensor:
+        """The class of each row (B), from the head's logits."""
+        return decide(self.class_logits(logits).softmax(1), self.output.decode)
 
     def inputs(self, batch: Batch) -> torch.Tensor:
         """What the model sees, float32 (B, V, C, H, W)."""

@@ -1,11 +1,11 @@
 """What a model said about a split, as arrays in one row order, in memory and on disk.
 
     FOLDER/
-      predictions.npy         int64   (N,)     likeliest class; written for other tools, computed again on reading
+      predictions.npy         int64   (N,)     the answer; written for other tools, computed again on reading
       true_labels.npy         int64   (N,)     -1 where unknown
       probabilities.npy       float32 (N, K)
       ids.json                [id, ...]        one per row
-      names.json              {"classes": [...], "ordered": false, "split": "test"}
+      names.json              {"classes": [...], "ordered": false, "decode": "mode", "split": "test"}
       embeddings.npy          float32 (N, D)   only when there are any
       view_probabilities.npz  float32 (N, K) per view, seen alone; NaN rows where a sample lacks it; only with views
 
@@ -24,6 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from obverse.errors import DataError, OutputError
+from obverse.recipe import Decode
+
+from .decoding import decide
 
 IntArray = npt.NDArray[np.int64]
 Float32Array = npt.NDArray[np.float32]
@@ -31,7 +34,10 @@ Float32Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Predictions:
-    """Row i of every array belongs to `ids[i]`. `ordered` says that `classes` stand in grade order."""
+    """Row i of every array belongs to `ids[i]`. `ordered` says that `classes` stand in grade order.
+
+    decode: how the answer is read from probabilities (`decoding.decide`).
+    """
 
     split: str
     classes: tuple[str, ...]
@@ -41,6 +47,7 @@ class Predictions:
     embeddings_ND: Float32Array | None = None
     view_probabilities: dict[str, Float32Array] = field(default_factory=dict)
     ordered: bool = False
+    decode: Decode = "mode"
 
     def __post_init__(self) -> None:
         rows, num_classes = len(self.ids), len(self.classes)
@@ -60,14 +67,12 @@ class Predictions:
 
     @property
     def predictions_N(self) -> IntArray:
-        """The likeliest class per sample; of equals the lowest."""
-        likeliest_N: IntArray = self.probabilities_NK.argmax(axis=1).astype(np.int64)
-        return likeliest_N
+        """The answer per sample."""
+        return decide(self.probabilities_NK, self.decode)
 
     def view_predictions(self, view: str) -> IntArray:
         """The class that one view alone gives; -1 for a sample without that view."""
-        alone_NK = self.view_probabilities[view]
-        return np.where(np.isnan(alone_NK[:, 0]), -1, alone_NK.argmax(axis=1)).astype(np.int64)
+        return decide(self.view_probabilities[view], self.decode)
 
     def take(self, rows: npt.NDArray[Any]) -> Predictions:
         """The given rows only: a mask or row numbers."""
@@ -87,7 +92,7 @@ class Predictions:
         np.save(folder / "true_labels.npy", self.labels_N)
         np.save(folder / "probabilities.npy", self.probabilities_NK)
         _write_json(folder / "ids.json", list(self.ids))
-        names = {"classes": list(self.classes), "ordered": self.ordered, "split": self.split}
+        names = {"classes": list(self.classes), "ordered": self.ordered, "decode": self.decode, "split": self.split}
         _write_json(folder / "names.json", names)
         for optional in ("embeddings.npy", "view_probabilities.npz"):
             (folder / optional).unlink(missing_ok=True)
@@ -111,6 +116,7 @@ class Predictions:
                 embeddings_ND=_read_array(embeddings) if embeddings.exists() else None,
                 view_probabilities=_read_arrays(views) if views.exists() else {},
                 ordered=names["ordered"],
+                decode=names["decode"],
             )
         except DataError as error:
             raise DataError(f"{folder}: {error}") from error

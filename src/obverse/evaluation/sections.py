@@ -148,7 +148,7 @@ def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
 def _mistakes(predictions: Predictions) -> Section:
     predicted_N = predictions.predictions_N
     wrong_M = np.flatnonzero((predictions.labels_N >= 0) & (predictions.labels_N != predicted_N))
-    sureness_M = predictions.probabilities_NK[wrong_M].max(axis=1)
+    sureness_M = predictions.probabilities_NK[wrong_M, predicted_N[wrong_M]]
     rows = tuple(
         (
             predictions.ids[wrong_M[place]],

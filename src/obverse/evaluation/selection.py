@@ -7,15 +7,23 @@ import numpy.typing as npt
 import torch
 
 from obverse import metrics
+from obverse.recipe import Decode
+
+from .decoding import decide
+from .evaluate import softmax
 
 LOWER_IS_BETTER = frozenset({"loss", "mae"})
 
 
-def selection_value(name: str, logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64]) -> float:
+def selection_value(
+    name: str, logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64], *, decode: Decode = "mode"
+) -> float:
     """The value of accuracy, balanced_accuracy, macro_f1, loss or mae."""
     if name == "loss":
         return mean_loss(logits_NK, labels_N)
-    confusion_KK = metrics.confusion_matrix(labels_N, logits_NK.argmax(1), num_classes=logits_NK.shape[1])
+    confusion_KK = metrics.confusion_matrix(
+        labels_N, decide(softmax(logits_NK), decode), num_classes=logits_NK.shape[1]
+    )
     statistics = {
         "accuracy": metrics.accuracy,
         "balanced_accuracy": metrics.balanced_accuracy,

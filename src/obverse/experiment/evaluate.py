@@ -40,7 +40,9 @@ def report_split(
         raise DataError(f"there are no samples in `{split}`")
     loader = Loader(PictureDataset(manifest, samples, bundle.geometry), recipe.evaluation.batch_size)
     outputs = run_model(model, forward, loader.epoch(), each_view=len(bundle.views) > 1)
-    predictions = to_predictions(outputs, manifest, split, embeddings=recipe.evaluation.embeddings)
+    predictions = to_predictions(
+        outputs, manifest, split, decode=bundle.output.decode, embeddings=recipe.evaluation.embeddings
+    )
     picture = None
     if history is not None:
         plot_history(history[0], history[1])
@@ -67,7 +69,7 @@ def _evaluate(
         raise RecipeError(f"{str(run.path)!r} is a bundle without its run: give --data DATA and --out FOLDER")
     recipe = load_recipe(str(run.recipe)) if is_run else Recipe()
     place = resolve_device(device)
-    ready = (bundle, model.to(place), Forward(bundle.mean, bundle.std, place))
+    ready = (bundle, model.to(place), Forward(bundle.mean, bundle.std, place, output=bundle.output))
     if data is None:
         if split not in SPLITS:
             raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")

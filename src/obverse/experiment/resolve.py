@@ -25,11 +25,12 @@ from obverse.recipe import (
 from obverse.runtime import choose_matmul, has_fast_bf16, num_usable_cpus, resolve_device
 from obverse.training.ema import auto_decay
 
+from .resolve_loss import IMBALANCED, imbalance, resolve_loss
+
 SMALL_SIDE = 64
 SCRATCH_SIDE = 128
 FINETUNE_SIDE = 224
 PRETRAINED = {"cpu": "resnet18.a1_in1k", "cuda": "resnet50.a1_in1k", "mps": "resnet18.a1_in1k"}
-IMBALANCED = 10
 # A set is taken as of one shape when its aspect ratios lie this close to their median.
 SAME_ASPECT = 0.1
 COIN_VIEWS = frozenset({"obverse", "reverse", "obv", "rev"})
@@ -59,11 +60,13 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     data = _data(recipe, index, size)
     augment = _augment(recipe, index, size, sizes)
     training = _training(recipe, index)
+    loss = resolve_loss(recipe, index.manifest, reasons)
     resolved = recipe.model_copy(
         update={
             "model": model,
             "data": data,
             "augment": augment,
+            "loss": loss,
             "training": recipe.training.model_copy(update=training),
             "optim": recipe.optim.model_copy(update={"lr": _rate(recipe, model, training["batch_size"])}),
             "schedule": recipe.schedule.model_copy(update={"warmup_epochs": _warmup(recipe, training["epochs"])}),
@@ -73,6 +76,7 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     reasons.append(_summary(resolved, index))
     try:
         resolved.require_weights()
+        resolved.require_head_bias()
     except ValueError as error:
         raise RecipeError(str(error)) from None
     return Resolved(resolved, needs, tuple(reasons))
@@ -160,8 +164,7 @@ def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
         epochs = max(EPOCH_RANGE[0], min(EPOCH_RANGE[1], math.ceil(PICTURES_TO_SEE / (num_train * views))))
     select = training.select
     if select == "auto":
-        counts = [count for count in index.manifest.counts("train").values() if count]
-        imbalanced = max(counts) > IMBALANCED * min(counts)
+        imbalanced = imbalance(index.manifest) > IMBALANCED
         select = "mae" if index.manifest.ordered else "macro_f1" if imbalanced else "accuracy"
     if select == "mae" and not index.manifest.ordered:
         raise RecipeError("training.select: mae needs classes with an order; give data.order")

@@ -9,7 +9,7 @@ import torch
 from obverse.bundle import Bundle
 from obverse.data import Geometry, Loader, PictureDataset, PixelCache, working_geometry
 from obverse.evaluation import Forward
-from obverse.losses import Objective, build_objective
+from obverse.losses import build_objective
 from obverse.manifest import Manifest
 from obverse.models import Classifier, has_folded_norm, input_needs, prepare, set_trainable, start_bias
 from obverse.recipe import AugmentSpec, Recipe, Size
@@ -41,8 +41,16 @@ class Setup:
             fit=recipe.data.fit,
             direction=recipe.data.round_to_multiple,
         )
+        self.objective = build_objective(recipe.loss, counts=list(manifest.counts("train").values()))
         self.bundle = Bundle(
-            manifest.classes, manifest.ordered, manifest.views, geometry, needs.mean, needs.std, recipe.model
+            manifest.classes,
+            manifest.ordered,
+            manifest.views,
+            geometry,
+            needs.mean,
+            needs.std,
+            recipe.model,
+            self.objective.output,
         )
         seed_torch(recipe.training.seed)
         self.model: Classifier = self.bundle.build(load_weights=load_weights)
@@ -84,11 +92,14 @@ class Setup:
     def forward(self) -> Forward:
         """Normalisation and formats as the recipe says."""
         runtime = self.recipe.runtime
-        return Forward(self.bundle.mean, self.bundle.std, self.device, runtime.precision, runtime.channels_last is True)
-
-    def objective(self) -> Objective:
-        """The loss, with weights from the training split's class counts."""
-        return build_objective(self.recipe.loss, counts=list(self.manifest.counts("train").values()))
+        return Forward(
+            self.bundle.mean,
+            self.bundle.std,
+            self.device,
+            runtime.precision,
+            runtime.channels_last is True,
+            self.bundle.output,
+        )
 
     def loaders(self) -> Loaders:
         """Training and validation batches."""
@@ -101,7 +112,14 @@ class Setup:
         workers = runtime.num_workers
         plain = self._dataset("train", None, 0)
         return Loaders(
-            Loader(train, recipe.training.batch_size, seed=seed, num_workers=workers, pin_memory=pin),
+            Loader(
+                train,
+                recipe.training.batch_size,
+                seed=seed,
+                num_workers=workers,
+                pin_memory=pin,
+                sampler=recipe.training.sampler,
+            ),
             Loader(val, recipe.evaluation.batch_size, num_workers=workers, pin_memory=pin),
             Loader(plain, recipe.evaluation.batch_size, pin_memory=pin) if recipe.finetune.head_first else None,
         )

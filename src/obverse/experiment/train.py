@@ -140,7 +140,7 @@ def _train(
                 setup.recipe,
                 setup.loaders(),
                 setup.forward(),
-                objective=setup.objective(),
+                objective=setup.objective,
                 checkpoints=run.checkpoints,
                 wanted_signal=wish,
             )

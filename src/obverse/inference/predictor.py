@@ -13,7 +13,7 @@ import torch
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Batch
 from obverse.errors import RecipeError
-from obverse.evaluation import Forward, run_model, softmax
+from obverse.evaluation import Forward, decide, run_model, softmax
 from obverse.imaging import PictureError
 from obverse.models import Classifier
 from obverse.runs.failures import explained
@@ -24,9 +24,10 @@ from .inputs import Input, Request, load_pixels, read_requests
 
 @dataclass(frozen=True)
 class Prediction:
-    """label: the likeliest class. top: (class, probability) from the likeliest down.
+    """label: the answer, with its probability. top: (class, probability) from the likeliest down.
 
-    The probabilities are the softmax output, not calibrated: they order classes, they are not a promise of accuracy.
+    For ordered classes the answer may be the median or mean of the distribution, which need not be the likeliest.
+    The probabilities are the model's output, not calibrated: they order classes, they are not a promise of accuracy.
     by_view: what each view alone would say, for a model of several views.
     """
 
@@ -44,7 +45,7 @@ class Predictor:
         self.bundle = bundle
         self._device = resolve_device(device)
         self._classifier = classifier.to(self._device)
-        self._forward = Forward(bundle.mean, bundle.std, self._device)
+        self._forward = Forward(bundle.mean, bundle.std, self._device, output=bundle.output)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -83,12 +84,12 @@ class Predictor:
     ) -> Prediction:
         order = np.argsort(-probabilities_K, kind="stable")[: min(top_k, len(self.classes))]
         top = tuple((self.classes[k], float(probabilities_K[k])) for k in order)
-        by_view = {
-            view: (self.classes[int(row.argmax())], float(row.max()))
-            for view, row in alone.items()
-            if not np.isnan(row).any()
-        }
-        return Prediction(name, top[0][0], top[0][1], top, by_view)
+        by_view = {view: self._answer(row) for view, row in alone.items() if not np.isnan(row).any()}
+        return Prediction(name, *self._answer(probabilities_K), top, by_view)
+
+    def _answer(self, probabilities_K: npt.NDArray[np.float32]) -> tuple[str, float]:
+        (label,) = decide(probabilities_K[None], self.bundle.output.decode)
+        return self.classes[label], float(probabilities_K[label])
 
     def _batch(self, requests: Sequence[Request]) -> Batch:
         geometry = self.bundle.geometry

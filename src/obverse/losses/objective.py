@@ -10,38 +10,52 @@ Not the division: `weights` and `losses` are summed over micro-batches and ranks
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
 
-from obverse.recipe import LossSpec
+from obverse.recipe import LossSpec, OutputSpec
 
+from . import nominal, ordinal
+from .output import build_output
 from .weights import class_weights
 
 LabelLosses = Callable[[torch.Tensor], torch.Tensor]
-"""Logits -> losses_BK: what the sample costs if its label is k."""
+"""The head's logits -> losses_BK: what the sample costs if its label is k."""
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """weights_K: of a sample of each class, with mean 1 over the training set."""
+    """weights_K: of a sample of each class, with mean 1 over the training set; 1 before `defer_fraction` of the run.
+
+    terms_K: how many terms a sample of each class has, where the mean is over terms.
+    """
 
     label_losses: LabelLosses
     weights_K: torch.Tensor
+    terms_K: torch.Tensor
+    output: OutputSpec
     label_smoothing: float = 0.0
+    defer_fraction: float = 0.0
 
     @property
     def num_classes(self) -> int:
         """K."""
         return len(self.weights_K)
 
+    def at(self, fraction_done: float) -> Objective:
+        """The objective at this point of the run: deferred weights have not begun, or have."""
+        if fraction_done >= self.defer_fraction:
+            return self
+        return replace(self, weights_K=torch.ones_like(self.weights_K), defer_fraction=0.0)
+
     def weights(self, targets_BK: torch.Tensor) -> torch.Tensor:
         """What each sample adds to the divisor (B); it needs no forward pass."""
-        return targets_BK.float() @ self.weights_K.to(targets_BK.device)
+        return targets_BK.float() @ (self.weights_K * self.terms_K).to(targets_BK.device)
 
-    def losses(self, logits_BK: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
-        """The weighted loss of each sample (B), in fp32.
+    def losses(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
+        """The weighted loss of each sample (B), in fp32. logits: the head's, (B, K) or what the loss asks for.
 
         Smoothing mixes every label with the uniform distribution (Szegedy et al. 2016, section 7) before its weight is
         applied. torch's `cross_entropy(weight=, label_smoothing=)` does it after, so that the uniform part of a
@@ -49,13 +63,23 @@ class Objective:
         """
         weighted_BK = targets_BK.float() * self.weights_K.to(targets_BK.device)
         spread_B1 = self.label_smoothing / self.num_classes * weighted_BK.sum(1, keepdim=True)
-        return (((1 - self.label_smoothing) * weighted_BK + spread_B1) * self.label_losses(logits_BK.float())).sum(1)
+        smoothed_BK = (1 - self.label_smoothing) * weighted_BK + spread_B1
+        return (smoothed_BK * self.label_losses(logits.float())).sum(1)
 
 
 def build_objective(spec: LossSpec, *, counts: Sequence[int]) -> Objective:
-    """counts: training samples of each class, in class order."""
-    weights_K = class_weights(counts, spec.class_weights, beta=spec.effective_beta)
-    return Objective(_cross_entropy, torch.tensor(weights_K, dtype=torch.float32), spec.label_smoothing)
+    """counts: training samples of each class, in class order. `spec` must be resolved."""
+    assert spec.label_smoothing != "auto"
+    weights_K = torch.tensor(class_weights(counts, spec.class_weights, beta=spec.effective_beta), dtype=torch.float32)
+    terms_K = ordinal.corn_num_questions(len(counts)) if spec.kind == "corn" else torch.ones_like(weights_K)
+    return Objective(
+        _label_losses(spec, counts),
+        weights_K,
+        terms_K,
+        output=build_output(spec, counts=counts),
+        label_smoothing=spec.label_smoothing,
+        defer_fraction=spec.defer_fraction,
+    )
 
 
 def hard_targets(labels_B: torch.Tensor, num_classes: int) -> torch.Tensor:
@@ -64,5 +88,19 @@ def hard_targets(labels_B: torch.Tensor, num_classes: int) -> torch.Tensor:
     return functional.one_hot(labels_B.clamp(min=0), num_classes).float() * known_B1
 
 
-def _cross_entropy(logits_BK: torch.Tensor) -> torch.Tensor:
-    return -logits_BK.log_softmax(1)
+def _label_losses(spec: LossSpec, counts: Sequence[int]) -> LabelLosses:
+    assert spec.kind != "auto"
+    log_prior_K = spec.tau * nominal.log_shares(counts)
+    margins_K = nominal.ldam_margins(counts, spec.max_margin)
+    table: dict[str, LabelLosses] = {
+        "cross-entropy": nominal.cross_entropy,
+        "focal": lambda z: nominal.focal(z, spec.gamma),
+        "logit-adjustment": lambda z: nominal.logit_adjusted(z, log_prior_K.to(z.device)),
+        "balanced-softmax": lambda z: nominal.logit_adjusted(z, log_prior_K.to(z.device)),
+        "ldam": lambda z: nominal.ldam(z, margins_K.to(z.device)),
+        "sord": ordinal.sord,
+        "emd": ordinal.squared_emd,
+        "corn": ordinal.corn,
+        "coral": ordinal.coral,
+    }
+    return table[spec.kind]

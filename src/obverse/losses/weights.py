@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 def class_weights(counts: Sequence[int], kind: str, *, beta: float) -> list[float]:
     """Weight per class; 0 for a class without training samples.
 
-    effective: (1 - beta) / (1 - beta^n), Cui et al. 2019, equation 3. It no longer tells classes apart that are much
+    effective: (1 - beta) / (1 - beta^n), Cui et al. 2019. It no longer tells classes apart that are much
     larger than 1 / (1 - beta): with beta 0.999, 3,000 and 6,000 samples weigh the same.
     """
     rules: dict[str, Callable[[Array], Array]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from obverse.errors import RecipeError
-from obverse.recipe import ConvNetBackbone, ModelSpec, TimmBackbone, VGGBackbone
+from obverse.recipe import ConvNetBackbone, ModelSpec, OutputSpec, TimmBackbone, VGGBackbone
 
 from .classifier import Classifier
 from .convnet import ConvNet
@@ -17,6 +17,7 @@ from .timm_backbone import build_timm, require_known, size_multiple, weights_sta
 from .vgg import VGG
 
 HALF = (0.5, 0.5, 0.5)
+PLAIN = OutputSpec()
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,26 @@ def input_needs(spec: ModelSpec) -> InputNeeds:
 
 
 def build_classifier(
-    spec: ModelSpec, *, num_views: int, num_classes: int, height: int, width: int, load_weights: bool = True
+    spec: ModelSpec,
+    *,
+    num_views: int,
+    num_classes: int,
+    height: int,
+    width: int,
+    load_weights: bool = True,
+    output: OutputSpec = PLAIN,
 ) -> Classifier:
-    """The classifier for pictures of (height, width); load_weights False skips pretrained weights."""
+    """The classifier for pictures of (height, width); load_weights False skips pretrained weights.
+
+    output: what the loss asks of the head.
+    """
     num_backbones = num_views if spec.sharing == "separate" else 1
     backbones = [
         _build_backbone(spec, height=height, width=width, load_weights=load_weights) for _ in range(num_backbones)
     ]
     num_features = int(backbones[0].num_features)  # type: ignore[arg-type]
     fusion: ConcatFusion | MeanFusion = FUSIONS[spec.fusion.kind](num_views, num_features)
-    head = build_head(spec.head, fusion.num_features, num_classes)
+    head = build_head(spec.head, fusion.num_features, num_classes, output)
     return Classifier(backbones, fusion, head)
 
 

@@ -1,24 +1,62 @@
-"""Fused features to logits."""
+"""Fused features to the numbers that the loss asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from obverse.recipe import HeadSpec
+from obverse.recipe import COSINE_SCALE, HeadSpec, OutputSpec
 
 
-def build_head(spec: HeadSpec, num_features: int, num_classes: int) -> nn.Sequential:
-    """Linear-ReLU-dropout for every hidden size, then a linear layer; dropout comes first when nothing is hidden."""
+class Cosine(nn.Module):
+    """Scaled cosines between the features and one direction per class, for losses with margins (Cao et al. 2019)."""
+
+    def __init__(self, num_features: int, num_outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_outputs, num_features))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
+        """(B, K), within the scale."""
+        directions_KD = functional.normalize(self.weight, dim=1)
+        return COSINE_SCALE * functional.linear(functional.normalize(features_BD, dim=1), directions_KD)
+
+
+class SharedRanks(nn.Module):
+    """One score per sample, and a threshold per question: what makes CORAL's answers consistent (Cao et al. 2020)."""
+
+    def __init__(self, num_features: int, num_outputs: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(num_features, 1, bias=False)
+        self.bias = nn.Parameter(torch.arange(num_outputs, 0, -1).float() / num_outputs)
+
+    def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
+        """(B, K - 1)."""
+        logits_BJ: torch.Tensor = self.score(features_BD) + self.bias
+        return logits_BJ
+
+
+LAST_LAYERS: dict[str, Callable[[int, int], nn.Module]] = {
+    "classes": nn.Linear,
+    "corn": nn.Linear,
+    "coral": SharedRanks,
+    "cosine": Cosine,
+}
+
+
+def build_head(spec: HeadSpec, num_features: int, num_classes: int, output: OutputSpec) -> nn.Sequential:
+    """Linear-ReLU-dropout for every hidden size, then the last layer; dropout comes first when nothing is hidden."""
     layers: list[nn.Module] = []
     for hidden in spec.hidden:
         layers += [nn.Linear(num_features, hidden), nn.ReLU(inplace=True), nn.Dropout(spec.dropout)]
         num_features = hidden
     if not spec.hidden and spec.dropout:
         layers.append(nn.Dropout(spec.dropout))
-    return nn.Sequential(*layers, nn.Linear(num_features, num_classes))
+    last = LAST_LAYERS[output.kind](num_features, output.num_outputs(num_classes))
+    return nn.Sequential(*layers, last)
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from .data import DataSpec, Size
 from .evaluation import EvaluationSpec
 from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
+from .loss import ADJUSTED, COSINE_SCALE, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
 from .model import (
     AutoBackbone,
     ConcatFusion,
@@ -17,15 +18,20 @@ from .model import (
 )
 from .recipe import Recipe, not_yet
 from .split import GroupBy, SplitSpec
-from .training import EarlyStopping, LossSpec, OptimSpec, RuntimeSpec, ScheduleSpec, TrainingSpec
+from .training import EarlyStopping, OptimSpec, RuntimeSpec, SamplerKind, ScheduleSpec, TrainingSpec
 
 __all__ = [
+    "ADJUSTED",
+    "COSINE_SCALE",
+    "ORDINAL",
+    "OWN_RULE",
     "POLICIES",
     "AugmentSpec",
     "AutoBackbone",
     "ConcatFusion",
     "ConvNetBackbone",
     "DataSpec",
+    "Decode",
     "EarlyStopping",
     "EvaluationSpec",
     "FinetuneSpec",
@@ -38,8 +44,10 @@ __all__ = [
     "MixingSpec",
     "ModelSpec",
     "OptimSpec",
+    "OutputSpec",
     "Recipe",
     "RuntimeSpec",
+    "SamplerKind",
     "ScheduleSpec",
     "Size",
     "SplitSpec",

@@ -14,9 +14,10 @@ from .augment import AugmentSpec, MixingSpec
 from .data import DataSpec
 from .evaluation import EvaluationSpec
 from .finetune import FinetuneSpec
+from .loss import ADJUSTED, OTHER_HEADS, LossSpec
 from .model import ModelSpec
 from .spec import Spec
-from .training import LossSpec, OptimSpec, RuntimeSpec, ScheduleSpec, TrainingSpec
+from .training import OptimSpec, RuntimeSpec, ScheduleSpec, TrainingSpec
 
 
 class Recipe(Spec):
@@ -39,6 +40,8 @@ class Recipe(Spec):
     def _one_remedy_for_imbalance(self) -> Self:
         if self.loss.class_weights != "none" and self.training.sampler != "natural":
             raise ValueError("loss.class_weights and training.sampler both correct imbalance: choose one (D4)")
+        if self.loss.kind in ADJUSTED and self.training.sampler != "natural":
+            raise ValueError(f"{self.loss.kind} and training.sampler both correct imbalance: choose one (D4)")
         return self
 
     @model_validator(mode="after")
@@ -48,11 +51,18 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _prior_is_what_the_head_sees(self) -> Self:
-        balanced = self.loss.class_weights != "none" or self.training.sampler != "natural"
-        if self.finetune.head_bias == "prior" and (balanced or self.loss.kind not in ("cross-entropy", "focal")):
+        self.require_head_bias()
+        return self
+
+    def require_head_bias(self) -> None:
+        """ValueError when the loss leaves no place for the bias that finetune.head_bias would set."""
+        kind, bias = self.loss.kind, self.finetune.head_bias
+        balanced = self.loss.class_weights != "none" or self.training.sampler != "natural" or kind in ADJUSTED
+        if bias == "prior" and balanced:
             raise ValueError("finetune.head_bias: prior is wrong here, because the loss, its weights or the sampler "
                              "already account for how frequent classes are; say zero")  # fmt: skip
-        return self
+        if bias != "default" and kind in OTHER_HEADS:
+            raise ValueError(f"finetune.head_bias has no effect with loss.kind: {kind}, whose head has no such bias")
 
     def require_weights(self) -> None:
         """ValueError when the recipe would freeze the random weights of a backbone that starts from scratch."""
@@ -67,7 +77,5 @@ def not_yet(recipe: Recipe) -> list[str]:
     reserved = {
         "mixing.mixup": recipe.mixing.mixup > 0,
         "mixing.cutmix": recipe.mixing.cutmix > 0,
-        f"loss.kind: {recipe.loss.kind}": recipe.loss.kind != "cross-entropy",
-        f"training.sampler: {recipe.training.sampler}": recipe.training.sampler != "natural",
     }
     return [name for name, is_set in reserved.items() if is_set]

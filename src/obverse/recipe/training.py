@@ -1,4 +1,4 @@
-"""How it is trained: optimizer, schedule, loss, length, stopping, and where it runs."""
+"""How it is trained: optimizer, schedule, length, stopping, and where it runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from .spec import Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Spec
+
+SamplerKind = Literal["natural", "sqrt", "balanced"]
 
 
 class OptimSpec(Spec):
@@ -65,21 +67,6 @@ class ScheduleSpec(Spec):
         return self
 
 
-class LossSpec(Spec):
-    """Cross entropy; the other kinds and the weights are reserved for long-tailed data."""
-
-    kind: Literal["cross-entropy", "focal", "logit-adjustment", "balanced-softmax", "ldam"] = "cross-entropy"
-    label_smoothing: Fraction = 0.0
-    class_weights: Literal["none", "inverse", "sqrt", "effective"] = "none"
-    effective_beta: Fraction = 0.999
-
-    @model_validator(mode="after")
-    def _fields_take_effect(self) -> Self:
-        if self.class_weights != "effective" and self.effective_beta != 0.999:
-            raise ValueError("effective_beta has no effect without `class_weights: effective`")
-        return self
-
-
 class EarlyStopping(Spec):
     """Patience counts epochs without a better selection metric, after warm-up and `min_epochs` only (trap in C4)."""
 
@@ -91,16 +78,17 @@ class TrainingSpec(Spec):
     """Length and bookkeeping of a run.
 
     batch_size: samples per optimizer step. micro_batch_size: samples per forward pass; smaller than batch_size means
-    gradient accumulation. ema_decay: of the weights' average that is evaluated and shipped; 0 ships the weights
-    themselves, `auto` follows the length of the run. minutes: a time budget for the training loop; the schedule then
-    follows the clock instead of `epochs`, and such a run is exempt from bit-for-bit repeatability.
+    gradient accumulation. sampler: how often an epoch shows each class; its length stays. ema_decay: of the weights'
+    average that is evaluated and shipped; 0 ships the weights themselves, `auto` follows the length of the run.
+    minutes: a time budget for the training loop; the schedule then follows the clock instead of `epochs`, and such a
+    run is exempt from bit-for-bit repeatability.
     """
 
     epochs: Auto | PositiveInt = "auto"
     minutes: PositiveFloat | None = None
     batch_size: Auto | PositiveInt = "auto"
     micro_batch_size: Auto | PositiveInt = "auto"
-    sampler: Literal["natural", "sqrt", "balanced"] = "natural"
+    sampler: SamplerKind = "natural"
     ema_decay: Auto | Fraction = 0.0
     early_stopping: EarlyStopping | None = None
     select: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "loss", "mae"] = "auto"

@@ -7,16 +7,19 @@ are added to make it so carry a false mask.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+Place = TypeVar("Place")
 
 UNIT = 2
 
 
-def deal(batch: Sequence[int], *, rank: int, world_size: int) -> list[tuple[int, bool]]:
-    """(index, valid) for one rank: pairs are dealt in turn; padded places repeat the first index and are not valid."""
+def deal(batch: Sequence[Place], *, rank: int, world_size: int) -> list[tuple[Place, bool]]:
+    """(place, valid) for one rank: pairs are dealt in turn; padded places repeat the first and are not valid."""
     shares = [
-        [i for start in range(UNIT * other, len(batch), UNIT * world_size) for i in batch[start : start + UNIT]]
+        [p for start in range(UNIT * other, len(batch), UNIT * world_size) for p in batch[start : start + UNIT]]
         for other in range(world_size)
     ]
     mine = shares[rank]
     padding = max(map(len, shares)) - len(mine)
-    return [(index, True) for index in mine] + [(batch[0], False)] * padding
+    return [(place, True) for place in mine] + [(batch[0], False)] * padding

@@ -43,12 +43,13 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     for micro in batch.split(micro_batch_size):
         part = micro.to(forward.device)
-        logits_BK = forward.logits(model, part)
+        logits = forward.logits(model, part)
         targets_BK = targets_of(part, objective)
-        part_sum = torch.where(part.valid_B, objective.losses(logits_BK, targets_BK), 0.0).sum()
+        part_sum = torch.where(part.valid_B, objective.losses(logits, targets_BK), 0.0).sum()
         (part_sum / total).backward()  # type: ignore[no-untyped-call]
         loss_sum += part_sum.detach()
-        num_correct += ((logits_BK.argmax(1) == targets_BK.argmax(1)) & part.valid_B).sum()
+        hits_B = forward.answers(logits.detach()) == targets_BK.argmax(1)
+        num_correct += (hits_B & part.valid_B).sum()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(parameters, clip_norm or float("inf"))
     if not (torch.isfinite(loss_sum) and torch.isfinite(norm)):

@@ -108,7 +108,8 @@ class Trainer:
         assert self.loaders.plain is not None
         assert training.batch_size != "auto"
         known = frozen_features(self.model, self.forward, self._unless_asked_to_stop(self.loaders.plain.epoch()))
-        loss = fit_head(self.model, known, self.objective, spec, batch_size=training.batch_size, seed=training.seed)
+        objective = self.objective.at(0.0)
+        loss = fit_head(self.model, known, objective, spec, batch_size=training.batch_size, seed=training.seed)
         if self.average:
             self.average = WeightAverage(self.model, self.average.decay)
         return Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
@@ -189,7 +190,7 @@ class Trainer:
                 self.forward,
                 batch,
                 micro_batch_size=self.recipe.training.micro_batch_size,
-                objective=self.objective,
+                objective=self.objective.at(self._fraction_done()),
                 clip_norm=self.recipe.optim.clip_norm,
             )
         except DivergedError as error:
@@ -222,7 +223,8 @@ class Trainer:
         start = time.perf_counter()
         outputs = run_model(self.shipped_model, self.forward, self._unless_asked_to_stop(self.loaders.val.epoch()))
         progress.seconds += time.perf_counter() - start
-        value = selection_value(recipe.training.select, outputs.logits_NK, outputs.labels_N)
+        decode = self.objective.output.decode
+        value = selection_value(recipe.training.select, outputs.logits_NK, outputs.labels_N, decode=decode)
         best = is_better(recipe.training.select, value, progress.best_value)
         if best:
             progress.best_value, progress.best_epoch, progress.best_step = value, progress.epoch, progress.step
@@ -233,7 +235,7 @@ class Trainer:
             train_loss=progress.loss_sum / progress.weight,
             train_accuracy=progress.num_correct / progress.num_samples,
             val_loss=mean_loss(outputs.logits_NK, outputs.labels_N),
-            val_accuracy=selection_value("accuracy", outputs.logits_NK, outputs.labels_N),
+            val_accuracy=selection_value("accuracy", outputs.logits_NK, outputs.labels_N, decode=decode),
             select=recipe.training.select,
             select_value=value,
             is_best=best,

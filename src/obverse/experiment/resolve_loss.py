@@ -1,0 +1,53 @@
+"""The loss that suits the classes: their order, and how unevenly they are filled."""
+
+from __future__ import annotations
+
+from obverse.errors import RecipeError
+from obverse.manifest import Manifest
+from obverse.recipe import ORDINAL, OWN_RULE, LossSpec, Recipe
+
+# The largest class has more than this many times the training samples of the smallest.
+IMBALANCED = 10
+SMOOTHING = 0.1
+
+
+def imbalance(manifest: Manifest) -> float:
+    """Training samples of the largest class over those of the smallest that has any."""
+    counts = [count for count in manifest.counts("train").values() if count]
+    return max(counts) / min(counts)
+
+
+def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> LossSpec:
+    """The spec without `auto`; a loss or a way to decide that needs ordered classes is refused where there are none."""
+    values = recipe.loss.model_dump()
+    if recipe.loss.kind == "auto":
+        values |= _choose(recipe, manifest, reasons)
+    kind = values["kind"]
+    if values["decode"] == "auto":
+        values["decode"] = "median" if kind in OWN_RULE else "mode"
+    if values["label_smoothing"] == "auto":
+        values["label_smoothing"] = 0.0 if kind in ORDINAL else SMOOTHING
+    if not manifest.ordered and kind in ORDINAL:
+        raise RecipeError(f"loss.kind: {kind} needs classes with an order; give data.order")
+    if not manifest.ordered and values["decode"] != "mode":
+        raise RecipeError(f"loss.decode: {values['decode']} needs classes with an order; give data.order")
+    try:
+        return LossSpec.model_validate(values)
+    except ValueError as error:
+        raise RecipeError(f"loss.kind: {kind} was chosen because the classes are ordered: {error}; "
+                          "say loss.kind=cross-entropy if they should not be") from None  # fmt: skip
+
+
+def _choose(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> dict[str, str]:
+    ratio = imbalance(manifest)
+    corrected = recipe.loss.class_weights != "none" or recipe.training.sampler != "natural"
+    if manifest.ordered:
+        reasons.append("loss: sord (targets that spread to neighbouring classes), because the classes are ordered")
+        return {"kind": "sord"}
+    if ratio > IMBALANCED and not corrected:
+        reasons.append(
+            f"loss: logit-adjustment for equally frequent classes, because the largest has {ratio:.0f} times the "
+            "training samples of the smallest; loss.prior=train is for data as uneven as these"
+        )
+        return {"kind": "logit-adjustment", "prior": "balanced"}
+    return {"kind": "cross-entropy"}

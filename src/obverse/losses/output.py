@@ -1,0 +1,73 @@
+"""From the head's logits to class logits to the answer: one way for training, evaluation, prediction and export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from obverse.errors import RecipeError
+from obverse.recipe import ADJUSTED, Decode, LossSpec, OutputSpec
+
+
+def build_output(spec: LossSpec, *, counts: Sequence[int]) -> OutputSpec:
+    """What the head must give for this loss, and how it is read. counts: training samples per class."""
+    kinds = {"ldam": "cosine", "corn": "corn", "coral": "coral"}
+    assert spec.decode != "auto"
+    return OutputSpec.model_validate(
+        {"kind": kinds.get(spec.kind, "classes"), "prior": _deployment_prior(spec, counts), "decode": spec.decode}
+    )
+
+
+def class_logits(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
+    """Numbers (.., K) whose softmax is the probability of each class, in fp32; NaN rows stay NaN.
+
+    CORN's number j is the logit of P(y > j | y >= j), so P(y = k) is a product. CORAL's is the logit of P(y > j), so
+    P(y = k) is a difference; where training has left the questions out of order, the running minimum puts them right.
+    """
+    logits = logits.float()
+    if spec.kind == "corn":
+        yes, no = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+        none = torch.zeros_like(logits[..., :1])
+        return torch.cat([none, yes.cumsum(-1)], -1) + torch.cat([no, none], -1)
+    if spec.kind == "coral":
+        above = [logits[..., 0].sigmoid()]
+        for j in range(1, logits.shape[-1]):
+            above.append(torch.minimum(above[-1], logits[..., j].sigmoid()))
+        at_least = torch.stack([torch.ones_like(above[0]), *above], -1)
+        at_most = torch.stack([*above, torch.zeros_like(above[0])], -1)
+        return (at_least - at_most).clamp(min=torch.finfo(torch.float32).tiny).log()
+    if spec.prior is not None:
+        return logits + torch.tensor(spec.prior, device=logits.device).log()
+    return logits
+
+
+def decide(probabilities_NK: torch.Tensor, decode: Decode) -> torch.Tensor:
+    """The class of each row: the mode (of equals the lowest), or of ordered classes the median or the rounded mean.
+
+    The median is the answer with the least expected absolute error, the mode the one that is most often right. A row of
+    NaN gives -1.
+    """
+    known_NK = probabilities_NK.nan_to_num(0.0)
+    total_N1 = known_NK.sum(1, keepdim=True)
+    if decode == "mode":
+        chosen_N = known_NK.argmax(1)
+    elif decode == "median":
+        # Half of the row's own sum, which is not exactly 1.
+        chosen_N = (known_NK.cumsum(1) < total_N1 / 2).sum(1)
+    else:
+        places_K = torch.arange(known_NK.shape[1], device=known_NK.device, dtype=known_NK.dtype)
+        chosen_N = ((known_NK / total_N1) @ places_K + 0.5).nan_to_num(0.0).floor().long()
+    return torch.where(probabilities_NK[:, 0].isnan(), -1, chosen_N)
+
+
+def _deployment_prior(spec: LossSpec, counts: Sequence[int]) -> tuple[float, ...] | None:
+    """Shares in class order; None where equal frequencies leave the logits as they are."""
+    if spec.kind not in ADJUSTED or spec.prior == "balanced":
+        return None
+    numbers = [max(1, count) for count in counts] if spec.prior == "train" else spec.prior
+    assert isinstance(numbers, (list, tuple))
+    if len(numbers) != len(counts):
+        raise RecipeError(f"loss.prior: {len(numbers)} numbers for {len(counts)} classes; give one per class, in order")
+    return tuple(number / sum(numbers) for number in numbers)

@@ -1,0 +1,62 @@
+"""Which class of a distribution is the answer."""
+
+import numpy as np
+import pytest
+
+from obverse.evaluation import Predictions, decide, selection_value
+
+ROWS = np.array([[0.4, 0.3, 0.0, 0.3], [0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("decode", "expected"), [("mode", [0, 3, 0, 3]), ("median", [1, 2, 0, 3]), ("mean", [1, 2, 1, 3])]
+)
+def test_by_hand(decode, expected):
+    assert decide(ROWS, decode).tolist() == expected
+
+
+@pytest.mark.parametrize("decode", ["mode", "median", "mean"])
+def test_a_view_that_is_missing_is_minus_one(decode):
+    rows = ROWS.copy()
+    rows[1] = np.nan
+    found = decide(rows, decode)
+    assert found[1] == -1
+    assert found[[0, 2, 3]].tolist() == decide(ROWS, decode)[[0, 2, 3]].tolist()
+
+
+def test_each_answer_is_the_best_for_its_own_error():
+    rows = np.random.default_rng(0).dirichlet([0.5] * 6, 300).astype(np.float32)
+    distance_KK = np.abs(np.arange(6)[:, None] - np.arange(6))
+    losses = {"mode": distance_KK > 0, "median": distance_KK, "mean": distance_KK**2}
+    for decode, loss_KK in losses.items():
+        expected_NK = rows @ loss_KK
+        chosen = expected_NK[np.arange(300), decide(rows, decode)]
+        np.testing.assert_allclose(chosen, expected_NK.min(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("total", [1.0, 0.9999999, 1.0000001])
+def test_the_median_does_not_depend_on_how_well_a_row_sums_to_one(total):
+    rows = (np.full((1, 4), 0.25) * total).astype(np.float32)
+    assert decide(rows, "median").tolist() == [1]
+
+
+def test_the_same_answer_everywhere(tmp_path):
+    labels = np.array([1, 2, 0, 3])
+    predictions = Predictions(
+        split="test",
+        classes=("a", "b", "c", "d"),
+        ids=("1", "2", "3", "4"),
+        labels_N=labels,
+        probabilities_NK=ROWS,
+        view_probabilities={"front": ROWS},
+        ordered=True,
+        decode="median",
+    )
+    assert predictions.predictions_N.tolist() == predictions.view_predictions("front").tolist() == labels.tolist()
+    predictions.write(tmp_path)
+    assert Predictions.read(tmp_path).predictions_N.tolist() == labels.tolist()
+    assert np.load(tmp_path / "predictions.npy").tolist() == labels.tolist()
+    with np.errstate(divide="ignore"):
+        logits = np.log(ROWS)
+    assert selection_value("mae", logits, labels, decode="median") == 0
+    assert selection_value("mae", logits, labels, decode="mode") == 0.5

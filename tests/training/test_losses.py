@@ -1,0 +1,110 @@
+"""Every loss through the whole pipeline: it learns by heart, and all who read the model read it the same way."""
+
+import json
+
+import numpy as np
+import pytest
+
+from obverse.experiment import evaluate_run, start_run
+from obverse.inference import load
+from obverse.runs import EpochEnd, RunFolder
+
+NOMINAL = {
+    "focal": {"kind": "focal"},
+    "weighted": {"kind": "cross-entropy", "class_weights": "effective", "effective_beta": 0.9, "defer_fraction": 0.5},
+    "logit-adjustment": {"kind": "logit-adjustment", "prior": "balanced"},
+    "balanced-softmax": {"kind": "balanced-softmax", "prior": "train"},
+    "ldam": {"kind": "ldam", "class_weights": "sqrt", "defer_fraction": 0.5},
+}
+ORDINAL = {kind: {"kind": kind} for kind in ("sord", "emd", "corn", "coral")}
+HEART = {"split": {"train": 0.7, "val": 0.3, "test": 0.0}}
+
+
+@pytest.mark.parametrize("name", [*NOMINAL, *ORDINAL])
+def test_eight_samples_are_learned_by_heart(name, draw_picture, make_recipe, make_trainer, tmp_path):
+    """Pictures of pure noise, three classes of 4, 2 and 2."""
+    rows = ["label,split,image"]
+    for n in range(12):
+        split, label = ("train", "abacabac"[n]) if n < 8 else ("val", "abca"[n - 8])
+        rows.append(f"{label},{split},{draw_picture(tmp_path / f'{n}.png', seed=n).name}")
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+    order = {"order": ["a", "b", "c"]} if name in ORDINAL else {}
+    recipe = make_recipe(
+        data={**HEART, **order},
+        loss=(NOMINAL | ORDINAL)[name],
+        optim={"lr": 0.02, "weight_decay": 0.0},
+        model={"head": {"hidden": [16]}},
+        training={"epochs": 40, "batch_size": 8, "micro_batch_size": 8, "select": "accuracy"},
+    )
+    trainer = make_trainer(tmp_path / "data.csv", recipe, tmp_path / "c")
+    last = [event for event in trainer.run() if isinstance(event, EpochEnd)][-1]
+    assert last.train_accuracy == 1.0
+
+
+@pytest.mark.parametrize("kind", ["corn", "coral"])
+def test_training_evaluation_and_prediction_read_the_same_answer(kind, draw_classes, make_recipe, tmp_path):
+    grades = ("1", "2", "3", "4")
+    data = draw_classes(tmp_path / "data", classes=grades, per_class=8, views=("front", "back"))
+    run = RunFolder(tmp_path / "run")
+    recipe = make_recipe(data={"order": list(grades)}, loss={"kind": kind}, training={"epochs": 6, "select": "mae"})
+    start_run(data, recipe, run)
+    folder = run.evaluation("val")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    history = json.loads((run.path / "training_log.json").read_text())
+    assert metrics["ordinal"]["mean_absolute_error"]["value"] == pytest.approx(history["best_value"])
+    probabilities = np.load(folder / "probabilities.npy")
+    assert probabilities.shape[1] == 4
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+    medians = (probabilities.cumsum(1) >= 0.5 - 1e-6).argmax(1)
+    assert np.load(folder / "predictions.npy").tolist() == medians.tolist()
+    again, _ = evaluate_run(run.path, split="val", out=tmp_path / "again", device="cpu")
+    np.testing.assert_allclose(np.load(again / "probabilities.npy"), probabilities, atol=1e-5)
+
+    ids = json.loads((folder / "ids.json").read_text())
+    answers = {p.id: (p.label, dict(p.top)) for p in load(run.path, device="cpu").predict(data, top_k=9)}
+    for row, name in enumerate(ids):
+        ((label, found),) = [answer for key, answer in answers.items() if key.endswith(f"/{name}")]
+        assert label == grades[medians[row]]
+        np.testing.assert_allclose([found[grade] for grade in grades], probabilities[row], atol=1e-5)
+
+
+def test_weights_and_the_deployment_prior_come_from_the_training_split(
+    draw_classes, make_recipe, make_trainer, tmp_path
+):
+    data = draw_classes(tmp_path / "data", per_class=12)
+    for path in sorted((data / "light").glob("*.png"))[4:]:
+        path.unlink()
+    prior = {"kind": "logit-adjustment", "prior": "train"}
+    trainer = make_trainer(data, make_recipe(loss=prior), tmp_path / "a")
+    counts = trainer.loaders.train.dataset.manifest.counts("train")
+    shares = [count / sum(counts.values()) for count in counts.values()]
+    assert trainer.objective.output.prior == trainer.forward.output.prior == pytest.approx(shares)
+    assert shares[0] > 2 * shares[1]
+    weighted = make_trainer(data, make_recipe(loss={"class_weights": "inverse"}), tmp_path / "b")
+    assert weighted.objective.weights_K.tolist() == pytest.approx([0.5 / share for share in shares])
+
+
+def test_deferred_weights_begin_in_the_middle_of_a_run(draw_classes, make_recipe, make_trainer, tmp_path):
+    data = draw_classes(tmp_path / "data", per_class=12)
+    for path in sorted((data / "light").glob("*.png"))[4:]:
+        path.unlink()
+
+    def weights(**loss):
+        trainer = make_trainer(data, make_recipe(loss={"kind": "cross-entropy", **loss}), tmp_path / "a")
+        seen = []
+        original = trainer._step
+
+        def step(batch):
+            result = original(batch)
+            seen.append(result.weight)
+            return result
+
+        trainer._step = step
+        list(trainer.run())
+        return seen
+
+    plain, always = weights(), weights(class_weights="inverse")
+    assert plain != pytest.approx(always)
+    half = len(plain) // 2
+    late = weights(class_weights="inverse", defer_fraction=0.5)
+    assert late == pytest.approx(plain[:half] + always[half:])
