@@ -1,10 +1,12 @@
-"""Small picture trees: every file of a tree is another picture unless it is asked to be a copy."""
+"""Small picture trees and archives: every file of a tree is another picture unless it is asked to be a copy."""
 
 from __future__ import annotations
 
 import io
+import tarfile
+import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +37,39 @@ def tree(tmp_path: Path) -> Tree:
         return root
 
     return make
+
+
+def write_archive(path: Path, members: Mapping[str, bytes]) -> Path:
+    """A zip or tar, as the suffix says; a zip called *.deflated.zip is compressed."""
+    if path.suffix == ".zip":
+        method = zipfile.ZIP_DEFLATED if ".deflated" in path.name else zipfile.ZIP_STORED
+        with zipfile.ZipFile(path, "w", method) as archive:
+            for name, data in members.items():
+                archive.writestr(name, data)
+        return path
+    with tarfile.open(path, "w" if path.suffix == ".tar" else f"w:{path.suffix[1:]}") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+@pytest.fixture
+def pack():
+    return write_archive
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Name -> bytes of every file below a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def files_of():
+    return contents
+
+
+@pytest.fixture
+def picture():
+    return picture_bytes

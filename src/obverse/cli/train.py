@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +11,14 @@ import typer
 
 from obverse.errors import RecipeError, printable
 
-from .options import OptionalDevice
+from .options import Layout, OptionalDevice, layout_setting
+from .progress import show_progress
 
 
 def command(
-    data: Annotated[Path | None, typer.Argument(help="A folder of class folders, or a CSV table.")] = None,
+    data: Annotated[Path | None, typer.Argument(help="A folder, an archive, a table or a manifest.")] = None,
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
+    layout: Layout = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
     run: Annotated[Path | None, typer.Option(help="The run folder; by default runs/DATA-DATE-TIME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
@@ -31,7 +32,7 @@ def command(
     from obverse.recipe import load_recipe
     from obverse.runs.rundir import RunFolder, default_run_path
 
-    changes = list(settings or [])
+    changes = [*(settings or []), *layout_setting(layout)]
     changes += [f"training.minutes={minutes}"] if minutes is not None else []
     changes += [f"runtime.device={device}"] if device is not None else []
     if resume:
@@ -39,7 +40,7 @@ def command(
             raise RecipeError("--resume needs --run: which run should go on?")
         if changes or recipe != "auto":
             raise RecipeError(
-                "--resume goes on with the run's own recipe; leave out --recipe, --set, --device and --minutes"
+                "--resume goes on with the run's own recipe; leave out --recipe, --set, --layout, --device, --minutes"
             )
         if data is not None:
             raise RecipeError("--resume goes on with the run's own data; leave out DATA")
@@ -64,7 +65,7 @@ def command(
         result = resume_run(folder, observers=[console], force=force)
     else:
         assert data is not None
-        result = start_run(data, chosen, folder, observers=[console], progress=_show_progress)
+        result = start_run(data, chosen, folder, observers=[console], progress=show_progress)
     accuracy = result.metrics["accuracy"]
     typer.echo(
         f"{result.metrics['split']} accuracy {accuracy['value']:.1%} "
@@ -72,9 +73,3 @@ def command(
     )
     typer.echo(f"report: {printable(str(result.report))}")
     typer.echo(f"predict: obverse predict {printable(shlex.quote(str(result.run.path)))} PICTURE")
-
-
-def _show_progress(done: int, total: int) -> None:
-    if sys.stderr.isatty() and (done % 50 == 0 or done == total):
-        sys.stderr.write(f"\rreading pictures {done}/{total}" + ("\n" if done == total else ""))
-        sys.stderr.flush()

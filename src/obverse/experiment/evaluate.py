@@ -12,9 +12,18 @@ from obverse.bundle import Bundle, read_bundle
 from obverse.data import Loader, PictureDataset
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import Forward, plot_history, run_model, to_predictions, write_evaluation
-from obverse.manifest import SPLITS, Manifest, PictureStore, Samples, read_manifest, read_source, verify_pictures
+from obverse.manifest import (
+    SPLITS,
+    Manifest,
+    PictureStore,
+    Samples,
+    data_root,
+    read_manifest,
+    read_source,
+    verify_pictures,
+)
 from obverse.models import Classifier
-from obverse.recipe import DataSpec, Recipe, load_recipe
+from obverse.recipe import DataSpec, Layout, Recipe, load_recipe
 from obverse.runs import RunFolder
 from obverse.runs.failures import explained
 from obverse.runs.rundir import short_name
@@ -75,7 +84,7 @@ def _evaluate(
             raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")
         manifest, name = _run_manifest(run, recipe, bundle), split
     else:
-        manifest, name = _other_manifest(data, bundle, recipe.data.exclude_classes), "data"
+        manifest, name = _other_manifest(data, bundle, recipe), "data"
     folder = out or run.evaluation(split if data is None else f"data-{short_name(data)}")
     facts = _facts(run) | ({"evaluated on": _told(data, recipe)} if data is not None else {})
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, facts=facts)
@@ -102,18 +111,21 @@ def _facts(run: RunFolder) -> dict[str, str]:
 
 def _run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
     assert recipe.data.path is not None
-    data = Path(recipe.data.path)
-    if not data.exists():
-        raise DataError(f"the run's data {str(data)!r} is no longer there; give its new place with --data")
-    root = data if data.is_dir() else data.parent
+    try:
+        root = data_root(Path(recipe.data.path))
+    except DataError:
+        raise DataError(f"the run's data {recipe.data.path!r} is no longer there; "
+                        "give its new place with --data") from None  # fmt: skip
     return read_manifest(run.manifest, root=root, classes=bundle.classes, views=bundle.views, ordered=bundle.ordered)
 
 
-def _other_manifest(data: Path, bundle: Bundle, left_out: Sequence[str]) -> Manifest:
+def _other_manifest(data: Path, bundle: Bundle, recipe: Recipe) -> Manifest:
     """Labelled data the run has never seen, with the bundle's classes and views; what the run left out, it does too."""
-    spec = DataSpec(views=bundle.views) if len(bundle.views) > 1 else DataSpec()
+    # Halves of a frame are the one layout that is never seen in the data itself.
+    layout: Layout = "split-horizontal" if recipe.data.layout == "split-horizontal" else "auto"
+    spec = DataSpec(layout=layout, views=bundle.views) if len(bundle.views) > 1 else DataSpec()
     listing = read_source(data, spec)
-    listing.samples = Samples.of(s for s in listing.samples if s.label not in left_out)
+    listing.samples = Samples.of(s for s in listing.samples if s.label not in recipe.data.exclude_classes)
     if set(listing.views) != set(bundle.views) and len(bundle.views) > 1:
         raise DataError(f"{str(data)!r} has the views {', '.join(listing.views)}, the model {', '.join(bundle.views)}")
     if len(bundle.views) == 1:

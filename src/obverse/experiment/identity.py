@@ -67,8 +67,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _changed_pictures(manifest: Manifest) -> Iterator[str]:
     """Only when a size or a time differs is the content read: copying a set to another disk changes nothing."""
-    paths = [path for sample in manifest.samples for path in sample.views.values()]
-    facts = verify_pictures(manifest.store, paths)
+    facts = verify_pictures(manifest.store, list(manifest.samples.paths()))
     gone = [repr(f.paths[0]) for f in facts.findings]
     other = [repr(s.id) for s in manifest.samples if _digest(s, facts.digest_of) not in (None, s.digest)]
     if gone:
@@ -90,20 +89,11 @@ def _shown(names: Sequence[str]) -> str:
 
 
 def _stamp(manifest: Manifest) -> str:
-    """One digest of all pictures' sizes and times of change."""
+    """One digest of the sizes and times of change of all files that hold pictures."""
     stamp = hashlib.blake2b(digest_size=16)
-    for sample in manifest.samples:
-        for path in sample.views.values():
-            stamp.update(_file_stamp(manifest.root / path).encode())
+    for path in manifest.samples.paths():
+        stamp.update(f"{manifest.store.stamp(path)}\n".encode())
     return stamp.hexdigest()
-
-
-def _file_stamp(path: Path) -> str:
-    try:
-        status = path.stat()
-    except OSError:
-        return "missing\n"
-    return f"{status.st_size} {status.st_mtime_ns}\n"
 
 
 def _sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
 from obverse.errors import DataError, Interrupted, RecipeError, printable
-from obverse.manifest import Finding, Index, Manifest, build_index, read_manifest
+from obverse.manifest import Finding, Index, Manifest, build_index, data_root, full_path, read_manifest
 from obverse.models import merge_lora
 from obverse.recipe import Recipe, dump_recipe, load_recipe, not_yet
 from obverse.runs import Event, Message, Observer, RunFolder, describe_environment, write_text
@@ -113,11 +113,10 @@ def _read_inputs(run: RunFolder) -> tuple[Recipe, Manifest]:
     recipe = load_recipe(str(run.recipe))
     assert recipe.data.path is not None
     assert isinstance(recipe.data.views, tuple)
-    data = Path(recipe.data.path)
     classes = _saved_classes(run)
     manifest = read_manifest(
         run.manifest,
-        root=data if data.is_dir() else data.parent,
+        root=data_root(Path(recipe.data.path)),
         classes=classes,
         views=recipe.data.views,
         ordered=isinstance(recipe.data.order, tuple),
@@ -235,7 +234,7 @@ def _with_source(recipe: Recipe, data: Path, index: Index) -> Recipe:
     """Where the data lies and the layout that was found there, so that another run reads it the same way."""
     stored = index.stored or recipe.data.split.stored
     split = recipe.data.split.model_copy(update={"stored": stored and str(Path(stored).resolve())})
-    update = {"path": str((index.source or data).resolve()), "layout": index.layout, "split": split}
+    update = {"path": full_path(index.source or data), "layout": index.layout, "split": split}
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=update)})
 
 

@@ -3,9 +3,10 @@
 from .grades import Grade, grade_order, parse_grade
 from .index import Index, build_index
 from .manifest import Manifest, read_manifest
+from .prepared import require_free, write_prepared
 from .sample import SPLITS, Finding, Sample
 from .samples import Samples
-from .sources import read_source
+from .sources import data_root, full_path, read_source
 from .sources.listing import walk_pictures
 from .split import assign_splits
 from .store import PictureStore
@@ -22,10 +23,14 @@ __all__ = [
     "Samples",
     "assign_splits",
     "build_index",
+    "data_root",
+    "full_path",
     "grade_order",
     "parse_grade",
     "read_manifest",
     "read_source",
+    "require_free",
     "verify_pictures",
     "walk_pictures",
+    "write_prepared",
 ]

@@ -15,8 +15,13 @@ from .split_report import split_findings
 from .stored import keep_stored
 
 
-def divide(samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str]) -> tuple[Samples, list[Finding]]:
-    """Every sample with a split, and what is worth saying about it. digest_of: path -> content digest."""
+def divide(
+    samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str], *, is_prepared: bool = False
+) -> tuple[Samples, list[Finding]]:
+    """Every sample with a split, and what is worth saying about it. digest_of: path -> content digest.
+
+    is_prepared: the samples are a manifest's, so that a split which nobody is in stays empty.
+    """
     findings: list[Finding] = []
     if spec.group_by is not None:
         samples, findings = group_by(samples, spec.group_by)
@@ -24,7 +29,7 @@ def divide(samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str]) -> t
         samples = group_duplicates(samples, digest_of)
     if spec.stored is not None:
         samples = keep_stored(samples, Path(spec.stored))
-        if spec.folds is None and None not in samples.splits:
-            return samples, findings  # the run that stored it may have had no test: nothing is carved again
+    if (is_prepared or spec.stored is not None) and spec.folds is None and None not in samples.splits:
+        return samples, findings  # whoever decided it may have wanted no test: nothing is carved again
     done = assign_splits(samples, spec)
     return done, [*findings, *split_findings(samples, done, spec)]

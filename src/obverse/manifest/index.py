@@ -15,6 +15,7 @@ from .classes import without_excluded
 from .divide import divide
 from .grades import grade_order, is_off_scale
 from .manifest import Manifest
+from .prepared import changed_pictures
 from .sample import Finding
 from .samples import Samples
 from .sources import Listing, read_source
@@ -51,11 +52,12 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     samples = _without_unusable(samples, findings, spec)
     findings += duplicate_findings(samples, facts.digest_of)
     classes, ordered = _class_order(samples, spec, path)
-    samples = samples.with_columns(
-        digests=(joint_digest(map(facts.digest_of.__getitem__, s.views.values())) for s in samples)
-    )
+    digests = [joint_digest(map(facts.digest_of.__getitem__, sample.views.values())) for sample in samples]
+    samples, recorded = samples.with_columns(digests=digests), samples.digests
+    changed = changed_pictures(samples, recorded)
+    samples, findings = _without_unusable(samples, changed, spec), [*findings, *changed]
     findings += _small_classes(samples)
-    samples, about_split = divide(samples, spec.split, facts.digest_of)
+    samples, about_split = divide(samples, spec.split, facts.digest_of, is_prepared=listing.layout == "manifest")
     manifest = Manifest(listing.root, samples, classes, listing.views, ordered)
     _require_usable_splits(manifest)
     findings += about_split
@@ -64,6 +66,9 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
 
 def _as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
     """A stored manifest brings its split and class order; what it left out need not be left out again."""
+    if listing.order is not None and spec.order == "auto":
+        order = tuple(name for name in listing.order if name not in spec.exclude_classes)
+        spec = spec.model_copy(update={"order": order})
     if listing.stored is None:
         return spec
     if spec.split.stored is not None and Path(spec.split.stored).resolve() != listing.stored.resolve():
@@ -73,8 +78,6 @@ def _as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
         "split": spec.split.model_copy(update={"stored": str(listing.stored)}),
         "exclude_classes": tuple(name for name in spec.exclude_classes if name in labels),
     }
-    if listing.order is not None and spec.order == "auto":
-        update["order"] = listing.order
     return spec.model_copy(update=update)
 
 

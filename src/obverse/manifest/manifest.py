@@ -20,6 +20,8 @@ from .samples import Samples
 from .store import PictureStore
 
 RESERVED = ("id", "label", "split", "group", "digest")
+# In a prepared manifest, the place of the class where the classes have an order.
+LABEL_RANK = "label_rank"
 
 
 @dataclass(frozen=True)

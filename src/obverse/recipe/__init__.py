@@ -1,7 +1,7 @@
 """WHAT to do: frozen recipes, no torch."""
 
 from .augment import POLICIES, AugmentSpec, MixingSpec
-from .data import DataSpec, Size
+from .data import DataSpec, Layout, Size
 from .evaluation import EvaluationSpec
 from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
@@ -38,6 +38,7 @@ __all__ = [
     "GroupBy",
     "HeadFirstSpec",
     "HeadSpec",
+    "Layout",
     "LoraSpec",
     "LossSpec",
     "MeanFusion",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -17,11 +18,26 @@ class Size(Spec):
     width: PositiveInt
 
 
+Layout = Literal[
+    "auto",
+    "class-folders",
+    "view-folders",
+    "suffix-views",
+    "split-horizontal",
+    "table",
+    "json-index",
+    "parquet",
+    "cifar",
+    "manifest",
+]
+
+
 class DataSpec(Spec):
-    """From a folder or table to samples of one size."""
+    """From a source to samples of one size. path_map: for JSON indexes, original folder or file -> where it lies."""
 
     path: str | None = None
-    layout: Literal["auto", "class-folders", "view-folders", "table"] = "auto"
+    layout: Layout = "auto"
+    path_map: Mapping[str, str] = Field(default_factory=dict)
     views: Auto | tuple[str, ...] = "auto"
     order: Literal["auto", "none"] | tuple[str, ...] = "auto"
     exclude_classes: tuple[str, ...] = ()

@@ -27,10 +27,10 @@ class Listing:
     layout: str
     findings: list[Finding] = field(default_factory=list)
     keeps_missing_views: bool = False
-    # Of a stored manifest: the data it was made from, the file, and the class order when it has a meaning.
+    # The class order that a manifest gives; of a run's manifest, also the data it was made from and the file.
+    order: tuple[str, ...] | None = None
     source: Path | None = None
     stored: Path | None = None
-    order: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from obverse.manifest.stored import MANIFEST_FILE
 from obverse.recipe import load_recipe
 
 from .listing import Listing
+from .tree import data_root
 
 
 def run_folder_of(path: Path) -> Path | None:
@@ -25,14 +26,15 @@ def read_run_folder(folder: Path) -> Listing:
     if spec.path is None or spec.views == "auto":
         raise DataError(f"{str(folder / 'recipe.yaml')!r} does not say where the data lies")
     data = Path(spec.path)
-    if not data.exists():
-        raise DataError(f"{str(data)!r}, the data of {str(folder)!r}, is no longer there")
+    try:
+        root = data_root(data)
+    except DataError:
+        raise DataError(f"{str(data)!r}, the data of {str(folder)!r}, is no longer there") from None
     try:
         classes = json.loads((folder / "config.json").read_text(encoding="utf-8"))["classes"]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{str(folder / 'config.json')!r} cannot be read: {error}") from None
     order = spec.order if isinstance(spec.order, tuple) else None
-    root = data if data.is_dir() else data.parent
     file = folder / MANIFEST_FILE
     manifest = read_manifest(file, root=root, classes=classes, views=spec.views, ordered=order is not None)
     return Listing(

@@ -1,4 +1,4 @@
-"""A CSV table as a source: `label, split, group, <view>...`, one row per sample.
+"""A table as a source: `label, split, group, <view>...`, one row per sample; and a prepared manifest, which is one.
 
 A column is a view when the user names it, when it is a known view word or a word for a picture, or when its cells end
 like picture files. Any other column is kept as an extra. Paths are relative to the table's folder.
@@ -6,78 +6,102 @@ like picture files. Any other column is kept as an extra. Paths are relative to 
 
 from __future__ import annotations
 
-import csv
+import os
+import posixpath
 from collections.abc import Sequence
-from pathlib import Path
 
 from obverse.errors import DataError
-from obverse.manifest.manifest import RESERVED
+from obverse.manifest.manifest import LABEL_RANK, RESERVED
 from obverse.manifest.sample import SPLITS, Finding, Sample
+from obverse.manifest.samples import Samples
+from obverse.manifest.store import parse_locator, remote_url
 
-from .folders import SPLIT_WORDS, VIEW_WORDS
 from .listing import Listing, is_picture_name
+from .rows import Row, is_table_name, read_rows
+from .tree import Tree
+from .words import SPLIT_WORDS, VIEW_WORDS
 
 LABEL_WORDS = ("label", "class", "grade")
-PICTURE_WORDS = ("image", "picture", "path", "file", "filename")
+PICTURE_WORDS = ("image", "picture", "path", "file", "filename", "file_name")
 KNOWN_VIEWS = {word for words in VIEW_WORDS for word in words} | set(PICTURE_WORDS)
 
 
-def read_table(path: Path, *, views: Sequence[str] | None = None) -> Listing:
-    """Read a CSV file; DataError names the line of a bad row."""
-    rows = _read_rows(path)
+def find_table(tree: Tree) -> str:
+    """The only table near the top; DataError when there is none or more than one."""
+    names = [name for name in tree.others if is_table_name(name)]
+    if len(names) != 1:
+        which = f"the tables {', '.join(names[:5])}; give the one that is meant as DATA" if names else "no table"
+        raise DataError(f"{tree.shown} holds {which}, and data.layout is `table`; a table ends in .csv, .jsonl, "
+                        ".json or .parquet")  # fmt: skip
+    return names[0]
+
+
+def read_table(tree: Tree, name: str, *, views: Sequence[str] | None = None, layout: str = "auto") -> Listing:
+    """Read a table; DataError names the line of a bad row."""
+    rows = read_rows(tree, name)
     columns = list(rows[0])
+    is_manifest = columns[: len(RESERVED)] == list(RESERVED) and layout != "table"
+    if layout == "manifest" and not is_manifest:
+        raise DataError(f"{name} is no prepared manifest: its columns do not begin with {','.join(RESERVED)}")
     label = next((column for column in columns if column.lower() in LABEL_WORDS), None)
     if label is None:
-        raise DataError(f"{path}: no column `label`; the columns are {', '.join(columns)}")
+        raise DataError(f"{name}: no column `label`; the columns are {', '.join(columns)}")
     names = tuple(views) if views is not None else _view_columns(rows, [c for c in columns if c != label])
-    absent = [name for name in names if name not in columns]
+    absent = [view for view in names if view not in columns]
     if absent or not names:
         wanted = f"no column `{absent[0]}`" if absent else "no column with picture files"
-        raise DataError(f"{path}: {wanted}; the columns are {', '.join(columns)}")
-    samples = [_sample(row, line, label, names) for line, row in enumerate(rows, 2)]
-    findings = _check(path, samples, names)
-    said = f"a table with the views {', '.join(names)}: {len({s.label for s in samples})} classes, {len(samples)} rows"
-    return Listing(path.parent, samples, names, said, "table", findings, keeps_missing_views=True)
+        raise DataError(f"{name}: {wanted}; the columns are {', '.join(columns)}")
+    base = posixpath.dirname(name)
+    place = (lambda cell: cell) if is_manifest else (lambda cell: _locator(tree, base, cell))
+    samples = [_sample(row, line, label, {v: place(row[v].strip()) for v in names if row[v].strip()})
+               for line, row in enumerate(rows, 2)]  # fmt: skip
+    findings = [*tree.findings, *_check(name, samples, names)]
+    kind = "a prepared manifest" if is_manifest else "a table"
+    said = f"{kind} with the views {', '.join(names)}: {len({s.label for s in samples})} classes, {len(rows)} rows"
+    listing = Listing(tree.root, Samples.of(samples), names, said, "table", findings, keeps_missing_views=True)
+    if is_manifest:
+        listing.layout, listing.order = "manifest", _ranked(name, rows, label)
+        listing.samples = Samples.of(listing.samples).with_columns(digests=(row["digest"] or None for row in rows))
+    return listing
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="strict") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a UTF-8 CSV table: {error}") from None
-    if not rows:
-        raise DataError(f"{path} has no rows; expected a header `label,<view>...` and one row per sample")
-    for line, row in enumerate(rows, 2):
-        if None in row or None in row.values():
-            raise DataError(f"{path}, row {line}: has another number of cells than the header")
-    return rows
-
-
-def _view_columns(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> tuple[str, ...]:
+def _view_columns(rows: Sequence[Row], columns: Sequence[str]) -> tuple[str, ...]:
     def is_view(column: str) -> bool:
         cells = [row[column] for row in rows[:100] if row[column]]
-        return column.lower() in KNOWN_VIEWS or (bool(cells) and all(map(is_picture_name, cells)))
+        return column.lower() in KNOWN_VIEWS or (bool(cells) and all(map(_is_picture, cells)))
 
-    return tuple(column for column in columns if column.lower() not in RESERVED and is_view(column))
+    return tuple(column for column in columns if column.lower() not in (*RESERVED, LABEL_RANK) and is_view(column))
 
 
-def _sample(row: dict[str, str], line: int, label: str, views: tuple[str, ...]) -> Sample:
-    cells = {view: row[view].strip() for view in views if row[view].strip()}
+def _is_picture(cell: str) -> bool:
+    return is_picture_name(cell) or bool(parse_locator(cell)[1])
+
+
+def _locator(tree: Tree, base: str, cell: str) -> str:
+    """What a user wrote, as a locator: mostly a path relative to the table; a locator stays one."""
+    if os.path.isabs(cell) or remote_url(cell):
+        return cell
+    path = posixpath.normpath(posixpath.join(base, cell)) if base or tree.archive else cell
+    is_plain = not parse_locator(cell)[1] or (tree.archive is None and os.path.lexists(tree.root / path))
+    return tree.locator(path) if is_plain else path
+
+
+def _sample(row: Row, line: int, label: str, views: dict[str, str]) -> Sample:
     split = row.get("split", "").strip().lower()
     if split and split not in SPLIT_WORDS:
         raise DataError(f"row {line}: the split `{split}` is none of {', '.join(SPLITS)}")
+    used = {*RESERVED, LABEL_RANK, *views, label}
     return Sample(
-        id=row.get("id") or "|".join(cells.values()),
+        id=row.get("id") or "|".join(row[view].strip() for view in views),
         label=row[label].strip(),
-        views=cells,
+        views=views,
         split=SPLIT_WORDS.get(split),
         group=row.get("group") or None,
-        extra={k: v for k, v in row.items() if k not in RESERVED and k not in views and k != label},
+        extra={name: cell for name, cell in row.items() if name not in used},
     )
 
 
-def _check(path: Path, samples: Sequence[Sample], views: tuple[str, ...]) -> list[Finding]:
+def _check(path: str, samples: Sequence[Sample], views: tuple[str, ...]) -> list[Finding]:
     seen: set[str] = set()
     for line, sample in enumerate(samples, 2):
         if not sample.label:
@@ -89,3 +113,19 @@ def _check(path: Path, samples: Sequence[Sample], views: tuple[str, ...]) -> lis
         seen.add(sample.id)
     missing = sum(1 for sample in samples if len(sample.views) < len(views))
     return [Finding("note", "missing-view", f"{missing} row(s) lack a view")] if missing else []
+
+
+def _ranked(path: str, rows: Sequence[Row], label: str) -> tuple[str, ...] | None:
+    """The classes in the order that a prepared manifest gives them, when it gives one."""
+    if LABEL_RANK not in rows[0]:
+        return None
+    rank_of: dict[str, int] = {}
+    for line, row in enumerate(rows, 2):
+        name, cell = row[label].strip(), row[LABEL_RANK].strip()
+        if not cell.isdecimal() or rank_of.setdefault(name, int(cell)) != int(cell):
+            raise DataError(
+                f"{path}, row {line}: `{LABEL_RANK}` is {cell!r}; give class {name!r} one number everywhere"
+            )
+    if len(set(rank_of.values())) < len(rank_of):
+        raise DataError(f"{path}: two classes have the same `{LABEL_RANK}`")
+    return tuple(sorted(rank_of, key=rank_of.__getitem__))

@@ -1,6 +1,29 @@
 """From a locator, which is what a manifest holds of a picture, to the picture."""
 
-from .locator import add_step, name_locator, parse_locator
+from .archive import ARCHIVE_SUFFIXES, open_archive
+from .blob import Blob, read_all
+from .cifar import open_cifar, read_pickle
+from .locator import add_step, name_locator, parse_locator, relocate
+from .parquet import open_parquet, read_columns
+from .remote import is_remote_folder, list_remote, remote_url
 from .store import PictureStore, StoredPicture
 
-__all__ = ["PictureStore", "StoredPicture", "add_step", "name_locator", "parse_locator"]
+__all__ = [
+    "ARCHIVE_SUFFIXES",
+    "Blob",
+    "PictureStore",
+    "StoredPicture",
+    "add_step",
+    "is_remote_folder",
+    "list_remote",
+    "name_locator",
+    "open_archive",
+    "open_cifar",
+    "open_parquet",
+    "parse_locator",
+    "read_all",
+    "read_columns",
+    "read_pickle",
+    "relocate",
+    "remote_url",
+]

@@ -14,6 +14,7 @@ step is written with one more `=` behind its `::`: the file `a::half=b.jpg` is `
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 Step = tuple[str, str]
 
@@ -30,6 +31,14 @@ def name_locator(name: str) -> str:
 def add_step(locator: str, kind: str, value: str) -> str:
     """The locator one step further in; kind: member, row, cifar or half."""
     return f"{locator}::{kind}={name_locator(value)}"
+
+
+def relocate(locator: str, place: Callable[[str], str]) -> str:
+    """The same place in the file that `place` makes of its name."""
+    if "::" not in locator:
+        return name_locator(place(locator))
+    name, *steps = _STEP.split(locator)
+    return "::".join([name_locator(place(_ESCAPED.sub("::", name))), *steps])
 
 
 def parse_locator(locator: str) -> tuple[str, tuple[Step, ...]]:

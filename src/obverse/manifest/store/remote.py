@@ -14,7 +14,7 @@ from typing import Any
 
 from obverse.errors import DataError, UnavailableError
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.+)", re.DOTALL)
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):(?:/+(.*))?", re.DOTALL)
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
             "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp"}  # fmt: skip
 
@@ -24,7 +24,7 @@ def remote_url(path: Path | str) -> str | None:
     found = _URL.fullmatch(str(path))
     if not found or found[1] in ("file", "local") or os.path.lexists(f"{found[1]}:"):
         return None
-    return f"{found[1]}://{found[2]}"
+    return f"{found[1]}://{found[2] or ''}"
 
 
 @dataclass(frozen=True)

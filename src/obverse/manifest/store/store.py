@@ -86,18 +86,31 @@ class PictureStore:
             with suppress(OSError, ValueError):
                 self._open(name, steps)
 
-    def blob(self, name: str) -> Blob:
-        """The file called `name`, local or remote."""
-        url = remote_url(name) or self._remote_root(name)
-        return RemoteBlob.of(url) if url else FileBlob.of(os.path.join(self.root, name))
+    def stamp(self, locator: str) -> str:
+        """Size and time of change of the file that holds the picture: cheap, and other once the file is another."""
+        name, _ = parse_locator(locator)
+        if remote_url(name) or remote_url(self.root):
+            return "remote"  # asking would take a request per picture
+        try:
+            status = os.stat(os.path.join(self.root, name))
+        except (OSError, ValueError):
+            return "missing"
+        return f"{status.st_size} {status.st_mtime_ns}"
 
-    def _remote_root(self, name: str) -> str | None:
-        root = None if os.path.isabs(name) else remote_url(self.root)
-        return root and f"{root.rstrip('/')}/{name}"
+    def file(self, locator: str) -> Blob:
+        """The file or archive member at `locator`; DataError or OSError when there is none."""
+        return self._open(*parse_locator(locator))
+
+    def _blob(self, name: str) -> Blob:
+        url = remote_url(name)
+        root = None if url or os.path.isabs(name) else remote_url(self.root)
+        if root:
+            url = f"{root}{'' if root.endswith('/') else '/'}{name}"
+        return RemoteBlob.of(url) if url else FileBlob.of(os.path.join(self.root, name))
 
     def _open(self, name: str, steps: tuple[Step, ...]) -> Blob:
         """The file or member in which the last step finds its picture."""
-        blob = self.blob(name)
+        blob = self._blob(name)
         if steps and steps[0][0] == "member":
             archive = open_archive(blob)
             blob, steps = (archive.blob(steps[0][1]) if steps[0][1] else blob), steps[1:]
@@ -120,7 +133,7 @@ class PictureStore:
         if isinstance(value, dict):
             value = value["bytes"] if value["bytes"] is not None else value["path"]
         if isinstance(value, str):
-            return read_all(self.blob(value), max_bytes=MAX_BYTES)
+            return read_all(self._blob(value), max_bytes=MAX_BYTES)
         if not isinstance(value, bytes):
             raise DataError(f"row {step} of {blob.shown} holds no picture")
         return value

@@ -1,0 +1,74 @@
+"""`obverse prepare DATA`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from obverse.errors import OutputError, RecipeError, printable
+
+from .options import Layout, layout_setting
+from .progress import show_progress
+
+if TYPE_CHECKING:
+    from obverse.manifest import Index
+
+SHOWN_CLASSES = 50
+SHOWN_FINDINGS = 5
+
+
+def command(
+    data: Annotated[Path, typer.Argument(help="A folder, an archive, a table, or an older manifest.")],
+    out: Annotated[Path | None, typer.Option(help="The manifest to write; by default DATA-manifest.csv here.")] = None,
+    layout: Layout = None,
+    recipe: Annotated[str, typer.Option(help="A recipe whose `data` section counts.")] = "auto",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: data.split.val=0.1")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an older manifest.")] = False,
+) -> None:
+    """Read, verify and split a data set, and write the manifest, to look at, to edit and to train on."""
+    from obverse.manifest import build_index, require_free, write_prepared
+    from obverse.recipe import load_recipe
+    from obverse.runs.rundir import short_name
+
+    changes = [*(settings or []), *layout_setting(layout)]
+    strange = next((change for change in changes if not change.startswith("data.")), None)
+    if strange is not None:
+        raise RecipeError(f"--set {strange}: only fields of `data` matter to a manifest")
+    path = out or Path(f"{short_name(data)}-manifest.csv")
+    if path.suffix.lower() != ".csv":
+        raise OutputError(f"{str(path)!r}: a manifest is a CSV table; let its name end in .csv")
+    spec = load_recipe(recipe, changes).data
+    require_free(path, force=force)
+    index = build_index(data, spec, show_progress)
+    typer.echo(printable(index.said))
+    _print_findings(index)
+    _print_counts(index)
+    write_prepared(index.manifest, path)
+    typer.echo(f"wrote {printable(str(path))}: {len(index.manifest.samples)} samples; pictures below its folder are "
+               "named relative to it, others by their full path")  # fmt: skip
+    typer.echo(f"train: obverse train {printable(shlex.quote(str(path)))}")
+
+
+def _print_findings(index: Index) -> None:
+    for finding in index.findings[:SHOWN_FINDINGS]:
+        where = f" ({', '.join(map(repr, finding.paths[:3]))})" if finding.paths else ""
+        typer.echo(printable(f"{finding.severity}: {finding.message}{where}"))
+    if len(index.findings) > SHOWN_FINDINGS:
+        typer.echo(f"{len(index.findings) - SHOWN_FINDINGS} more findings; `obverse check` lists them all")
+
+
+def _print_counts(index: Index) -> None:
+    """Samples per class and split; of very many classes the first."""
+    manifest = index.manifest
+    counts = {split: manifest.counts(split) for split in ("train", "val", "test")}
+    shown = manifest.classes[:SHOWN_CLASSES]
+    width = max(len("class"), *(len(printable(name)) for name in shown))
+    typer.echo(f"{'class':{width}}  {'train':>7} {'val':>7} {'test':>7}")
+    for name in shown:
+        typer.echo(f"{printable(name):{width}}  " + " ".join(f"{counts[split][name]:7}" for split in counts))
+    if len(manifest.classes) > len(shown):
+        typer.echo(f"and {len(manifest.classes) - len(shown)} more classes")
+    typer.echo(f"{'all':{width}}  " + " ".join(f"{sum(counts[split].values()):7}" for split in counts))

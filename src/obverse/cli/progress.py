@@ -1,0 +1,12 @@
+"""A line on the terminal that says how far reading the pictures is."""
+
+from __future__ import annotations
+
+import sys
+
+
+def show_progress(done: int, total: int) -> None:
+    """Rewrite the line; nothing where no terminal looks on."""
+    if sys.stderr.isatty() and (done % 50 == 0 or done == total):
+        sys.stderr.write(f"\rreading pictures {done}/{total}" + ("\n" if done == total else ""))
+        sys.stderr.flush()

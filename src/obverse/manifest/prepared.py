@@ -1,0 +1,85 @@
+"""A manifest for people to look at and edit, that `train` then takes as it is.
+
+It is the manifest's own CSV, with two differences. Pictures below the file's own folder are named relative to it, all
+others by their full path or URL, so that the file needs nothing beside it. Where the classes have an order, a column
+`label_rank` holds it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from obverse.errors import OutputError
+
+from .manifest import LABEL_RANK, RESERVED, Manifest
+from .sample import Finding
+from .samples import Column, Samples
+from .store import relocate, remote_url
+
+
+def require_free(path: Path, *, force: bool) -> None:
+    """OutputError when something lies at `path`. force: an older manifest may be replaced, and nothing else."""
+    if os.path.lexists(path):
+        if not is_prepared(path):
+            raise OutputError(f"{str(path)!r} exists and is no manifest; choose another file with --out")
+        if not force:
+            raise OutputError(f"{str(path)!r} exists; --force replaces it and what was changed in it, or choose --out")
+    if not path.parent.is_dir():
+        raise OutputError(f"{str(path.parent)!r} is no folder; make it first, or choose another --out")
+
+
+def write_prepared(manifest: Manifest, path: Path) -> None:
+    """Write the manifest to `path`, whole or not at all."""
+    views = {view: _relocated(column, manifest.root, path) for view, column in manifest.samples.views.items()}
+    samples = replace(manifest.samples, views=views)
+    if manifest.ordered:
+        ranks = tuple(str(manifest.class_index[label]) for label in samples.labels)
+        samples = replace(samples, extra={**samples.extra, LABEL_RANK: ranks})
+    aside = path.with_name(f".{path.name}.tmp")
+    try:
+        replace(manifest, samples=samples).write(aside)
+        os.replace(aside, path)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}; choose another with --out") from None
+
+
+def is_prepared(path: Path) -> bool:
+    """Whether the file begins like a manifest."""
+    with suppress(OSError), path.open("rb") as file:
+        start = ",".join(RESERVED).encode() + b","
+        return file.read(len(start)) == start
+    return False
+
+
+def changed_pictures(samples: Samples, given: Column) -> list[Finding]:
+    """Samples whose content differs from the digest that a prepared manifest recorded."""
+    pairs = zip(samples, given, strict=True)
+    return [
+        Finding(
+            "error",
+            "changed",
+            f"sample {sample.id!r} is not the picture that the manifest recorded; prepare again, or empty its digest",
+            tuple(sample.views.values()),
+        )
+        for sample, digest in pairs
+        if digest is not None and digest != sample.digest
+    ]
+
+
+def _relocated(column: Column, root: Path, path: Path) -> Column:
+    """Locators that are relative to `root`, as locators for a file at `path`."""
+    home = os.path.join(os.path.abspath(path.parent), "")
+
+    def place(name: str) -> str:
+        if remote_url(name):
+            return name
+        if url := remote_url(root):
+            return f"{url}{'' if url.endswith('/') else '/'}{name}"
+        return os.path.abspath(os.path.join(root, name)).removeprefix(home)
+
+    return tuple(None if cell is None else relocate(cell, place) for cell in column)

@@ -1,0 +1,76 @@
+"""The CIFAR-10 and CIFAR-100 python archives as a source, unpacked or inside their .tar.gz."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from obverse.errors import DataError
+from obverse.manifest.sample import Sample
+from obverse.manifest.samples import Samples
+from obverse.manifest.store import add_step, open_cifar, read_pickle
+
+from .listing import Listing
+from .tree import Tree
+
+BATCH_NAME = re.compile(r"data_batch_\d+|test_batch")
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """batches: file name -> split; names_key: where the meta file has the class names."""
+
+    name: str
+    batches: dict[str, str]
+    meta: str
+    labels_key: str
+    names_key: str
+
+
+def find_batches(tree: Tree) -> _Kind | None:
+    """Which of the two it is, or None."""
+    places = {posixpath.basename(name): name for name in tree.others}
+    ten = {place: "test" if name == "test_batch" else "train" for name, place in places.items()
+           if BATCH_NAME.fullmatch(name)}  # fmt: skip
+    if ten and "batches.meta" in places:
+        return _Kind("CIFAR-10", dict(sorted(ten.items())), places["batches.meta"], "labels", "label_names")
+    if {"train", "test", "meta"} <= set(places):
+        hundred = {places[name]: name for name in ("train", "test")}
+        return _Kind("CIFAR-100", hundred, places["meta"], "fine_labels", "fine_label_names")
+    return None
+
+
+def read_cifar_batches(tree: Tree) -> Listing:
+    """Read labels and places of all batches; DataError when they are not what the format says."""
+    kind = find_batches(tree)
+    if kind is None:
+        raise DataError(f"{tree.shown} holds no CIFAR batches (data_batch_1 ... and batches.meta, or train, test and "
+                        "meta), and data.layout is `cifar`")  # fmt: skip
+    meta = read_pickle(tree.file(kind.meta))
+    samples = Samples.of(sample for batch in kind.batches for sample in _samples(tree, kind, batch, meta))
+    said = f"{kind.name} python batches: {len(set(samples.labels))} classes, {len(samples)} pictures"
+    return Listing(tree.root, samples, ("image",), said, "cifar", list(tree.findings))
+
+
+def _samples(tree: Tree, kind: _Kind, name: str, meta: dict[str, object]) -> Iterator[Sample]:
+    batch = open_cifar(tree.file(name))
+    if kind.labels_key not in batch.labels:
+        raise DataError(f"{name} in {tree.shown} has no `{kind.labels_key}`")
+    names, coarse = _names(tree, kind, meta, kind.names_key), batch.labels.get("coarse_labels")
+    groups = _names(tree, kind, meta, "coarse_label_names") if coarse else []
+    for number, label in enumerate(batch.labels[kind.labels_key]):
+        if not 0 <= label < len(names):
+            raise DataError(f"{name} in {tree.shown}: the label {label} has no name; there are {len(names)}")
+        extra = {"coarse_label": groups[coarse[number]]} if coarse and coarse[number] < len(groups) else {}
+        locator = add_step(tree.locator(name), "cifar", str(number))
+        id = f"{posixpath.basename(name)}/{number}"
+        yield Sample(id, names[label], {"image": locator}, kind.batches[name], extra=extra)
+
+
+def _names(tree: Tree, kind: _Kind, meta: dict[str, object], key: str) -> list[str]:
+    names = meta.get(key)
+    if not isinstance(names, list) or not all(isinstance(name, (bytes, str)) for name in names):
+        raise DataError(f"{kind.meta} in {tree.shown} has no list `{key}`")
+    return [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]

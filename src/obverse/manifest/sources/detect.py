@@ -1,0 +1,104 @@
+"""Which source DATA is: what was seen, and which file reads it.
+
+By file names near the top: CIFAR batches, JSON indexes, Parquet files, a lone table beside pictures that lie in no
+class folders; otherwise the pictures' folders decide (`folders.py`). `data.layout` overrides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from obverse.errors import DataError
+from obverse.recipe import DataSpec
+
+from .cifar import find_batches, read_cifar_batches
+from .folders import read_folders
+from .json_index import index_names, read_json_indexes
+from .listing import Listing
+from .parquet import holds_pictures, read_parquet, shard_names
+from .rows import is_table_name
+from .run_folder import read_run_folder, run_folder_of
+from .table import find_table, read_table
+from .tree import Tree, open_tree
+from .views import halved
+
+FOLDER_LAYOUTS = ("class-folders", "view-folders", "suffix-views", "split-horizontal")
+
+
+def read_source(path: Path, spec: DataSpec) -> Listing:
+    """Read DATA as what it is, or as `spec.layout` says; DataError when it cannot be read so."""
+    run = run_folder_of(path)
+    if run is not None and spec.layout != "table":
+        return read_run_folder(run)
+    tree = open_tree(path)
+    layout = _detect(tree) if spec.layout == "auto" else spec.layout
+    if spec.path_map and layout != "json-index":
+        raise DataError(f"data.path_map is for JSON indexes, and {tree.shown} is read as {layout}; leave it out")
+    views = None if spec.views == "auto" else spec.views
+    listing = _read(tree, layout, views, spec)
+    if tree.archive is not None:
+        listing = replace(listing, said=f"in the archive {path.name}: {listing.said}")
+    return listing
+
+
+def _read(tree: Tree, layout: str, views: Sequence[str] | None, spec: DataSpec) -> Listing:
+    if layout == "split-horizontal":
+        return _read_halves(tree, views)
+    if layout in ("table", "manifest"):
+        return _read_table(tree, spec.layout, views)  # a table that is not told to be one may be a manifest
+    if tree.is_single_file and layout in (*FOLDER_LAYOUTS, "auto"):
+        _refuse_file(tree, layout)
+    if layout == "cifar":
+        return _one_view(read_cifar_batches(tree), views)
+    if layout == "json-index":
+        return _one_view(read_json_indexes(tree, spec.path_map), views)
+    if layout == "parquet":
+        return read_parquet(tree, views)
+    return read_folders(tree, layout=layout, views=views)
+
+
+def _detect(tree: Tree) -> str:
+    """A layout, or `auto` where the folders decide."""
+    if find_batches(tree):
+        return "cifar"
+    if index_names(tree):
+        return "json-index"
+    tables = [name for name in tree.others if is_table_name(name)]
+    if shard_names(tree) and (tree.is_single_file or not tree.folders):
+        return "parquet" if holds_pictures(tree) else "table"
+    if tables and tree.is_single_file:
+        return "table"
+    in_class_folders = len({folder.parts for folder in tree.folders}) > 1
+    return "table" if len(tables) == 1 and tree.folders and not in_class_folders else "auto"
+
+
+def _read_table(tree: Tree, layout: str, views: Sequence[str] | None) -> Listing:
+    if tree.is_single_file and not is_table_name(tree.others[0]):
+        _refuse_file(tree, layout)
+    return read_table(tree, find_table(tree), views=views, layout=layout)
+
+
+def _read_halves(tree: Tree, views: Sequence[str] | None) -> Listing:
+    names = tuple(views) if views is not None else ("left", "right")
+    if len(names) != 2:
+        raise DataError(f"split-horizontal makes two views, and data.views names {len(names)}: left half, right half")
+    is_table = tree.is_single_file and is_table_name(tree.others[0])
+    listing = read_table(tree, tree.others[0]) if is_table else read_folders(tree, layout="class-folders")
+    if len(listing.views) != 1:
+        raise DataError(f"split-horizontal needs one picture per sample, and {tree.shown} has {len(listing.views)}")
+    return halved(listing, (names[0], names[1]))
+
+
+def _one_view(listing: Listing, views: Sequence[str] | None) -> Listing:
+    if views is not None and tuple(views) != listing.views:
+        raise DataError(f"data.views is {', '.join(views)}, and {listing.layout} has the one view {listing.views[0]}")
+    return listing
+
+
+def _refuse_file(tree: Tree, layout: str) -> None:
+    if is_table_name(tree.others[0]):
+        raise DataError(f"{tree.shown} is a table, and data.layout is `{layout}`; give a folder or an archive")
+    raise DataError(f"{tree.shown} is a file; give a folder of class folders, an archive (.zip, .tar, .tar.gz ...), or "
+                    "a table that ends in .csv, .jsonl, .json or .parquet")  # fmt: skip

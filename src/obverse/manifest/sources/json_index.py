@@ -1,0 +1,110 @@
+"""One JSON index per class as a source (requirement D1): `index_<class>.json` lists pictures under the key "good".
+
+The listed paths may be those of originals that lie elsewhere: a path map says which folder (or file) stands for which,
+as `data.path_map` in the recipe or as `path_map.json` beside the indexes; the longest match counts. A listed file that
+is not there is reported and left out. A sample is known by the path that is listed, wherever the file lies, so that its
+split does not depend on the place of the crops.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from obverse.errors import DataError
+from obverse.manifest.sample import Finding, Sample
+from obverse.manifest.samples import Samples
+from obverse.manifest.store import remote_url
+
+from .listing import Listing
+from .rows import parse_json
+from .tree import Tree
+
+INDEX_NAME = re.compile(r"index_(.+)\.json", re.IGNORECASE)
+KEY = "good"
+MAP_NAME = "path_map.json"
+
+
+def index_names(tree: Tree) -> list[str]:
+    """The index files near the top."""
+    return [name for name in tree.others if INDEX_NAME.fullmatch(posixpath.basename(name))]
+
+
+def read_json_indexes(tree: Tree, path_map: Mapping[str, str]) -> Listing:
+    """Read all indexes; DataError for one that is no JSON or lacks the key, or when no listed file is there."""
+    names = index_names(tree)
+    if not names:
+        raise DataError(f"{tree.shown} holds no index_<class>.json, and data.layout is `json-index`")
+    mapping = _PathMap({**_map_file(tree, posixpath.dirname(names[0])), **path_map})
+    findings = list(tree.findings)
+    samples = Samples.of(sample for name in names for sample in _read_class(tree, name, mapping, findings))
+    if not len(samples):
+        raise DataError(f"{tree.shown}: none of the pictures that the indexes list is there, for example "
+                        f"{findings[-1].paths[0]!r}; say where they lie with data.path_map") if findings else DataError(
+                            f"{tree.shown}: the indexes list no pictures")  # fmt: skip
+    said = (
+        f"one JSON index per class ({posixpath.basename(names[0])} ...): {len(names)} classes, {len(samples)} pictures"
+    )
+    return Listing(tree.root, samples, ("image",), said, "json-index", findings)
+
+
+def _read_class(tree: Tree, name: str, mapping: _PathMap, findings: list[Finding]) -> Iterator[Sample]:
+    found = INDEX_NAME.fullmatch(posixpath.basename(name))
+    assert found is not None
+    label, base = found[1], posixpath.dirname(name)
+    listed = _listed(tree, name)
+    missing, names = [], dict.fromkeys(listed)
+    for original in names:
+        path = mapping(original)
+        if not os.path.isabs(path) and not remote_url(path):
+            path = posixpath.normpath(posixpath.join(base, path))
+        if tree.has(path):
+            yield Sample(f"{label}/{original}", label, {"image": tree.locator(path)})
+        else:
+            missing.append(path)
+    if missing:
+        message = f"{len(missing)} of {len(names)} pictures that {name} lists are not there and are left out"
+        findings.append(Finding("warning", "missing-file", message, tuple(missing)))
+    if len(names) < len(listed):
+        message = f"{name} lists {len(listed) - len(names)} picture(s) twice; each counts once"
+        findings.append(Finding("note", "listed-twice", message))
+
+
+def _listed(tree: Tree, name: str) -> list[str]:
+    values = parse_json(tree.read(name), name)
+    entries = values.get(KEY) if isinstance(values, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(_path(entry), str) for entry in entries):
+        raise DataError(f"{name} is no class index: expected an object with the key {KEY!r} and a list of paths")
+    return [str(_path(entry)) for entry in entries]
+
+
+def _path(entry: Any) -> Any:
+    return entry.get("path") if isinstance(entry, dict) else entry
+
+
+def _map_file(tree: Tree, folder: str) -> dict[str, str]:
+    name = posixpath.join(folder, MAP_NAME)
+    if name not in tree.others:
+        return {}
+    values = parse_json(tree.read(name), name)
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise DataError(f"{name}: expected an object of original path: new path")
+    return values
+
+
+class _PathMap:
+    """Replaces the longest part of a path, whole names at a time, that the map has."""
+
+    def __init__(self, pairs: Mapping[str, str]) -> None:
+        self.pairs = {old.rstrip("/"): new.rstrip("/") for old, new in pairs.items()}
+
+    def __call__(self, path: str) -> str:
+        end = len(path)
+        while self.pairs and end > 0:
+            if path[:end] in self.pairs:
+                return self.pairs[path[:end]] + path[end:]
+            end = path.rfind("/", 0, end)
+        return path

@@ -1,0 +1,160 @@
+"""Parquet files that hold the pictures themselves, as Hugging Face data sets store them.
+
+A picture column is binary, or a struct of `bytes` and `path`; an integer label takes its name from the schema's
+`huggingface` metadata. Shards belong to the split that their name begins with
+(`train-00000-of-00002.parquet`), or that their folder is called.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from obverse.errors import DataError
+from obverse.manifest.manifest import RESERVED
+from obverse.manifest.sample import SPLITS, Finding, Sample
+from obverse.manifest.samples import Samples
+from obverse.manifest.store import add_step, open_parquet, read_columns
+
+from .listing import Listing
+from .tree import Tree
+from .words import SPLIT_WORDS
+
+LABEL_WORDS = ("label", "labels", "class", "grade", "target", "fine_label")
+
+
+def shard_names(tree: Tree) -> list[str]:
+    """Parquet files near the top."""
+    return [name for name in tree.others if name.lower().endswith(".parquet")]
+
+
+def holds_pictures(tree: Tree) -> bool:
+    """Whether the first shard has a column of pictures."""
+    return bool(open_parquet(tree.file(shard_names(tree)[0])).picture_columns)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """views: view name -> column; paths: columns that say the pictures' file names."""
+
+    views: dict[str, str]
+    label: str
+    paths: list[str]
+    others: list[str]
+    names: tuple[str, ...]
+
+
+def read_parquet(tree: Tree, views: Sequence[str] | None) -> Listing:
+    """Read all shards; DataError when there are no pictures, no labels, or shards that differ."""
+    shards = shard_names(tree)
+    if not shards:
+        raise DataError(f"{tree.shown} holds no .parquet files, and data.layout is `parquet`")
+    columns = _columns(tree, shards[0], views)
+    findings = list(tree.findings)
+    samples = Samples.of(_samples(tree, shards, columns, findings))
+    if len(set(samples.ids)) < len(samples):
+        raise DataError(f"{tree.shown}: two rows have the same id")
+    said = (f"pictures in {len(shards)} Parquet file(s), column {', '.join(columns.views.values())}, labels in "
+            f"`{columns.label}`: {len(set(samples.labels))} classes, {len(samples)} samples")  # fmt: skip
+    return Listing(tree.root, samples, tuple(columns.views), said, "parquet", findings, keeps_missing_views=True)
+
+
+def _columns(tree: Tree, shard: str, given: Sequence[str] | None) -> _Columns:
+    info = open_parquet(tree.file(shard))
+    pictures = info.picture_columns
+    if not pictures:
+        raise DataError(f"{shard} holds no pictures: no column is binary or a struct of bytes and path; "
+                        "for a list of files use --layout table")  # fmt: skip
+    views = {"image": pictures[0]} if len(pictures) == 1 else {name: name for name in pictures}
+    if given is not None and len(given) == len(pictures) == 1:
+        views = {given[0]: pictures[0]}
+    elif given is not None:
+        absent = [name for name in given if name not in pictures]
+        if absent:
+            raise DataError(f"{shard} has no picture column `{absent[0]}`; it has {', '.join(pictures)}")
+        views = {name: name for name in given}
+    values = [name for name, kind in info.columns.items() if kind == "value"]
+    label = next((name for word in LABEL_WORDS for name in values if name.lower() == word), None)
+    if label is None:
+        raise DataError(f"{shard} has no label: expected a column `label`; the columns are {', '.join(info.columns)}")
+    paths = [name for name in views.values() if info.columns[name] == "picture"]
+    return _Columns(views, label, paths, [name for name in values if name != label], info.class_names.get(label, ()))
+
+
+def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: list[Finding]) -> Iterator[Sample]:
+    has_ids = "id" in columns.others
+    use_paths = not has_ids and _paths_are_ids(tree, shards, columns)
+    for shard in shards:
+        num_unlabelled = 0
+        for number, row in enumerate(_rows(tree, shard, columns, with_paths=use_paths)):
+            label = _label(row[columns.label], columns.names, f"{shard}, row {number}")
+            if label is None:
+                num_unlabelled += 1
+                continue
+            name = str(row["id"]) if has_ids else f"{shard}/{number}"
+            if use_paths:
+                name = "|".join(row[column]["path"] for column in columns.paths)
+            yield Sample(
+                name,
+                label,
+                {
+                    view: add_step(tree.locator(shard), "row", f"{number},{column}")
+                    for view, column in columns.views.items()
+                },
+                _split(row.get("split"), shard),
+                str(row["group"]) if row.get("group") is not None else None,
+                extra={key: "" if row[key] is None else str(row[key]) for key in columns.others if key not in RESERVED},
+            )
+        if num_unlabelled:
+            message = f"{num_unlabelled} row(s) of {shard} have no label and are left out"
+            findings.append(Finding("warning", "no-label", message))
+
+
+def _rows(tree: Tree, shard: str, columns: _Columns, *, with_paths: bool) -> list[dict[str, Any]]:
+    blob = tree.file(shard)
+    wanted = [columns.label, *columns.others]
+    absent = [name for name in (*wanted, *columns.views.values()) if name not in open_parquet(blob).columns]
+    if absent:
+        raise DataError(f"{shard} has no column `{absent[0]}`, which the first file has")
+    return read_columns(blob, wanted + [f"{name}.path" for name in columns.paths if with_paths])
+
+
+def _paths_are_ids(tree: Tree, shards: Sequence[str], columns: _Columns) -> bool:
+    """Whether every row has file names, and no two rows the same."""
+    if len(columns.paths) < len(columns.views):
+        return False
+    seen: set[tuple[str | None, ...]] = set()
+    num_rows = 0
+    for shard in shards:
+        for row in read_columns(tree.file(shard), [f"{name}.path" for name in columns.paths]):
+            cells = tuple((row[name] or {}).get("path") for name in columns.paths)
+            num_rows += 1
+            seen.add(cells)
+            if not all(cells) or len(seen) < num_rows:
+                return False
+    return True
+
+
+def _label(value: Any, names: tuple[str, ...], where: str) -> str | None:
+    """The class name; None for a row without a label, which test sets mark by -1."""
+    if value is None or value == "" or (names and value == -1):
+        return None
+    if not names or not isinstance(value, int):
+        return str(value)
+    if not 0 <= value < len(names):
+        raise DataError(f"{where}: the label {value} has no name; there are {len(names)}")
+    return names[value]
+
+
+def _split(cell: Any, shard: str) -> str | None:
+    """From the row's own column, the file's name or its folder."""
+    if cell is not None:
+        split = SPLIT_WORDS.get(str(cell).strip().lower())
+        if split is None:
+            raise DataError(f"{shard}: the split `{cell}` is none of {', '.join(SPLITS)}")
+        return split
+    word = re.split(r"[-_.]", posixpath.basename(shard).lower())[0]
+    return SPLIT_WORDS.get(word) or SPLIT_WORDS.get(posixpath.basename(posixpath.dirname(shard)).lower())

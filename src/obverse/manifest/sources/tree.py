@@ -1,0 +1,208 @@
+"""What lies below DATA, whatever DATA is: a folder, a remote folder, an archive, or a single table.
+
+A source looks at names and asks for locators; it does not see whether the names are files or members of an archive.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from obverse.errors import DataError
+from obverse.manifest.sample import Finding
+from obverse.manifest.store import (
+    ARCHIVE_SUFFIXES,
+    Blob,
+    PictureStore,
+    add_step,
+    is_remote_folder,
+    list_remote,
+    name_locator,
+    open_archive,
+    read_all,
+    remote_url,
+)
+
+from .listing import Folder, is_picture_name, walk_folders
+from .words import SPLIT_WORDS
+
+MAX_TABLE_BYTES = 4 * 2**30
+# The folder's path in the tree -> (files that are no pictures, folders).
+ListFolder = Callable[[str], tuple[list[str], list[str]]]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """others: files near the top that are no pictures. archive: the locator of the archive that the names are in.
+
+    members: all names, where they are known without walking.
+    """
+
+    root: Path
+    shown: str
+    others: tuple[str, ...]
+    walk: Callable[[], list[Folder]] = field(repr=False)
+    archive: str | None = None
+    findings: tuple[Finding, ...] = ()
+    is_single_file: bool = False
+    members: frozenset[str] | None = None
+
+    @cached_property
+    def folders(self) -> list[Folder]:
+        """The folders that hold pictures."""
+        return self.walk()
+
+    def locator(self, name: str) -> str:
+        """The locator of a file below the tree's top."""
+        return name_locator(name) if self.archive is None else add_step(self.archive, "member", name)
+
+    def locators(self, names: list[str]) -> list[str]:
+        """The locator of each; the same list when they are the names, so that many paths are held once."""
+        if self.archive is None and not any("::" in name for name in names):
+            return names
+        return [self.locator(name) for name in names]
+
+    def file(self, name: str) -> Blob:
+        """A file below the top; DataError when it cannot be opened."""
+        try:
+            return PictureStore(self.root).file(self.locator(name))
+        except OSError as error:
+            raise DataError(f"{name!r} in {self.shown} cannot be read: {error.strerror}") from None
+
+    def has(self, name: str) -> bool:
+        """Whether the file is there; a remote one that lies elsewhere is believed to be."""
+        if remote_url(name):
+            return True
+        if self.members is not None and not os.path.isabs(name):
+            return name in self.members
+        return os.path.isfile(self.root / name)
+
+    def read(self, name: str) -> bytes:
+        """The content of a table or index."""
+        try:
+            return read_all(self.file(name), max_bytes=MAX_TABLE_BYTES)
+        except OSError as error:
+            raise DataError(f"{name!r} in {self.shown} cannot be read: {error.strerror}") from None
+
+
+def data_root(path: Path) -> Path:
+    """The folder that locators of the data at `path` are relative to; DataError when there is nothing at `path`."""
+    url = remote_url(path)
+    try:
+        is_folder = is_remote_folder(url) if url else path.is_dir()
+        exists = bool(url) or path.exists()
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{str(path)!r} cannot be opened: {error}") from None
+    if not exists:
+        raise DataError(f"{str(path)!r} does not exist; give a folder of class folders, an archive, or a table")
+    return path if is_folder else path.parent
+
+
+def full_path(path: Path) -> str:
+    """What a recipe keeps of DATA: an absolute path, or a URL."""
+    return remote_url(path) or str(path.resolve())
+
+
+def open_tree(path: Path) -> Tree:
+    """The tree at `path`; a file that is no archive is the only file of its tree."""
+    url, root = remote_url(path), data_root(path)
+    shown = repr(url or str(path))
+    if root != path:
+        if not path.name.lower().endswith(ARCHIVE_SUFFIXES):
+            return Tree(root, shown, (path.name,), list, is_single_file=True)
+        return _archive_tree(root, path.name, shown)
+    if url:
+        return _named_tree(root, shown, list_remote(url))
+    return Tree(root, shown, _near_top(_scan(root)), lambda: list(walk_folders(root)))
+
+
+def _archive_tree(root: Path, name: str, shown: str) -> Tree:
+    try:
+        archive = open_archive(PictureStore(root).file(name_locator(name)))
+    except OSError as error:
+        raise DataError(f"{shown} cannot be read: {error.strerror}") from None
+    return _named_tree(root, shown, archive.members, name_locator(name), _left_out(archive.left_out))
+
+
+def _left_out(reasons: dict[str, str]) -> tuple[Finding, ...]:
+    """A picture that cannot be read is an error; links and names that lead out of the archive are never followed."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, reason in reasons.items():
+        if is_picture_name(name) and not _is_hidden(name):
+            by_reason[reason].append(name)
+    return tuple(
+        Finding(
+            "error" if "encrypted" in reason or "compression" in reason else "warning",
+            "archive-member",
+            f"{len(names)} member(s) of the archive are not read: {reason}",
+            tuple(names),
+        )
+        for reason, names in by_reason.items()
+    )
+
+
+def _named_tree(
+    root: Path, shown: str, names: Iterable[str], archive: str | None = None, findings: tuple[Finding, ...] = ()
+) -> Tree:
+    visible = sorted(name for name in names if not _is_hidden(name))
+
+    def walk() -> list[Folder]:
+        by_folder: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for name in filter(is_picture_name, visible):
+            by_folder[tuple(name.split("/")[:-1])].append(name)
+        return [Folder(parts, by_folder[parts]) for parts in sorted(by_folder)]
+
+    near_top = _near_top(_inside(visible))
+    return Tree(root, shown, near_top, walk, archive, findings, members=frozenset(visible))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX/")) or "/." in name
+
+
+def _near_top(contents: ListFolder) -> tuple[str, ...]:
+    """Files that are no pictures: at the top, in lone folders, and in folders called `data` or like a split."""
+    found: list[str] = []
+    folder = ""
+    for _ in range(4):
+        files, folders = contents(folder)
+        found += [posixpath.join(folder, name) for name in files]
+        beside = [name for name in folders if name.lower() in ("data", *SPLIT_WORDS)]
+        if len(folders) != 1:
+            found += [posixpath.join(folder, name, file) for name in beside for file in contents(f"{folder}{name}")[0]]
+            break
+        folder = posixpath.join(folder, folders[0], "")
+    return tuple(sorted(found))
+
+
+def _scan(root: Path) -> ListFolder:
+    def contents(folder: str) -> tuple[list[str], list[str]]:
+        files: list[str] = []
+        folders: list[str] = []
+        try:
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    if entry.name[0] != "." and not is_picture_name(entry.name):
+                        (folders if entry.is_dir() else files).append(entry.name)
+        except OSError as error:
+            raise DataError(f"the folder {error.filename!r} cannot be read: {error.strerror}") from None
+        return files, folders
+
+    return contents
+
+
+def _inside(names: Sequence[str]) -> ListFolder:
+    def contents(folder: str) -> tuple[list[str], list[str]]:
+        prefix = f"{folder.rstrip('/')}/" if folder else ""
+        rest = [name[len(prefix) :].partition("/") for name in names if name.startswith(prefix)]
+        files = [name for name, slash, _ in rest if not slash and not is_picture_name(name)]
+        return files, sorted({name for name, slash, _ in rest if slash})
+
+    return contents
