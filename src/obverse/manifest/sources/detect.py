@@ -21,7 +21,7 @@ from .parquet import holds_pictures, read_parquet, shard_names
 from .rows import is_table_name
 from .run_folder import read_run_folder, run_folder_of
 from .table import find_table, read_table
-from .tree import Tree, open_tree
+from .tree import Tree, data_root, open_tree
 from .views import halved
 
 FOLDER_LAYOUTS = ("class-folders", "view-folders", "suffix-views", "split-horizontal")
@@ -29,10 +29,11 @@ FOLDER_LAYOUTS = ("class-folders", "view-folders", "suffix-views", "split-horizo
 
 def read_source(path: Path, spec: DataSpec) -> Listing:
     """Read DATA as what it is, or as `spec.layout` says; DataError when it cannot be read so."""
+    root = data_root(path)
     run = run_folder_of(path)
     if run is not None and spec.layout != "table":
         return read_run_folder(run)
-    tree = open_tree(path)
+    tree = open_tree(path, root)
     layout = _detect(tree) if spec.layout == "auto" else spec.layout
     if spec.path_map and layout != "json-index":
         raise DataError(f"data.path_map is for JSON indexes, and {tree.shown} is read as {layout}; leave it out")

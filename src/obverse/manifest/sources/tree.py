@@ -110,9 +110,9 @@ def full_path(path: Path) -> str:
     return remote_url(path) or str(path.resolve())
 
 
-def open_tree(path: Path) -> Tree:
-    """The tree at `path`; a file that is no archive is the only file of its tree."""
-    url, root = remote_url(path), data_root(path)
+def open_tree(path: Path, root: Path) -> Tree:
+    """The tree at `path`, whose `data_root` is root; a file that is no archive is the only file of its tree."""
+    url = remote_url(path)
     shown = repr(url or str(path))
     if root != path:
         if not path.name.lower().endswith(ARCHIVE_SUFFIXES):
