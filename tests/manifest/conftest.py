@@ -6,12 +6,14 @@ import io
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from obverse.imaging import Sandbox
 
 Tree = Callable[[Iterable[str]], Path]
 
@@ -22,6 +24,13 @@ def picture_bytes(name: str) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """Children start once for all tests."""
+    with Sandbox(2) as running:
+        yield running
 
 
 @pytest.fixture

@@ -170,12 +170,7 @@ def test_a_symlink_loop_ends(tree: Tree, target: str) -> None:
         (root / "cat" / "loop").symlink_to(target)
     except OSError:
         pytest.skip("no symbolic links here")
-    if target == "loop":
-        with pytest.raises(DataError, match="cannot be read"):
-            list(walk_pictures(root))
-    else:
-        assert [p for p in walk_pictures(root) if "loop" not in p] == ["cat/1.png", "dog/1.png"]
-        assert len(list(walk_pictures(root))) == 2
+    assert list(walk_pictures(root)) == ["cat/1.png", "dog/1.png"]
 
 
 def test_pictures_are_walked_in_sorted_order(tree: Tree) -> None:

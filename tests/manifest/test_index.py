@@ -64,7 +64,10 @@ def test_quarantine_excludes_before_the_split_and_lists_the_file(tree: Tree) -> 
     index = build_index(root, DataSpec(on_bad_picture="quarantine"))
     assert len(index.manifest.samples) == 198
     assert not {"a/4.png", "b/7.png"} & {s.id for s in index.manifest.samples}
-    assert [(f.code, f.paths) for f in index.findings] == [("unreadable", ("a/4.png",)), ("unreadable", ("b/7.png",))]
+    assert [(f.code, f.paths, f.message[:13], f.digests) for f in index.findings] == [
+        ("not-a-picture", (name,), "not a picture", (content_digest(b"not a picture"),))
+        for name in ("a/4.png", "b/7.png")
+    ]
 
 
 def test_quarantine_stops_above_one_percent(tree: Tree) -> None:
@@ -73,6 +76,19 @@ def test_quarantine_stops_above_one_percent(tree: Tree) -> None:
         (root / name).write_text("not a picture")
     with pytest.raises(DataError, match=r"3 of 200 samples are unusable, more than quarantine allows \(1%\).*a/4\.png"):
         build_index(root, DataSpec(on_bad_picture="quarantine"))
+
+
+def test_ambiguous_pairs_count_as_excluded(tree: Tree) -> None:
+    root = tree(f"{label}/{view}/{i}.png" for label in "ab" for view in ("obverse", "reverse") for i in range(100))
+    spec = DataSpec(on_bad_picture="quarantine")
+    tree(["a/obverse/4.jpg"])
+    index = build_index(root, spec)
+    assert len(index.manifest.samples) == 199
+    found = next(f for f in index.findings if f.code == "ambiguous-pair")
+    assert found.digests == tuple(content_digest((root / path).read_bytes()) for path in found.paths)
+    tree(["a/obverse/5.jpg", "b/reverse/6.jpg"])
+    with pytest.raises(DataError, match="3 of 200 samples are unusable, more than quarantine allows"):
+        build_index(root, spec)
 
 
 def copy(root: Path, source: str, target: str) -> None:

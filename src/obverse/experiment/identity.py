@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def _changed_pictures(manifest: Manifest) -> Iterator[str]:
               "Put them back, or start a new run"  # fmt: skip
 
 
-def _digest(sample: Sample, digest_of: dict[str, str]) -> str | None:
+def _digest(sample: Sample, digest_of: Mapping[str, str]) -> str | None:
     """The sample's digest now; None when a picture of it could not be read."""
     if not all(path in digest_of for path in sample.views.values()):
         return None

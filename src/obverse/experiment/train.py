@@ -216,7 +216,7 @@ def _write_inputs(run: RunFolder, recipe: Recipe, index: Index) -> None:
     index.manifest.write(run.manifest)
     run.write_json("config.json", {**recipe.model_dump(mode="json"), "classes": list(index.manifest.classes)})
     run.write_json("environment.json", describe_environment(device=recipe.runtime.device))
-    report = [{"severity": f.severity, "code": f.code, "message": f.message, "paths": f.paths} for f in index.findings]
+    report = [finding.as_json() for finding in index.findings]
     counts = {split: index.manifest.counts(split) for split in ("train", "val", "test")}
     run.write_json("data_report.json", {"source": index.said, "findings": report, "counts": counts})
     remember(run, recipe, index.manifest)

@@ -1,23 +1,38 @@
 """Bytes -> upright RGB; no torch."""
 
 from .decode import DECODER_VERSION, Pixels, decode_picture, picture_from_image, read_picture
-from .fingerprint import content_digest, joint_digest, unit_interval, unit_intervals
+from .examine import Examination, Trait, examine_picture
+from .fingerprint import (
+    PRINT_LENGTH,
+    PRINT_SIDE,
+    content_digest,
+    joint_digest,
+    thumbprint,
+    unit_interval,
+    unit_intervals,
+)
 from .probe import PICTURE_SUFFIXES, Header, PictureError, open_picture
 from .sandbox import Sandbox
 
 __all__ = [
     "DECODER_VERSION",
     "PICTURE_SUFFIXES",
+    "PRINT_LENGTH",
+    "PRINT_SIDE",
+    "Examination",
     "Header",
     "PictureError",
     "Pixels",
     "Sandbox",
+    "Trait",
     "content_digest",
     "decode_picture",
+    "examine_picture",
     "joint_digest",
     "open_picture",
     "picture_from_image",
     "read_picture",
+    "thumbprint",
     "unit_interval",
     "unit_intervals",
 ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from obverse.errors import DataError
@@ -20,7 +19,7 @@ from .sample import Finding
 from .samples import Samples
 from .sources import Listing, read_source
 from .store import PictureStore
-from .verify import PictureFacts, duplicate_findings, verify_pictures
+from .verify import PictureFacts, class_findings, duplicate_findings, verify_pictures
 
 QUARANTINE_LIMIT = 0.01
 
@@ -44,19 +43,20 @@ class Index:
 def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None] = lambda done, total: None) -> Index:
     """Read, verify, order classes and split. Raises DataError when the data cannot be trained on."""
     listing = read_source(path, spec)
-    spec = _as_stored(spec, listing)
+    spec = as_stored(spec, listing)
     samples, excluded = without_excluded(Samples.of(listing.samples), spec)
-    samples, findings = _handle_missing_views(samples, listing, spec)
-    facts = verify_pictures(PictureStore(listing.root), list(samples.paths()), progress)
-    findings = [*listing.findings, *excluded, *findings, *facts.findings]
+    samples, findings = handle_missing_views(samples, listing, spec)
+    facts = verify_pictures(PictureStore(listing.root), list(pictures_of(listing, samples)), progress)
+    findings = [*with_digests(listing.findings, facts), *excluded, *findings, *facts.findings]
     samples = _without_unusable(samples, findings, spec)
-    findings += duplicate_findings(samples, facts.digest_of)
+    # Copies within a class stay in one split and do no harm: `check` tells them.
+    findings += [found for found in duplicate_findings(samples, facts) if found.severity != "note"]
     classes, ordered = _class_order(samples, spec, path)
     digests = [joint_digest(map(facts.digest_of.__getitem__, sample.views.values())) for sample in samples]
     samples, recorded = samples.with_columns(digests=digests), samples.digests
     changed = changed_pictures(samples, recorded)
     samples, findings = _without_unusable(samples, changed, spec), [*findings, *changed]
-    findings += _small_classes(samples)
+    findings += class_findings(samples, spec)
     samples, about_split = divide(samples, spec.split, facts.digest_of, is_prepared=listing.layout == "manifest")
     manifest = Manifest(listing.root, samples, classes, listing.views, ordered)
     _require_usable_splits(manifest)
@@ -64,7 +64,7 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     return Index(manifest, tuple(findings), facts, listing.said, listing.layout, listing.source, listing.stored)
 
 
-def _as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
+def as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
     """A stored manifest brings its split and class order; what it left out need not be left out again."""
     if listing.order is not None and spec.order == "auto":
         order = tuple(name for name in listing.order if name not in spec.exclude_classes)
@@ -81,7 +81,25 @@ def _as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
     return spec.model_copy(update=update)
 
 
-def _handle_missing_views(samples: Samples, listing: Listing, spec: DataSpec) -> tuple[Samples, list[Finding]]:
+def pictures_of(listing: Listing, samples: Samples) -> Iterator[str]:
+    """Every picture of the samples, and those that an error finding already keeps out of them."""
+    yield from samples.paths()
+    for found in listing.findings:
+        if found.severity == "error":
+            yield from found.paths
+
+
+def with_digests(findings: Sequence[Finding], facts: PictureFacts) -> list[Finding]:
+    """Errors with the digests of their files: what is left out can be told later, whatever its name is then."""
+    return [
+        replace(found, digests=tuple(facts.digest_of[path] for path in found.paths if path in facts.digest_of))
+        if found.severity == "error"
+        else found
+        for found in findings
+    ]
+
+
+def handle_missing_views(samples: Samples, listing: Listing, spec: DataSpec) -> tuple[Samples, list[Finding]]:
     """Requirement A3: an unpaired picture is reported, and excluded or kept."""
     keep = spec.missing_view == "keep" or (spec.missing_view == "auto" and listing.keeps_missing_views)
     findings, kept = [], []
@@ -105,9 +123,12 @@ def _without_unusable(samples: Samples, findings: Sequence[Finding], spec: DataS
         raise DataError(f"{len(errors)} unusable picture(s): {listed}{more}. Mend or remove them, or set "
                         "data.on_bad_picture=quarantine to train without them")  # fmt: skip
     kept = samples.where(bad.isdisjoint(sample.views.values()) for sample in samples)
-    if len(samples) - len(kept) > QUARANTINE_LIMIT * len(samples) and len(samples) - len(kept) > 1:
-        raise DataError(f"{len(samples) - len(kept)} of {len(samples)} samples are unusable, more than quarantine "
-                        f"allows ({QUARANTINE_LIMIT:.0%}): {listed}{more}")  # fmt: skip
+    known = set(samples.paths())
+    never_sampled = sum(1 for finding in errors if known.isdisjoint(finding.paths))
+    total, num_bad = len(samples) + never_sampled, len(samples) - len(kept) + never_sampled
+    if num_bad > QUARANTINE_LIMIT * total and num_bad > 1:
+        raise DataError(f"{num_bad} of {total} samples are unusable, more than quarantine allows "
+                        f"({QUARANTINE_LIMIT:.0%}): {listed}{more}")  # fmt: skip
     return kept
 
 
@@ -131,15 +152,6 @@ def _class_order(samples: Samples, spec: DataSpec, path: Path) -> tuple[tuple[st
         return spec.order, True
     derived = grade_order(names) if spec.order == "auto" and not any(map(is_off_scale, names)) else None
     return (derived, True) if derived else (names, False)
-
-
-def _small_classes(samples: Samples) -> list[Finding]:
-    counts = Counter(samples.labels)
-    return [
-        Finding("warning", "small-class", f"class {name!r} has {count} sample(s); 3 are needed for train, val and test")
-        for name, count in sorted(counts.items())
-        if count < 3
-    ]
 
 
 def _require_usable_splits(manifest: Manifest) -> None:

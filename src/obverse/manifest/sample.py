@@ -26,9 +26,22 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem that reading or verification reports. severity: error, warning or note."""
+    """A problem that reading or verification reports. severity: error, warning or note.
+
+    An error is what cannot be trained on. digests: of the files at `paths` that are left out, where they could be read.
+    An advisory finding has a score and the threshold that it passed.
+    """
 
     severity: str
     code: str
     message: str
     paths: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    score: float | None = None
+    threshold: float | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values; what does not apply is left out."""
+        values = {field: getattr(self, field) for field in ("severity", "code", "message", "paths")}
+        optional = {field: getattr(self, field) for field in ("digests", "score", "threshold")}
+        return values | {field: value for field, value in optional.items() if value not in (None, ())}

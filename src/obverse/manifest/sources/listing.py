@@ -59,7 +59,7 @@ def walk_folders(root: Path) -> Iterator[Folder]:
                 name = entry.name
                 if name[0] == ".":
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     folders.append(name)
                 elif is_picture_name(name):
                     names.append(name)
@@ -74,6 +74,13 @@ def walk_folders(root: Path) -> Iterator[Folder]:
         yield from visit(str(root), ())
     except OSError as error:
         raise DataError(f"the folder {error.filename!r} cannot be read: {error.strerror}") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def walk_pictures(root: Path) -> Iterator[str]:

@@ -1,6 +1,29 @@
 """What is wrong with the data, found before training."""
 
-from .duplicates import duplicate_findings
-from .pictures import PictureFacts, verify_pictures
+from .classes import class_findings
+from .duplicates import duplicate_findings, near_duplicate_findings
+from .facts import PictureFacts
+from .formats import format_findings
+from .names import name_findings, tree_findings
+from .near import NearDuplicates, near_duplicates
+from .pictures import verify_pictures
+from .scenes import scene_findings, scene_groups
+from .shortcuts import shortcut_findings
+from .swapped import swapped_findings
 
-__all__ = ["PictureFacts", "duplicate_findings", "verify_pictures"]
+__all__ = [
+    "NearDuplicates",
+    "PictureFacts",
+    "class_findings",
+    "duplicate_findings",
+    "format_findings",
+    "name_findings",
+    "near_duplicate_findings",
+    "near_duplicates",
+    "scene_findings",
+    "scene_groups",
+    "shortcut_findings",
+    "swapped_findings",
+    "tree_findings",
+    "verify_pictures",
+]

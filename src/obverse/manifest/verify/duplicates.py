@@ -1,28 +1,90 @@
-"""Exact duplicates: the same bytes in two samples, under two labels or in two splits. `grouping` ties them."""
+"""Pictures that are one picture: the same bytes, or near duplicates. `manifest.grouping` ties them for the split."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from obverse.manifest.sample import Finding, Sample
 
+from .facts import PictureFacts
+from .near import NearDuplicates
 
-def duplicate_findings(samples: Sequence[Sample], digest_of: Mapping[str, str]) -> list[Finding]:
-    """A warning per picture that occurs under two labels, or in two given splits."""
-    holders: dict[str, list[tuple[Sample, str]]] = defaultdict(list)
-    for sample in samples:
-        for path in sample.views.values():
-            holders[digest_of[path]].append((sample, path))
+Holders = Sequence[tuple[Sample, str]]
+
+
+def duplicate_findings(samples: Sequence[Sample], facts: PictureFacts) -> list[Finding]:
+    """The same bytes: a warning under two labels, in two given splits or as two views; a note within one class."""
+    _, group_of = np.unique(facts.digests_N16, axis=0, return_inverse=True)
     findings = []
-    for group in holders.values():
-        paths = tuple(path for _, path in group)
-        labels = sorted({sample.label for sample, _ in group})
-        splits = sorted({sample.split for sample, _ in group if sample.split})
+    for holders in _shared(samples, facts, group_of.ravel()):
+        paths = tuple(path for _, path in holders)
+        labels, splits = _labels(holders), _splits(holders)
         if len(labels) > 1:
             message = f"the same picture carries {len(labels)} labels ({', '.join(labels)})"
             findings.append(Finding("warning", "duplicate-across-labels", message, paths))
         if len(splits) > 1:
             message = f"the same picture is in {' and '.join(splits)}: the figures for these will look too good"
             findings.append(Finding("warning", "duplicate-across-splits", message, paths))
+        ids = {sample.id for sample, _ in holders}
+        if len(ids) < len(holders):
+            findings.append(Finding("warning", "duplicate-view", "the same picture is two views of one sample", paths))
+        if len(ids) > 1 and len(labels) == 1 and len(splits) < 2:
+            message = f"the same picture is {len(ids)} samples of {labels[0]}"
+            findings.append(Finding("note", "duplicate-within-class", message, paths))
     return findings
+
+
+def near_duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, near: NearDuplicates) -> list[Finding]:
+    """One advisory finding per group of near duplicates; the score is that of its least alike pair."""
+    group_of = near.groups(len(facts.paths))
+    worst: dict[int, float] = defaultdict(float)
+    for place, score in zip(near.pairs_M2[:, 0].tolist(), near.scores_M.tolist(), strict=True):
+        worst[int(group_of[place])] = max(worst[int(group_of[place])], score)
+    findings = []
+    for holders in _shared(samples, facts, group_of, only=set(worst)):
+        ids = {sample.id for sample, _ in holders}
+        if len(ids) < 2:
+            continue  # two sides of one object may look alike
+        labels, splits = _labels(holders), _splits(holders)
+        severity, code, where = "note", "near-duplicate", f"{len(ids)} samples of {labels[0]}"
+        if len(splits) > 1:
+            severity, code, where = "warning", f"{code}-across-splits", " and ".join(splits)
+        elif len(labels) > 1:
+            severity, code, where = "warning", f"{code}-across-labels", f"{len(labels)} labels ({', '.join(labels)})"
+        message = f"pictures that look the same are in {where}"
+        score = worst[int(group_of[facts.place_of[holders[0][1]]])]
+        paths = tuple(path for _, path in holders)
+        findings.append(Finding(severity, code, message, paths, score=score, threshold=near.threshold))
+    return findings
+
+
+def _shared(
+    samples: Sequence[Sample], facts: PictureFacts, group_of: np.ndarray, only: set[int] | None = None
+) -> Iterator[Holders]:
+    """The holders of every group that is held twice; group_of: by place in the facts."""
+    times = np.zeros(int(group_of.max(initial=0)) + 1, np.int64)
+    places = (facts.place_of[path] for sample in samples for path in sample.views.values())
+    held_N = np.fromiter(places, np.int64)
+    held_N = held_N[facts.usable_N[held_N]]
+    np.add.at(times, group_of[held_N], 1)
+    wanted = set(np.flatnonzero(times > 1).tolist())
+    wanted = wanted if only is None else wanted & only
+    holders: dict[int, list[tuple[Sample, str]]] = defaultdict(list)
+    for sample in samples if wanted else ():
+        for path in sample.views.values():
+            place = facts.place_of[path]
+            group = int(group_of[place])
+            if group in wanted and facts.usable_N[place]:
+                holders[group].append((sample, path))
+    yield from holders.values()
+
+
+def _labels(holders: Holders) -> list[str]:
+    return sorted({sample.label for sample, _ in holders})
+
+
+def _splits(holders: Holders) -> list[str]:
+    return sorted({sample.split for sample, _ in holders if sample.split})

@@ -1,50 +1,104 @@
-"""Every picture is read and decoded once before a run: an unreadable one is found now, not in the night."""
+"""Every picture is read and decoded once before a run: an unreadable one is found now, not in the night.
+
+Bytes travel once: read, digested and examined in one place, and only the facts stay.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 
-from obverse.imaging import PictureError
+from obverse.imaging import Examination, PictureError, Sandbox, examine_picture
 from obverse.manifest.sample import Finding
-from obverse.manifest.store import PictureStore
+from obverse.manifest.store import PictureStore, StoredPicture
 
-# A damaged JPEG shows at any scale, so verification decodes photographs small.
-VERIFY_SIDE = 64
+from .facts import PictureFacts
 
+# Small enough for a smooth progress bar, large enough that handing over to a thread or a child costs little.
+CHUNK = 32
+CHUNK_BYTES = 2**20
 
-@dataclass
-class PictureFacts:
-    """By path: content digest and upright (height, width); findings for the unreadable ones."""
-
-    digest_of: dict[str, str] = field(default_factory=dict)
-    size_of: dict[str, tuple[int, int]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+# What a picture shows, its digest (empty when it cannot be read), its number of bytes.
+Seen = tuple[Examination, str, int]
+Work = Callable[[Sequence[StoredPicture]], list[Examination]]
 
 
 def verify_pictures(
-    store: PictureStore, paths: Sequence[str], progress: Callable[[int, int], None] = lambda done, total: None
+    store: PictureStore,
+    paths: Sequence[str],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    details: bool = False,
+    sandbox: Sandbox | None = None,
 ) -> PictureFacts:
-    """Read, digest and decode `paths` (locators) in threads; the order of results is that of `paths`."""
-    facts = PictureFacts()
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        results = pool.map(lambda path: _inspect(store, path), paths)
-        for done, (path, result) in enumerate(zip(paths, results, strict=True), 1):
-            if isinstance(result, str):
-                facts.findings.append(Finding("error", "unreadable", result, (path,)))
-            else:
-                facts.digest_of[path], facts.size_of[path] = result
-            progress(done, len(paths))
-    return facts
+    """Read, digest and decode `paths` (locators) in threads; facts are in the order of `paths`.
+
+    details: also the traits of the content and the thumbprints, which `check` needs and training does not.
+    sandbox: decode in its processes, for bytes of unknown origin.
+    """
+    facts = PictureFacts.empty(paths, details=details)
+    findings = []
+    work: Work = partial(examine_all, details=details)
+    if sandbox is not None:
+        work = partial(_in_sandbox, sandbox, work)
+    for place, (seen, digest, num_bytes) in enumerate(_examined(store, facts.paths, work)):
+        facts.put(place, seen, digest, num_bytes)
+        if seen.fault:
+            digests = (digest,) if digest else ()
+            findings.append(Finding("error", seen.fault, seen.message, (facts.paths[place],), digests=digests))
+        progress(place + 1, len(facts.paths))
+    return replace(facts, findings=tuple(findings))
 
 
-def _inspect(store: PictureStore, path: str) -> tuple[str, tuple[int, int]] | str:
+def examine_all(pictures: Sequence[StoredPicture], *, details: bool) -> list[Examination]:
+    """One examination for each; a child process runs this too."""
+    return [examine_picture(picture.data, half=picture.half, details=details) for picture in pictures]
+
+
+def _in_sandbox(sandbox: Sandbox, work: Work, pictures: Sequence[StoredPicture]) -> list[Examination]:
+    """When a child dies, each picture of the chunk goes alone, so that only the guilty one is blamed."""
     try:
-        picture = store.read(path)
-        size = picture.upright_size()
-        picture.decode(min_height=VERIFY_SIDE, min_width=VERIFY_SIDE)
+        result: list[Examination] = sandbox.run(work, pictures)
+        return result
     except PictureError as error:
-        return str(error)
-    return picture.digest(), size
+        if len(pictures) == 1:
+            return [Examination("unreadable", str(error))]
+        return [seen for picture in pictures for seen in _in_sandbox(sandbox, work, [picture])]
+
+
+def _examined(store: PictureStore, paths: Sequence[str], work: Work) -> Iterator[Seen]:
+    """In order, with only a few chunks on the way: a future for each of 435,000 pictures would fill the memory."""
+    num_threads = os.cpu_count() or 1
+    waiting: deque[Future[list[Seen]]] = deque()
+    with ThreadPoolExecutor(num_threads) as pool:
+        for start in range(0, len(paths), CHUNK):
+            waiting.append(pool.submit(_examine_chunk, store, paths[start : start + CHUNK], work))
+            if len(waiting) > 4 * num_threads:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def _examine_chunk(store: PictureStore, paths: Sequence[str], work: Work) -> list[Seen]:
+    seen: list[Seen] = []
+    waiting: list[StoredPicture] = []
+
+    def finish() -> None:
+        for picture, examination in zip(waiting, work(waiting) if waiting else (), strict=True):
+            seen.append((examination, picture.digest(), len(picture.data)))
+        waiting.clear()
+
+    for path in paths:
+        try:
+            waiting.append(store.read(path))
+        except PictureError as error:
+            finish()
+            seen.append((Examination("unreadable", str(error)), "", 0))
+        if sum(len(picture.data) for picture in waiting) > CHUNK_BYTES:
+            finish()
+    finish()
+    return seen

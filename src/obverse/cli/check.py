@@ -1,0 +1,75 @@
+"""`obverse check DATA`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from obverse.errors import RecipeError, printable
+
+if TYPE_CHECKING:
+    from obverse.manifest.check import Check
+
+ERRORS_FOUND = 65
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def command(
+    data: Annotated[Path, typer.Argument(help="A folder of class folders, a table, an archive.")],
+    out: Annotated[Path, typer.Option(help="Where check.json and check.html go.")] = Path("."),
+    layout: Annotated[str | None, typer.Option(help="The layout, when the one that is seen is wrong.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: data.views=[front,back]")] = None,
+    advisory: Annotated[bool, typer.Option(help="Also look for near duplicates, exchanged views, shortcuts.")] = True,
+) -> None:
+    """Say what is wrong with a data set, and show it; exit 65 when something cannot be trained on."""
+    from obverse.manifest.check import check_data
+    from obverse.manifest.check_report import require_free, write_check
+    from obverse.recipe import load_recipe
+
+    changes = [*(settings or []), *([f"data.layout={layout}"] if layout is not None else [])]
+    strange = next((change for change in changes if not change.startswith("data.")), None)
+    if strange is not None:
+        raise RecipeError(f"--set {strange}: only fields of `data` matter to a check")
+    spec = load_recipe("auto", changes).data
+    require_free(out)
+    check = check_data(data, spec, _show_progress, advisory=advisory)
+    json_file, html_file = write_check(check, out)
+    _print(check)
+    typer.echo(f"report: {printable(str(html_file))}, {printable(str(json_file))}")
+    if check.counts["error"]:
+        raise typer.Exit(ERRORS_FOUND)
+
+
+def _print(check: Check) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from obverse.manifest.check_report import kinds_of
+
+    console = Console(highlight=False)
+    console.print(Text(printable(check.said)))
+    counts = [f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in check.counts.items()]
+    summary = f"{check.num_samples} samples, {check.num_pictures} pictures: {', '.join(counts)}"
+    table = Table("severity", "finding", "count", "what", box=None, pad_edge=False, header_style="dim")
+    for kind in kinds_of(check.findings):
+        first = kind.findings[0]
+        shown = f"{first.message}{_examples(first.paths)}{' ...' if len(kind.findings) > 1 else ''}"
+        row = (Text(kind.severity, _STYLES[kind.severity]), Text(kind.code), Text(str(len(kind.findings))))
+        table.add_row(*row, Text(printable(shown)))
+    if table.rows:
+        console.print(table)
+    console.print(Text(summary))
+
+
+def _examples(paths: tuple[str, ...]) -> str:
+    return f" ({', '.join(paths[:2])}{' ...' if len(paths) > 2 else ''})" if paths else ""
+
+
+def _show_progress(done: int, total: int) -> None:
+    if sys.stderr.isatty() and (done % 50 == 0 or done == total):
+        sys.stderr.write(f"\rlooking at pictures {done}/{total}" + ("\n" if done == total else ""))
+        sys.stderr.flush()

@@ -1,0 +1,161 @@
+"""Everything that verification wants to know about one file's bytes, in one decode.
+
+Not a decision about what is a problem: `obverse.manifest.verify` makes it, looking at the whole set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+from PIL import Image
+
+from .decode import decode_picture
+from .fingerprint import thumbprint
+from .probe import Header, PictureError, open_picture
+
+# A damaged JPEG shows at any scale, so photographs are decoded small; the thumbprint needs no more.
+EXAMINE_SIDE = 64
+# Up to these (in levels of 255) a picture has no content, or no colour: JPEG's own rounding is smaller.
+BLANK_RANGE = 8
+GREY_CHROMA = 3
+_SIGNATURES = {
+    b"\xff\xd8": "JPEG",
+    b"\x89PNG": "PNG",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"RIFF": "WEBP",
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
+}
+_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_BITS_PER_SAMPLE = 258
+
+
+class Trait(IntFlag):
+    """What is unusual about a picture that can be decoded."""
+
+    NONE = 0
+    ANIMATED = 1
+    CMYK = 2
+    SIXTEEN_BIT = 4
+    ALPHA = 8
+    PALETTE = 16
+    GREY = 32
+    BLANK = 64
+    TURNED = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """fault: a code when the bytes are not a usable picture, with a message; otherwise empty.
+
+    height, width are upright. print is empty unless details were asked for.
+    """
+
+    fault: str = ""
+    message: str = ""
+    format: str = ""
+    height: int = 0
+    width: int = 0
+    traits: Trait = Trait.NONE
+    print: bytes = b""
+
+
+def examine_picture(data: bytes, *, half: str | None = None, details: bool = True) -> Examination:
+    """Decode once and describe; never raises for bad bytes.
+
+    half: `left` or `right` when only that half is the picture. details: also traits of the content, and the thumbprint.
+    """
+    try:
+        image, header = open_picture(data)
+    except PictureError as error:
+        return Examination(_fault_in_header(data, str(error)), str(error))
+    try:
+        pixels = decode_picture(data, min_height=EXAMINE_SIDE, min_width=EXAMINE_SIDE)
+    except PictureError as error:
+        fault = "truncated" if _is_cut_short(data, header.format, str(error)) else "unreadable"
+        return Examination(fault, str(error), header.format)
+    height, width = header.upright_size
+    if half is not None:
+        middle = pixels.shape[1] // 2
+        width, pixels = width // 2, pixels[:, :middle] if half == "left" else pixels[:, middle:]
+        if not width:
+            return Examination("unreadable", "a picture one pixel wide has no halves", header.format)
+    traits = _header_traits(data, image, header)
+    if not details:
+        return Examination("", "", header.format, height, width, traits)
+    ycbcr = Image.fromarray(np.ascontiguousarray(pixels)).convert("YCbCr")
+    traits |= _pixel_traits(ycbcr)
+    return Examination("", "", header.format, height, width, traits, thumbprint(ycbcr).tobytes())
+
+
+def _fault_in_header(data: bytes, message: str) -> str:
+    if not data:
+        return "empty-file"
+    format = next((name for start, name in _SIGNATURES.items() if data.startswith(start)), "")
+    if not format or (format == "WEBP" and data[8:12] != b"WEBP"):
+        return "not-a-picture"
+    return "truncated" if _is_cut_short(data, format, message) else "unreadable"
+
+
+def _is_cut_short(data: bytes, format: str, message: str) -> bool:
+    """Whether a picture that cannot be decoded lacks its end; a flipped bit leaves the end where it was."""
+    end = data[-4096:]
+    match format:
+        case "JPEG" | "MPO":
+            return b"\xff\xd9" not in end
+        case "PNG":
+            return b"IEND" not in end
+        case "WEBP":
+            return int.from_bytes(data[4:8], "little") + 8 > len(data)
+        case "BMP":
+            return int.from_bytes(data[2:6], "little") > len(data)
+        case "GIF":
+            return not data.rstrip(b"\0").endswith(b";")
+    return "truncated" in message or "not enough" in message
+
+
+def _header_traits(data: bytes, image: Image.Image, header: Header) -> Trait:
+    traits = Trait.NONE
+    if header.format in ("GIF", "PNG", "WEBP", "TIFF") and _has_more_frames(image):
+        traits |= Trait.ANIMATED
+    if header.mode == "CMYK":
+        traits |= Trait.CMYK
+    if header.mode in ("P", "PA"):
+        traits |= Trait.PALETTE
+    if "A" in header.mode or "a" in header.mode or "transparency" in image.info:
+        traits |= Trait.ALPHA
+    if header.orientation != 1:
+        traits |= Trait.TURNED
+    # Pillow reads a PNG or TIFF of 16 bits and three channels as 8 bits, without a word in its mode.
+    deep_png = header.format == "PNG" and len(data) > 24 and data[24] == 16
+    if header.mode in _DEEP_MODES or deep_png or (header.format == "TIFF" and _tiff_is_deep(image)):
+        traits |= Trait.SIXTEEN_BIT
+    if header.mode in ("1", "L", "LA", "La", *_DEEP_MODES):
+        traits |= Trait.GREY
+    return traits
+
+
+def _has_more_frames(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # damaged later frames, with almost any exception type: only the first one is used
+        return False
+
+
+def _tiff_is_deep(image: Image.Image) -> bool:
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, (8,))
+    return any(count > 8 for count in (bits if isinstance(bits, tuple) else (bits,)))
+
+
+def _pixel_traits(picture: Image.Image) -> Trait:
+    """Of a YCbCr picture."""
+    traits = Trait.NONE
+    bounds = [(float(low), float(high)) for low, high in picture.getextrema()]  # type: ignore[misc]
+    if all(high - low <= BLANK_RANGE for low, high in bounds):
+        traits |= Trait.BLANK
+    if all(max(high - 128, 128 - low) <= GREY_CHROMA for low, high in bounds[1:]):
+        traits |= Trait.GREY
+    return traits

@@ -1,0 +1,133 @@
+"""Everything that is wrong or odd about a data set, in one list: what `obverse check` shows. Nothing stops it half-way.
+
+Training composes the same detectors in `index.py`, but stops at errors and looks for less.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from obverse.imaging import Sandbox, joint_digest
+from obverse.recipe import DataSpec
+
+from .classes import without_excluded
+from .index import as_stored, handle_missing_views, pictures_of, with_digests
+from .prepared import changed_pictures
+from .sample import Finding
+from .samples import Samples
+from .sources import read_source
+from .store import PictureStore
+from .verify import (
+    PictureFacts,
+    class_findings,
+    duplicate_findings,
+    format_findings,
+    name_findings,
+    near_duplicate_findings,
+    near_duplicates,
+    scene_findings,
+    shortcut_findings,
+    swapped_findings,
+    tree_findings,
+    verify_pictures,
+)
+
+SEVERITIES = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Check:
+    """findings: errors first, then warnings, then notes. said: what the source looks like, in one line."""
+
+    data: str
+    said: str
+    layout: str
+    views: tuple[str, ...]
+    num_samples: int
+    num_pictures: int
+    classes: dict[str, int]
+    findings: tuple[Finding, ...]
+    store: PictureStore
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Severity -> number of findings."""
+        counted = Counter(finding.severity for finding in self.findings)
+        return {severity: counted[severity] for severity in SEVERITIES}
+
+
+def check_data(
+    path: Path,
+    spec: DataSpec,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    advisory: bool = True,
+    sandbox: Sandbox | None = None,
+) -> Check:
+    """Look at every picture and every name. Raises DataError only when the source cannot be read at all.
+
+    advisory: also near duplicates, exchanged views and shortcuts, which are found by a score. sandbox: one that runs.
+    """
+    listing = read_source(path, spec)
+    store = PictureStore(listing.root)
+    spec = as_stored(spec, listing)
+    everything, excluded = without_excluded(Samples.of(listing.samples), spec)
+    samples, unpaired = handle_missing_views(everything, listing, spec)
+    pictures = list(pictures_of(listing, everything))
+    with nullcontext(sandbox) if sandbox else Sandbox(os.cpu_count() or 1) as running:
+        facts = verify_pictures(store, pictures, progress, details=True, sandbox=running)
+    findings = [
+        *with_digests(listing.findings, facts),
+        *excluded,
+        *facts.findings,
+        *_changed(samples, facts),
+        *unpaired,
+        *(tree_findings(path) if path.is_dir() else ()),
+        *name_findings(everything.paths()),
+        *format_findings(facts),
+        *duplicate_findings(samples, facts),
+        *_too_few_classes(samples),
+        *class_findings(samples, spec),
+        *scene_findings(samples),
+        *(_advisory(samples, facts, listing.views) if advisory else ()),
+    ]
+    return Check(
+        str(path),
+        listing.said,
+        listing.layout,
+        listing.views,
+        len(samples),
+        len(facts.paths),
+        dict(sorted(Counter(samples.labels).items())),
+        tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))),
+        store,
+    )
+
+
+def _changed(samples: Samples, facts: PictureFacts) -> list[Finding]:
+    """Against the digests of a prepared manifest, where it has any."""
+    digest_of = facts.digest_of
+    known = (s.digest is not None and all(path in digest_of for path in s.views.values()) for s in samples)
+    samples = samples.where(known) if any(samples.digests) else samples.take(())
+    digests = [joint_digest(digest_of[path] for path in sample.views.values()) for sample in samples]
+    return changed_pictures(samples.with_columns(digests=digests), samples.digests)
+
+
+def _too_few_classes(samples: Samples) -> list[Finding]:
+    num = len(set(samples.labels))
+    if num >= 2:
+        return []
+    return [Finding("error", "too-few-classes", f"Need at least 2 classes, found {num}: make one folder per class")]
+
+
+def _advisory(samples: Samples, facts: PictureFacts, views: Sequence[str]) -> list[Finding]:
+    return [
+        *near_duplicate_findings(samples, facts, near_duplicates(facts)),
+        *swapped_findings(samples, facts, views),
+        *shortcut_findings(samples, facts),
+    ]

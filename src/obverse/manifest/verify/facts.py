@@ -1,0 +1,95 @@
+"""What is known of every picture after one pass, in arrays: 435,000 take 150 MB, 20 without thumbprints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.imaging import PRINT_LENGTH, Examination
+from obverse.manifest.sample import Finding
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class PictureFacts:
+    """Columns over N distinct paths; sizes are upright (height, width). A row that is not usable holds zeros.
+
+    prints_NP has no columns when the pass was made without details. findings: the pictures that cannot be used.
+    """
+
+    paths: tuple[str, ...]
+    place_of: Mapping[str, int]
+    usable_N: npt.NDArray[np.bool_]
+    digests_N16: npt.NDArray[np.uint8]
+    sizes_N2: npt.NDArray[np.int32]
+    num_bytes_N: npt.NDArray[np.int64]
+    traits_N: npt.NDArray[np.uint16]
+    formats_N: npt.NDArray[np.bytes_]
+    prints_NP: npt.NDArray[np.uint8]
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def empty(cls, paths: Sequence[str], *, details: bool) -> PictureFacts:
+        """Room for `paths`, each of them once."""
+        distinct = tuple(dict.fromkeys(paths))
+        num = len(distinct)
+        return cls(
+            distinct,
+            {path: place for place, path in enumerate(distinct)},
+            np.zeros(num, np.bool_),
+            np.zeros((num, 16), np.uint8),
+            np.zeros((num, 2), np.int32),
+            np.zeros(num, np.int64),
+            np.zeros(num, np.uint16),
+            np.zeros(num, "S4"),
+            np.zeros((num, PRINT_LENGTH if details else 0), np.uint8),
+            (),
+        )
+
+    def put(self, place: int, seen: Examination, digest: str, num_bytes: int) -> None:
+        """Fill one row."""
+        self.num_bytes_N[place] = num_bytes
+        if digest:
+            self.digests_N16[place] = np.frombuffer(bytes.fromhex(digest), np.uint8)
+        self.usable_N[place] = not seen.fault
+        self.sizes_N2[place] = seen.height, seen.width
+        self.traits_N[place] = int(seen.traits)
+        self.formats_N[place] = seen.format.encode("ascii", "replace")
+        if seen.print:
+            self.prints_NP[place] = np.frombuffer(seen.print, np.uint8)
+
+    @property
+    def digest_of(self) -> Mapping[str, str]:
+        """Path -> content digest, for usable pictures."""
+        return _Column(self, lambda place: self.digests_N16[place].tobytes().hex())
+
+    @property
+    def size_of(self) -> Mapping[str, tuple[int, int]]:
+        """Path -> upright (height, width), for usable pictures."""
+        return _Column(self, lambda place: tuple(self.sizes_N2[place].tolist()))
+
+    def paths_at(self, places: Array) -> tuple[str, ...]:
+        """The paths at `places`."""
+        return tuple(self.paths[place] for place in places.tolist())
+
+
+class _Column(Mapping[str, Any]):
+    def __init__(self, facts: PictureFacts, at: Any) -> None:
+        self.facts, self.at = facts, at
+
+    def __getitem__(self, path: str) -> Any:
+        place = self.facts.place_of[path]
+        if not self.facts.usable_N[place]:
+            raise KeyError(path)
+        return self.at(place)
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path, is_usable in zip(self.facts.paths, self.facts.usable_N, strict=True) if is_usable)
+
+    def __len__(self) -> int:
+        return int(self.facts.usable_N.sum())

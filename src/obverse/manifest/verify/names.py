@@ -1,0 +1,98 @@
+"""What names alone tell: clashes on other systems, hidden and system files, links in a circle. No file is opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from obverse.imaging import PICTURE_SUFFIXES
+from obverse.manifest.sample import Finding
+
+SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin"})
+
+
+def tree_findings(root: Path) -> list[Finding]:
+    """What a walk over a folder meets besides pictures; a link to a folder further up is not entered."""
+    found: dict[str, list[str]] = {"hidden-file": [], "symlink-loop": [], "other-file": []}
+    _visit(str(root), "", (), found)
+    says = {
+        "hidden-file": ("note", "hidden or system file(s), left out"),
+        "symlink-loop": ("warning", "link(s) that lead back into a folder above, not followed"),
+        "other-file": ("note", "file(s) that are no pictures by their name, left out"),
+    }
+    return [
+        Finding(says[code][0], code, f"{len(paths)} {says[code][1]}", tuple(paths))
+        for code, paths in found.items()
+        if paths
+    ]
+
+
+def _visit(folder: str, prefix: str, above: tuple[tuple[int, int], ...], found: dict[str, list[str]]) -> None:
+    try:
+        status = os.stat(folder)
+        with os.scandir(folder) as opened:
+            entries = sorted(opened, key=lambda entry: entry.name)
+    except OSError:
+        return  # reading the source names it
+    above = (*above, (status.st_dev, status.st_ino))
+    for entry in entries:
+        path = prefix + entry.name
+        if entry.name.startswith(".") or entry.name.lower() in SYSTEM_NAMES:
+            found["hidden-file"].append(path)
+        elif entry.is_symlink() and _leads_up(entry, above):
+            found["symlink-loop"].append(path)
+        elif entry.is_dir():
+            _visit(entry.path, f"{path}/", above, found)
+        elif os.path.splitext(entry.name)[1].lower() not in PICTURE_SUFFIXES:
+            found["other-file"].append(path)
+
+
+def _leads_up(entry: os.DirEntry[str], above: tuple[tuple[int, int], ...]) -> bool:
+    try:
+        status = entry.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP  # to itself; a link to nothing is no circle
+    return (status.st_dev, status.st_ino) in above
+
+
+def name_findings(paths: Iterable[str]) -> list[Finding]:
+    """Names that are one name elsewhere: where case does not count, or where Unicode is composed (Windows, macOS)."""
+    names = set(paths)
+    folders = {path.rpartition("/")[0] for path in names}
+    while folders:
+        names |= folders
+        folders = {name.rpartition("/")[0] for name in folders} - {""}
+    case = _clashes(names, str.casefold)
+    accents = _clashes((name for name in names if not name.isascii()), lambda name: unicodedata.normalize("NFC", name))
+    return [
+        *(Finding("warning", "case-clash", f"{_shown(group)} differ only in case", tuple(group)) for group in case),
+        *(
+            Finding("warning", "unicode-clash", f"{_shown(group)} look the same and are spelled in different Unicode "
+                    "forms", tuple(group))
+            for group in accents
+        ),
+    ]  # fmt: skip
+
+
+def _clashes(names: Iterable[str], key: Callable[[str], str]) -> Iterator[list[str]]:
+    """Groups of one key; what lies below two folders that clash already is not said again."""
+    names = list(names)
+    seen: set[int] = set()
+    twice: set[int] = set()
+    for hashed in (hash(key(name)) for name in names):
+        (twice if hashed in seen else seen).add(hashed)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names if twice else ():
+        if hash(key(name)) in twice:
+            groups[key(name)].append(name)
+    for group in sorted(sorted(group) for group in groups.values() if len(group) > 1):
+        if len({name.rpartition("/")[0] for name in group}) == 1:
+            yield group
+
+
+def _shown(group: list[str]) -> str:
+    return " and ".join(repr(name) for name in group)

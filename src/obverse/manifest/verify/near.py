@@ -1,0 +1,228 @@
+"""Near duplicates: one picture twice, resized, re-encoded or cropped a little. Advisory: a score and its threshold.
+
+Thumbprints are blurred, so that a small crop becomes a sum of four known changes (shift and zoom, along both axes).
+What is left of a difference after these, relative to the picture's own detail, is the score: the tangent distance of
+Simard, LeCun and Denker (1993). Copies by resizing to half, JPEG at quality 60 or a 2 % crop score below
+`LARGEST_SCORE` (measured by benchmarks/check.py).
+
+Two strangers may score as low where a whole set looks alike. Scores of strangers follow a power law near zero
+(Grassberger and Procaccia, 1983): its slope is read off above the scores of copies and continued below them, and the
+threshold is the largest score up to which at least `EXCESS` times as many pairs are found as strangers would give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.imaging import PRINT_SIDE, Trait
+
+from .facts import Array, PictureFacts
+
+Floats = npt.NDArray[np.float32]
+
+LARGEST_SCORE = 0.15
+EXCESS = 2.0
+# Between these scores lie no copies any more, and still few enough pairs to count them all.
+STRANGER_SCORES = (0.2, 0.25, 0.3)
+# Of pictures whose distance before alignment, relative to their detail, is larger, no alignment makes copies.
+LARGEST_DISTANCE = 0.5
+MAX_CANDIDATES = 1_000_000
+NUM_SAMPLED = 4000
+NUM_AXES = 32
+BLOCK = 2048
+_MAX_SHIFT = 0.45  # of a thumbprint's pixel: a crop of about 5 %
+_MAX_ASPECT = 0.1
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """pairs_M2: places in the facts, the smaller first; by rising score. expected: pairs that strangers would give."""
+
+    pairs_M2: npt.NDArray[np.int64]
+    scores_M: Floats
+    threshold: float
+    expected: float
+
+    def groups(self, num_places: int) -> npt.NDArray[np.int64]:
+        """By place, a number that near duplicates share, directly or through others."""
+        group_N = np.arange(num_places)
+        while True:
+            least_M = group_N[self.pairs_M2].min(axis=1, keepdims=True)
+            if (group_N[self.pairs_M2] == least_M).all():
+                return group_N
+            np.minimum.at(group_N, self.pairs_M2, np.repeat(least_M, 2, axis=1))
+            group_N = group_N[group_N]
+
+
+def near_duplicates(facts: PictureFacts) -> NearDuplicates:
+    """Pairs of usable, not blank pictures of different bytes; needs facts with details."""
+    prints = _Prints(facts, _representatives(facts))
+    sampled = np.linspace(0, len(prints) - 1, min(len(prints), NUM_SAMPLED)).round().astype(np.int64)
+    pairs_M2, distances_M = _candidates(prints, sampled, LARGEST_DISTANCE)
+    scale = (len(prints) / max(1, len(sampled))) ** 2
+    law = _PowerLaw.fit(prints.scores(pairs_M2), scale)
+    if len(sampled) < len(prints):
+        wanted = int(MAX_CANDIDATES / scale)
+        cut = LARGEST_DISTANCE if len(distances_M) <= wanted else float(np.partition(distances_M, wanted)[wanted])
+        pairs_M2, _ = _candidates(prints, np.arange(len(prints)), cut)
+    scores_M = prints.scores(pairs_M2)
+    is_near = (scores_M <= LARGEST_SCORE) & prints.similar_aspect(pairs_M2)
+    order = np.argsort(scores_M[is_near], kind="stable")
+    scores_M, pairs_M2 = scores_M[is_near][order], pairs_M2[is_near][order]
+    found = np.flatnonzero(np.arange(1, len(scores_M) + 1) >= EXCESS * law.expected(scores_M))
+    num = int(found[-1]) + 1 if len(found) else 0
+    threshold = LARGEST_SCORE if num == len(scores_M) else float(scores_M[num - 1]) if num else 0.0
+    pairs_M2 = np.sort(prints.places_N[pairs_M2[:num]], axis=1)
+    return NearDuplicates(pairs_M2, scores_M[:num], threshold, float(law.expected(threshold)))
+
+
+def _representatives(facts: PictureFacts) -> Array:
+    """One place for every content."""
+    places_N = np.flatnonzero(facts.usable_N & ((facts.traits_N & int(Trait.BLANK)) == 0))
+    _, first = np.unique(facts.digests_N16[places_N], axis=0, return_index=True)
+    return places_N[np.sort(first)]
+
+
+@dataclass(frozen=True)
+class _PowerLaw:
+    """Number of stranger pairs with a score up to s: factor * s ** slope."""
+
+    factor: float
+    slope: float
+
+    @classmethod
+    def fit(cls, scores_M: Array, scale: float) -> _PowerLaw:
+        low, middle, high = STRANGER_SCORES
+        inner, outer = (np.count_nonzero((scores_M > low) & (scores_M <= end)) for end in (middle, high))
+        if outer == 0:
+            return cls(0.0, 1.0)
+        slopes = np.linspace(1.0, 24.0, 231)
+        shares = (middle**slopes - low**slopes) / (high**slopes - low**slopes)
+        slope = float(slopes[np.argmin(np.abs(shares - inner / outer))])
+        return cls(scale * outer / (high**slope - low**slope), slope)
+
+    def expected(self, scores: Array | float) -> Array:
+        return self.factor * np.asarray(scores, np.float64) ** self.slope
+
+
+class _Prints:
+    """Blurred thumbprints by place, and their detail: how much they change under shift and zoom."""
+
+    def __init__(self, facts: PictureFacts, places_N: Array) -> None:
+        self.facts, self.places_N = facts, places_N
+        self.detail_N = np.empty(len(places_N), np.float32)
+        self.axes_N = np.empty((len(places_N), 0), np.float32)
+        blocks = range(0, len(places_N), BLOCK)
+        for start in blocks:
+            rows = slice(start, start + BLOCK)
+            tangents = _tangents(self.luminance(np.arange(len(places_N))[rows]))
+            # One grey level more, so that a picture without any detail does not divide by zero.
+            self.detail_N[rows] = np.sqrt((tangents**2).sum(axis=(1, 2))) + 1
+        self._project(blocks)
+
+    def __len__(self) -> int:
+        return len(self.places_N)
+
+    def luminance(self, rows: Array) -> Floats:
+        """(n, side, side), blurred; in units in which the Euclidean norm is the mean over pixels."""
+        values = self.facts.prints_NP[self.places_N[rows], : PRINT_SIDE**2].astype(np.float32) / PRINT_SIDE
+        return blurred(values.reshape(-1, PRINT_SIDE, PRINT_SIDE))
+
+    def vectors(self, rows: Array) -> Floats:
+        """(n, D): luminance without the rim, which a crop changes most, and chroma."""
+        chroma = self.facts.prints_NP[self.places_N[rows], PRINT_SIDE**2 :].astype(np.float32) * (2 / PRINT_SIDE)
+        return np.concatenate([_inside(self.luminance(rows)).reshape(len(rows), (PRINT_SIDE - 2) ** 2), chroma], axis=1)
+
+    def _project(self, blocks: range) -> None:
+        """On the axes of largest variance: distances there are never above the true ones, and cost a seventh."""
+        sampled = self.vectors(np.unique(np.linspace(0, len(self) - 1, min(len(self), NUM_SAMPLED)).astype(np.int64)))
+        if not len(sampled):
+            return
+        mean_D = sampled.mean(axis=0)
+        _, axes_DD = np.linalg.eigh(np.cov((sampled - mean_D).T) if len(sampled) > 1 else np.eye(len(mean_D)))
+        axes = axes_DD[:, -NUM_AXES:].astype(np.float32)
+        rows = (np.arange(len(self))[start : start + BLOCK] for start in blocks)
+        self.axes_N = np.concatenate([(self.vectors(block) - mean_D) @ axes for block in rows])
+
+    def scores(self, pairs_M2: Array) -> Floats:
+        """Tangent distance relative to the detail of the picture that has more of it."""
+        blocks = [self._scores(pairs_M2[start : start + BLOCK]) for start in range(0, len(pairs_M2), BLOCK)]
+        return np.concatenate([np.empty(0, np.float32), *blocks])
+
+    def _scores(self, pairs_M2: Array) -> Floats:
+        first, second = pairs_M2.T
+        tangents_M4D = _tangents((self.luminance(first) + self.luminance(second)) / 2)
+        changes_MD = self.vectors(second) - self.vectors(first)
+        num = tangents_M4D.shape[2]
+        products_M44 = tangents_M4D @ tangents_M4D.transpose(0, 2, 1)
+        damping_M = 1e-3 * np.trace(products_M44, axis1=1, axis2=2) / 4 + 1e-6
+        products_M44 += damping_M[:, None, None] * np.eye(4, dtype=np.float32)
+        shifts_M4 = np.linalg.solve(products_M44, tangents_M4D @ changes_MD[:, :num, None])[..., 0]
+        shifts_M4 = shifts_M4.clip(-_MAX_SHIFT, _MAX_SHIFT)
+        changes_MD[:, :num] -= (shifts_M4[:, None, :] @ tangents_M4D)[:, 0]
+        detail_M = np.maximum(self.detail_N[first], self.detail_N[second])
+        return np.asarray(np.linalg.norm(changes_MD, axis=1) / detail_M, np.float32)
+
+    def similar_aspect(self, pairs_M2: Array) -> Array:
+        """Whether the shapes of both pictures are about the same."""
+        sizes_N2 = self.facts.sizes_N2[self.places_N].astype(np.float64)
+        aspect_N = np.log(sizes_N2[:, 0] / sizes_N2[:, 1])
+        return np.asarray(np.abs(aspect_N[pairs_M2[:, 0]] - aspect_N[pairs_M2[:, 1]]) <= _MAX_ASPECT)
+
+
+def _candidates(prints: _Prints, rows: Array, cut: float) -> tuple[Array, Floats]:
+    """Pairs among `rows` whose projected distance is at most `cut` times the larger detail, and that share.
+
+    Rows are sorted by detail, so that the larger one of a pair is known from its place; distance and limit then fit
+    into one matrix product whose sign decides.
+    """
+    rows = rows[np.argsort(prints.detail_N[rows], kind="stable")]
+    axes_N, detail_N = prints.axes_N[rows], prints.detail_N[rows]
+    squares_N1 = (axes_N**2).sum(axis=1, keepdims=True)
+    left_N = np.concatenate([2 * axes_N, -squares_N1, -np.ones_like(squares_N1)], axis=1)
+    limits_N1 = squares_N1 - (cut * detail_N[:, None]) ** 2
+    right_N = np.concatenate([axes_N, np.ones_like(squares_N1), limits_N1], axis=1)
+    pairs, shares = [np.empty((0, 2), np.int64)], [np.empty(0, np.float32)]
+    for i in range(0, len(rows), BLOCK):
+        for j in range(i, len(rows), BLOCK):
+            margins = left_N[i : i + BLOCK] @ right_N[j : j + BLOCK].T
+            first, second = np.divmod(np.flatnonzero(margins >= 0), margins.shape[1])
+            is_new = i + first < j + second
+            first, second = first[is_new], second[is_new]
+            squares = (cut * detail_N[j + second]) ** 2 - margins[first, second]
+            pairs.append(np.stack([rows[i + first], rows[j + second]], axis=1))
+            shares.append(np.sqrt(squares.clip(0)) / detail_N[j + second])
+    return np.concatenate(pairs), np.concatenate(shares)
+
+
+def _tangents(luminance_NSS: Array) -> Array:
+    """(N, 4, D): how the inner pixels change under a shift and a zoom along both axes."""
+    down_NSS, right_NSS = np.gradient(luminance_NSS, axis=(1, 2))
+    place_S = (np.arange(PRINT_SIDE, dtype=np.float32) - (PRINT_SIDE - 1) / 2) / (PRINT_SIDE / 2)
+    changes = (right_NSS, down_NSS, right_NSS * place_S, down_NSS * place_S[:, None])
+    tangents = np.stack([_inside(change) for change in changes], axis=1)
+    return np.asarray(tangents.reshape(len(tangents), 4, -1))
+
+
+def _inside(values_NSS: Array) -> Array:
+    return values_NSS[:, 1:-1, 1:-1]
+
+
+def blurred(luminance_NSS: Array) -> Array:
+    """Binomial weights 1 4 6 4 1 along both axes, the rim repeated."""
+    return np.asarray(_BLUR @ luminance_NSS @ _BLUR.T)
+
+
+def _blur_matrix() -> Floats:
+    """Weights 1 2 1 twice, along one axis."""
+    once = np.zeros((PRINT_SIDE, PRINT_SIDE), np.float32)
+    for row in range(PRINT_SIDE):
+        for step, weight in ((-1, 0.25), (0, 0.5), (1, 0.25)):
+            once[row, min(max(row + step, 0), PRINT_SIDE - 1)] += weight
+    return once @ once
+
+
+_BLUR = _blur_matrix()

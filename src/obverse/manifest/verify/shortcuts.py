@@ -1,0 +1,101 @@
+"""Shortcuts (requirement T7): can the label be told without looking at the object? Advisory.
+
+A probe sees only the size of the file, the size or shape of the picture, its mean colour, or its border. Well above
+chance means that a model may learn that instead: check where the pictures of each class come from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from obverse.imaging import PRINT_SIDE
+from obverse.manifest.sample import Finding, Sample
+
+from .facts import Array, PictureFacts
+from .probe import in_bins, skill
+
+MAX_SAMPLES = 20_000
+LEAST_PER_CLASS = 10
+# Reported from this share of the way between chance and certainty, and a warning from the second one on where the
+# object itself is no reason: its colour may well be, the size of its file is not.
+LEAST_SKILL = 0.15
+STRONG_SKILL = 0.5
+
+
+def shortcut_findings(samples: Sequence[Sample], facts: PictureFacts) -> list[Finding]:
+    """Per view and source of information; needs facts with details."""
+    views = list(dict.fromkeys(view for sample in samples[:1000] for view in sample.views))
+    return [finding for view in views for finding in _of_view(samples, facts, view, f" of {view}" if views[1:] else "")]
+
+
+def _of_view(samples: Sequence[Sample], facts: PictureFacts, view: str, which: str) -> list[Finding]:
+    places_N, labels_N, num_classes = _labelled(samples, facts, view)
+    findings = []
+    for name, (features, explains) in PROBES.items() if num_classes > 1 else ():
+        features_ND = features(facts, places_N)
+        if not features_ND.std(axis=0).any():
+            continue
+        found = skill(features_ND, labels_N, num_classes)
+        if found.low - found.chance < LEAST_SKILL * (1 - found.chance):
+            continue
+        strong = not explains and found.low - found.chance > STRONG_SKILL * (1 - found.chance)
+        threshold = found.chance + LEAST_SKILL * (1 - found.chance)
+        message = (
+            f"{name}{which} alone tells the class in {found.accuracy:.0%} ({found.low:.0%} to {found.high:.0%}), "
+            f"chance is {found.chance:.1%}: a model may learn this instead of the object"
+        )
+        severity = "warning" if strong else "note"
+        findings.append(Finding(severity, "shortcut", message, score=found.low, threshold=threshold))
+    return findings
+
+
+def _labelled(samples: Sequence[Sample], facts: PictureFacts, view: str) -> tuple[Array, Array, int]:
+    """Places and labels of an even selection, without classes too small to be told."""
+    selected = samples[:: 1 + len(samples) // MAX_SAMPLES]
+    rows = [(facts.place_of[s.views[view]], s.label) for s in selected if view in s.views]
+    rows = [row for row in rows if facts.usable_N[row[0]]]
+    counts = Counter(label for _, label in rows)
+    names = sorted(name for name, count in counts.items() if count >= LEAST_PER_CLASS)
+    number = {name: place for place, name in enumerate(names)}
+    rows = [row for row in rows if row[1] in number]
+    return np.array([p for p, _ in rows], np.int64), np.array([number[n] for _, n in rows], np.int64), len(names)
+
+
+def _file_size(facts: PictureFacts, places_N: Array) -> Array:
+    return in_bins(facts.num_bytes_N[places_N])
+
+
+def _picture_size(facts: PictureFacts, places_N: Array) -> Array:
+    return in_bins(facts.sizes_N2[places_N].astype(np.float64).prod(axis=1))
+
+
+def _aspect(facts: PictureFacts, places_N: Array) -> Array:
+    height_N, width_N = facts.sizes_N2[places_N].T.astype(np.float64)
+    return in_bins(height_N / width_N)
+
+
+def _mean_colour(facts: PictureFacts, places_N: Array) -> Array:
+    prints_NP = facts.prints_NP[places_N]
+    parts = np.split(prints_NP, [PRINT_SIDE**2, PRINT_SIDE**2 + (prints_NP.shape[1] - PRINT_SIDE**2) // 2], axis=1)
+    return np.concatenate([in_bins(part.mean(axis=1)) for part in parts], axis=1)
+
+
+def _border(facts: PictureFacts, places_N: Array) -> Array:
+    luminance_NSS = facts.prints_NP[places_N, : PRINT_SIDE**2].reshape(-1, PRINT_SIDE, PRINT_SIDE)
+    is_rim = np.ones((PRINT_SIDE, PRINT_SIDE), np.bool_)
+    is_rim[1:-1, 1:-1] = False
+    rim_NR = luminance_NSS[:, is_rim].astype(np.float64)
+    return np.concatenate([rim_NR, in_bins(rim_NR.mean(axis=1)), in_bins(rim_NR.std(axis=1))], axis=1)
+
+
+# Name -> features, and whether the object itself can be a good reason.
+PROBES: Mapping[str, tuple[Callable[[PictureFacts, Array], Array], bool]] = {
+    "the size of the file": (_file_size, False),
+    "the size of the picture": (_picture_size, False),
+    "the shape of the picture (height to width)": (_aspect, False),
+    "the mean colour": (_mean_colour, True),
+    "the border (outer sixteenth)": (_border, True),
+}
