@@ -43,7 +43,6 @@ def test_no_verb_shows_the_help(obverse):
         ("data.size={height: 16", "not valid YAML"),
         ("optim.lr=nan", "`optim.lr`"),
         ("model.backbone={kind: resnet}", "model.backbone"),
-        ("mixing.mixup=0.2", "not yet available"),
     ],
 )
 def test_settings(refused, shapes, tmp_path, setting, words):

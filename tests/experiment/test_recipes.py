@@ -6,12 +6,10 @@ import pytest
 import torch
 
 from obverse.models import build_classifier
-from obverse.recipe import AutoBackbone, Size, build_recipe, load_recipe, not_yet, shipped_recipes
+from obverse.recipe import AutoBackbone, Size, build_recipe, load_recipe, shipped_recipes
 from obverse.runs import StepEnd
 
 TINY_VIT = {"depth": 1, "embed_dim": 48, "num_heads": 3}
-TRAINABLE = [name for name in shipped_recipes() if not not_yet(load_recipe(name))]
-
 
 # The backbone of `auto` is chosen when the data is known: tests/experiment/test_resolve.py.
 FIXED = [name for name in shipped_recipes() if not isinstance(load_recipe(name).model.backbone, AutoBackbone)]
@@ -59,7 +57,7 @@ def tiny(recipe):
     return build_recipe(values, recipe.name)
 
 
-@pytest.mark.parametrize("name", TRAINABLE)
+@pytest.mark.parametrize("name", shipped_recipes())
 def test_a_tiny_variant_trains_one_step(name, draw_classes, make_trainer, tmp_path):
     recipe = tiny(load_recipe(name))
     views = recipe.data.views if isinstance(recipe.data.views, tuple) else ()
@@ -71,7 +69,3 @@ def test_a_tiny_variant_trains_one_step(name, draw_classes, make_trainer, tmp_pa
     assert event.learning_rate > 0
     still = [name for name, tensor in trainer.model.named_parameters() if torch.equal(tensor, before[name])]
     assert still in ([], ["fusion.missing_VD"])
-
-
-def test_recipes_that_wait_for_a_later_version_are_known():
-    assert [name for name in shipped_recipes() if name not in TRAINABLE] == ["long-tail-scratch"]

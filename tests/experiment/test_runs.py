@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from obverse.errors import Interrupted, OutputError, RecipeError, UnavailableError
+from obverse.errors import Interrupted, OutputError, UnavailableError
 from obverse.experiment import resume_run, start_run
 from obverse.models import timm_backbone
 from obverse.recipe import load_recipe
@@ -131,11 +131,6 @@ def test_a_folder_that_holds_something_is_never_written_into(trained, make_recip
         with pytest.raises(OutputError):
             start_run(data_of(trained), make_recipe(), run)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt"]
-
-
-def test_what_is_not_yet_available_is_refused_before_the_data_is_read(make_recipe, tmp_path):
-    with pytest.raises(RecipeError, match=r"not yet available in this version: mixing\.mixup"):
-        start_run(tmp_path / "nowhere", make_recipe(mixing={"mixup": 0.8}), RunFolder(tmp_path / "run"))
 
 
 def test_the_run_used_no_more_processors_than_there_are(trained):

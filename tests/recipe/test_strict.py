@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from obverse.errors import RecipeError
-from obverse.recipe import LossSpec, OptimSpec, Recipe, ScheduleSpec, build_recipe, load_recipe, not_yet
+from obverse.recipe import LossSpec, OptimSpec, Recipe, ScheduleSpec, build_recipe, load_recipe
 
 
 def refusal(*settings: str) -> str:
@@ -142,21 +142,6 @@ def test_the_same_settings_are_fine_where_they_take_effect() -> None:
     assert LossSpec(class_weights="effective", effective_beta=0.99).effective_beta == 0.99
     assert LossSpec(kind="ldam", class_weights="effective", defer_fraction=0.8).max_margin == 0.5
     assert load_recipe("auto", ["loss={kind: logit-adjustment, prior: [1, 2, 3.5]}"]).loss.prior == (1, 2, 3.5)
-
-
-@pytest.mark.parametrize(
-    ("setting", "name"),
-    [
-        ("mixing.mixup=0.8", "mixing.mixup"),
-        ("mixing.cutmix=1.0", "mixing.cutmix"),
-    ],
-)
-def test_what_is_understood_but_not_carried_out_is_listed(setting: str, name: str) -> None:
-    assert not_yet(load_recipe("auto", [setting])) == [name]
-
-
-def test_nothing_is_reserved_in_the_default_recipe() -> None:
-    assert not_yet(Recipe()) == []
 
 
 @pytest.mark.parametrize("values", [{"name": {1, 2}}, {("a", "b"): 1}])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -12,7 +14,8 @@ class Batch:
     """images_BVCHW: uint8 RGB, a missing view is all fill. present_BV: which views a sample has.
 
     color_BV3: brightness, contrast and saturation factors, or None outside training. valid_B: False for a sample that
-    is there only to fill a rank's share, and never counts. labels_B: -1 when unknown.
+    is there only to fill a rank's share, and never counts. labels_B: -1 when unknown. targets_BK, shares_BV5: what the
+    loss sees and how pixels are mixed when neighbours are mixed (`mixing.py`), else None.
     """
 
     images_BVCHW: torch.Tensor
@@ -21,26 +24,19 @@ class Batch:
     valid_B: torch.Tensor
     ids: tuple[str, ...]
     color_BV3: torch.Tensor | None = None
+    targets_BK: torch.Tensor | None = None
+    shares_BV5: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        color = None if self.color_BV3 is None else self.color_BV3.to(device, non_blocking=True)
-        return replace(
-            self,
-            images_BVCHW=self.images_BVCHW.to(device, non_blocking=True),
-            present_BV=self.present_BV.to(device, non_blocking=True),
-            labels_B=self.labels_B.to(device, non_blocking=True),
-            valid_B=self.valid_B.to(device, non_blocking=True),
-            color_BV3=color,
-        )
+        return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         """Called by the DataLoader for copies to a GPU that do not block."""
-        color = None if self.color_BV3 is None else self.color_BV3.pin_memory()
-        return replace(self, images_BVCHW=self.images_BVCHW.pin_memory(), color_BV3=color)
+        return self._with_tensors(torch.Tensor.pin_memory)
 
     def split(self, size: int) -> list[Batch]:
         """Micro-batches of at most `size` samples, in order."""
@@ -54,11 +50,9 @@ class Batch:
         return replace(self, present_BV=self.present_BV & mask_V)
 
     def _slice(self, part: slice) -> Batch:
-        return Batch(
-            self.images_BVCHW[part],
-            self.present_BV[part],
-            self.labels_B[part],
-            self.valid_B[part],
-            self.ids[part],
-            None if self.color_BV3 is None else self.color_BV3[part],
-        )
+        return replace(self._with_tensors(lambda tensor: tensor[part]), ids=self.ids[part])
+
+    def _with_tensors(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values |= {name: change(value) for name, value in values.items() if isinstance(value, torch.Tensor)}
+        return Batch(**values)

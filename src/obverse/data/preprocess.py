@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from .mixing import blend
+
 # ITU-R BT.601 luma, as Pillow's grey conversion.
 LUMA = (0.299, 0.587, 0.114)
 
@@ -14,11 +16,14 @@ def to_model_input(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     color_BV3: torch.Tensor | None = None,
+    shares_BV5: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """float32 (B, V, C, H, W), (pixel / 255 - mean) / std, after the colour factors and a clamp to [0, 1]."""
+    """float32 (B, V, C, H, W), (pixel / 255 - mean) / std, after colour factors, a clamp to [0, 1] and mixing."""
     scaled = images_BVCHW.float().div_(255)
     if color_BV3 is not None:
         scaled = change_color(scaled, color_BV3)
+    if shares_BV5 is not None:
+        scaled = blend(scaled, shares_BV5)
     mean_C = torch.tensor(mean, device=scaled.device).view(-1, 1, 1)
     std_C = torch.tensor(std, device=scaled.device).view(-1, 1, 1)
     return scaled.sub_(mean_C).div_(std_C)

@@ -45,7 +45,13 @@ class Forward:
 
     def inputs(self, batch: Batch) -> torch.Tensor:
         """What the model sees, float32 (B, V, C, H, W)."""
-        images_BVCHW = to_model_input(batch.images_BVCHW, mean=self.mean, std=self.std, color_BV3=batch.color_BV3)
+        images_BVCHW = to_model_input(
+            batch.images_BVCHW,
+            mean=self.mean,
+            std=self.std,
+            color_BV3=batch.color_BV3,
+            shares_BV5=batch.shares_BV5,
+        )
         return self.layout(images_BVCHW)
 
     def layout(self, images_BVCHW: torch.Tensor) -> torch.Tensor:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
-from obverse.errors import DataError, Interrupted, RecipeError, printable
+from obverse.errors import DataError, Interrupted, printable
 from obverse.manifest import Finding, Index, Manifest, build_index, data_root, full_path, read_manifest
 from obverse.models import merge_lora
-from obverse.recipe import Recipe, dump_recipe, load_recipe, not_yet
+from obverse.recipe import Recipe, dump_recipe, load_recipe
 from obverse.runs import Event, Message, Observer, RunFolder, describe_environment, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.failures import explained
@@ -49,19 +49,11 @@ def start_run(
     with _holding(run):
         run.claim()
         try:
-            _require_available(recipe)
             setup = _prepare(data, recipe, run, observers, progress or (lambda done, total: None))
         except BaseException:
             run.undo()
             raise
         return _train(run, setup, observers)
-
-
-def _require_available(recipe: Recipe) -> None:
-    refused = not_yet(recipe)
-    if refused:
-        raise RecipeError(f"not yet available in this version: {', '.join(refused)}; "
-                          "leave them at their defaults, for example with --set mixing.mixup=0")  # fmt: skip
 
 
 def _prepare(data: Path, recipe: Recipe, run: RunFolder, observers: Sequence[Observer], progress: Progress) -> Setup:

@@ -16,7 +16,7 @@ from .model import (
     TimmBackbone,
     VGGBackbone,
 )
-from .recipe import Recipe, not_yet
+from .recipe import Recipe
 from .split import GroupBy, SplitSpec
 from .training import EarlyStopping, OptimSpec, RuntimeSpec, SamplerKind, ScheduleSpec, TrainingSpec
 
@@ -59,7 +59,6 @@ __all__ = [
     "did_you_mean",
     "dump_recipe",
     "load_recipe",
-    "not_yet",
     "recipe_schema",
     "save_recipe",
     "shipped_recipes",

@@ -62,7 +62,16 @@ class AugmentSpec(Spec):
 
 
 class MixingSpec(Spec):
-    """Mixup (Zhang et al. 2017) and CutMix (Yun et al. 2019): the Beta parameters, 0 = off."""
+    """Mixup (Zhang et al. 2017) and CutMix (Yun et al. 2019): the Beta parameters, 0 = off.
+
+    With both on, each sample takes one of them with probability 1/2. Neighbours of a batch are mixed, so
+    training.batch_size and training.micro_batch_size must be even.
+    """
 
     mixup: NonNegativeFloat = 0.0
     cutmix: NonNegativeFloat = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether training mixes samples at all."""
+        return self.mixup > 0 or self.cutmix > 0

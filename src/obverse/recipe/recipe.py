@@ -45,6 +45,14 @@ class Recipe(Spec):
         return self
 
     @model_validator(mode="after")
+    def _mixed_pairs_stay_together(self) -> Self:
+        for name in ("batch_size", "micro_batch_size") if self.mixing.is_on else ():
+            size = getattr(self.training, name)
+            if size != "auto" and size % 2:
+                raise ValueError(f"mixing mixes pairs, so training.{name} must be even, not {size}")
+        return self
+
+    @model_validator(mode="after")
     def _frozen_weights_are_learned_ones(self) -> Self:
         self.require_weights()
         return self
@@ -70,12 +78,3 @@ class Recipe(Spec):
         if senseless and self.model.backbone.is_scratch:
             raise ValueError(f"finetune: {', '.join(senseless)} would freeze random weights, because this backbone "
                              "starts from scratch; set model.backbone.pretrained")  # fmt: skip
-
-
-def not_yet(recipe: Recipe) -> list[str]:
-    """Dotted settings that this version understands but cannot carry out; they are refused, never ignored."""
-    reserved = {
-        "mixing.mixup": recipe.mixing.mixup > 0,
-        "mixing.cutmix": recipe.mixing.cutmix > 0,
-    }
-    return [name for name, is_set in reserved.items() if is_set]

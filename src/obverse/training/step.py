@@ -64,7 +64,9 @@ def train_step(
 
 
 def targets_of(batch: Batch, objective: Objective) -> torch.Tensor:
-    """What the loss sees (B, K): the labels as distributions."""
+    """What the loss sees (B, K): the labels as distributions, soft where neighbours are mixed."""
+    if batch.targets_BK is not None:
+        return batch.targets_BK
     return hard_targets(batch.labels_B, objective.num_classes)
 
 

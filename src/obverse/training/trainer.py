@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from obverse.data import Batch, Loader
+from obverse.data import Batch, Loader, mix
 from obverse.errors import DivergedError, Interrupted
 from obverse.evaluation import Forward, is_better, mean_loss, run_model, selection_value
 from obverse.losses import Objective
@@ -183,6 +183,14 @@ class Trainer:
 
     def _step(self, batch: Batch) -> StepResult:
         assert self.recipe.training.micro_batch_size != "auto"
+        if self.recipe.mixing.is_on:
+            batch = mix(
+                batch,
+                self.recipe.mixing,
+                num_classes=self.objective.num_classes,
+                seed=self.recipe.training.seed,
+                epoch=self.progress.epoch,
+            )
         try:
             result = train_step(
                 self.model,
