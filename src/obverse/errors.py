@@ -11,6 +11,8 @@ class ObverseError(Exception):
     """One clear sentence for the user: what is wrong, where, and what to do."""
 
     exit_code = 1
+    # Another process of the run has told the user already.
+    is_said = False
 
 
 class RecipeError(ObverseError, ValueError):
@@ -73,6 +75,16 @@ class Interrupted(ObverseError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class ElsewhereError(ObverseError):
+    """Another process of this run has failed, and has said why."""
+
+    is_said = True
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("another process of this run has failed")
+        self.exit_code = exit_code
 
 
 def printable(text: str) -> str:

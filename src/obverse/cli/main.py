@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from obverse.errors import DiskError, Interrupted, ObverseError, printable
+from obverse.errors import DiskError, Interrupted, ObverseError, RecipeError, printable
+from obverse.launch import launched
 
 from . import check, doctor, evaluate, predict, prepare, recipes, sample, train
 
@@ -45,11 +46,18 @@ for verb in (check, prepare, train, evaluate, predict, sample, recipes, doctor):
     app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
 
 BUG = 1
+ON_EVERY_RANK = ("train",)
 
 
 @app.callback()
-def _root() -> None:
+def _root(context: typer.Context) -> None:
     """Verbs are listed below; `obverse VERB --help` tells more."""
+    launch = launched()
+    if launch.world_size > 1 and context.invoked_subcommand not in ON_EVERY_RANK:
+        error = RecipeError(f"obverse {context.invoked_subcommand} is the work of one process, and {launch.world_size} "
+                            "were started; start it without torchrun")  # fmt: skip
+        error.is_said = not launch.is_main
+        raise error
 
 
 def main() -> None:
@@ -71,7 +79,8 @@ def main() -> None:
 
 
 def _end(error: ObverseError) -> NoReturn:
-    sys.stderr.write(f"Error: {printable(' '.join(str(error).split()))}\n")
+    if not error.is_said:
+        sys.stderr.write(f"Error: {printable(' '.join(str(error).split()))}\n")
     sys.exit(error.exit_code)
 
 

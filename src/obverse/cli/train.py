@@ -10,11 +10,17 @@ from typing import Annotated
 import typer
 
 from obverse.errors import RecipeError, printable
+from obverse.launch import launched
 
 from .options import Layout, OptionalDevice, layout_setting
 from .progress import show_progress
+from .ranks import on_every_rank
+
+# The loaders' processes of a rank that was killed hold its lock until they notice.
+ENDING_SECONDS = 30
 
 
+@on_every_rank
 def command(
     data: Annotated[Path | None, typer.Argument(help="A folder, an archive, a table or a manifest.")] = None,
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
@@ -50,7 +56,12 @@ def command(
         raise RecipeError("say what to train on: obverse train DATA")
     else:
         chosen = load_recipe(recipe, changes)
-    folder = RunFolder(run if run is not None else default_run_path(data or Path(), datetime.now()))
+    launch = launched()
+    if launch.max_restarts and run is None:
+        raise RecipeError("torchrun --max-restarts needs --run, so that processes that are started again find the run")
+    path = run if run is not None else default_run_path(data or Path(), datetime.now())
+    folder = RunFolder(path, patience_seconds=ENDING_SECONDS if launch.num_restarts else 0)
+    resume = resume or folder.began_under(launch)
     # Before torch is loaded, which takes seconds: of several starts in one folder all but one leave at once.
     if resume:
         folder.reopen()

@@ -13,7 +13,7 @@ from obverse.data import Batch
 from obverse.manifest import Manifest
 from obverse.models import Classifier
 from obverse.recipe import Decode
-from obverse.runtime import autocast
+from obverse.runtime import Process, autocast, dealt_order
 
 from .forward import Forward
 from .predictions import Predictions
@@ -33,21 +33,40 @@ class Outputs:
 def run_model(model: Classifier, forward: Forward, batches: Iterable[Batch], *, each_view: bool = False) -> Outputs:
     """Run `batches` through the model in evaluation mode; samples with a false mask are left out.
 
-    each_view: also run every view alone, when there are several. The backbones run once per picture either way.
+    each_view: also run every view alone, when there are several. The backbones run once per picture either way. Of
+    several ranks the main one gets all rows, in manifest order; the others get none.
     """
-    ids: list[str] = []
+    ids: list[list[str]] = []
     parts: list[list[torch.Tensor]] = []
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
+    # Not inference mode: FSDP gathers weights here that training uses again.
+    with torch.no_grad():
         for batch in batches:
             rows = _run_batch(model, forward, batch.to(forward.device), each_view=each_view)
             keep = batch.valid_B
-            ids += [name for name, valid in zip(batch.ids, keep.tolist(), strict=True) if valid]
+            ids.append([name for name, valid in zip(batch.ids, keep.tolist(), strict=True) if valid])
             parts.append([row[keep] for row in [batch.labels_B, *rows]])
     model.train(was_training)
-    labels, logits, embeddings, *alone = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-    return Outputs(tuple(ids), labels, logits, embeddings, tuple(alone))
+    names, columns = _of_all_ranks(forward.process, ids, [torch.cat(column) for column in zip(*parts, strict=True)])
+    labels, logits, embeddings, *alone = (column.numpy() for column in columns)
+    return Outputs(names, labels, logits, embeddings, tuple(alone))
+
+
+def _of_all_ranks(
+    process: Process, ids: list[list[str]], columns: list[torch.Tensor]
+) -> tuple[tuple[str, ...], list[torch.Tensor]]:
+    """Every rank's rows, put back into the order from which they were dealt; ids: batch by batch."""
+    mine = [name for batch in ids for name in batch]
+    if process.is_alone:
+        return tuple(mine), columns
+    shares = process.gather((list(map(len, ids)), mine, columns))
+    if not process.is_main:
+        return (), [column[:0] for column in columns]
+    order = dealt_order([counts for counts, _, _ in shares])
+    names = [name for _, share, _ in shares for name in share]
+    whole = [torch.cat(parts)[order] for parts in zip(*(share for _, _, share in shares), strict=True)]
+    return tuple(names[place] for place in order), whole
 
 
 def _run_batch(model: Classifier, forward: Forward, batch: Batch, *, each_view: bool) -> list[torch.Tensor]:

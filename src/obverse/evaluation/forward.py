@@ -13,14 +13,14 @@ from obverse.data import Batch, to_model_input
 from obverse.losses import class_logits, decide
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec
-from obverse.runtime import autocast
+from obverse.runtime import ALONE, Process, autocast
 
 PLAIN = OutputSpec()
 
 
 @dataclass(frozen=True)
 class Forward:
-    """mean, std in 0..1 units; precision: fp32 or bf16 autocast."""
+    """mean, std in 0..1 units; precision: fp32 or bf16 autocast. process: which of the ranks that share the work."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -28,6 +28,7 @@ class Forward:
     precision: str = "fp32"
     channels_last: bool = False
     output: OutputSpec = PLAIN
+    process: Process = ALONE
 
     def logits(self, model: Classifier, batch: Batch) -> torch.Tensor:
         """The head's logits, (B, K) or what the loss asks for, of a batch that is on the device."""

@@ -2,6 +2,6 @@
 
 from .evaluate import evaluate_run
 from .resolve import Resolved, resolve
-from .train import RunResult, resume_run, start_run
+from .train import RunResult, follow_run, resume_run, start_run
 
-__all__ = ["Resolved", "RunResult", "evaluate_run", "resolve", "resume_run", "start_run"]
+__all__ = ["Resolved", "RunResult", "evaluate_run", "follow_run", "resolve", "resume_run", "start_run"]

@@ -42,13 +42,16 @@ def report_split(
     facts: dict[str, str],
     history: tuple[Sequence[dict[str, Any]], Path] | None = None,
 ) -> dict[str, Any]:
-    """Predict one split and write the report; returns the metrics as plain values."""
+    """Predict one split and write the report; returns the metrics as plain values, on the main process."""
     bundle, model, forward = ready
     samples = manifest.split(split)
     if not samples:
         raise DataError(f"there are no samples in `{split}`")
-    loader = Loader(PictureDataset(manifest, samples, bundle.geometry), recipe.evaluation.batch_size)
+    dataset = PictureDataset(manifest, samples, bundle.geometry)
+    loader = Loader(dataset, recipe.evaluation.batch_size, process=forward.process)
     outputs = run_model(model, forward, loader.epoch(), each_view=len(bundle.views) > 1)
+    if not forward.process.is_main:
+        return {}
     predictions = to_predictions(
         outputs, manifest, split, decode=bundle.output.decode, embeddings=recipe.evaluation.embeddings
     )

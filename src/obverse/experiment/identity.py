@@ -20,7 +20,7 @@ from obverse.runs import RunFolder
 
 FILE = ".start.json"
 # What may change without making it another run: where things lie, how fast they are read, what is reported.
-FREE = ("name", "data.path", "data.cache", "evaluation.", "runtime.num_workers")
+FREE = ("name", "data.path", "data.cache", "evaluation.", "runtime.num_workers", "runtime.distributed")
 SHOWN = 3
 
 

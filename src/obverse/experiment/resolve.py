@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from obverse.errors import RecipeError
+from obverse.launch import launched
 from obverse.manifest import Index, grade_order
 from obverse.models import InputNeeds, input_needs, why_unavailable
 from obverse.recipe import (
@@ -23,6 +24,7 @@ from obverse.recipe import (
     TimmBackbone,
 )
 from obverse.runtime import choose_matmul, has_fast_bf16, num_usable_cpus, resolve_device
+from obverse.runtime.sharding import UNIT
 from obverse.training.ema import auto_decay
 
 from .resolve_loss import IMBALANCED, imbalance, resolve_loss
@@ -157,7 +159,8 @@ def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
     num_train = index.manifest.split_counts()["train"]
     batch = training.batch_size
     if batch == "auto":
-        batch = max(8, min(MAX_BATCH, 2 ** round(math.log2(max(8, num_train / 12)))))
+        least = max(8, min(MAX_BATCH, 2 ** round(math.log2(max(8, num_train / 12)))))
+        batch = least + -least % (UNIT * launched().world_size)
     epochs = training.epochs
     if epochs == "auto":
         views = len(index.manifest.views)
@@ -215,8 +218,14 @@ def _runtime(recipe: Recipe, device: str) -> dict[str, Any]:
     precision = runtime.precision
     if precision == "auto" and not has_fast_bf16(torch.device(device)):
         precision = "fp32"
-    name = device if runtime.device == "auto" else runtime.device
-    return {"num_threads": threads, "num_workers": workers, "matmul": matmul, "precision": precision, "device": name}
+    return {
+        "num_threads": threads,
+        "num_workers": workers,
+        "matmul": matmul,
+        "precision": precision,
+        "device": device if runtime.device == "auto" else runtime.device,
+        "distributed": "ddp" if runtime.distributed == "auto" else runtime.distributed,
+    }
 
 
 def _summary(recipe: Recipe, index: Index) -> str:

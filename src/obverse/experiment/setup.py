@@ -8,12 +8,15 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Geometry, Loader, PictureDataset, PixelCache, working_geometry
+from obverse.errors import RecipeError
 from obverse.evaluation import Forward
+from obverse.launch import launched
 from obverse.losses import build_objective
 from obverse.manifest import Manifest
 from obverse.models import Classifier, has_folded_norm, input_needs, prepare, set_trainable, start_bias
 from obverse.recipe import AugmentSpec, Recipe, Size
-from obverse.runtime import keep_freed_memory, resolve_device, seed_torch
+from obverse.runtime import Process, keep_freed_memory, resolve_device, seed_torch, seed_torch_of_rank
+from obverse.runtime.sharding import UNIT
 from obverse.training import Loaders
 
 from .tune import tune
@@ -23,7 +26,9 @@ class Setup:
     """Building one fixes the process: threads, matmul setting, seed. load_weights False: a checkpoint has them."""
 
     def __init__(self, recipe: Recipe, manifest: Manifest, *, load_weights: bool = True) -> None:
+        require_shares(recipe)
         self.recipe, self.manifest = recipe, manifest
+        self.process = Process(launched().rank, launched().world_size)
         runtime = recipe.runtime
         self.device = resolve_device(runtime.device)
         if self.device.type == "cpu":
@@ -57,6 +62,7 @@ class Setup:
         prepare(self.model, recipe.finetune)
         self._start_head()
         set_trainable(self.model, recipe.finetune)
+        seed_torch_of_rank(recipe.training.seed, self.process.rank)
 
     def _start_head(self) -> None:
         """The bias of the classes before training, smoothed by one sample each so that none is infinite."""
@@ -99,6 +105,7 @@ class Setup:
             runtime.precision,
             runtime.channels_last is True,
             self.bundle.output,
+            self.process,
         )
 
     def loaders(self) -> Loaders:
@@ -107,8 +114,10 @@ class Setup:
         assert recipe.training.batch_size != "auto"
         assert runtime.num_workers != "auto"
         seed, pin = recipe.training.seed, self.device.type == "cuda"
-        train = self._dataset("train", recipe.augment, recipe.data.cache_gigabytes)
-        val = self._dataset("val", None, recipe.data.cache_gigabytes / 4)
+        # Each process of this machine has its own.
+        gigabytes = recipe.data.cache_gigabytes / launched().local_world_size
+        train = self._dataset("train", recipe.augment, gigabytes)
+        val = self._dataset("val", None, gigabytes / 4)
         workers = runtime.num_workers
         plain = self._dataset("train", None, 0)
         return Loaders(
@@ -117,10 +126,11 @@ class Setup:
                 recipe.training.batch_size,
                 seed=seed,
                 num_workers=workers,
+                process=self.process,
                 pin_memory=pin,
                 sampler=recipe.training.sampler,
             ),
-            Loader(val, recipe.evaluation.batch_size, num_workers=workers, pin_memory=pin),
+            Loader(val, recipe.evaluation.batch_size, num_workers=workers, process=self.process, pin_memory=pin),
             Loader(plain, recipe.evaluation.batch_size, pin_memory=pin) if recipe.finetune.head_first else None,
         )
 
@@ -130,3 +140,17 @@ class Setup:
         cache = PixelCache.if_it_fits(slots, shape, max_bytes=cache_gigabytes * 1e9)
         seed = self.recipe.training.seed
         return PictureDataset(self.manifest, samples, geometry, augment=augment, seed=seed, cache=cache)
+
+
+def require_shares(recipe: Recipe) -> None:
+    """RecipeError when the processes of this launch cannot share the model or a batch as the recipe says."""
+    num, batch, is_sharded = launched().world_size, recipe.training.batch_size, recipe.runtime.distributed == "fsdp"
+    if is_sharded and num == 1:
+        raise RecipeError("runtime.distributed: fsdp has no effect on one process; start several with torchrun, or "
+                          "leave it out")  # fmt: skip
+    if is_sharded and (recipe.finetune.lora or recipe.finetune.unfreeze_epochs):
+        raise RecipeError("runtime.distributed: fsdp goes neither with finetune.lora nor with "
+                          "finetune.unfreeze_epochs; leave it at auto, which is ddp")  # fmt: skip
+    if num > 1 and batch != "auto" and batch % (UNIT * num):
+        raise RecipeError(f"training.batch_size {batch} counts the samples of all {num} processes, and each takes "
+                          f"whole pairs of them; give a multiple of {UNIT * num}")  # fmt: skip

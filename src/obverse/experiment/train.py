@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
 from obverse.errors import DataError, Interrupted, printable
+from obverse.launch import launched
 from obverse.manifest import Finding, Index, Manifest, build_index, data_root, full_path, read_manifest
 from obverse.models import merge_lora
 from obverse.recipe import Recipe, dump_recipe, load_recipe
@@ -18,13 +19,14 @@ from obverse.runs import Event, Message, Observer, RunFolder, describe_environme
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.failures import explained
 from obverse.runs.observers import JsonlObserver, TensorBoardObserver
+from obverse.runtime import Process, joined
 from obverse.training import Trainer, catch_signals
 
 from .evaluate import report_split
 from .facts import run_facts, training_log
 from .identity import differences, remember
 from .resolve import resolve
-from .setup import Setup
+from .setup import Setup, require_shares
 
 Progress = Callable[[int, int], None]
 SHOWN_FINDINGS = 5
@@ -45,15 +47,33 @@ class RunResult:
 def start_run(
     data: Path, recipe: Recipe, run: RunFolder, *, observers: Sequence[Observer] = (), progress: Progress | None = None
 ) -> RunResult:
-    """Train on `data` in a new run folder and evaluate. Every error the user can mend is an ObverseError."""
-    with _holding(run):
+    """Train on `data` in a new run folder and evaluate. Every error the user can mend is an ObverseError.
+
+    Of several processes the main one calls this or `resume_run`, and the others `follow_run`.
+    """
+    with joined(launched()), _holding(run):
         run.claim()
         try:
+            require_shares(recipe)
             setup = _prepare(data, recipe, run, observers, progress or (lambda done, total: None))
         except BaseException:
             run.undo()
             raise
+        setup.process.from_main(lambda: (setup.recipe, setup.manifest, True))
         return _train(run, setup, observers)
+
+
+def follow_run() -> None:
+    """Take part in the run of the main process: with its recipe and manifest, and without writing anything."""
+    with joined(launched()):
+        inputs: tuple[Recipe, Manifest, bool] | None = _this_process().from_main(lambda: None)
+        if inputs is not None:
+            recipe, manifest, load_weights = inputs
+            _train(RunFolder(Path()), Setup(recipe, manifest, load_weights=load_weights), ())
+
+
+def _this_process() -> Process:
+    return Process(launched().rank, launched().world_size)
 
 
 def _prepare(data: Path, recipe: Recipe, run: RunFolder, observers: Sequence[Observer], progress: Progress) -> Setup:
@@ -74,10 +94,11 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: boo
 
     force: go on although the recipe or the data is no longer what the run began with; what differs is said.
     """
-    with _holding(run):
+    with joined(launched()), _holding(run):
         run.reopen()
         finished = _finished(run)
         if finished:
+            _this_process().from_main(lambda: None)
             _tell(observers, Message("the run is finished; nothing was changed"))
             return finished
         run.lock()
@@ -88,6 +109,7 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: boo
             _tell(observers, Message(f"forced: {line}"))
         saved = load_newest(run.checkpoints)
         setup = Setup(recipe, manifest, load_weights=saved[0] is None)
+        setup.process.from_main(lambda: (recipe, manifest, saved[0] is None))
         return _train(run, setup, observers, saved)
 
 
@@ -123,7 +145,9 @@ def _train(
     saved: tuple[Checkpoint | None, Sequence[str]] = (None, ()),
 ) -> RunResult:
     checkpoint, complaints = saved
-    watching: list[Observer] = [*observers, JsonlObserver(run.path / "events.jsonl"), TensorBoardObserver(run.path)]
+    watching = list(observers)
+    if setup.process.is_main:
+        watching += [JsonlObserver(run.path / "events.jsonl"), TensorBoardObserver(run.path)]
     try:
         with catch_signals() as wish:
             trainer = Trainer(
@@ -137,14 +161,16 @@ def _train(
             )
             for line in filter(None, (*complaints, setup.rounding)):
                 _tell(watching, Message(line))
-            if checkpoint:
-                trainer.restore(checkpoint)
+            if setup.process.from_main(lambda: checkpoint is not None):
+                notes = trainer.restore(checkpoint)
                 _tell(watching, Message(f"resumed after step {trainer.progress.step}"))
+                for line in notes:
+                    _tell(watching, Message(line))
             with _signal_for_all(wish):
                 for event in trainer.run():
                     _tell(watching, event)
-            late = wish()
-            if late is not None:  # it came after the last step, which asks
+            late = int(max(row[0] for row in setup.process.rows([wish() or 0])))
+            if late:  # it came after the last step, which asks
                 raise Interrupted("stopped by a signal after training; --resume evaluates", late)
         return _finish(run, setup, trainer)
     finally:
@@ -171,9 +197,10 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer) -> RunResult:
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
     bundle = Bundle(**{**setup.bundle.__dict__, "trained": trained})
-    write_bundle(run.bundle, bundle, trainer.best_weights)
+    if setup.process.is_main:
+        write_bundle(run.bundle, bundle, trainer.best_weights)
     merge_lora(trainer.model)
-    trainer.model.load_state_dict(trainer.best_weights)
+    trainer.parallel.load(trainer.best_weights)
     facts = run_facts(setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     history_png = run.path / "training_history.png"
@@ -189,7 +216,8 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer) -> RunResult:
         )
         for name in splits
     }
-    run.write_json("training_log.json", training_log(progress, facts))
+    if setup.process.is_main:
+        run.write_json("training_log.json", training_log(progress, facts))
     return RunResult(run, run.evaluation(splits[-1]) / "report.html", measured[splits[-1]])
 
 
@@ -207,7 +235,7 @@ def _write_inputs(run: RunFolder, recipe: Recipe, index: Index) -> None:
     """The recipe comes last: where it is, the rest is whole."""
     index.manifest.write(run.manifest)
     run.write_json("config.json", {**recipe.model_dump(mode="json"), "classes": list(index.manifest.classes)})
-    run.write_json("environment.json", describe_environment(device=recipe.runtime.device))
+    run.write_json("environment.json", describe_environment(device=recipe.runtime.device, launch=asdict(launched())))
     report = [finding.as_json() for finding in index.findings]
     counts = {split: index.manifest.counts(split) for split in ("train", "val", "test")}
     run.write_json("data_report.json", {"source": index.said, "findings": report, "counts": counts})

@@ -6,11 +6,13 @@ from .freezing import has_folded_norm, prepare, set_trainable
 from .groups import parameter_groups, undecayed_names
 from .head import start_bias
 from .lora import merge_lora, plain_state
+from .synced_norm import SyncedBatchNorm, sync_batch_norms
 from .timm_backbone import why_unavailable
 
 __all__ = [
     "Classifier",
     "InputNeeds",
+    "SyncedBatchNorm",
     "build_classifier",
     "has_folded_norm",
     "input_needs",
@@ -20,6 +22,7 @@ __all__ = [
     "prepare",
     "set_trainable",
     "start_bias",
+    "sync_batch_norms",
     "undecayed_names",
     "why_unavailable",
 ]

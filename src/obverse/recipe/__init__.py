@@ -18,7 +18,15 @@ from .model import (
 )
 from .recipe import Recipe
 from .split import GroupBy, SplitSpec
-from .training import EarlyStopping, OptimSpec, RuntimeSpec, SamplerKind, ScheduleSpec, TrainingSpec
+from .training import (
+    DistributedKind,
+    EarlyStopping,
+    OptimSpec,
+    RuntimeSpec,
+    SamplerKind,
+    ScheduleSpec,
+    TrainingSpec,
+)
 
 __all__ = [
     "ADJUSTED",
@@ -32,6 +40,7 @@ __all__ = [
     "ConvNetBackbone",
     "DataSpec",
     "Decode",
+    "DistributedKind",
     "EarlyStopping",
     "EvaluationSpec",
     "FinetuneSpec",

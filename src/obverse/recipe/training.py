@@ -95,12 +95,20 @@ class TrainingSpec(Spec):
     seed: NonNegativeInt = 0
 
 
+DistributedKind = Literal["auto", "ddp", "fsdp"]
+
+
 class RuntimeSpec(Spec):
-    """Where it runs. `auto` is decided at the start by what is there and by measurement, and written down."""
+    """Where it runs. `auto` is decided at the start by what is there and by measurement, and written down.
+
+    distributed: how the processes of a launcher such as torchrun train one model. `auto` is ddp: each has all of it,
+    as one process has. With fsdp each has a part. num_threads, num_workers: of each process.
+    """
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     channels_last: Auto | bool = "auto"
     matmul: Literal["auto", "highest", "high", "medium"] = "auto"
+    distributed: DistributedKind = "auto"
     num_threads: Auto | PositiveInt = "auto"
     num_workers: Auto | NonNegativeInt = "auto"

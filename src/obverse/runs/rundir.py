@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from obverse.errors import BusyError, DataError, DiskError, OutputError
+from obverse.launch import Launch
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 NAME_BYTES = 100
@@ -29,10 +31,13 @@ LIBRARIES = ("obverse", "torch", "torchvision", "timm", "numpy", "pillow", "simp
 
 
 class RunFolder:
-    """Paths of one run; `lock` makes sure that one process alone trains in it."""
+    """Paths of one run; `lock` makes sure that one process alone trains in it.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    patience_seconds: how long `lock` waits for a process that is ending.
+    """
+
+    def __init__(self, path: Path, *, patience_seconds: float = 0.0) -> None:
+        self.path, self.patience_seconds = path, patience_seconds
         self._lock_file: int | None = None
         self._made: list[Path] | None = None
 
@@ -102,6 +107,16 @@ class RunFolder:
         if not self.is_finished:
             self.lock()
 
+    def began_under(self, launch: Launch) -> bool:
+        """Whether the run here was begun by these very processes before a launcher started them again."""
+        if launch.id is None and not launch.num_restarts:
+            return False
+        try:
+            began = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))["launch"]["id"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return self.recipe.is_file() and (launch.num_restarts > 0 or began == launch.id)
+
     def undo(self) -> None:
         """Remove what a run that never began has written: it lies in a folder that was empty or not there."""
         with suppress(OSError):
@@ -129,7 +144,7 @@ class RunFolder:
         try:
             file = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(file, self.patience_seconds)
             except OSError:
                 os.close(file)
                 raise
@@ -150,6 +165,17 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file, whole or not at all."""
         write_text(self.path / name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _lock(file: int, patience_seconds: float) -> None:
+    end = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.1)
 
 
 def write_text(path: Path, text: str) -> None:

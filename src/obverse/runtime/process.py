@@ -1,50 +1,117 @@
-"""This process: its rank, device and threads."""
+"""This process: its rank, what it hears from the others, its device and memory."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
+import torch.distributed as dist
 
 from obverse.errors import RecipeError, UnavailableError
+from obverse.launch import launched
+
+from . import group
 
 # malloc.h
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Process:
-    """rank 0 of world_size 1 unless a launcher such as torchrun says otherwise."""
+    """rank 0 of world_size 1 unless a launcher such as torchrun says otherwise.
+
+    What one process says, all hear: every rank must call the same methods in the same order. Alone, each costs nothing.
+    """
 
     rank: int = 0
     world_size: int = 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files."""
+        """Whether this process reads data, writes files and talks."""
         return self.rank == 0
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there are no others."""
+        return self.world_size == 1
+
+    def rows(self, numbers: Sequence[float]) -> list[tuple[float, ...]]:
+        """Everybody's `numbers`, by rank, exactly as they are."""
+        if self.is_alone:
+            return [tuple(numbers)]
+        mine = torch.tensor(numbers, dtype=torch.float64)
+        everybodys = [torch.empty_like(mine) for _ in range(self.world_size)]
+        dist.all_gather(everybodys, mine)
+        return [tuple(row.tolist()) for row in everybodys]
+
+    def totals(self, numbers: Sequence[float]) -> tuple[float, ...]:
+        """Sums over ranks, in the order of ranks and so the same bits everywhere."""
+        return tuple(map(sum, zip(*self.rows(numbers), strict=True)))
+
+    def gather(self, value: Value) -> list[Value]:
+        """Everybody's value on the main process, by rank; nothing elsewhere."""
+        if self.is_alone:
+            return [value]
+        values: list[Any] | None = [None] * self.world_size if self.is_main else None
+        dist.gather_object(value, values)
+        return values or []
+
+    def from_main(self, make: Callable[[], Value]) -> Value:
+        """What `make` returns on the main process, on all; the others wait as long as it takes, or until it fails."""
+        if self.is_alone:
+            return make()
+        box: list[Any] = [make()] if self.is_main else [None]
+        group.take_turn(is_main=self.is_main)
+        dist.broadcast_object_list(box)
+        value: Value = box[0]
+        return value
+
+
+ALONE = Process()
 
 
 def resolve_device(name: str) -> torch.device:
-    """The torch device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; UnavailableError when it is not there."""
+    """The torch device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; of several processes each has one GPU.
+
+    UnavailableError when it is not there.
+    """
     has_mps = torch.backends.mps.is_available()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+        name = "cuda" if count else "mps" if has_mps else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
         raise RecipeError(f"device `{name}` is unknown; use auto, cpu, cuda, cuda:N or mps") from None
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise UnavailableError(f"device `{name}` is not there: torch sees {count} CUDA device(s); "
-                                   "use --device cpu, or run `obverse doctor`")  # fmt: skip
+    if launched().world_size > 1:
+        device = _device_of_rank(device, count)
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise UnavailableError(f"device `{name}` is not there: torch sees {count} CUDA device(s); "
+                               "use --device cpu, or run `obverse doctor`")  # fmt: skip
     if device.type == "mps" and not has_mps:
         raise UnavailableError("device `mps` is not there; use --device cpu")
     return device
+
+
+def _device_of_rank(device: torch.device, count: int) -> torch.device:
+    launch = launched()
+    if device.type == "mps" or device.index is not None:
+        raise RecipeError(f"device `{device}` is one, and {launch.world_size} processes were started; use --device "
+                          "cuda (each process takes its own) or --device cpu")  # fmt: skip
+    if device.type != "cuda":
+        return device
+    if 0 < count < max(launch.local_world_size, launch.local_rank + 1):
+        raise UnavailableError(f"{launch.local_world_size} processes were started on this machine, where torch sees "
+                               f"{count} CUDA device(s), and each needs its own; start as many with "
+                               f"torchrun --nproc-per-node {count}, or use --device cpu")  # fmt: skip
+    return torch.device("cuda", launch.local_rank)
 
 
 def keep_freed_memory() -> None:
@@ -62,7 +129,6 @@ def keep_freed_memory() -> None:
 
 
 def num_usable_cpus() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Processors that this process may use: its share, when a launcher started several on this machine."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, count // launched().local_world_size)

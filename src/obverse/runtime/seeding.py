@@ -37,6 +37,12 @@ def seed_torch(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def seed_torch_of_rank(seed: int, rank: int) -> None:
+    """Every rank drops other places. Rank 0 goes on as the only process would, after its initial weights."""
+    if rank:
+        torch.manual_seed(int(named_generator("rank", seed, rank).integers(2**63)))
+
+
 def torch_random_state() -> dict[str, torch.Tensor]:
     """The state of every torch generator in use, for a checkpoint."""
     state = {"cpu": torch.get_rng_state()}

@@ -11,6 +11,7 @@ import math
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 HORIZON_FRACTION = 0.1
 DECAY_RANGE = (0.9, 0.9999)
@@ -36,9 +37,15 @@ class WeightAverage:
         """Move the average towards the model's weights."""
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         self.num_updates += 1
-        mine, theirs = self.model.state_dict(), model.state_dict()
+        mine, theirs = _here(self.model), _here(model)
         floats = [name for name, tensor in mine.items() if tensor.is_floating_point()]
         torch._foreach_lerp_([mine[name] for name in floats], [theirs[name] for name in floats], 1 - decay)
         for name, tensor in mine.items():
             if not tensor.is_floating_point():
                 tensor.copy_(theirs[name])
+
+
+def _here(model: nn.Module) -> dict[str, torch.Tensor]:
+    """This rank's part of every tensor: an average goes element by element."""
+    state = model.state_dict()
+    return {name: tensor.to_local() if isinstance(tensor, DTensor) else tensor for name, tensor in state.items()}

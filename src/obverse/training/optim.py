@@ -20,11 +20,3 @@ def build_optimizer(spec: OptimSpec, model: nn.Module, *, layer_decay: float = 1
         return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
     kind = torch.optim.AdamW if spec.kind == "adamw" else torch.optim.Adam
     return kind(groups, lr=spec.lr, betas=spec.betas)
-
-
-def optimizer_to_cpu(state: dict[str, object]) -> dict[str, object]:
-    """An optimizer's state dict with every tensor copied to the CPU, for a checkpoint."""
-    moved: dict[str, object] = torch.utils._pytree.tree_map(
-        lambda value: value.detach().cpu().clone() if isinstance(value, torch.Tensor) else value, state
-    )
-    return moved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,21 +11,23 @@ from obverse.data import Batch
 from obverse.errors import DivergedError
 from obverse.evaluation import Forward
 from obverse.losses import Objective, hard_targets
-from obverse.models import Classifier
+
+from .parallel import Parallel, whole_number
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Sums over the valid samples of the batch; the loss is loss_sum / weight."""
+    """Sums over the valid samples of the batch, of all ranks; the loss is loss_sum / weight."""
 
     loss_sum: float
     weight: float
     num_correct: float
     num_samples: int
+    num_pictures: int
 
 
 def train_step(
-    model: Classifier,
+    parallel: Parallel,
     optimizer: torch.optim.Optimizer,
     forward: Forward,
     batch: Batch,
@@ -33,34 +36,45 @@ def train_step(
     objective: Objective,
     clip_norm: float | None,
 ) -> StepResult:
-    """Accumulate gradients of the mean loss over the whole batch, then step.
+    """Accumulate gradients of the mean loss over the whole batch of all ranks, then step.
 
-    Raises DivergedError, before any weight changes, when the loss or a gradient is not finite.
+    Raises DivergedError on every rank, before any weight changes, when the loss or a gradient is not finite.
     """
-    total = total_weight(objective, batch)
+    process = parallel.process
+    total = process.totals([weight_of(objective, batch)])[0] or 1.0
+    model = parallel.forward_model()
+    # Ranks average their gradients, and the mean over all samples is wanted.
+    divisor = total / process.world_size
     loss_sum = torch.zeros((), device=forward.device)
     num_correct = torch.zeros((), device=forward.device)
     optimizer.zero_grad(set_to_none=True)
-    for micro in batch.split(micro_batch_size):
+    micros = batch.split(micro_batch_size)
+    for number, micro in enumerate(micros, start=1):
         part = micro.to(forward.device)
-        logits = forward.logits(model, part)
-        targets_BK = targets_of(part, objective)
-        part_sum = torch.where(part.valid_B, objective.losses(logits, targets_BK), 0.0).sum()
-        (part_sum / total).backward()  # type: ignore[no-untyped-call]
+        parallel.count(micro.valid_B)
+        with parallel.gradients(is_last=number == len(micros)):
+            logits = forward.logits(model, part)
+            targets_BK = targets_of(part, objective)
+            part_sum = torch.where(part.valid_B, objective.losses(logits, targets_BK), 0.0).sum()
+            (part_sum / divisor).backward()  # type: ignore[no-untyped-call]
         loss_sum += part_sum.detach()
         hits_B = forward.answers(logits.detach()) == targets_BK.argmax(1)
         num_correct += (hits_B & part.valid_B).sum()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    norm = torch.nn.utils.clip_grad_norm_(parameters, clip_norm or float("inf"))
-    if not (torch.isfinite(loss_sum) and torch.isfinite(norm)):
+    norm = whole_number(torch.nn.utils.clip_grad_norm_(parameters, clip_norm or float("inf")))
+    valid_B1 = batch.valid_B.unsqueeze(1)
+    sums = [float(loss_sum), float(num_correct), float(valid_B1.sum()), float((batch.present_BV & valid_B1).sum())]
+    all_loss, all_correct, num_samples, num_pictures = process.totals(sums)
+    if not (math.isfinite(all_loss) and math.isfinite(norm)):
         optimizer.zero_grad(set_to_none=True)
+        ids = _suspects(parallel, batch, is_finite=math.isfinite(sums[0]))
         raise DivergedError(
-            f"the loss is {float(loss_sum) / total:g} and the gradient norm {float(norm):g}; the samples of "
-            f"this step are {', '.join(batch.ids[:8])}{' ...' if len(batch) > 8 else ''}. Try a tenth of optim.lr, or "
+            f"the loss is {all_loss / total:g} and the gradient norm {norm:g}; the samples of "
+            f"this step are {', '.join(ids[:8])}{' ...' if len(ids) > 8 else ''}. Try a tenth of optim.lr, or "
             "optim.clip_norm=1"
         )
     optimizer.step()
-    return StepResult(float(loss_sum), total, float(num_correct), int(batch.valid_B.sum()))
+    return StepResult(all_loss, total, all_correct, int(num_samples), int(num_pictures))
 
 
 def targets_of(batch: Batch, objective: Objective) -> torch.Tensor:
@@ -70,10 +84,18 @@ def targets_of(batch: Batch, objective: Objective) -> torch.Tensor:
     return hard_targets(batch.labels_B, objective.num_classes)
 
 
-def total_weight(objective: Objective, batch: Batch) -> float:
-    """The divisor of the step's loss: over all its micro-batches, known before the first forward pass.
+def weight_of(objective: Objective, batch: Batch) -> float:
+    """This rank's part of the divisor: over all its micro-batches, known before the first forward pass.
 
-    1 for a batch of nothing but padding, whose loss is 0.
+    0 for a share of nothing but padding, whose loss is 0.
     """
     weights_B = objective.weights(targets_of(batch, objective))
-    return float(torch.where(batch.valid_B, weights_B, 0.0).sum()) or 1.0
+    return float(torch.where(batch.valid_B, weights_B, 0.0).sum())
+
+
+def _suspects(parallel: Parallel, batch: Batch, *, is_finite: bool) -> list[str]:
+    """Samples of the ranks whose own loss is not finite; of all when only a gradient is not."""
+    valid = [name for name, ok in zip(batch.ids, batch.valid_B.tolist(), strict=True) if ok]
+    shares = parallel.process.gather((is_finite, valid))
+    guilty = [share for share in shares if not share[0]] or shares
+    return parallel.process.from_main(lambda: [name for _, names in guilty for name in names])

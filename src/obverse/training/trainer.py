@@ -19,7 +19,7 @@ from obverse.data import Batch, Loader, mix
 from obverse.errors import DivergedError, Interrupted
 from obverse.evaluation import Forward, is_better, mean_loss, run_model, selection_value
 from obverse.losses import Objective
-from obverse.models import Classifier, plain_state, set_trainable
+from obverse.models import Classifier, set_trainable
 from obverse.recipe import Recipe
 from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
@@ -27,7 +27,8 @@ from obverse.runtime import restore_torch_random_state, torch_random_state
 
 from .ema import WeightAverage
 from .head_first import fit_head, frozen_features
-from .optim import build_optimizer, optimizer_to_cpu
+from .optim import build_optimizer
+from .parallel import Parallel, shard
 from .progress import Progress
 from .schedule import plateau_drops, rate_factor
 from .step import StepResult, train_step
@@ -66,10 +67,14 @@ class Trainer:
         self.objective = objective
         self.checkpoints, self.wanted_signal = checkpoints, wanted_signal
         set_trainable(self.model, recipe.finetune)
-        self.optimizer = build_optimizer(recipe.optim, self.model, layer_decay=recipe.finetune.layer_decay)
         decay = recipe.training.ema_decay
         assert decay != "auto"
         self.average = WeightAverage(self.model, decay) if decay else None
+        self.process = forward.process
+        self.parallel = Parallel(self.model, self.process, recipe.runtime.distributed)
+        if self.average and self.parallel.is_sharded:
+            shard(self.average.model)  # type: ignore[arg-type]
+        self.optimizer = build_optimizer(recipe.optim, self.model, layer_decay=recipe.finetune.layer_decay)
         self.progress = Progress()
         self.best_weights: dict[str, torch.Tensor] = {}
         self._saved_at = time.monotonic()
@@ -99,7 +104,7 @@ class Trainer:
         while not self._is_done():
             yield from self._train_epoch()
             yield from self._finish_epoch()
-            if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS or self._is_done():
+            if self._is_due() or self._is_done():
                 yield self._save()
 
     def _fit_head(self) -> Message:
@@ -110,9 +115,14 @@ class Trainer:
         known = frozen_features(self.model, self.forward, self._unless_asked_to_stop(self.loaders.plain.epoch()))
         objective = self.objective.at(0.0)
         loss = fit_head(self.model, known, objective, spec, batch_size=training.batch_size, seed=training.seed)
+        # Dropout made every rank's head another one.
+        self.parallel.load(self.parallel.weights())
         if self.average:
-            self.average = WeightAverage(self.model, self.average.decay)
+            self.parallel.load(self.parallel.weights(), self.average.model)
         return Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
+
+    def _is_due(self) -> bool:
+        return self.process.from_main(lambda: time.monotonic() - self._saved_at > CHECKPOINT_SECONDS)
 
     def _is_done(self) -> bool:
         if self.progress.stop_reason is not None:
@@ -175,7 +185,7 @@ class Trainer:
             progress.weight += result.weight
             progress.num_correct += result.num_correct
             progress.num_samples += result.num_samples
-            progress.seconds += meter.lap(pictures=int(batch.present_BV.sum()))
+            progress.seconds += meter.lap(pictures=result.num_pictures)
             yield self._step_event(result, rate, meter)
             self._stop_if_asked()
             if self.recipe.training.minutes is not None and self._is_done():
@@ -193,7 +203,7 @@ class Trainer:
             )
         try:
             result = train_step(
-                self.model,
+                self.parallel,
                 self.optimizer,
                 self.forward,
                 batch,
@@ -232,18 +242,25 @@ class Trainer:
         outputs = run_model(self.shipped_model, self.forward, self._unless_asked_to_stop(self.loaders.val.epoch()))
         progress.seconds += time.perf_counter() - start
         decode = self.objective.output.decode
-        value = selection_value(recipe.training.select, outputs.logits_NK, outputs.labels_N, decode=decode)
+        progress.seconds, value, val_loss, val_accuracy = self.process.from_main(
+            lambda: (
+                progress.seconds,
+                selection_value(recipe.training.select, outputs.logits_NK, outputs.labels_N, decode=decode),
+                mean_loss(outputs.logits_NK, outputs.labels_N),
+                selection_value("accuracy", outputs.logits_NK, outputs.labels_N, decode=decode),
+            )
+        )
         best = is_better(recipe.training.select, value, progress.best_value)
         if best:
             progress.best_value, progress.best_epoch, progress.best_step = value, progress.epoch, progress.step
-            self.best_weights = {k: v.cpu().clone() for k, v in plain_state(self.shipped_model).items()}
+            self.best_weights = self.parallel.shipped(self.shipped_model)
         event = EpochEnd(
             epoch=progress.epoch + 1,
             step=progress.step,
             train_loss=progress.loss_sum / progress.weight,
             train_accuracy=progress.num_correct / progress.num_samples,
-            val_loss=mean_loss(outputs.logits_NK, outputs.labels_N),
-            val_accuracy=selection_value("accuracy", outputs.logits_NK, outputs.labels_N, decode=decode),
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
             select=recipe.training.select,
             select_value=value,
             is_best=best,
@@ -273,36 +290,57 @@ class Trainer:
             yield batch
 
     def _stop_if_asked(self) -> None:
-        signal_number = self.wanted_signal()
-        if signal_number is not None:
+        """Any rank's wish is everybody's; the main process's clock too."""
+        rows = self.process.rows([self.progress.seconds, self.wanted_signal() or 0])
+        self.progress.seconds = rows[0][0]
+        signal_number = int(max(wish for _, wish in rows))
+        if signal_number:
             self._save()
             raise Interrupted("stopped by a signal; everything is saved, go on with --resume", signal_number)
 
     def _save(self) -> CheckpointSaved:
-        path = save_checkpoint(self.checkpoints, self.progress.step, self.checkpoint())
+        checkpoint = self.checkpoint()
+        name = self.process.from_main(lambda: save_checkpoint(self.checkpoints, self.progress.step, checkpoint).name)
         self._saved_at = time.monotonic()
-        return CheckpointSaved(self.progress.step, path.name)
+        return CheckpointSaved(self.progress.step, name)
 
     def checkpoint(self) -> Checkpoint:
-        """Everything the run needs to go on."""
-        tensors = {"model": self.model.state_dict(), "random": torch_random_state()}
+        """Everything the run needs to go on, on the main process, whichever way the ranks share the model."""
+        tensors = {"model": self.parallel.weights()}
+        for rank, state in enumerate(self.process.gather(torch_random_state())):
+            tensors[_random_name(rank)] = state
         if self.average:
-            tensors["average"] = self.average.model.state_dict()
+            tensors["average"] = self.parallel.weights(self.average.model)
             self.progress.num_ema_updates = self.average.num_updates
         if self.best_weights:
             tensors["best"] = self.best_weights
-        return Checkpoint(tensors, optimizer_to_cpu(self.optimizer.state_dict()), self.progress.to_json())
+        return Checkpoint(tensors, self.parallel.optimizer_state(self.optimizer), self.progress.to_json())
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Become what `checkpoint` was."""
-        self.model.load_state_dict(checkpoint.tensors["model"])
-        self.optimizer.load_state_dict(checkpoint.optimizer)
-        self.progress = Progress(**checkpoint.state)
+    def restore(self, checkpoint: Checkpoint | None) -> list[str]:
+        """Become what the main process's `checkpoint` was (the others have none); a sentence when that cannot be exact.
+
+        Random states are for as many ranks as there were.
+        """
+        tensors = checkpoint.tensors if checkpoint else {}
+        states = [tensors[_random_name(rank)] for rank in range(len(tensors)) if _random_name(rank) in tensors]
+        progress, states = self.process.from_main(lambda: (checkpoint.state if checkpoint else {}, states))
+        self.progress = Progress(**progress)
+        self.parallel.load(tensors.get("model", {}))
+        self.parallel.load_optimizer(self.optimizer, checkpoint.optimizer if checkpoint else {})
         if self.average:
-            self.average.model.load_state_dict(checkpoint.tensors["average"])
+            self.parallel.load(tensors.get("average", {}), self.average.model)
             self.average.num_updates = self.progress.num_ema_updates
-        self.best_weights = checkpoint.tensors.get("best", {})
-        restore_torch_random_state(checkpoint.tensors["random"])
+        self.best_weights = tensors.get("best", {})
+        if self.process.rank < len(states):
+            restore_torch_random_state(states[self.process.rank])
+        if len(states) == self.process.world_size:
+            return []
+        return [f"the run had {len(states)} process(es) and goes on with {self.process.world_size}: the same samples "
+                "and steps, but dropout draws other numbers from here on"]  # fmt: skip
+
+
+def _random_name(rank: int) -> str:
+    return f"random-{rank}" if rank else "random"
 
 
 class _Meter:

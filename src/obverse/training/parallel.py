@@ -1,0 +1,146 @@
+"""How several processes train one model: alone, with DDP, or with FSDP2 for a model that does not fit in one device.
+
+What a checkpoint holds is the same whichever way it was: whole tensors under the model's own names, on the main
+process, through torch.distributed.checkpoint.state_dict; so each resumes the others.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.tensor import DTensor
+
+from obverse.models import Classifier, plain_state, sync_batch_norms
+from obverse.recipe import DistributedKind
+from obverse.runtime import Process
+
+# Smaller blocks are gathered with what surrounds them: a collective costs more than it spares.
+MIN_BLOCK_PARAMETERS = 1_000_000
+# Synchronised batch norms keep buffers alike. The argument has another name since torch 2.15.
+_new_name = "forward_sync_buffers" in inspect.signature(nn.parallel.DistributedDataParallel).parameters
+BUFFERS_STAY: dict[str, Any] = {"forward_sync_buffers" if _new_name else "broadcast_buffers": False}
+
+
+class Parallel:
+    """One model on all ranks. Building it shards the model or synchronises its start; the optimizer comes after it."""
+
+    def __init__(self, model: Classifier, process: Process | None = None, kind: DistributedKind = "auto") -> None:
+        self.model, self.process = model, process or Process()
+        self.is_sharded = kind == "fsdp" and not self.process.is_alone
+        self._norms = [] if self.process.is_alone else sync_batch_norms(model)
+        self._wrapped: tuple[nn.Module, list[nn.Parameter]] | None = None
+        if self.is_sharded:
+            shard(model)
+
+    def forward_model(self) -> Classifier:
+        """What a training step calls: it sees to the gradients of all ranks, which are averaged over them."""
+        if self.process.is_alone or self.is_sharded:
+            return self.model
+        trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        # DDP looks at what is trained once; unfreezing makes another of it.
+        if self._wrapped is None or list(map(id, trainable)) != list(map(id, self._wrapped[1])):
+            ddp = nn.parallel.DistributedDataParallel(self.model, gradient_as_bucket_view=True, **BUFFERS_STAY)
+            self._wrapped = ddp, trainable
+        return cast(Classifier, self._wrapped[0])
+
+    def gradients(self, *, is_last: bool) -> AbstractContextManager[None]:
+        """Around a micro-batch: gradients travel with the last one only."""
+        if self._wrapped is not None and not is_last:
+            return cast(AbstractContextManager[None], self._wrapped[0].no_sync())  # type: ignore[operator]
+        return nullcontext()
+
+    def count(self, valid_B: torch.Tensor) -> None:
+        """Say which samples of the next batch are no padding, which batch norms must know."""
+        mask_B = None if not self._norms or bool(valid_B.all()) else valid_B.to(next(self.model.parameters()).device)
+        for norm in self._norms:
+            norm.valid_B = mask_B
+
+    def weights(self, model: nn.Module | None = None) -> dict[str, torch.Tensor]:
+        """Copies of all tensors of the model (or of another of its form) on the CPU of the main process."""
+        state = get_model_state_dict(model or self.model, options=_whole())
+        copies: dict[str, torch.Tensor] = _copied(state) if self.process.is_main else {}
+        return copies
+
+    def shipped(self, model: Classifier) -> dict[str, torch.Tensor]:
+        """What `weights` gives, with what was added for training merged into the plain model."""
+        if self.is_sharded:
+            return self.weights(model)
+        return {name: tensor.detach().cpu().clone() for name, tensor in plain_state(model).items()}
+
+    def load(self, weights: dict[str, torch.Tensor], model: nn.Module | None = None) -> None:
+        """Take the main process's `weights`."""
+        if self.process.is_alone:
+            (model or self.model).load_state_dict(weights)
+        else:
+            set_model_state_dict(model or self.model, dict(weights), options=self._from_main())
+
+    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """The state with parameters by name, on the main process."""
+        if not optimizer.state:  # torch would make one up by a step of length zero, and count it
+            return {"state": {}, "param_groups": []}
+        state = get_optimizer_state_dict(self.model, optimizer, options=_whole())
+        copies: dict[str, Any] = _copied(state) if self.process.is_main else {}
+        return copies
+
+    def load_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+        """Take the main process's `state`."""
+        known = self.process.from_main(lambda: set(state["state"]))
+        if known:
+            set_optimizer_state_dict(self.model, optimizer, state, options=self._from_main(strict=False))
+        # What was frozen had none, and must not have what torch made up.
+        for name, parameter in self.model.named_parameters():
+            if name not in known:
+                optimizer.state.pop(parameter, None)
+
+    def _from_main(self, *, strict: bool = True) -> StateDictOptions:
+        return StateDictOptions(full_state_dict=True, broadcast_from_rank0=not self.process.is_alone, strict=strict)
+
+
+def whole_number(value: torch.Tensor) -> float:
+    """A scalar that may be spread over ranks."""
+    return float(value.full_tensor() if isinstance(value, DTensor) else value)
+
+
+def shard(model: Classifier) -> None:
+    """Spread every tensor over the ranks: block by block, then what is left."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+    # Features and fused features are views, which nothing here changes in place.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
+    device = next(model.parameters()).device.type
+    mesh = init_device_mesh(device, (torch.distributed.get_world_size(),))
+    for module in (*_blocks(model), *model.backbones, model.fusion, model.head):
+        fully_shard(module, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    register_fsdp_forward_method(model, "features")
+
+
+def _blocks(model: nn.Module) -> Iterator[nn.Module]:
+    """The members of the outermost sequences: a transformer's blocks, a ResNet's stages' blocks."""
+    for child in model.children():
+        if isinstance(child, nn.Sequential | nn.ModuleList):
+            yield from (block for block in child if sum(p.numel() for p in block.parameters()) >= MIN_BLOCK_PARAMETERS)
+        else:
+            yield from _blocks(child)
+
+
+def _whole() -> StateDictOptions:
+    return StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+def _copied(state: Any) -> Any:
+    return torch.utils._pytree.tree_map(lambda v: v.clone() if isinstance(v, torch.Tensor) else v, state)
