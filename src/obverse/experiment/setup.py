@@ -142,15 +142,22 @@ class Setup:
         return PictureDataset(self.manifest, samples, geometry, augment=augment, seed=seed, cache=cache)
 
 
-def require_shares(recipe: Recipe) -> None:
-    """RecipeError when the processes of this launch cannot share the model or a batch as the recipe says."""
-    num, batch, is_sharded = launched().world_size, recipe.training.batch_size, recipe.runtime.distributed == "fsdp"
-    if is_sharded and num == 1:
+def require_launch(recipe: Recipe) -> None:
+    """RecipeError when a run cannot begin with the processes of this launch; it may go on with fewer."""
+    require_shares(recipe)
+    if recipe.runtime.distributed != "fsdp":
+        return
+    if launched().world_size == 1:
         raise RecipeError("runtime.distributed: fsdp has no effect on one process; start several with torchrun, or "
                           "leave it out")  # fmt: skip
-    if is_sharded and (recipe.finetune.lora or recipe.finetune.unfreeze_epochs):
+    if recipe.finetune.lora or recipe.finetune.unfreeze_epochs:
         raise RecipeError("runtime.distributed: fsdp goes neither with finetune.lora nor with "
                           "finetune.unfreeze_epochs; leave it at auto, which is ddp")  # fmt: skip
+
+
+def require_shares(recipe: Recipe) -> None:
+    """RecipeError when the processes of this launch cannot share a batch."""
+    num, batch = launched().world_size, recipe.training.batch_size
     if num > 1 and batch != "auto" and batch % (UNIT * num):
         raise RecipeError(f"training.batch_size {batch} counts the samples of all {num} processes, and each takes "
                           f"whole pairs of them; give a multiple of {UNIT * num}")  # fmt: skip

@@ -26,7 +26,7 @@ from .evaluate import report_split
 from .facts import run_facts, training_log
 from .identity import differences, remember
 from .resolve import resolve
-from .setup import Setup, require_shares
+from .setup import Setup, require_launch
 
 Progress = Callable[[int, int], None]
 SHOWN_FINDINGS = 5
@@ -54,7 +54,7 @@ def start_run(
     with joined(launched()), _holding(run):
         run.claim()
         try:
-            require_shares(recipe)
+            require_launch(recipe)
             setup = _prepare(data, recipe, run, observers, progress or (lambda done, total: None))
         except BaseException:
             run.undo()
