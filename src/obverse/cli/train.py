@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from obverse.launch import launched
 from .options import Layout, OptionalDevice, layout_setting
 from .progress import show_progress
 from .ranks import on_every_rank
+
+if TYPE_CHECKING:
+    from obverse.runs.rundir import RunFolder
 
 # The loaders' processes of a rank that was killed hold its lock until they notice.
 ENDING_SECONDS = 30
@@ -36,7 +39,6 @@ def command(
 ) -> None:
     """Train, evaluate and write a run folder with report, plots, results and the model."""
     from obverse.recipe import load_recipe
-    from obverse.runs.rundir import RunFolder, default_run_path
 
     changes = [*(settings or []), *layout_setting(layout)]
     changes += [f"training.minutes={minutes}"] if minutes is not None else []
@@ -56,12 +58,8 @@ def command(
         raise RecipeError("say what to train on: obverse train DATA")
     else:
         chosen = load_recipe(recipe, changes)
-    launch = launched()
-    if launch.max_restarts and run is None:
-        raise RecipeError("torchrun --max-restarts needs --run, so that processes that are started again find the run")
-    path = run if run is not None else default_run_path(data or Path(), datetime.now())
-    folder = RunFolder(path, patience_seconds=ENDING_SECONDS if launch.num_restarts else 0)
-    resume = resume or folder.began_under(launch)
+    folder = _folder(run, data)
+    resume = resume or folder.began_under(launched())
     # Before torch is loaded, which takes seconds: of several starts in one folder all but one leave at once.
     if resume:
         folder.reopen()
@@ -84,3 +82,13 @@ def command(
     )
     typer.echo(f"report: {printable(str(result.report))}")
     typer.echo(f"predict: obverse predict {printable(shlex.quote(str(result.run.path)))} PICTURE")
+
+
+def _folder(run: Path | None, data: Path | None) -> RunFolder:
+    from obverse.runs.rundir import RunFolder, default_run_path
+
+    launch = launched()
+    if launch.max_restarts and run is None:
+        raise RecipeError("torchrun --max-restarts needs --run, so that processes that are started again find the run")
+    path = run if run is not None else default_run_path(data or Path(), datetime.now())
+    return RunFolder(path, patience_seconds=ENDING_SECONDS if launch.num_restarts else 0)

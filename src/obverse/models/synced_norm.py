@@ -34,6 +34,7 @@ class SyncedBatchNorm(_BatchNorm):
         pass
 
     def forward(self, map_NChw: torch.Tensor) -> torch.Tensor:
+        """(N, C, ...), normalised over N and all places."""
         if not self.training:
             normed: torch.Tensor = super().forward(map_NChw)
         else:
