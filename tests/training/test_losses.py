@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+from obverse.errors import Interrupted
 from obverse.experiment import evaluate_run, start_run
 from obverse.inference import load
 from obverse.runs import EpochEnd, RunFolder
+from obverse.runs.checkpoint import load_newest
 
 NOMINAL = {
     "focal": {"kind": "focal"},
@@ -51,6 +54,7 @@ def test_training_evaluation_and_prediction_read_the_same_answer(kind, draw_clas
     folder = run.evaluation("val")
     metrics = json.loads((folder / "metrics.json").read_text())
     history = json.loads((run.path / "training_log.json").read_text())
+    assert history["facts"]["loss"] == f"{kind}; answer is the median"
     assert metrics["ordinal"]["mean_absolute_error"]["value"] == pytest.approx(history["best_value"])
     probabilities = np.load(folder / "probabilities.npy")
     assert probabilities.shape[1] == 4
@@ -108,3 +112,46 @@ def test_deferred_weights_begin_in_the_middle_of_a_run(draw_classes, make_recipe
     half = len(plain) // 2
     late = weights(class_weights="inverse", defer_fraction=0.5)
     assert late == pytest.approx(plain[:half] + always[half:])
+
+
+EVERYTHING = {
+    "balanced sampling, mixed, two epochs": {
+        "loss": {"kind": "ldam"},
+        "training": {"sampler": "balanced"},
+        "mixing": {"mixup": 0.8, "cutmix": 1.0},
+    },
+    "deferred weights, mixed, smoothed": {
+        "loss": {"kind": "focal", "class_weights": "inverse", "defer_fraction": 0.5, "label_smoothing": 0.1},
+        "mixing": {"cutmix": 1.0},
+    },
+    "ordinal, weighted, mixed": {
+        "data": {"order": ["dark", "light"]},
+        "loss": {"kind": "corn", "class_weights": "sqrt"},
+        "mixing": {"mixup": 0.8},
+    },
+}
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+@pytest.mark.parametrize("stop", [2, 5])
+def test_resume_is_uninterrupted(name, stop, draw_classes, make_recipe, make_trainer, tmp_path):
+    data = draw_classes(tmp_path / "data", per_class=12)
+    for path in sorted((data / "light").glob("*.png"))[5:]:
+        path.unlink()
+    sections = {"augment": {"policy": "generic"}, **EVERYTHING[name]}
+
+    def run(folder, *, stop=None, resume=False):
+        wish = {"at": stop}
+        recipe = make_recipe(**sections)
+        trainer = make_trainer(
+            data, recipe, tmp_path / folder, wanted_signal=lambda: 15 if trainer.progress.step == wish["at"] else None
+        )
+        if resume:
+            trainer.restore(load_newest(tmp_path / folder)[0])
+        list(trainer.run())
+        return trainer.model.state_dict()
+
+    whole = run("a")
+    with pytest.raises(Interrupted):
+        run("b", stop=stop)
+    assert all(torch.equal(tensor, whole[key]) for key, tensor in run("b", resume=True).items())

@@ -6,7 +6,7 @@ from typing import Any
 
 from obverse.manifest import Manifest
 from obverse.models import Classifier
-from obverse.recipe import Recipe, Size
+from obverse.recipe import LossSpec, Recipe, Size
 from obverse.training.progress import Progress
 
 
@@ -30,6 +30,7 @@ def run_facts(
         "input": f"{size.width}x{size.height} (width x height), {recipe.data.fit}",
         "model": f"{getattr(backbone, 'name', backbone.kind)}, {weights.get(pretrained, f'weights from {pretrained}')}",
         "parameters": parameters,
+        "loss": _loss(recipe.loss),
         "epochs": f"{len(progress.history)}, {progress.step} steps of {recipe.training.batch_size} samples",
         "best epoch": f"{progress.best_epoch + 1}, by val {best['select']} {best['select_value']:.4f}",
         "stopped early": progress.stop_reason or "no",
@@ -51,6 +52,20 @@ def training_log(progress: Progress, facts: dict[str, str]) -> dict[str, Any]:
         "seconds": progress.seconds,
         "facts": facts,
     }
+
+
+def _loss(spec: LossSpec) -> str:
+    """The kind with what was added to it."""
+    parts: list[str] = [spec.kind]
+    if spec.class_weights != "none":
+        late = f" from {spec.defer_fraction:.0%} of the run on" if spec.defer_fraction else ""
+        parts.append(f"class weights {spec.class_weights}{late}")
+    if spec.prior is not None:
+        given = spec.prior if isinstance(spec.prior, str) else ", ".join(f"{number:g}" for number in spec.prior)
+        parts.append(f"meant for class frequencies: {given}")
+    if spec.decode != "mode":
+        parts.append(f"answer is the {spec.decode}")
+    return "; ".join(parts)
 
 
 def _mean(progress: Progress, key: str) -> float:
