@@ -13,13 +13,14 @@ from obverse.recipe import DataSpec
 from .classes import without_excluded
 from .divide import divide
 from .grades import grade_order, is_off_scale
+from .grouping import group_together
 from .manifest import Manifest
 from .prepared import changed_pictures
 from .sample import Finding
 from .samples import Samples
 from .sources import Listing, read_source
 from .store import PictureStore
-from .verify import PictureFacts, class_findings, duplicate_findings, verify_pictures
+from .verify import PictureFacts, class_findings, duplicate_findings, near_duplicates, near_ties, verify_pictures
 
 QUARANTINE_LIMIT = 0.01
 
@@ -46,7 +47,8 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     spec = as_stored(spec, listing)
     samples, excluded = without_excluded(Samples.of(listing.samples), spec)
     samples, findings = handle_missing_views(samples, listing, spec)
-    facts = verify_pictures(PictureStore(listing.root), list(pictures_of(listing, samples)), progress)
+    pictures, details = list(pictures_of(listing, samples)), spec.split.group_near_duplicates
+    facts = verify_pictures(PictureStore(listing.root), pictures, progress, details=details)
     findings = [*with_digests(listing.findings, facts), *excluded, *findings, *facts.findings]
     samples = _without_unusable(samples, findings, spec)
     # Copies within a class stay in one split and do no harm: `check` tells them.
@@ -57,6 +59,8 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     changed = changed_pictures(samples, recorded)
     samples, findings = _without_unusable(samples, changed, spec), [*findings, *changed]
     findings += class_findings(samples, spec)
+    if spec.split.group_near_duplicates:
+        samples = group_together(samples, near_ties(samples, facts, near_duplicates(facts)))
     samples, about_split = divide(samples, spec.split, facts.digest_of, is_prepared=listing.layout == "manifest")
     manifest = Manifest(listing.root, samples, classes, listing.views, ordered)
     _require_usable_splits(manifest)

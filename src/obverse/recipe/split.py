@@ -51,6 +51,7 @@ class SplitSpec(Spec):
     test: Fraction = DEFAULT_TEST
     seed: NonNegativeInt = 0
     group_duplicates: bool = True
+    group_near_duplicates: bool = False
     group_by: GroupBy | None = None
     folds: int | None = Field(default=None, ge=2)
     fold: NonNegativeInt = 0

@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from obverse.imaging import examine_picture
+from obverse.manifest import build_index
 from obverse.manifest.verify import near
 from obverse.manifest.verify.facts import PictureFacts
+from obverse.recipe import DataSpec, SplitSpec
 
 
 def reencoded(image):
@@ -114,3 +116,16 @@ def test_near_duplicates_across_splits(tmp_path, make_set, encoded, findings, dr
     found = findings(tmp_path / "data")
     assert [f.paths for f in found["near-duplicate-across-splits"]] == [("test/bee/3.jpg", "train/bee/00.png")]
     assert list(found) == ["near-duplicate-across-splits"]
+
+
+def test_near_duplicates_can_share_a_split(clean, encoded, draw):
+    for number in range(5):
+        (clean / "ant" / f"9{number}.jpg").write_bytes(encoded(draw(4 * number), "JPEG"))
+    spec = DataSpec(split=SplitSpec(group_near_duplicates=True))
+    samples = {s.id: s for s in build_index(clean, spec).manifest.samples}
+    for number in range(5):
+        first, second = samples[f"ant/0{number}.png"], samples[f"ant/9{number}.jpg"]
+        assert first.group == second.group is not None
+        assert first.split == second.split
+    assert sum(s.group is not None for s in samples.values()) == 10
+    assert not any(s.group for s in build_index(clean, DataSpec()).manifest.samples)

@@ -9,7 +9,8 @@ import pytest
 
 from obverse.manifest import build_index, read_source
 from obverse.manifest.verify import scene_groups
-from obverse.recipe import DataSpec
+from obverse.manifest.verify.scenes import SCENE_PATTERN
+from obverse.recipe import DataSpec, GroupBy, SplitSpec
 
 
 def codes(found):
@@ -195,8 +196,11 @@ def test_names_that_share_a_scene(tmp_path, make_set, findings):
     found = findings(root)
     assert codes(found) == {"scene-prefix": ["note"]}
     assert found["scene-prefix"][0].message.startswith("24 of 24 names share a prefix with others, in 12 groups")
+    assert found["scene-prefix"][0].message.endswith(f"data.split.group_by={{pattern: '{SCENE_PATTERN}'}}")
     groups = scene_groups(read_source(root, DataSpec()).samples)
     assert groups["ant/photo0_ant1.png"] == groups["ant/photo0_ant0.png"] != groups["ant/photo1_ant0.png"]
+    spec = DataSpec(split=SplitSpec(group_by=GroupBy(pattern=SCENE_PATTERN)))
+    assert {s.id: s.group for s in build_index(root, spec).manifest.samples} == groups
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What is wrong with the data, found before training."""
 
 from .classes import class_findings
-from .duplicates import duplicate_findings, near_duplicate_findings
+from .duplicates import duplicate_findings, near_duplicate_findings, near_ties
 from .facts import PictureFacts
 from .formats import format_findings
 from .names import name_findings, tree_findings
@@ -20,6 +20,7 @@ __all__ = [
     "name_findings",
     "near_duplicate_findings",
     "near_duplicates",
+    "near_ties",
     "scene_findings",
     "scene_groups",
     "shortcut_findings",

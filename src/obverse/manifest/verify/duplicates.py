@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -59,6 +59,12 @@ def near_duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, near
         paths = tuple(path for _, path in holders)
         findings.append(Finding(severity, code, message, paths, score=score, threshold=near.threshold))
     return findings
+
+
+def near_ties(samples: Sequence[Sample], facts: PictureFacts, near: NearDuplicates) -> Iterator[Iterable[str]]:
+    """For every sample what it has in common with its near duplicates, for `grouping.group_together`."""
+    group_of = near.groups(len(facts.paths))
+    return ((f"near {group_of[facts.place_of[path]]}" for path in sample.views.values()) for sample in samples)
 
 
 def _shared(

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
+from obverse.manifest.grouping import FILE_ENDING
 from obverse.manifest.sample import Finding, Sample
 
-# Everything before the last number, which a separator must part from a number before it.
-_SCENE = re.compile(r"(.*?[^\W\d_])[ ._-]*\d+|(.*\d)[ ._-]+\d+")
+SCENE_PATTERN = r"([^/]*[^/\d])\d+$"
+"""Everything in a file's name before its last number: what `data.split.group_by.pattern` would be."""
 LEAST_SHARE = 0.5
 LARGEST_SHARE = 0.2
 LEAST_SCENES = 4
@@ -50,12 +50,11 @@ def scene_findings(samples: Sequence[Sample]) -> list[Finding]:
     paths = tuple(path for s in samples if groups.get(s.id) == scene for path in s.views.values())
     message = (
         f"{len(groups)} of {len(samples)} names share a prefix with others, in {len(counts)} groups, such as {scene!r} "
-        f"with {count}: if a prefix is one scene or object, give it as the group"
+        f"with {count}; if each is one scene or object: data.split.group_by={{pattern: '{SCENE_PATTERN}'}}"
     )
     return [Finding("note", "scene-prefix", message, paths)]
 
 
 def _scene(sample: Sample) -> str:
-    stem = PurePosixPath(next(iter(sample.views.values()))).stem
-    match = _SCENE.fullmatch(stem)
-    return (match[1] or match[2]) if match else ""
+    match = re.search(SCENE_PATTERN, FILE_ENDING.sub("", sample.id))
+    return match[1] if match else ""
