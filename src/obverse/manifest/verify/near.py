@@ -24,7 +24,7 @@ from .facts import Array, PictureFacts
 Floats = npt.NDArray[np.float32]
 
 LARGEST_SCORE = 0.15
-EXCESS = 2.0
+EXCESS = 3.0
 # Between these scores lie no copies any more, and still few enough pairs to count them all.
 STRANGER_SCORES = (0.2, 0.25, 0.3)
 # Of pictures whose distance before alignment, relative to their detail, is larger, no alignment makes copies.
