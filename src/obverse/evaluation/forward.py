@@ -20,7 +20,7 @@ PLAIN = OutputSpec()
 
 @dataclass(frozen=True)
 class Forward:
-    """mean, std in 0..1 units; precision: fp32 or bf16 autocast. process: which of the ranks that share the work."""
+    """mean, std in 0..1 units; precision: fp32, bf16 or fp16 autocast. process: which of the ranks that share the work."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]

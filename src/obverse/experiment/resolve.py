@@ -218,6 +218,10 @@ def _runtime(recipe: Recipe, device: str) -> dict[str, Any]:
     precision = runtime.precision
     if precision == "auto" and not has_fast_bf16(torch.device(device)):
         precision = "fp32"
+    if precision == "fp16" and device != "cuda":
+        raise RecipeError(f"runtime.precision: fp16 needs a CUDA device, and this is {device}; use bf16 or auto")
+    if precision == "fp16" and runtime.distributed == "fsdp":
+        raise RecipeError("runtime.precision: fp16 scales its loss for whole models only; use bf16 with fsdp")
     return {
         "num_threads": threads,
         "num_workers": workers,

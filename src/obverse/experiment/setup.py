@@ -13,7 +13,15 @@ from obverse.evaluation import Forward
 from obverse.launch import launched
 from obverse.losses import build_objective
 from obverse.manifest import Manifest
-from obverse.models import Classifier, has_folded_norm, input_needs, prepare, set_trainable, start_bias
+from obverse.models import (
+    Classifier,
+    enable_checkpointing,
+    has_folded_norm,
+    input_needs,
+    prepare,
+    set_trainable,
+    start_bias,
+)
 from obverse.recipe import AugmentSpec, Recipe, Size
 from obverse.runtime import Process, keep_freed_memory, resolve_device, seed_torch, seed_torch_of_rank
 from obverse.runtime.sharding import UNIT
@@ -61,6 +69,8 @@ class Setup:
         self.model: Classifier = self.bundle.build(load_weights=load_weights)
         prepare(self.model, recipe.finetune)
         self._start_head()
+        if runtime.checkpointing:
+            enable_checkpointing(self.model)
         set_trainable(self.model, recipe.finetune)
         seed_torch_of_rank(recipe.training.seed, self.process.rank)
 

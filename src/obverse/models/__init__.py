@@ -1,6 +1,7 @@
 """Batches -> logits."""
 
 from .build import InputNeeds, build_classifier, input_needs
+from .checkpointing import enable_checkpointing
 from .classifier import Classifier
 from .freezing import has_folded_norm, prepare, set_trainable
 from .groups import parameter_groups, undecayed_names
@@ -14,6 +15,7 @@ __all__ = [
     "InputNeeds",
     "SyncedBatchNorm",
     "build_classifier",
+    "enable_checkpointing",
     "has_folded_norm",
     "input_needs",
     "merge_lora",

@@ -17,6 +17,8 @@ from torch import nn
 
 from obverse.errors import RecipeError
 
+from .checkpointing import run_in_parts
+
 PATCH = 4
 FINAL_SIDE = 4
 # Luminance, then two colour differences. Chroma ranks below this many steps of luminance frequency, as in JPEG.
@@ -55,6 +57,11 @@ class ConvNet(nn.Module):
             self._stage_of += [number] * (len(layers) - len(self._stage_of))
         self.layers = nn.Sequential(*layers)
         self.num_features = channels
+        self._checkpointing = False
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keep only the input of each stage for the backward pass (timm's convention)."""
+        self._checkpointing = enable
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
         """Parameter name -> stage: the stem, then one per group; not coarse: one per layer (timm's convention)."""
@@ -67,6 +74,8 @@ class ConvNet(nn.Module):
 
     def forward_features(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         """The last map (B, D, h, w)."""
+        if self._checkpointing and torch.is_grad_enabled():
+            return run_in_parts(self.layers, self._stage_of, images_BCHW)
         map_BDhw: torch.Tensor = self.layers(images_BCHW)
         return map_BDhw
 

@@ -15,6 +15,8 @@ from torch import nn
 from obverse.errors import RecipeError
 from obverse.recipe import VGGBackbone
 
+from .checkpointing import run_in_parts
+
 CONVS = (2, 2, 3, 3, 2, 2)
 CHANNELS = (64, 128, 256, 512, 512, 512)
 
@@ -45,6 +47,11 @@ class VGG(nn.Module):
         self.layers = nn.Sequential(*layers)
         places = (height // shrink) * (width // shrink) if spec.pool == "flatten" else 1
         self.num_features = channels * places
+        self._checkpointing = False
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keep only the input of each stage for the backward pass (timm's convention)."""
+        self._checkpointing = enable
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
         """Parameter name -> stage, one per block; not coarse: one per layer (timm's convention)."""
@@ -57,6 +64,8 @@ class VGG(nn.Module):
 
     def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         """Features (B, num_features)."""
+        if self._checkpointing and torch.is_grad_enabled():
+            return run_in_parts(self.layers, self._stage_of, images_BCHW)
         features_BD: torch.Tensor = self.layers(images_BCHW)
         return features_BD
 

@@ -103,12 +103,16 @@ class RuntimeSpec(Spec):
 
     distributed: how the processes of a launcher such as torchrun train one model. `auto` is ddp: each has all of it,
     as one process has. With fsdp each has a part. num_threads, num_workers: of each process.
+    fp16 needs a CUDA device and scales its loss. checkpointing: activations are computed twice instead of kept.
+    compile: torch.compile; `auto` takes it for long runs where it is faster, its own time included.
     """
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: Auto | bool = "auto"
     matmul: Literal["auto", "highest", "high", "medium"] = "auto"
     distributed: DistributedKind = "auto"
     num_threads: Auto | PositiveInt = "auto"
     num_workers: Auto | NonNegativeInt = "auto"
+    checkpointing: bool = False
+    compile: Auto | bool = "auto"

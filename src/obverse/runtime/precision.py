@@ -21,7 +21,8 @@ WORTHWHILE = 0.9
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
     """The autocast context of a precision (`fp32` switches it off)."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")
 
 
 def has_fast_bf16(device: torch.device) -> bool:
