@@ -11,8 +11,8 @@ from obverse.manifest import build_index
 from obverse.recipe import ScheduleSpec, build_recipe
 from obverse.runs import EpochEnd, StepEnd
 from obverse.runs.checkpoint import load_newest
-from obverse.training import trainer as trainer_module
 from obverse.training.ema import auto_decay
+from obverse.training.meter import Meter
 from obverse.training.schedule import ONE_CYCLE_START, plateau_drops, rate_factor
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -138,7 +138,7 @@ def test_the_trainer_lowers_the_rate_on_a_plateau(data, make_recipe, make_traine
 @pytest.mark.parametrize("warmup", [0, 1, 40], ids=["none", "an epoch", "longer than the budget"])
 def test_a_time_budget_finishes_its_schedule(data, make_recipe, make_trainer, tmp_path, monkeypatch, warmup):
     """A clock of one second a step: 30 steps. The last one is a step before the end, where the floor is."""
-    monkeypatch.setattr(trainer_module._Meter, "lap", lambda self, pictures: 1.0)
+    monkeypatch.setattr(Meter, "lap", lambda self, pictures: 1.0)
     recipe = make_recipe(schedule={"warmup_epochs": warmup}, training={"minutes": 0.5, "epochs": 60})
     trainer = make_trainer(data, recipe, tmp_path / "c")
     values = [event.learning_rate for event in trainer.run() if isinstance(event, StepEnd)]

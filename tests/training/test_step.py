@@ -12,7 +12,7 @@ from obverse.evaluation import Forward
 from obverse.losses import build_objective, class_weights
 from obverse.models import build_classifier
 from obverse.recipe import HeadSpec, LossSpec, ModelSpec, VGGBackbone
-from obverse.training import train_step
+from obverse.training import MicroBatches, Update, train_step
 from obverse.training.parallel import Parallel
 
 FORWARD = Forward((0.5,) * 3, (0.5,) * 3, torch.device("cpu"))
@@ -41,7 +41,7 @@ def step(model, batch, *, micro=8, clip=None, lr=0.1, **loss):
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     objective = build_objective(LossSpec(kind="cross-entropy", decode="mode", **loss), counts=[30, 20, 1])
     return train_step(
-        Parallel(model), optimizer, FORWARD, batch, micro_batch_size=micro, objective=objective, clip_norm=clip
+        Parallel(model), Update(optimizer, clip), FORWARD, batch, micro_batches=MicroBatches(micro), objective=objective
     )
 
 

@@ -20,7 +20,7 @@ PLAIN = OutputSpec()
 
 @dataclass(frozen=True)
 class Forward:
-    """mean, std in 0..1 units; precision: fp32, bf16 or fp16 autocast. process: which of the ranks that share the work."""
+    """mean, std in 0..1 units; precision: fp32, or autocast to bf16 or fp16. process: this one of all ranks."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]

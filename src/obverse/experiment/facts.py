@@ -33,6 +33,7 @@ def run_facts(
         "loss": _loss(recipe.loss),
         "epochs": f"{len(progress.history)}, {progress.step} steps of {recipe.training.batch_size} samples",
         "best epoch": f"{progress.best_epoch + 1}, by val {best['select']} {best['select_value']:.4f}",
+        "micro-batches": f"of {progress.micro_batch_size or recipe.training.micro_batch_size} samples",
         "stopped early": progress.stop_reason or "no",
         "training time": f"{progress.seconds / 60:.1f} minutes on {recipe.runtime.device}",
         "pictures per second": f"{_mean(progress, 'pictures_per_second'):,.0f} in training",

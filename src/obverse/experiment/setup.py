@@ -15,7 +15,6 @@ from obverse.losses import build_objective
 from obverse.manifest import Manifest
 from obverse.models import (
     Classifier,
-    enable_checkpointing,
     has_folded_norm,
     input_needs,
     prepare,
@@ -69,8 +68,6 @@ class Setup:
         self.model: Classifier = self.bundle.build(load_weights=load_weights)
         prepare(self.model, recipe.finetune)
         self._start_head()
-        if runtime.checkpointing:
-            enable_checkpointing(self.model)
         set_trainable(self.model, recipe.finetune)
         seed_torch_of_rank(recipe.training.seed, self.process.rank)
 
@@ -91,7 +88,7 @@ class Setup:
             finetune = finetune.model_copy(update={"freeze_norm": folded})
             self.recipe = self.recipe.model_copy(update={"finetune": finetune})
             set_trainable(self.model, finetune)
-        self.recipe = tune(self.recipe, self.model, self.bundle)
+        self.recipe = tune(self.recipe, self.model, self.bundle, num_train=len(self.manifest.split("train")))
         return self.recipe
 
     @property

@@ -1,8 +1,9 @@
 """Steps, events, checkpoints."""
 
+from .micro_batches import MicroBatches
 from .optim import build_optimizer
 from .signals import catch_signals
-from .step import train_step
+from .step import Update, train_step
 from .trainer import Loaders, Trainer
 
-__all__ = ["Loaders", "Trainer", "build_optimizer", "catch_signals", "train_step"]
+__all__ = ["Loaders", "MicroBatches", "Trainer", "Update", "build_optimizer", "catch_signals", "train_step"]

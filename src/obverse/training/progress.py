@@ -10,6 +10,8 @@ from typing import Any
 class Progress:
     """step: optimizer steps done. epoch, batch: the next batch to train on. seconds: training time so far.
 
+    micro_batch_size: in use, perhaps smaller than the recipe's after memory has run out. loss_scale: of fp16.
+
     The sums are over the current epoch. history: one row per finished epoch.
     """
 
@@ -26,6 +28,8 @@ class Progress:
     best_step: int = -1
     stop_reason: str | None = None
     num_ema_updates: int = 0
+    micro_batch_size: int | None = None
+    loss_scale: dict[str, Any] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:

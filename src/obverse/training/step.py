@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from obverse.errors import DivergedError
 from obverse.evaluation import Forward
 from obverse.losses import Objective, hard_targets
 
+from .micro_batches import MicroBatches
 from .parallel import Parallel, whole_number
 
 
@@ -26,29 +28,90 @@ class StepResult:
     num_pictures: int
 
 
+@dataclass(frozen=True)
+class Update:
+    """From gradients to weights: the optimizer, the bound of the gradient norm, and for fp16 the scale of the loss."""
+
+    optimizer: torch.optim.Optimizer
+    clip_norm: float | None = None
+    scaler: torch.amp.GradScaler | None = None
+
+    def scaled(self, loss: torch.Tensor) -> torch.Tensor:
+        """What the backward pass starts from."""
+        return loss if self.scaler is None else self.scaler.scale(loss)
+
+    def norm(self) -> float:
+        """The gradient norm before clipping; clips."""
+        if self.scaler:
+            self.scaler.unscale_(self.optimizer)
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        return whole_number(torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm or float("inf")))
+
+    def can_skip(self) -> bool:
+        """Whether gradients that overflowed only mean that fp16 needs a smaller scale."""
+        return self.scaler is not None and self.scaler.get_scale() > 1
+
+    def apply(self) -> None:
+        """Move the weights; with fp16 a step whose gradients overflowed is left out and the scale is halved."""
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+
+
 def train_step(
     parallel: Parallel,
-    optimizer: torch.optim.Optimizer,
+    update: Update,
     forward: Forward,
     batch: Batch,
     *,
-    micro_batch_size: int,
+    micro_batches: MicroBatches,
     objective: Objective,
-    clip_norm: float | None,
 ) -> StepResult:
     """Accumulate gradients of the mean loss over the whole batch of all ranks, then step.
 
-    Raises DivergedError on every rank, before any weight changes, when the loss or a gradient is not finite.
+    Raises DivergedError on every rank, before any weight changes, when the loss or a gradient is not finite, and
+    OutOfMemoryError when not even one sample at a time fits.
     """
     process = parallel.process
     total = process.totals([weight_of(objective, batch)])[0] or 1.0
+
+    def gradients(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        update.optimizer.zero_grad(set_to_none=True)
+        # Ranks average their gradients, and the mean over all samples is wanted.
+        divisor = total / process.world_size
+        return _backward(parallel, update, forward, batch.split(size), objective=objective, divisor=divisor)
+
+    loss_sum, num_correct = micro_batches.attempt(parallel.model, len(batch), gradients)
+    norm = update.norm()
+    valid_B1 = batch.valid_B.unsqueeze(1)
+    sums = [float(loss_sum), float(num_correct), float(valid_B1.sum()), float((batch.present_BV & valid_B1).sum())]
+    all_loss, all_correct, num_samples, num_pictures = process.totals(sums)
+    if not (math.isfinite(all_loss) and (math.isfinite(norm) or update.can_skip())):
+        update.optimizer.zero_grad(set_to_none=True)
+        ids = _suspects(parallel, batch, is_finite=math.isfinite(sums[0]))
+        raise DivergedError(
+            f"the loss is {all_loss / total:g} and the gradient norm {norm:g}; the samples of "
+            f"this step are {', '.join(ids[:8])}{' ...' if len(ids) > 8 else ''}. Try a tenth of optim.lr, or "
+            "optim.clip_norm=1"
+        )
+    update.apply()
+    return StepResult(all_loss, total, all_correct, int(num_samples), int(num_pictures))
+
+
+def _backward(
+    parallel: Parallel,
+    update: Update,
+    forward: Forward,
+    micros: Sequence[Batch],
+    *,
+    objective: Objective,
+    divisor: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients of all micro-batches; this rank's summed loss and the number of its right answers."""
     model = parallel.forward_model()
-    # Ranks average their gradients, and the mean over all samples is wanted.
-    divisor = total / process.world_size
-    loss_sum = torch.zeros((), device=forward.device)
-    num_correct = torch.zeros((), device=forward.device)
-    optimizer.zero_grad(set_to_none=True)
-    micros = batch.split(micro_batch_size)
+    loss_sum, num_correct = (torch.zeros((), device=forward.device) for _ in range(2))
     for number, micro in enumerate(micros, start=1):
         part = micro.to(forward.device)
         parallel.count(micro.valid_B)
@@ -56,25 +119,11 @@ def train_step(
             logits = forward.logits(model, part)
             targets_BK = targets_of(part, objective)
             part_sum = torch.where(part.valid_B, objective.losses(logits, targets_BK), 0.0).sum()
-            (part_sum / divisor).backward()  # type: ignore[no-untyped-call]
+            update.scaled(part_sum / divisor).backward()  # type: ignore[no-untyped-call]
         loss_sum += part_sum.detach()
         hits_B = forward.answers(logits.detach()) == targets_BK.argmax(1)
         num_correct += (hits_B & part.valid_B).sum()
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    norm = whole_number(torch.nn.utils.clip_grad_norm_(parameters, clip_norm or float("inf")))
-    valid_B1 = batch.valid_B.unsqueeze(1)
-    sums = [float(loss_sum), float(num_correct), float(valid_B1.sum()), float((batch.present_BV & valid_B1).sum())]
-    all_loss, all_correct, num_samples, num_pictures = process.totals(sums)
-    if not (math.isfinite(all_loss) and math.isfinite(norm)):
-        optimizer.zero_grad(set_to_none=True)
-        ids = _suspects(parallel, batch, is_finite=math.isfinite(sums[0]))
-        raise DivergedError(
-            f"the loss is {all_loss / total:g} and the gradient norm {norm:g}; the samples of "
-            f"this step are {', '.join(ids[:8])}{' ...' if len(ids) > 8 else ''}. Try a tenth of optim.lr, or "
-            "optim.clip_norm=1"
-        )
-    optimizer.step()
-    return StepResult(all_loss, total, all_correct, int(num_samples), int(num_pictures))
+    return loss_sum, num_correct
 
 
 def targets_of(batch: Batch, objective: Objective) -> torch.Tensor:

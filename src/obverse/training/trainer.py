@@ -19,7 +19,7 @@ from obverse.data import Batch, Loader, mix
 from obverse.errors import DivergedError, Interrupted
 from obverse.evaluation import Forward, is_better, mean_loss, run_model, selection_value
 from obverse.losses import Objective
-from obverse.models import Classifier, set_trainable
+from obverse.models import Classifier, enable_checkpointing, set_trainable
 from obverse.recipe import Recipe
 from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
@@ -27,11 +27,13 @@ from obverse.runtime import restore_torch_random_state, torch_random_state
 
 from .ema import WeightAverage
 from .head_first import fit_head, frozen_features
+from .meter import Meter
+from .micro_batches import MicroBatches
 from .optim import build_optimizer
 from .parallel import Parallel, shard
 from .progress import Progress
 from .schedule import plateau_drops, rate_factor
-from .step import StepResult, train_step
+from .step import StepResult, Update, train_step
 from .stopping import should_stop
 
 CHECKPOINT_SECONDS = 60.0
@@ -74,7 +76,16 @@ class Trainer:
         self.parallel = Parallel(self.model, self.process, recipe.runtime.distributed)
         if self.average and self.parallel.is_sharded:
             shard(self.average.model)  # type: ignore[arg-type]
+        if recipe.runtime.checkpointing:
+            enable_checkpointing(self.model)
+        if recipe.runtime.compile is True:
+            # A graph per shape: what a resumed run computes must not depend on the shapes that came before.
+            self.model.compile(dynamic=False)
         self.optimizer = build_optimizer(recipe.optim, self.model, layer_decay=recipe.finetune.layer_decay)
+        scaler = torch.amp.GradScaler(forward.device.type) if recipe.runtime.precision == "fp16" else None
+        self.update = Update(self.optimizer, recipe.optim.clip_norm, scaler)
+        assert recipe.training.micro_batch_size != "auto"
+        self.micro_batches = MicroBatches(recipe.training.micro_batch_size, can_shrink=self.process.is_alone)
         self.progress = Progress()
         self.best_weights: dict[str, torch.Tensor] = {}
         self._saved_at = time.monotonic()
@@ -168,13 +179,13 @@ class Trainer:
     def _train_epoch(self) -> Iterator[Event]:
         set_trainable(self.model, self.recipe.finetune, epoch=self.progress.epoch)
         self.model.train()
-        progress, meter = self.progress, _Meter()
+        progress, meter = self.progress, Meter()
         # However the epoch ends, the thread that loads ahead ends with it.
         with closing(self.loaders.train.epoch(progress.epoch, progress.batch)) as batches:
             yield from self._steps(meter, batches)
         self._meter = meter
 
-    def _steps(self, meter: _Meter, batches: Iterator[Batch]) -> Iterator[Event]:
+    def _steps(self, meter: Meter, batches: Iterator[Batch]) -> Iterator[Event]:
         progress = self.progress
         for batch in meter.waits(batches):
             rate = self._set_rate()
@@ -187,12 +198,12 @@ class Trainer:
             progress.num_samples += result.num_samples
             progress.seconds += meter.lap(pictures=result.num_pictures)
             yield self._step_event(result, rate, meter)
+            yield from map(Message, self.micro_batches.news())
             self._stop_if_asked()
             if self.recipe.training.minutes is not None and self._is_done():
                 return
 
     def _step(self, batch: Batch) -> StepResult:
-        assert self.recipe.training.micro_batch_size != "auto"
         if self.recipe.mixing.is_on:
             batch = mix(
                 batch,
@@ -204,12 +215,11 @@ class Trainer:
         try:
             result = train_step(
                 self.parallel,
-                self.optimizer,
+                self.update,
                 self.forward,
                 batch,
-                micro_batch_size=self.recipe.training.micro_batch_size,
+                micro_batches=self.micro_batches,
                 objective=self.objective.at(self._fraction_done()),
-                clip_norm=self.recipe.optim.clip_norm,
             )
         except DivergedError as error:
             raise DivergedError(f"diverged at step {self.progress.step}: {error}") from None
@@ -217,7 +227,7 @@ class Trainer:
             self.average.update(self.model)
         return result
 
-    def _step_event(self, result: StepResult, rate: float, meter: _Meter) -> StepEnd:
+    def _step_event(self, result: StepResult, rate: float, meter: Meter) -> StepEnd:
         progress = self.progress
         return StepEnd(
             step=progress.step,
@@ -312,6 +322,8 @@ class Trainer:
         if self.average:
             tensors["average"] = self.parallel.weights(self.average.model)
             self.progress.num_ema_updates = self.average.num_updates
+        self.progress.micro_batch_size = self.micro_batches.size
+        self.progress.loss_scale = self.update.scaler.state_dict() if self.update.scaler else None
         if self.best_weights:
             tensors["best"] = self.best_weights
         return Checkpoint(tensors, self.parallel.optimizer_state(self.optimizer), self.progress.to_json())
@@ -330,6 +342,9 @@ class Trainer:
         if self.average:
             self.parallel.load(tensors.get("average", {}), self.average.model)
             self.average.num_updates = self.progress.num_ema_updates
+        self.micro_batches.size = self.progress.micro_batch_size or self.micro_batches.size
+        if self.update.scaler and self.progress.loss_scale:
+            self.update.scaler.load_state_dict(self.progress.loss_scale)
         self.best_weights = tensors.get("best", {})
         if self.process.rank < len(states):
             restore_torch_random_state(states[self.process.rank])
@@ -341,31 +356,3 @@ class Trainer:
 
 def _random_name(rank: int) -> str:
     return f"random-{rank}" if rank else "random"
-
-
-class _Meter:
-    """Time and pictures since the epoch's start in this process, and how much of it was spent waiting for data."""
-
-    def __init__(self) -> None:
-        self.pictures = 0
-        self.seconds = 0.0
-        self.data_seconds = 0.0
-        self._mark = time.perf_counter()
-
-    def waits(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Pass batches through and time the waiting."""
-        while True:
-            start = time.perf_counter()
-            batch = next(batches, None)
-            self.data_seconds += time.perf_counter() - start
-            if batch is None:
-                return
-            yield batch
-
-    def lap(self, *, pictures: int) -> float:
-        """Seconds since the last lap."""
-        now = time.perf_counter()
-        passed, self._mark = now - self._mark, now
-        self.pictures += pictures
-        self.seconds += passed
-        return passed

@@ -1,0 +1,92 @@
+"""What is decided by measurement: compilation only where it pays, and the model is left as it was."""
+
+import sys
+from contextlib import suppress
+
+import pytest
+import torch
+
+from obverse.errors import Interrupted
+from obverse.experiment.resolve import resolve
+from obverse.experiment.setup import Setup
+from obverse.manifest import build_index
+from obverse.runs.checkpoint import load_newest
+
+tune_module = sys.modules["obverse.experiment.tune"]
+
+
+@pytest.fixture
+def setup_of(draw_classes, make_recipe, tmp_path):
+    def make(**sections):
+        recipe = make_recipe(**sections)
+        index = build_index(draw_classes(tmp_path / "data"), recipe.data)
+        return Setup(resolve(recipe, index).recipe, index.manifest)
+
+    return make
+
+
+def test_a_short_run_is_not_compiled_and_not_even_measured(setup_of, monkeypatch):
+    monkeypatch.setattr(tune_module, "fastest_seconds", lambda *_, **__: pytest.fail("something was measured"))
+    assert setup_of(training={"minutes": 1.0}).tuned().runtime.compile is False
+
+
+@pytest.mark.parametrize(
+    ("plain", "compiled", "pays"), [(10.0, 5.0, True), (10.0, 9.8, False), (10.0, 20.0, False), (0.001, 0.0001, False)]
+)
+def test_a_long_run_is_compiled_where_it_pays(setup_of, monkeypatch, plain, compiled, pays):
+    setup = setup_of(training={"epochs": 1000})
+    monkeypatch.setattr(
+        tune_module, "fastest_seconds", lambda step, **_: compiled if setup.model._compiled_call_impl else plain
+    )
+    assert setup.tuned().runtime.compile is pays
+    assert setup.model._compiled_call_impl is None
+
+
+def test_what_the_compiler_does_not_master_runs_without_it(setup_of, monkeypatch):
+    setup = setup_of(training={"epochs": 1000})
+
+    def measure(step, **_):
+        if setup.model._compiled_call_impl:
+            raise RuntimeError("no C++ compiler")
+        return 10.0
+
+    monkeypatch.setattr(tune_module, "fastest_seconds", measure)
+    assert setup.tuned().runtime.compile is False
+
+
+def test_the_model_and_the_generators_are_left_as_they_were(setup_of):
+    setup = setup_of(runtime={"channels_last": "auto", "precision": "auto"}, model={"head": {"dropout": 0.5}})
+    before = {name: tensor.clone() for name, tensor in setup.model.state_dict().items()}
+    state = torch.get_rng_state()
+    recipe = setup.tuned()
+    assert recipe.runtime.channels_last in (True, False)
+    torch.testing.assert_close(setup.model.state_dict(), before, atol=0, rtol=0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.grad is None for parameter in setup.model.parameters())
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_run_learns_and_resumes_bit_for_bit(draw_classes, make_recipe, make_trainer, tmp_path):
+    data = draw_classes(tmp_path / "data", per_class=9)
+
+    def run(folder, *, stop=None, checkpoint=None, compiled=True):
+        torch._dynamo.reset()  # as a new process
+        recipe = make_recipe(runtime={"compile": compiled}, model={"head": {"hidden": [6], "dropout": 0.4}})
+        trainer = make_trainer(
+            data, recipe, tmp_path / folder, wanted_signal=lambda: 15 if trainer.progress.step == stop else None
+        )
+        if checkpoint:
+            trainer.restore(checkpoint)
+        with suppress(Interrupted):
+            list(trainer.run())
+        return trainer
+
+    whole = run("a")
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    run("b", stop=3)
+    again = run("b", checkpoint=load_newest(tmp_path / "b")[0])
+    torch.testing.assert_close(again.model.state_dict(), whole.model.state_dict(), atol=0, rtol=0)
+    plain = run("c", compiled=False)
+    assert set(whole.best_weights) == set(plain.best_weights)
+    assert abs(whole.progress.history[0]["train_loss"] - plain.progress.history[0]["train_loss"]) < 0.5
