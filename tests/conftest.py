@@ -27,6 +27,7 @@ FIXED_RUNTIME = {
     "matmul": "highest",
     "num_threads": 1,
     "num_workers": 0,
+    "compile": False,
 }
 
 

@@ -12,6 +12,7 @@ from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
 from obverse.runs.checkpoint import load_newest
 
+AUTO = {"compile": "auto"}
 tune_module = sys.modules["obverse.experiment.tune"]
 
 
@@ -27,14 +28,14 @@ def setup_of(draw_classes, make_recipe, tmp_path):
 
 def test_a_short_run_is_not_compiled_and_not_even_measured(setup_of, monkeypatch):
     monkeypatch.setattr(tune_module, "fastest_seconds", lambda *_, **__: pytest.fail("something was measured"))
-    assert setup_of(training={"minutes": 1.0}).tuned().runtime.compile is False
+    assert setup_of(runtime=AUTO, training={"minutes": 1.0}).tuned().runtime.compile is False
 
 
 @pytest.mark.parametrize(
     ("plain", "compiled", "pays"), [(10.0, 5.0, True), (10.0, 9.8, False), (10.0, 20.0, False), (0.001, 0.0001, False)]
 )
 def test_a_long_run_is_compiled_where_it_pays(setup_of, monkeypatch, plain, compiled, pays):
-    setup = setup_of(training={"epochs": 1000})
+    setup = setup_of(runtime=AUTO, training={"epochs": 1000})
     monkeypatch.setattr(
         tune_module, "fastest_seconds", lambda step, **_: compiled if setup.model._compiled_call_impl else plain
     )
@@ -43,7 +44,7 @@ def test_a_long_run_is_compiled_where_it_pays(setup_of, monkeypatch, plain, comp
 
 
 def test_what_the_compiler_does_not_master_runs_without_it(setup_of, monkeypatch):
-    setup = setup_of(training={"epochs": 1000})
+    setup = setup_of(runtime=AUTO, training={"epochs": 1000})
 
     def measure(step, **_):
         if setup.model._compiled_call_impl:
