@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from obverse.data import Loader, PixelCache
+from obverse.data import Loader, MemoryCache
 from obverse.data.ahead import ahead
 from obverse.errors import DataError
 from obverse.recipe import AugmentSpec
@@ -31,7 +31,7 @@ def epochs(loader, numbers=(0, 1)):
 
 
 def cached(dataset):
-    dataset.cache = PixelCache(len(dataset) * len(dataset.manifest.views), dataset.working.shape)
+    dataset.cache = MemoryCache(len(dataset) * len(dataset.manifest.views), dataset.working.shape)
     return dataset
 
 
@@ -91,12 +91,6 @@ def test_a_cached_picture_is_not_decoded_again(make_dataset):
     for sample in dataset.samples:
         (dataset.manifest.root / sample.views["image"]).unlink()
     assert torch.equal(next(Loader(dataset, 3).epoch()).images_BVCHW, before[0].images_BVCHW)
-
-
-@pytest.mark.parametrize(("missing_bytes", "fits"), [(0, True), (1, False)])
-def test_a_cache_that_does_not_fit_is_not_made(missing_bytes, fits):
-    needed = 5 * (3 * 16 * 16 + 1)
-    assert (PixelCache.if_it_fits(5, (16, 16, 3), max_bytes=needed - missing_bytes) is not None) == fits
 
 
 @pytest.mark.parametrize(("num", "world_size"), [(7, 2), (5, 4), (8, 2), (1, 3)])

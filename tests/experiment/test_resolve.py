@@ -41,7 +41,9 @@ def index_of(size=(32, 32), *, counts=(20, 20), views=("image",), ordered=False,
             size_of |= dict.fromkeys(paths.values(), sizes[n % len(sizes)] if sizes else size)
     classes = tuple(f"class{k}" for k in range(len(counts)))
     manifest = Manifest(Path("nowhere"), tuple(samples), classes, tuple(views), ordered)
-    return Index(manifest, (), PictureFacts(size_of=size_of, digest_of={}, findings=()), "", "class-folders")
+    facts = PictureFacts.empty(list(size_of), details=False)
+    facts.usable_N[:], facts.sizes_N2[:] = True, list(size_of.values())
+    return Index(manifest, (), facts, "", "class-folders")
 
 
 def resolved(index=None, **sections):

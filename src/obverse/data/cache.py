@@ -1,21 +1,33 @@
-"""Decoded and resized pixels in memory that worker processes share, so that later epochs never decode again.
+"""Pictures at their working size, kept so that only the first epoch decodes. Here: in memory; `disk_cache.py`: on disk.
 
-One anonymous shared mapping, filled by whichever worker comes first; every writer of a slot writes the same bytes, so a
-race costs time and never changes a result. A set that does not fit is not cached.
+A cache never changes a result: what it lacks is made from the original.
 """
 
 from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
 from obverse.imaging import Pixels
 
 
-class PixelCache:
-    """`num_slots` uint8 pictures of one shape (height, width, 3)."""
+class PixelCache(Protocol):
+    """Slot -> picture; a slot is a sample's place times the number of views, plus the view's."""
+
+    def get(self, slot: int, make: Callable[[], Pixels]) -> Pixels:
+        """The picture in `slot`, or what `make` gives; the caller must not change it in place."""
+        ...
+
+
+class MemoryCache:
+    """`num_slots` uint8 pictures of one shape (height, width, 3) in memory that worker processes share.
+
+    One anonymous shared mapping, filled by whichever worker comes first; every writer of a slot writes the same bytes,
+    so a race costs time and never changes a result.
+    """
 
     def __init__(self, num_slots: int, shape: tuple[int, int, int]) -> None:
         slot_bytes = shape[0] * shape[1] * shape[2]
@@ -24,14 +36,12 @@ class PixelCache:
         self._ready = memory[:num_slots]
         self._pictures = memory[num_slots:].reshape(num_slots, *shape)
 
-    @classmethod
-    def if_it_fits(cls, num_slots: int, shape: tuple[int, int, int], *, max_bytes: float) -> PixelCache | None:
-        """A cache, or None when it would need more than `max_bytes`."""
-        needed = num_slots * (shape[0] * shape[1] * shape[2] + 1)
-        return cls(num_slots, shape) if 0 < needed <= max_bytes else None
+    def __reduce__(self) -> tuple[type[MemoryCache], tuple[int, tuple[int, ...]]]:
+        """A worker that is not forked has its own, empty one."""
+        return MemoryCache, (len(self._ready), self._pictures.shape[1:])
 
     def get(self, slot: int, make: Callable[[], Pixels]) -> Pixels:
-        """The picture in `slot`, made on first use; the caller must not change it in place."""
+        """Made on first use."""
         if not self._ready[slot]:
             self._pictures[slot] = make()
             self._ready[slot] = 1

@@ -6,7 +6,7 @@ is padded (or cropped) around the centre, here and never inside a model, which w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,10 @@ DECODE_MARGIN = 2
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes in pixels. fit: pad keeps everything, squash ignores the aspect ratio, crop fills and cuts the rest."""
+    """Sizes in pixels. fit: pad keeps everything, squash ignores the aspect ratio, crop fills and cuts the rest.
+
+    decode: scaled may read a JPEG at 1/2, 1/4 ... while that stays DECODE_MARGIN times larger than needed; full never.
+    """
 
     height: int
     width: int
@@ -30,25 +33,30 @@ class Geometry:
     canvas_width: int
     fit: str = "pad"
     fill: int = FILL
+    decode: str = "scaled"
 
     @classmethod
-    def for_multiple(cls, height: int, width: int, *, multiple: int, fit: str, direction: str = "up") -> Geometry:
+    def for_multiple(
+        cls, height: int, width: int, *, multiple: int, fit: str, direction: str = "up", decode: str = "scaled"
+    ) -> Geometry:
         """The geometry whose canvas is a multiple of `multiple`, rounded up (padding) or down (cropping)."""
 
         def rounded(side: int) -> int:
             return max(multiple, (-(-side // multiple) if direction == "up" else side // multiple) * multiple)
 
-        return cls(height, width, rounded(height), rounded(width), fit)
+        return cls(height, width, rounded(height), rounded(width), fit, decode=decode)
 
     def enlarged(self, margin: float) -> Geometry:
         """The same framing at `margin` times the size: the working size from which training crops are cut."""
         height, width = round(self.height * margin), round(self.width * margin)
         canvas_height, canvas_width = round(self.canvas_height * margin), round(self.canvas_width * margin)
-        return Geometry(height, width, canvas_height, canvas_width, self.fit, self.fill)
+        return replace(self, height=height, width=width, canvas_height=canvas_height, canvas_width=canvas_width)
 
     @property
     def least_decode(self) -> tuple[int, int]:
-        """(min_height, min_width) for the decoder."""
+        """(min_height, min_width) for the decoder; (0, 0): full size."""
+        if self.decode == "full":
+            return 0, 0
         return DECODE_MARGIN * self.height, DECODE_MARGIN * self.width
 
     @property

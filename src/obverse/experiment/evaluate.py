@@ -29,6 +29,8 @@ from obverse.runs.failures import explained
 from obverse.runs.rundir import short_name
 from obverse.runtime import resolve_device
 
+from .caching import open_cache
+
 Ready = tuple[Bundle, Classifier, Forward]
 
 
@@ -47,7 +49,10 @@ def report_split(
     samples = manifest.split(split)
     if not samples:
         raise DataError(f"there are no samples in `{split}`")
-    dataset = PictureDataset(manifest, samples, bundle.geometry)
+    cache = None
+    if recipe.data.cache.kind == "raw":  # shared with training where the geometry is the same
+        cache, _ = open_cache(recipe.data.cache, manifest, samples, bundle.geometry, is_training=False)
+    dataset = PictureDataset(manifest, samples, bundle.geometry, cache=cache)
     loader = Loader(dataset, recipe.evaluation.batch_size, process=forward.process)
     outputs = run_model(model, forward, loader.epoch(), each_view=len(bundle.views) > 1)
     if not forward.process.is_main:

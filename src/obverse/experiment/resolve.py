@@ -17,6 +17,7 @@ from obverse.manifest import Index, grade_order
 from obverse.models import InputNeeds, input_needs, why_unavailable
 from obverse.recipe import (
     AutoBackbone,
+    CacheSpec,
     ConvNetBackbone,
     ModelSpec,
     Recipe,
@@ -27,6 +28,7 @@ from obverse.runtime import choose_matmul, has_fast_bf16, num_usable_cpus, resol
 from obverse.runtime.sharding import UNIT
 from obverse.training.ema import auto_decay
 
+from .caching import choose_cache
 from .resolve_loss import IMBALANCED, imbalance, resolve_loss
 
 SMALL_SIDE = 64
@@ -61,6 +63,7 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     size = recipe.data.size if isinstance(recipe.data.size, Size) else _size(model, sizes)
     data = _data(recipe, index, size)
     augment = _augment(recipe, index, size, sizes)
+    data = data.model_copy(update={"cache": _cache(data.cache, index, size, augment.margin, reasons)})
     training = _training(recipe, index)
     loss = resolve_loss(recipe, index.manifest, reasons)
     resolved = recipe.model_copy(
@@ -152,6 +155,15 @@ def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, in
     if recipe.augment.margin is None and has_pixels and augment.min_scale != 1:
         augment = augment.model_copy(update={"margin": WORKING_MARGIN})
     return augment
+
+
+def _cache(spec: CacheSpec, index: Index, size: Size, margin: float | None, reasons: list[str]) -> CacheSpec:
+    wanted = [s for s in index.manifest.samples if s.split in ("train", "val")]
+    sizes = [index.facts.size_of[path] for sample in wanted for path in sample.views.values()]
+    working = round(size.height * (margin or 1)), round(size.width * (margin or 1))
+    chosen, reason = choose_cache(spec, sizes, working)
+    reasons += [reason] if reason else []
+    return chosen
 
 
 def _training(recipe: Recipe, index: Index) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -26,6 +27,7 @@ from obverse.runtime import Process, keep_freed_memory, resolve_device, seed_tor
 from obverse.runtime.sharding import UNIT
 from obverse.training import Loaders
 
+from .caching import open_cache
 from .tune import tune
 
 
@@ -36,6 +38,7 @@ class Setup:
         require_shares(recipe)
         self.recipe, self.manifest = recipe, manifest
         self.process = Process(launched().rank, launched().world_size)
+        self._caches: dict[str, PixelCache | None] = {}
         runtime = recipe.runtime
         self.device = resolve_device(runtime.device)
         if self.device.type == "cpu":
@@ -52,6 +55,7 @@ class Setup:
             multiple=needs.multiple,
             fit=recipe.data.fit,
             direction=recipe.data.round_to_multiple,
+            decode=recipe.data.decode,
         )
         self.objective = build_objective(recipe.loss, counts=list(manifest.counts("train").values()))
         self.bundle = Bundle(
@@ -121,12 +125,11 @@ class Setup:
         assert recipe.training.batch_size != "auto"
         assert runtime.num_workers != "auto"
         seed, pin = recipe.training.seed, self.device.type == "cuda"
-        # Each process of this machine has its own.
-        gigabytes = recipe.data.cache_gigabytes / launched().local_world_size
-        train = self._dataset("train", recipe.augment, gigabytes)
-        val = self._dataset("val", None, gigabytes / 4)
+        if not self._caches:
+            self.open_caches()
+        train, val = self._dataset("train", recipe.augment), self._dataset("val", None)
         workers = runtime.num_workers
-        plain = self._dataset("train", None, 0)
+        plain = self._dataset("train", None)
         return Loaders(
             Loader(
                 train,
@@ -141,12 +144,26 @@ class Setup:
             Loader(plain, recipe.evaluation.batch_size, pin_memory=pin) if recipe.finetune.head_first else None,
         )
 
-    def _dataset(self, split: str, augment: AugmentSpec | None, cache_gigabytes: float) -> PictureDataset:
-        samples, geometry = self.manifest.split(split), self.bundle.geometry
-        slots, shape = len(samples) * len(self.manifest.views), working_geometry(geometry, augment).shape
-        cache = PixelCache.if_it_fits(slots, shape, max_bytes=cache_gigabytes * 1e9)
-        seed = self.recipe.training.seed
-        return PictureDataset(self.manifest, samples, geometry, augment=augment, seed=seed, cache=cache)
+    def open_caches(self, progress: Callable[[int, int], None] = lambda done, total: None) -> list[str]:
+        """Find or make the cached pixels of train and val; a line for each that lies on disk."""
+        said = []
+        for split, augment in (("train", self.recipe.augment), ("val", None)):
+            self._caches[split], line = open_cache(
+                self.recipe.data.cache,
+                self.manifest,
+                self.manifest.split(split),
+                working_geometry(self.bundle.geometry, augment),
+                is_training=split == "train",
+                progress=progress,
+            )
+            said += [line] if line else []
+        return said
+
+    def _dataset(self, split: str, augment: AugmentSpec | None) -> PictureDataset:
+        """Training pictures that are not augmented are only looked at once, and are not cached."""
+        cache = self._caches[split] if split != "train" or augment is not None else None
+        samples, seed = self.manifest.split(split), self.recipe.training.seed
+        return PictureDataset(self.manifest, samples, self.bundle.geometry, augment=augment, seed=seed, cache=cache)
 
 
 def require_launch(recipe: Recipe) -> None:

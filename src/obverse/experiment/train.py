@@ -86,7 +86,13 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, observers: Sequence[Obs
         _tell(observers, Message(printable(line)))
     setup = Setup(_with_source(resolved.recipe, data, index), index.manifest)
     _write_inputs(run, setup.tuned(), index)
+    _open_caches(setup, observers, progress)
     return setup
+
+
+def _open_caches(setup: Setup, observers: Sequence[Observer], progress: Progress = lambda done, total: None) -> None:
+    for line in setup.open_caches(progress):
+        _tell(observers, Message(printable(line)))
 
 
 def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: bool = False) -> RunResult:
@@ -109,6 +115,7 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: boo
             _tell(observers, Message(f"forced: {line}"))
         saved = load_newest(run.checkpoints)
         setup = Setup(recipe, manifest, load_weights=saved[0] is None)
+        _open_caches(setup, observers)
         setup.process.from_main(lambda: (recipe, manifest, saved[0] is None))
         return _train(run, setup, observers, saved)
 

@@ -1,6 +1,7 @@
 """WHAT to do: frozen recipes, no torch."""
 
 from .augment import POLICIES, AugmentSpec, MixingSpec
+from .cache import CacheSpec
 from .data import DataSpec, Layout, Size
 from .evaluation import EvaluationSpec
 from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
@@ -36,6 +37,7 @@ __all__ = [
     "POLICIES",
     "AugmentSpec",
     "AutoBackbone",
+    "CacheSpec",
     "ConcatFusion",
     "ConvNetBackbone",
     "DataSpec",

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from .cache import CacheSpec
 from .spec import Auto, PositiveInt, Spec
 from .split import SplitSpec
 
@@ -46,7 +47,8 @@ class DataSpec(Spec):
     size: Auto | Size = "auto"
     fit: Literal["pad", "squash", "crop"] = "pad"
     round_to_multiple: Literal["up", "down"] = "up"
-    cache_gigabytes: float = Field(default=2.0, ge=0)
+    decode: Literal["scaled", "full"] = "scaled"
+    cache: CacheSpec = CacheSpec()
     split: SplitSpec = SplitSpec()
 
     @model_validator(mode="after")

@@ -1,0 +1,231 @@
+"""Pictures at their working size on disk, for sets that do not fit in memory and for the runs that come after.
+
+    ROOT/pixels/KEY/about.json       what KEY stands for
+                    .lock            held while files are checked or made
+                    000001.pixels    pictures (pixel_file.py); a later file holds what earlier ones lacked
+
+KEY is of all that decides a pixel besides the original: form, geometry, decoder, library versions. Entries are found by
+content digest, so runs, splits and copies of the data share them. Every entry that is wanted is checked against its
+checksum when the cache is opened; a damaged one is made again. Of two processes that want the same pictures the second
+waits, and finds them made. The folder may be deleted at any time.
+
+Raw entries give the bits of the original path. JPEG entries (quality 95, 4:2:0) are a fifth as large and not exact.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+import torch
+
+from obverse.imaging import DECODER_VERSION, PictureError, Pixels, content_digest, joint_digest
+from obverse.manifest import Manifest, Sample
+from obverse.runtime import num_usable_cpus
+
+from .geometry import Geometry
+from .pixel_file import PART, PixelFile, PixelWriter
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: two builders make the same files twice, and both are right
+    fcntl = None  # type: ignore[assignment]
+
+Progress = Callable[[int, int], None]
+JPEG_QUALITY = 95
+# Measured on photographs at 224: a fifth of the raw pixels.
+JPEG_SHARE = 0.2
+CHUNK_PER_THREAD = 16
+
+
+class DiskCache:
+    """Reads what `open_disk_cache` has found. places_N3: for each slot the number of the file, offset and length.
+
+    raw_shape: of a raw picture; None for JPEG.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], places_N3: npt.NDArray[np.int64], raw_shape: tuple[int, int, int] | None
+    ) -> None:
+        self._paths, self._places_N3, self._raw_shape = tuple(paths), places_N3, raw_shape
+        self._files = [PixelFile(path).data for path in paths]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A worker that is not forked maps the files itself."""
+        return DiskCache, (self._paths, self._places_N3, self._raw_shape)
+
+    def get(self, slot: int, make: Callable[[], Pixels]) -> Pixels:
+        """Read, or made anew when the disk has none."""
+        file, offset, length = self._places_N3[slot]
+        if length == 0:
+            return make()
+        data = self._files[file][offset : offset + length]
+        pixels: Pixels = data.reshape(self._raw_shape) if self._raw_shape else simplejpeg.decode_jpeg(data, "RGB")
+        return pixels
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the cache should hold: the pictures of `samples`, fitted by `geometry`. kind: raw or jpeg."""
+
+    manifest: Manifest
+    samples: Sequence[Sample]
+    geometry: Geometry
+    kind: str
+
+    def key(self) -> str:
+        """The name of the folder."""
+        return content_digest(json.dumps(self.about(), sort_keys=True).encode())[:16]
+
+    def about(self) -> dict[str, object]:
+        """All that decides a pixel besides the original."""
+        versions = {name: version(name) for name in ("torch", "pillow", "simplejpeg")}
+        cpu = torch.backends.cpu.get_cpu_capability()
+        form = {"kind": self.kind, "decoder": DECODER_VERSION, "cpu": cpu}
+        return {**form, "geometry": asdict(self.geometry), **versions}
+
+    def keys(self) -> dict[int, bytes]:
+        """Slot -> key of its entry; a sample without a digest has none."""
+        views, found = self.manifest.views, {}
+        for index, sample in enumerate(self.samples):
+            for number, view in enumerate(sample.views) if sample.digest else ():
+                key = bytes.fromhex(content_digest(f"{sample.digest}/{number}".encode()))
+                found[index * len(views) + views.index(view)] = key
+        return found
+
+    def make(self, index: int) -> list[tuple[bytes, bytes]]:
+        """(key, entry) of every picture of a sample; nothing when one is unreadable or not what the manifest knows.
+
+        Whoever needs such a picture reads the original, and says what is wrong with it.
+        """
+        sample = self.samples[index]
+        least = self.geometry.least_decode
+        try:
+            stored = [self.manifest.store.read(locator) for locator in sample.views.values()]
+            if joint_digest(picture.digest() for picture in stored) != sample.digest:
+                return []
+            fitted = [self.geometry.fitted(p.decode(min_height=least[0], min_width=least[1])) for p in stored]
+        except PictureError:
+            return []
+        keys = [content_digest(f"{sample.digest}/{number}".encode()) for number in range(len(stored))]
+        return [(bytes.fromhex(key), self._encoded(pixels)) for key, pixels in zip(keys, fitted, strict=True)]
+
+    def _encoded(self, pixels: Pixels) -> bytes:
+        if self.kind == "raw":
+            return pixels.tobytes()
+        return bytes(simplejpeg.encode_jpeg(pixels, JPEG_QUALITY, "RGB", "420"))
+
+    def num_bytes(self, num_pictures: int) -> int:
+        """About how much disk that many pictures take."""
+        height, width, channels = self.geometry.shape
+        return int(num_pictures * height * width * channels * (1 if self.kind == "raw" else JPEG_SHARE))
+
+
+def open_disk_cache(root: Path, wanted: Wanted, progress: Progress = lambda done, total: None) -> tuple[DiskCache, str]:
+    """The cache, made as far as the disk lets us, and a line that says where, how large, and what went wrong."""
+    folder, start, keys = root / "pixels" / wanted.key(), time.perf_counter(), wanted.keys()
+    files: list[Path] = []
+    complaint, num_made, num_damaged = "", 0, 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            for part in folder.glob(f"*{PART}"):
+                part.unlink()
+            (folder / "about.json").write_text(json.dumps(wanted.about(), indent=1) + "\n", encoding="utf-8")
+            files, found, num_damaged = _read(folder, set(keys.values()), wanted)
+            num_made = _make(folder, wanted, keys, set(found), progress)
+            if num_made:
+                files, found, _ = _read(folder, set(keys.values()), wanted, check=False)
+    except OSError as error:
+        files, found, _ = _read(folder, set(keys.values()), wanted, check=True)
+        complaint = f"the cache cannot be completed ({error.strerror or error})"
+    places_N3 = np.zeros((len(wanted.samples) * len(wanted.manifest.views), 3), np.int64)
+    for slot, key in keys.items():
+        places_N3[slot] = found.get(key, (0, 0, 0))
+    num_here = int((places_N3[:, 2] > 0).sum())
+    num_lacking = sum(len(sample.views) for sample in wanted.samples) - num_here
+    said = [f"cache: {num_here} pictures, {places_N3[:, 2].sum() / 1e9:.2f} GB {wanted.kind} in {str(folder)!r}"]
+    said += [f"{num_made} made in {time.perf_counter() - start:.0f} s"] if num_made else []
+    said += [f"{num_damaged} damaged ones found"] if num_damaged else []
+    said += [f"{complaint or 'some could not be made'}; {num_lacking} are decoded every time"] if num_lacking else []
+    return DiskCache(files, places_N3, wanted.geometry.shape if wanted.kind == "raw" else None), "; ".join(said)
+
+
+Found = dict[bytes, tuple[int, int, int]]
+
+
+def _read(folder: Path, keys: set[bytes], wanted: Wanted, *, check: bool = True) -> tuple[list[Path], Found, int]:
+    """Files, where each wanted entry is (file, offset, length), and how many were damaged and left out."""
+    paths: list[Path] = []
+    files: list[PixelFile] = []
+    rows: dict[bytes, tuple[int, int]] = {}
+    for path in sorted(folder.glob("*.pixels")):
+        try:
+            file = PixelFile(path)
+        except (OSError, ValueError):
+            with suppress(OSError):
+                path.unlink()
+            continue
+        rows |= {key: (len(files), row) for row, e in enumerate(file.entries) if (key := e["key"].tobytes()) in keys}
+        paths.append(path)
+        files.append(file)
+    where = list(rows.items())
+    if check:
+        with ThreadPoolExecutor(num_usable_cpus()) as pool:
+            sound = list(pool.map(lambda item: files[item[1][0]].is_sound(item[1][1]), where))
+    else:
+        sound = [True] * len(where)
+    found: Found = {}
+    for (key, (file_number, row)), is_sound in zip(where, sound, strict=True):
+        if is_sound:
+            entry = files[file_number].entries[row]
+            found[key] = (file_number, int(entry["offset"]), int(entry["length"]))
+    return paths, found, len(where) - len(found)
+
+
+def _make(folder: Path, wanted: Wanted, keys: dict[int, bytes], have: set[bytes], progress: Progress) -> int:
+    """Write what is lacking as one more file; how many pictures that are. OSError when the disk will not hold them."""
+    num_views = len(wanted.manifest.views)
+    lacking = {key: slot // num_views for slot, key in keys.items() if key not in have}
+    if not lacking:
+        return 0
+    needed, free = wanted.num_bytes(len(lacking)), shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(f"it needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB left")
+    done: set[bytes] = set()
+    todo = iter(dict.fromkeys(lacking.values()))
+    number = max((int(path.stem) for path in folder.glob("*.pixels")), default=0) + 1
+    with PixelWriter(folder / f"{number:06}.pixels") as writer, ThreadPoolExecutor(num_usable_cpus()) as pool:
+        # In chunks, because finished pictures would otherwise pile up in memory when the disk is slow.
+        while chunk := list(islice(todo, CHUNK_PER_THREAD * num_usable_cpus())):
+            for entries in pool.map(wanted.make, chunk):
+                for key, data in entries:
+                    if key in lacking and key not in done:
+                        writer.add(key, data)
+                        done.add(key)
+            progress(len(done), len(lacking))
+    return len(done)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One builder at a time; the lock goes with the process, so none is left behind."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

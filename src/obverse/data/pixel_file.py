@@ -1,0 +1,82 @@
+"""One file of many pictures, each with a key and a checksum: written once, then only read.
+
+    entries, one after the other
+    index: key (16 bytes), offset, length, CRC-32 of each entry
+    footer: magic, number of entries, offset of the index, CRC-32 of the index
+
+It appears under its name when it is complete (write, then rename), so a reader never sees half of one, and whatever cut
+one short shows in the footer.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+MAGIC = b"OBVPIX01"
+ENTRY = np.dtype([("key", "V16"), ("offset", "<u8"), ("length", "<u4"), ("crc", "<u4")])
+FOOTER = struct.Struct("<8sQQI4x")
+PART = ".part"
+
+
+class PixelWriter:
+    """Writes beside `path` and gives the file its name at the end; an exception, or no entry, leaves nothing behind."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._part = path, path.with_name(f"{path.name}{PART}")
+        self._entries: list[tuple[bytes, int, int, int]] = []
+        self._offset = 0
+
+    def __enter__(self) -> Self:
+        self._file = self._part.open("wb")
+        return self
+
+    def add(self, key: bytes, data: bytes) -> None:
+        """Append one entry."""
+        self._file.write(data)
+        self._entries.append((key, self._offset, len(data), zlib.crc32(data)))
+        self._offset += len(data)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None and self._entries:
+                index = np.array(self._entries, ENTRY).tobytes()
+                self._file.write(index + FOOTER.pack(MAGIC, len(self._entries), self._offset, zlib.crc32(index)))
+                self._file.close()
+                os.replace(self._part, self._path)
+        finally:
+            with suppress(OSError):  # a full disk refuses to flush
+                self._file.close()
+            self._part.unlink(missing_ok=True)
+
+
+class PixelFile:
+    """A finished file, mapped. ValueError when it is none or its index is damaged; `is_sound` checks an entry."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < FOOTER.size:
+                raise ValueError("too short")
+            self.data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        magic, count, start, crc = FOOTER.unpack(self.data[-FOOTER.size :].tobytes())
+        index = self.data[start : size - FOOTER.size]
+        if magic != MAGIC or len(index) != count * ENTRY.itemsize or zlib.crc32(index.data) != crc:
+            raise ValueError("damaged")
+        self.entries: npt.NDArray[np.void] = index.view(ENTRY)
+
+    def is_sound(self, row: int) -> bool:
+        """Whether an entry still has its checksum."""
+        _, offset, length, crc = self.entries[row]
+        return zlib.crc32(self.data[offset : offset + length].data) == int(crc)
