@@ -24,7 +24,7 @@ from .inputs import Input, Request, load_pixels, read_requests
 
 @dataclass(frozen=True)
 class Prediction:
-    """label: the answer, with its probability. top: (class, probability) from the likeliest down.
+    """label: the answer, with its probability. top: (class, probability), the answer, then from the likeliest down.
 
     For ordered classes the answer may be the median or mean of the distribution, which need not be the likeliest.
     The probabilities are the model's output, not calibrated: they order classes, they are not a promise of accuracy.
@@ -82,14 +82,15 @@ class Predictor:
     def _prediction(
         self, name: str, probabilities_K: npt.NDArray[np.float32], alone: dict[str, npt.NDArray[np.float32]], top_k: int
     ) -> Prediction:
-        order = np.argsort(-probabilities_K, kind="stable")[: min(top_k, len(self.classes))]
-        top = tuple((self.classes[k], float(probabilities_K[k])) for k in order)
-        by_view = {view: self._answer(row) for view, row in alone.items() if not np.isnan(row).any()}
-        return Prediction(name, *self._answer(probabilities_K), top, by_view)
+        top = self._ranked(probabilities_K)[: min(top_k, len(self.classes))]
+        by_view = {view: self._ranked(row)[0] for view, row in alone.items() if not np.isnan(row).any()}
+        return Prediction(name, *top[0], tuple(top), by_view)
 
-    def _answer(self, probabilities_K: npt.NDArray[np.float32]) -> tuple[str, float]:
-        (label,) = decide(probabilities_K[None], self.bundle.output.decode)
-        return self.classes[label], float(probabilities_K[label])
+    def _ranked(self, probabilities_K: npt.NDArray[np.float32]) -> list[tuple[str, float]]:
+        """The answer, then the other classes from the likeliest down."""
+        (answer,) = decide(probabilities_K[None], self.bundle.output.decode)
+        others = [k for k in np.argsort(-probabilities_K, kind="stable") if k != answer]
+        return [(self.classes[k], float(probabilities_K[k])) for k in (answer, *others)]
 
     def _batch(self, requests: Sequence[Request]) -> Batch:
         geometry = self.bundle.geometry
