@@ -57,12 +57,12 @@ def read_cifar_batches(tree: Tree) -> Listing:
 def _samples(tree: Tree, kind: _Kind, name: str, meta: dict[str, object]) -> Iterator[Sample]:
     batch = open_cifar(tree.file(name))
     if kind.labels_key not in batch.labels:
-        raise DataError(f"{name} in {tree.shown} has no `{kind.labels_key}`")
+        raise DataError(f"{tree.told(name)} has no `{kind.labels_key}`")
     names, coarse = _names(tree, kind, meta, kind.names_key), batch.labels.get("coarse_labels")
     groups = _names(tree, kind, meta, "coarse_label_names") if coarse else []
     for number, label in enumerate(batch.labels[kind.labels_key]):
         if not 0 <= label < len(names):
-            raise DataError(f"{name} in {tree.shown}: the label {label} has no name; there are {len(names)}")
+            raise DataError(f"{tree.told(name)}: the label {label} has no name; there are {len(names)}")
         extra = {"coarse_label": groups[coarse[number]]} if coarse and coarse[number] < len(groups) else {}
         locator = add_step(tree.locator(name), "cifar", str(number))
         id = f"{posixpath.basename(name)}/{number}"
@@ -72,5 +72,5 @@ def _samples(tree: Tree, kind: _Kind, name: str, meta: dict[str, object]) -> Ite
 def _names(tree: Tree, kind: _Kind, meta: dict[str, object], key: str) -> list[str]:
     names = meta.get(key)
     if not isinstance(names, list) or not all(isinstance(name, (bytes, str)) for name in names):
-        raise DataError(f"{kind.meta} in {tree.shown} has no list `{key}`")
+        raise DataError(f"{tree.told(kind.meta)} has no list `{key}`")
     return [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]

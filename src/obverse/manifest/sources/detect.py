@@ -78,7 +78,7 @@ def _detect(tree: Tree) -> str:
 def _read_table(tree: Tree, layout: str, views: Sequence[str] | None) -> Listing:
     if tree.is_single_file and not is_table_name(tree.others[0]):
         _refuse_file(tree, layout)
-    return read_table(tree, find_table(tree), views=views, layout=layout)
+    return read_table(tree, find_table(tree, "table" if layout == "auto" else layout), views=views, layout=layout)
 
 
 def _read_halves(tree: Tree, views: Sequence[str] | None) -> Listing:
@@ -86,6 +86,8 @@ def _read_halves(tree: Tree, views: Sequence[str] | None) -> Listing:
     if len(names) != 2:
         raise DataError(f"split-horizontal makes two views, and data.views names {len(names)}: left half, right half")
     is_table = tree.is_single_file and is_table_name(tree.others[0])
+    if tree.is_single_file and not is_table:
+        _refuse_file(tree, "split-horizontal")
     listing = read_table(tree, tree.others[0]) if is_table else read_folders(tree, layout="class-folders")
     if len(listing.views) != 1:
         raise DataError(f"split-horizontal needs one picture per sample, and {tree.shown} has {len(listing.views)}")

@@ -74,10 +74,12 @@ def _read_class(tree: Tree, name: str, mapping: _PathMap, findings: list[Finding
 
 
 def _listed(tree: Tree, name: str) -> list[str]:
-    values = parse_json(tree.read(name), name)
+    values = parse_json(tree.read(name), tree.told(name))
     entries = values.get(KEY) if isinstance(values, dict) else None
     if not isinstance(entries, list) or not all(isinstance(_path(entry), str) for entry in entries):
-        raise DataError(f"{name} is no class index: expected an object with the key {KEY!r} and a list of paths")
+        raise DataError(
+            f"{tree.told(name)} is no class index: expected an object with the key {KEY!r} and a list of paths"
+        )
     return [str(_path(entry)) for entry in entries]
 
 
@@ -89,9 +91,9 @@ def _map_file(tree: Tree, folder: str) -> dict[str, str]:
     name = posixpath.join(folder, MAP_NAME)
     if name not in tree.others:
         return {}
-    values = parse_json(tree.read(name), name)
+    values = parse_json(tree.read(name), tree.told(name))
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        raise DataError(f"{name}: expected an object of original path: new path")
+        raise DataError(f"{tree.told(name)}: expected an object of original path: new path")
     return values
 
 

@@ -17,7 +17,7 @@ from obverse.errors import DataError
 from obverse.manifest.manifest import RESERVED
 from obverse.manifest.sample import SPLITS, Finding, Sample
 from obverse.manifest.samples import Samples
-from obverse.manifest.store import add_step, open_parquet, read_columns
+from obverse.manifest.store import add_step, open_parquet, read_columns, rows_with_picture
 
 from .listing import Listing
 from .tree import Tree
@@ -57,6 +57,8 @@ def read_parquet(tree: Tree, views: Sequence[str] | None) -> Listing:
     samples = Samples.of(_samples(tree, shards, columns, findings))
     if len(set(samples.ids)) < len(samples):
         raise DataError(f"{tree.shown}: two rows have the same id")
+    missing = sum(1 for sample in samples if len(sample.views) < len(columns.views))
+    findings += [Finding("note", "missing-view", f"{missing} row(s) lack a view")] if missing else []
     said = (f"pictures in {len(shards)} Parquet file(s), column {', '.join(columns.views.values())}, labels in "
             f"`{columns.label}`: {len(set(samples.labels))} classes, {len(samples)} samples")  # fmt: skip
     return Listing(tree.root, samples, tuple(columns.views), said, "parquet", findings, keeps_missing_views=True)
@@ -66,7 +68,7 @@ def _columns(tree: Tree, shard: str, given: Sequence[str] | None) -> _Columns:
     info = open_parquet(tree.file(shard))
     pictures = info.picture_columns
     if not pictures:
-        raise DataError(f"{shard} holds no pictures: no column is binary or a struct of bytes and path; "
+        raise DataError(f"{tree.told(shard)} holds no pictures: no column is binary or a struct of bytes and path; "
                         "for a list of files use --layout table")  # fmt: skip
     views = {"image": pictures[0]} if len(pictures) == 1 else {name: name for name in pictures}
     if given is not None and len(given) == len(pictures) == 1:
@@ -74,12 +76,14 @@ def _columns(tree: Tree, shard: str, given: Sequence[str] | None) -> _Columns:
     elif given is not None:
         absent = [name for name in given if name not in pictures]
         if absent:
-            raise DataError(f"{shard} has no picture column `{absent[0]}`; it has {', '.join(pictures)}")
+            raise DataError(f"{tree.told(shard)} has no picture column `{absent[0]}`; it has {', '.join(pictures)}")
         views = {name: name for name in given}
     values = [name for name, kind in info.columns.items() if kind == "value"]
     label = next((name for word in LABEL_WORDS for name in values if name.lower() == word), None)
     if label is None:
-        raise DataError(f"{shard} has no label: expected a column `label`; the columns are {', '.join(info.columns)}")
+        raise DataError(
+            f"{tree.told(shard)} has no label: expected a column `label`; the columns are {', '.join(info.columns)}"
+        )
     paths = [name for name in views.values() if info.columns[name] == "picture"]
     return _Columns(views, label, paths, [name for name in values if name != label], info.class_names.get(label, ()))
 
@@ -89,8 +93,9 @@ def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: lis
     use_paths = not has_ids and _paths_are_ids(tree, shards, columns)
     for shard in shards:
         num_unlabelled = 0
+        holes = _holes(tree, shard, columns)
         for number, row in enumerate(_rows(tree, shard, columns, with_paths=use_paths)):
-            label = _label(row[columns.label], columns.names, f"{shard}, row {number}")
+            label = _label(row[columns.label], columns.names, f"{tree.told(shard)}, row {number}")
             if label is None:
                 num_unlabelled += 1
                 continue
@@ -103,8 +108,9 @@ def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: lis
                 {
                     view: add_step(tree.locator(shard), "row", f"{number},{column}")
                     for view, column in columns.views.items()
+                    if (view, number) not in holes
                 },
-                _split(row.get("split"), shard),
+                _split(row.get("split"), shard, tree.told(shard)),
                 str(row["group"]) if row.get("group") is not None else None,
                 extra={key: "" if row[key] is None else str(row[key]) for key in columns.others if key not in RESERVED},
             )
@@ -113,12 +119,20 @@ def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: lis
             findings.append(Finding("warning", "no-label", message))
 
 
+def _holes(tree: Tree, shard: str, columns: _Columns) -> set[tuple[str, int]]:
+    """(view, row) without a picture. The first view always stays where all are missing: verification names it."""
+    first, *others = columns.views
+    found = {view: rows_with_picture(tree.file(shard), columns.views[view]) for view in columns.views if others}
+    holes = {(view, row) for view, cells in found.items() for row, is_there in enumerate(cells or ()) if not is_there}
+    return {(view, row) for view, row in holes if view != first or not all((other, row) in holes for other in others)}
+
+
 def _rows(tree: Tree, shard: str, columns: _Columns, *, with_paths: bool) -> list[dict[str, Any]]:
     blob = tree.file(shard)
     wanted = [columns.label, *columns.others]
     absent = [name for name in (*wanted, *columns.views.values()) if name not in open_parquet(blob).columns]
     if absent:
-        raise DataError(f"{shard} has no column `{absent[0]}`, which the first file has")
+        raise DataError(f"{tree.told(shard)} has no column `{absent[0]}`, which the first file has")
     return read_columns(blob, wanted + [f"{name}.path" for name in columns.paths if with_paths])
 
 
@@ -149,12 +163,12 @@ def _label(value: Any, names: tuple[str, ...], where: str) -> str | None:
     return names[value]
 
 
-def _split(cell: Any, shard: str) -> str | None:
+def _split(cell: Any, shard: str, told: str) -> str | None:
     """From the row's own column, the file's name or its folder."""
     if cell is not None:
         split = SPLIT_WORDS.get(str(cell).strip().lower())
         if split is None:
-            raise DataError(f"{shard}: the split `{cell}` is none of {', '.join(SPLITS)}")
+            raise DataError(f"{told}: the split `{cell}` is none of {', '.join(SPLITS)}")
         return split
     word = re.split(r"[-_.]", posixpath.basename(shard).lower())[0]
     return SPLIT_WORDS.get(word) or SPLIT_WORDS.get(posixpath.basename(posixpath.dirname(shard)).lower())

@@ -26,7 +26,7 @@ def read_rows(tree: Tree, name: str) -> list[Row]:
     suffix = name.lower().rpartition(".")[2]
     rows = {"csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}.get(suffix, _json_lines)(tree, name)
     if not rows:
-        raise DataError(f"{name} has no rows; expected the columns `label,<view>...` and one row per sample")
+        raise DataError(f"{tree.told(name)} has no rows; expected the columns `label,<view>...` and one row per sample")
     return rows
 
 
@@ -36,12 +36,12 @@ def _csv_rows(tree: Tree, name: str) -> list[Row]:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header, rows = next(reader, []), list(filter(None, reader))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{name} cannot be read as a UTF-8 CSV table: {error}") from None
+        raise DataError(f"{tree.told(name)} cannot be read as a UTF-8 CSV table: {error}") from None
     if len(set(header)) < len(header):
-        raise DataError(f"{name}: a column name occurs twice in {', '.join(header)}")
+        raise DataError(f"{tree.told(name)}: a column name occurs twice in {', '.join(header)}")
     for line, row in enumerate(rows, 2):
         if len(row) != len(header):
-            raise DataError(f"{name}, row {line}: has another number of cells than the header")
+            raise DataError(f"{tree.told(name)}, row {line}: has another number of cells than the header")
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
@@ -51,25 +51,25 @@ def _is_manifest(tree: Tree, name: str) -> bool:
 
 
 def _json_rows(tree: Tree, name: str) -> list[Row]:
-    values = parse_json(tree.read(name), name)
+    values = parse_json(tree.read(name), tree.told(name))
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        raise DataError(f"{name}: expected a JSON list of objects, one per sample")
-    return _even(values, name)
+        raise DataError(f"{tree.told(name)}: expected a JSON list of objects, one per sample")
+    return _even(values, tree.told(name))
 
 
 def _json_lines(tree: Tree, name: str) -> list[Row]:
     lines = [(number, line) for number, line in enumerate(tree.read(name).splitlines(), 1) if line.strip()]
-    values = [parse_json(line, f"{name}, line {number}") for number, line in lines]
+    values = [parse_json(line, f"{tree.told(name)}, line {number}") for number, line in lines]
     for (number, _), value in zip(lines, values, strict=True):
         if not isinstance(value, dict):
-            raise DataError(f"{name}, line {number}: expected a JSON object")
-    return _even(values, name)
+            raise DataError(f"{tree.told(name)}, line {number}: expected a JSON object")
+    return _even(values, tree.told(name))
 
 
 def _parquet_rows(tree: Tree, name: str) -> list[Row]:
     blob = tree.file(name)
     columns = [column for column, kind in open_parquet(blob).columns.items() if kind == "value"]
-    return _even(read_columns(blob, columns), name)
+    return _even(read_columns(blob, columns), tree.told(name))
 
 
 def parse_json(data: bytes, where: str) -> Any:
@@ -80,11 +80,11 @@ def parse_json(data: bytes, where: str) -> Any:
         raise DataError(f"{where} is not valid JSON: {error}") from None
 
 
-def _even(values: list[dict[str, Any]], name: str) -> list[Row]:
+def _even(values: list[dict[str, Any]], told: str) -> list[Row]:
     """Every row with every key, in the order in which they appear; a missing or null value is an empty cell."""
     keys = dict.fromkeys(key for value in values for key in value)
     for number, value in enumerate(values, 1):
         for key, cell in value.items():
             if isinstance(cell, (dict, list)):
-                raise DataError(f"{name}, row {number}: `{key}` must be text or a number")
+                raise DataError(f"{told}, row {number}: `{key}` must be text or a number")
     return [{key: "" if value.get(key) is None else str(value[key]) for key in keys} for value in values]

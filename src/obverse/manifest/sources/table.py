@@ -26,41 +26,41 @@ PICTURE_WORDS = ("image", "picture", "path", "file", "filename", "file_name")
 KNOWN_VIEWS = {word for words in VIEW_WORDS for word in words} | set(PICTURE_WORDS)
 
 
-def find_table(tree: Tree) -> str:
+def find_table(tree: Tree, layout: str) -> str:
     """The only table near the top; DataError when there is none or more than one."""
     names = [name for name in tree.others if is_table_name(name)]
     if len(names) != 1:
-        which = f"the tables {', '.join(names[:5])}; give the one that is meant as DATA" if names else "no table"
-        raise DataError(f"{tree.shown} holds {which}, and data.layout is `table`; a table ends in .csv, .jsonl, "
+        which = f"the tables {', '.join(names[:5])}; give the one that is meant as DATA" if names else f"no {layout}"
+        raise DataError(f"{tree.shown} holds {which}, and data.layout is `{layout}`; a table ends in .csv, .jsonl, "
                         ".json or .parquet")  # fmt: skip
     return names[0]
 
 
 def read_table(tree: Tree, name: str, *, views: Sequence[str] | None = None, layout: str = "auto") -> Listing:
     """Read a table; DataError names the line of a bad row."""
-    rows = read_rows(tree, name)
+    rows, told = read_rows(tree, name), tree.told(name)
     columns = list(rows[0])
     is_manifest = columns[: len(RESERVED)] == list(RESERVED) and layout != "table"
     if layout == "manifest" and not is_manifest:
-        raise DataError(f"{name} is no prepared manifest: its columns do not begin with {','.join(RESERVED)}")
+        raise DataError(f"{told} is no prepared manifest: its columns do not begin with {','.join(RESERVED)}")
     label = next((column for column in columns if column.lower() in LABEL_WORDS), None)
     if label is None:
-        raise DataError(f"{name}: no column `label`; the columns are {', '.join(columns)}")
+        raise DataError(f"{told}: no column `label`; the columns are {', '.join(columns)}")
     names = tuple(views) if views is not None else _view_columns(rows, [c for c in columns if c != label])
     absent = [view for view in names if view not in columns]
     if absent or not names:
         wanted = f"no column `{absent[0]}`" if absent else "no column with picture files"
-        raise DataError(f"{name}: {wanted}; the columns are {', '.join(columns)}")
+        raise DataError(f"{told}: {wanted}; the columns are {', '.join(columns)}")
     base = posixpath.dirname(name)
     place = (lambda cell: cell) if is_manifest else (lambda cell: _locator(tree, base, cell))
-    samples = [_sample(row, line, label, {v: place(row[v].strip()) for v in names if row[v].strip()})
+    samples = [_sample(row, f"{told}, row {line}", label, {v: place(row[v].strip()) for v in names if row[v].strip()})
                for line, row in enumerate(rows, 2)]  # fmt: skip
-    findings = [*tree.findings, *_check(name, samples, names)]
+    findings = [*tree.findings, *_check(told, samples, names)]
     kind = "a prepared manifest" if is_manifest else "a table"
     said = f"{kind} with the views {', '.join(names)}: {len({s.label for s in samples})} classes, {len(rows)} rows"
     listing = Listing(tree.root, Samples.of(samples), names, said, "table", findings, keeps_missing_views=True)
     if is_manifest:
-        listing.layout, listing.order = "manifest", _ranked(name, rows, label)
+        listing.layout, listing.order = "manifest", _ranked(told, rows, label)
         listing.samples = Samples.of(listing.samples).with_columns(digests=(row["digest"] or None for row in rows))
     return listing
 
@@ -86,10 +86,10 @@ def _locator(tree: Tree, base: str, cell: str) -> str:
     return tree.locator(path) if is_plain else path
 
 
-def _sample(row: Row, line: int, label: str, views: dict[str, str]) -> Sample:
+def _sample(row: Row, where: str, label: str, views: dict[str, str]) -> Sample:
     split = row.get("split", "").strip().lower()
     if split and split not in SPLIT_WORDS:
-        raise DataError(f"row {line}: the split `{split}` is none of {', '.join(SPLITS)}")
+        raise DataError(f"{where}: the split `{split}` is none of {', '.join(SPLITS)}")
     used = {*RESERVED, LABEL_RANK, *views, label}
     return Sample(
         id=row.get("id") or "|".join(row[view].strip() for view in views),

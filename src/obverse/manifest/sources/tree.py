@@ -57,6 +57,10 @@ class Tree:
         """The folders that hold pictures."""
         return self.walk()
 
+    def told(self, name: str) -> str:
+        """A file of the tree, for messages."""
+        return self.shown if self.is_single_file else f"{name!r} in {self.shown}"
+
     def locator(self, name: str) -> str:
         """The locator of a file below the tree's top."""
         return name_locator(name) if self.archive is None else add_step(self.archive, "member", name)
@@ -72,7 +76,7 @@ class Tree:
         try:
             return PictureStore(self.root).file(self.locator(name))
         except OSError as error:
-            raise DataError(f"{name!r} in {self.shown} cannot be read: {error.strerror}") from None
+            raise DataError(f"{self.told(name)} cannot be read: {error.strerror}") from None
 
     def has(self, name: str) -> bool:
         """Whether the file is there; a remote one that lies elsewhere is believed to be."""
@@ -87,7 +91,7 @@ class Tree:
         try:
             return read_all(self.file(name), max_bytes=MAX_TABLE_BYTES)
         except OSError as error:
-            raise DataError(f"{name!r} in {self.shown} cannot be read: {error.strerror}") from None
+            raise DataError(f"{self.told(name)} cannot be read: {error.strerror}") from None
 
 
 def data_root(path: Path) -> Path:
@@ -164,7 +168,8 @@ def _named_tree(
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "__MACOSX/")) or "/." in name
+    parts = name.split("/")
+    return parts[0] == "__MACOSX" or any(part[:1] == "." and part not in (".", "..") for part in parts)
 
 
 def _near_top(contents: ListFolder) -> tuple[str, ...]:

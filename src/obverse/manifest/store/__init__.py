@@ -4,7 +4,7 @@ from .archive import ARCHIVE_SUFFIXES, open_archive
 from .blob import Blob, read_all
 from .cifar import open_cifar, read_pickle
 from .locator import add_step, name_locator, parse_locator, relocate
-from .parquet import open_parquet, read_columns
+from .parquet import open_parquet, read_columns, rows_with_picture
 from .remote import is_remote_folder, list_remote, remote_url
 from .store import PictureStore, StoredPicture
 
@@ -26,4 +26,5 @@ __all__ = [
     "read_pickle",
     "relocate",
     "remote_url",
+    "rows_with_picture",
 ]

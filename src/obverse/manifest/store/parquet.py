@@ -75,6 +75,30 @@ def read_cell(blob: Blob, step: str) -> Any:
     return _GROUPS.get(blob, group, column)[int(number) - info.starts[group]].as_py()
 
 
+def rows_with_picture(blob: Blob, column: str) -> list[bool] | None:
+    """Per row, whether the cell holds bytes or a path; None when all do, which mostly the footer knows."""
+    info = open_parquet(blob)
+    num_groups = len(info.starts) - 1
+    if all(_has_no_nulls(info.metadata.row_group(group), column) for group in range(num_groups)):
+        return None
+    found: list[bool] = []
+    for group in range(num_groups):
+        cells = _GROUPS.get(blob, group, column).combine_chunks()
+        valid = cells.is_valid().to_pylist()
+        if info.columns[column] == "picture":
+            parts = [cells.field(name).is_valid().to_pylist() for name in ("bytes", "path")]
+            valid = [here and any(either) for here, *either in zip(valid, *parts, strict=True)]
+        found += valid
+    return found
+
+
+def _has_no_nulls(group: Any, column: str) -> bool:
+    leaf = next((part for part in map(group.column, range(group.num_columns))
+                 if part.path_in_schema in (column, f"{column}.bytes")), None)  # fmt: skip
+    statistics = leaf.statistics if leaf is not None else None
+    return statistics is not None and bool(statistics.has_null_count) and statistics.null_count == 0
+
+
 class _GroupCache:
     """The columns read last, up to CACHED_BYTES."""
 
