@@ -120,15 +120,16 @@ def test_an_encrypted_picture_stops_and_a_wholly_encrypted_zip_says_why(
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"'cat/0\.png' 1 member\(s\) of the archive are not read: it is encrypted"):
+    with pytest.raises(DataError, match=r"1 unusable .*'cat/0\.png' in the archive cannot be read: it is encrypted"):
         build_index(path, DataSpec())
     quarantined = build_index(path, DataSpec(on_bad_picture="quarantine"))
     assert len(quarantined.manifest.samples) == len(NAMES) - 1
+    assert [f.severity for f in quarantined.findings if "encrypted" in f.message] == ["error"]
     place = -1
     while (place := data.find(b"PK\x01\x02", place + 1)) >= 0:
         data[place + 8] |= 1
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"no pictures below .*it is encrypted"):
+    with pytest.raises(DataError, match=r"16 unusable picture.*it is encrypted"):
         build_index(path, DataSpec())
 
 

@@ -28,8 +28,7 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     Raises DataError when there is no picture, or when the layout asked for is not there.
     """
     if not tree.folders:
-        reasons = "".join(f"; {finding.message}" for finding in tree.findings)
-        raise DataError(f"no pictures below {tree.shown}{reasons}: expected <class>/picture.jpg in it")
+        raise DataError(f"no pictures below {tree.shown}: expected <class>/picture.jpg in it")
     view_words = [] if layout in ("class-folders", "suffix-views") else [set(words) for words in VIEW_WORDS]
     view_words += [{name.lower() for name in views}] if views else []
     places, wrapper, said = take_apart(tree.folders, view_words)

@@ -132,18 +132,19 @@ def _archive_tree(root: Path, name: str, shown: str) -> Tree:
         archive = open_archive(PictureStore(root).file(name_locator(name)))
     except OSError as error:
         raise DataError(f"{shown} cannot be read: {error.strerror}") from None
-    return _named_tree(root, shown, archive.members, name_locator(name), _left_out(archive.left_out))
+    names = [*archive.members, *archive.unreadable]  # verification says of the latter why they cannot be read
+    return _named_tree(root, shown, names, name_locator(name), _left_out(archive.left_out))
 
 
 def _left_out(reasons: dict[str, str]) -> tuple[Finding, ...]:
-    """A picture that cannot be read is an error; links and names that lead out of the archive are never followed."""
+    """Links and names that lead out of an archive are never followed."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for name, reason in reasons.items():
         if is_picture_name(name) and not _is_hidden(name):
             by_reason[reason].append(name)
     return tuple(
         Finding(
-            "error" if "encrypted" in reason or "compression" in reason else "warning",
+            "warning",
             "archive-member",
             f"{len(names)} member(s) of the archive are not read: {reason}",
             tuple(names),

@@ -78,8 +78,11 @@ def folder_views(places: Sequence[Place], given: Sequence[str] | None) -> Views 
 
 def suffix_views(places: Sequence[Place], given: Sequence[str] | None, *, is_told: bool) -> Views | None:
     """The views, when file names end in view words. is_told: the layout is given, so a single such name will do."""
+    num_pictures = sum(len(place.pictures) for place in places)
+    any_word = [word for words in VIEW_WORDS for word in words]
+    if given is None and not is_told and _without_suffix(places, any_word, at_most=num_pictures // 10) is None:
+        return None
     for words in [tuple(given)] if given is not None else VIEW_WORDS:
-        num_pictures = sum(len(place.pictures) for place in places)
         strays = _without_suffix(places, words, at_most=num_pictures - 1 if is_told else num_pictures // 10)
         if strays is None:
             continue

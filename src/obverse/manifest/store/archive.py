@@ -35,6 +35,7 @@ _OPENERS: dict[bytes, Callable[[Any], Any]] = {
 }
 # Pictures hardly shrink: an archive that grows a hundredfold is made to fill the disk.
 MAX_RATIO, FREE_BYTES = 100, 2**30
+LINK = "it is a link or a special file"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -93,15 +94,17 @@ def _inflated(member: MemberBlob) -> bytes:
 
 @dataclass(frozen=True)
 class Archive:
-    """members by normal name; left_out: names that are not read, with the reason."""
+    """members by normal name. unreadable: what cannot be read, left_out: what must not be; name -> reason."""
 
     members: dict[str, MemberBlob] = field(repr=False)
+    unreadable: dict[str, str]
     left_out: dict[str, str]
 
     def blob(self, name: str) -> MemberBlob:
         """The member called `name`; DataError when there is none."""
         if name not in self.members:
-            raise DataError(f"there is no {name!r} in the archive {self.left_out.get(name, '')}".rstrip())
+            reason = self.unreadable.get(name, self.left_out.get(name, "it is not there"))
+            raise DataError(f"{name!r} in the archive cannot be read: {reason}")
         return self.members[name]
 
 
@@ -125,17 +128,18 @@ def open_archive(blob: Blob) -> Archive:
 
 
 def _index(found: Iterator[tuple[str, MemberBlob | str]]) -> Archive:
-    members: dict[str, MemberBlob] = {}
-    left_out: dict[str, str] = {}
+    archive = Archive({}, {}, {})
     for name, member in found:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or ".." in parts:
-            left_out[name] = "its name leads out of the archive"
+            archive.left_out[name] = "its name leads out of the archive"
+        elif member is LINK:
+            archive.left_out[name] = LINK
         elif isinstance(member, str):
-            left_out[name] = member
+            archive.unreadable["/".join(parts)] = member
         else:
-            members["/".join(parts)] = member
-    return Archive(members, left_out)
+            archive.members["/".join(parts)] = member
+    return archive
 
 
 def _zip_members(blob: Blob) -> Iterator[tuple[str, MemberBlob | str]]:
@@ -168,7 +172,7 @@ def _tar_members(blob: Blob) -> Iterator[tuple[str, MemberBlob | str]]:
                 sizes[name] = MemberBlob(blob, name, info.offset_data, info.size, info.size)
                 yield name, sizes[name]
             elif not info.isdir():
-                yield name, "it is a link or a special file"
+                yield name, LINK
             archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
 
 
