@@ -2,8 +2,9 @@
 
 Pixels are moved once, on uint8 (`resample.py`): by whole pixels, or cropped and then resized, or turned; the way that
 keeps most bits is taken. All of it is bicubic: bilinear sampling blurs, and a model trained on blurred pictures fails
-on sharp ones (on generated coins it cost 30 points of accuracy). All that changes colour is three numbers, applied to
-the whole batch on the training device (`preprocess.py`).
+on sharp ones (on generated coins it cost 30 points of accuracy). Brightness, contrast and saturation are three
+numbers, applied to the whole batch on the training device (`preprocess.py`); policies such as TrivialAugment draw
+further operations (`operations.py`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from dataclasses import dataclass
 from obverse.imaging import Pixels
 from obverse.recipe import AugmentSpec
 
+from .operations import DRAWS_EACH, Operation, apply_operations, draw_operations
 from .resample import Affine, Box, moved, resized, turned
 
+# Besides those of operations.
 NUM_DRAWS = 17
 
 
@@ -27,6 +30,7 @@ class Change:
     box: (top, left, bottom, right) of the working picture that is resized to the output; None when the picture is only
     moved by `shift` (rows, columns). affine: output pixel -> working pixel, when a box is not enough. mirrored: left
     and right are swapped last. color: brightness, contrast, saturation factors. erased: a box of output pixels or None.
+    operations: of the policies that draw some.
     """
 
     box: Box | None
@@ -35,10 +39,16 @@ class Change:
     shift: tuple[int, int]
     color: tuple[float, float, float]
     erased: Box | None
+    operations: tuple[Operation, ...] = ()
+
+
+def num_draws(spec: AugmentSpec) -> int:
+    """How many uniform numbers `draw_change` needs."""
+    return NUM_DRAWS + DRAWS_EACH * spec.num_operations
 
 
 def draw_change(spec: AugmentSpec, working: tuple[int, int], output: tuple[int, int], u: Sequence[float]) -> Change:
-    """Turn `NUM_DRAWS` uniform numbers into a change; working, output: (height, width). The spec is `filled()`."""
+    """Turn `num_draws` uniform numbers into a change; working, output: (height, width). The spec is `filled()`."""
     shift = (_whole_shift(spec.shift, working[0], u[3]), _whole_shift(spec.shift, working[1], u[5]))
     box = _draw_crop(spec, working, u) if spec.min_scale != 1 or working != output else None
     affine = None
@@ -50,7 +60,9 @@ def draw_change(spec: AugmentSpec, working: tuple[int, int], output: tuple[int, 
     if spec.gray and u[10] < spec.gray:
         saturation = 0.0
     erased = _draw_box(output, u[13:17]) if spec.erasing and u[11] < spec.erasing else None
-    return Change(box, affine, u[6] < (spec.mirror or 0), shift, (brightness, contrast, saturation), erased)
+    operations = draw_operations(spec, u[NUM_DRAWS:])
+    mirrored, color = u[6] < (spec.mirror or 0), (brightness, contrast, saturation)
+    return Change(box, affine, mirrored, shift, color, erased, operations)
 
 
 def apply_change(pixels: Pixels, change: Change, out_CHW: Pixels, fill: int) -> None:
@@ -63,6 +75,8 @@ def apply_change(pixels: Pixels, change: Change, out_CHW: Pixels, fill: int) -> 
         pixels = resized(pixels[top:bottom, left:right], height, width, mode="bicubic")
     else:
         pixels = moved(pixels, change.shift)
+    if change.operations:
+        pixels = apply_operations(pixels, change.operations, fill)
     out_CHW[...] = (pixels[:, ::-1] if change.mirrored else pixels).transpose(2, 0, 1)
     if change.erased is not None:
         top, left, bottom, right = change.erased

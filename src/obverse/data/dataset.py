@@ -16,7 +16,7 @@ from obverse.manifest import Manifest, Sample
 from obverse.recipe import AugmentSpec
 from obverse.runtime import named_uniforms
 
-from .augment import NUM_DRAWS, apply_change, draw_change
+from .augment import apply_change, draw_change, num_draws
 from .batch import Batch
 from .cache import PixelCache
 from .geometry import Geometry
@@ -77,7 +77,7 @@ class PictureDataset(Dataset[Batch]):
         if self.augment is None:
             out_CHW[...] = pixels.transpose(2, 0, 1)
             return 1.0, 1.0, 1.0
-        draws = named_uniforms(NUM_DRAWS, "augment", self.seed, epoch, sample.id, view)
+        draws = named_uniforms(num_draws(self.augment), "augment", self.seed, epoch, sample.id, view)
         change = draw_change(self.augment, pixels.shape[:2], out_CHW.shape[1:], draws)
         apply_change(pixels, change, out_CHW, self.geometry.fill)
         return change.color

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .spec import Auto, Fraction, NonNegativeFloat, Spec
 
-Policy = Literal["auto", "generic", "no-mirror", "none"]
+Policy = Literal["auto", "generic", "no-mirror", "none", "trivial", "rand", "three"]
 
 
 def _numbers(**given: float) -> dict[str, float]:
@@ -21,6 +21,10 @@ POLICIES: dict[str, dict[str, float]] = {
     "generic": _numbers(mirror=0.5, min_scale=0.4, jitter=0.3),
     "no-mirror": _numbers(min_scale=0.85, rotation_degrees=10.0),
     "none": _numbers(),
+    # The papers' crops go down to 8 % of the area; here they are as large as in `generic`.
+    "trivial": _numbers(mirror=0.5, min_scale=0.4),
+    "rand": _numbers(mirror=0.5, min_scale=0.4),
+    "three": _numbers(mirror=0.5, min_scale=0.4, jitter=0.3),
 }
 
 
@@ -30,6 +34,9 @@ VIEW_DROPOUT = 0.1
 class AugmentSpec(Spec):
     """`None` means: as the policy says.
 
+    policy: `trivial` (TrivialAugment), `rand` (RandAugment) and `three` (3-Augment) also draw operations
+    (`data/operations.py`); set `mirror: 0` beside them where pictures show lettering. magnitude (of 30), num_ops: of
+    `rand`.
     mirror: probability of a left-right flip. min_scale: smallest share of the area that a random crop keeps (1 = no
     crop). max_stretch: largest change of the aspect ratio of that crop. shift: largest move, as a share of the side,
     by whole pixels. rotation_degrees: largest angle either way. jitter: strength of brightness, contrast and
@@ -50,6 +57,20 @@ class AugmentSpec(Spec):
     erasing: float | None = Field(default=None, ge=0, le=1)
     view_dropout: Auto | Fraction = "auto"
     margin: float | None = Field(default=None, ge=1, le=2)
+    magnitude: float = Field(default=9.0, ge=0, le=30)
+    num_ops: int = Field(default=2, ge=1, le=8)
+
+    @model_validator(mode="after")
+    def _fields_take_effect(self) -> Self:
+        for name in ("magnitude", "num_ops"):
+            if self.policy != "rand" and getattr(self, name) != AugmentSpec.model_fields[name].default:
+                raise ValueError(f"{name} has no effect with `policy: {self.policy}`; say rand")
+        return self
+
+    @property
+    def num_operations(self) -> int:
+        """How many operations each picture goes through."""
+        return {"trivial": 1, "three": 1, "rand": self.num_ops}.get(self.policy, 0)
 
     def filled(self, *, num_views: int = 1) -> AugmentSpec:
         """The same spec with every number written out; the policy must not be `auto` any more."""
