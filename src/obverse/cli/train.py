@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,7 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
     device: OptionalDevice = None,
     minutes: Annotated[float | None, typer.Option(help="A time budget for training.")] = None,
+    track: Annotated[list[str] | None, typer.Option("--track", help="Also tell mlflow or wandb.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="With --resume: go on although recipe or data have changed.")
     ] = False,
@@ -43,12 +44,14 @@ def command(
     changes = [*(settings or []), *layout_setting(layout)]
     changes += [f"training.minutes={minutes}"] if minutes is not None else []
     changes += [f"runtime.device={device}"] if device is not None else []
+    changes += [f"training.trackers=[{', '.join(track)}]"] if track else []
     if resume:
         if run is None:
             raise RecipeError("--resume needs --run: which run should go on?")
         if changes or recipe != "auto":
             raise RecipeError(
-                "--resume goes on with the run's own recipe; leave out --recipe, --set, --layout, --device, --minutes"
+                "--resume goes on with the run's own recipe; leave out --recipe, --set, --layout, --device, --minutes "
+                "and --track"
             )
         if data is not None:
             raise RecipeError("--resume goes on with the run's own data; leave out DATA")
@@ -75,11 +78,7 @@ def command(
     else:
         assert data is not None
         result = start_run(data, chosen, folder, observers=[console], progress=show_progress)
-    accuracy = result.metrics["accuracy"]
-    typer.echo(
-        f"{result.metrics['split']} accuracy {accuracy['value']:.1%} "
-        f"(95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%}, {result.metrics['num_samples']} samples)"
-    )
+    typer.echo(_accuracy_line(result.metrics))
     typer.echo(f"report: {printable(str(result.report))}")
     typer.echo(f"predict: obverse predict {printable(shlex.quote(str(result.run.path)))} PICTURE")
 
@@ -92,3 +91,11 @@ def _folder(run: Path | None, data: Path | None) -> RunFolder:
         raise RecipeError("torchrun --max-restarts needs --run, so that processes that are started again find the run")
     path = run if run is not None else default_run_path(data or Path(), datetime.now())
     return RunFolder(path, patience_seconds=ENDING_SECONDS if launch.num_restarts else 0)
+
+
+def _accuracy_line(metrics: dict[str, Any]) -> str:
+    accuracy = metrics["accuracy"]
+    return (
+        f"{metrics['split']} accuracy {accuracy['value']:.1%} "
+        f"(95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%}, {metrics['num_samples']} samples)"
+    )

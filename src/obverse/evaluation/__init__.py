@@ -1,6 +1,7 @@
 """Predictions, measurements and their report."""
 
 from .decoding import decide
+from .diagnosis import Diagnosis, Story, diagnose
 from .evaluate import Outputs, run_model, softmax, to_predictions
 from .forward import Forward
 from .measure import Metrics, measure
@@ -11,11 +12,14 @@ from .selection import LOWER_IS_BETTER, is_better, mean_loss, selection_value
 
 __all__ = [
     "LOWER_IS_BETTER",
+    "Diagnosis",
     "Forward",
     "Metrics",
     "Outputs",
     "Predictions",
+    "Story",
     "decide",
+    "diagnose",
     "is_better",
     "mean_loss",
     "measure",

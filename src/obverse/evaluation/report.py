@@ -29,6 +29,7 @@ from jinja2 import Environment, StrictUndefined
 
 from obverse import metrics
 from obverse.errors import DataError
+from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.measure import Metrics, find_disagreements, measure
 from obverse.evaluation.plots import plot_confusion
 from obverse.evaluation.predictions import Predictions, create_folder
@@ -42,7 +43,12 @@ LONGEST_OPEN_TABLE = 40
 
 
 def write_evaluation(
-    folder: Path, predictions: Predictions, *, facts: dict[str, str], history_png: Path | None = None
+    folder: Path,
+    predictions: Predictions,
+    *,
+    facts: dict[str, str],
+    diagnoses: Sequence[Diagnosis] = (),
+    history_png: Path | None = None,
 ) -> Metrics:
     """Measure and write everything above into `folder`; `facts` are shown as they come (model, best epoch, time)."""
     if history_png is not None and not history_png.is_file():
@@ -60,7 +66,7 @@ def write_evaluation(
     _write_views(folder / "views.csv", predictions)
     _write(folder / "metrics.json", json.dumps(measured.as_json(), indent=2, allow_nan=False) + "\n")
     pictures = {"confusion": folder / CONFUSION_PNG} | ({"history": history_png} if history_png else {})
-    sections = report_sections(predictions, measured, scores, facts=facts)
+    sections = report_sections(predictions, measured, scores, facts=facts, diagnoses=diagnoses)
     shown = [section for section in sections if not section.picture or section.picture in pictures]
     _write(folder / "summary.md", markdown(predictions.split, shown, pictures=_links(pictures, folder)))
     _write(folder / "report.html", html(predictions.split, shown, pictures=_embedded(pictures)))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.measure import Estimate, Metrics, find_disagreements
 from obverse.evaluation.predictions import Predictions
 from obverse.metrics import ClassScores
@@ -38,11 +39,17 @@ class Section:
 
 
 def report_sections(
-    predictions: Predictions, metrics: Metrics, scores: ClassScores, *, facts: dict[str, str]
+    predictions: Predictions,
+    metrics: Metrics,
+    scores: ClassScores,
+    *,
+    facts: dict[str, str],
+    diagnoses: Sequence[Diagnosis] = (),
 ) -> list[Section]:
     """Everything in reading order; sections without content are left out."""
     sections = [
         Section("Result", tuple(_size_sentences(metrics)), ("metric", "value", "95 % interval"), _metric_rows(metrics)),
+        _diagnosis(diagnoses),
         Section("Run", (), ("fact", "value"), tuple(facts.items())),
         Section("Training", ("Curves over epochs.",), picture="history"),
         Section("Confusion", ("Rows are true classes, columns predictions.",), picture="confusion"),
@@ -53,6 +60,11 @@ def report_sections(
         _distribution(predictions.classes, metrics, scores),
     ]
     return [section for section in sections if section.rows or section.picture]
+
+
+def _diagnosis(diagnoses: Sequence[Diagnosis]) -> Section:
+    rows = tuple((finding.what, finding.advice) for finding in diagnoses)
+    return Section("Diagnosis of the training", (), ("what stands out", "what to try"), rows)
 
 
 def _size_sentences(metrics: Metrics) -> Iterator[str]:

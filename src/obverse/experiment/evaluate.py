@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Loader, PictureDataset
 from obverse.errors import DataError, OutputError, RecipeError
-from obverse.evaluation import Forward, plot_history, run_model, to_predictions, write_evaluation
+from obverse.evaluation import Forward, run_model, to_predictions, write_evaluation
 from obverse.manifest import (
     SPLITS,
     Manifest,
@@ -30,6 +28,7 @@ from obverse.runs.rundir import short_name
 from obverse.runtime import resolve_device
 
 from .caching import open_cache
+from .facts import RunStory, read_story
 
 Ready = tuple[Bundle, Classifier, Forward]
 
@@ -41,8 +40,7 @@ def report_split(
     ready: Ready,
     *,
     recipe: Recipe,
-    facts: dict[str, str],
-    history: tuple[Sequence[dict[str, Any]], Path] | None = None,
+    story: RunStory,
 ) -> dict[str, Any]:
     """Predict one split and write the report; returns the metrics as plain values, on the main process."""
     bundle, model, forward = ready
@@ -60,11 +58,9 @@ def report_split(
     predictions = to_predictions(
         outputs, manifest, split, decode=bundle.output.decode, embeddings=recipe.evaluation.embeddings
     )
-    picture = None
-    if history is not None:
-        plot_history(history[0], history[1])
-        picture = history[1] if history[1].is_file() else None
-    return write_evaluation(folder, predictions, facts=facts, history_png=picture).as_json()
+    return write_evaluation(
+        folder, predictions, facts=story.facts, diagnoses=story.diagnoses, history_png=story.history_png
+    ).as_json()
 
 
 def evaluate_run(
@@ -94,8 +90,10 @@ def _evaluate(
     else:
         manifest, name = _other_manifest(data, bundle, recipe), "data"
     folder = out or run.evaluation(split if data is None else f"data-{short_name(data)}")
-    facts = _facts(run) | ({"evaluated on": _told(data, recipe)} if data is not None else {})
-    return folder, report_split(folder, name, manifest, ready, recipe=recipe, facts=facts)
+    story = read_story(run.path / "training_log.json")
+    if data is not None:
+        story.facts["evaluated on"] = _told(data, recipe)
+    return folder, report_split(folder, name, manifest, ready, recipe=recipe, story=story)
 
 
 def _told(data: Path, recipe: Recipe) -> str:
@@ -107,14 +105,6 @@ def _require_ours(folder: Path) -> None:
     """A report never overwrites somebody's files."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "metrics.json").is_file():
         raise OutputError(f"{str(folder)!r} is not empty and holds no evaluation; choose another --out")
-
-
-def _facts(run: RunFolder) -> dict[str, str]:
-    try:
-        facts: dict[str, str] = json.loads((run.path / "training_log.json").read_text(encoding="utf-8"))["facts"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return facts
 
 
 def _run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:

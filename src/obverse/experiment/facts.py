@@ -1,13 +1,83 @@
-"""Facts about a run for people and for `training_log.json`."""
+"""What is told about a run, to people and in `training_log.json`: facts, and what stands out in its training."""
 
 from __future__ import annotations
 
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from obverse.manifest import Manifest
+from obverse.bundle import Bundle
+from obverse.data import Loader, PictureDataset
+from obverse.evaluation import Diagnosis, Forward, Story, diagnose, run_model, selection_value
+from obverse.imaging import unit_interval
+from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
 from obverse.recipe import LossSpec, Recipe, Size
 from obverse.training.progress import Progress
+
+MOST_TRAIN_SAMPLES, LEAST_TRAIN_SAMPLES = 2000, 500
+
+
+@dataclass(frozen=True)
+class RunStory:
+    """What a report tells besides its measurements."""
+
+    facts: dict[str, str] = field(default_factory=dict)
+    diagnoses: tuple[Diagnosis, ...] = ()
+    history_png: Path | None = None
+
+
+def read_story(training_log: Path) -> RunStory:
+    """Of a finished run; an empty story where the log is missing or older."""
+    try:
+        log = json.loads(training_log.read_text(encoding="utf-8"))
+        return RunStory(log["facts"], tuple(Diagnosis(**finding) for finding in log["diagnosis"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return RunStory()
+
+
+@dataclass(frozen=True)
+class TrainAccuracy:
+    """Accuracy on training samples in evaluation mode: without augmentation and dropout, as val is measured."""
+
+    value: float
+    num_samples: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.1%} without augmentation and dropout ({self.num_samples:,} samples)"
+
+
+def measure_train(
+    model: Classifier, forward: Forward, manifest: Manifest, bundle: Bundle, recipe: Recipe
+) -> TrainAccuracy:
+    """On as many training samples as there are in val, at least 500 and at most 2,000; chosen by their ids. Of several
+    processes the main one knows it.
+    """
+    limit = min(MOST_TRAIN_SAMPLES, max(LEAST_TRAIN_SAMPLES, len(manifest.split("val"))))
+    seed = recipe.training.seed
+    chosen = sorted(manifest.split("train"), key=lambda sample: unit_interval("train accuracy", seed, sample.id))
+    dataset = PictureDataset(manifest, Samples.of(chosen[:limit]), bundle.geometry)
+    loader = Loader(dataset, recipe.evaluation.batch_size, process=forward.process)
+    outputs = run_model(model, forward, loader.epoch())
+    if not forward.process.is_main:
+        return TrainAccuracy(math.nan, 0)
+    value = selection_value("accuracy", outputs.logits_NK, outputs.labels_N, decode=bundle.output.decode)
+    return TrainAccuracy(value, len(outputs.ids))
+
+
+def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy) -> tuple[Diagnosis, ...]:
+    """What stands out in a finished training."""
+    story = Story(
+        progress.history,
+        progress.best_epoch,
+        manifest.counts("train"),
+        len(manifest.split("val")),
+        train.value,
+        progress.stop_reason,
+    )
+    return tuple(diagnose(story))
 
 
 def run_facts(
@@ -43,7 +113,7 @@ def run_facts(
     }
 
 
-def training_log(progress: Progress, facts: dict[str, str]) -> dict[str, Any]:
+def training_log(progress: Progress, story: RunStory, train: TrainAccuracy) -> dict[str, Any]:
     """The content of training_log.json."""
     return {
         "epochs": progress.history,
@@ -51,7 +121,9 @@ def training_log(progress: Progress, facts: dict[str, str]) -> dict[str, Any]:
         "best_value": progress.best_value,
         "stop_reason": progress.stop_reason,
         "seconds": progress.seconds,
-        "facts": facts,
+        "train_accuracy": asdict(train),
+        "diagnosis": [asdict(finding) for finding in story.diagnoses],
+        "facts": story.facts,
     }
 
 

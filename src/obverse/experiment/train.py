@@ -11,19 +11,20 @@ from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
 from obverse.errors import DataError, Interrupted, printable
+from obverse.evaluation import plot_history
 from obverse.launch import launched
 from obverse.manifest import Finding, Index, Manifest, build_index, data_root, full_path, read_manifest
 from obverse.models import merge_lora
 from obverse.recipe import Recipe, dump_recipe, load_recipe
-from obverse.runs import Event, Message, Observer, RunFolder, describe_environment, write_text
+from obverse.runs import Message, Observer, RunFolder, describe_environment, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.failures import explained
-from obverse.runs.observers import JsonlObserver, TensorBoardObserver
+from obverse.runs.observers import JsonlObserver, TensorBoardObserver, Watch, open_tracker, require_trackers
 from obverse.runtime import Process, joined
 from obverse.training import Trainer, catch_signals
 
 from .evaluate import report_split
-from .facts import run_facts, training_log
+from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
 from .identity import differences, remember
 from .resolve import resolve
 from .setup import Setup, require_launch
@@ -51,16 +52,18 @@ def start_run(
 
     Of several processes the main one calls this or `resume_run`, and the others `follow_run`.
     """
+    watch = Watch(observers)
     with joined(launched()), _holding(run):
         run.claim()
         try:
+            require_trackers(recipe.training.trackers)
             require_launch(recipe)
-            setup = _prepare(data, recipe, run, observers, progress or (lambda done, total: None))
+            setup = _prepare(data, recipe, run, watch, progress or (lambda done, total: None))
         except BaseException:
             run.undo()
             raise
         setup.process.from_main(lambda: (setup.recipe, setup.manifest, True))
-        return _train(run, setup, observers)
+        return _train(run, setup, watch)
 
 
 def follow_run() -> None:
@@ -69,30 +72,30 @@ def follow_run() -> None:
         inputs: tuple[Recipe, Manifest, bool] | None = _this_process().from_main(lambda: None)
         if inputs is not None:
             recipe, manifest, load_weights = inputs
-            _train(RunFolder(Path()), Setup(recipe, manifest, load_weights=load_weights), ())
+            _train(RunFolder(Path()), Setup(recipe, manifest, load_weights=load_weights), Watch(()))
 
 
 def _this_process() -> Process:
     return Process(launched().rank, launched().world_size)
 
 
-def _prepare(data: Path, recipe: Recipe, run: RunFolder, observers: Sequence[Observer], progress: Progress) -> Setup:
+def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress: Progress) -> Setup:
     """Read the data, decide what is `auto`, and write down what will be trained."""
     index = build_index(data, recipe.data, progress)
     for line in (index.said, *_finding_lines(index.findings)):
-        _tell(observers, Message(printable(line)))
+        watch.notify(Message(printable(line)))
     resolved = resolve(recipe, index)
     for line in resolved.reasons:
-        _tell(observers, Message(printable(line)))
+        watch.notify(Message(printable(line)))
     setup = Setup(_with_source(resolved.recipe, data, index), index.manifest)
     _write_inputs(run, setup.tuned(), index)
-    _open_caches(setup, observers, progress)
+    _open_caches(setup, watch, progress)
     return setup
 
 
-def _open_caches(setup: Setup, observers: Sequence[Observer], progress: Progress = lambda done, total: None) -> None:
+def _open_caches(setup: Setup, watch: Watch, progress: Progress = lambda done, total: None) -> None:
     for line in setup.open_caches(progress):
-        _tell(observers, Message(printable(line)))
+        watch.notify(Message(printable(line)))
 
 
 def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: bool = False) -> RunResult:
@@ -100,24 +103,26 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: boo
 
     force: go on although the recipe or the data is no longer what the run began with; what differs is said.
     """
+    watch = Watch(observers)
     with joined(launched()), _holding(run):
         run.reopen()
         finished = _finished(run)
         if finished:
             _this_process().from_main(lambda: None)
-            _tell(observers, Message("the run is finished; nothing was changed"))
+            watch.notify(Message("the run is finished; nothing was changed"))
             return finished
         run.lock()
         recipe, manifest = _read_inputs(run)
+        require_trackers(recipe.training.trackers)
         for line in differences(run, recipe, manifest):
             if not force:
                 raise DataError(f"{line}, or add --force to go on all the same")
-            _tell(observers, Message(f"forced: {line}"))
+            watch.notify(Message(f"forced: {line}"))
         saved = load_newest(run.checkpoints)
         setup = Setup(recipe, manifest, load_weights=saved[0] is None)
-        _open_caches(setup, observers)
+        _open_caches(setup, watch)
         setup.process.from_main(lambda: (recipe, manifest, saved[0] is None))
-        return _train(run, setup, observers, saved)
+        return _train(run, setup, watch, saved)
 
 
 def _finished(run: RunFolder) -> RunResult | None:
@@ -148,13 +153,12 @@ def _read_inputs(run: RunFolder) -> tuple[Recipe, Manifest]:
 def _train(
     run: RunFolder,
     setup: Setup,
-    observers: Sequence[Observer],
+    watch: Watch,
     saved: tuple[Checkpoint | None, Sequence[str]] = (None, ()),
 ) -> RunResult:
     checkpoint, complaints = saved
-    watching = list(observers)
     if setup.process.is_main:
-        watching += [JsonlObserver(run.path / "events.jsonl"), TensorBoardObserver(run.path)]
+        _write_events(watch, run, setup.recipe)
     try:
         with catch_signals() as wish:
             trainer = Trainer(
@@ -167,23 +171,31 @@ def _train(
                 wanted_signal=wish,
             )
             for line in filter(None, (*complaints, setup.rounding)):
-                _tell(watching, Message(line))
+                watch.notify(Message(line))
             if setup.process.from_main(lambda: checkpoint is not None):
                 notes = trainer.restore(checkpoint)
-                _tell(watching, Message(f"resumed after step {trainer.progress.step}"))
+                watch.notify(Message(f"resumed after step {trainer.progress.step}"))
                 for line in notes:
-                    _tell(watching, Message(line))
+                    watch.notify(Message(line))
             with _signal_for_all(wish):
                 for event in trainer.run():
-                    _tell(watching, event)
+                    watch.notify(event)
             late = int(max(row[0] for row in setup.process.rows([wish() or 0])))
             if late:  # it came after the last step, which asks
                 raise Interrupted("stopped by a signal after training; --resume evaluates", late)
-        return _finish(run, setup, trainer)
+        return _finish(run, setup, trainer, watch)
     finally:
-        for observer in watching:
-            with suppress(OSError):  # the disk is full, which an earlier write has said
-                observer.close()
+        watch.close()
+
+
+def _write_events(watch: Watch, run: RunFolder, recipe: Recipe) -> None:
+    watch.add(JsonlObserver(run.path / "events.jsonl"))
+    watch.add(TensorBoardObserver(run.path))
+    for name in recipe.training.trackers:
+        try:
+            watch.add(open_tracker(name, run, recipe.model_dump(mode="json")))
+        except Exception as error:  # a tracker may fail in any way, and training goes on
+            watch.notify(Message(printable(f"the tracker {name} could not be opened and is left out ({error})")))
 
 
 @contextmanager
@@ -199,7 +211,7 @@ def _signal_for_all(wish: Callable[[], int | None]) -> Iterator[None]:
                           "--resume goes on from the last checkpoint", number) from None  # fmt: skip
 
 
-def _finish(run: RunFolder, setup: Setup, trainer: Trainer) -> RunResult:
+def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> RunResult:
     """Ship the best weights and look at test once."""
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
@@ -209,8 +221,14 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer) -> RunResult:
     merge_lora(trainer.model)
     trainer.parallel.load(trainer.best_weights)
     facts = run_facts(setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained)
+    train = measure_train(trainer.model, trainer.forward, setup.manifest, bundle, setup.recipe)
+    story = RunStory(facts | {"train accuracy": str(train)})
+    if setup.process.is_main:
+        history_png = run.path / "training_history.png"
+        plot_history(progress.history, history_png)
+        shown = history_png if history_png.is_file() else None
+        story = RunStory(story.facts, diagnosed(progress, setup.manifest, train), shown)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
-    history_png = run.path / "training_history.png"
     measured = {
         name: report_split(
             run.evaluation(name),
@@ -218,13 +236,14 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer) -> RunResult:
             setup.manifest,
             (bundle, trainer.model, trainer.forward),
             recipe=setup.recipe,
-            facts=facts,
-            history=(progress.history, history_png),
+            story=story,
         )
         for name in splits
     }
     if setup.process.is_main:
-        run.write_json("training_log.json", training_log(progress, facts))
+        run.write_json("training_log.json", training_log(progress, story, train))
+    for finding in story.diagnoses:
+        watch.notify(Message(printable(finding.sentence)))
     return RunResult(run, run.evaluation(splits[-1]) / "report.html", measured[splits[-1]])
 
 
@@ -279,8 +298,3 @@ def _finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
 
 def _examples(paths: Sequence[str]) -> str:
     return f"({', '.join(map(repr, paths[:3]))}{' ...' if len(paths) > 3 else ''})" if paths else ""
-
-
-def _tell(observers: Sequence[Observer], event: Event) -> None:
-    for observer in observers:
-        observer.notify(event)

@@ -81,7 +81,7 @@ class TrainingSpec(Spec):
     gradient accumulation. sampler: how often an epoch shows each class; its length stays. ema_decay: of the weights'
     average that is evaluated and shipped; 0 ships the weights themselves, `auto` follows the length of the run.
     minutes: a time budget for the training loop; the schedule then follows the clock instead of `epochs`, and such a
-    run is exempt from bit-for-bit repeatability.
+    run is exempt from bit-for-bit repeatability. trackers: who else is told of every epoch, besides the run folder.
     """
 
     epochs: Auto | PositiveInt = "auto"
@@ -91,6 +91,7 @@ class TrainingSpec(Spec):
     sampler: SamplerKind = "natural"
     ema_decay: Auto | Fraction = 0.0
     early_stopping: EarlyStopping | None = None
+    trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
     select: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "loss", "mae"] = "auto"
     seed: NonNegativeInt = 0
 

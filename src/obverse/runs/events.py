@@ -65,6 +65,18 @@ class Message:
 Event = StepEnd | EpochEnd | CheckpointSaved | Message
 
 
+def epoch_scalars(event: EpochEnd) -> dict[str, float]:
+    """The curves that trackers draw, by name."""
+    return {
+        "loss/train": event.train_loss,
+        "loss/val": event.val_loss,
+        "accuracy/train": event.train_accuracy,
+        "accuracy/val": event.val_accuracy,
+        "learning_rate": event.learning_rate,
+        "pictures_per_second": event.pictures_per_second,
+    }
+
+
 class Observer(Protocol):
     """Writes events somewhere."""
 

@@ -3,5 +3,7 @@
 from .console import ConsoleObserver
 from .jsonl import JsonlObserver
 from .tensorboard import TensorBoardObserver
+from .trackers import open_tracker, require_trackers
+from .watch import Watch
 
-__all__ = ["ConsoleObserver", "JsonlObserver", "TensorBoardObserver"]
+__all__ = ["ConsoleObserver", "JsonlObserver", "TensorBoardObserver", "Watch", "open_tracker", "require_trackers"]

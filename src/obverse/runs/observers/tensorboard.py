@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from obverse.runs.events import EpochEnd, Event
+from obverse.runs.events import EpochEnd, Event, epoch_scalars
 
 
 class TensorBoardObserver:
@@ -19,15 +19,7 @@ class TensorBoardObserver:
         """Write an epoch's scalars at its step."""
         if not isinstance(event, EpochEnd):
             return
-        scalars = {
-            "loss/train": event.train_loss,
-            "loss/val": event.val_loss,
-            "accuracy/train": event.train_accuracy,
-            "accuracy/val": event.val_accuracy,
-            "learning_rate": event.learning_rate,
-            "pictures_per_second": event.pictures_per_second,
-        }
-        for name, value in scalars.items():
+        for name, value in epoch_scalars(event).items():
             self._writer.add_scalar(name, value, event.step)
 
     def close(self) -> None:

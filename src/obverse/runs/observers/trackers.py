@@ -1,0 +1,36 @@
+"""The trackers that a recipe names. Their packages are imported only when one is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from obverse.errors import UnavailableError
+from obverse.runs.events import Observer
+from obverse.runs.rundir import RunFolder
+
+_FILES = {"mlflow": ("mlflow_store", "MlflowObserver"), "wandb": ("wandb_run", "WandbObserver")}
+
+
+def require_trackers(names: Sequence[str]) -> None:
+    """UnavailableError when a package is missing; imports nothing."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise UnavailableError(f"training.trackers names {', '.join(missing)}, which is not installed: "
+                               "pip install 'obverse[track]', or leave it out")  # fmt: skip
+
+
+def open_tracker(name: str, run: RunFolder, recipe: dict[str, Any]) -> Observer:
+    """recipe: the resolved recipe as plain values, recorded as dotted settings. May fail in any way."""
+    file, kind = _FILES[name]
+    build: Callable[[RunFolder, dict[str, Any]], Observer] = getattr(import_module(f"{__package__}.{file}"), kind)
+    return build(run, _dotted(recipe))
+
+
+def _dotted(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in values.items():
+        leaves |= _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves

@@ -1,0 +1,44 @@
+"""Runs for Weights & Biases, offline unless WANDB_MODE says otherwise; send one later with `wandb sync`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+
+import wandb
+
+from obverse.imaging import content_digest
+from obverse.runs.events import EpochEnd, Event, epoch_scalars
+from obverse.runs.rundir import RunFolder
+
+PROJECT = "obverse"
+
+
+class WandbObserver:
+    """One W&B run per run folder, in its `wandb` folder; a resumed run has the same id."""
+
+    def __init__(self, run: RunFolder, settings: dict[str, Any]) -> None:
+        path = run.path.resolve()
+        mode = os.environ.get("WANDB_MODE", "offline")
+        self._run = wandb.init(
+            project=PROJECT,
+            name=path.name,
+            id=content_digest(os.fsencode(path)),
+            dir=str(path),
+            config=settings,
+            mode=mode,  # type: ignore[arg-type]
+            resume=None if mode == "offline" else "allow",
+            # The console and the repository are the user's; metrics and settings are what was asked for.
+            settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
+        )
+
+    def notify(self, event: Event) -> None:
+        """Write an epoch's scalars at its step."""
+        if isinstance(event, EpochEnd):
+            self._run.log(epoch_scalars(event), step=event.step)
+
+    def close(self) -> None:
+        """Wait until everything is written."""
+        self._run.finish()
