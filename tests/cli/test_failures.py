@@ -51,7 +51,7 @@ def test_divergence_names_the_samples_and_harms_no_checkpoint(obverse, refused, 
     changed = recipe.replace(rate, "  lr: 1.0e+30").replace("epochs: 1\n", "epochs: 50\n")
     (run / "recipe.yaml").write_text(changed, encoding="utf-8")
     result = refused(66, "diverged at step", "train", "--run", run, "--resume", "--force")
-    assert "the samples of this step are" in result.err
+    assert "the samples" in result.err
     assert ".png" in result.err.splitlines()[-1]
     assert "optim.lr" in result.err.splitlines()[-1]
     assert tree(run / "checkpoints") == checkpoints

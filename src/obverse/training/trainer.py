@@ -13,11 +13,12 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from obverse.data import Batch, Loader, mix
 from obverse.errors import DivergedError, Interrupted
-from obverse.evaluation import Forward, is_better, mean_loss, run_model, selection_value
+from obverse.evaluation import Forward, Outputs, is_better, mean_loss, run_model, selection_value, softmax
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
 from obverse.recipe import Recipe
@@ -251,6 +252,7 @@ class Trainer:
         start = time.perf_counter()
         outputs = run_model(self.shipped_model, self.forward, self._unless_asked_to_stop(self.loaders.val.epoch()))
         progress.seconds += time.perf_counter() - start
+        self._require_numbers(outputs)
         decode = self.objective.output.decode
         progress.seconds, value, val_loss, val_accuracy = self.process.from_main(
             lambda: (
@@ -292,6 +294,17 @@ class Trainer:
         ):
             progress.stop_reason = f"no better {recipe.training.select} since epoch {progress.best_epoch + 1}"
             yield Message(f"stopped early: {progress.stop_reason}")
+
+    def _require_numbers(self, outputs: Outputs) -> None:
+        """Weights may diverge in the very step after which val is measured."""
+        lost = self.process.from_main(
+            lambda: [outputs.ids[row] for row in np.flatnonzero(np.isnan(softmax(outputs.logits_NK)).any(axis=1))]
+        )
+        if lost:
+            raise DivergedError(
+                f"diverged at step {self.progress.step}: the outputs on val are no numbers; the samples are "
+                f"{', '.join(lost[:8])}{' ...' if len(lost) > 8 else ''}. Try a tenth of optim.lr, or optim.clip_norm=1"
+            )
 
     def _unless_asked_to_stop(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """A large validation set must not keep a signal waiting; a resumed run validates this epoch from its start."""
