@@ -64,3 +64,25 @@ def test_a_file_of_another_origin_is_kept(refused, classes, tmp_path):
     (tmp_path / "out" / "check.json").write_text("{}")
     data = classes(tmp_path / "data")
     refused(73, "not a report", "check", data, "--out", tmp_path / "out", untouched=tmp_path / "out")
+
+
+def test_preview_draws_training_pictures_beside_the_report(obverse, classes, tree, tmp_path):
+    data = classes(tmp_path / "data", count=12)
+    arguments = ("--out", tmp_path / "out", "--set", "model.backbone={kind: convnet, widths: [4, 8]}")
+    result = obverse("check", data, "--preview", *arguments, "--set", "augment.policy=rand")
+    assert result.code == 0, result.err
+    assert sorted(tree(tmp_path / "out")) == ["check.html", "check.json", "preview.png"]
+    assert "augmentation rand" in result.out
+
+
+def test_no_preview_of_data_that_cannot_be_trained_on(obverse, classes, tree, tmp_path):
+    data = classes(tmp_path / "data")
+    (data / "dark" / "bad.jpg").write_bytes(b"")
+    result = obverse("check", data, "--preview", "--out", tmp_path / "out")
+    assert result.code == 65
+    assert "preview: none, because nothing can be trained on this data" in result.out
+    assert sorted(tree(tmp_path / "out")) == ["check.html", "check.json"]
+
+
+def test_a_recipe_belongs_to_the_preview(refused, classes, tmp_path):
+    refused(2, "only fields of `data` matter", "check", classes(tmp_path / "data"), "--recipe", "finetune")

@@ -23,6 +23,10 @@ def command(
     layout: Annotated[str | None, typer.Option(help="The layout, when the one that is seen is wrong.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: data.views=[front,back]")] = None,
     advisory: Annotated[bool, typer.Option(help="Also look for near duplicates, exchanged views, shortcuts.")] = True,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Also draw pictures as a model in training will see them.")
+    ] = False,
+    recipe: Annotated[str, typer.Option(help="For --preview: a shipped recipe's name or a YAML file.")] = "auto",
 ) -> None:
     """Say what is wrong with a data set, and show it; exit 65 when something cannot be trained on."""
     from obverse.manifest.check import check_data
@@ -31,16 +35,26 @@ def command(
 
     changes = [*(settings or []), *([f"data.layout={layout}"] if layout is not None else [])]
     strange = next((change for change in changes if not change.startswith("data.")), None)
-    if strange is not None:
-        raise RecipeError(f"--set {strange}: only fields of `data` matter to a check")
-    spec = load_recipe("auto", changes).data
+    if not preview and (strange is not None or recipe != "auto"):
+        what = f"--set {strange}" if strange is not None else f"--recipe {recipe}"
+        raise RecipeError(f"{what}: only fields of `data` matter to a check without --preview")
+    chosen = load_recipe(recipe, changes)
+    spec = chosen.data
     require_free(out)
     check = check_data(data, spec, _show_progress, advisory=advisory)
     json_file, html_file = write_check(check, out)
     _print(check)
     typer.echo(f"report: {printable(str(html_file))}, {printable(str(json_file))}")
     if check.counts["error"]:
+        if preview:
+            typer.echo("preview: none, because nothing can be trained on this data; mend the errors first")
         raise typer.Exit(ERRORS_FOUND)
+    if preview:
+        from obverse.experiment.preview import write_preview
+
+        sheet, reasons = write_preview(data, chosen, out, _show_progress)
+        for line in (*reasons, f"preview: {sheet}"):
+            typer.echo(printable(line))
 
 
 def _print(check: Check) -> None:

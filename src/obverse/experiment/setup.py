@@ -22,7 +22,7 @@ from obverse.models import (
     set_trainable,
     start_bias,
 )
-from obverse.recipe import AugmentSpec, Recipe, Size
+from obverse.recipe import AugmentSpec, DataSpec, Recipe, Size
 from obverse.runtime import Process, keep_freed_memory, resolve_device, seed_torch, seed_torch_of_rank
 from obverse.runtime.sharding import UNIT
 from obverse.training import Loaders
@@ -47,16 +47,7 @@ class Setup:
             torch.set_num_threads(runtime.num_threads)
         torch.set_float32_matmul_precision(runtime.matmul if runtime.matmul != "auto" else "highest")
         needs = input_needs(recipe.model)
-        size = recipe.data.size
-        assert isinstance(size, Size)
-        geometry = Geometry.for_multiple(
-            size.height,
-            size.width,
-            multiple=needs.multiple,
-            fit=recipe.data.fit,
-            direction=recipe.data.round_to_multiple,
-            decode=recipe.data.decode,
-        )
+        geometry = geometry_of(recipe.data, needs.multiple)
         self.objective = build_objective(recipe.loss, counts=list(manifest.counts("train").values()))
         self.bundle = Bundle(
             manifest.classes,
@@ -164,6 +155,19 @@ class Setup:
         cache = self._caches[split] if split != "train" or augment is not None else None
         samples, seed = self.manifest.split(split), self.recipe.training.seed
         return PictureDataset(self.manifest, samples, self.bundle.geometry, augment=augment, seed=seed, cache=cache)
+
+
+def geometry_of(data: DataSpec, multiple: int) -> Geometry:
+    """Of a resolved recipe, for a model that needs sides of a multiple."""
+    assert isinstance(data.size, Size)
+    return Geometry.for_multiple(
+        data.size.height,
+        data.size.width,
+        multiple=multiple,
+        fit=data.fit,
+        direction=data.round_to_multiple,
+        decode=data.decode,
+    )
 
 
 def require_launch(recipe: Recipe) -> None:
