@@ -76,7 +76,7 @@ class RunFolder:
         BusyError when another process holds it, OutputError when something else lies there. No torch is needed, so
         that of several starts all but one leave at once.
         """
-        if self._made is not None:
+        if self._made is not None and self._lock_file is not None:
             return
         with suppress(OSError):
             if self.path.exists() and not self.path.is_dir():
