@@ -21,14 +21,14 @@ class WandbObserver:
 
     def __init__(self, run: RunFolder, settings: dict[str, Any]) -> None:
         path = run.path.resolve()
-        mode = os.environ.get("WANDB_MODE", "offline")
+        mode: Any = os.environ.get("WANDB_MODE", "offline")
         self._run = wandb.init(
             project=PROJECT,
             name=path.name,
             id=content_digest(os.fsencode(path)),
             dir=str(path),
             config=settings,
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
             resume=None if mode == "offline" else "allow",
             # The console and the repository are the user's; metrics and settings are what was asked for.
             settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
