@@ -89,6 +89,16 @@ def test_a_sampled_law_finds_the_same_copies(draw, encoded, monkeypatch):
     assert sampled.pairs_M2.tolist() == whole.pairs_M2.tolist() != []
 
 
+def test_many_copies_do_not_vouch_for_strangers():
+    """100 copies near 0.05, and strangers that grow with the fourth power: 3.2 up to 0.08, 40 up to 0.15."""
+    law = near._PowerLaw(40 / 0.15**4, 4.0)
+    strangers = 0.15 * (np.arange(1, 41) / 40) ** 0.25
+    scores_M = np.sort(np.concatenate([np.linspace(0.03, 0.06, 100), strangers])).astype(np.float32)
+    trusted = scores_M[: near._num_trusted(scores_M, law)]
+    assert 0.06 <= trusted[-1] < 0.1
+    assert near._num_trusted(strangers.astype(np.float32), law) == 0
+
+
 def test_groups_follow_chains():
     pairs = np.array([[3, 4], [1, 3], [6, 7]])
     found = near.NearDuplicates(pairs, np.zeros(3, np.float32), 0.1, 0.0)

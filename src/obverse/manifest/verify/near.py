@@ -7,7 +7,8 @@ Simard, LeCun and Denker (1993). Copies by resizing to half, JPEG at quality 60 
 
 Two strangers may score as low where a whole set looks alike. Scores of strangers follow a power law near zero
 (Grassberger and Procaccia, 1983): its slope is read off above the scores of copies and continued below them, and the
-threshold is the largest score up to which at least `EXCESS` times as many pairs are found as strangers would give.
+threshold is the largest score up to which, and just below which, at least `EXCESS` times as many pairs are found as
+strangers would give.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ Floats = npt.NDArray[np.float32]
 
 LARGEST_SCORE = 0.15
 EXCESS = 3.0
+NEAR_BELOW = 0.8
 # Between these scores lie no copies any more, and still few enough pairs to count them all.
 STRANGER_SCORES = (0.2, 0.25, 0.3)
 # Of pictures whose distance before alignment, relative to their detail, is larger, no alignment makes copies.
@@ -72,8 +74,7 @@ def near_duplicates(facts: PictureFacts) -> NearDuplicates:
     is_near = (scores_M <= LARGEST_SCORE) & prints.similar_aspect(pairs_M2)
     order = np.argsort(scores_M[is_near], kind="stable")
     scores_M, pairs_M2 = scores_M[is_near][order], pairs_M2[is_near][order]
-    found = np.flatnonzero(np.arange(1, len(scores_M) + 1) >= EXCESS * law.expected(scores_M))
-    num = int(found[-1]) + 1 if len(found) else 0
+    num = _num_trusted(scores_M, law)
     threshold = LARGEST_SCORE if num == len(scores_M) else float(scores_M[num - 1]) if num else 0.0
     pairs_M2 = np.sort(prints.places_N[pairs_M2[:num]], axis=1)
     return NearDuplicates(pairs_M2, scores_M[:num], threshold, float(law.expected(threshold)))
@@ -106,6 +107,21 @@ class _PowerLaw:
 
     def expected(self, scores: Array | float) -> Array:
         return self.factor * np.asarray(scores, np.float64) ** self.slope
+
+
+def _num_trusted(scores_M: Floats, law: _PowerLaw) -> int:
+    """How many of the sorted scores are far more than strangers give, up to the last one and just below it.
+
+    Many copies of score 0.05 must not vouch for pairs of score 0.15: what is found close below counts by itself.
+    """
+    lower_M = NEAR_BELOW * scores_M
+    rank_M = np.arange(1, len(scores_M) + 1)
+    just_below_M = rank_M - np.searchsorted(scores_M, lower_M)
+    strangers_M = law.expected(scores_M)
+    in_all = rank_M >= EXCESS * strangers_M
+    here = just_below_M >= EXCESS * (strangers_M - law.expected(lower_M))
+    trusted = np.flatnonzero(in_all & here)
+    return int(trusted[-1]) + 1 if len(trusted) else 0
 
 
 class _Prints:
