@@ -31,6 +31,8 @@ from obverse.runtime import Process
 MIN_BLOCK_PARAMETERS = 1_000_000
 # Synchronised batch norms keep buffers alike. The argument has another name since torch 2.15.
 _new_name = "forward_sync_buffers" in inspect.signature(nn.parallel.DistributedDataParallel).parameters
+# Features are views, which nothing here changes in place; and a token's gradient has another layout, at no cost.
+HARMLESS = ("FSDP2-wrapped module .* returned a view tensor", "Grad strides do not match bucket view strides")
 BUFFERS_STAY: dict[str, Any] = {"forward_sync_buffers" if _new_name else "broadcast_buffers": False}
 
 
@@ -42,6 +44,8 @@ class Parallel:
         self.is_sharded = kind == "fsdp" and not self.process.is_alone
         self._norms = [] if self.process.is_alone else sync_batch_norms(model)
         self._wrapped: tuple[nn.Module, list[nn.Parameter]] | None = None
+        for message in HARMLESS:
+            warnings.filterwarnings("ignore", message=message)
         if self.is_sharded:
             shard(model)
 
@@ -78,7 +82,8 @@ class Parallel:
         """What `weights` gives, with what was added for training merged into the plain model."""
         if self.is_sharded:
             return self.weights(model)
-        return {name: tensor.detach().cpu().clone() for name, tensor in plain_state(model).items()}
+        state = plain_state(model) if self.process.is_main else {}
+        return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
     def load(self, weights: dict[str, torch.Tensor], model: nn.Module | None = None) -> None:
         """Take the main process's `weights`."""
@@ -119,13 +124,11 @@ def shard(model: Classifier) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-    # Features and fused features are views, which nothing here changes in place.
-    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     device = next(model.parameters()).device.type
     mesh = init_device_mesh(device, (torch.distributed.get_world_size(),))
-    for module in (*_blocks(model), *model.backbones, model.fusion, model.head):
+    blocks = [block for backbone in model.backbones for block in _blocks(backbone)]
+    for module in (*blocks, *model.backbones, model.fusion, model.head, model):
         fully_shard(module, mesh=mesh)
-    fully_shard(model, mesh=mesh)
     register_fsdp_forward_method(model, "features")
 
 
