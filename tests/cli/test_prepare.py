@@ -3,7 +3,9 @@
 import csv
 import json
 import shutil
+from importlib.util import find_spec
 
+import fsspec
 import pytest
 
 
@@ -142,3 +144,19 @@ def test_a_manifest_spoilt_by_hand_is_refused(obverse, refused, classes, tmp_pat
 def test_layout_is_an_option_of_train_too(refused, classes, tmp_path):
     data = classes(tmp_path / "pets")
     refused(65, "no view folders", "train", data, "--layout", "view-folders", "--run", tmp_path / "run")
+
+
+def test_a_remote_folder_is_named_by_urls_and_what_is_missing_is_said(obverse, refused, classes, tmp_path):
+    data = classes(tmp_path / "pets", count=10)
+    for path in data.rglob("*.png"):
+        fsspec.filesystem("memory").pipe(f"/prepared/{path.relative_to(data)}", path.read_bytes())
+    out = tmp_path / "m.csv"
+    result = obverse("prepare", "memory://prepared", "--out", out)
+    assert result.code == 0, result.err
+    assert {row["image"] for row in rows_of(out)} == {f"memory://prepared/{row['id']}" for row in rows_of(out)}
+    assert obverse("prepare", out, "--out", tmp_path / "n.csv").code == 0
+    refused(65, "does not exist", "prepare", "memory://nowhere/at/all")
+    refused(65, "nothing is known to read nonsense://", "prepare", "nonsense://bucket")
+    if find_spec("s3fs") is None:
+        refused(69, "pip install s3fs", "train", "s3://bucket/pets", "--run", tmp_path / "run")
+        assert not (tmp_path / "run").exists()

@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +34,9 @@ def packed(folder: Path, form: str, target: Path) -> Path:
             for path, name in zip(files, names, strict=True):
                 archive.add(path, name)
         return target.with_suffix(".tar.gz")
+    if form == "remote zip":
+        fsspec.filesystem("memory").pipe(f"/{target.name}.zip", packed(folder, "zip", target).read_bytes())
+        return Path(f"memory://{target.name}.zip")
     if form == "manifest":
         write_prepared(build_index(folder, DataSpec()).manifest, target.with_suffix(".csv"))
         return target.with_suffix(".csv")
@@ -58,13 +62,15 @@ def folder_run(folder, make_recipe, tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize(("form", "num_workers"), [("zip", 2), ("tar.gz", 2), ("parquet", 2), ("manifest", 0)])
+@pytest.mark.parametrize(
+    ("form", "num_workers"), [("zip", 2), ("tar.gz", 2), ("parquet", 2), ("manifest", 0), ("remote zip", 2)]
+)
 def test_training_is_the_same_bit_for_bit(folder, folder_run, make_recipe, tmp_path, form, num_workers):
     run, data = RunFolder(tmp_path / "run"), packed(folder, form, tmp_path / "pets")
     start_run(data, make_recipe(**ONE_EPOCH, runtime={"num_workers": num_workers}), run)
     assert np.array_equal(probabilities(run), probabilities(folder_run))
     saved = load_recipe(str(run.recipe)).data
-    assert saved.path == str(data)
+    assert saved.path == (str(data) if form != "remote zip" else "memory://pets.zip")
     again, metrics = evaluate_run(run.path, split="test", out=tmp_path / "again")
     assert np.array_equal(np.load(again / "probabilities.npy"), probabilities(run))
     assert evaluate_run(folder_run.path, data=data, out=tmp_path / "other")[1]["num_samples"] == 20

@@ -10,6 +10,8 @@ import typer
 
 from obverse.errors import RecipeError, printable
 
+from .options import Layout, layout_setting
+
 if TYPE_CHECKING:
     from obverse.manifest.check import Check
 
@@ -20,7 +22,7 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 def command(
     data: Annotated[Path, typer.Argument(help="A folder of class folders, a table, an archive.")],
     out: Annotated[Path, typer.Option(help="Where check.json and check.html go.")] = Path("."),
-    layout: Annotated[str | None, typer.Option(help="The layout, when the one that is seen is wrong.")] = None,
+    layout: Layout = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: data.views=[front,back]")] = None,
     advisory: Annotated[bool, typer.Option(help="Also look for near duplicates, exchanged views, shortcuts.")] = True,
     preview: Annotated[
@@ -33,7 +35,7 @@ def command(
     from obverse.manifest.check_report import require_free, write_check
     from obverse.recipe import load_recipe
 
-    changes = [*(settings or []), *([f"data.layout={layout}"] if layout is not None else [])]
+    changes = [*(settings or []), *layout_setting(layout)]
     strange = next((change for change in changes if not change.startswith("data.")), None)
     if not preview and (strange is not None or recipe != "auto"):
         what = f"--set {strange}" if strange is not None else f"--recipe {recipe}"

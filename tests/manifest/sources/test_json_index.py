@@ -67,7 +67,8 @@ def test_missing_files_are_reported_and_not_fatal(crops: Path) -> None:
 
 
 def test_without_the_map_nothing_is_found_and_the_sentence_says_what_to_do(crops: Path) -> None:
-    with pytest.raises(DataError, match=r"none of the pictures .* 'au/0\.png'|data\.path_map"):
+    write_index(crops, "au", ["/mnt/originals/au/0.png"] * 2)
+    with pytest.raises(DataError, match=r"none of the pictures .*'/mnt/originals/au/0\.png'; say .* data\.path_map"):
         read_source(crops, DataSpec())
 
 

@@ -47,6 +47,16 @@ def test_every_member_is_read_by_threads_and_by_forked_processes(pack: Pack, tmp
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
 
 
+def test_a_compressed_tar_is_unpacked_once_for_all_workers(
+    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, store = pack(tmp_path / "x.tar.gz", MEMBERS), PictureStore(tmp_path)
+    store.open([locator(archive, "a/1.png")])
+    monkeypatch.setattr("obverse.manifest.store.archive._Spooled", None)
+    assert store.read(locator(archive, "b/2.png")).data == MEMBERS["b/2.png"]
+    assert list(tmp_path.iterdir()) == [archive]
+
+
 def test_normal_names_find_members(pack: Pack, tmp_path: Path) -> None:
     archive = open_archive(FileBlob.of(str(pack(tmp_path / "x.tar", {"./cat//1.png": b"1", "dog/2.png": b"2"}))))
     assert sorted(archive.members) == ["cat/1.png", "dog/2.png"]

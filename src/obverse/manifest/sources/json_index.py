@@ -42,9 +42,11 @@ def read_json_indexes(tree: Tree, path_map: Mapping[str, str]) -> Listing:
     findings = list(tree.findings)
     samples = Samples.of(sample for name in names for sample in _read_class(tree, name, mapping, findings))
     if not len(samples):
-        raise DataError(f"{tree.shown}: none of the pictures that the indexes list is there, for example "
-                        f"{findings[-1].paths[0]!r}; say where they lie with data.path_map") if findings else DataError(
-                            f"{tree.shown}: the indexes list no pictures")  # fmt: skip
+        missing = next((finding.paths[0] for finding in findings if finding.code == "missing-file"), None)
+        if missing is None:
+            raise DataError(f"{tree.shown}: the indexes list no pictures")
+        raise DataError(f"{tree.shown}: none of the pictures that the indexes list is there, for example {missing!r}; "
+                        "say where they lie with data.path_map")  # fmt: skip
     said = (
         f"one JSON index per class ({posixpath.basename(names[0])} ...): {len(names)} classes, {len(samples)} pictures"
     )

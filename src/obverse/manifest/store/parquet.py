@@ -7,6 +7,7 @@ one pass, and reading at random costs a group per picture.
 from __future__ import annotations
 
 import json
+import os
 from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -103,6 +104,10 @@ class _GroupCache:
     """The columns read last, up to CACHED_BYTES."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, the lock too: another thread may have held it when this process was forked."""
         self._columns: OrderedDict[tuple[Blob, int, str], Any] = OrderedDict()
         self._lock = Lock()
 
@@ -127,6 +132,8 @@ class _GroupCache:
 
 
 _GROUPS = _GroupCache()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_GROUPS.clear)
 
 
 def _file(blob: Blob, metadata: Any = None) -> Any:
