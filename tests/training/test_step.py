@@ -127,6 +127,18 @@ def test_a_loss_that_is_not_finite_names_the_samples_and_changes_no_weight(model
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("micro", [8, 3])
+def test_only_the_sample_whose_own_loss_is_not_finite_is_named(model, batch, micro):
+    model.eval()
+    batch.images_BVCHW.clamp_(max=254)[5, 0, 0, 0, 0] = 255
+    white, embed = FORWARD.inputs(batch).max(), type(model).embed
+    model.embed = lambda images, present: torch.where(
+        (images == white).flatten(1).any(1, keepdim=True), float("inf"), embed(model, images, present)
+    )
+    with pytest.raises(DivergedError, match=r"whose loss is not a finite number are id5\. Try"):
+        step(model, batch, micro=micro)
+
+
 def test_a_gradient_that_is_not_finite_stops_too(model, batch):
     model.head[0].weight.register_hook(lambda gradient: gradient * float("inf"))
     start = copy_of(model)

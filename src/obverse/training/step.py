@@ -83,18 +83,17 @@ def train_step(
         divisor = total / process.world_size
         return _backward(parallel, update, forward, batch.split(size), objective=objective, divisor=divisor)
 
-    loss_sum, num_correct = micro_batches.attempt(parallel.model, len(batch), gradients)
+    losses_B, num_correct = micro_batches.attempt(parallel.model, len(batch), gradients)
     norm = update.norm()
     valid_B1 = batch.valid_B.unsqueeze(1)
-    sums = [float(loss_sum), float(num_correct), float(valid_B1.sum()), float((batch.present_BV & valid_B1).sum())]
+    sums = [float(losses_B.sum()), float(num_correct), float(valid_B1.sum()), float((batch.present_BV & valid_B1).sum())]
     all_loss, all_correct, num_samples, num_pictures = process.totals(sums)
     if not (math.isfinite(all_loss) and (math.isfinite(norm) or update.can_skip())):
         update.optimizer.zero_grad(set_to_none=True)
-        ids = _suspects(parallel, batch, is_finite=math.isfinite(sums[0]))
+        whose, ids = _suspects(parallel, batch, torch.isfinite(losses_B).tolist())
         raise DivergedError(
-            f"the loss is {all_loss / total:g} and the gradient norm {norm:g}; the samples of "
-            f"this step are {', '.join(ids[:8])}{' ...' if len(ids) > 8 else ''}. Try a tenth of optim.lr, or "
-            "optim.clip_norm=1"
+            f"the loss is {all_loss / total:g} and the gradient norm {norm:g}; {whose} "
+            f"{', '.join(ids[:8])}{' ...' if len(ids) > 8 else ''}. Try a tenth of optim.lr, or optim.clip_norm=1"
         )
     update.apply()
     return StepResult(all_loss, total, all_correct, int(num_samples), int(num_pictures))
@@ -109,21 +108,22 @@ def _backward(
     objective: Objective,
     divisor: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of all micro-batches; this rank's summed loss and the number of its right answers."""
+    """Gradients of all micro-batches; the loss of each sample of this rank (B) and the number of its right answers."""
     model = parallel.forward_model()
-    loss_sum, num_correct = (torch.zeros((), device=forward.device) for _ in range(2))
+    losses: list[torch.Tensor] = []
+    num_correct = torch.zeros((), device=forward.device)
     for number, micro in enumerate(micros, start=1):
         part = micro.to(forward.device)
         parallel.count(micro.valid_B)
         with parallel.gradients(is_last=number == len(micros)):
             logits = forward.logits(model, part)
             targets_BK = targets_of(part, objective)
-            part_sum = torch.where(part.valid_B, objective.losses(logits, targets_BK), 0.0).sum()
-            update.scaled(part_sum / divisor).backward()  # type: ignore[no-untyped-call]
-        loss_sum += part_sum.detach()
+            losses_B = torch.where(part.valid_B, objective.losses(logits, targets_BK), 0.0)
+            update.scaled(losses_B.sum() / divisor).backward()  # type: ignore[no-untyped-call]
+        losses.append(losses_B.detach())
         hits_B = forward.answers(logits.detach()) == targets_BK.argmax(1)
         num_correct += (hits_B & part.valid_B).sum()
-    return loss_sum, num_correct
+    return torch.cat(losses), num_correct
 
 
 def targets_of(batch: Batch, objective: Objective) -> torch.Tensor:
@@ -142,9 +142,16 @@ def weight_of(objective: Objective, batch: Batch) -> float:
     return float(torch.where(batch.valid_B, weights_B, 0.0).sum())
 
 
-def _suspects(parallel: Parallel, batch: Batch, *, is_finite: bool) -> list[str]:
-    """Samples of the ranks whose own loss is not finite; of all when only a gradient is not."""
+def _suspects(parallel: Parallel, batch: Batch, finite: list[bool]) -> tuple[str, list[str]]:
+    """The samples of all ranks whose own loss is not finite; every sample of the step when only a gradient is not."""
+    guilty = [name for name, ok in zip(batch.ids, finite, strict=True) if not ok]
     valid = [name for name, ok in zip(batch.ids, batch.valid_B.tolist(), strict=True) if ok]
-    shares = parallel.process.gather((is_finite, valid))
-    guilty = [share for share in shares if not share[0]] or shares
-    return parallel.process.from_main(lambda: [name for _, names in guilty for name in names])
+    shares = parallel.process.gather((guilty, valid))
+
+    def of_all_ranks() -> tuple[str, list[str]]:
+        named = [name for share in shares for name in share[0]]
+        if named:
+            return "the samples whose loss is not a finite number are", named
+        return "the samples of this step are", [name for share in shares for name in share[1]]
+
+    return parallel.process.from_main(of_all_ranks)
