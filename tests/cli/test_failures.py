@@ -1,5 +1,10 @@
 """What is nobody's input: memory, divergence, and bugs of ours."""
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -73,3 +78,31 @@ def test_a_bug_of_ours_asks_for_a_report(obverse, training, fails, error):
     assert "Traceback" in result.err
     assert result.err.splitlines()[-1] == "This is a bug in Obverse; please report it with the lines above."
     assert not training.run.exists()
+
+
+KILLED_WORKER = """
+import os, signal, sys
+from obverse.manifest.store import PictureStore
+
+main_process, real = os.getpid(), PictureStore.decode
+
+def decode(self, path, **least):
+    if path.endswith("p3.png") and os.getpid() != main_process:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, path, **least)
+
+PictureStore.decode = decode
+from obverse.cli.main import main
+main()
+"""
+
+
+def test_a_worker_that_dies_names_the_sample_it_was_reading(training):
+    changed = ["runtime.num_workers=2", "data.cache.kind=none"]
+    arguments = [*map(str, training.arguments), *[word for change in changed for word in ("--set", change)]]
+    command = [sys.executable, "-c", KILLED_WORKER, *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 65, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert re.search(r"a process that reads pictures died .* while it read '(dark|light)/p3.png'; ", last), last

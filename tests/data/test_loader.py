@@ -1,11 +1,13 @@
 """Batches depend on (seed, epoch, id, view) alone: not on workers, cache, order or where an epoch is entered."""
 
+import multiprocessing
 import threading
 
 import pytest
 import torch
 
 from obverse.data import Loader, MemoryCache
+from obverse.data import loader as loader_module
 from obverse.data.ahead import ahead
 from obverse.errors import DataError
 from obverse.recipe import AugmentSpec
@@ -165,3 +167,30 @@ def test_loading_draws_nothing_from_torch_s_global_generator(make_dataset, num_w
     before = torch.get_rng_state()
     epochs(Loader(make_dataset(5, augment=BUSY), 2, seed=0, num_workers=num_workers))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def before_decoding(dataset, name, harm):
+    """Run `harm` wherever the picture called `name` is about to be decoded."""
+
+    class Store:
+        def __init__(self, real):
+            self.real = real
+
+        def decode(self, path, **least):
+            if path.endswith(name):
+                harm()
+            return self.real.decode(path, **least)
+
+    dataset.store = Store(dataset.store)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 2])
+def test_a_hung_picture_is_named_instead_of_waited_for(make_dataset, monkeypatch, num_workers):
+    monkeypatch.setattr(loader_module, "WORKER_TIMEOUT_SECONDS", 2)
+    dataset, released = make_dataset(12), multiprocessing.get_context("fork").Event()
+    before_decoding(dataset, "/7.png", lambda: released.wait(60))
+    seen = []
+    with pytest.raises(DataError, match=r"nothing came for 2 seconds while it read 'sample/7'; "):
+        seen.extend(batch.ids for batch in Loader(dataset, 2, num_workers=num_workers).epoch())
+    assert seen == [(f"sample/{n}", f"sample/{n + 1}") for n in (0, 2, 4)]
+    released.set()

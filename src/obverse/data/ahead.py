@@ -19,8 +19,11 @@ AHEAD = 1
 POLL_SECONDS = 0.1
 
 
-def ahead(values: Iterator[Value]) -> Generator[Value]:
-    """The same values; the next ones are made meanwhile. Closing it ends the thread and waits for it."""
+def ahead(values: Iterator[Value], *, timeout_seconds: float | None = None) -> Generator[Value]:
+    """The same values; the next ones are made meanwhile. Closing it ends the thread and waits for it.
+
+    TimeoutError when a value takes longer than `timeout_seconds`; its thread is then left to itself.
+    """
     waiting: queue.Queue[tuple[Value | None, BaseException | None]] = queue.Queue(AHEAD)
     stop = threading.Event()
 
@@ -42,9 +45,14 @@ def ahead(values: Iterator[Value]) -> Generator[Value]:
 
     thread = threading.Thread(target=make, name="obverse-loader", daemon=True)
     thread.start()
+    is_hung = False
     try:
         while True:
-            value, error = waiting.get()
+            try:
+                value, error = waiting.get(timeout=timeout_seconds)
+            except queue.Empty:
+                is_hung = True
+                raise TimeoutError(f"timed out after {timeout_seconds} seconds") from None
             if error is not None:
                 raise error
             if value is None:
@@ -52,4 +60,5 @@ def ahead(values: Iterator[Value]) -> Generator[Value]:
             yield value
     finally:
         stop.set()
-        thread.join()
+        if not is_hung:
+            thread.join()

@@ -18,6 +18,7 @@ from obverse.runtime import named_uniforms
 
 from .augment import apply_change, draw_change, num_draws
 from .batch import Batch
+from .board import IDLE, Board
 from .cache import PixelCache
 from .geometry import Geometry
 
@@ -39,6 +40,7 @@ class PictureDataset(Dataset[Batch]):
         seed: int = 0,
         cache: PixelCache | None = None,
     ) -> None:
+        self.board: Board | None = None
         self.manifest, self.samples, self.geometry = manifest, samples, geometry
         self.augment, self.seed, self.cache, self.store = augment, seed, cache, manifest.store
         self.working = working_geometry(geometry, augment)
@@ -54,6 +56,7 @@ class PictureDataset(Dataset[Batch]):
         present_BV = np.zeros((num, views), bool)
         color_BV3 = np.ones((num, views, 3), np.float32)
         for row, (sample, (epoch, index, _)) in enumerate(zip(samples, places, strict=True)):
+            self._note(index)
             for number, kept in enumerate(self._kept_views(sample, epoch)):
                 if kept:
                     view, slot = self.manifest.views[number], index * views + number
@@ -61,6 +64,7 @@ class PictureDataset(Dataset[Batch]):
                 else:
                     images_BVCHW[row, number] = geometry.fill
                 present_BV[row, number] = kept
+        self._note(IDLE)
         class_index = self.manifest.class_index
         return Batch(
             images_BVCHW=torch.from_numpy(images_BVCHW),
@@ -70,6 +74,10 @@ class PictureDataset(Dataset[Batch]):
             ids=tuple(sample.id for sample in samples),
             color_BV3=None if self.augment is None else torch.from_numpy(color_BV3),
         )
+
+    def _note(self, index: int) -> None:
+        if self.board is not None:
+            self.board.note(index)
 
     def _write(self, out_CHW: Pixels, sample: Sample, view: str, slot: int, epoch: int) -> Color:
         """Put one picture into its place; what is left to do with its colour."""

@@ -15,6 +15,7 @@ from obverse.runtime import Process, deal, named_generator
 
 from .ahead import ahead
 from .batch import Batch
+from .board import Board
 from .dataset import PictureDataset, Place
 from .sampling import ClassSampling, Turn
 
@@ -87,6 +88,7 @@ class Loader:
         self.sampler = EpochSampler(
             len(dataset), batch_size, seed=seed, process=process or Process(), sampling=sampling
         )
+        self._board = dataset.board = Board(num_workers)
         self._workers = self._start_workers(num_workers) if num_workers else None
 
     def _start_workers(self, number: int) -> DataLoader[Batch]:
@@ -115,7 +117,10 @@ class Loader:
         DataError names a picture that has become unreadable.
         """
         if self._workers is None:
-            yield from ahead(self._batches(epoch, first_batch))
+            try:
+                yield from ahead(self._batches(epoch, first_batch), timeout_seconds=WORKER_TIMEOUT_SECONDS)
+            except TimeoutError as error:
+                raise self.blame(error) from None
             return
         self.sampler.current = (epoch, first_batch)
         try:
@@ -126,7 +131,18 @@ class Loader:
         except RuntimeError as error:
             if "DataLoader" not in str(error):
                 raise
-            raise DataError(f"reading pictures failed: {error}") from error
+            raise self.blame(error) from None
+
+    def blame(self, error: Exception) -> DataError:
+        """The sentence for a worker that died or gives nothing any more: which samples it was reading."""
+        names = [self.dataset.samples[index].id for index in self._board.suspects(str(error))]
+        if "timed out" in str(error):
+            fault = f"nothing came for {WORKER_TIMEOUT_SECONDS} seconds"
+        else:
+            fault = f"a process that reads pictures died ({' '.join(str(error).split())[:200]})"
+        where = f" while it read {', '.join(map(repr, names))}" if names else ""
+        return DataError(f"{fault}{where}; look at the picture(s), or at the memory of this machine, and go on with "
+                         "--resume")  # fmt: skip
 
     def _batches(self, epoch: int, first_batch: int) -> Iterator[Batch]:
         for places in self.sampler.places(epoch, first_batch):

@@ -177,7 +177,7 @@ def _train(
                 watch.notify(Message(f"resumed after step {trainer.progress.step}"))
                 for line in notes:
                     watch.notify(Message(line))
-            with _signal_for_all(wish):
+            with _workers_explained(trainer, wish):
                 for event in trainer.run():
                     watch.notify(event)
             late = int(max(row[0] for row in setup.process.rows([wish() or 0])))
@@ -199,14 +199,19 @@ def _write_events(watch: Watch, run: RunFolder, recipe: Recipe) -> None:
 
 
 @contextmanager
-def _signal_for_all(wish: Callable[[], int | None]) -> Iterator[None]:
-    """A signal to the whole process group (a scheduler, a container's end) also ends the workers that load pictures."""
+def _workers_explained(trainer: Trainer, wish: Callable[[], int | None]) -> Iterator[None]:
+    """torch tells of a dead worker wherever the main process happens to be.
+
+    A signal to the whole process group (a scheduler, a container's end) also ends the workers that load pictures.
+    """
     try:
         yield
     except RuntimeError as error:
-        number = wish()
-        if number is None or "DataLoader worker" not in str(error):
+        if "DataLoader worker" not in str(error):
             raise
+        number = wish()
+        if number is None:
+            raise trainer.loaders.train.blame(error) from None
         raise Interrupted("stopped by a signal that also ended the processes which load pictures; "
                           "--resume goes on from the last checkpoint", number) from None  # fmt: skip
 

@@ -86,7 +86,12 @@ def train_step(
     losses_B, num_correct = micro_batches.attempt(parallel.model, len(batch), gradients)
     norm = update.norm()
     valid_B1 = batch.valid_B.unsqueeze(1)
-    sums = [float(losses_B.sum()), float(num_correct), float(valid_B1.sum()), float((batch.present_BV & valid_B1).sum())]
+    sums = [
+        float(losses_B.sum()),
+        float(num_correct),
+        float(valid_B1.sum()),
+        float((batch.present_BV & valid_B1).sum()),
+    ]
     all_loss, all_correct, num_samples, num_pictures = process.totals(sums)
     if not (math.isfinite(all_loss) and (math.isfinite(norm) or update.can_skip())):
         update.optimizer.zero_grad(set_to_none=True)
