@@ -27,6 +27,7 @@ class Launch:
     world_size: int = 1
     local_rank: int = 0
     local_world_size: int = 1
+    num_nodes: int = 1
     num_restarts: int = 0
     max_restarts: int = 0
     id: str | None = None
@@ -51,9 +52,10 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launch:
         world_size,
         _number(environment, "LOCAL_RANK", 0),
         _number(environment, "LOCAL_WORLD_SIZE", 1),
+        _number(environment, "GROUP_WORLD_SIZE", 1),
         _number(environment, "TORCHELASTIC_RESTART_COUNT", 0),
         _number(environment, "TORCHELASTIC_MAX_RESTARTS", 0),
-        environment.get("TORCHELASTIC_RUN_ID", NO_ID).replace(NO_ID, "") or None,
+        None if (name := environment.get("TORCHELASTIC_RUN_ID", NO_ID)) == NO_ID else name,
     )
 
 

@@ -11,13 +11,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import Store
+from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from obverse.errors import ElsewhereError, ObverseError, UnavailableError
@@ -25,9 +25,10 @@ from obverse.launch import Launch
 
 # A step waits for the slowest rank, whose loader may wait 300 s for a picture.
 TIMEOUT = timedelta(minutes=10)
-FAILED = "obverse/failed"
-TURN = "obverse/turn"
+FAILED, HEARD, TURN, LEFT = (f"obverse/{name}" for name in ("failed", "heard", "turn", "left"))
 WATCH_SECONDS = 0.5
+# The store may live in the process that fails: it stays until the others have heard of it, or cannot.
+HEARING_SECONDS = 2.0
 # What a process that has been told to end has left for closing its files.
 GRACE_SECONDS = 5.0
 LONGEST_NAP_SECONDS = 0.1
@@ -38,15 +39,36 @@ LOST = (
 
 
 class _Group:
-    """The store that all share; turns: how many times the main process has had its turn."""
+    """What all leave in the store. turns: how many times the main process has had its turn."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, launch: Launch) -> None:
+        self.store, self.rank, self.others = store, launch.rank, set(range(launch.world_size)) - {launch.rank}
         self.turns = 0
 
     def failure(self) -> int | None:
         """The exit code of the first process that failed."""
-        return int(self.store.get(FAILED).split()[0]) if self.store.check([FAILED]) else None
+        if not self.store.check([FAILED]):
+            return None
+        self.store.set(f"{HEARD}/{self.rank}", "")
+        return int(self.store.get(FAILED).split()[0])
+
+    def report(self, code: int) -> int | None:
+        """Say that this process fails; the code of another that was first, or None."""
+        mine = f"{code} of rank {self.rank}"
+        if self.store.compare_set(FAILED, "", mine).decode() != mine:
+            return self.failure()
+        end = time.monotonic() + HEARING_SECONDS
+        _nap_until(lambda: self._all(HEARD) or time.monotonic() > end)
+        return None
+
+    def leave(self) -> None:
+        """The process that may hold the store goes last."""
+        self.store.set(f"{LEFT}/{self.rank}", "")
+        if self.rank == 0:
+            _nap_until(lambda: self._all(LEFT) or self.failure() is not None)
+
+    def _all(self, key: str) -> bool:
+        return all(self.store.check([f"{key}/{rank}"]) for rank in self.others)
 
 
 _group: _Group | None = None
@@ -62,32 +84,39 @@ def joined(launch: Launch) -> Iterator[None]:
     if launch.world_size == 1 or _group is not None:
         yield
         return
-    _group = _Group(_init(launch))
+    _group = _Group(_init(launch), launch)
     over = threading.Event()
-    threading.Thread(target=_watch, args=(_Group(_group.store.clone()), over), daemon=True).start()
+    threading.Thread(target=_watch, args=(_Group(_group.store.clone(), launch), over), daemon=True).start()
     try:
         yield
     except BaseException as error:
         _fail(_group, error)
         raise
     over.set()
-    _group = None
     dist.destroy_process_group()
+    with suppress(dist.DistError):
+        _group.leave()
+    _group = None
 
 
 def take_turn(*, is_main: bool) -> None:
     """The main process says that it is ready; the others wait for that, or until somebody fails."""
     assert _group is not None
     _group.turns += 1
-    key = f"{TURN}/{_group.turns}"
+    key, group = f"{TURN}/{_group.turns}", _group
     if is_main:
-        _group.store.set(key, "")
+        group.store.set(key, "")
         return
+    _nap_until(lambda: group.store.check([key]) or group.failure() is not None)
+    code = group.failure()
+    if code is not None:
+        raise ElsewhereError(code)
+
+
+def _nap_until(is_time: Callable[[], bool]) -> None:
+    """Ask again and again, ever more seldom, so that signals are heard."""
     nap = 0.001
-    while not _group.store.check([key]):
-        code = _group.failure()
-        if code is not None:
-            raise ElsewhereError(code)
+    while not is_time():
         time.sleep(nap)
         nap = min(2 * nap, LONGEST_NAP_SECONDS)
 
@@ -100,6 +129,9 @@ def _init(launch: Launch) -> Store:
     backend = "cpu:gloo,cuda:nccl" if has_cuda else "gloo"
     try:
         store: Store = next(iter(rendezvous("env://", launch.rank, launch.world_size, timeout=TIMEOUT)))[0]
+        if launch.num_nodes == 1:
+            # Without --rdzv-backend torchrun keeps one store for all starts, with the addresses of the dead in it.
+            store = PrefixStore(f"start-{launch.num_restarts}", store)
         dist.init_process_group(backend, store=store, rank=launch.rank, world_size=launch.world_size, timeout=TIMEOUT)
     except dist.DistError as error:
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
@@ -110,17 +142,13 @@ def _init(launch: Launch) -> Store:
 
 
 def _fail(group: _Group, error: BaseException) -> None:
-    """Leave the exit code for the others. When another one was first, it has said why, and this one is silent."""
-    lost = _is_broken(error)
-    code = UnavailableError.exit_code if lost else _exit_code(error)
+    """Tell the others. When another one was first, it has said why, and this one is silent."""
+    is_lost = _is_broken(error)
     try:
-        first = group.failure()
-        if first is None:
-            mine = f"{code} of rank {dist.get_rank()}"
-            first = None if group.store.compare_set(FAILED, "", mine).decode() == mine else group.failure()
+        first = group.report(UnavailableError.exit_code if is_lost else _exit_code(error))
     except dist.DistError:
         first = None
-    if lost:
+    if is_lost:
         raise (UnavailableError(LOST) if first is None else ElsewhereError(first)) from error
     if first is not None and isinstance(error, ObverseError):
         error.is_said = True
