@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from obverse.data import Loader
+from obverse.data import Loader, PictureDataset
 from obverse.errors import ObverseError
 from obverse.evaluation import run_model
 from obverse.experiment.resolve import resolve
@@ -89,7 +89,7 @@ def evaluate(*, data: Path, recipe: Recipe, split: str, batch_size: int) -> dict
     """Every row of a split."""
     setup = setup_of(data, recipe)
     setup.model.to(setup.device)
-    dataset = setup._dataset(split, None, 0)
+    dataset = PictureDataset(setup.manifest, setup.manifest.split(split), setup.bundle.geometry)
     loader = Loader(dataset, batch_size, process=setup.process)
     outputs = run_model(setup.model, setup.forward(), loader.epoch(), each_view=True)
     return {"ids": outputs.ids, "labels": outputs.labels_N, "logits": outputs.logits_NK, "alone": outputs.alone_VNK}

@@ -178,9 +178,13 @@ def require_launch(recipe: Recipe) -> None:
     if launched().world_size == 1:
         raise RecipeError("runtime.distributed: fsdp has no effect on one process; start several with torchrun, or "
                           "leave it out")  # fmt: skip
-    if recipe.finetune.lora or recipe.finetune.unfreeze_epochs:
-        raise RecipeError("runtime.distributed: fsdp goes neither with finetune.lora nor with "
-                          "finetune.unfreeze_epochs; leave it at auto, which is ddp")  # fmt: skip
+    apart = {
+        "finetune.lora": recipe.finetune.lora is not None,
+        "finetune.unfreeze_epochs": recipe.finetune.unfreeze_epochs > 0,
+        "runtime.precision: fp16": recipe.runtime.precision == "fp16",
+    }
+    for name in (name for name, is_set in apart.items() if is_set):
+        raise RecipeError(f"{name} does not go with runtime.distributed: fsdp; leave it at auto, which is ddp")
 
 
 def require_shares(recipe: Recipe) -> None:

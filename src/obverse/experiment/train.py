@@ -161,10 +161,12 @@ def _train(
         _write_events(watch, run, setup.recipe)
     try:
         with catch_signals() as wish:
+            loaders = setup.loaders()
+            setup.process.meet()  # a machine may have made its cache
             trainer = Trainer(
                 setup.model,
                 setup.recipe,
-                setup.loaders(),
+                loaders,
                 setup.forward(),
                 objective=setup.objective,
                 checkpoints=run.checkpoints,
@@ -234,17 +236,13 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
         shown = history_png if history_png.is_file() else None
         story = RunStory(story.facts, diagnosed(progress, setup.manifest, train), shown)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
-    measured = {
-        name: report_split(
-            run.evaluation(name),
-            name,
-            setup.manifest,
-            (bundle, trainer.model, trainer.forward),
-            recipe=setup.recipe,
-            story=story,
+    measured = {}
+    for name in splits:
+        ready = (bundle, trainer.model, trainer.forward)
+        measured[name] = report_split(
+            run.evaluation(name), name, setup.manifest, ready, recipe=setup.recipe, story=story
         )
-        for name in splits
-    }
+        setup.process.meet()  # the main process writes
     if setup.process.is_main:
         run.write_json("training_log.json", training_log(progress, story, train))
     for finding in story.diagnoses:

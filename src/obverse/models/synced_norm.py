@@ -30,18 +30,22 @@ class SyncedBatchNorm(_BatchNorm):
         self.train(norm.training)
         self.valid_B: torch.Tensor | None = None
 
+    # What ranks say to each other is no part of a compiled graph.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _normed(self, map_NChw: torch.Tensor) -> torch.Tensor:
+        normed, mean_C, var_C, count = _Normalize.apply(
+            map_NChw, self.weight, self.bias, self.eps, self._counted(map_NChw)
+        )
+        self._track(mean_C, var_C, count)
+        result: torch.Tensor = normed
+        return result
+
     def _check_input_dim(self, input: torch.Tensor) -> None:
         pass
 
     def forward(self, map_NChw: torch.Tensor) -> torch.Tensor:
         """(N, C, ...), normalised over N and all places."""
-        if not self.training:
-            normed: torch.Tensor = super().forward(map_NChw)
-        else:
-            normed, mean_C, var_C, count = _Normalize.apply(
-                map_NChw, self.weight, self.bias, self.eps, self._counted(map_NChw)
-            )
-            self._track(mean_C, var_C, count)
+        normed: torch.Tensor = self._normed(map_NChw) if self.training else super().forward(map_NChw)
         result: torch.Tensor = self.act(self.drop(normed))
         return result
 

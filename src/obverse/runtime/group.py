@@ -25,7 +25,7 @@ from obverse.launch import Launch
 
 # A step waits for the slowest rank, whose loader may wait 300 s for a picture.
 TIMEOUT = timedelta(minutes=10)
-FAILED, HEARD, TURN, LEFT = (f"obverse/{name}" for name in ("failed", "heard", "turn", "left"))
+FAILED, HEARD, TURN, HERE, LEFT = (f"obverse/{name}" for name in ("failed", "heard", "turn", "here", "left"))
 WATCH_SECONDS = 0.5
 # The store may live in the process that fails: it stays until the others have heard of it, or cannot.
 HEARING_SECONDS = 2.0
@@ -39,7 +39,7 @@ LOST = (
 
 
 class _Group:
-    """What all leave in the store. turns: how many times the main process has had its turn."""
+    """What all leave in the store. turns: how many times the main process has had its turn, or all have met."""
 
     def __init__(self, store: Store, launch: Launch) -> None:
         self.store, self.rank, self.others = store, launch.rank, set(range(launch.world_size)) - {launch.rank}
@@ -58,16 +58,24 @@ class _Group:
         if self.store.compare_set(FAILED, "", mine).decode() != mine:
             return self.failure()
         end = time.monotonic() + HEARING_SECONDS
-        _nap_until(lambda: self._all(HEARD) or time.monotonic() > end)
+        _nap_until(lambda: self.all(HEARD) or time.monotonic() > end)
         return None
+
+    def await_turn(self, is_time: Callable[[], bool]) -> None:
+        """However long it takes; ElsewhereError when somebody fails."""
+        _nap_until(lambda: is_time() or self.failure() is not None)
+        code = self.failure()
+        if code is not None:
+            raise ElsewhereError(code)
 
     def leave(self) -> None:
         """The process that may hold the store goes last."""
         self.store.set(f"{LEFT}/{self.rank}", "")
         if self.rank == 0:
-            _nap_until(lambda: self._all(LEFT) or self.failure() is not None)
+            _nap_until(lambda: self.all(LEFT) or self.failure() is not None)
 
-    def _all(self, key: str) -> bool:
+    def all(self, key: str) -> bool:
+        """Whether the others have said `key`."""
         return all(self.store.check([f"{key}/{rank}"]) for rank in self.others)
 
 
@@ -101,16 +109,24 @@ def joined(launch: Launch) -> Iterator[None]:
 
 def take_turn(*, is_main: bool) -> None:
     """The main process says that it is ready; the others wait for that, or until somebody fails."""
-    assert _group is not None
-    _group.turns += 1
-    key, group = f"{TURN}/{_group.turns}", _group
+    group = _group
+    assert group is not None
+    group.turns += 1
+    key = f"{TURN}/{group.turns}"
     if is_main:
         group.store.set(key, "")
-        return
-    _nap_until(lambda: group.store.check([key]) or group.failure() is not None)
-    code = group.failure()
-    if code is not None:
-        raise ElsewhereError(code)
+    else:
+        group.await_turn(lambda: group.store.check([key]))
+
+
+def meet() -> None:
+    """Wait for all, or until somebody fails."""
+    group = _group
+    assert group is not None
+    group.turns += 1
+    key = f"{HERE}/{group.turns}"
+    group.store.set(f"{key}/{group.rank}", "")
+    group.await_turn(lambda: group.all(key))
 
 
 def _nap_until(is_time: Callable[[], bool]) -> None:

@@ -73,6 +73,11 @@ class Process:
         value: Value = box[0]
         return value
 
+    def meet(self) -> None:
+        """Wait for everybody as long as it takes: an operation together would give up after some minutes."""
+        if not self.is_alone:
+            group.meet()
+
 
 ALONE = Process()
 
