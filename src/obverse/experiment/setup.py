@@ -12,7 +12,7 @@ from obverse.data import Geometry, Loader, PictureDataset, PixelCache, working_g
 from obverse.errors import RecipeError
 from obverse.evaluation import Forward
 from obverse.launch import launched
-from obverse.losses import build_objective
+from obverse.losses import Objective, build_objective
 from obverse.manifest import Manifest
 from obverse.models import (
     Classifier,
@@ -46,19 +46,8 @@ class Setup:
         if runtime.num_threads != "auto":
             torch.set_num_threads(runtime.num_threads)
         torch.set_float32_matmul_precision(runtime.matmul if runtime.matmul != "auto" else "highest")
-        needs = input_needs(recipe.model)
-        geometry = geometry_of(recipe.data, needs.multiple)
         self.objective = build_objective(recipe.loss, counts=list(manifest.counts("train").values()))
-        self.bundle = Bundle(
-            manifest.classes,
-            manifest.ordered,
-            manifest.views,
-            geometry,
-            needs.mean,
-            needs.std,
-            recipe.model,
-            self.objective.output,
-        )
+        self.bundle = describe(recipe, manifest, self.objective)
         seed_torch(recipe.training.seed)
         self.model: Classifier = self.bundle.build(load_weights=load_weights)
         prepare(self.model, recipe.finetune)
@@ -69,11 +58,13 @@ class Setup:
     def _start_head(self) -> None:
         """The bias of the classes before training, smoothed by one sample each so that none is infinite."""
         kind = self.recipe.finetune.head_bias
-        if kind == "default":
+        if kind == "zero":
+            start_bias(self.model.head, 0.0)
+        if kind != "prior":
             return
         counts = [count + 1 for count in self.manifest.counts("train").values()]
         total = sum(counts)
-        start_bias(self.model.head, [math.log(count / total) if kind == "prior" else 0.0 for count in counts])
+        start_bias(self.model.head, [math.log(count / total) for count in counts])
 
     def tuned(self) -> Recipe:
         """Decide by looking at the weights and by measurement what is still `auto`."""
@@ -185,6 +176,22 @@ def require_launch(recipe: Recipe) -> None:
     }
     for name in (name for name, is_set in apart.items() if is_set):
         raise RecipeError(f"{name} does not go with runtime.distributed: fsdp; leave it at auto, which is ddp")
+
+
+def describe(recipe: Recipe, manifest: Manifest, objective: Objective) -> Bundle:
+    """What will ship, before it has weights; nothing is built."""
+    needs = input_needs(recipe.model)
+    geometry = geometry_of(recipe.data, needs.multiple)
+    return Bundle(
+        manifest.classes,
+        manifest.ordered,
+        manifest.views,
+        geometry,
+        needs.mean,
+        needs.std,
+        recipe.model,
+        objective.output,
+    )
 
 
 def require_shares(recipe: Recipe) -> None:

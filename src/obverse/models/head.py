@@ -60,7 +60,7 @@ def build_head(spec: HeadSpec, num_features: int, num_classes: int, output: Outp
 
 
 @torch.no_grad()
-def start_bias(head: nn.Module, values_K: Sequence[float]) -> None:
+def start_bias(head: nn.Module, values_K: Sequence[float] | float) -> None:
     """Set the bias of the last layer, for example to the log share of each class (Lin et al. 2017, section 4.1)."""
     assert isinstance(head, nn.Sequential)
     last = head[-1]

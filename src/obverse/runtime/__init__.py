@@ -1,6 +1,7 @@
 """WHERE it runs: device, process, number formats, randomness."""
 
 from .group import joined
+from .memory import available_memory
 from .precision import autocast, choose_matmul, fastest_seconds, has_fast_bf16
 from .process import ALONE, Process, keep_freed_memory, num_usable_cpus, resolve_device
 from .seeding import (
@@ -17,6 +18,7 @@ __all__ = [
     "ALONE",
     "Process",
     "autocast",
+    "available_memory",
     "choose_matmul",
     "deal",
     "dealt_order",

@@ -9,14 +9,19 @@ from obverse.models import parameter_groups
 from obverse.recipe import OptimSpec
 
 
-def build_optimizer(spec: OptimSpec, model: nn.Module, *, layer_decay: float = 1.0) -> torch.optim.Optimizer:
+def build_optimizer(
+    spec: OptimSpec, model: nn.Module, *, layer_decay: float = 1.0, fused: bool = False
+) -> torch.optim.Optimizer:
     """The optimizer over the parameters that train; its rates are set every step, by the schedule and `lr_scale`.
 
     A parameter that is frozen now and thaws later belongs to it, too, and has no state before its first gradient.
+    fused: one kernel for all parameters (CUDA).
     """
     assert spec.lr != "auto"
     groups = parameter_groups(model, spec.weight_decay, layer_decay=layer_decay)
     if spec.kind == "sgd":
-        return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
+        return torch.optim.SGD(
+            groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0, fused=fused or None
+        )
     kind = torch.optim.AdamW if spec.kind == "adamw" else torch.optim.Adam
-    return kind(groups, lr=spec.lr, betas=spec.betas)
+    return kind(groups, lr=spec.lr, betas=spec.betas, fused=fused or None)

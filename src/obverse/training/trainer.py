@@ -82,7 +82,12 @@ class Trainer:
         if recipe.runtime.compile is True:
             # A graph per shape: what a resumed run computes must not depend on the shapes that came before.
             self.model.compile(dynamic=False)
-        self.optimizer = build_optimizer(recipe.optim, self.model, layer_decay=recipe.finetune.layer_decay)
+        self.optimizer = build_optimizer(
+            recipe.optim,
+            self.model,
+            layer_decay=recipe.finetune.layer_decay,
+            fused=forward.device.type == "cuda" and not self.parallel.is_sharded,
+        )
         scaler = torch.amp.GradScaler(forward.device.type) if recipe.runtime.precision == "fp16" else None
         self.update = Update(self.optimizer, recipe.optim.clip_norm, scaler)
         assert recipe.training.micro_batch_size != "auto"

@@ -1,0 +1,55 @@
+"""`obverse plan [DATA]`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from obverse.errors import RecipeError
+
+from .options import Device
+
+
+def command(
+    data: Annotated[Path | None, typer.Argument(help="What to train on; without it --classes and --samples.")] = None,
+    recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
+    device: Device = "auto",
+    memory: Annotated[float | None, typer.Option(min=0, help="Plan for a device with so many GB instead.")] = None,
+    classes: Annotated[int, typer.Option(min=2, help="Without DATA: how many classes.")] = 10,
+    samples: Annotated[int, typer.Option(min=10, help="Without DATA: how many samples.")] = 1000,
+    find_lr: Annotated[bool, typer.Option("--find-lr", help="Search a learning rate on training pictures.")] = False,
+    output: Annotated[Literal["table", "json"], typer.Option("--format", help="table or json.")] = "table",
+) -> None:
+    """Say how much memory and time a run needs before it starts, and what to set so that it fits."""
+    from obverse.recipe import load_recipe
+
+    chosen = load_recipe(recipe, settings or [])
+    if data is None and find_lr:
+        raise RecipeError("--find-lr trains on pictures: say which, obverse plan DATA --find-lr")
+    from obverse.experiment.imagined import imagined_index
+    from obverse.experiment.plan import make_plan
+    from obverse.manifest import build_index
+
+    if data is None:
+        index = imagined_index(chosen, num_classes=classes, num_samples=samples)
+    else:
+        index = build_index(data, chosen.data)
+    plan = make_plan(chosen, index, device=device, gigabytes=memory)
+    values, lines = plan.to_json(), plan.lines()
+    if find_lr:
+        from obverse.experiment.lr_finder import find_rate
+        from obverse.experiment.setup import Setup
+
+        found = find_rate(Setup(plan.recipe, index.manifest))
+        values["learning_rate"] = {"suggestion": found.suggestion, "rates": found.rates, "losses": found.losses}
+        steps = f"range test over {len(found.rates)} steps; the recipe has {plan.recipe.optim.lr:g}"
+        lines.append(("learning rate", f"{found.suggestion:g} ({steps})"))
+    if output == "json":
+        typer.echo(json.dumps(values, indent=2))
+    else:
+        for heading, text in lines:
+            typer.echo(f"{heading:14} {text}")

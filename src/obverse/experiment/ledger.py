@@ -1,0 +1,134 @@
+"""What a computation allocates, without doing it: tensors come and go in order, and allocators are replayed.
+
+Under `FakeTensorMode` every operation runs on shapes alone, through the same dispatcher as real ones, so that autocast,
+checkpointing, frozen parts and the optimizer's state are counted because they really happen. `exact_peak` is what the
+live tensors come to at most. `heap_peak` replays them through the rules of glibc's malloc as a run sets it up
+(`keep_freed_memory`): blocks of 32 MiB and more are mapped and given back, smaller ones take the smallest hole that is
+large enough, and the heap never shrinks. Measured in single runs, exact blocks and heap differ by 2 to 30 %.
+"""
+
+from __future__ import annotations
+
+import bisect
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+MAPPED_BYTES = 32 * 2**20  # as runtime.keep_freed_memory sets it
+PAGE, ALIGNMENT, HEADER = 4096, 16, 8
+TORCH_ALIGNMENT = 64  # c10/core/alignment.h; posix_memalign takes that much more
+CUDA_BLOCK = 512  # c10/cuda/CUDACachingAllocator.cpp, kMinBlockSize
+
+Event = tuple[int, int]
+"""(block, bytes): positive when it comes, negative when it goes."""
+
+
+class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes down every storage that appears while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.events: list[Event] = []
+        self._live: dict[int, Event] = {}
+
+    @property
+    def live_bytes(self) -> int:
+        """Of all tensors that are alive now."""
+        return sum(size for _, size in self._live.values())
+
+    def take(self, num_bytes: int) -> Event:
+        """A block that is no tensor, such as a file in memory; give it to `give_back`."""
+        event = len(self.events), num_bytes
+        self.events.append(event)
+        return event
+
+    def give_back(self, *events: Event) -> None:
+        """Blocks that are gone."""
+        self.events += [(block, -size) for block, size in events]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor):
+                self._see(leaf.untyped_storage())
+        return result
+
+    def _see(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key not in self._live:
+            self._live[key] = self.take(storage.nbytes())
+            weakref.finalize(storage, self._forget, key)
+
+    def _forget(self, key: int) -> None:
+        self.give_back(self._live.pop(key))
+
+
+def exact_peak(events: Iterable[Event], *, block_bytes: int = 1) -> int:
+    """The most bytes that are alive at once, each block rounded up to `block_bytes`."""
+    now = peak = 0
+    for _, size in events:
+        rounded = _up(abs(size), block_bytes)
+        now += rounded if size > 0 else -rounded
+        peak = max(peak, now)
+    return peak
+
+
+def heap_peak(events: Iterable[Event]) -> int:
+    """The most bytes that a process holds which allocates and frees these blocks."""
+    heap = _Heap()
+    peak = 0
+    for block, size in events:
+        if size >= 0:
+            heap.take(block, size)
+        else:
+            heap.give_back(block, -size)
+        peak = max(peak, heap.top + heap.mapped)
+    return peak
+
+
+class _Heap:
+    """Best fit with merging of neighbours, as malloc's large bins do; the top is never given back."""
+
+    def __init__(self) -> None:
+        self.top = self.mapped = 0
+        self._holes: list[tuple[int, int]] = []
+        self._place: dict[int, tuple[int, int]] = {}
+
+    def take(self, block: int, size: int) -> None:
+        if size >= MAPPED_BYTES:
+            self.mapped += _up(size + TORCH_ALIGNMENT, PAGE)
+            return
+        needed = _up(size + TORCH_ALIGNMENT + HEADER, ALIGNMENT)
+        fitting = [(length, start) for start, length in self._holes if length >= needed]
+        if fitting:
+            length, start = min(fitting)
+            place = bisect.bisect_left(self._holes, (start, length))
+            self._holes[place : place + 1] = [(start + needed, length - needed)] if length > needed else []
+        else:
+            start = self.top
+            if self._holes and sum(self._holes[-1]) == self.top:
+                start, _ = self._holes.pop()
+            self.top = start + needed
+        self._place[block] = start, needed
+
+    def give_back(self, block: int, size: int) -> None:
+        if size >= MAPPED_BYTES:
+            self.mapped -= _up(size + TORCH_ALIGNMENT, PAGE)
+            return
+        start, length = self._place.pop(block)
+        place = bisect.bisect_left(self._holes, (start, length))
+        if place < len(self._holes) and self._holes[place][0] == start + length:
+            length += self._holes.pop(place)[1]
+        if place and sum(self._holes[place - 1]) == start:
+            place -= 1
+            before = self._holes.pop(place)
+            start, length = before[0], before[1] + length
+        self._holes.insert(place, (start, length))
+
+
+def _up(size: int, unit: int) -> int:
+    return -(-size // unit) * unit

@@ -1,0 +1,96 @@
+"""A learning rate by a range test (Smith 2017, arXiv:1506.01186): raise the rate every step until the loss explodes.
+
+On training pictures only. Model, optimizer and random state are a trial's own; what was there before is there again
+afterwards. The suggestion is the rate of the steepest descent of the smoothed loss, a starting point and not a result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from obverse.data import Batch
+from obverse.errors import DivergedError
+from obverse.runtime import restore_torch_random_state, torch_random_state
+from obverse.training import MicroBatches, Update, build_optimizer, train_step
+from obverse.training.parallel import Parallel
+
+from .setup import Setup
+
+LOWEST, HIGHEST = 1e-6, 1.0
+NUM_STEPS = 100
+SMOOTHING = 0.9
+EXPLODED = 3.0
+# The first steps tell more about the random head than about the rate.
+SKIPPED = 5
+
+
+@dataclass(frozen=True)
+class RateTest:
+    """rates and smoothed losses, step by step, until the loss exploded."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+
+    @property
+    def suggestion(self) -> float:
+        """The rate at which the loss falls fastest, to two digits."""
+        falls = [after - before for before, after in zip(self.losses, self.losses[1:], strict=False)]
+        usable = range(min(SKIPPED, len(falls) - 1), len(falls))
+        return float(f"{self.rates[min(usable, key=lambda step: falls[step])]:.1e}")
+
+
+def find_rate(setup: Setup, *, num_steps: int = NUM_STEPS) -> RateTest:
+    """Train from where `setup.model` is with rates from LOWEST to HIGHEST; leaves everything as it was."""
+    state = {name: tensor.clone() for name, tensor in setup.model.state_dict().items()}
+    random_state = torch_random_state()
+    try:
+        return _raise_rate(setup, num_steps)
+    finally:
+        setup.model.load_state_dict(state)
+        setup.model.zero_grad(set_to_none=True)
+        restore_torch_random_state(random_state)
+
+
+def _raise_rate(setup: Setup, num_steps: int) -> RateTest:
+    recipe, forward = setup.recipe, setup.forward()
+    assert recipe.training.micro_batch_size != "auto"
+    setup.model.to(forward.device).train()
+    optimizer = build_optimizer(recipe.optim, setup.model, layer_decay=recipe.finetune.layer_decay)
+    parallel, update = Parallel(setup.model), Update(optimizer, recipe.optim.clip_norm)
+    micro_batches = MicroBatches(recipe.training.micro_batch_size)
+    rates: list[float] = []
+    losses: list[float] = []
+    for step, batch in zip(range(num_steps), _batches(setup), strict=False):
+        rate = LOWEST * (HIGHEST / LOWEST) ** (step / (num_steps - 1))
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["lr_scale"]
+        try:
+            result = train_step(
+                parallel, update, forward, batch, micro_batches=micro_batches, objective=setup.objective
+            )
+        except DivergedError:
+            break
+        rates.append(rate)
+        losses.append(result.loss_sum / result.weight)
+        if _smoothed(losses)[-1] > EXPLODED * min(_smoothed(losses)):
+            break
+    return RateTest(tuple(rates), tuple(_smoothed(losses)))
+
+
+def _batches(setup: Setup) -> Iterator[Batch]:
+    """Training batches, epoch after epoch."""
+    loader = setup.loaders().train
+    for epoch in count():
+        yield from loader.epoch(epoch)
+
+
+def _smoothed(losses: Sequence[float]) -> list[float]:
+    """An exponential average without its bias towards the start."""
+    mean, smoothed = 0.0, []
+    for step, loss in enumerate(losses, start=1):
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        smoothed.append(mean / (1 - math.pow(SMOOTHING, step)))
+    return smoothed

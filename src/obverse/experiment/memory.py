@@ -1,0 +1,186 @@
+"""How much memory a run needs, from its recipe and model, before anything is allocated.
+
+Two steps, a validation and a checkpoint are run on shapes alone (ledger.py), with the model, the optimizer, the
+freezing, the number format and the checkpointing of the recipe. What shapes do not tell is measured and said: the
+libraries' own pages and the scratch memory of their kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from obverse.bundle import Bundle
+from obverse.models import Classifier, enable_checkpointing, prepare, set_trainable
+from obverse.recipe import Recipe
+from obverse.runtime import autocast
+from obverse.training import build_optimizer
+
+from .ledger import CUDA_BLOCK, Event, Ledger, exact_peak, heap_peak
+
+# Above the imported baseline, torch 2.15 on x86-64: pages of libraries that are first touched in a step, and generated
+# kernels. With every block mapped by itself (no holes) runs took this much more than their tensors.
+CPU_LIBRARY_BYTES = 50e6
+# Kernels copy into layouts of their own; the copies leave holes. Over five networks measured peaks were 0 to 20 % above
+# the replayed heap.
+CPU_SCRATCH = 1.1
+# cuBLAS asks the allocator for a workspace: 32 MiB on Hopper, 8 MiB before.
+CUDA_WORKSPACE_BYTES = 32 * 2**20
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes. activations: what a step needs at most beyond the rest. peak: of the device that trains."""
+
+    model: int
+    gradients: int
+    optimizer: int
+    average: int
+    activations: int
+    pixels: int
+    peak: int
+    training_flops: int
+
+    @property
+    def before_activations(self) -> int:
+        """What lies there between two steps."""
+        return self.model + self.gradients + self.optimizer + self.average
+
+
+def plan_memory(recipe: Recipe, bundle: Bundle, *, device: str, micro_batch_size: int, cache_bytes: int = 0) -> Memory:
+    """The memory of training `recipe` on a `cpu` or `cuda` device; its measured choices may still be `auto`."""
+    ledger, flops = Ledger(), FlopCounterMode(display=False)
+    with torch.device("meta"):
+        model = bundle.build()
+        prepare(model, recipe.finetune)
+        set_trainable(model, recipe.finetune, epoch=0)
+        if recipe.runtime.checkpointing:
+            enable_checkpointing(model)
+        if recipe.runtime.channels_last is True:
+            model.to(memory_format=torch.channels_last)
+    run = _Run(recipe, bundle, model, device, micro_batch_size)
+    with FakeTensorMode(allow_non_fake_inputs=True), flops, ledger:
+        memory = run.walk(ledger, flops)
+    pixels = cache_bytes if device == "cpu" else 0
+    return Memory(**memory, pixels=pixels, peak=pixels + _peak(ledger.events, device))
+
+
+def _peak(events: list[Event], device: str) -> int:
+    if device == "cuda":
+        return exact_peak(events, block_bytes=CUDA_BLOCK) + CUDA_WORKSPACE_BYTES
+    return int(CPU_SCRATCH * heap_peak(events) + CPU_LIBRARY_BYTES)
+
+
+@dataclass
+class _Run:
+    recipe: Recipe
+    bundle: Bundle
+    model: Classifier
+    device: str
+    micro_batch_size: int
+
+    def walk(self, ledger: Ledger, flops: FlopCounterMode) -> dict[str, int]:
+        """The parts, in bytes, while the ledger writes."""
+        training = self.recipe.training
+        self.model.to_empty(device="cpu").train()
+        own = ledger.live_bytes
+        average = [torch.empty_like(t) for t in self.model.state_dict().values()] if training.ema_decay else []
+        held = self._batches(ledger)
+        optimizer = build_optimizer(
+            self.recipe.optim, self.model, layer_decay=self.recipe.finetune.layer_decay, fused=self.device == "cuda"
+        )
+        before, place = ledger.live_bytes, len(ledger.events)
+        for _ in range(2):
+            self._step(optimizer)
+        gradients = sum(_bytes(p.grad) for p in self.model.parameters() if p.grad is not None)
+        state = sum(_bytes(t) for s in optimizer.state.values() for t in s.values() if isinstance(t, torch.Tensor))
+        step_peak = before + exact_peak(ledger.events[place:])
+        total_flops = flops.get_total_flops()
+        best = self._validate(ledger)
+        if self.device == "cpu":
+            self._save(ledger, own, state, num_averages=1 if average else 0)
+            self._step(optimizer)
+            self._validate(ledger)
+        ledger.give_back(*held, *best)
+        num_samples = 2 * self.micro_batch_size * self._num_micro
+        return {
+            "model": own,
+            "gradients": gradients,
+            "optimizer": state,
+            "average": sum(map(_bytes, average)),
+            "activations": max(0, step_peak - before - gradients - state),
+            "training_flops": total_flops // num_samples,
+        }
+
+    @property
+    def _num_micro(self) -> int:
+        """Micro-batches in a step of the walk: two show what accumulation adds, more add nothing."""
+        batch = self.recipe.training.batch_size
+        assert batch != "auto"
+        return 2 if batch > self.micro_batch_size else 1
+
+    def _shape(self, num_samples: int) -> tuple[int, ...]:
+        g = self.bundle.geometry
+        return num_samples, len(self.bundle.views), 3, g.canvas_height, g.canvas_width
+
+    def _batches(self, ledger: Ledger) -> list[Event]:
+        """uint8 pictures: the batch in use, one that is ready and one in the making."""
+        batch = self.recipe.training.batch_size
+        assert batch != "auto"
+        count = 3 if self.device == "cpu" else 1
+        return [ledger.take(torch.Size(self._shape(batch)).numel()) for _ in range(count)]
+
+    def _step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.model.train()
+        optimizer.zero_grad(set_to_none=True)
+        for _ in range(self._num_micro):
+            self._logits(self.micro_batch_size).float().log_softmax(1).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    def _logits(self, num_samples: int) -> torch.Tensor:
+        images_BVCHW = torch.empty(self._shape(num_samples))
+        if self.recipe.runtime.channels_last is True:
+            flat = images_BVCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+            images_BVCHW = flat.unflatten(0, images_BVCHW.shape[:2])  # type: ignore[no-untyped-call]
+        present_BV = torch.ones(images_BVCHW.shape[:2], dtype=torch.bool)
+        precision = self.recipe.runtime.precision
+        with autocast(CPU, "fp32" if precision == "auto" else precision):
+            logits_BK: torch.Tensor = self.model(images_BVCHW, present_BV)
+        return logits_BK
+
+    def _validate(self, ledger: Ledger) -> list[Event]:
+        """A validation batch, then a copy of the weights when they are the best so far."""
+        self.model.eval()
+        with torch.no_grad():
+            self._logits(self.recipe.evaluation.batch_size)
+        if self.device == "cuda":
+            return []
+        return [ledger.take(_bytes(tensor)) for tensor in self.model.state_dict().values()]
+
+    def _save(self, ledger: Ledger, model: int, optimizer: int, *, num_averages: int) -> None:
+        """Copies of the states, and the largest of them once more as a file in memory."""
+        sizes = [_bytes(tensor) for tensor in self.model.state_dict().values()]
+        copies = [ledger.take(size) for size in sizes * (1 + num_averages)]
+        copies += [ledger.take(optimizer)]
+        ledger.give_back(ledger.take(model), ledger.take(model))
+        ledger.give_back(ledger.take(optimizer), ledger.take(optimizer))
+        ledger.give_back(*copies)
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().nbytes()
+
+
+def sizes_that_halve(largest: int) -> Iterator[int]:
+    """largest, and the powers of two below it."""
+    yield largest
+    size = 1 << (largest.bit_length() - 1)
+    while size:
+        if size < largest:
+            yield size
+        size //= 2

@@ -1,0 +1,209 @@
+"""What a run will need, and what to set so that it fits: memory and time from recipe and model, before it starts.
+
+Nothing is trained. Memory comes from memory.py; time from a few real steps where the plan is for this machine, and is
+called an estimate.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from obverse.bundle import Bundle
+from obverse.data import working_geometry
+from obverse.errors import RecipeError
+from obverse.losses import build_objective
+from obverse.manifest import Index, Manifest
+from obverse.models import enable_checkpointing
+from obverse.recipe import Recipe
+from obverse.runtime import available_memory, fastest_seconds, resolve_device
+
+from .memory import Memory, plan_memory, sizes_that_halve
+from .resolve import resolve
+from .setup import Setup, describe
+from .tune import measured_samples, training_step
+
+# What the system and other programs may take meanwhile.
+USABLE = 0.9
+# A validation picture costs a forward pass, a training picture a forward pass and a backward pass of twice that.
+FORWARD_SHARE = 1 / 3
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """recipe: resolved, with what the plan proposes. fits: whether `memory.peak` is within `available` bytes.
+
+    available: None where the machine does not say. seconds_per_epoch: None where nothing could be measured.
+    """
+
+    recipe: Recipe
+    bundle: Bundle
+    device: str
+    memory: Memory
+    available: int | None
+    seconds_per_epoch: float | None
+    changes: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether it can be trained like this."""
+        return self.available is None or self.memory.peak <= self.available
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in bytes, seconds and floating-point operations."""
+        training = self.recipe.training
+        return {
+            "device": self.device,
+            "fits": self.fits,
+            "available_bytes": self.available,
+            **{f"{name}_bytes": value for name, value in self.memory.__dict__.items() if name != "training_flops"},
+            "training_flops_per_sample": self.memory.training_flops,
+            "batch_size": training.batch_size,
+            "micro_batch_size": training.micro_batch_size,
+            "checkpointing": self.recipe.runtime.checkpointing,
+            "epochs": training.epochs,
+            "seconds_per_epoch": self.seconds_per_epoch,
+            "changes": list(self.changes),
+        }
+
+    def lines(self) -> list[tuple[str, str]]:
+        """(heading, text) for people."""
+        m, training = self.memory, self.recipe.training
+        runtime = self.recipe.runtime
+        parts = {"model": m.model, "gradients": m.gradients, "optimizer": m.optimizer, "average": m.average,
+                 "activations": m.activations, "decoded pictures": m.pixels}  # fmt: skip
+        lines = [
+            ("memory", f"{_size(m.peak)} at most on {self.device}: "
+             + ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)),
+            ("available", "not known" if self.available is None else _size(self.available)),
+            ("numbers", "fp32; bf16, where it is chosen, needs less" if runtime.precision == "auto"
+             else str(runtime.precision)),
+            ("batch", f"{training.batch_size} samples, {training.micro_batch_size} at a time, checkpointing "
+             + ("on" if self.recipe.runtime.checkpointing else "off")),
+            ("work", f"{m.training_flops / 1e9:.3g} GFLOP to train on one sample"),
+            ("time", self._time()),
+        ]  # fmt: skip
+        preset = document_batch(self.available) if len(self.bundle.views) > 1 and self.available else None
+        if preset:
+            lines.append(("rule of thumb", f"batch {preset} for two views of 1000 pixels with this memory (A8)"))
+        if not self.fits:
+            lines.append(("does not fit", "take a smaller data.size, a smaller model, or a machine with more memory"))
+        elif self.changes:
+            lines.append(("train with", " ".join(f"--set {shlex.quote(change)}" for change in self.changes)))
+        return lines
+
+    def _time(self) -> str:
+        if self.seconds_per_epoch is None:
+            return "not measured: the plan is for another machine"
+        total = f", {_duration(self.seconds_per_epoch * self.recipe.training.epochs)} in all"  # type: ignore[operator]
+        return (f"about {_duration(self.seconds_per_epoch)} an epoch{total} (an estimate from a few steps; "
+                "reading pictures is not in it)")  # fmt: skip
+
+
+def make_plan(recipe: Recipe, index: Index, *, device: str = "auto", gigabytes: float | None = None) -> Plan:
+    """The plan for this machine, or for one with so many gigabytes on its `cpu` or `cuda` device."""
+    is_elsewhere = gigabytes is not None
+    kind = "cuda" if is_elsewhere and device.startswith("cuda") else resolve_device(device).type
+    if kind not in ("cpu", "cuda"):
+        raise RecipeError(f"a plan is for cpu or cuda, not {kind}; say --device")
+    runtime = recipe.runtime.model_copy(update={"device": "cpu" if is_elsewhere else device})
+    resolved = resolve(recipe.model_copy(update={"runtime": runtime}), index).recipe
+    free = available_memory(torch.device(resolved.runtime.device))
+    available = int(gigabytes * GB) if gigabytes is not None else free and int(USABLE * free)
+    search = _Search(resolved, index.manifest, kind, available)
+    chosen, memory = search.fitting()
+    seconds = None
+    if not is_elsewhere and (available is None or memory.peak <= available):
+        chosen, seconds = _measured(chosen, index.manifest)
+        memory = search.memory(chosen)
+    return Plan(chosen, search.bundle, kind, memory, available, seconds, _changes(resolved, chosen))
+
+
+class _Search:
+    """Finds the largest micro-batch that fits, first without checkpointing, then with it."""
+
+    def __init__(self, recipe: Recipe, manifest: Manifest, device: str, available: int | None) -> None:
+        objective = build_objective(recipe.loss, counts=list(manifest.counts("train").values()))
+        self.bundle = describe(recipe, manifest, objective)
+        self.recipe, self.device, self.available = recipe, device, available
+        shape = working_geometry(self.bundle.geometry, recipe.augment).shape
+        num_pictures = sum(manifest.split_counts()[name] for name in ("train", "val")) * len(manifest.views)
+        cached = num_pictures * shape[0] * shape[1] * shape[2]
+        self.cache_bytes = cached if cached <= recipe.data.cache_gigabytes * GB else 0
+
+    def fitting(self) -> tuple[Recipe, Memory]:
+        """The recipe with what fits, or with what needs least."""
+        chosen, memory = self._largest(self.recipe)
+        if self._fits(memory) or self.recipe.runtime.checkpointing:
+            return chosen, memory
+        runtime = self.recipe.runtime.model_copy(update={"checkpointing": True})
+        try:
+            return self._largest(self.recipe.model_copy(update={"runtime": runtime}))
+        except RecipeError:  # this backbone cannot
+            return chosen, memory
+
+    def memory(self, recipe: Recipe) -> Memory:
+        """Of a recipe."""
+        assert recipe.training.micro_batch_size != "auto"
+        return plan_memory(
+            recipe,
+            self.bundle,
+            device=self.device,
+            micro_batch_size=recipe.training.micro_batch_size,
+            cache_bytes=self.cache_bytes,
+        )
+
+    def _largest(self, recipe: Recipe) -> tuple[Recipe, Memory]:
+        assert recipe.training.micro_batch_size != "auto"
+        for size in sizes_that_halve(recipe.training.micro_batch_size):
+            training = recipe.training.model_copy(update={"micro_batch_size": size})
+            smaller = recipe.model_copy(update={"training": training})
+            memory = self.memory(smaller)
+            if self._fits(memory):
+                break
+        return smaller, memory
+
+    def _fits(self, memory: Memory) -> bool:
+        return self.available is None or memory.peak <= self.available
+
+
+def _measured(recipe: Recipe, manifest: Manifest) -> tuple[Recipe, float]:
+    """The recipe with what is decided by measurement, and the seconds of an epoch. No weights are loaded."""
+    finetune = recipe.finetune.model_copy(update={"freeze_norm": recipe.finetune.freeze_norm is True})
+    setup = Setup(recipe.model_copy(update={"finetune": finetune}), manifest, load_weights=False)
+    tuned = setup.tuned()
+    if tuned.runtime.checkpointing:
+        enable_checkpointing(setup.model)
+    runtime = tuned.runtime
+    step = training_step(tuned, setup.model, setup.bundle, runtime.precision, runtime.channels_last is True)
+    seconds = fastest_seconds(step, repeats=3) / measured_samples(tuned, setup.bundle)
+    counts = manifest.split_counts()
+    return tuned, seconds * (counts["train"] + FORWARD_SHARE * counts["val"])
+
+
+def _changes(before: Recipe, after: Recipe) -> tuple[str, ...]:
+    changes = []
+    if after.training.micro_batch_size != before.training.micro_batch_size:
+        changes.append(f"training.micro_batch_size={after.training.micro_batch_size}")
+    if after.runtime.checkpointing != before.runtime.checkpointing:
+        changes.append("runtime.checkpointing=true")
+    return tuple(changes)
+
+
+def document_batch(available: int) -> int:
+    """The batch that requirement A8 sets for two views of 1000 pixels: a rule of thumb beside the computed one."""
+    return next(batch for least, batch in ((16, 8), (8, 4), (4, 2), (0, 1)) if available >= least * GB)
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / GB:.2f} GB" if num_bytes >= 0.1 * GB else f"{num_bytes / 1e6:.1f} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
