@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
 MAPPED_BYTES = 32 * 2**20  # as runtime.keep_freed_memory sets it
 PAGE, ALIGNMENT, HEADER = 4096, 16, 8
@@ -28,11 +29,12 @@ Event = tuple[int, int]
 
 
 class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes down every storage that appears while it is entered."""
+    """Writes down every storage that appears while it is entered; flops: of the operations that are counted in any."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.events: list[Event] = []
+        self.flops = 0
         self._live: dict[int, Event] = {}
 
     @property
@@ -52,6 +54,10 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count:
+            # Not by FlopCounterMode, which holds on to what checkpointing computes again.
+            self.flops += count(*args, **(kwargs or {}), out_val=result)
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
                 self._see(leaf.untyped_storage())

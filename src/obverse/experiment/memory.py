@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from obverse.bundle import Bundle
 from obverse.models import Classifier, enable_checkpointing, prepare, set_trainable
@@ -35,7 +34,10 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes. activations: what a step needs at most beyond the rest. peak: of the device that trains."""
+    """Bytes. activations: the most that a micro-batch takes, with the gradients that come as they go.
+
+    peak: of the device that trains, validation and (on a processor) checkpoints included.
+    """
 
     model: int
     gradients: int
@@ -54,7 +56,7 @@ class Memory:
 
 def plan_memory(recipe: Recipe, bundle: Bundle, *, device: str, micro_batch_size: int, cache_bytes: int = 0) -> Memory:
     """The memory of training `recipe` on a `cpu` or `cuda` device; its measured choices may still be `auto`."""
-    ledger, flops = Ledger(), FlopCounterMode(display=False)
+    ledger = Ledger()
     with torch.device("meta"):
         model = bundle.build()
         prepare(model, recipe.finetune)
@@ -64,8 +66,8 @@ def plan_memory(recipe: Recipe, bundle: Bundle, *, device: str, micro_batch_size
         if recipe.runtime.channels_last is True:
             model.to(memory_format=torch.channels_last)
     run = _Run(recipe, bundle, model, device, micro_batch_size)
-    with FakeTensorMode(allow_non_fake_inputs=True), flops, ledger:
-        memory = run.walk(ledger, flops)
+    with FakeTensorMode(allow_non_fake_inputs=True), ledger:
+        memory = run.walk(ledger)
     pixels = cache_bytes if device == "cpu" else 0
     return Memory(**memory, pixels=pixels, peak=pixels + _peak(ledger.events, device))
 
@@ -84,7 +86,7 @@ class _Run:
     device: str
     micro_batch_size: int
 
-    def walk(self, ledger: Ledger, flops: FlopCounterMode) -> dict[str, int]:
+    def walk(self, ledger: Ledger) -> dict[str, int]:
         """The parts, in bytes, while the ledger writes."""
         training = self.recipe.training
         self.model.to_empty(device="cpu").train()
@@ -94,27 +96,23 @@ class _Run:
         optimizer = build_optimizer(
             self.recipe.optim, self.model, layer_decay=self.recipe.finetune.layer_decay, fused=self.device == "cuda"
         )
-        before, place = ledger.live_bytes, len(ledger.events)
-        for _ in range(2):
-            self._step(optimizer)
+        activations = [self._step(optimizer, ledger)]
+        flops = ledger.flops // (self.micro_batch_size * self._num_micro)
         gradients = sum(_bytes(p.grad) for p in self.model.parameters() if p.grad is not None)
         state = sum(_bytes(t) for s in optimizer.state.values() for t in s.values() if isinstance(t, torch.Tensor))
-        step_peak = before + exact_peak(ledger.events[place:])
-        total_flops = flops.get_total_flops()
         best = self._validate(ledger)
         if self.device == "cpu":
             self._save(ledger, own, state, num_averages=1 if average else 0)
-            self._step(optimizer)
-            self._validate(ledger)
-        ledger.give_back(*held, *best)
-        num_samples = 2 * self.micro_batch_size * self._num_micro
+        # Now the optimizer has its state, and earlier best weights stay until there are better ones.
+        activations.append(self._step(optimizer, ledger))
+        ledger.give_back(*held, *best, *self._validate(ledger))
         return {
             "model": own,
             "gradients": gradients,
             "optimizer": state,
             "average": sum(map(_bytes, average)),
-            "activations": max(0, step_peak - before - gradients - state),
-            "training_flops": total_flops // num_samples,
+            "activations": max(activations),
+            "training_flops": flops,
         }
 
     @property
@@ -135,12 +133,17 @@ class _Run:
         count = 3 if self.device == "cpu" else 1
         return [ledger.take(torch.Size(self._shape(batch)).numel()) for _ in range(count)]
 
-    def _step(self, optimizer: torch.optim.Optimizer) -> None:
+    def _step(self, optimizer: torch.optim.Optimizer, ledger: Ledger) -> int:
+        """The most that a micro-batch takes beyond what was there before it."""
+        most = 0
         self.model.train()
         optimizer.zero_grad(set_to_none=True)
         for _ in range(self._num_micro):
+            place = len(ledger.events)
             self._logits(self.micro_batch_size).float().log_softmax(1).sum().backward()  # type: ignore[no-untyped-call]
+            most = max(most, exact_peak(ledger.events[place:]))
         optimizer.step()
+        return most
 
     def _logits(self, num_samples: int) -> torch.Tensor:
         images_BVCHW = torch.empty(self._shape(num_samples))

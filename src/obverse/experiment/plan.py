@@ -162,6 +162,10 @@ class _Search:
         for size in sizes_that_halve(recipe.training.micro_batch_size):
             training = recipe.training.model_copy(update={"micro_batch_size": size})
             smaller = recipe.model_copy(update={"training": training})
+            if size < recipe.training.micro_batch_size:
+                # Without a backward pass twice as many fit.
+                evaluation = {"batch_size": min(recipe.evaluation.batch_size, 2 * size)}
+                smaller = smaller.model_copy(update={"evaluation": recipe.evaluation.model_copy(update=evaluation)})
             memory = self.memory(smaller)
             if self._fits(memory):
                 break
@@ -189,6 +193,8 @@ def _changes(before: Recipe, after: Recipe) -> tuple[str, ...]:
     changes = []
     if after.training.micro_batch_size != before.training.micro_batch_size:
         changes.append(f"training.micro_batch_size={after.training.micro_batch_size}")
+    if after.evaluation.batch_size != before.evaluation.batch_size:
+        changes.append(f"evaluation.batch_size={after.evaluation.batch_size}")
     if after.runtime.checkpointing != before.runtime.checkpointing:
         changes.append("runtime.checkpointing=true")
     return tuple(changes)
