@@ -133,7 +133,8 @@ class _Search:
         shape = working_geometry(self.bundle.geometry, recipe.augment).shape
         num_pictures = sum(manifest.split_counts()[name] for name in ("train", "val")) * len(manifest.views)
         cached = num_pictures * shape[0] * shape[1] * shape[2]
-        self.cache_bytes = cached if cached <= recipe.data.cache_gigabytes * GB else 0
+        # Pages of a cache on disk are the system's, which takes them back where it needs them.
+        self.cache_bytes = cached if recipe.data.cache.kind == "memory" else 0
 
     def fitting(self) -> tuple[Recipe, Memory]:
         """The recipe with what fits, or with what needs least."""
