@@ -23,6 +23,9 @@ RESNET = {"kind": "timm", "name": "resnet18", "pretrained": "none"}
 CASES: dict[str, dict[str, Any]] = {
     "convnet-32": {"size": (32, 32), "batch": 128, "channels_last": True, "backbone": {"kind": "convnet"}},
     "convnet-128-bf16": {"size": (128, 128), "batch": 64, "precision": "bf16", "backbone": {"kind": "convnet"}},
+    "convnet-128-bf16-channels-last": {
+        "size": (128, 128), "batch": 64, "precision": "bf16", "channels_last": True, "backbone": {"kind": "convnet"}
+    },
     "resnet18-224": {"size": (224, 224), "batch": 16, "backbone": RESNET},
     "resnet18-224-channels-last-bf16": {
         "size": (224, 224), "batch": 16, "backbone": RESNET, "channels_last": True, "precision": "bf16"

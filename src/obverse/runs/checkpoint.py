@@ -12,8 +12,9 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +41,27 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     target = folder / f"step-{step:06d}"
     aside = folder / f".tmp-{step:06d}"
     shutil.rmtree(aside, ignore_errors=True)
-    files = {f"{name}.safetensors": tensors_to_bytes(_plain(state)) for name, state in checkpoint.tensors.items()}
-    files["optimizer.pt"] = _torch_bytes(checkpoint.optimizer)
-    files["state.json"] = json.dumps(checkpoint.state).encode()
-    files["manifest.json"] = json.dumps(
-        {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    ).encode()
+    contents: dict[str, Callable[[], bytes]] = {
+        **{f"{name}.safetensors": partial(_tensor_bytes, state) for name, state in checkpoint.tensors.items()},
+        "optimizer.pt": partial(_torch_bytes, checkpoint.optimizer),
+        "state.json": json.dumps(checkpoint.state).encode,
+    }
+    digests = {}
     try:
         aside.mkdir(parents=True)
-        for name, data in files.items():
+        # One file at a time is in memory: with a large model it is what a run needs most of.
+        for name, make in contents.items():
+            data = make()
+            digests[name] = hashlib.sha256(data).hexdigest()
             _write_synced(aside / name, data)
+        _write_synced(aside / "manifest.json", json.dumps(digests).encode())
         if target.exists():
             shutil.rmtree(target)
         os.replace(aside, target)
         _sync_folder(folder)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
-        raise disk_error(target, sum(map(len, files.values())), error) from error
+        raise disk_error(target, _num_bytes(checkpoint), error) from error
     for old in _newest_first(folder)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return target
@@ -98,6 +103,16 @@ def _verified(path: Path) -> tuple[dict[str, bytes], str | None]:
 def _newest_first(folder: Path) -> list[Path]:
     found = [path for path in folder.glob("step-*") if path.name[5:].isdigit()] if folder.is_dir() else []
     return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
+
+
+def _num_bytes(checkpoint: Checkpoint) -> int:
+    """Of all tensors, which is nearly what the files take."""
+    leaves = torch.utils._pytree.tree_leaves([checkpoint.tensors, checkpoint.optimizer])
+    return sum(leaf.nbytes for leaf in leaves if isinstance(leaf, torch.Tensor))
+
+
+def _tensor_bytes(state: Mapping[str, torch.Tensor]) -> bytes:
+    return tensors_to_bytes(_plain(state))
 
 
 def _plain(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
