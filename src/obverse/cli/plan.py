@@ -10,12 +10,14 @@ import typer
 
 from obverse.errors import RecipeError
 
-from .options import Device
+from .options import Device, Layout, layout_setting
+from .progress import show_progress
 
 
 def command(
     data: Annotated[Path | None, typer.Argument(help="What to train on; without it --classes and --samples.")] = None,
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
+    layout: Layout = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
     device: Device = "auto",
     memory: Annotated[float | None, typer.Option(min=0, help="Plan for a device with so many GB instead.")] = None,
@@ -27,7 +29,7 @@ def command(
     """Say how much memory and time a run needs before it starts, and what to set so that it fits."""
     from obverse.recipe import load_recipe
 
-    chosen = load_recipe(recipe, settings or [])
+    chosen = load_recipe(recipe, [*(settings or []), *layout_setting(layout)])
     if data is None and find_lr:
         raise RecipeError("--find-lr trains on pictures: say which, obverse plan DATA --find-lr")
     from obverse.experiment.imagined import imagined_index
@@ -37,7 +39,7 @@ def command(
     if data is None:
         index = imagined_index(chosen, num_classes=classes, num_samples=samples)
     else:
-        index = build_index(data, chosen.data)
+        index = build_index(data, chosen.data, show_progress)
     plan = make_plan(chosen, index, device=device, gigabytes=memory)
     values, lines = plan.to_json(), plan.lines()
     if find_lr:

@@ -32,7 +32,8 @@ from .setup import Setup, require_launch
 Progress = Callable[[int, int], None]
 SHOWN_FINDINGS = 5
 MEMORY_ADVICE = (
-    "try a smaller training.micro_batch_size (the result stays the same without batch norm) or a smaller data.size"
+    "try a smaller training.micro_batch_size (the result stays the same without batch norm), "
+    "runtime.checkpointing=true or a smaller data.size; `obverse plan` says what fits"
 )
 
 

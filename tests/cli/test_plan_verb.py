@@ -1,0 +1,39 @@
+"""`obverse plan`: says what a run needs, writes nothing, trains nothing that stays."""
+
+import json
+
+TINY = ("--set", "data.size={height: 16, width: 16}", "--set", "model.backbone={kind: convnet, widths: [8, 8]}",
+        "--set", "runtime={precision: fp32, channels_last: false, compile: false, num_threads: 1}")  # fmt: skip
+
+
+def test_memory_time_and_a_rate_for_the_data_at_hand(obverse, training, tree, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = tree(tmp_path)
+    result = obverse("plan", training.data, *TINY, "--device", "cpu", "--find-lr")
+    assert result.code == 0, result.err
+    lines = {line[:14].strip(): line[15:] for line in result.out.splitlines()}
+    assert {"memory", "available", "batch", "work", "time", "learning rate"} <= set(lines)
+    assert "activations" in lines["memory"]
+    assert "an estimate" in lines["time"]
+    assert 0 < float(lines["learning rate"].split()[0]) <= 1
+    assert tree(tmp_path) == before
+
+
+def test_a_plan_for_a_machine_and_data_that_are_not_here(obverse):
+    result = obverse("plan", *TINY, "--device", "cuda", "--memory", "8", "--classes", 4, "--samples", 50, "--format",
+                     "json")  # fmt: skip
+    assert result.code == 0, result.err
+    values = json.loads(result.out)
+    assert values["device"] == "cuda"
+    assert values["available_bytes"] == 8e9
+    assert values["fits"] is True
+    assert values["peak_bytes"] < 8e9
+    assert values["seconds_per_epoch"] is None
+
+
+def test_a_search_needs_pictures(refused):
+    refused(2, "--find-lr trains on pictures", "plan", "--find-lr")
+
+
+def test_without_data_the_size_must_be_said(refused):
+    refused(2, "without DATA the recipe must say data.size", "plan")
