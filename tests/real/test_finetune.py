@@ -16,7 +16,9 @@ def test_folded_weights_keep_their_batch_norm(real_data, draw_classes, make_reci
         "mean": [0.5, 0.5, 0.5],
         "std": [0.5, 0.5, 0.5],
     }
-    recipe = make_recipe(data={"size": {"height": 32, "width": 32}}, model={"backbone": backbone})
+    recipe = make_recipe(
+        data={"size": {"height": 32, "width": 32}}, model={"backbone": backbone}, loss={"kind": "cross-entropy"}
+    )
     setup = Setup(recipe, build_index(draw_classes(tmp_path), recipe.data).manifest)
     assert setup.tuned().finetune.freeze_norm is True
     set_trainable(setup.model, setup.recipe.finetune, epoch=0)
