@@ -2,6 +2,7 @@
 
 import torch
 
+from obverse.experiment.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
 from obverse.models import set_trainable
@@ -16,10 +17,9 @@ def test_folded_weights_keep_their_batch_norm(real_data, draw_classes, make_reci
         "mean": [0.5, 0.5, 0.5],
         "std": [0.5, 0.5, 0.5],
     }
-    recipe = make_recipe(
-        data={"size": {"height": 32, "width": 32}}, model={"backbone": backbone}, loss={"kind": "cross-entropy"}
-    )
-    setup = Setup(recipe, build_index(draw_classes(tmp_path), recipe.data).manifest)
+    recipe = make_recipe(data={"size": {"height": 32, "width": 32}}, model={"backbone": backbone})
+    index = build_index(draw_classes(tmp_path), recipe.data)
+    setup = Setup(resolve(recipe, index).recipe, index.manifest)
     assert setup.tuned().finetune.freeze_norm is True
     set_trainable(setup.model, setup.recipe.finetune, epoch=0)
     setup.model.train()(torch.randn(4, 1, 3, 32, 32), torch.ones(4, 1, dtype=torch.bool)).sum().backward()
