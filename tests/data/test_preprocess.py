@@ -45,7 +45,7 @@ def test_factors_of_one_leave_every_bit():
 
 def test_only_the_view_with_factors_changes():
     before = pictures().float() / 255
-    after = change_color(before.clone(), factors((1.0, 1.0, 1.0), (0.5, 1.0, 1.0)))
+    after = change_color(before.clone(), factors((1.0, 1.0, 1.0), (0.5, 1.0, 1.0)), white=1.0)
     assert torch.allclose(after[0, 1], before[0, 1] / 2, atol=1e-6)
     assert torch.equal(after[0, 0], before[0, 0])
     assert torch.equal(after[1:], before[1:])
@@ -53,7 +53,7 @@ def test_only_the_view_with_factors_changes():
 
 def test_saturation_zero_gives_pillow_s_grey():
     images = pictures()
-    gray = change_color(images.float() / 255, factors((1.0, 1.0, 0.0)))[0, 0]
+    gray = change_color(images.float() / 255, factors((1.0, 1.0, 0.0)), white=1.0)[0, 0]
     assert torch.allclose(gray[0], gray[1])
     assert torch.allclose(gray[0], gray[2])
     pillow = np.asarray(Image.fromarray(images[0, 0].permute(1, 2, 0).numpy()).convert("L"))
@@ -62,12 +62,12 @@ def test_saturation_zero_gives_pillow_s_grey():
 
 def test_contrast_zero_gives_the_mean_grey():
     before = pictures().float() / 255
-    flat = change_color(before.clone(), factors((1.0, 0.0, 1.0)))[0, 0]
+    flat = change_color(before.clone(), factors((1.0, 0.0, 1.0)), white=1.0)[0, 0]
     mean_gray = (before[0, 0] * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(0).mean()
     assert torch.allclose(flat, mean_gray.expand_as(flat), atol=1e-6)
 
 
 def test_results_stay_in_the_range_of_pixels():
-    bright = change_color(pictures().float() / 255, factors((5.0, 3.0, 3.0)))[0, 0]
+    bright = change_color(pictures().float() / 255, factors((5.0, 3.0, 3.0)), white=1.0)[0, 0]
     assert bright.min() >= 0
     assert bright.max() == 1

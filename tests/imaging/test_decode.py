@@ -204,6 +204,17 @@ def test_scaled_decode_is_never_smaller_than_asked(mode: str, least: tuple[int, 
         assert height < 300
 
 
+@pytest.mark.parametrize(
+    ("least", "size"),
+    [((301, 451), (600, 900)), ((525, 788), (600, 900)), ((300, 450), (300, 450)), ((151, 200), (300, 450)),
+     ((140, 220), (150, 225)), ((75, 113), (75, 113)), ((1, 1), (75, 113))],
+)  # fmt: skip
+def test_scaled_decode_halves_and_nothing_in_between(least: tuple[int, int], size: tuple[int, int]) -> None:
+    """3/8, 5/8, 6/8 and 7/8 cost more than the whole and are less exact."""
+    data = encoded(Image.fromarray(smooth(600, 900)), "JPEG", quality=95)
+    assert decode_picture(data, min_height=least[0], min_width=least[1]).shape[:2] == size
+
+
 def test_scaled_decode_is_the_same_in_both_orientations() -> None:
     pixels = smooth(600, 900)
     lying, standing = (

@@ -44,6 +44,7 @@ class PictureDataset(Dataset[Batch]):
         self.manifest, self.samples, self.geometry = manifest, samples, geometry
         self.augment, self.seed, self.cache, self.store = augment, seed, cache, manifest.store
         self.working = working_geometry(geometry, augment)
+        self._changes_color = augment is not None and bool(augment.jitter or augment.gray)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -72,7 +73,7 @@ class PictureDataset(Dataset[Batch]):
             labels_B=torch.tensor([class_index.get(sample.label, -1) for sample in samples]),
             valid_B=torch.tensor([valid for _, _, valid in places]),
             ids=tuple(sample.id for sample in samples),
-            color_BV3=None if self.augment is None else torch.from_numpy(color_BV3),
+            color_BV3=torch.from_numpy(color_BV3) if self._changes_color else None,
         )
 
     def _note(self, index: int) -> None:

@@ -69,9 +69,11 @@ class Geometry:
         return torch.from_numpy(np.ascontiguousarray(self.fitted(pixels).transpose(2, 0, 1)))
 
     def fitted(self, pixels: Pixels) -> Pixels:
-        """uint8 (height, width, 3) to uint8 (canvas_height, canvas_width, 3), new memory."""
+        """uint8 (height, width, 3) to uint8 (canvas_height, canvas_width, 3)."""
         height, width = self._resized(*pixels.shape[:2])
         pixels = resized(pixels, height, width)
+        if pixels.shape == self.shape:
+            return pixels
         canvas = np.full(self.shape, self.fill, np.uint8)
         rows, target_rows = _centred(height, self.canvas_height if self.fit != "crop" else self.height)
         columns, target_columns = _centred(width, self.canvas_width if self.fit != "crop" else self.width)

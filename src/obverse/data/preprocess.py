@@ -1,4 +1,8 @@
-"""uint8 batches to what a model eats: colour changes and normalisation, fused, on the model's device."""
+"""uint8 pixels to what a model sees: colour, normalisation and mixing, for a whole batch, on the model's device.
+
+Few passes over the numbers, because each costs as much as cropping the picture did; no matrix product, because the
+formats chosen for the model (TF32, bf16) would round pixels.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from .mixing import blend
 
 # ITU-R BT.601 luma, as Pillow's grey conversion.
 LUMA = (0.299, 0.587, 0.114)
+WHITE = 255.0
 
 
 def to_model_input(
@@ -18,29 +23,26 @@ def to_model_input(
     color_BV3: torch.Tensor | None = None,
     shares_BV5: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """float32 (B, V, C, H, W), (pixel / 255 - mean) / std, after colour factors, a clamp to [0, 1] and mixing."""
-    scaled = images_BVCHW.float().div_(255)
+    """float32 (B, V, C, H, W), (pixel / 255 - mean) / std, after colour factors, a clamp to [0, 255] and mixing."""
+    pixels = images_BVCHW.float()
     if color_BV3 is not None:
-        scaled = change_color(scaled, color_BV3)
-    if shares_BV5 is not None:
-        scaled = blend(scaled, shares_BV5)
-    mean_C = torch.tensor(mean, device=scaled.device).view(-1, 1, 1)
-    std_C = torch.tensor(std, device=scaled.device).view(-1, 1, 1)
-    return scaled.sub_(mean_C).div_(std_C)
+        pixels = change_color(pixels, color_BV3)
+    mean_C11 = torch.tensor(mean, device=pixels.device).view(-1, 1, 1)
+    std_C11 = torch.tensor(std, device=pixels.device).view(-1, 1, 1)
+    result = torch.addcmul(-mean_C11 / std_C11, pixels, 1 / (WHITE * std_C11))
+    return result if shares_BV5 is None else blend(result, shares_BV5)
 
 
-def change_color(images_BVCHW: torch.Tensor, color_BV3: torch.Tensor) -> torch.Tensor:
-    """Brightness, then contrast around the mean grey, then saturation; pictures with factors 1 stay as they are."""
-    changed_BV = (color_BV3 != 1).any(-1)
-    if not changed_BV.any():
-        return images_BVCHW
-    pictures = images_BVCHW[changed_BV]
-    brightness, contrast, saturation = (f.view(-1, 1, 1, 1) for f in color_BV3[changed_BV].unbind(-1))
-    pictures = pictures * brightness
-    luma = pictures.new_tensor(LUMA).view(1, 3, 1, 1)
-    mean_gray = (pictures * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
-    pictures = mean_gray + contrast * (pictures - mean_gray)
-    gray = (pictures * luma).sum(1, keepdim=True)
-    pictures = gray + saturation * (pictures - gray)
-    images_BVCHW[changed_BV] = pictures.clamp_(0, 1)
-    return images_BVCHW
+def change_color(pixels_BVCHW: torch.Tensor, color_BV3: torch.Tensor, *, white: float = WHITE) -> torch.Tensor:
+    """Brightness, then contrast around the mean grey, then saturation; factors of 1 keep every bit.
+
+    The three are linear, so one multiple of the picture plus one grey plane is all of them.
+    """
+    brightness, contrast, saturation = (f[..., None, None, None] for f in color_BV3.unbind(-1))
+    red, green, blue = (pixels_BVCHW[:, :, channel : channel + 1] for channel in range(3))
+    gray_BV1HW = red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]
+    mean_gray = gray_BV1HW.mean((-2, -1), keepdim=True)
+    plane_BV1HW = gray_BV1HW.mul_((1 - saturation) * contrast * brightness).add_(
+        (1 - contrast) * brightness * mean_gray
+    )
+    return torch.addcmul(plane_BV1HW, pixels_BVCHW, saturation * contrast * brightness).clamp_(0, white)

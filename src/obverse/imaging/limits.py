@@ -36,7 +36,7 @@ def refuse_size(height: int, width: int) -> str:
 
 
 def scaled_size(height: int, width: int, least: tuple[int, int]) -> tuple[int, int]:
-    """Upper bound of a scaled JPEG decode: n/8 of each side, the smallest n that reaches `least`; (0, 0) is full."""
+    """Size of a scaled JPEG decode: 1/8, 1/4, 1/2 or all of each side, the first that reaches `least`; (0, 0): all."""
     if min(least) <= 0:
         return height, width
     for eighths in (1, 2, 4, 8):

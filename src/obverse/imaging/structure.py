@@ -7,10 +7,11 @@ Layouts: JPEG T.81 annex B, PNG 3rd edition chapter 5, GIF89a chapters 15 to 26,
 
 from __future__ import annotations
 
-import re
 import struct
 from collections import Counter
 from dataclasses import dataclass
+
+import numpy as np
 
 MAX_SCANS = 64  # progressive photographs have about 10
 MAX_SEGMENTS = 4096
@@ -21,7 +22,8 @@ MAX_TIFF_TAGS = 4096
 MAX_TIFF_NUMBER_BYTES = 2**20  # strip offsets of 40,000 rows are 320 kB
 MAX_RUN_LENGTH_BYTES = 2 * 2**20  # Pillow decodes run-length BMP in Python
 
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # no stuffed byte, no restart marker
+_IS_MARKER = np.array([0x01 <= code <= 0xCF or 0xD8 <= code <= 0xFE for code in range(256)])  # no stuffing, no restart
+_BLOCK = 2**18
 _TIFF_UNIT_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 
@@ -54,10 +56,10 @@ def jpeg_scans(data: bytes) -> JpegScans:
     place, num_scans, progressive = 2, 0, False
     num_bytes: Counter[int] = Counter()
     for _ in range(MAX_SEGMENTS):
-        found = _MARKER.search(data, place)
-        if found is None or found[1] == b"\xd9":
+        place = _behind_marker(data, place)
+        code = data[place - 1] if place else 0xD9
+        if code == 0xD9:
             return JpegScans(num_scans, progressive or num_scans > 1)
-        place, code = found.end(), found[1][0]
         if code in (0x01, 0xD8):
             continue
         length = int.from_bytes(data[place : place + 2], "big")
@@ -70,6 +72,20 @@ def jpeg_scans(data: bytes) -> JpegScans:
             raise StructureError("the JPEG has more metadata than its limits allow")
         place += max(2, length)
     raise StructureError(f"the JPEG has more than {MAX_SEGMENTS} segments")
+
+
+def _behind_marker(data: bytes, place: int) -> int:
+    """The end of the next marker, or 0. NumPy passes the many 0xFF of pixel data ten times faster than a pattern."""
+    if place + 1 < len(data) and data[place] == 0xFF and _IS_MARKER[data[place + 1]]:
+        return place + 2
+    while place < len(data) - 1:
+        block = np.frombuffer(data, np.uint8, min(_BLOCK + 1, len(data) - place), place)
+        at = np.flatnonzero(block[:-1] == 0xFF)
+        at = at[_IS_MARKER[block[at + 1]]]
+        if len(at):
+            return place + int(at[0]) + 2
+        place += len(block) - 1
+    return 0
 
 
 def _walk_png(data: bytes) -> None:
