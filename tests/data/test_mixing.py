@@ -137,7 +137,7 @@ def test_a_view_that_one_of_both_lacks_stays_as_it_is(batch, spec, lacking):
     assert torch.equal(alone.targets_BK[2:], whole.targets_BK[2:])
 
 
-@pytest.mark.parametrize("size", [2, 4, 6])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 6])
 def test_micro_batches_mix_as_the_whole_batch_does(batch, size):
     result, images = mixed(batch, BOTH)
     parts = result.split(size)

@@ -39,7 +39,8 @@ class Batch:
         return self._with_tensors(torch.Tensor.pin_memory)
 
     def split(self, size: int) -> list[Batch]:
-        """Micro-batches of at most `size` samples, in order."""
+        """Micro-batches of at most `size` samples, in order; pairs that are mixed stay together."""
+        size += size % 2 if self.shares_BV5 is not None else 0
         if size >= len(self):
             return [self]
         return [self._slice(slice(start, start + size)) for start in range(0, len(self), size)]
