@@ -24,25 +24,25 @@ def to_model_input(
     shares_BV5: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """float32 (B, V, C, H, W), (pixel / 255 - mean) / std, after colour factors, a clamp to [0, 255] and mixing."""
-    pixels = images_BVCHW.float()
+    pixels = images_BVCHW.to(torch.float32, copy=True)
     if color_BV3 is not None:
         pixels = change_color(pixels, color_BV3)
     mean_C11 = torch.tensor(mean, device=pixels.device).view(-1, 1, 1)
     std_C11 = torch.tensor(std, device=pixels.device).view(-1, 1, 1)
-    result = torch.addcmul(-mean_C11 / std_C11, pixels, 1 / (WHITE * std_C11))
-    return result if shares_BV5 is None else blend(result, shares_BV5)
+    pixels.mul_(1 / (WHITE * std_C11)).sub_(mean_C11 / std_C11)
+    return pixels if shares_BV5 is None else blend(pixels, shares_BV5)
 
 
 def change_color(pixels_BVCHW: torch.Tensor, color_BV3: torch.Tensor, *, white: float = WHITE) -> torch.Tensor:
-    """Brightness, then contrast around the mean grey, then saturation; factors of 1 keep every bit.
+    """Brightness, then contrast around the mean grey, then saturation, in place; factors of 1 keep every bit.
 
     The three are linear, so one multiple of the picture plus one grey plane is all of them.
     """
     brightness, contrast, saturation = (f[..., None, None, None] for f in color_BV3.unbind(-1))
     red, green, blue = (pixels_BVCHW[:, :, channel : channel + 1] for channel in range(3))
-    gray_BV1HW = red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]
+    gray_BV1HW = (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
     mean_gray = gray_BV1HW.mean((-2, -1), keepdim=True)
     plane_BV1HW = gray_BV1HW.mul_((1 - saturation) * contrast * brightness).add_(
         (1 - contrast) * brightness * mean_gray
     )
-    return torch.addcmul(plane_BV1HW, pixels_BVCHW, saturation * contrast * brightness).clamp_(0, white)
+    return pixels_BVCHW.mul_(saturation * contrast * brightness).add_(plane_BV1HW).clamp_(0, white)
