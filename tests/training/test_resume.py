@@ -117,6 +117,7 @@ def test_a_signal_during_validation_does_not_wait_for_its_end(train):
     expected = snapshot(trainer)
     with pytest.raises(Interrupted):
         train(stop=5, asked=2, folder="b")
+    assert not any(thread.name == "obverse-loader" for thread in threading.enumerate())
     resumed, events = train(resume=True, folder="b")
     assert_same(resumed, expected)
     assert sum(isinstance(event, EpochEnd) for event in events) == 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -311,11 +311,12 @@ class Trainer:
                 f"{', '.join(lost[:8])}{' ...' if len(lost) > 8 else ''}. Try a tenth of optim.lr, or optim.clip_norm=1"
             )
 
-    def _unless_asked_to_stop(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _unless_asked_to_stop(self, batches: Generator[Batch]) -> Iterator[Batch]:
         """A large validation set must not keep a signal waiting; a resumed run validates this epoch from its start."""
-        for batch in batches:
-            self._stop_if_asked()
-            yield batch
+        with closing(batches):
+            for batch in batches:
+                self._stop_if_asked()
+                yield batch
 
     def _stop_if_asked(self) -> None:
         """Any rank's wish is everybody's; the main process's clock too."""
