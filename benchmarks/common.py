@@ -8,6 +8,8 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,35 @@ def obverse(*arguments: object) -> float:
     start = time.perf_counter()
     subprocess.run([*OBVERSE, *map(str, arguments)], check=True)
     return time.perf_counter() - start
+
+
+def processor_seconds(*arguments: object) -> float:
+    """Run the command; seconds of processor time, its children's included, which other work changes little."""
+    process = subprocess.Popen([*OBVERSE, *map(str, arguments)])
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), process.args)
+    return usage.ru_utime + usage.ru_stime
+
+
+def run_wanted(
+    name: str, jobs: Iterable[tuple[Any, ...]], run_one: Callable[..., dict[str, Any]], *, command: str, notes: str = ""
+) -> None:
+    """Rows `run_one(*job)` of results/NAME.json, two at once, one thread each; those that are there are kept.
+
+    A row's key is its job's parts, joined by "-"; it says its own commit, because a table may grow over several.
+    """
+    jobs, rows = list(jobs), finished(name, "key")
+    done = {row["key"] for row in rows}
+    wanted = [job for job in jobs if _key(job) not in done]
+    with ThreadPoolExecutor(2) as pool:
+        for job, row in zip(wanted, pool.map(lambda job: run_one(*job), wanted), strict=True):
+            rows.append({"key": _key(job), "commit": _git("rev-parse", "--short", "HEAD"), **row})
+            save(name, rows, command=command, notes=f"{len(rows)} of {len(jobs)} runs. {notes}".strip())
+
+
+def _key(job: tuple[Any, ...]) -> str:
+    return "-".join(map(str, job))
 
 
 def metrics(run: Path, split: str = "test") -> dict[str, Any]:

@@ -4,18 +4,19 @@ Everything but the loss, the sampler and a narrower convnet is as `obverse train
 about three minutes on two idle cores (at 3,000 pictures/s), so that results do not depend on what else the machine
 does. The best epoch is chosen on val, a tenth of each class's few pictures; test, which is even, is looked at once.
 Seed by seed, so that a partial table compares all methods on the same seeds.
-    OBVERSE_REAL_DATA=... python benchmarks/long_tail.py WORK_FOLDER [SEED...]
+    OBVERSE_REAL_DATA=... python benchmarks/long_tail.py WORK_FOLDER
 """
 
 from __future__ import annotations
 
 import csv
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import finished, metrics, obverse, save
+from common import metrics, processor_seconds, run_wanted
 from real_sets import unpack
 
 from obverse.evaluation import Predictions
@@ -27,6 +28,7 @@ COMMON = [
     f"training.epochs={EPOCHS}",
     "training.select=balanced_accuracy",
     "model.backbone={kind: convnet, widths: [16, 32, 64]}",
+    "runtime.num_threads=1",
     "runtime.precision=fp32",
     "runtime.matmul=highest",
     "runtime.channels_last=true",
@@ -58,6 +60,8 @@ def class_sizes(num_classes: int = 10) -> list[int]:
 def write_table(cifar: Path, seed: int) -> Path:
     """A table of the uneven training set with its val, and the whole test set; the seed decides which pictures."""
     path = cifar / f"long-tail-{seed}.csv"
+    if path.exists():
+        return path
     generator = np.random.default_rng(seed)
     rows = []
     classes = sorted(folder.name for folder in (cifar / "train").iterdir())
@@ -67,8 +71,9 @@ def write_table(cifar: Path, seed: int) -> Path:
         for place, picture in enumerate(chosen):
             rows.append((name, "val" if place < size // 10 else "train", picture.relative_to(cifar)))
         rows += [(name, "test", picture.relative_to(cifar)) for picture in sorted((cifar / "test" / name).iterdir())]
-    with path.open("w", newline="") as file:
+    with tempfile.NamedTemporaryFile("w", newline="", dir=cifar, delete=False) as file:
         csv.writer(file).writerows([("label", "split", "image"), *rows])
+    Path(file.name).replace(path)
     return path
 
 
@@ -91,27 +96,23 @@ def run_one(work: Path, seed: int, method: str) -> dict[str, Any]:
     run = work / "runs" / f"long-tail-{seed}-{method.replace(' ', '-')}"
     settings = [*COMMON, f"training.seed={seed}", *METHODS[method]]
     arguments = [part for setting in settings for part in ("--set", setting)]
-    seconds = obverse("train", write_table(unpack("cifar10", work), seed), "--run", run, *arguments)
+    seconds = processor_seconds("train", write_table(unpack("cifar10", work), seed), "--run", run, *arguments)
     return {
-        "key": f"{seed}-{method}",
         "seed": seed,
         "method": method,
         **recalls(run),
         "val_balanced_accuracy": metrics(run, "val")["balanced_accuracy"]["value"],
         "epochs": EPOCHS,
-        "seconds": round(seconds, 1),
+        "processor_seconds": round(seconds, 1),
     }
 
 
 def main() -> None:
-    work, rows = Path(sys.argv[1]), finished("long_tail", "key")
-    seeds = [int(seed) for seed in sys.argv[2:]] or SEEDS
-    for seed in seeds:
-        for method in METHODS:
-            if f"{seed}-{method}" not in {row["key"] for row in rows}:
-                rows.append(run_one(work, seed, method))
-                notes = f"{len(rows)} of {len(SEEDS) * len(METHODS)} runs; many > {MANY} pictures, few < {FEW}"
-                save("long_tail", rows, command="python benchmarks/long_tail.py WORK_FOLDER", notes=notes)
+    work = Path(sys.argv[1])
+    jobs = [(seed, method) for seed in SEEDS for method in METHODS]
+    notes = f"Many: more than {MANY} pictures; few: fewer than {FEW}."
+    command = "python benchmarks/long_tail.py WORK_FOLDER"
+    run_wanted("long_tail", jobs, lambda *job: run_one(work, *job), command=command, notes=notes)
 
 
 if __name__ == "__main__":

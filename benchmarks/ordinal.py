@@ -4,7 +4,7 @@ Everything but the loss is as `obverse train` chooses it. A run is EPOCHS long, 
 (at 220 pictures/s), so that results do not depend on what else the machine does. The best epoch is chosen on val by
 mean absolute error; val also says what each way to decode would give, test is looked at once, by the run's own. Seed
 by seed, so that a partial table compares all losses on the same seeds.
-    OBVERSE_REAL_DATA=... python benchmarks/ordinal.py WORK_FOLDER [SEED...]
+    OBVERSE_REAL_DATA=... python benchmarks/ordinal.py WORK_FOLDER
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from common import finished, metrics, obverse, save
+from common import metrics, processor_seconds, run_wanted
 from real_sets import ORDER, unpack
 
 from obverse.evaluation import Predictions, decide
@@ -27,6 +27,7 @@ LOSSES = ("cross-entropy", "sord", "corn", "coral")
 COMMON = [
     ORDER,
     f"training.epochs={EPOCHS}",
+    "runtime.num_threads=1",
     "runtime.precision=fp32",
     "runtime.matmul=highest",
     "runtime.channels_last=true",
@@ -47,10 +48,9 @@ def run_one(work: Path, seed: int, loss: str) -> dict[str, Any]:
     run = work / "runs" / f"ordinal-{seed}-{loss}"
     settings = [*COMMON, f"training.seed={seed}", f"loss.kind={loss}"]
     arguments = [part for setting in settings for part in ("--set", setting)]
-    seconds = obverse("train", unpack("tomato_freshness", work), "--run", run, *arguments)
+    seconds = processor_seconds("train", unpack("tomato_freshness", work), "--run", run, *arguments)
     test = metrics(run)
     return {
-        "key": f"{seed}-{loss}",
         "seed": seed,
         "loss": loss,
         **test["ordinal"],
@@ -58,19 +58,15 @@ def run_one(work: Path, seed: int, loss: str) -> dict[str, Any]:
         "num_test": test["num_samples"],
         "val_mean_absolute_error_by_decode": val_errors(run),
         "epochs": EPOCHS,
-        "seconds": round(seconds, 1),
+        "processor_seconds": round(seconds, 1),
     }
 
 
 def main() -> None:
-    work, rows = Path(sys.argv[1]), finished("ordinal", "key")
-    seeds = [int(seed) for seed in sys.argv[2:]] or SEEDS
-    for seed in seeds:
-        for loss in LOSSES:
-            if f"{seed}-{loss}" not in {row["key"] for row in rows}:
-                rows.append(run_one(work, seed, loss))
-                notes = f"{len(rows)} of {len(SEEDS) * len(LOSSES)} runs"
-                save("ordinal", rows, command="python benchmarks/ordinal.py WORK_FOLDER", notes=notes)
+    work = Path(sys.argv[1])
+    jobs = [(seed, loss) for seed in SEEDS for loss in LOSSES]
+    command = "python benchmarks/ordinal.py WORK_FOLDER"
+    run_wanted("ordinal", jobs, lambda *job: run_one(work, *job), command=command)
 
 
 if __name__ == "__main__":
