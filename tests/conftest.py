@@ -62,6 +62,7 @@ def recipe_of(**sections):
         "schedule": {"warmup_epochs": 0},
         "training": {"epochs": 2, "batch_size": 4, "micro_batch_size": 4},
         "runtime": FIXED_RUNTIME,
+        "evaluation": {"maps": 2},
     }
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}

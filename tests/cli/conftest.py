@@ -20,6 +20,7 @@ TINY = (
     *("--set", "model.backbone={kind: convnet, widths: [4, 8]}"),
     *("--set", "training.epochs=1"),
     *("--set", "training.batch_size=8"),
+    *("--set", "evaluation.maps=2"),
     *("--set", "runtime.num_workers=0"),
     *("--set", "runtime.num_threads=1"),
     *("--set", "runtime.precision=fp32"),

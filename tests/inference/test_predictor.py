@@ -117,3 +117,9 @@ def test_what_does_not_fit_is_said(predictor, sides, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"not a picture")
     with pytest.raises(DataError, match=r"bad\.png"):
         predictor.predict({"obverse": tmp_path / "bad.png"})
+
+
+def test_embeddings_are_those_of_the_evaluation(trained, predictor, sides):
+    """Of the same pictures, in the same order; all views fused, before the head."""
+    expected = np.load(trained.evaluation("test") / "embeddings.npy")
+    np.testing.assert_allclose(predictor.embed(sides, batch_size=3), expected, atol=1e-5)

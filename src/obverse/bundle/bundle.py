@@ -49,6 +49,32 @@ class Bundle:
     calibration: None = None
     trained: dict[str, Any] = field(default_factory=dict)
 
+    def to_values(self) -> dict[str, Any]:
+        """The description as plain values."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {
+            "geometry": asdict(self.geometry),
+            "model": self.model.model_dump(mode="json"),
+            "output": self.output.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], where: str) -> Bundle:
+        """What `to_values` gave; DataError names `where` it was read."""
+        try:
+            return cls(
+                classes=tuple(values["classes"]),
+                ordered=bool(values["ordered"]),
+                views=tuple(values["views"]),
+                geometry=Geometry(**values["geometry"]),
+                mean=tuple(values["mean"]),
+                std=tuple(values["std"]),
+                model=ModelSpec.model_validate_json(json.dumps(values["model"])),
+                output=OutputSpec.model_validate_json(json.dumps(values["output"])),
+                trained=values["trained"],
+            )
+        except (KeyError, TypeError, ValidationError) as error:
+            raise DataError(f"{where} is incomplete or changed: {_one_line(error)}") from None
+
     def build(self, *, load_weights: bool = False) -> Classifier:
         """The classifier of this description, with fresh weights unless told to load pretrained ones."""
         return build_classifier(
@@ -70,10 +96,7 @@ def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor])
         "format_version": FORMAT_VERSION,
         "obverse": version("obverse"),
         "weights_sha256": hashlib.sha256(data).hexdigest(),
-        **{f.name: getattr(bundle, f.name) for f in fields(bundle)},
-        "geometry": asdict(bundle.geometry),
-        "model": bundle.model.model_dump(mode="json"),
-        "output": bundle.output.model_dump(mode="json"),
+        **bundle.to_values(),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +132,7 @@ def read_bundle(path: Path) -> tuple[Bundle, Classifier]:
     if hashlib.sha256(data).hexdigest() != values.get("weights_sha256"):
         raise DataError(f"{str(folder / 'model.safetensors')!r} is not the file that model.json describes: "
                         "it is damaged or belongs to another model")  # fmt: skip
-    bundle = _parse(values, folder)
+    bundle = Bundle.from_values(values, repr(str(folder / "model.json")))
     classifier = bundle.build()
     try:
         classifier.load_state_dict(load_tensors(data))
@@ -131,23 +154,6 @@ def _read_values(path: Path) -> dict[str, Any]:
         raise DataError(f"{str(path)!r} has format version {values.get('format_version')}, and this Obverse reads "
                         f"{FORMAT_VERSION}; install the version that wrote it ({values.get('obverse')})")  # fmt: skip
     return values
-
-
-def _parse(values: dict[str, Any], folder: Path) -> Bundle:
-    try:
-        return Bundle(
-            classes=tuple(values["classes"]),
-            ordered=bool(values["ordered"]),
-            views=tuple(values["views"]),
-            geometry=Geometry(**values["geometry"]),
-            mean=tuple(values["mean"]),
-            std=tuple(values["std"]),
-            model=ModelSpec.model_validate_json(json.dumps(values["model"])),
-            output=OutputSpec.model_validate_json(json.dumps(values["output"])),
-            trained=values["trained"],
-        )
-    except (KeyError, TypeError, ValidationError) as error:
-        raise DataError(f"{str(folder / 'model.json')!r} is incomplete or changed: {_one_line(error)}") from None
 
 
 def _one_line(error: Exception) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from obverse.inference import Prediction
 
 
+View = Annotated[list[str] | None, typer.Option(help="A view of one sample: obverse=a.jpg; repeat per view.")]
+
+
 class Format(StrEnum):
     """How predictions are printed."""
 
@@ -31,23 +34,27 @@ class Format(StrEnum):
 def command(
     model: Annotated[Path, typer.Argument(help="A run folder or a bundle.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="Pictures and folders of pictures.")] = None,
-    view: Annotated[
-        list[str] | None, typer.Option(help="A view of one sample: obverse=a.jpg; repeat per view.")
-    ] = None,
+    view: View = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
     device: Device = "auto",
 ) -> None:
     """Predict pictures with a trained model."""
+    inputs = given_inputs(paths, view)
+    from obverse.inference import load
+
+    predictions = load(model, device=device).predict(inputs, top_k=top_k)
+    {"table": print_table, "csv": print_csv, "json": print_json}[format.value](predictions)
+
+
+def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> list[Any]:
+    """What a predictor takes, from the command line."""
     inputs: list[Any] = list(paths or [])
     if view:
         inputs.append(_views(view))
     if not inputs:
         raise RecipeError("nothing to predict: give at least one picture, a folder, or --view NAME=FILE")
-    from obverse.inference import load
-
-    predictions = load(model, device=device).predict(inputs, top_k=top_k)
-    {"table": print_table, "csv": print_csv, "json": print_json}[format.value](predictions)
+    return inputs
 
 
 def _views(pairs: Sequence[str]) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from .measure import Metrics, measure
 from .plots import plot_history
 from .predictions import Predictions
 from .report import write_evaluation
+from .sections import Section
 from .selection import LOWER_IS_BETTER, is_better, mean_loss, selection_value
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Metrics",
     "Outputs",
     "Predictions",
+    "Section",
     "Story",
     "decide",
     "diagnose",

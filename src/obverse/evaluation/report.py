@@ -49,8 +49,12 @@ def write_evaluation(
     facts: dict[str, str],
     diagnoses: Sequence[Diagnosis] = (),
     history_png: Path | None = None,
+    more: Sequence[tuple[Section, Path]] = (),
 ) -> Metrics:
-    """Measure and write everything above into `folder`; `facts` are shown as they come (model, best epoch, time)."""
+    """Measure and write everything above into `folder`; `facts` are shown as they come (model, best epoch, time).
+
+    more: sections of the caller's own, each with the file of its picture.
+    """
     if history_png is not None and not history_png.is_file():
         raise DataError(f"the training curves {history_png} do not exist")
     measured = measure(predictions)
@@ -66,7 +70,9 @@ def write_evaluation(
     _write_views(folder / "views.csv", predictions)
     _write(folder / "metrics.json", json.dumps(measured.as_json(), indent=2, allow_nan=False) + "\n")
     pictures = {"confusion": folder / CONFUSION_PNG} | ({"history": history_png} if history_png else {})
-    sections = report_sections(predictions, measured, scores, facts=facts, diagnoses=diagnoses)
+    pictures |= {section.picture: path for section, path in more if section.picture}
+    *sections, classes = report_sections(predictions, measured, scores, facts=facts, diagnoses=diagnoses)
+    sections += [*(section for section, _ in more), classes]
     shown = [section for section in sections if not section.picture or section.picture in pictures]
     _write(folder / "summary.md", markdown(predictions.split, shown, pictures=_links(pictures, folder)))
     _write(folder / "report.html", html(predictions.split, shown, pictures=_embedded(pictures)))

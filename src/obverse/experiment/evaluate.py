@@ -29,6 +29,7 @@ from obverse.runtime import resolve_device
 
 from .caching import open_cache
 from .facts import RunStory, read_story
+from .maps import report_maps
 
 Ready = tuple[Bundle, Classifier, Forward]
 
@@ -41,8 +42,12 @@ def report_split(
     *,
     recipe: Recipe,
     story: RunStory,
+    whole: Classifier | None = None,
 ) -> dict[str, Any]:
-    """Predict one split and write the report; returns the metrics as plain values, on the main process."""
+    """Predict one split and write the report; returns the metrics as plain values, on the main process.
+
+    whole: the same model where `ready` has only this process's share of it.
+    """
     bundle, model, forward = ready
     samples = manifest.split(split)
     if not samples:
@@ -58,8 +63,14 @@ def report_split(
     predictions = to_predictions(
         outputs, manifest, split, decode=bundle.output.decode, embeddings=recipe.evaluation.embeddings
     )
+    maps = report_maps(folder, predictions, dataset, whole or model, forward, recipe.evaluation.maps)
     return write_evaluation(
-        folder, predictions, facts=story.facts, diagnoses=story.diagnoses, history_png=story.history_png
+        folder,
+        predictions,
+        facts=story.facts,
+        diagnoses=story.diagnoses,
+        history_png=story.history_png,
+        more=[maps] if maps else [],
     ).as_json()
 
 

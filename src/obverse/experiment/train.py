@@ -14,7 +14,7 @@ from obverse.errors import DataError, Interrupted, printable
 from obverse.evaluation import plot_history
 from obverse.launch import launched
 from obverse.manifest import Finding, Index, Manifest, build_index, data_root, full_path, read_manifest
-from obverse.models import merge_lora
+from obverse.models import Classifier, merge_lora
 from obverse.recipe import Recipe, dump_recipe, load_recipe
 from obverse.runs import Message, Observer, RunFolder, describe_environment, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
@@ -238,10 +238,11 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
         story = RunStory(story.facts, diagnosed(progress, setup.manifest, train), shown)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     measured = {}
+    whole = _whole(bundle, trainer) if trainer.parallel.is_sharded and setup.process.is_main else None
     for name in splits:
         ready = (bundle, trainer.model, trainer.forward)
         measured[name] = report_split(
-            run.evaluation(name), name, setup.manifest, ready, recipe=setup.recipe, story=story
+            run.evaluation(name), name, setup.manifest, ready, recipe=setup.recipe, story=story, whole=whole
         )
         setup.process.meet()  # the main process writes
     if setup.process.is_main:
@@ -249,6 +250,13 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     for finding in story.diagnoses:
         watch.notify(Message(printable(finding.sentence)))
     return RunResult(run, run.evaluation(splits[-1]) / "report.html", measured[splits[-1]])
+
+
+def _whole(bundle: Bundle, trainer: Trainer) -> Classifier:
+    """What ships, on this process alone."""
+    model = bundle.build()
+    model.load_state_dict(trainer.best_weights)
+    return model.to(trainer.forward.device)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +44,8 @@ class Predictor:
     def __init__(self, bundle: Bundle, classifier: Classifier, *, device: str = "auto") -> None:
         self.bundle = bundle
         self._device = resolve_device(device)
-        self._classifier = classifier.to(self._device)
-        self._forward = Forward(bundle.mean, bundle.std, self._device, output=bundle.output)
+        self.classifier = classifier.to(self._device)
+        self.forward = Forward(bundle.mean, bundle.std, self._device, output=bundle.output)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -69,9 +69,20 @@ class Predictor:
         with explained(Path(), "try a smaller batch_size, or device cpu"):
             return self._predict(requests, top_k, batch_size)
 
+    def embed(self, inputs: Input | Sequence[Input], *, batch_size: int = 16) -> npt.NDArray[np.float32]:
+        """Embeddings (N, D) of samples, in order: what the encoder hands to the head, all views fused."""
+        with explained(Path(), "try a smaller batch_size, or device cpu"):
+            return run_model(self.classifier, self.forward, self.batches(inputs, batch_size)).embeddings_ND
+
+    def batches(self, inputs: Input | Sequence[Input], batch_size: int) -> Iterator[Batch]:
+        """Samples as the model takes them, for `predict`'s inputs."""
+        return self._batches(read_requests(inputs, self.views), batch_size)
+
+    def _batches(self, requests: Sequence[Request], batch_size: int) -> Iterator[Batch]:
+        return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
+
     def _predict(self, requests: Sequence[Request], top_k: int, batch_size: int) -> list[Prediction]:
-        batches = (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
-        outputs = run_model(self._classifier, self._forward, batches, each_view=True)
+        outputs = run_model(self.classifier, self.forward, self._batches(requests, batch_size), each_view=True)
         probabilities_NK = softmax(outputs.logits_NK)
         alone = {view: softmax(rows) for view, rows in zip(self.views, outputs.alone_VNK, strict=False)}
         return [

@@ -1,0 +1,30 @@
+"""Pictures that a user hands in, explained by a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from obverse.explain import explain
+from obverse.inference import load
+from obverse.inference.inputs import Input
+from obverse.runs.failures import explained
+
+from .maps import Drawn, MapFolder, require_free
+
+TILE = 448
+
+
+def explain_pictures(
+    model: Path, inputs: Input | Sequence[Input], out: Path, *, device: str = "auto"
+) -> Iterator[Drawn]:
+    """One picture file per sample in `out`, numbered in the order of `inputs`; what was drawn, one after another."""
+    require_free(out)
+    predictor = load(model, device=device)
+    batches = predictor.batches(inputs, 1)
+    with explained(out, "try --device cpu"):
+        maps = MapFolder(out, predictor.classes, tile=TILE)
+        for row, batch in enumerate(batches):
+            for explanation in explain(predictor.classifier, predictor.forward, batch, predictor.views):
+                yield maps.add(row, explanation)
+        maps.close()

@@ -1,0 +1,59 @@
+"""Maps as pictures: a row per view, the picture as the model saw it and each map laid over it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from .explain import Explanation, HeatMap
+
+GAP = 6
+CAPTION = 16
+# The map's colour covers at most this share of the picture beneath.
+MOST_COVERED = 0.65
+Picture = npt.NDArray[np.uint8]
+
+
+def draw(explanation: Explanation, answer: str, *, tile: int = 320) -> Image.Image:
+    """Tiles of `tile` pixels on the longer side, each with a caption."""
+    rows = []
+    for view, pixels in explanation.views.items():
+        shown = {view: pixels}
+        for method, heat_HW in explanation.maps[view].items():
+            named = f"{method}: {answer}" if method == "grad-cam" else method
+            shown[named] = overlay(pixels, heat_HW)
+        rows.append(shown)
+    height, width = _tile_size(next(iter(explanation.views.values())).shape, tile)
+    columns = max(len(shown) for shown in rows)
+    sheet = Image.new("RGB", (columns * (width + GAP) + GAP, len(rows) * (height + CAPTION + GAP) + GAP), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(CAPTION - 4)
+    for y, shown in enumerate(rows):
+        for x, (caption, pixels) in enumerate(shown.items()):
+            left, top = GAP + x * (width + GAP), GAP + y * (height + CAPTION + GAP)
+            pen.text((left, top), _fitting(caption, width), fill="black", font=font)
+            picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+            sheet.paste(picture, (left, top + CAPTION))
+    return sheet
+
+
+def overlay(pixels: Picture, heat_HW: HeatMap) -> Picture:
+    """The picture, the more covered by the map's colour the stronger the map is there."""
+    from matplotlib import colormaps
+
+    color_HW3 = colormaps["inferno"](heat_HW)[..., :3] * 255
+    cover_HW1 = MOST_COVERED * np.sqrt(heat_HW)[..., None]
+    mixed: Picture = (pixels * (1 - cover_HW1) + color_HW3 * cover_HW1).round().astype(np.uint8)
+    return mixed
+
+
+def _tile_size(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
+    scale = longest / max(shape[:2])
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def _fitting(caption: str, width: int) -> str:
+    """What a line of that many pixels holds; a name may be of any length and alphabet."""
+    most = max(4, width // 7)
+    plain = "".join(char if char.isprintable() else "?" for char in caption)
+    return plain if len(plain) <= most else plain[: most - 2] + ".."

@@ -1,0 +1,100 @@
+"""A model as one `.pth` file of tensors and builtins, which `torch.load(path, weights_only=True)` reads.
+
+    model_state_dict              name -> tensor
+    classes                       class names in label order
+    class_to_idx, idx_to_class    the same as dicts; idx_to_class has string keys, as it would after JSON
+    geometry mean std views ...   the rest of the bundle's description (`bundle/model.json`)
+
+Not for resuming: a checkpoint has the optimizer. What else should travel is given as `more`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from obverse.bundle import Bundle
+from obverse.errors import DataError, OutputError
+from obverse.models import Classifier
+
+FORMAT = "obverse-pth"
+FORMAT_VERSION = 1
+PTH_NAME = "best_model.pth"
+
+
+def write_pth(
+    path: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor], *, more: Mapping[str, Any] | None = None
+) -> None:
+    """Write the file whole or not at all; `more` must be tensors and builtins, too. OutputError when it cannot be."""
+    values = {
+        **bundle.to_values(),
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "obverse": version("obverse"),
+        "classes": list(bundle.classes),
+        "class_to_idx": {name: index for index, name in enumerate(bundle.classes)},
+        "idx_to_class": {str(index): name for index, name in enumerate(bundle.classes)},
+        "model_state_dict": {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()},
+        **(more or {}),
+    }
+    aside = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            torch.save(values, file)
+        os.replace(aside, path)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+
+
+def read_pth(path: Path) -> tuple[Bundle, Classifier]:
+    """What `write_pth` wrote: the description and the classifier with its weights, in evaluation mode."""
+    values = load_safely(path)
+    if values.get("format") != FORMAT or values.get("format_version") != FORMAT_VERSION:
+        raise DataError(f"{str(path)!r} was not written by `obverse export --format pth` of this version")
+    bundle = Bundle.from_values(values, repr(str(path)))
+    classifier = bundle.build()
+    try:
+        classifier.load_state_dict(values["model_state_dict"])
+    except (KeyError, RuntimeError) as error:
+        fault = " ".join(str(error).split())[:300]
+        raise DataError(f"the weights in {str(path)!r} do not fit the model they come with: {fault}") from None
+    return bundle, classifier.eval()
+
+
+def load_safely(path: Path) -> dict[str, Any]:
+    """The dict in a `.pth` file, on the CPU and without running code from it; DataError when there is none."""
+    try:
+        with path.open("rb") as file:
+            values = torch.load(file, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except Exception as error:  # pickle raises many types; weights_only never runs code
+        fault = " ".join(str(error).split())[:200]
+        raise DataError(f"{str(path)!r} is not a file of tensors that can be read safely: {fault}") from None
+    if not isinstance(values, dict):
+        raise DataError(f"{str(path)!r} holds no dict, so no model")
+    return values
+
+
+def class_names(checkpoint: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names in label order, from `classes`, `idx_to_class` (keys 0 or "0") or `class_to_idx`; DataError."""
+    if "classes" in checkpoint:
+        return tuple(checkpoint["classes"])
+    if "idx_to_class" in checkpoint:
+        named = {int(index): str(name) for index, name in checkpoint["idx_to_class"].items()}
+    elif "class_to_idx" in checkpoint:
+        named = {int(index): str(name) for name, index in checkpoint["class_to_idx"].items()}
+    else:
+        raise DataError("the checkpoint names no classes: none of classes, idx_to_class, class_to_idx is in it")
+    if sorted(named) != list(range(len(named))):
+        raise DataError(f"the checkpoint's classes are numbered {sorted(named)[:10]}, not from 0 without gaps")
+    return tuple(named[index] for index in range(len(named)))

@@ -1,0 +1,105 @@
+"""`best_model.pth` loads without running code, says all that the bundle says, and predicts the same."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import obverse
+from obverse.bundle import read_bundle
+from obverse.errors import DataError
+from obverse.export import class_names, read_pth, write_pth
+from obverse.inference import Predictor
+
+BUILTINS = (str, int, float, bool, type(None))
+
+
+def leaves(value):
+    if isinstance(value, dict):
+        return [leaf for key, inner in value.items() for leaf in (key, *leaves(inner))]
+    return [leaf for inner in value for leaf in leaves(inner)] if isinstance(value, (list, tuple)) else [value]
+
+
+@pytest.fixture(scope="module")
+def written(trained, tmp_path_factory):
+    path = tmp_path_factory.mktemp("pth") / "model.pth"
+    bundle, classifier = read_bundle(trained.path)
+    write_pth(path, bundle, classifier.state_dict(), more={"best_accuracy": 0.5})
+    return path
+
+
+def test_it_holds_tensors_and_builtins_only(written, trained):
+    values = torch.load(written, weights_only=True)
+    weights = values["model_state_dict"]
+    assert all(type(tensor) is torch.Tensor for tensor in weights.values())
+    others = {name: value for name, value in values.items() if name != "model_state_dict"}
+    assert all(type(leaf) in BUILTINS for leaf in leaves(others))
+    described = json.loads((trained.bundle / "model.json").read_text())
+    for name in ("classes", "views", "mean", "std", "geometry", "model", "output"):
+        assert json.loads(json.dumps(values[name])) == described[name]
+    assert values["best_accuracy"] == 0.5
+    assert values["class_to_idx"] == {"dark": 0, "light": 1}
+    assert values["idx_to_class"] == {"0": "dark", "1": "light"}
+
+
+def test_what_comes_back_predicts_the_same(written, trained, draw_picture, tmp_path):
+    pair = {view: draw_picture(tmp_path / f"{view}.png", seed=7) for view in ("obverse", "reverse")}
+    (expected,) = obverse.load(trained.path).predict(pair)
+    (found,) = Predictor(*read_pth(written)).predict(pair)
+    assert found == expected
+
+
+def test_a_foreign_or_damaged_file_is_refused(written, tmp_path):
+    (tmp_path / "text.pth").write_text("hello")
+    torch.save([1], tmp_path / "list.pth")
+    torch.save({"model_state_dict": {}}, tmp_path / "foreign.pth")
+    values = torch.load(written, weights_only=True)
+    values["model_state_dict"].popitem()
+    torch.save(values, tmp_path / "short.pth")
+    (tmp_path / "cut.pth").write_bytes(written.read_bytes()[:-500])
+    told = {"text": "read safely", "list": "no dict", "foreign": "was not written", "short": "do not fit",
+            "cut": "read safely", "absent": "cannot be read"}  # fmt: skip
+    for name, words in told.items():
+        with pytest.raises(DataError, match=words) as caught:
+            read_pth(tmp_path / f"{name}.pth")
+        assert "\n" not in str(caught.value)
+
+
+class Harmful:
+    def __reduce__(self):
+        return print, ("code ran",)
+
+
+def test_code_in_a_file_never_runs(tmp_path, capsys):
+    torch.save({"model_state_dict": Harmful()}, tmp_path / "bad.pth")
+    with pytest.raises(DataError, match="read safely"):
+        read_pth(tmp_path / "bad.pth")
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_class_names_come_from_int_or_string_keys():
+    assert class_names({"classes": ["b", "a"]}) == ("b", "a")
+    assert class_names({"idx_to_class": {1: "a", 0: "b"}}) == ("b", "a")
+    assert class_names({"idx_to_class": {str(i): f"c{i}" for i in (10, 9, *range(9))}})[10] == "c10"
+    assert class_names({"class_to_idx": {"a": 1, "b": 0}}) == ("b", "a")
+    for wrong in ({}, {"idx_to_class": {0: "a", 2: "b"}}):
+        with pytest.raises(DataError, match="class"):
+            class_names(wrong)
+
+
+def test_the_verb_writes_it_beside_the_bundle(trained, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained.path, run)
+    from obverse.cli.export import ExportFormat, command
+    from obverse.errors import OutputError
+
+    command(run, ExportFormat.pth)
+    values = torch.load(run / "bundle/best_model.pth", weights_only=True)
+    for name, tensor in read_bundle(run)[1].state_dict().items():
+        np.testing.assert_array_equal(values["model_state_dict"][name].numpy(), tensor.numpy())
+    with pytest.raises(OutputError, match="--force"):
+        command(run, ExportFormat.pth)
+    command(run, ExportFormat.pth, force=True)
+    assert not list((run / "bundle").glob(".*"))
