@@ -186,3 +186,14 @@ def coins_run(coins, tmp_path_factory):
         result = run_obverse("train", coins, "--run", path, *TINY)
     assert result.code == 0, result.err
     return path
+
+
+@pytest.fixture(scope="session")
+def two_runs(shapes, tmp_path_factory):
+    """Two finished runs on one test set, one of which has hardly learned. Tests must not change them."""
+    folder = tmp_path_factory.mktemp("pair")
+    for name, rate in (("slow", "1e-6"), ("fast", "0.02")):
+        more = ("--set", f"optim.lr={rate}", "--set", "training.epochs=4")
+        result = run_obverse("train", shapes, "--run", folder / name, *TINY, *more)
+        assert result.code == 0, result.err
+    return folder / "slow", folder / "fast"

@@ -15,7 +15,21 @@ from typer.core import TyperGroup
 from obverse.errors import DiskError, Interrupted, ObverseError, RecipeError, printable
 from obverse.launch import launched
 
-from . import check, doctor, evaluate, explain, export, plan, predict, prepare, recipes, sample, train
+from . import (
+    check,
+    compare,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    plan,
+    predict,
+    prepare,
+    recipes,
+    sample,
+    sweep,
+    train,
+)
 
 
 class _Group(TyperGroup):
@@ -42,7 +56,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (check, prepare, train, plan, evaluate, predict, explain, export, sample, recipes, doctor):
+for verb in (
+    check,
+    prepare,
+    train,
+    sweep,
+    plan,
+    evaluate,
+    compare,
+    predict,
+    explain,
+    export,
+    sample,
+    recipes,
+    doctor,
+):
     app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
 
 BUG = 1

@@ -1,11 +1,12 @@
 """Predictions, measurements and their report."""
 
+from .compare import Difference, differences, holm, require_same_samples, samples_needed, seed_interval
 from .decoding import decide
 from .diagnosis import Diagnosis, Story, diagnose
 from .evaluate import Outputs, run_model, softmax, to_predictions
 from .forward import Forward
-from .measure import Metrics, measure
-from .plots import plot_history
+from .measure import Estimate, Metrics, measure
+from .plots import plot_conditions, plot_history
 from .predictions import Predictions
 from .report import write_evaluation
 from .sections import Section
@@ -14,6 +15,8 @@ from .selection import LOWER_IS_BETTER, is_better, mean_loss, selection_value
 __all__ = [
     "LOWER_IS_BETTER",
     "Diagnosis",
+    "Difference",
+    "Estimate",
     "Forward",
     "Metrics",
     "Outputs",
@@ -22,11 +25,17 @@ __all__ = [
     "Story",
     "decide",
     "diagnose",
+    "differences",
+    "holm",
     "is_better",
     "mean_loss",
     "measure",
+    "plot_conditions",
     "plot_history",
+    "require_same_samples",
     "run_model",
+    "samples_needed",
+    "seed_interval",
     "selection_value",
     "softmax",
     "to_predictions",

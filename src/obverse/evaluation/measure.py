@@ -116,7 +116,7 @@ def measure(predictions: Predictions, *, num_resamples: int = 1000, seed: int = 
         accuracy=_share(labels_N == labelled.predictions_N),
         top_k={str(k): _share(metrics.top_k_hits(probabilities_NK, labels_N, k=k)) for k in TOP_K if num_classes > k},
         **{name: scores[name] for name in _STATISTICS},
-        loss=_mean(_losses(labelled)),
+        loss=_mean(sample_losses(labelled)),
         prediction_cv=metrics.prediction_cv(confusion_KK),
         label_cv=metrics.label_cv(confusion_KK),
         cv_ratio=_none_if_nan(metrics.cv_ratio(confusion_KK)),
@@ -153,7 +153,8 @@ def _measure_view(labels_N: IntArray, given_N: IntArray) -> ViewMetrics:
     return ViewMetrics(num_samples=int(seen_N.sum()), accuracy=_share(hits) if hits.size else None)
 
 
-def _losses(labelled: Predictions) -> FloatArray:
+def sample_losses(labelled: Predictions) -> FloatArray:
+    """The negative log of the probability of each true class (N), in nats; every sample must have a label."""
     of_label_N = labelled.probabilities_NK[np.arange(len(labelled.ids)), labelled.labels_N].astype(np.float64)
     losses_N: FloatArray = -np.log(np.clip(of_label_N, SMALLEST_PROBABILITY, 1.0))
     return losses_N

@@ -24,6 +24,8 @@ from matplotlib.ticker import MaxNLocator
 
 from obverse.errors import DataError
 
+from .measure import Estimate
+
 FONT = "DejaVu Sans"
 MISSING = "\N{REPLACEMENT CHARACTER}"
 MOST_NAMES = 40
@@ -75,6 +77,25 @@ def plot_history(history: Sequence[Mapping[str, object]], path: Path) -> None:
             if len(lines) > 1:
                 ax.legend()
         figure.subplots_adjust(wspace=0.3)
+        _save(figure, path)
+
+
+def plot_conditions(points: Mapping[str, Sequence[float]], means: Mapping[str, Estimate], path: Path) -> None:
+    """A row per condition, the first on top: a point for each seed, the mean and its interval where it is known."""
+    names = list(points)
+    with matplotlib.style.context(["default", {"font.family": FONT}]):
+        figure, (ax,) = _figure(1, width_inches=6.5, height_inches=1.2 + 0.32 * len(names))
+        for row, name in enumerate(names):
+            ax.plot(points[name], [row] * len(points[name]), "o", color="tab:blue", alpha=0.5, markersize=4)
+            mean = means.get(name)
+            if mean is None:
+                continue
+            ax.plot([mean.value], [row], "|", color="black", markersize=12)
+            if mean.low is not None and mean.high is not None:
+                ax.plot([mean.low, mean.high], [row, row], "-", color="black", linewidth=1)
+        ax.set_yticks(range(len(names)), [drawable(name) for name in names], parse_math=False)
+        ax.set(xlabel="accuracy", ylim=(len(names) - 0.5, -0.5))
+        ax.grid(axis="x", alpha=0.3)
         _save(figure, path)
 
 

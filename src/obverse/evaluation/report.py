@@ -74,14 +74,16 @@ def write_evaluation(
     *sections, classes = report_sections(predictions, measured, scores, facts=facts, diagnoses=diagnoses)
     sections += [*(section for section, _ in more), classes]
     shown = [section for section in sections if not section.picture or section.picture in pictures]
-    _write(folder / "summary.md", markdown(predictions.split, shown, pictures=_links(pictures, folder)))
+    _write(
+        folder / "summary.md", markdown(f"Evaluation on {predictions.split}", shown, pictures=_links(pictures, folder))
+    )
     _write(folder / "report.html", html(predictions.split, shown, pictures=_embedded(pictures)))
     return measured
 
 
-def markdown(split: str, sections: Sequence[Section], *, pictures: dict[str, str]) -> str:
+def markdown(title: str, sections: Sequence[Section], *, pictures: dict[str, str]) -> str:
     """The sections as GitHub-flavoured Markdown; `pictures` maps their names to links."""
-    lines = [f"# Evaluation on {markdown_text(split)}", ""]
+    lines = [f"# {markdown_text(title)}", ""]
     for section in sections:
         lines += [f"## {markdown_text(section.title)}", ""]
         lines += [line for sentence in section.sentences for line in (markdown_text(sentence), "")]

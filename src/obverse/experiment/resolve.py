@@ -135,6 +135,8 @@ def _data(recipe: Recipe, index: Index, size: Size) -> Any:
             "views": index.manifest.views,
             "order": index.manifest.classes if index.manifest.ordered else "none",
             "missing_view": "keep" if keeps else "exclude",
+            "exclude_classes": (*recipe.data.exclude_classes, *index.dropped),
+            "largest_classes": None,
             "split": recipe.data.split.for_samples(len(index.manifest.samples)),
         }
     )

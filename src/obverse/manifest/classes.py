@@ -1,8 +1,9 @@
-"""Classes that the user leaves out."""
+"""Classes that the user leaves out, by name or by size."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from obverse.errors import DataError
 from obverse.recipe import DataSpec, did_you_mean
@@ -23,3 +24,26 @@ def without_excluded(samples: Samples, spec: DataSpec) -> tuple[Samples, list[Fi
     told = ", ".join(f"{name} ({counts[name]})" for name in spec.exclude_classes)
     kept = samples.where(label not in spec.exclude_classes for label in samples.labels)
     return kept, [Finding("note", "excluded-class", f"left out by data.exclude_classes: {told}")]
+
+
+def smaller_classes(samples: Samples, num_kept: int | None) -> dict[str, int]:
+    """What `data.largest_classes` leaves out: class -> number of training samples (requirement D9).
+
+    samples: with their splits. DataError when there are not so many classes.
+    """
+    if num_kept is None:
+        return {}
+    pairs = zip(samples.labels, samples.splits, strict=True)
+    counts = Counter(label for label, split in pairs if split == "train")
+    names = sorted(set(samples.labels), key=lambda name: (-counts[name], name))
+    if len(names) < num_kept:
+        raise DataError(f"data.largest_classes is {num_kept}, and the data has {len(names)} classes")
+    return {name: counts[name] for name in names[num_kept:]}
+
+
+def dropped_finding(dropped: Mapping[str, int]) -> Finding:
+    """The classes in words."""
+    told = ", ".join(f"{name} ({count})" for name, count in [*dropped.items()][:10])
+    more = " ..." if len(dropped) > 10 else ""
+    message = f"{len(dropped)} smaller classes left out by data.largest_classes (training samples): {told}{more}"
+    return Finding("note", "excluded-class", message)

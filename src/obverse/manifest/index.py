@@ -10,7 +10,7 @@ from obverse.errors import DataError
 from obverse.imaging import joint_digest
 from obverse.recipe import DataSpec
 
-from .classes import without_excluded
+from .classes import dropped_finding, smaller_classes, without_excluded
 from .divide import divide
 from .grades import grade_order, is_off_scale
 from .grouping import group_together
@@ -29,7 +29,8 @@ QUARANTINE_LIMIT = 0.01
 class Index:
     """A manifest with everything that was found on the way. said: what the source looks like, in one line.
 
-    source, stored: when a stored manifest was read, the data behind it and its file.
+    source, stored: when a stored manifest was read, the data behind it and its file. dropped: classes that
+    `data.largest_classes` left out.
     """
 
     manifest: Manifest
@@ -39,6 +40,7 @@ class Index:
     layout: str
     source: Path | None = None
     stored: Path | None = None
+    dropped: tuple[str, ...] = ()
 
 
 def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None] = lambda done, total: None) -> Index:
@@ -61,11 +63,21 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     findings += class_findings(samples, spec)
     if spec.split.group_near_duplicates:
         samples = group_together(samples, near_ties(samples, facts, near_duplicates(facts)))
-    samples, about_split = divide(samples, spec.split, facts.digest_of, is_prepared=listing.layout == "manifest")
+    undivided, is_prepared = samples, listing.layout == "manifest"
+    samples, about_split = divide(samples, spec.split, facts.digest_of, is_prepared=is_prepared)
+    dropped = smaller_classes(samples, spec.largest_classes)
+    if dropped:
+        # Divided again, so that the split is the one that naming these classes in exclude_classes gives.
+        kept = undivided.where(label not in dropped for label in undivided.labels)
+        samples, about_split = divide(kept, spec.split, facts.digest_of, is_prepared=is_prepared)
+        classes = tuple(name for name in classes if name not in dropped)
+        findings.append(dropped_finding(dropped))
     manifest = Manifest(listing.root, samples, classes, listing.views, ordered)
     _require_usable_splits(manifest)
     findings += about_split
-    return Index(manifest, tuple(findings), facts, listing.said, listing.layout, listing.source, listing.stored)
+    return Index(
+        manifest, tuple(findings), facts, listing.said, listing.layout, listing.source, listing.stored, tuple(dropped)
+    )
 
 
 def as_stored(spec: DataSpec, listing: Listing) -> DataSpec:

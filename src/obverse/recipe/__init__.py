@@ -2,6 +2,7 @@
 
 from .augment import POLICIES, AugmentSpec, MixingSpec
 from .cache import CacheSpec
+from .criteria import ComparedMetric, Criterion, load_criteria
 from .data import DataSpec, Layout, Size
 from .evaluation import EvaluationSpec
 from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
@@ -19,6 +20,7 @@ from .model import (
 )
 from .recipe import Recipe
 from .split import GroupBy, SplitSpec
+from .sweep import Choices, Condition, Range, SearchSpec, SweepSpec, load_sweep
 from .training import (
     DistributedKind,
     EarlyStopping,
@@ -38,8 +40,12 @@ __all__ = [
     "AugmentSpec",
     "AutoBackbone",
     "CacheSpec",
+    "Choices",
+    "ComparedMetric",
     "ConcatFusion",
+    "Condition",
     "ConvNetBackbone",
+    "Criterion",
     "DataSpec",
     "Decode",
     "DistributedKind",
@@ -57,19 +63,24 @@ __all__ = [
     "ModelSpec",
     "OptimSpec",
     "OutputSpec",
+    "Range",
     "Recipe",
     "RuntimeSpec",
     "SamplerKind",
     "ScheduleSpec",
+    "SearchSpec",
     "Size",
     "SplitSpec",
+    "SweepSpec",
     "TimmBackbone",
     "TrainingSpec",
     "VGGBackbone",
     "build_recipe",
     "did_you_mean",
     "dump_recipe",
+    "load_criteria",
     "load_recipe",
+    "load_sweep",
     "recipe_schema",
     "save_recipe",
     "shipped_recipes",

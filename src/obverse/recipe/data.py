@@ -34,7 +34,10 @@ Layout = Literal[
 
 
 class DataSpec(Spec):
-    """From a source to samples of one size. path_map: for JSON indexes, original folder or file -> where it lies."""
+    """From a source to samples of one size. path_map: for JSON indexes, original folder or file -> where it lies.
+
+    largest_classes: only so many classes, those with the most training samples; of equals the first by name.
+    """
 
     path: str | None = None
     layout: Layout = "auto"
@@ -42,6 +45,7 @@ class DataSpec(Spec):
     views: Auto | tuple[str, ...] = "auto"
     order: Literal["auto", "none"] | tuple[str, ...] = "auto"
     exclude_classes: tuple[str, ...] = ()
+    largest_classes: int | None = Field(default=None, ge=2)
     missing_view: Literal["auto", "exclude", "keep"] = "auto"
     on_bad_picture: Literal["stop", "quarantine"] = "stop"
     size: Auto | Size = "auto"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -20,6 +20,9 @@ from pydantic import ValidationError
 from obverse.errors import RecipeError
 
 from .recipe import Recipe
+from .spec import Spec
+
+S = TypeVar("S", bound=Spec)
 
 
 class _Loader(yaml.SafeLoader):
@@ -94,13 +97,19 @@ def load_recipe(name_or_path: str = "auto", settings: Sequence[str] = ()) -> Rec
 
 def build_recipe(values: dict[str, Any], where: str) -> Recipe:
     """Validate plain values; every fault becomes part of one RecipeError."""
+    return build_spec(Recipe, values, f"recipe {where}", recipe_schema())
+
+
+def build_spec(kind: type[S], values: Any, where: str, schema: dict[str, Any] | None = None) -> S:
+    """The same for any spec. schema: with the keys that a user may write, where they are more than the spec's."""
     try:
         text = json.dumps(values)
-        return Recipe.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
-        raise RecipeError(f"recipe {where}: {_sentences(error, json.loads(text))}") from None
+        sentences = _sentences(error, json.loads(text), schema or kind.model_json_schema())
+        raise RecipeError(f"{where}: {sentences}") from None
     except (TypeError, ValueError, RecursionError) as error:
-        raise RecipeError(f"recipe {where}: {error}; keys and values must be plain words, numbers and lists") from None
+        raise RecipeError(f"{where}: {error}; keys and values must be plain words, numbers and lists") from None
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
@@ -187,13 +196,13 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
-def _sentences(error: ValidationError, values: Any) -> str:
+def _sentences(error: ValidationError, values: Any, schema: dict[str, Any]) -> str:
     """One clause per faulty place; the branches of a union (`auto` or a number) are alternatives, not faults."""
     places: dict[str, list[str]] = {}
     for fault in error.errors():
         where = _dotted(fault["loc"], values, is_missing=fault["type"] == "missing")
         if fault["type"] == "extra_forbidden":
-            hint = did_you_mean(str(fault["loc"][-1]), _fields_at(fault["loc"][:-1]))
+            hint = did_you_mean(str(fault["loc"][-1]), _fields_at(fault["loc"][:-1], schema))
             places.setdefault(where, []).append(f"unknown key{hint}")
         else:
             message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
@@ -219,11 +228,13 @@ def _dotted(loc: Sequence[str | int], values: Any, *, is_missing: bool) -> str:
     return ".".join([*keys, str(loc[-1])] if is_missing else keys)
 
 
-def _fields_at(loc: Sequence[str | int]) -> list[str]:
+def _fields_at(loc: Sequence[str | int], schema: dict[str, Any]) -> list[str]:
     """Field names of the section at a pydantic error location, read from the JSON Schema."""
-    schema = recipe_schema()
     node: dict[str, Any] = schema
     for part in loc:
+        if isinstance(part, int) and "items" in node:
+            node = _resolved(node["items"], schema)
+            continue
         choices = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
         choices = [_resolved(choice, schema) for choice in choices]
         by_kind = [c for c in choices if c.get("properties", {}).get("kind", {}).get("const") == part]

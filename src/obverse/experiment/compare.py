@@ -1,0 +1,165 @@
+"""Runs side by side: every metric with its interval, and the paired difference from the first run.
+
+A contender is one run, or several that differ by their seed alone. Where there are more than two, p-values are
+adjusted for so many comparisons (Holm 1979).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from obverse.errors import DataError
+from obverse.evaluation import (
+    Difference,
+    Estimate,
+    Predictions,
+    differences,
+    holm,
+    require_same_samples,
+    samples_needed,
+    seed_interval,
+)
+from obverse.evaluation.compare import LEVEL, discordant
+from obverse.runs import RunFolder
+
+ORDINAL = ("mean_absolute_error", "quadratic_kappa")
+SHARES = ("accuracy", "balanced_accuracy", "macro_f1")
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "loss", *ORDINAL)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """runs: the predictions of each seed; metrics: what `metrics.json` says of each."""
+
+    name: str
+    runs: tuple[Predictions, ...]
+    metrics: tuple[Mapping[str, Any], ...]
+
+    def estimate(self, metric: str) -> Estimate | None:
+        """The mean over seeds with its interval, or the interval over samples of a single run; None: not measured."""
+        found = [_metric(values, metric) for values in self.metrics]
+        known = [estimate for estimate in found if estimate is not None]
+        if len(known) < len(found) or not known:
+            return None
+        if len(known) == 1:
+            return known[0]
+        bounds = (0.0, 1.0) if metric in SHARES else (-math.inf, math.inf)
+        return seed_interval([estimate.value for estimate in known], bounds=bounds)
+
+
+@dataclass(frozen=True)
+class Row:
+    """values, differences (from the first row) and adjusted p-values by metric; note: why differences are missing."""
+
+    name: str
+    num_runs: int
+    values: Mapping[str, Estimate]
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+    adjusted: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The table, and sentences for what a table cannot say."""
+
+    rows: tuple[Row, ...]
+    sentences: tuple[str, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Those that some row has."""
+        return tuple(name for name in METRICS if any(name in row.values for row in self.rows))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def read_contender(path: Path, split: str = "test", name: str | None = None) -> Contender:
+    """Of a run folder, or of a folder that `evaluate` wrote. DataError when there is nothing to read."""
+    folder = path if (path / "names.json").is_file() else RunFolder(path).evaluation(split)
+    if not folder.is_dir():
+        what = f"has no evaluation of {split!r}; is the run finished?" if path.is_dir() else "does not exist"
+        raise DataError(f"{str(path)!r} {what}")
+    try:
+        measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(folder / 'metrics.json')!r} cannot be read: {error}") from None
+    return Contender(name or path.resolve().name, (Predictions.read(folder),), (measured,))
+
+
+def compare(contenders: Sequence[Contender], *, only_alike: bool = True, num_resamples: int = 2000) -> Comparison:
+    """Everything against the first. only_alike: DataError when the samples differ; else such rows say so."""
+    first = contenders[0]
+    base = _aligned(first, first)
+    rows = [_row(first)]
+    for other in contenders[1:]:
+        try:
+            found = differences(base, _aligned(first, other), num_resamples=num_resamples)
+            rows.append(_row(other, found))
+        except DataError:
+            if only_alike:
+                raise
+            rows.append(_row(other, note=f"measured on other samples or classes than {first.name}"))
+    return Comparison(tuple(_adjusted(rows)), tuple(_power(contenders)))
+
+
+def _aligned(first: Contender, other: Contender) -> list[Predictions]:
+    base = first.runs[0]
+    return [base if run is base else require_same_samples(base, run, (first.name, other.name)) for run in other.runs]
+
+
+def _row(contender: Contender, found: Mapping[str, Difference] | None = None, note: str = "") -> Row:
+    estimates = {name: contender.estimate(name) for name in METRICS}
+    values = {name: estimate for name, estimate in estimates.items() if estimate is not None}
+    return Row(contender.name, len(contender.runs), values, found or {}, note=note)
+
+
+def _adjusted(rows: Sequence[Row]) -> list[Row]:
+    by_metric: dict[str, dict[str, float]] = {}
+    for name in METRICS:
+        tested = [row for row in rows if name in row.differences]
+        p_values = holm([row.differences[name].p_value for row in tested])
+        by_metric[name] = {row.name: p for row, p in zip(tested, p_values, strict=True)}
+    return [
+        Row(
+            row.name,
+            row.num_runs,
+            row.values,
+            row.differences,
+            {name: by_metric[name][row.name] for name in row.differences},
+            row.note,
+        )
+        for row in rows
+    ]
+
+
+def _power(contenders: Sequence[Contender]) -> list[str]:
+    """Two single runs that cannot be told apart: how many samples it would take (requirement T3)."""
+    if len(contenders) != 2 or any(len(contender.runs) > 1 for contender in contenders):
+        return []
+    first, other = contenders
+    counts = discordant(first.runs[0], _aligned(first, other)[0])
+    num_samples = len(first.runs[0].ids)
+    needed = samples_needed(*counts, num_samples)
+    said = f"{counts[0]} samples only {first.name} has right, {counts[1]} only {other.name}"
+    if needed is None:
+        return [f"{said}: no difference in accuracy at all"]
+    return [f"{said}; to find a difference of this size four times in five takes about {needed:,} samples, "
+            f"and there are {num_samples:,}"]  # fmt: skip
+
+
+def _metric(values: Mapping[str, Any], name: str) -> Estimate | None:
+    found = (values.get("ordinal") or {}).get(name) if name in ORDINAL else values.get(name)
+    return Estimate(found["value"], found["low"], found["high"]) if isinstance(found, dict) else None
+
+
+def is_sure(row: Row, metric: str) -> bool:
+    """Whether the row differs from the first at 5 %, after adjustment."""
+    return metric in row.adjusted and row.adjusted[metric] < LEVEL

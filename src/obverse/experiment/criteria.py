@@ -1,0 +1,82 @@
+"""Whether runs reach what was written down before: a criteria file against a comparison (requirement D9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from obverse.errors import DataError
+from obverse.evaluation import Estimate
+from obverse.recipe import Criterion
+
+from .compare import Comparison, Contender, Row, compare, is_sure
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """criterion: its name. said: the numbers behind it."""
+
+    criterion: str
+    run: str
+    is_met: bool
+    said: str
+
+
+def check_criteria(
+    criteria: Sequence[Criterion], contenders: Sequence[Contender], unfinished: Mapping[str, str] | None = None
+) -> list[Verdict]:
+    """Every criterion for every run that it is about. unfinished: name -> why, of runs that gave no result."""
+    absent = unfinished or {}
+    by_name = {contender.name: contender for contender in contenders}
+    verdicts = []
+    for criterion in criteria:
+        names = [name for name in (*by_name, *absent) if fnmatchcase(name, criterion.runs)]
+        names = [name for name in names if name != criterion.better_than]
+        if not names:
+            verdicts.append(Verdict(criterion.name, criterion.runs, False, "there is no such run"))
+        for name in names:
+            if name in absent:
+                verdicts.append(Verdict(criterion.name, name, False, absent[name]))
+            else:
+                is_met, said = _judged(criterion, by_name[name], by_name)
+                verdicts.append(Verdict(criterion.name, name, is_met, said))
+    return verdicts
+
+
+def _judged(criterion: Criterion, contender: Contender, others: Mapping[str, Contender]) -> tuple[bool, str]:
+    if criterion.finished:
+        return True, "finished"
+    assert criterion.metric is not None
+    if criterion.better_than is not None:
+        if criterion.better_than not in others:
+            return False, f"there is no finished run {criterion.better_than!r}"
+        return _beats(others[criterion.better_than], contender, criterion.metric)
+    estimate = contender.estimate(criterion.metric)
+    if estimate is None:
+        return False, f"{criterion.metric} was not measured"
+    value = f"{criterion.metric} {estimate.value:.4f}"
+    if estimate.low is not None and estimate.high is not None:
+        value += f" ({estimate.low:.4f} to {estimate.high:.4f})"
+    return _is_within(criterion, estimate), value
+
+
+def _is_within(criterion: Criterion, estimate: Estimate) -> bool:
+    low, high = (estimate.low, estimate.high) if criterion.sure else (estimate.value, estimate.value)
+    if criterion.above is not None:
+        return low is not None and low > criterion.above
+    assert criterion.below is not None
+    return high is not None and high < criterion.below
+
+
+def _beats(base: Contender, other: Contender, metric: str) -> tuple[bool, str]:
+    try:
+        comparison: Comparison = compare([base, other])
+    except DataError as error:
+        return False, str(error)
+    row: Row = comparison.rows[1]
+    if metric not in row.differences:
+        return False, f"{metric} was not measured"
+    found = row.differences[metric]
+    said = f"{metric} {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}), p = {found.p_value:.3g}, {found.test}"
+    return is_sure(row, metric) and found.favours_other, said

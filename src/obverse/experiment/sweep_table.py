@@ -1,0 +1,224 @@
+"""What a study gave: one row per condition, with intervals over seeds and paired differences from the first.
+
+Conditions are ranked by nothing here: their val value says which to choose, test says what the chosen one is worth.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from obverse.evaluation import LOWER_IS_BETTER, Estimate, plot_conditions, seed_interval
+from obverse.evaluation.report import markdown
+from obverse.evaluation.sections import Section
+from obverse.recipe import Condition, Criterion
+from obverse.runs import write_text
+
+from .compare import Comparison, Contender, Row, compare, is_sure, read_contender
+from .criteria import Verdict, check_criteria
+from .many import Outcome
+
+# A bootstrap for each of many conditions.
+NUM_RESAMPLES = 1000
+# Of a search, so many of the best are compared with each other; all stand in the table.
+MOST_COMPARED = 10
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One seed of one condition."""
+
+    condition: Condition
+    seed: int
+    path: Path
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Study:
+    """num_wanted: runs of the whole study."""
+
+    name: str
+    runs: tuple[StudyRun, ...]
+    num_wanted: int
+    criteria: tuple[Criterion, ...] = ()
+    is_search: bool = False
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """In the order of the file."""
+        return list({run.condition.name: run.condition for run in self.runs}.values())
+
+    def runs_of(self, condition: Condition, state: str = "finished") -> list[StudyRun]:
+        """Its runs in that state."""
+        return [r for r in self.runs if r.condition.name == condition.name and r.outcome.state == state]
+
+    @property
+    def num_open(self) -> int:
+        """Runs that are neither finished nor failed."""
+        return self.num_wanted - sum(run.outcome.state != "busy" for run in self.runs)
+
+    @property
+    def state(self) -> str:
+        """How much of it there is, in words."""
+        finished = sum(run.outcome.state == "finished" for run in self.runs)
+        failed = sum(run.outcome.state == "failed" for run in self.runs)
+        told = f"{finished} of {self.num_wanted} runs finished" + (f", {failed} failed" if failed else "")
+        return f"PARTIAL: {told}" if self.num_open else told
+
+
+def write_study(study: Study, out: Path) -> None:
+    """Table, plot and page, of as many runs as there are; the verdicts go into the study."""
+    contenders = {c.name: found for c in study.conditions if (found := _contender(study, c))}
+    chosen = _val_values(study)
+    order = sorted(contenders, key=lambda name: chosen[name][1]) if study.is_search else list(contenders)
+    compared = [contenders[name] for name in order[:MOST_COMPARED]] if study.is_search else list(contenders.values())
+    comparison = compare(compared, only_alike=False, num_resamples=NUM_RESAMPLES) if compared else Comparison((), ())
+    study.verdicts[:] = check_criteria(study.criteria, list(contenders.values()), _unfinished(study, contenders))
+    rows = list(_rows(study, contenders, comparison, {name: value for name, (value, _) in chosen.items()}))
+    _write_table(out / "table.csv", rows)
+    values = {
+        "study": study.name,
+        "state": study.state,
+        "comparison": comparison.as_json(),
+        "criteria": [asdict(verdict) for verdict in study.verdicts],
+        "runs": [_run_json(run) for run in study.runs],
+    }
+    write_text(out / "sweep.json", json.dumps(values, indent=1) + "\n")
+    pictures = {}
+    if contenders:
+        points = {name: [m["accuracy"]["value"] for m in contenders[name].metrics] for name in order}
+        plot_conditions(points, {row.name: row.values["accuracy"] for row in comparison.rows}, out / "sweep.png")
+        pictures = {"conditions": "sweep.png"}
+    sections = [section for section in _sections(study, rows, comparison) if section.rows or section.picture]
+    write_text(out / "summary.md", markdown(f"The study {study.name}", sections, pictures=pictures))
+
+
+def _contender(study: Study, condition: Condition) -> Contender | None:
+    found = [read_contender(run.path, _split_of(run.path)) for run in study.runs_of(condition)]
+    if not found:
+        return None
+    return Contender(condition.name, tuple(c.runs[0] for c in found), tuple(c.metrics[0] for c in found))
+
+
+def _split_of(run: Path) -> str:
+    return "test" if (run / "evaluation" / "test").is_dir() else "val"
+
+
+def _val_values(study: Study) -> dict[str, tuple[Estimate, float]]:
+    """Of each condition with a finished run: the value by which its epochs were chosen, and a key that sorts the best
+    first."""
+    found = {}
+    for condition in study.conditions:
+        runs = study.runs_of(condition)
+        if runs:
+            logs = [json.loads((run.path / "training_log.json").read_text(encoding="utf-8")) for run in runs]
+            estimate = seed_interval([float(log["best_value"]) for log in logs])
+            sign = 1 if logs[0]["epochs"][0]["select"] in LOWER_IS_BETTER else -1
+            found[condition.name] = estimate, sign * estimate.value
+    return found
+
+
+def _unfinished(study: Study, contenders: dict[str, Contender]) -> dict[str, str]:
+    """Conditions that have failed with some seed, or have no finished run: name -> why."""
+    reasons = {}
+    for condition in study.conditions:
+        failed = study.runs_of(condition, "failed")
+        if failed:
+            reasons[condition.name] = f"seed {failed[0].seed} failed: {failed[0].outcome.reason}"
+        elif condition.name not in contenders:
+            reasons[condition.name] = "not finished"
+    return reasons
+
+
+def _rows(
+    study: Study, contenders: dict[str, Contender], comparison: Comparison, chosen: dict[str, Estimate]
+) -> Iterable[dict[str, Any]]:
+    """One flat row per condition, for table.csv."""
+    compared = {row.name: row for row in comparison.rows}
+    for condition in study.conditions:
+        row: dict[str, Any] = {"condition": condition.name, "runs": len(study.runs_of(condition))}
+        row["failed"] = len(study.runs_of(condition, "failed"))
+        row["settings"] = json.dumps(dict(condition.settings))
+        contender = contenders.get(condition.name)
+        if contender is not None:
+            row |= _spread("val", chosen[condition.name])
+            row["num_test"] = contender.metrics[0]["num_samples"]
+            for name in comparison.metrics:
+                row |= _spread(name, contender.estimate(name))
+            row |= _paired(compared.get(condition.name))
+        yield row
+
+
+def _spread(name: str, estimate: Estimate | None) -> dict[str, Any]:
+    if estimate is None:
+        return {}
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _paired(row: Row | None) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, found in row.differences.items() if row else ():
+        assert row is not None
+        values |= {f"{name}_difference": found.value, f"{name}_difference_low": found.low}
+        values |= {f"{name}_difference_high": found.high, f"{name}_p": row.adjusted[name]}
+    return values | ({"note": row.note} if row and row.note else {})
+
+
+def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, header, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _run_json(run: StudyRun) -> dict[str, Any]:
+    return {
+        "condition": run.condition.name,
+        "seed": run.seed,
+        "state": "open" if run.outcome.state == "busy" else run.outcome.state,
+        "reason": run.outcome.reason,
+        "run": str(Path("runs") / run.path.parent.name / run.path.name),
+    }
+
+
+def _sections(study: Study, rows: Sequence[dict[str, Any]], comparison: Comparison) -> list[Section]:
+    told = (
+        f"{study.state}. `val` is what the best epoch was chosen by; choose a condition by it, never by test.",
+        "Intervals are over seeds where a condition has several (Student's t), over test samples where it has one; "
+        "differences are paired by test sample, p adjusted for several comparisons (Holm).",
+    )
+    header = ("condition", "runs", "val", "accuracy", "macro F1", "difference in accuracy", "p")
+    body = tuple(_summary_row(row) for row in rows)
+    failures = tuple(
+        (r.condition.name, str(r.seed), r.outcome.reason) for r in study.runs if r.outcome.state == "failed"
+    )
+    verdicts = tuple((v.criterion, v.run, "met" if v.is_met else "NOT met", v.said) for v in study.verdicts)
+    sure = [row.name for row in comparison.rows if is_sure(row, "accuracy")]
+    base = comparison.rows[0].name if comparison.rows else ""
+    said = f"Sure at 5 % to differ in accuracy from {base}: {', '.join(sure) or 'none'}."
+    return [
+        Section("Conditions", (*told, said) if base else told, header, body),
+        Section("Accuracy", ("Points are seeds.",), picture="conditions") if base else Section("Accuracy"),
+        Section("Criteria", (), ("criterion", "condition", "", "numbers"), verdicts),
+        Section("Failed", (), ("condition", "seed", "why"), failures),
+    ]
+
+
+def _summary_row(row: dict[str, Any]) -> tuple[str, ...]:
+    def shown(name: str, sign: str = "") -> str:
+        if row.get(name) is None:
+            return "–"
+        low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+        interval = f" ({low:{sign}.4f} to {high:{sign}.4f})" if low is not None and high is not None else ""
+        return f"{row[name]:{sign}.4f}{interval}"
+
+    p_value = f"{row['accuracy_p']:.3g}" if "accuracy_p" in row else row.get("note", "–")
+    difference = shown("accuracy_difference", "+")
+    return row["condition"], str(row["runs"]), shown("val"), shown("accuracy"), shown("macro_f1"), difference, p_value

@@ -1,0 +1,61 @@
+"""What a study must reach, written down before it is run: `compare` and `sweep` check it (requirement D9)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from obverse.errors import RecipeError
+
+from .files import build_spec, parse_yaml
+from .spec import Spec
+
+ComparedMetric = Literal[
+    "accuracy", "balanced_accuracy", "macro_f1", "loss", "mean_absolute_error", "quadratic_kappa"
+]  # fmt: skip
+
+
+class Criterion(Spec):
+    """One sentence that is true of a run or not.
+
+    runs: the names it is about; `*` stands for any letters. above, below: of the metric's value, or with `sure` of its
+    whole 95 % interval. better_than: the name of the run that must be beaten, by the paired test at 5 %. finished: the
+    run came to its end, without divergence.
+    """
+
+    name: str
+    runs: str = "*"
+    metric: ComparedMetric | None = None
+    above: float | None = None
+    below: float | None = None
+    better_than: str | None = None
+    finished: bool = False
+    sure: bool = False
+
+    @model_validator(mode="after")
+    def _one_question(self) -> Self:
+        asked = [self.above is not None, self.below is not None, self.better_than is not None, self.finished]
+        if sum(asked) != 1:
+            raise ValueError("give exactly one of above, below, better_than and finished: true")
+        if self.finished == (self.metric is not None):
+            raise ValueError("metric says what above, below and better_than are about, and has no place in finished")
+        if self.sure and self.above is None and self.below is None:
+            raise ValueError("sure has no effect without above or below")
+        return self
+
+
+class Criteria(Spec):
+    """The content of a criteria file."""
+
+    criteria: tuple[Criterion, ...] = Field(min_length=1)
+
+
+def load_criteria(path: Path) -> tuple[Criterion, ...]:
+    """Read a criteria file; RecipeError says what is wrong with it."""
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"criteria {str(path)!r} cannot be read: {error}") from None
+    return build_spec(Criteria, values, f"criteria {path}").criteria

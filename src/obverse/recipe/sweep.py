@@ -1,0 +1,159 @@
+"""A study as one file: which recipes are trained, with which seeds, and what they must reach.
+
+`variants` are named changes of the base recipe, `grid` all combinations of values, `search` leaves the choice of values
+to Optuna. Every seed of every condition is a run. Class subsets are a field like any other: `data.largest_classes`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from obverse.errors import RecipeError
+
+from .criteria import Criterion
+from .files import build_spec, load_recipe, parse_yaml, shipped_recipes
+from .recipe import Recipe
+from .spec import NonNegativeInt, PositiveInt, Spec
+
+LONGEST_LABEL = 60
+Settings = Mapping[str, JsonValue]
+
+
+class Range(Spec):
+    """Numbers from low to high; whole ones when both ends are whole. log: evenly over orders of magnitude."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        if self.log and self.low <= 0:
+            raise ValueError("log needs low above 0")
+        return self
+
+
+class Choices(Spec):
+    """One of some values."""
+
+    choices: tuple[JsonValue, ...] = Field(min_length=2)
+
+
+class SearchSpec(Spec):
+    """An Optuna search for the best `training.select` on val. trials: how many conditions are tried in all.
+
+    seed: of the sampler; a search by one process is repeatable.
+    """
+
+    trials: PositiveInt
+    space: Mapping[str, Range | Choices] = Field(min_length=1)
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: NonNegativeInt = 0
+
+
+class SweepSpec(Spec):
+    """recipe: a shipped recipe's name or a file, relative to the sweep's own. settings: changes in every run."""
+
+    data: str | None = None
+    recipe: str = "auto"
+    settings: Settings = Field(default_factory=dict)
+    variants: Mapping[str, Settings] = Field(default_factory=dict)
+    grid: Mapping[str, tuple[JsonValue, ...]] = Field(default_factory=dict)
+    search: SearchSpec | None = None
+    seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
+    criteria: tuple[Criterion, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_a_study(self) -> Self:
+        if self.search and (self.variants or self.grid):
+            raise ValueError("search chooses the values itself; leave out variants and grid")
+        if not (self.search or self.variants or self.grid or len(self.seeds) > 1):
+            raise ValueError("nothing varies: give variants, grid, search, or several seeds")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: a seed stands there twice")
+        if any(not values for values in self.grid.values()):
+            raise ValueError("grid: a field without values")
+        space: Mapping[str, object] = self.search.space if self.search else {}
+        for keys in (self.settings, self.grid, space, *self.variants.values()):
+            if "training.seed" in keys:
+                raise ValueError("training.seed: list the seeds under `seeds`, so that intervals are over them")
+        for clash in (set(self.grid) | set(space)) & set(self.settings):
+            raise ValueError(f"{clash} stands under settings, and varies too")
+        return self
+
+    def conditions(self) -> list[Condition]:
+        """What the grid and the variants come to, in the order of the file; the first is what others are held
+        against."""
+        variants: Mapping[str, Settings] = self.variants or {"": {}}
+        found = []
+        for name, changes in variants.items():
+            for values in itertools.product(*self.grid.values()):
+                point = dict(zip(self.grid, values, strict=True))
+                words = [name, *(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in point.items())]
+                found.append(Condition(", ".join(filter(None, words)) or "base", {**changes, **point}))
+        labels = [condition.label for condition in found]
+        if len(set(labels)) < len(labels):
+            twice = next(label for label in labels if labels.count(label) > 1)
+            raise RecipeError(f"two conditions would have the folder {twice!r}; give the variants other names")
+        return found
+
+    def recipe_of(self, condition: Condition, seed: int, folder: Path) -> Recipe:
+        """The recipe of one run. folder: where the sweep file lies."""
+        is_shipped = self.recipe in shipped_recipes()
+        base = self.recipe if is_shipped else str(folder / self.recipe)
+        changes = {**self.settings, **condition.settings, "training.seed": seed}
+        try:
+            return load_recipe(base, [f"{key}={json.dumps(value)}" for key, value in changes.items()])
+        except RecipeError as error:
+            raise RecipeError(f"sweep, condition {condition.name!r}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One recipe of a study, to be trained with every seed."""
+
+    name: str
+    settings: Settings
+
+    @property
+    def label(self) -> str:
+        """A folder's name that says what it is; long ones end in a digest."""
+        plain = re.sub(r"[^A-Za-z0-9._=+-]+", "-", self.name).strip("-.") or "condition"
+        if len(plain) <= LONGEST_LABEL and plain == self.name.replace(", ", "-"):
+            return plain
+        return f"{plain[: LONGEST_LABEL - 10]}-{hashlib.sha256(self.name.encode()).hexdigest()[:6]}"
+
+
+def load_sweep(path: Path) -> SweepSpec:
+    """Read a sweep file; RecipeError says what is wrong with it."""
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"sweep {str(path)!r} cannot be read: {error}") from None
+    spec = build_spec(SweepSpec, values, f"sweep {path}")
+    for condition in _samples_of(spec):
+        spec.recipe_of(condition, spec.seeds[0], path.parent)
+    return spec
+
+
+def _samples_of(spec: SweepSpec) -> Iterator[Condition]:
+    """Conditions whose recipes must be possible before anything is trained; of a search, its first corner."""
+    yield from spec.conditions()
+    if spec.search:
+        corner = {key: v.choices[0] if isinstance(v, Choices) else v.low for key, v in spec.search.space.items()}
+        yield Condition("the search's first values", corner)
+
+
+def _word(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

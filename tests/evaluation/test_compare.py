@@ -1,0 +1,139 @@
+"""Paired tests: matched by sample, right p-values, and refused where the samples differ."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from obverse.errors import DataError
+from obverse.evaluation import Predictions, differences, holm, require_same_samples, samples_needed, seed_interval
+from obverse.evaluation.compare import discordant, mcnemar
+
+CLASSES = ("a", "b", "c")
+
+
+def predictions(right_N, *, classes=CLASSES, seed=0, ordered=False, sure=0.8):
+    """One sample per entry; the answer is the label where it is true, else the next class."""
+    labels_N = np.random.default_rng(seed).integers(0, len(classes), len(right_N))
+    answers_N = np.where(right_N, labels_N, (labels_N + 1) % len(classes))
+    rest = (1 - sure) / (len(classes) - 1)
+    probabilities_NK = np.full((len(right_N), len(classes)), rest, np.float32)
+    probabilities_NK[np.arange(len(right_N)), answers_N] = sure
+    ids = tuple(f"s{n}" for n in range(len(right_N)))
+    return Predictions(
+        split="test",
+        classes=classes,
+        ids=ids,
+        labels_N=labels_N.astype(np.int64),
+        probabilities_NK=probabilities_NK,
+        ordered=ordered,
+    )
+
+
+def two(num=400, base=0.6, other=0.8, seed=3):
+    draws_N = np.random.default_rng(seed).random(num)
+    return predictions(draws_N < base), predictions(draws_N < other)
+
+
+@pytest.mark.parametrize(("only_base", "only_other"), [(3, 9), (0, 6), (10, 10), (0, 0), (250, 190)])
+def test_mcnemar_is_the_exact_binomial_test(only_base, only_other):
+    total = only_base + only_other
+    wanted = binomtest(only_base, total, 0.5).pvalue if total else 1.0
+    assert mcnemar(only_base, only_other) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_a_real_difference_is_found_and_its_size_is_right():
+    base, other = two()
+    found = differences([base], [other], num_resamples=400)
+    accuracy = found["accuracy"]
+    right = [float((p.predictions_N == p.labels_N).mean()) for p in (base, other)]
+    assert accuracy.value == pytest.approx(right[1] - right[0])
+    assert accuracy.low < accuracy.value < accuracy.high
+    assert accuracy.low > 0
+    assert accuracy.test == "exact McNemar"
+    assert accuracy.p_value == mcnemar(*discordant(base, other)) < 1e-6
+    for name in ("balanced_accuracy", "macro_f1"):
+        assert found[name].test == "paired bootstrap"
+        assert found[name].p_value < 0.01
+        assert found[name].favours_other
+    assert found["loss"].value < 0
+    assert found["loss"].favours_other
+
+
+def test_no_difference_is_no_difference():
+    base, _ = two()
+    found = differences([base], [base], num_resamples=200)
+    assert all(d.value == 0 == d.low == d.high and d.p_value == 1 for d in found.values())
+
+
+def test_pairing_finds_what_separate_intervals_hide():
+    """Both are right on the same hard half; one adds twelve samples."""
+    right_N = np.arange(200) < 100
+    more_N = np.arange(200) < 112
+    found = differences([predictions(right_N)], [predictions(more_N)], num_resamples=400)
+    assert found["accuracy"].value == pytest.approx(0.06)
+    assert found["accuracy"].p_value < 0.001
+    assert found["accuracy"].low > 0
+
+
+def test_ordered_classes_are_compared_by_distance_too():
+    base = predictions(np.zeros(60, bool), ordered=True)
+    other = predictions(np.ones(60, bool), ordered=True)
+    found = differences([base], [other], num_resamples=200)
+    assert found["mean_absolute_error"].value < -1
+    assert found["mean_absolute_error"].favours_other
+    assert "mean_absolute_error" not in differences(*[[p] for p in two(50)], num_resamples=50)
+
+
+def test_seeds_of_one_side_are_averaged():
+    base, other = two()
+    found = differences([base, base], [base, other], num_resamples=200)
+    single = differences([base], [other], num_resamples=200)
+    assert found["accuracy"].value == pytest.approx(single["accuracy"].value / 2)
+    assert found["accuracy"].test == "paired bootstrap"
+
+
+def test_row_order_and_class_order_do_not_matter():
+    base, other = two()
+    order = np.random.default_rng(0).permutation(len(other.ids))
+    shuffled = other.take(order)
+    turned = Predictions(
+        split="test",
+        classes=("c", "a", "b"),
+        ids=shuffled.ids,
+        labels_N=(shuffled.labels_N + 1) % 3,
+        probabilities_NK=np.ascontiguousarray(shuffled.probabilities_NK[:, [2, 0, 1]]),
+    )
+    again = require_same_samples(base, turned, ("base", "other"))
+    assert again.ids == base.ids
+    np.testing.assert_array_equal(again.labels_N, other.labels_N)
+    np.testing.assert_array_equal(again.probabilities_NK, other.probabilities_NK)
+
+
+def test_other_samples_labels_or_classes_are_refused():
+    base, other = two(40)
+    names = ("base", "other")
+    with pytest.raises(DataError, match=r"measured on different samples.*'s39'"):
+        require_same_samples(base, other.take(np.arange(39)), names)
+    with pytest.raises(DataError, match="another label"):
+        require_same_samples(base, predictions(np.ones(40, bool), seed=9), names)
+    with pytest.raises(DataError, match=r"known to one of them only \('c', 'd'\)"):
+        require_same_samples(base, predictions(np.ones(40, bool), classes=("a", "b", "d")), names)
+
+
+def test_holm():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.7, 0.9]) == [1.0, 1.0]
+
+
+def test_the_size_that_would_be_needed():
+    # Connor 1987, p. 210: 25 % against 15 % discordant, 5 %, power 80 %.
+    assert samples_needed(25, 15, 100) == pytest.approx(312, abs=3)
+    assert samples_needed(5, 5, 100) is None
+    assert samples_needed(30, 10, 100) < samples_needed(25, 15, 100)
+
+
+def test_interval_over_seeds():
+    found = seed_interval([0.5, 0.6, 0.7])
+    assert found.value == pytest.approx(0.6)
+    assert found.high - found.value == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
+    assert seed_interval([0.5]).low is None
