@@ -16,7 +16,11 @@ import obverse
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(obverse.__path__, "obverse."))
 # Packages of extras, each with the one module that is named after its job; `dev` holds most of them.
-OPTIONAL = {"obverse.runs.observers.wandb_run": "wandb", "obverse.runs.observers.mlflow_store": "mlflow"}
+OPTIONAL = {
+    "obverse.runs.observers.wandb_run": "wandb",
+    "obverse.runs.observers.mlflow_store": "mlflow",
+    "obverse.experiment.optuna_search": "optuna",
+}
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "matplotlib", "pyarrow")
 LIST_HEAVY = f"import sys; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
 

@@ -236,7 +236,7 @@ def test_a_search_leaves_the_trial_of_another_process_to_it(study):
         ("search: {trials: 2, space: {optim.lr: {low: 0, high: 1, log: true}}}", "above 0"),
         ("variant: {a: {}}", "did you mean `variants`"),
         ("recipe: absent.yaml\nseeds: [0, 1]", "no recipe"),
-        ("variants: {a b: {}, a-b: {}}", "two conditions"),
+        ("grid: {optim.lr: [0.1, 0.1]}", "two conditions"),
     ],
 )
 def test_faulty_files(study, text, words):

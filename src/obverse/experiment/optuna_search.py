@@ -6,13 +6,13 @@ follows from the search's seed, its own number and the trials that have ended, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from obverse.errors import UnavailableError
-from obverse.recipe import Choices, Condition, Range, SearchSpec
+from obverse.recipe import Condition, SearchSpec
 
 if TYPE_CHECKING:
     import optuna
@@ -48,7 +48,7 @@ class Search:
     def run(self, try_out: Callable[[Condition], Tried]) -> None:
         """Until there are as many trials as wanted: first those that a killed process left behind, then new ones."""
         while True:
-            num_busy = sum(try_out_again.is_busy for try_out_again in self._unfinished(try_out))
+            num_busy = sum(tried.is_busy for tried in self._unfinished(try_out))
             num_ended = sum(trial.state.is_finished() for trial in self._trials())
             if num_ended + num_busy >= self.spec.trials:
                 return
@@ -73,7 +73,7 @@ class Search:
         random = self.spec.sampler == "random"
         self._study.sampler = samplers.RandomSampler(seed) if random else samplers.TPESampler(seed=seed)
         for key, values in self.spec.space.items():
-            if isinstance(values, Choices):
+            if values.choices is not None:
                 trial.suggest_categorical(key, list(range(len(values.choices))))
             elif isinstance(values.low, int) and isinstance(values.high, int):
                 trial.suggest_int(key, values.low, values.high, log=values.log)
@@ -98,12 +98,10 @@ class Search:
 
     def _condition(self, number: int) -> Condition:
         drawn = self._study.get_trials(deepcopy=False)[number].params
-        return Condition(f"trial-{number:04}", {key: _value(self.spec.space, key, drawn[key]) for key in drawn})
-
-
-def _value(space: Mapping[str, Range | Choices], key: str, drawn: Any) -> Any:
-    values = space[key]
-    return values.choices[drawn] if isinstance(values, Choices) else drawn
+        settings = {}
+        for key, values in self.spec.space.items():
+            settings[key] = values.choices[drawn[key]] if values.choices is not None else drawn[key]
+        return Condition(f"trial-{number:04}", settings)
 
 
 def _optuna() -> Any:

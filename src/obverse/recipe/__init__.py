@@ -20,7 +20,7 @@ from .model import (
 )
 from .recipe import Recipe
 from .split import GroupBy, SplitSpec
-from .sweep import Choices, Condition, Range, SearchSpec, SweepSpec, load_sweep
+from .sweep import Condition, SearchSpec, SweepSpec, load_sweep
 from .training import (
     DistributedKind,
     EarlyStopping,
@@ -40,7 +40,6 @@ __all__ = [
     "AugmentSpec",
     "AutoBackbone",
     "CacheSpec",
-    "Choices",
     "ComparedMetric",
     "ConcatFusion",
     "Condition",
@@ -63,7 +62,6 @@ __all__ = [
     "ModelSpec",
     "OptimSpec",
     "OutputSpec",
-    "Range",
     "Recipe",
     "RuntimeSpec",
     "SamplerKind",

@@ -28,26 +28,37 @@ LONGEST_LABEL = 60
 Settings = Mapping[str, JsonValue]
 
 
-class Range(Spec):
-    """Numbers from low to high; whole ones when both ends are whole. log: evenly over orders of magnitude."""
+class SearchValues(Spec):
+    """What a search may choose from: numbers from low to high, or one of some choices.
 
-    low: int | float
-    high: int | float
+    Numbers are whole when both ends are whole. log: evenly over orders of magnitude.
+    """
+
+    low: int | float | None = None
+    high: int | float | None = None
     log: bool = False
+    choices: tuple[JsonValue, ...] | None = None
 
     @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
+    def _is_a_range_or_a_list(self) -> Self:
+        if self.choices is not None:
+            if (self.low, self.high, self.log) != (None, None, False):
+                raise ValueError("give low and high, or choices, not both")
+            if len(self.choices) < 2:
+                raise ValueError("give at least two choices")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("give low and high, or choices")
         if self.low >= self.high:
             raise ValueError("low must be below high")
         if self.log and self.low <= 0:
             raise ValueError("log needs low above 0")
         return self
 
-
-class Choices(Spec):
-    """One of some values."""
-
-    choices: tuple[JsonValue, ...] = Field(min_length=2)
+    @property
+    def first(self) -> JsonValue:
+        """One of them."""
+        return self.choices[0] if self.choices is not None else self.low
 
 
 class SearchSpec(Spec):
@@ -57,7 +68,7 @@ class SearchSpec(Spec):
     """
 
     trials: PositiveInt
-    space: Mapping[str, Range | Choices] = Field(min_length=1)
+    space: Mapping[str, SearchValues] = Field(min_length=1)
     sampler: Literal["tpe", "random"] = "tpe"
     seed: NonNegativeInt = 0
 
@@ -151,7 +162,7 @@ def _samples_of(spec: SweepSpec) -> Iterator[Condition]:
     """Conditions whose recipes must be possible before anything is trained; of a search, its first corner."""
     yield from spec.conditions()
     if spec.search:
-        corner = {key: v.choices[0] if isinstance(v, Choices) else v.low for key, v in spec.search.space.items()}
+        corner = {key: values.first for key, values in spec.search.space.items()}
         yield Condition("the search's first values", corner)
 
 
