@@ -15,7 +15,7 @@ BUNDLE = Bundle(
     classes=("AU50", "MS65", "größer"),
     ordered=True,
     views=("obverse", "reverse"),
-    geometry=Geometry(20, 30, 32, 32, "crop", 7),
+    geometry=Geometry(20, 30, 32, 32, "crop", 7, crop_fraction=0.875),
     mean=(0.1, 0.2, 0.3),
     std=(0.4, 0.5, 0.6),
     model=ModelSpec(backbone=ConvNetBackbone(widths=(8, 8)), fusion=MeanFusion(), head=HeadSpec(hidden=(5,))),

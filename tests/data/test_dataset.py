@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from obverse.data import Batch
+from obverse.data import Batch, Geometry, PictureDataset
 from obverse.recipe import AugmentSpec
 
 VIEWS = ("obverse", "reverse")
@@ -53,6 +53,14 @@ def test_a_missing_view_is_all_fill_and_said_to_be_absent(make_dataset):
     assert (item.images_BVCHW[0, 1] == 128).all()
     assert item.color_BV3[0, 1].tolist() == [1, 1, 1]
     assert (item.images_BVCHW[0, 0] != 128).any()
+
+
+def test_training_crops_come_from_the_whole_picture(make_dataset):
+    for augment, least in ((None, 2 / 0.5), (AugmentSpec(policy="none").filled(), 2)):
+        geometry = Geometry(16, 16, 16, 16, fit="crop", crop_fraction=0.5)
+        dataset = make_dataset(1, augment=augment)
+        dataset = PictureDataset(dataset.manifest, dataset.samples, geometry, augment=augment)
+        assert dataset.working.least_decode == (16 * least, 16 * least)
 
 
 def dropout(share):

@@ -94,5 +94,19 @@ def test_enlarged_keeps_the_framing():
     assert (geometry.height, geometry.canvas_height, geometry.fit) == (125, 140, "crop")
 
 
+def test_crop_fraction_is_resize_256_and_centre_crop_224():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (300, 400, 3), np.uint8)
+    resized = Geometry(256, 341, 256, 341, fit="squash").apply(pixels)
+    expected = resized[:, 16:240, 58:282]
+    geometry = Geometry(224, 224, 224, 224, fit="crop", crop_fraction=224 / 256)
+    assert torch.equal(geometry.apply(pixels), expected)
+    assert geometry.least_decode == (512, 512)
+
+
+def test_full_decoding_asks_for_every_pixel():
+    assert Geometry(16, 16, 16, 16, decode="full").least_decode == (0, 0)
+
+
 def test_the_decoder_is_asked_for_twice_the_size():
     assert Geometry(16, 32, 16, 32).least_decode == (32, 64)

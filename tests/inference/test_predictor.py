@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from obverse.errors import DataError, RecipeError
+from obverse.experiment import start_run
 from obverse.inference import load
 from obverse.manifest import read_manifest
 from obverse.recipe import load_recipe
+from obverse.runs import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,20 @@ def test_prediction_equals_the_evaluation_of_the_run(trained, predictor, manifes
             label, probability = prediction.by_view[view]
             assert predictor.classes.index(label) == alone[view][row].argmax()
             assert probability == pytest.approx(float(alone[view][row].max()), abs=1e-5)
+
+
+def test_prediction_keeps_the_crop_of_evaluation(draw_classes, make_recipe, tmp_path):
+    data = draw_classes(tmp_path / "data", per_class=10, size=(24, 30))
+    run = RunFolder(tmp_path / "run")
+    start_run(data, make_recipe(data={"fit": "crop", "crop_fraction": 0.5}, training={"epochs": 1}), run)
+    predictor = load(run.path, device="cpu")
+    assert predictor.bundle.geometry.crop_fraction == 0.5
+    ids = json.loads((run.evaluation("test") / "ids.json").read_text())
+    (paths,) = {len(list(data.glob(f"{name}.*"))) for name in ids}
+    assert paths == 1
+    predictions = predictor.predict([next(data.glob(f"{name}.*")) for name in ids], top_k=9)
+    found = np.load(run.evaluation("test") / "probabilities.npy")
+    np.testing.assert_allclose(table(predictions, predictor.classes), found, atol=1e-5)
 
 
 def test_a_batch_is_its_samples(predictor, sides):

@@ -135,6 +135,11 @@ def test_a_setting_that_cannot_take_effect_is_refused(settings: list[str], field
     assert field in refusal(*settings)
 
 
+def test_crop_fraction_belongs_to_crop() -> None:
+    assert "crop_fraction has no effect with `fit: pad`" in refusal("data.crop_fraction=0.875")
+    assert load_recipe("auto", ["data.crop_fraction=0.875", "data.fit=crop"]).data.crop_fraction == 0.875
+
+
 def test_the_same_settings_are_fine_where_they_take_effect() -> None:
     assert OptimSpec(kind="sgd", momentum=0.5).momentum == 0.5
     assert OptimSpec(kind="adam", betas=(0.8, 0.9)).betas == (0.8, 0.9)

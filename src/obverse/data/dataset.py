@@ -6,6 +6,7 @@ A whole batch is made at once, because for small pictures the bookkeeping of sin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -114,5 +115,8 @@ class PictureDataset(Dataset[Batch]):
 
 
 def working_geometry(geometry: Geometry, augment: AugmentSpec | None) -> Geometry:
-    """The size at which pictures are cached: the input's, with a margin where crops are cut from it."""
-    return geometry if augment is None else geometry.enlarged(augment.margin or 1.0)
+    """The size at which pictures are cached: the input's, with a margin where crops are cut from it.
+
+    Training cuts its crops from the whole picture, whatever share of it evaluation keeps.
+    """
+    return geometry if augment is None else replace(geometry, crop_fraction=1.0).enlarged(augment.margin or 1.0)

@@ -24,6 +24,7 @@ DECODE_MARGIN = 2
 class Geometry:
     """Sizes in pixels. fit: pad keeps everything, squash ignores the aspect ratio, crop fills and cuts the rest.
 
+    crop_fraction: share of the sides that `crop` keeps; 224/256 is the usual "resize 256, centre crop 224".
     decode: scaled may read a JPEG at 1/2, 1/4 ... while that stays DECODE_MARGIN times larger than needed; full never.
     """
 
@@ -34,17 +35,16 @@ class Geometry:
     fit: str = "pad"
     fill: int = FILL
     decode: str = "scaled"
+    crop_fraction: float = 1.0
 
     @classmethod
-    def for_multiple(
-        cls, height: int, width: int, *, multiple: int, fit: str, direction: str = "up", decode: str = "scaled"
-    ) -> Geometry:
+    def for_multiple(cls, height: int, width: int, *, multiple: int, fit: str, direction: str = "up") -> Geometry:
         """The geometry whose canvas is a multiple of `multiple`, rounded up (padding) or down (cropping)."""
 
         def rounded(side: int) -> int:
             return max(multiple, (-(-side // multiple) if direction == "up" else side // multiple) * multiple)
 
-        return cls(height, width, rounded(height), rounded(width), fit, decode=decode)
+        return cls(height, width, rounded(height), rounded(width), fit)
 
     def enlarged(self, margin: float) -> Geometry:
         """The same framing at `margin` times the size: the working size from which training crops are cut."""
@@ -57,7 +57,8 @@ class Geometry:
         """(min_height, min_width) for the decoder; (0, 0): full size."""
         if self.decode == "full":
             return 0, 0
-        return DECODE_MARGIN * self.height, DECODE_MARGIN * self.width
+        margin = DECODE_MARGIN / self.crop_fraction
+        return round(margin * self.height), round(margin * self.width)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -89,7 +90,7 @@ class Geometry:
         if self.fit == "squash":
             return self.height, self.width
         choose = min if self.fit == "pad" else max
-        scale = choose(self.height / height, self.width / width)
+        scale = choose(self.height / height, self.width / width) / self.crop_fraction
         return max(1, round(height * scale)), max(1, round(width * scale))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -151,14 +152,9 @@ class Setup:
 def geometry_of(data: DataSpec, multiple: int) -> Geometry:
     """Of a resolved recipe, for a model that needs sides of a multiple."""
     assert isinstance(data.size, Size)
-    return Geometry.for_multiple(
-        data.size.height,
-        data.size.width,
-        multiple=multiple,
-        fit=data.fit,
-        direction=data.round_to_multiple,
-        decode=data.decode,
-    )
+    size, direction = data.size, data.round_to_multiple
+    geometry = Geometry.for_multiple(size.height, size.width, multiple=multiple, fit=data.fit, direction=direction)
+    return replace(geometry, decode=data.decode, crop_fraction=data.crop_fraction)
 
 
 def require_launch(recipe: Recipe) -> None:

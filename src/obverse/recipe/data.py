@@ -37,6 +37,9 @@ class DataSpec(Spec):
     """From a source to samples of one size. path_map: for JSON indexes, original folder or file -> where it lies.
 
     largest_classes: only so many classes, those with the most training samples; of equals the first by name.
+    fit: pad keeps the whole picture, squash ignores its aspect ratio, crop fills the size and cuts the rest, in
+    evaluation to the middle `crop_fraction` of what is left (0.875 is "resize 256, centre crop 224"). decode: scaled
+    reads a JPEG that is much larger than needed at 1/2, 1/4 or 1/8; full always reads every pixel.
     """
 
     path: str | None = None
@@ -51,9 +54,16 @@ class DataSpec(Spec):
     size: Auto | Size = "auto"
     fit: Literal["pad", "squash", "crop"] = "pad"
     round_to_multiple: Literal["up", "down"] = "up"
+    crop_fraction: float = Field(default=1.0, gt=0, le=1)
     decode: Literal["scaled", "full"] = "scaled"
     cache: CacheSpec = CacheSpec()
     split: SplitSpec = SplitSpec()
+
+    @model_validator(mode="after")
+    def _crop_takes_effect(self) -> Self:
+        if self.crop_fraction != 1 and self.fit != "crop":
+            raise ValueError(f"crop_fraction has no effect with `fit: {self.fit}`; say crop")
+        return self
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> Self:
