@@ -1,6 +1,17 @@
 """WHAT to do: frozen recipes, no torch."""
 
 from .augment import POLICIES, AugmentSpec, MixingSpec
+from .backbone import (
+    ALIASES,
+    AutoBackbone,
+    CCTBackbone,
+    ConvNetBackbone,
+    HFBackbone,
+    TimmBackbone,
+    TorchvisionBackbone,
+    VGGBackbone,
+    ViTBackbone,
+)
 from .cache import CacheSpec
 from .criteria import ComparedMetric, Criterion, load_criteria
 from .data import DataSpec, Layout, Size
@@ -8,16 +19,7 @@ from .evaluation import EvaluationSpec
 from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
 from .loss import ADJUSTED, COSINE_SCALE, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
-from .model import (
-    AutoBackbone,
-    ConcatFusion,
-    ConvNetBackbone,
-    HeadSpec,
-    MeanFusion,
-    ModelSpec,
-    TimmBackbone,
-    VGGBackbone,
-)
+from .model import ConcatFusion, HeadSpec, MeanFusion, ModelSpec
 from .recipe import Recipe
 from .split import GroupBy, SplitSpec
 from .sweep import Condition, SearchSpec, SweepSpec, load_sweep
@@ -33,12 +35,14 @@ from .training import (
 
 __all__ = [
     "ADJUSTED",
+    "ALIASES",
     "COSINE_SCALE",
     "ORDINAL",
     "OWN_RULE",
     "POLICIES",
     "AugmentSpec",
     "AutoBackbone",
+    "CCTBackbone",
     "CacheSpec",
     "ComparedMetric",
     "ConcatFusion",
@@ -52,6 +56,7 @@ __all__ = [
     "EvaluationSpec",
     "FinetuneSpec",
     "GroupBy",
+    "HFBackbone",
     "HeadFirstSpec",
     "HeadSpec",
     "Layout",
@@ -71,8 +76,10 @@ __all__ = [
     "SplitSpec",
     "SweepSpec",
     "TimmBackbone",
+    "TorchvisionBackbone",
     "TrainingSpec",
     "VGGBackbone",
+    "ViTBackbone",
     "build_recipe",
     "did_you_mean",
     "dump_recipe",
