@@ -14,7 +14,7 @@ from typing import Any
 from obverse.errors import RecipeError
 from obverse.launch import launched
 from obverse.manifest import Index, grade_order
-from obverse.models import InputNeeds, input_needs, why_unavailable
+from obverse.models import InputNeeds, input_needs, pinned, why_unavailable
 from obverse.recipe import (
     AutoBackbone,
     CacheSpec,
@@ -23,6 +23,7 @@ from obverse.recipe import (
     Recipe,
     Size,
     TimmBackbone,
+    WithWeights,
 )
 from obverse.runtime import choose_matmul, has_fast_bf16, num_usable_cpus, resolve_device
 from obverse.runtime.sharding import UNIT
@@ -58,7 +59,7 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     reasons: list[str] = []
     device = resolve_device(recipe.runtime.device)
     sizes = _sizes(index)
-    model = _model(recipe, sizes, device.type, reasons)
+    model = pinned(_model(recipe, sizes, device.type, reasons))
     needs = input_needs(model)
     size = recipe.data.size if isinstance(recipe.data.size, Size) else _size(model, sizes)
     data = _data(recipe, index, size)
@@ -112,7 +113,7 @@ def _model(recipe: Recipe, sizes: list[tuple[int, int]], device: str, reasons: l
 def _size(model: ModelSpec, sizes: list[tuple[int, int]]) -> Size:
     """A size of the usual area; the pictures' own aspect ratio when they nearly all share it."""
     side = min(SCRATCH_SIDE, round(median(math.sqrt(h * w) for h, w in sizes)))
-    if isinstance(model.backbone, TimmBackbone):
+    if isinstance(model.backbone, WithWeights):
         side = FINETUNE_SIDE
     aspects = [width / height for height, width in sizes]
     aspect = median(aspects)
@@ -200,7 +201,7 @@ def _rate(recipe: Recipe, model: ModelSpec, batch_size: int) -> float:
     """The base rate: linear in the batch for sgd, by its square root for adam and adamw."""
     if recipe.optim.lr != "auto":
         return recipe.optim.lr
-    pretrained = isinstance(model.backbone, TimmBackbone) and model.backbone.pretrained != "none"
+    pretrained = not model.backbone.is_scratch
     if recipe.optim.kind == "sgd":
         return (0.02 if pretrained else 0.1) * batch_size / 128
     base = 5e-3 if isinstance(model.backbone, ConvNetBackbone) else 1e-4 if pretrained else 1e-3

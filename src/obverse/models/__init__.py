@@ -1,6 +1,6 @@
 """Batches -> logits."""
 
-from .build import InputNeeds, build_classifier, input_needs
+from .build import InputNeeds, build_classifier, input_needs, pinned
 from .checkpointing import enable_checkpointing
 from .classifier import Classifier
 from .freezing import has_folded_norm, prepare, set_trainable
@@ -20,6 +20,7 @@ __all__ = [
     "input_needs",
     "merge_lora",
     "parameter_groups",
+    "pinned",
     "plain_state",
     "prepare",
     "set_trainable",

@@ -7,14 +7,26 @@ from dataclasses import dataclass
 from torch import nn
 
 from obverse.errors import RecipeError
-from obverse.recipe import ConvNetBackbone, ModelSpec, OutputSpec, TimmBackbone, VGGBackbone
+from obverse.recipe import (
+    CCTBackbone,
+    ConvNetBackbone,
+    HFBackbone,
+    ModelSpec,
+    OutputSpec,
+    TimmBackbone,
+    TorchvisionBackbone,
+    VGGBackbone,
+    ViTBackbone,
+)
 
+from . import hf_backbone, hf_files, timm_backbone, torchvision_backbone
+from .cct import CCT
 from .classifier import Classifier
 from .convnet import ConvNet
 from .fusion import FUSIONS, ConcatFusion, MeanFusion
 from .head import build_head
-from .timm_backbone import build_timm, require_known, size_multiple, weights_statistics
 from .vgg import VGG
+from .vit import build_vit, shape_of
 
 HALF = (0.5, 0.5, 0.5)
 PLAIN = OutputSpec()
@@ -30,13 +42,36 @@ class InputNeeds:
 
 
 def input_needs(spec: ModelSpec) -> InputNeeds:
-    """Ask the backbone; nothing is loaded."""
-    backbone = spec.backbone
-    if isinstance(backbone, TimmBackbone):
-        require_known(backbone.name)
-        mean, std = weights_statistics(backbone)
-        return InputNeeds(size_multiple(backbone), mean, std)
-    return InputNeeds(1, HALF, HALF)
+    """Ask the backbone; no weights are loaded."""
+    match spec.backbone:
+        case TimmBackbone() as backbone:
+            timm_backbone.require_known(backbone.name)
+            multiple, (mean, std) = timm_backbone.size_multiple(backbone), timm_backbone.weights_statistics(backbone)
+        case TorchvisionBackbone() as backbone:
+            multiple = torchvision_backbone.size_multiple(backbone)
+            mean, std = torchvision_backbone.weights_statistics(backbone)
+        case HFBackbone() as backbone:
+            multiple, (mean, std) = hf_backbone.size_multiple(backbone), hf_files.weights_statistics(backbone)
+        case ViTBackbone() as vit:
+            return InputNeeds(vit.patch, HALF, HALF)
+        case _:
+            return InputNeeds(1, HALF, HALF)
+    return InputNeeds(multiple, backbone.mean or mean, backbone.std or std)
+
+
+def pinned(spec: ModelSpec) -> ModelSpec:
+    """The same, with everything said that decides the backbone and would otherwise be looked up: which weights of a
+    name, and what lies beside them. RecipeError for an unknown name, UnavailableError when a description is not here.
+    """
+    match spec.backbone:
+        case TimmBackbone() as backbone:
+            return spec.model_copy(update={"backbone": timm_backbone.pinned(backbone)})
+        case TorchvisionBackbone() as backbone:
+            return spec.model_copy(update={"backbone": torchvision_backbone.pinned(backbone)})
+        case HFBackbone() as backbone:
+            return spec.model_copy(update={"backbone": hf_files.described(backbone)})
+        case _:
+            return spec
 
 
 def build_classifier(
@@ -64,11 +99,25 @@ def build_classifier(
 
 
 def _build_backbone(spec: ModelSpec, *, height: int, width: int, load_weights: bool) -> nn.Module:
-    backbone = spec.backbone
-    if isinstance(backbone, TimmBackbone):
-        return build_timm(backbone, height=height, width=width, load_weights=load_weights)
-    if isinstance(backbone, VGGBackbone):
-        return VGG(backbone, height=height, width=width)
-    if isinstance(backbone, ConvNetBackbone):
-        return ConvNet(height=height, width=width, widths=backbone.widths)
+    match spec.backbone:
+        case TimmBackbone() as timm:
+            return timm_backbone.build_timm(timm, height=height, width=width, load_weights=load_weights)
+        case TorchvisionBackbone() as tv:
+            return torchvision_backbone.build_torchvision(tv, height=height, width=width, load_weights=load_weights)
+        case HFBackbone() as hf:
+            return hf_backbone.build_hf(hf, height=height, width=width, load_weights=load_weights)
+        case ViTBackbone() as vit:
+            return build_vit(
+                shape_of(vit),
+                height=height,
+                width=width,
+                drop_path_rate=vit.drop_path_rate,
+                embed_drop_rate=vit.embed_drop_rate,
+            )
+        case CCTBackbone() as cct:
+            return CCT(cct, height=height, width=width)
+        case VGGBackbone() as vgg:
+            return VGG(vgg, height=height, width=width)
+        case ConvNetBackbone() as convnet:
+            return ConvNet(height=height, width=width, widths=convnet.widths)
     raise RecipeError("model.backbone is still `auto`: it is chosen when the data is known")

@@ -5,21 +5,31 @@ mean and std come from the weights' own configuration (trap E2), and the size mu
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import timm
 import torch
-from safetensors import SafetensorError, safe_open
 from timm.models import get_pretrained_cfg, is_model, list_models, list_pretrained
 from torch import nn
 
-from obverse.errors import DataError, RecipeError, UnavailableError
+from obverse.errors import DataError, RecipeError
 from obverse.recipe import TimmBackbone, did_you_mean
 
-HUB_TIMEOUT_SECONDS = 3
+from .hub import WEIGHT_FILES, not_here, why_not_on_hub
+from .vit_formats import timm_names
+from .weight_files import (
+    CONFIG,
+    PREPROCESSOR,
+    State,
+    find_weights,
+    misfit,
+    read_json,
+    read_weights,
+    require_all,
+)
+
+HALF = (0.5, 0.5, 0.5)
 
 
 def require_known(name: str) -> None:
@@ -34,12 +44,33 @@ def require_known(name: str) -> None:
         raise RecipeError(f"model.backbone.name: timm has no model `{name}`{near}") from None
 
 
-def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(mean, std) that the weights expect, in 0..1 units."""
+def pinned(spec: TimmBackbone) -> TimmBackbone:
+    """The same, with what a local folder says of its weights, or the tag that timm takes today, written down."""
+    require_known(spec.name)
+    if spec.pretrained not in ("hub", "none"):
+        return _with_own_statistics(spec)
     config = get_pretrained_cfg(spec.name)
-    mean = spec.mean or (config.mean if config else (0.5, 0.5, 0.5))
-    std = spec.std or (config.std if config else (0.5, 0.5, 0.5))
-    return tuple(mean), tuple(std)
+    if spec.is_scratch or "." in spec.name or config is None or not config.tag:
+        return spec
+    return spec.model_copy(update={"name": f"{spec.name}.{config.tag}"})
+
+
+def _with_own_statistics(spec: TimmBackbone) -> TimmBackbone:
+    folder = find_weights(spec.pretrained).parent
+    values = read_json(folder / CONFIG)
+    architecture, own = values.get("architecture"), values.get("pretrained_cfg") or values
+    if architecture not in (None, spec.name.partition(".")[0]):
+        raise DataError(f"{str(folder)!r} holds `{architecture}`, and the recipe says `{spec.name}`")
+    processor = read_json(folder / PREPROCESSOR)
+    found = {key: own.get(key) or processor.get(f"image_{key}") for key in ("mean", "std")}
+    update = {key: tuple(map(float, value)) for key, value in found.items() if value and getattr(spec, key) is None}
+    return spec.model_copy(update=update)
+
+
+def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, std) of the name's weights, in 0..1 units."""
+    config = get_pretrained_cfg(spec.name)
+    return tuple(config.mean if config else HALF), tuple(config.std if config else HALF)
 
 
 def size_multiple(spec: TimmBackbone) -> int:
@@ -73,7 +104,7 @@ def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: boo
     if pretrained and spec.pretrained == "hub":
         require_hub(spec.name)
     elif pretrained:
-        arguments["pretrained_cfg_overlay"] = {"file": str(_checked_file(spec))}
+        arguments["pretrained_cfg_overlay"] = {"state_dict": _local_state(spec), "custom_load": False}
     if (get_pretrained_cfg(spec.name, allow_unregistered=True) or timm.models.PretrainedCfg()).fixed_input_size:
         arguments["img_size"] = (height, width)
     try:
@@ -84,11 +115,9 @@ def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: boo
         if not pretrained:
             raise
         if spec.pretrained != "hub":
-            fault = (str(error).strip().splitlines() or [""])[:2][-1].strip()
-            raise DataError(f"{spec.pretrained!r} does not fit `{spec.name}`: {fault}") from None
-        raise UnavailableError(
-            f"the weights of `{spec.name}` could not be loaded: {error}. {_ways(spec.name)}"
-        ) from error
+            raise misfit(spec.pretrained, spec.name, error) from None
+        raise not_here(spec.name, f"could not be loaded: {error}") from error
+    model.pretrained_cfg.pop("state_dict", None)  # type: ignore[union-attr, operator]
     return model
 
 
@@ -96,62 +125,20 @@ def require_hub(name: str) -> None:
     """UnavailableError, before anything starts, when the hub's weights are neither cached nor reachable."""
     reason = why_unavailable(name)
     if reason:
-        raise UnavailableError(f"the pretrained weights of `{name}` are not here and {reason}. {_ways(name)}")
+        raise not_here(name, reason)
 
 
 def why_unavailable(name: str) -> str | None:
     """None when the hub weights are cached or the hub answers; otherwise the reason, as a clause."""
-    from huggingface_hub import constants, try_to_load_from_cache
-
     config = get_pretrained_cfg(name)
     if config is None or not config.has_weights:
         return "timm publishes none under this name"
-    files = ("model.safetensors", "pytorch_model.bin")
-    if config.hf_hub_id and any(isinstance(try_to_load_from_cache(config.hf_hub_id, f), str) for f in files):
-        return None
-    if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE forbids downloading"
-    host = urlparse(constants.ENDPOINT)
-    try:
-        port = host.port or (443 if host.scheme == "https" else 80)
-        socket.create_connection((host.hostname or "", port), timeout=HUB_TIMEOUT_SECONDS).close()
-    except OSError:
-        return "the hub cannot be reached"
-    return None
+    return why_not_on_hub(config.hf_hub_id or "", WEIGHT_FILES if config.hf_hub_id else ())
 
 
-def _ways(name: str) -> str:
-    return (f"Ways: connect to the network once; or put a weight file of `{name}` on this machine and set "
-            "model.backbone.pretrained=path/to/model.safetensors; or train from scratch with "
-            "model.backbone.pretrained=none")  # fmt: skip
-
-
-def _checked_file(spec: TimmBackbone) -> Path:
-    """The weight file, after checking that it holds the model's tensors: timm itself loads what fits, silently."""
-    path = Path(spec.pretrained)
-    if path.is_dir():
-        path = path / "model.safetensors"
-    if not path.is_file():
-        raise UnavailableError(f"model.backbone.pretrained: no file {str(path)!r} (or say `hub` or `none`)")
-    wanted = _skeleton(spec).state_dict()
-    found = _tensor_names(path)
-    missing = [name for name in wanted if name not in found and not name.endswith("num_batches_tracked")]
-    if missing:
-        raise DataError(
-            f"{str(path)!r} does not hold `{spec.name}`: {len(missing)} of {len(wanted)} tensors are missing, "
-            f"the first is {missing[0]}"
-        )
-    return path
-
-
-def _tensor_names(path: Path) -> set[str]:
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return set(file.keys())
-        state = torch.load(path, map_location="meta", weights_only=True)
-        return set(state.get("state_dict", state.get("model", state)))
-    except (SafetensorError, OSError, RuntimeError, AttributeError, ValueError, EOFError) as error:
-        raise DataError(f"{str(path)!r} is not a weight file that can be read: {error}") from None
-    except Exception as error:  # pickle raises many types; weights_only never runs code
-        raise DataError(f"{str(path)!r} is not a weight file that can be read safely: {error}") from None
+def _local_state(spec: TimmBackbone) -> State:
+    """The tensors under timm's names, after checking that none is missing: timm itself loads what fits, silently."""
+    path: Path = find_weights(spec.pretrained)
+    state = timm_names(read_weights(path))
+    require_all(_skeleton(spec), state, source=str(path), name=spec.name)
+    return state

@@ -1,8 +1,9 @@
 """The VGG-style rectangular network of requirement B3 (after Simonyan & Zisserman 2014), from sizes.
 
 Blocks of 2, 2, 3, 3, 2 convolutions (3x3) with 64, 128, 256, 512, 512 channels, each followed by 2x2 max-pooling; a
-sixth block has 2 convolutions of 512. At 512x256 (width x height), 10 classes and the document's head this is
-148,683,082 parameters; four blocks have 546.6 M, six 52.7 M, because the flattened map shrinks with every block.
+sixth block has 2 convolutions of 512. On request a 1x1 convolution leads past every block (He et al. 2015).
+At 512x256 (width x height), 10 classes and the document's head this is 148,683,082 parameters; four blocks have
+546.6 M, six 52.7 M, because the flattened map shrinks with every block.
 """
 
 from __future__ import annotations
@@ -38,9 +39,12 @@ class VGG(nn.Module):
         channels = 3
         self._stage_of: list[int] = []
         for block in range(spec.num_blocks):
+            convs: list[nn.Module] = []
+            before = channels
             for _ in range(CONVS[block]):
-                layers += _conv(channels, CHANNELS[block], spec)
+                convs += _conv(channels, CHANNELS[block], spec)
                 channels = CHANNELS[block]
+            layers += [_Residual(convs, before, channels)] if spec.residual else convs
             layers.append(nn.MaxPool2d(2))
             self._stage_of += [block] * (len(layers) - len(self._stage_of))
         layers.append(nn.Flatten() if spec.pool == "flatten" else _MeanPool())
@@ -68,6 +72,23 @@ class VGG(nn.Module):
             return run_in_parts(self.layers, self._stage_of, images_BCHW)
         features_BD: torch.Tensor = self.layers(images_BCHW)
         return features_BD
+
+
+class _Residual(nn.Module):
+    """A block's convolutions and, beside them, one of 1x1 that joins before the last activation."""
+
+    def __init__(self, convs: list[nn.Module], channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        *body, last = convs
+        self.body, self.activation = nn.Sequential(*body), last
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1)
+        # The sum then has the variance that the body alone had.
+        nn.init.kaiming_normal_(self.shortcut.weight, mode="fan_out", nonlinearity="linear")
+        nn.init.zeros_(self.shortcut.bias)  # type: ignore[arg-type]
+
+    def forward(self, map_BCHW: torch.Tensor) -> torch.Tensor:
+        summed: torch.Tensor = self.activation(self.body(map_BCHW) + self.shortcut(map_BCHW))
+        return summed
 
 
 class _MeanPool(nn.Module):

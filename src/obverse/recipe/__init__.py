@@ -11,6 +11,7 @@ from .backbone import (
     TorchvisionBackbone,
     VGGBackbone,
     ViTBackbone,
+    WithWeights,
 )
 from .cache import CacheSpec
 from .criteria import ComparedMetric, Criterion, load_criteria
@@ -80,6 +81,7 @@ __all__ = [
     "TrainingSpec",
     "VGGBackbone",
     "ViTBackbone",
+    "WithWeights",
     "build_recipe",
     "did_you_mean",
     "dump_recipe",

@@ -124,7 +124,8 @@ class ViTBackbone(FromScratch):
 class CCTBackbone(FromScratch):
     """A compact convolutional transformer (Hassani et al. 2021); the defaults are CCT-7/3x1.
 
-    CCT-2/3x2 is `{depth: 2, width: 128, heads: 2, mlp_ratio: 1, num_convs: 2}`. kernel: of the tokenizer's convolutions.
+    CCT-2/3x2 is `{depth: 2, width: 128, heads: 2, mlp_ratio: 1, num_convs: 2}`. kernel: of the convolutions that make
+    the tokens.
     """
 
     kind: Literal["cct"] = "cct"

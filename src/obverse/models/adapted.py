@@ -1,0 +1,109 @@
+"""A network of another library that answers what ours and timm's answer: features, stages, checkpointing.
+
+The classifier is taken off; what is left pools as the library does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from obverse.errors import RecipeError
+
+# A stage is a child with a number in its name (layer1, features.3, encoder.layer.0); its layers are numbered children.
+# The number of a family (dinov2, swinv2) or a bare convolution (conv1) is none.
+STAGE = re.compile(r"^(?:\w*v\d\w*\.)?+(?:[^.\d]+\.)*?[^.]*\d[^.]*")
+LAYER = re.compile(STAGE.pattern + r"(?:\.(?:(?:layers?|blocks?)\.)?(?:\d+|denselayer\d+|block\d+-\d+)(?=\.|$))?")
+
+
+class AdaptedBackbone(nn.Module):
+    """`net` without its classifier; the last layer with `num_outputs` outputs is the classifier.
+
+    A subclass says how features are read where the answer of `net` is not them.
+    """
+
+    def __init__(self, net: nn.Module, *, num_outputs: int) -> None:
+        super().__init__()
+        self.num_features = _remove_classifier(net, num_outputs)
+        self.net = net
+
+    def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        """Features (B, num_features)."""
+        features: torch.Tensor = self.net(images_BCHW)
+        return features.flatten(1)
+
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
+        """Parameter name -> stage or layer, in the order of the network (timm's convention)."""
+        numbers = _numbers(self, STAGE if coarse else LAYER)
+        return lambda name: numbers[name]
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keep only the input of each layer for the backward pass (timm's convention)."""
+        assert enable, "it is asked for once, before training"
+        paths = dict.fromkeys(found[0] for name, _ in self.net.named_parameters() if (found := LAYER.match(name)))
+        # A single convolution or norm has nothing to forget.
+        layers = [layer for path in paths if list((layer := self.net.get_submodule(path)).children())]
+        if not layers:
+            raise NotImplementedError
+        for layer in layers:
+            layer.__class__ = _recomputing(type(layer))  # type: ignore[arg-type]
+
+
+def require_size(skeleton: AdaptedBackbone, name: str, height: int, width: int) -> None:
+    """RecipeError when it cannot take pictures of this size; `skeleton` lies on the meta device."""
+    try:
+        skeleton.eval()(torch.empty(1, 3, height, width, device="meta"))
+    except NotImplementedError:
+        return  # an operation that knows no shapes
+    except RuntimeError:
+        raise RecipeError(f"model.backbone: `{name}` cannot take pictures of {width}x{height} (width x height): they "
+                          "are too small for it, or it takes squares only; change data.size") from None  # fmt: skip
+
+
+def _remove_classifier(net: nn.Module, num_outputs: int) -> int:
+    """How many features went into it."""
+    for path, module in reversed(list(net.named_modules())):
+        parent, _, name = path.rpartition(".")
+        if isinstance(module, nn.Linear) and module.out_features == num_outputs:
+            setattr(net.get_submodule(parent), name, nn.Identity())
+            return module.in_features
+        if isinstance(module, nn.Conv2d) and module.out_channels == num_outputs:
+            setattr(net.get_submodule(parent), name, nn.Identity())
+            return module.in_channels
+    raise RecipeError(f"model.backbone: {type(net).__name__} is no classifier: it has no layer with {num_outputs} "
+                      "outputs; choose an image classification model")  # fmt: skip
+
+
+def _numbers(backbone: AdaptedBackbone, pattern: re.Pattern[str]) -> dict[str, int]:
+    """Names without a number belong to what comes before them, as do stages that only norm or scale."""
+    found: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    place = ""
+    for name, parameter in backbone.net.named_parameters():
+        match = pattern.match(name)
+        place = match[0] if match else place
+        found[name] = place
+        sizes[place] = max(sizes.get(place, 0), parameter.ndim)
+    numbers, number = {}, -1
+    for place, most_dimensions in sizes.items():
+        number = max(0, number + (most_dimensions > 1))
+        numbers[place] = number
+    return {f"net.{name}": numbers[place] for name, place in found.items()}
+
+
+@cache
+def _recomputing(kind: type[nn.Module]) -> type[nn.Module]:
+    """The same layer, which keeps only its input for the backward pass. A class, so that copies are their own."""
+
+    def forward(self: nn.Module, *inputs: Any, **options: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return kind.forward(self, *inputs, **options)
+        return checkpoint(kind.forward, self, *inputs, use_reentrant=False, **options)
+
+    return type(f"Recomputing{kind.__name__}", (kind,), {"forward": forward})

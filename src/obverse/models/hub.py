@@ -1,0 +1,50 @@
+"""Whether weights on a hub can be had, asked before anything starts; and what to do where they cannot.
+
+Not a downloader: the libraries that know the weights fetch them.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from urllib.parse import urlparse
+
+from obverse.errors import UnavailableError
+
+HUB_TIMEOUT_SECONDS = 3
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
+
+
+def why_not_on_hub(repository: str, files: Iterable[str] = WEIGHT_FILES) -> str | None:
+    """None when one of the files is cached or the Hugging Face hub answers; otherwise the reason, as a clause."""
+    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        if any(isinstance(try_to_load_from_cache(repository, file), str) for file in files):
+            return None
+    except HFValidationError:
+        return "this is neither a folder here nor a name on the hub"
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE forbids downloading"
+    return why_unreachable(constants.ENDPOINT, "the hub")
+
+
+def why_unreachable(url: str, what: str) -> str | None:
+    """None when the host of `url` takes a connection."""
+    host = urlparse(url)
+    try:
+        port = host.port or (443 if host.scheme == "https" else 80)
+        socket.create_connection((host.hostname or "", port), timeout=HUB_TIMEOUT_SECONDS).close()
+    except OSError:
+        return f"{what} cannot be reached"
+    return None
+
+
+def not_here(name: str, reason: object, *, local: str = "path/to/model.safetensors") -> UnavailableError:
+    """The sentence for weights that cannot be had, with the ways to provide them. local: what a file may be called."""
+    return UnavailableError(
+        f"the pretrained weights of `{name}` are not here and {reason}. Ways: connect to the network once; or put a "
+        f"weight file of `{name}` on this machine and set model.backbone.pretrained={local}; or train from scratch "
+        "with model.backbone.pretrained=none"
+    )

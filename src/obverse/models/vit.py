@@ -1,0 +1,65 @@
+"""The plain vision transformer (Dosovitskiy et al. 2020) of any size, as timm builds it.
+
+Attention is torch's fused one. Pre-norm, class token, learned position embeddings for the grid of a picture of
+(height, width).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from timm.layers.pos_embed import resample_abs_pos_embed
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+from obverse.recipe import ViTBackbone
+
+from .weight_files import State, fill
+
+
+@dataclass(frozen=True)
+class ViTShape:
+    """What decides the tensors of a plain ViT, and the constant of its norms."""
+
+    patch: int
+    width: int
+    depth: int
+    heads: int
+    mlp_ratio: float
+    eps: float = 1e-6
+    qkv_bias: bool = True
+
+
+def shape_of(spec: ViTBackbone) -> ViTShape:
+    """Of a recipe."""
+    return ViTShape(spec.patch, spec.width, spec.depth, spec.heads, spec.mlp_ratio)
+
+
+def build_vit(
+    shape: ViTShape, *, height: int, width: int, drop_path_rate: float = 0.0, embed_drop_rate: float = 0.0
+) -> nn.Module:
+    """Pictures (B, 3, height, width) to the normalised class token (B, shape.width)."""
+    model: nn.Module = VisionTransformer(
+        img_size=(height, width),
+        patch_size=shape.patch,
+        num_classes=0,
+        embed_dim=shape.width,
+        depth=shape.depth,
+        num_heads=shape.heads,
+        mlp_ratio=shape.mlp_ratio,
+        qkv_bias=shape.qkv_bias,
+        drop_path_rate=drop_path_rate,
+        pos_drop_rate=embed_drop_rate,
+        norm_layer=partial(nn.LayerNorm, eps=shape.eps),
+    )
+    return model
+
+
+def fill_vit(model: nn.Module, state: State, *, source: str, name: str) -> None:
+    """Load weights under timm's names; position embeddings of another (square) grid are resampled."""
+    assert isinstance(model, VisionTransformer)
+    positions, grid = state.get("pos_embed"), model.patch_embed.grid_size
+    if positions is not None and positions.ndim == 3:
+        state = {**state, "pos_embed": resample_abs_pos_embed(positions, list(grid))}
+    fill(model, state, source=source, name=name)
