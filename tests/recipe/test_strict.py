@@ -77,7 +77,7 @@ def test_unions_are_closed(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["model.fusion.kind=max", "loss.kind=hinge", "optim.kind=lion", "schedule.kind=poly"]
+    "setting", ["model.fusion.kind=bilinear", "loss.kind=hinge", "optim.kind=lion", "schedule.kind=poly"]
 )
 def test_kinds_that_do_not_exist_are_refused(setting: str) -> None:
     assert f"`{setting.split('.')[0]}." in refusal(setting)

@@ -131,9 +131,9 @@ def test_a_loss_that_is_not_finite_names_the_samples_and_changes_no_weight(model
 def test_only_the_sample_whose_own_loss_is_not_finite_is_named(model, batch, micro):
     model.eval()
     batch.images_BVCHW.clamp_(max=254)[5, 0, 0, 0, 0] = 255
-    white, embed = FORWARD.inputs(batch).max(), type(model).embed
-    model.embed = lambda images, present: torch.where(
-        (images == white).flatten(1).any(1, keepdim=True), float("inf"), embed(model, images, present)
+    white, forward = FORWARD.inputs(batch).max(), type(model).forward
+    model.forward = lambda images, *rest, **options: torch.where(
+        (images == white).flatten(1).any(1, keepdim=True), float("inf"), forward(model, images, *rest, **options)
     )
     with pytest.raises(DivergedError, match=r"whose loss is not a finite number are id5\. Try"):
         step(model, batch, micro=micro)

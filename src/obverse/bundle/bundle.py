@@ -23,7 +23,8 @@ from safetensors.torch import save as tensors_to_bytes
 
 from obverse.data import Geometry
 from obverse.errors import DataError, OutputError
-from obverse.models import Classifier, build_classifier
+from obverse.manifest import Column
+from obverse.models import Classifier, Interface, build_classifier
 from obverse.recipe import ModelSpec, OutputSpec
 
 FORMAT = "obverse-bundle"
@@ -35,6 +36,7 @@ class Bundle:
     """All that prediction needs besides weights. calibration: None until probabilities have been calibrated.
 
     output: what the head's numbers mean, the class frequencies it is meant for, and how a decision is read from it.
+    columns: the extra columns that the model sees, as its training samples described them.
     trained: facts for people (epoch, metric, data), not used in prediction.
     """
 
@@ -48,6 +50,7 @@ class Bundle:
     output: OutputSpec
     calibration: None = None
     trained: dict[str, Any] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
 
     def to_values(self) -> dict[str, Any]:
         """The description as plain values."""
@@ -55,6 +58,7 @@ class Bundle:
             "geometry": asdict(self.geometry),
             "model": self.model.model_dump(mode="json"),
             "output": self.output.model_dump(mode="json"),
+            "columns": [asdict(column) for column in self.columns],
         }
 
     @classmethod
@@ -71,6 +75,7 @@ class Bundle:
                 model=ModelSpec.model_validate_json(json.dumps(values["model"])),
                 output=OutputSpec.model_validate_json(json.dumps(values["output"])),
                 trained=values["trained"],
+                columns=tuple(_column(**column) for column in values.get("columns", [])),
             )
         except (KeyError, TypeError, ValidationError) as error:
             raise DataError(f"{where} is incomplete or changed: {_one_line(error)}") from None
@@ -84,7 +89,7 @@ class Bundle:
             height=self.geometry.canvas_height,
             width=self.geometry.canvas_width,
             load_weights=load_weights,
-            output=self.output,
+            interface=Interface(self.output, tuple(column.size for column in self.columns)),
         )
 
 
@@ -154,6 +159,10 @@ def _read_values(path: Path) -> dict[str, Any]:
         raise DataError(f"{str(path)!r} has format version {values.get('format_version')}, and this Obverse reads "
                         f"{FORMAT_VERSION}; install the version that wrote it ({values.get('obverse')})")  # fmt: skip
     return values
+
+
+def _column(*, values: list[str], **rest: Any) -> Column:
+    return Column(values=tuple(values), **rest)
 
 
 def _one_line(error: Exception) -> str:

@@ -35,6 +35,9 @@ def command(
     model: Annotated[Path, typer.Argument(help="A run folder or a bundle.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="Pictures and folders of pictures.")] = None,
     view: View = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="A value beside the pictures, if the model sees it: year=1909; repeat.")
+    ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
     device: Device = "auto",
@@ -43,7 +46,8 @@ def command(
     inputs = given_inputs(paths, view)
     from obverse.inference import load
 
-    predictions = load(model, device=device).predict(inputs, top_k=top_k)
+    columns = _pairs("column", column or [], "year=1909")
+    predictions = load(model, device=device).predict(inputs, columns=columns, top_k=top_k)
     {"table": print_table, "csv": print_csv, "json": print_json}[format.value](predictions)
 
 
@@ -51,22 +55,22 @@ def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> li
     """What a predictor takes, from the command line."""
     inputs: list[Any] = list(paths or [])
     if view:
-        inputs.append(_views(view))
+        inputs.append({name: Path(file) for name, file in _pairs("view", view, "obverse=coin.jpg").items()})
     if not inputs:
         raise RecipeError("nothing to predict: give at least one picture, a folder, or --view NAME=FILE")
     return inputs
 
 
-def _views(pairs: Sequence[str]) -> dict[str, Path]:
-    views = {}
+def _pairs(option: str, pairs: Sequence[str], example: str) -> dict[str, str]:
+    values, what = {}, "FILE" if option == "view" else "VALUE"
     for pair in pairs:
-        name, equals, file = pair.partition("=")
-        if not equals or not name or not file:
-            raise RecipeError(f"--view {pair}: write it as NAME=FILE, for example obverse=coin.jpg")
-        if name in views:
-            raise RecipeError(f"--view {name} is given twice; one command predicts one sample given by --view")
-        views[name] = Path(file)
-    return views
+        name, equals, value = pair.partition("=")
+        if not equals or not name or not value:
+            raise RecipeError(f"--{option} {pair}: write it as NAME={what}, for example {example}")
+        if name in values:
+            raise RecipeError(f"--{option} {name} is given twice; one command takes it once")
+        values[name] = value
+    return values
 
 
 def print_table(predictions: Sequence[Prediction]) -> None:
@@ -77,6 +81,10 @@ def print_table(predictions: Sequence[Prediction]) -> None:
             typer.echo(f"  {probability:7.2%}  {printable(name)}")
         for view, (name, probability) in prediction.by_view.items():
             typer.echo(f"  {printable(view)} alone: {printable(name)} {probability:.2%}")
+        for view, (name, probability) in prediction.view_grades.items():
+            typer.echo(f"  {printable(view)} by its own head: {printable(name)} {probability:.2%}")
+        if prediction.views_disagree:
+            typer.echo("  the views disagree")
     typer.echo("(percentages are softmax outputs, not calibrated)")
 
 
@@ -99,8 +107,14 @@ def print_json(predictions: Sequence[Prediction]) -> None:
             "label": prediction.label,
             "probability": prediction.probability,
             "top": [{"label": name, "probability": p} for name, p in prediction.top],
-            "by_view": {view: {"label": name, "probability": p} for view, (name, p) in prediction.by_view.items()},
+            "by_view": _of_views(prediction.by_view),
+            "view_grades": _of_views(prediction.view_grades),
+            "views_disagree": prediction.views_disagree,
         }
         for prediction in predictions
     ]
     typer.echo(json.dumps(rows, indent=2))
+
+
+def _of_views(answers: dict[str, tuple[str, float]]) -> dict[str, dict[str, str | float]]:
+    return {view: {"label": name, "probability": p} for view, (name, p) in answers.items()}

@@ -2,6 +2,7 @@
 
 from .batch import Batch
 from .cache import MemoryCache, PixelCache
+from .columns import column_codes
 from .dataset import PictureDataset, working_geometry
 from .disk_cache import Wanted, open_disk_cache
 from .geometry import Geometry
@@ -17,6 +18,7 @@ __all__ = [
     "PictureDataset",
     "PixelCache",
     "Wanted",
+    "column_codes",
     "mix",
     "open_disk_cache",
     "to_model_input",

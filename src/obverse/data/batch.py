@@ -15,7 +15,8 @@ class Batch:
 
     color_BV3: brightness, contrast and saturation factors, or None outside training. valid_B: False for a sample that
     is there only to fill a rank's share, and never counts. labels_B: -1 when unknown. targets_BK, shares_BV5: what the
-    loss sees and how pixels are mixed when neighbours are mixed (`mixing.py`), else None.
+    loss sees and how pixels are mixed when neighbours are mixed (`mixing.py`), else None. columns_BE: extra columns as
+    codes (`manifest/columns.py`), or None where the model sees none.
     """
 
     images_BVCHW: torch.Tensor
@@ -26,6 +27,7 @@ class Batch:
     color_BV3: torch.Tensor | None = None
     targets_BK: torch.Tensor | None = None
     shares_BV5: torch.Tensor | None = None
+    columns_BE: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -21,6 +21,7 @@ from .augment import apply_change, draw_change, num_draws
 from .batch import Batch
 from .board import IDLE, Board
 from .cache import PixelCache
+from .columns import column_codes, drop_columns
 from .geometry import Geometry
 
 # What the sampler asks for: epoch, index into the split, valid.
@@ -75,7 +76,16 @@ class PictureDataset(Dataset[Batch]):
             valid_B=torch.tensor([valid for _, _, valid in places]),
             ids=tuple(sample.id for sample in samples),
             color_BV3=torch.from_numpy(color_BV3) if self._changes_color else None,
+            columns_BE=self._columns(samples, places),
         )
+
+    def _columns(self, samples: Sequence[Sample], places: Sequence[Place]) -> torch.Tensor | None:
+        columns = self.manifest.columns
+        codes_BE = column_codes(columns, [(sample.id, sample.extra) for sample in samples])
+        if codes_BE is None or self.augment is None or not self.augment.column_dropout:
+            return codes_BE
+        names = [(epoch, sample.id) for (epoch, _, _), sample in zip(places, samples, strict=True)]
+        return drop_columns(columns, codes_BE, self.augment, names, self.seed)
 
     def _note(self, index: int) -> None:
         if self.board is not None:

@@ -21,19 +21,22 @@ from .predictions import Predictions
 
 @dataclass(frozen=True)
 class Outputs:
-    """Row i of each array is ids[i]; logits are class logits; alone_VNK: of one view only, NaN where it is missing."""
+    """Row i of each array is ids[i]; logits are class logits. NaN where a view is missing, alone_VNK: of the whole
+    model when it sees one view only; grades_VNK: of the view's own head, where views have one.
+    """
 
     ids: tuple[str, ...]
     labels_N: npt.NDArray[np.int64]
     logits_NK: npt.NDArray[np.float32]
     embeddings_ND: npt.NDArray[np.float32]
     alone_VNK: tuple[npt.NDArray[np.float32], ...]
+    grades_VNK: tuple[npt.NDArray[np.float32], ...] = ()
 
 
 def run_model(model: Classifier, forward: Forward, batches: Iterable[Batch], *, each_view: bool = False) -> Outputs:
     """Run `batches` through the model in evaluation mode; samples with a false mask are left out.
 
-    each_view: also run every view alone, when there are several. The backbones run once per picture either way. Of
+    each_view: also grade every view alone, when there are several. The backbones run once per picture either way. Of
     several ranks the main one gets all rows, in manifest order; the others get none.
     """
     ids: list[list[str]] = []
@@ -49,8 +52,9 @@ def run_model(model: Classifier, forward: Forward, batches: Iterable[Batch], *, 
             parts.append([row[keep] for row in [batch.labels_B, *rows]])
     model.train(was_training)
     names, columns = _of_all_ranks(forward.process, ids, [torch.cat(column) for column in zip(*parts, strict=True)])
-    labels, logits, embeddings, *alone = (column.numpy() for column in columns)
-    return Outputs(names, labels, logits, embeddings, tuple(alone))
+    labels, logits, embeddings, *of_views = (column.numpy() for column in columns)
+    num_alone = len(of_views) // 2 if model.grades_views else len(of_views)
+    return Outputs(names, labels, logits, embeddings, tuple(of_views[:num_alone]), tuple(of_views[num_alone:]))
 
 
 def _of_all_ranks(
@@ -70,16 +74,21 @@ def _of_all_ranks(
 
 
 def _run_batch(model: Classifier, forward: Forward, batch: Batch, *, each_view: bool) -> list[torch.Tensor]:
-    """[logits, embeddings, then logits of each view alone], fp32 on the CPU."""
-    num_views = batch.present_BV.shape[1]
+    """[logits, embeddings, logits of each view alone, logits of each view's own head], fp32 on the CPU."""
+    num_views = batch.present_BV.shape[1] if each_view else 1
     with autocast(forward.device, forward.precision):
         features_BVD = model.features(forward.inputs(batch))
-        embeddings_BD = model.fusion(features_BVD, batch.present_BV)
+        embeddings_BD = model.fuse(features_BVD, batch.present_BV, batch.columns_BE)
         rows = [forward.class_logits(model.head(embeddings_BD)), embeddings_BD]
-        for view in range(num_views) if each_view and num_views > 1 else ():
-            alone_BV = batch.only_view(view).present_BV
-            logits_BK = forward.class_logits(model.head(model.fusion(features_BVD, alone_BV)))
-            rows.append(torch.where(alone_BV[:, view, None], logits_BK, torch.nan))
+        of_views = [
+            model.head(model.fuse(features_BVD, batch.only_view(view).present_BV, batch.columns_BE))
+            for view in range(num_views if num_views > 1 else 0)
+        ]
+        if of_views and model.grades_views:
+            of_views += model.grade_views(features_BVD).unbind(1)
+        for place, logits in enumerate(of_views):
+            is_here_B1 = batch.present_BV[:, place % num_views, None]
+            rows.append(torch.where(is_here_B1, forward.class_logits(logits), torch.nan))
     return [row.float().cpu() for row in rows]
 
 
@@ -94,6 +103,7 @@ def to_predictions(
 ) -> Predictions:
     """Outputs as the arrays that are reported and written."""
     alone = dict(zip(manifest.views, map(softmax, outputs.alone_VNK), strict=False))
+    grades = dict(zip(manifest.views, map(softmax, outputs.grades_VNK), strict=False))
     return Predictions(
         split=split,
         classes=manifest.classes,
@@ -102,6 +112,7 @@ def to_predictions(
         probabilities_NK=softmax(outputs.logits_NK),
         embeddings_ND=outputs.embeddings_ND if embeddings else None,
         view_probabilities=alone,
+        view_grades=grades,
         ordered=manifest.ordered,
         decode=decode,
     )

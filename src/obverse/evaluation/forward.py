@@ -30,10 +30,13 @@ class Forward:
     output: OutputSpec = PLAIN
     process: Process = ALONE
 
-    def logits(self, model: Classifier, batch: Batch) -> torch.Tensor:
-        """The head's logits, (B, K) or what the loss asks for, of a batch that is on the device."""
+    def logits(self, model: Classifier, batch: Batch, *, each_view: bool = False) -> torch.Tensor:
+        """The head's logits, (B, K) or what the loss asks for, of a batch that is on the device.
+
+        each_view: (B, 1 + V, K), those of every view's own head, too.
+        """
         with autocast(self.device, self.precision):
-            logits: torch.Tensor = model(self.inputs(batch), batch.present_BV)
+            logits: torch.Tensor = model(self.inputs(batch), batch.present_BV, batch.columns_BE, each_view=each_view)
         return logits
 
     def class_logits(self, logits: torch.Tensor) -> torch.Tensor:

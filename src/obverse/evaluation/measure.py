@@ -62,11 +62,17 @@ class ViewMetrics:
 
 @dataclass(frozen=True)
 class ViewsMetrics:
-    """Each view alone, and how often the views contradict each other among the samples that have all of them."""
+    """Each view alone, and how often the views contradict each other among the samples that have all of them.
+
+    graded: each view by its own head, where views have one; then it is these that disagree. steps_apart: of ordered
+    classes, how far the views' grades lie apart on average, in steps.
+    """
 
     alone: dict[str, ViewMetrics]
+    graded: dict[str, ViewMetrics]
     num_complete: int
     disagreement: Estimate | None
+    steps_apart: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -127,23 +133,33 @@ def measure(predictions: Predictions, *, num_resamples: int = 1000, seed: int = 
 
 def measure_views(predictions: Predictions) -> ViewsMetrics:
     """Each view alone; agreement needs no labels, so it counts every sample that has all the views."""
-    given_VN = np.stack([predictions.view_predictions(view) for view in predictions.view_probabilities])
-    complete_N = (given_VN >= 0).all(axis=0)
-    disagree_N = find_disagreements(predictions)[complete_N]
+    own_VN, labels_N = predictions.own_grades_VN, predictions.labels_N
+    steps_M = steps_apart(predictions)[(own_VN >= 0).all(axis=0)]
+    is_asked = len(own_VN) > 1 and steps_M.size > 0
+    alone = {view: predictions.view_predictions(view) for view in predictions.view_probabilities}
+    graded = dict(zip(predictions.view_grades, own_VN, strict=False))
     return ViewsMetrics(
-        alone={
-            view: _measure_view(predictions.labels_N, given_N)
-            for view, given_N in zip(predictions.view_probabilities, given_VN, strict=True)
-        },
-        num_complete=int(complete_N.sum()),
-        disagreement=_share(disagree_N) if len(given_VN) > 1 and disagree_N.size else None,
+        alone={view: _measure_view(labels_N, given_N) for view, given_N in alone.items()},
+        graded={view: _measure_view(labels_N, given_N) for view, given_N in graded.items()},
+        num_complete=steps_M.size,
+        disagreement=_share(steps_M > 0) if is_asked else None,
+        steps_apart=_mean(steps_M.astype(np.float64)) if is_asked and predictions.ordered else None,
     )
 
 
+def steps_apart(predictions: Predictions) -> IntArray:
+    """Between the lowest and the highest class that a view gives for itself (N); 0 where a view is missing.
+
+    Above 0 the views disagree; how far only means something where classes are ordered.
+    """
+    own_VN = predictions.own_grades_VN
+    steps_N: IntArray = np.where((own_VN >= 0).all(axis=0), own_VN.max(axis=0) - own_VN.min(axis=0), 0)
+    return steps_N
+
+
 def find_disagreements(predictions: Predictions) -> npt.NDArray[np.bool_]:
-    """Samples that have all the views and whose views, each alone, do not give one and the same class."""
-    given_VN = np.stack([predictions.view_predictions(view) for view in predictions.view_probabilities])
-    result_N: npt.NDArray[np.bool_] = (given_VN >= 0).all(axis=0) & (given_VN != given_VN[0]).any(axis=0)
+    """Samples that have all the views and whose views, each for itself, do not give one and the same class."""
+    result_N: npt.NDArray[np.bool_] = steps_apart(predictions) > 0
     return result_N
 
 

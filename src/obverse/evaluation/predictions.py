@@ -8,6 +8,7 @@
       names.json              {"classes": [...], "ordered": false, "decode": "mode", "split": "test"}
       embeddings.npy          float32 (N, D)   only when there are any
       view_probabilities.npz  float32 (N, K) per view, seen alone; NaN rows where a sample lacks it; only with views
+      view_grades.npz         the same by every view's own head; only where views have one
 
 Not a report: `obverse.evaluation.report` turns this into one.
 """
@@ -46,6 +47,7 @@ class Predictions:
     probabilities_NK: Float32Array
     embeddings_ND: Float32Array | None = None
     view_probabilities: dict[str, Float32Array] = field(default_factory=dict)
+    view_grades: dict[str, Float32Array] = field(default_factory=dict)
     ordered: bool = False
     decode: Decode = "mode"
 
@@ -60,7 +62,8 @@ class Predictions:
         if self.embeddings_ND is not None:
             width = self.embeddings_ND.shape[-1:]
             _require_array("embeddings", self.embeddings_ND, dtype=np.float32, shape=(rows, *width))
-        for view, alone_NK in self.view_probabilities.items():
+        _require(self.view_grades.keys() <= self.view_probabilities.keys(), "a view has a grade, but none alone")
+        for view, alone_NK in (*self.view_probabilities.items(), *self.view_grades.items()):
             _require_array(f"view {view!r}", alone_NK, dtype=np.float32, shape=(rows, num_classes))
             whole_N = np.isfinite(alone_NK).all(axis=1) | np.isnan(alone_NK).all(axis=1)
             _require(bool(whole_N.all()), f"view {view!r} has a row that is NaN in part")
@@ -74,6 +77,16 @@ class Predictions:
         """The class that one view alone gives; -1 for a sample without that view."""
         return decide(self.view_probabilities[view], self.decode)
 
+    @property
+    def own_grades(self) -> dict[str, Float32Array]:
+        """What each view says for itself: by its own head, or else by the whole model when it sees that view alone."""
+        return self.view_grades or self.view_probabilities
+
+    @property
+    def own_grades_VN(self) -> IntArray:
+        """The class by `own_grades` for every view; -1 for a sample without that view."""
+        return np.stack([decide(rows_NK, self.decode) for rows_NK in self.own_grades.values()])
+
     def take(self, rows: npt.NDArray[Any]) -> Predictions:
         """The given rows only: a mask or row numbers."""
         return replace(
@@ -83,6 +96,7 @@ class Predictions:
             probabilities_NK=self.probabilities_NK[rows],
             embeddings_ND=None if self.embeddings_ND is None else self.embeddings_ND[rows],
             view_probabilities={view: alone_NK[rows] for view, alone_NK in self.view_probabilities.items()},
+            view_grades={view: grades_NK[rows] for view, grades_NK in self.view_grades.items()},
         )
 
     def write(self, folder: Path) -> None:
@@ -94,12 +108,14 @@ class Predictions:
         _write_json(folder / "ids.json", list(self.ids))
         names = {"classes": list(self.classes), "ordered": self.ordered, "decode": self.decode, "split": self.split}
         _write_json(folder / "names.json", names)
-        for optional in ("embeddings.npy", "view_probabilities.npz"):
+        for optional in ("embeddings.npy", "view_probabilities.npz", "view_grades.npz"):
             (folder / optional).unlink(missing_ok=True)
         if self.embeddings_ND is not None:
             np.save(folder / "embeddings.npy", self.embeddings_ND)
         if self.view_probabilities:
             _write_arrays(folder / "view_probabilities.npz", self.view_probabilities)
+        if self.view_grades:
+            _write_arrays(folder / "view_grades.npz", self.view_grades)
 
     @classmethod
     def read(cls, folder: Path) -> Predictions:
@@ -107,6 +123,7 @@ class Predictions:
         try:
             names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
             embeddings, views = folder / "embeddings.npy", folder / "view_probabilities.npz"
+            grades = folder / "view_grades.npz"
             return cls(
                 split=names["split"],
                 classes=tuple(names["classes"]),
@@ -115,6 +132,7 @@ class Predictions:
                 probabilities_NK=_read_array(folder / "probabilities.npy"),
                 embeddings_ND=_read_array(embeddings) if embeddings.exists() else None,
                 view_probabilities=_read_arrays(views) if views.exists() else {},
+                view_grades=_read_arrays(grades) if grades.exists() else {},
                 ordered=names["ordered"],
                 decode=names["decode"],
             )

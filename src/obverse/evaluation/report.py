@@ -3,7 +3,7 @@
     FOLDER/
       predictions.npy true_labels.npy probabilities.npy ids.json names.json ...   see `obverse.evaluation.predictions`
       results.csv           class, precision, recall, f1, support, predicted
-      views.csv             per sample the class by every view alone; only with views
+      views.csv             per sample the class by every view alone, and by its own head; only with views
       metrics.json          `Metrics`
       confusion_matrix.png
       summary.md            the sections as Markdown
@@ -30,7 +30,7 @@ from jinja2 import Environment, StrictUndefined
 from obverse import metrics
 from obverse.errors import DataError
 from obverse.evaluation.diagnosis import Diagnosis
-from obverse.evaluation.measure import Metrics, find_disagreements, measure
+from obverse.evaluation.measure import Metrics, find_disagreements, measure, steps_apart
 from obverse.evaluation.plots import plot_confusion
 from obverse.evaluation.predictions import Predictions, create_folder
 from obverse.evaluation.sections import Section, report_sections
@@ -127,17 +127,21 @@ def _result_rows(classes: Sequence[str], scores: ClassScores) -> Iterable[Sequen
 
 
 def _write_views(path: Path, predictions: Predictions) -> None:
-    """Per sample what each view alone says, and whether they disagree; an empty cell where a view is missing."""
+    """Per sample what each view says, and whether they disagree; an empty cell where a view is missing."""
     path.unlink(missing_ok=True)
     if not predictions.view_probabilities:
         return
     names = (*predictions.classes, "")  # -1, unknown or missing, is the empty one
     columns = [predictions.labels_N, predictions.predictions_N]
     columns += [predictions.view_predictions(view) for view in predictions.view_probabilities]
-    disagree = ("yes" if value else "no" for value in find_disagreements(predictions).tolist())
+    columns += list(predictions.own_grades_VN) if predictions.view_grades else []
+    disagree = ["yes" if value else "no" for value in find_disagreements(predictions).tolist()]
+    ends = {"disagree": disagree} | ({"steps apart": steps_apart(predictions).tolist()} if predictions.ordered else {})
     cells = ([names[index] for index in column.tolist()] for column in columns)
-    header = ("id", "label", "predicted", *(f"{view} alone" for view in predictions.view_probabilities), "disagree")
-    _write_csv(path, [header, *zip(predictions.ids, *cells, disagree, strict=True)])
+    given = [f"{view} alone" for view in predictions.view_probabilities]
+    given += [f"{view} by its own head" for view in predictions.view_grades]
+    header = ("id", "label", "predicted", *given, *ends)
+    _write_csv(path, [header, *zip(predictions.ids, *cells, *ends.values(), strict=True)])
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from obverse.evaluation.diagnosis import Diagnosis
-from obverse.evaluation.measure import Estimate, Metrics, find_disagreements
+from obverse.evaluation.measure import Estimate, Metrics, find_disagreements, steps_apart
 from obverse.evaluation.predictions import Predictions
 from obverse.metrics import ClassScores
 
@@ -111,28 +111,36 @@ def _views(metrics: Metrics) -> Section:
     for view, alone in metrics.views.alone.items():
         _, accuracy, interval = _row("", alone.accuracy, share=True)
         rows.append((f"{view} alone", str(alone.num_samples), accuracy, interval))
+    for view, graded in metrics.views.graded.items():
+        _, accuracy, interval = _row("", graded.accuracy, share=True)
+        rows.append((f"{view} by its own head", str(graded.num_samples), accuracy, interval))
     _, share, interval = _row("", metrics.views.disagreement, share=True)
     sentence = (
         f"Of {metrics.views.num_complete} samples with all {len(metrics.views.alone)} views, "
         f"the views' own predictions disagree on {share} ({interval})."
     )
+    if metrics.views.steps_apart:
+        _, steps, interval = _row("", metrics.views.steps_apart)
+        sentence += f" On average they lie {steps} steps apart ({interval})."
     return Section(title, (sentence,) if metrics.views.disagreement else (), header, tuple(rows))
 
 
 def _disagreements(predictions: Predictions) -> Section:
-    """The surest contradictions first: there both sides are worth a look."""
-    title, views = "Where the views disagree", tuple(predictions.view_probabilities)
+    """The surest contradictions first, of ordered classes the widest: there both sides are worth a look."""
+    title, views = "Where the views disagree", tuple(predictions.own_grades)
     if len(views) < 2:
         return Section(title)
     rows_M = np.flatnonzero(find_disagreements(predictions))
-    sureness_M = np.min([predictions.view_probabilities[view][rows_M].max(axis=1) for view in views], axis=0)
-    chosen = rows_M[np.argsort(-sureness_M, kind="stable")[:NUM_EXAMPLES]]
-    given = [predictions.view_predictions(view) for view in views]
+    sureness_M = np.min([predictions.own_grades[view][rows_M].max(axis=1) for view in views], axis=0)
+    steps_M = steps_apart(predictions)[rows_M] * predictions.ordered
+    chosen = rows_M[np.lexsort((-sureness_M, -steps_M))[:NUM_EXAMPLES]]
+    given_VN = predictions.own_grades_VN
     rows = tuple(
-        (predictions.ids[row], _label(predictions, row), *(predictions.classes[of_view[row]] for of_view in given))
+        (predictions.ids[row], _label(predictions, row), *(predictions.classes[grade] for grade in given_VN[:, row]))
         for row in chosen
     )
-    sentence = f"{len(rows)} of {len(rows_M)}, the surest first; views.csv holds them all."
+    order = "the farthest apart, then the surest first" if predictions.ordered else "the surest first"
+    sentence = f"{len(rows)} of {len(rows_M)}, {order}; views.csv holds them all."
     return Section(title, (sentence,), ("sample", "label", *views), rows)
 
 

@@ -125,7 +125,10 @@ def _run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
     except DataError:
         raise DataError(f"the run's data {recipe.data.path!r} is no longer there; "
                         "give its new place with --data") from None  # fmt: skip
-    return read_manifest(run.manifest, root=root, classes=bundle.classes, views=bundle.views, ordered=bundle.ordered)
+    manifest = read_manifest(
+        run.manifest, root=root, classes=bundle.classes, views=bundle.views, ordered=bundle.ordered
+    )
+    return replace(manifest, columns=bundle.columns)
 
 
 def _other_manifest(data: Path, bundle: Bundle, recipe: Recipe) -> Manifest:
@@ -149,4 +152,4 @@ def _other_manifest(data: Path, bundle: Bundle, recipe: Recipe) -> Manifest:
         first = facts.findings[0]
         raise DataError(f"{len(facts.findings)} unusable picture(s), the first is {first.paths[0]!r}: {first.message}")
     samples = (replace(sample, split="data") for sample in listing.samples)
-    return Manifest(listing.root, Samples.of(samples), bundle.classes, bundle.views, bundle.ordered)
+    return Manifest(listing.root, Samples.of(samples), bundle.classes, bundle.views, bundle.ordered, bundle.columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from obverse.errors import RecipeError
-from obverse.manifest import Index, Manifest, Sample, Samples
+from obverse.manifest import Index, Manifest, Sample, Samples, fit_columns
 from obverse.manifest.verify import PictureFacts
 from obverse.recipe import Recipe, Size
 
@@ -29,4 +29,5 @@ def imagined_index(recipe: Recipe, *, num_classes: int, num_samples: int) -> Ind
     facts.usable_N[:] = True
     facts.sizes_N2[:] = recipe.data.size.height, recipe.data.size.width
     manifest = Manifest(Path(), Samples.of(samples), classes, views, isinstance(order, tuple))
+    manifest = fit_columns(manifest, recipe.data.columns)
     return Index(manifest, (), facts, "imagined", recipe.data.layout)

@@ -140,7 +140,7 @@ class _Run:
         optimizer.zero_grad(set_to_none=True)
         for _ in range(self._num_micro):
             place = len(ledger.events)
-            self._logits(self.micro_batch_size).float().log_softmax(1).sum().backward()  # type: ignore[no-untyped-call]
+            self._logits(self.micro_batch_size).float().log_softmax(-1).sum().backward()  # type: ignore[no-untyped-call]
             most = max(most, exact_peak(ledger.events[place:]))
         optimizer.step()
         return most
@@ -153,8 +153,10 @@ class _Run:
         present_BV = torch.ones(images_BVCHW.shape[:2], dtype=torch.bool)
         precision = self.recipe.runtime.precision
         with autocast(CPU, "fp32" if precision == "auto" else precision):
-            logits_BK: torch.Tensor = self.model(images_BVCHW, present_BV)
-        return logits_BK
+            columns_BE = torch.zeros(num_samples, len(self.bundle.columns))
+            each_view = self.model.training and self.model.grades_views
+            logits: torch.Tensor = self.model(images_BVCHW, present_BV, columns_BE, each_view=each_view)
+        return logits
 
     def _validate(self, ledger: Ledger) -> list[Event]:
         """A validation batch, then a copy of the weights when they are the best so far."""

@@ -127,7 +127,9 @@ class _Search:
     """Finds the largest micro-batch that fits, first without checkpointing, then with it."""
 
     def __init__(self, recipe: Recipe, manifest: Manifest, device: str, available: int | None) -> None:
-        objective = build_objective(recipe.loss, counts=list(manifest.counts("train").values()))
+        objective = build_objective(
+            recipe.loss, counts=list(manifest.counts("train").values()), view_heads=recipe.model.view_heads
+        )
         self.bundle = describe(recipe, manifest, objective)
         self.recipe, self.device, self.available = recipe, device, available
         shape = working_geometry(self.bundle.geometry, recipe.augment).shape

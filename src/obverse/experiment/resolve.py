@@ -62,6 +62,7 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     model = pinned(_model(recipe, sizes, device.type, reasons))
     needs = input_needs(model)
     size = recipe.data.size if isinstance(recipe.data.size, Size) else _size(model, sizes)
+    _require_views(recipe, index)
     data = _data(recipe, index, size)
     augment = _augment(recipe, index, size, sizes)
     data = data.model_copy(update={"cache": _cache(data.cache, index, size, augment.margin, reasons)})
@@ -86,6 +87,16 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     except ValueError as error:
         raise RecipeError(str(error)) from None
     return Resolved(resolved, needs, tuple(reasons))
+
+
+def _require_views(recipe: Recipe, index: Index) -> None:
+    """RecipeError for what only several views can have."""
+    model = recipe.model
+    given = {f"fusion.kind: {model.fusion.kind}": model.fusion.kind != "concat", "view_heads": model.view_heads}
+    for name, is_given in given.items():
+        if is_given and len(index.manifest.views) == 1:
+            raise RecipeError(f"model.{name} has no effect on one view, and the data has only "
+                              f"`{index.manifest.views[0]}`; leave it out")  # fmt: skip
 
 
 def _sizes(index: Index) -> list[tuple[int, int]]:
@@ -152,7 +163,7 @@ def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, in
         if median(min(s) for s in sizes) <= SMALL_SIDE and augment.shift is None and augment.min_scale is None:
             # Resampling blurs small pictures: they are moved by whole pixels instead of cropped.
             augment = augment.model_copy(update={"shift": 0.125, "min_scale": 1.0, "jitter": augment.jitter or 0.0})
-    augment = augment.filled(num_views=len(index.manifest.views))
+    augment = augment.filled(num_views=len(index.manifest.views), num_columns=len(index.manifest.columns))
     source_side = median(math.sqrt(h * w) for h, w in sizes)
     has_pixels = source_side >= WORKING_MARGIN * math.sqrt(size.height * size.width)
     if recipe.augment.margin is None and has_pixels and augment.min_scale != 1:

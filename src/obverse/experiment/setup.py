@@ -47,7 +47,9 @@ class Setup:
         if runtime.num_threads != "auto":
             torch.set_num_threads(runtime.num_threads)
         torch.set_float32_matmul_precision(runtime.matmul if runtime.matmul != "auto" else "highest")
-        self.objective = build_objective(recipe.loss, counts=list(manifest.counts("train").values()))
+        self.objective = build_objective(
+            recipe.loss, counts=list(manifest.counts("train").values()), view_heads=recipe.model.view_heads
+        )
         self.bundle = describe(recipe, manifest, self.objective)
         seed_torch(recipe.training.seed)
         self.model: Classifier = self.bundle.build(load_weights=load_weights)
@@ -187,6 +189,7 @@ def describe(recipe: Recipe, manifest: Manifest, objective: Objective) -> Bundle
         needs.std,
         recipe.model,
         objective.output,
+        columns=manifest.columns,
     )
 
 

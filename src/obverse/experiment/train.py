@@ -13,7 +13,7 @@ from obverse.bundle import Bundle, write_bundle
 from obverse.errors import DataError, Interrupted, printable
 from obverse.evaluation import plot_history
 from obverse.launch import launched
-from obverse.manifest import Finding, Index, Manifest, build_index, data_root, full_path, read_manifest
+from obverse.manifest import Finding, Index, Manifest, build_index, data_root, fit_columns, full_path, read_manifest
 from obverse.models import Classifier, merge_lora
 from obverse.recipe import Recipe, dump_recipe, load_recipe
 from obverse.runs import Message, Observer, RunFolder, describe_environment, write_text
@@ -148,7 +148,7 @@ def _read_inputs(run: RunFolder) -> tuple[Recipe, Manifest]:
         views=recipe.data.views,
         ordered=isinstance(recipe.data.order, tuple),
     )
-    return recipe, manifest
+    return recipe, fit_columns(manifest, recipe.data.columns)
 
 
 def _train(

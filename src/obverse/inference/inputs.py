@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,62 @@ from PIL import Image
 from obverse.errors import DataError
 from obverse.imaging import Pixels, picture_from_image, read_picture
 from obverse.manifest import walk_pictures
+from obverse.recipe import did_you_mean
 
 Picture = str | Path | Image.Image | np.ndarray[Any, Any]
-Input = Picture | Mapping[str, Picture]
+Cell = str | int | float | None
+Input = Picture | Mapping[str, Picture | Cell]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One sample to predict: a name for people, and a picture per view."""
+    """One sample to predict: a name for people, a picture per view, and values of extra columns."""
 
     id: str
     views: Mapping[str, Picture]
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_requests(inputs: Input | Sequence[Input], views: tuple[str, ...]) -> list[Request]:
-    """Every sample that `inputs` names; a folder stands for all pictures in it. DataError says what does not fit."""
+def read_requests(
+    inputs: Input | Sequence[Input],
+    views: tuple[str, ...],
+    *,
+    known: Sequence[str] = (),
+    columns: Mapping[str, Cell] | None = None,
+) -> list[Request]:
+    """Every sample that `inputs` names; a folder stands for all pictures in it. DataError says what does not fit.
+
+    known: the extra columns that the model sees. columns: values for every sample that does not bring its own.
+    """
     if isinstance(inputs, (str, Path, Image.Image, np.ndarray, Mapping)):
         inputs = [inputs]
-    requests = [request for number, item in enumerate(inputs) for request in _expand(item, number, views)]
+    common = _cells(columns or {}, known)
+    requests = []
+    for number, item in enumerate(inputs):
+        pictures, own = _apart(item, known)
+        cells = {**common, **own}
+        requests += [replace(request, columns=cells) for request in _expand(pictures, number, views)]
     if not requests:
         raise DataError("nothing to predict: give at least one picture")
     return requests
+
+
+def _apart(item: Input, known: Sequence[str]) -> tuple[Picture | Mapping[str, Picture], dict[str, str]]:
+    """Pictures and extra columns of one input."""
+    if not isinstance(item, Mapping):
+        return item, {}
+    own = {name: value for name, value in item.items() if name in known}
+    pictures: dict[str, Any] = {name: value for name, value in item.items() if name not in known}
+    return pictures, _cells(own, known)  # type: ignore[arg-type]
+
+
+def _cells(columns: Mapping[str, Cell], known: Sequence[str]) -> dict[str, str]:
+    """As text, which is what a table holds."""
+    for name in columns:
+        if name not in known:
+            has = f"the extra columns {', '.join(known)}" if known else "no extra columns"
+            raise DataError(f"the model sees {has}, and no `{name}`{did_you_mean(name, known)}")
+    return {name: str(value) for name, value in columns.items() if value is not None}
 
 
 def load_pixels(picture: Picture, least: tuple[int, int]) -> Pixels:
@@ -53,7 +88,7 @@ def load_pixels(picture: Picture, least: tuple[int, int]) -> Pixels:
     return picture_from_image(Image.fromarray(picture))
 
 
-def _expand(item: Input, number: int, views: tuple[str, ...]) -> list[Request]:
+def _expand(item: Picture | Mapping[str, Picture], number: int, views: tuple[str, ...]) -> list[Request]:
     if isinstance(item, Mapping):
         return [Request(_name(item, number), _checked_views(item, views))]
     if isinstance(item, (str, Path)) and _is_folder(Path(item)):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from obverse.bundle import Bundle, read_bundle
-from obverse.data import Batch
+from obverse.data import Batch, column_codes
 from obverse.errors import RecipeError
 from obverse.evaluation import Forward, decide, run_model, softmax
 from obverse.imaging import PictureError
@@ -19,7 +19,7 @@ from obverse.models import Classifier
 from obverse.runs.failures import explained
 from obverse.runtime import resolve_device
 
-from .inputs import Input, Request, load_pixels, read_requests
+from .inputs import Cell, Input, Request, load_pixels, read_requests
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Prediction:
 
     For ordered classes the answer may be the median or mean of the distribution, which need not be the likeliest.
     The probabilities are the model's output, not calibrated: they order classes, they are not a promise of accuracy.
-    by_view: what each view alone would say, for a model of several views.
+    by_view: what the model says when it sees one view alone, for a model of several views. view_grades: what the views'
+    own heads say, for a model that has them.
     """
 
     id: str
@@ -36,6 +37,12 @@ class Prediction:
     probability: float
     top: tuple[tuple[str, float], ...]
     by_view: dict[str, tuple[str, float]]
+    view_grades: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    @property
+    def views_disagree(self) -> bool:
+        """Whether the views, each for itself, give different answers."""
+        return len({label for label, _ in (self.view_grades or self.by_view).values()}) > 1
 
 
 class Predictor:
@@ -57,15 +64,28 @@ class Predictor:
         """The views that the model looks at."""
         return self.bundle.views
 
-    def predict(self, inputs: Input | Sequence[Input], *, top_k: int = 3, batch_size: int = 16) -> list[Prediction]:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The extra columns that the model sees; every one may be left out."""
+        return tuple(column.name for column in self.bundle.columns)
+
+    def predict(
+        self,
+        inputs: Input | Sequence[Input],
+        *,
+        columns: Mapping[str, Cell] | None = None,
+        top_k: int = 3,
+        batch_size: int = 16,
+    ) -> list[Prediction]:
         """Predict one or many samples, in order.
 
-        inputs: a path, a folder, a PIL image, a uint8 array (height, width[, 3]), a dict view -> picture, or a sequence
-        of these. Raises DataError naming the picture that cannot be used.
+        inputs: a path, a folder, a PIL image, a uint8 array (height, width[, 3]), a dict view -> picture, which may
+        also hold values of extra columns, or a sequence of these. columns: values for all samples that do not bring
+        their own. Raises DataError naming the picture that cannot be used.
         """
         if top_k < 1 or batch_size < 1:
             raise RecipeError(f"top_k and batch_size must be at least 1, not {top_k} and {batch_size}")
-        requests = read_requests(inputs, self.views)
+        requests = read_requests(inputs, self.views, known=self.columns, columns=columns)
         with explained(Path(), "try a smaller batch_size, or device cpu"):
             return self._predict(requests, top_k, batch_size)
 
@@ -76,7 +96,7 @@ class Predictor:
 
     def batches(self, inputs: Input | Sequence[Input], batch_size: int) -> Iterator[Batch]:
         """Samples as the model takes them, for `predict`'s inputs."""
-        return self._batches(read_requests(inputs, self.views), batch_size)
+        return self._batches(read_requests(inputs, self.views, known=self.columns), batch_size)
 
     def _batches(self, requests: Sequence[Request], batch_size: int) -> Iterator[Batch]:
         return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
@@ -84,18 +104,18 @@ class Predictor:
     def _predict(self, requests: Sequence[Request], top_k: int, batch_size: int) -> list[Prediction]:
         outputs = run_model(self.classifier, self.forward, self._batches(requests, batch_size), each_view=True)
         probabilities_NK = softmax(outputs.logits_NK)
-        alone = {view: softmax(rows) for view, rows in zip(self.views, outputs.alone_VNK, strict=False)}
-        return [
-            self._prediction(request.id, probabilities_NK[i], {view: rows[i] for view, rows in alone.items()}, top_k)
-            for i, request in enumerate(requests)
-        ]
+        alone, grades = (list(map(softmax, of_views)) for of_views in (outputs.alone_VNK, outputs.grades_VNK))
+        predictions = []
+        for i, request in enumerate(requests):
+            top = self._ranked(probabilities_NK[i])[: min(top_k, len(self.classes))]
+            of_views = (self._of_views([rows[i] for rows in answers]) for answers in (alone, grades))
+            predictions.append(Prediction(request.id, *top[0], tuple(top), *of_views))
+        return predictions
 
-    def _prediction(
-        self, name: str, probabilities_K: npt.NDArray[np.float32], alone: dict[str, npt.NDArray[np.float32]], top_k: int
-    ) -> Prediction:
-        top = self._ranked(probabilities_K)[: min(top_k, len(self.classes))]
-        by_view = {view: self._ranked(row)[0] for view, row in alone.items() if not np.isnan(row).any()}
-        return Prediction(name, *top[0], tuple(top), by_view)
+    def _of_views(self, rows_VK: Sequence[npt.NDArray[np.float32]]) -> dict[str, tuple[str, float]]:
+        """The answer of each view that is there."""
+        pairs = zip(self.views, rows_VK, strict=False)
+        return {view: self._ranked(row_K)[0] for view, row_K in pairs if not np.isnan(row_K).any()}
 
     def _ranked(self, probabilities_K: npt.NDArray[np.float32]) -> list[tuple[str, float]]:
         """The answer, then the other classes from the likeliest down."""
@@ -116,6 +136,7 @@ class Predictor:
             labels_B=torch.full((len(rows),), -1),
             valid_B=torch.ones(len(rows), dtype=torch.bool),
             ids=tuple(request.id for request in requests),
+            columns_BE=column_codes(self.bundle.columns, [(request.id, request.columns) for request in requests]),
         )
 
     def _picture(self, request: Request, view: str, blank: torch.Tensor) -> torch.Tensor:

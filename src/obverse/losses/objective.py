@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional
 
-from obverse.recipe import LossSpec, OutputSpec
+from obverse.recipe import LossSpec, OutputSpec, ViewHeadsSpec
 
 from . import nominal, ordinal
 from .output import build_output
@@ -29,7 +29,8 @@ LabelLosses = Callable[[torch.Tensor], torch.Tensor]
 class Objective:
     """weights_K: of a sample of each class, with mean 1 over the training set; 1 before `defer_fraction` of the run.
 
-    terms_K: how many terms a sample of each class has, where the mean is over terms.
+    terms_K: how many terms a sample of each class has, where the mean is over terms. view_weight: of the loss of the
+    views' own heads, beside that of all views together; 0 where views have none.
     """
 
     label_losses: LabelLosses
@@ -38,6 +39,7 @@ class Objective:
     output: OutputSpec
     label_smoothing: float = 0.0
     defer_fraction: float = 0.0
+    view_weight: float = 0.0
 
     @property
     def num_classes(self) -> int:
@@ -66,8 +68,19 @@ class Objective:
         smoothed_BK = (1 - self.label_smoothing) * weighted_BK + spread_B1
         return (smoothed_BK * self.label_losses(logits.float())).sum(1)
 
+    def losses_with_views(
+        self, logits: torch.Tensor, targets_BK: torch.Tensor, present_BV: torch.Tensor
+    ) -> torch.Tensor:
+        """`losses` plus the mean over the views that are there of what their own heads cost (B).
 
-def build_objective(spec: LossSpec, *, counts: Sequence[int]) -> Objective:
+        logits (B, 1 + V, ...): of the sample, then of each view. A mean, so that the divisor stays the same.
+        """
+        own_BV = torch.stack([self.losses(of_view, targets_BK) for of_view in logits[:, 1:].unbind(1)], dim=1)
+        mean_B = torch.where(present_BV, own_BV, 0.0).sum(1) / present_BV.sum(1).clamp(min=1)
+        return self.losses(logits[:, 0], targets_BK) + self.view_weight * mean_B
+
+
+def build_objective(spec: LossSpec, *, counts: Sequence[int], view_heads: ViewHeadsSpec | None = None) -> Objective:
     """counts: training samples of each class, in class order. `spec` must be resolved."""
     assert spec.label_smoothing != "auto"
     weights_K = torch.tensor(class_weights(counts, spec.class_weights, beta=spec.effective_beta), dtype=torch.float32)
@@ -79,6 +92,7 @@ def build_objective(spec: LossSpec, *, counts: Sequence[int]) -> Objective:
         output=build_output(spec, counts=counts),
         label_smoothing=spec.label_smoothing,
         defer_fraction=spec.defer_fraction,
+        view_weight=view_heads.weight if view_heads else 0.0,
     )
 
 

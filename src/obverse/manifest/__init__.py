@@ -1,8 +1,9 @@
 """WHICH samples; no torch."""
 
+from .columns import encode, fit_columns, missing_code
 from .grades import Grade, grade_order, parse_grade
 from .index import Index, build_index
-from .manifest import Manifest, read_manifest
+from .manifest import Column, Manifest, read_manifest
 from .prepared import require_free, write_prepared
 from .sample import SPLITS, Finding, Sample
 from .samples import Samples
@@ -14,6 +15,7 @@ from .verify import verify_pictures
 
 __all__ = [
     "SPLITS",
+    "Column",
     "Finding",
     "Grade",
     "Index",
@@ -24,8 +26,11 @@ __all__ = [
     "assign_splits",
     "build_index",
     "data_root",
+    "encode",
+    "fit_columns",
     "full_path",
     "grade_order",
+    "missing_code",
     "parse_grade",
     "read_manifest",
     "read_source",

@@ -11,6 +11,7 @@ from obverse.imaging import joint_digest
 from obverse.recipe import DataSpec
 
 from .classes import dropped_finding, smaller_classes, without_excluded
+from .columns import fit_columns, require_columns
 from .divide import divide
 from .grades import grade_order, is_off_scale
 from .grouping import group_together
@@ -55,6 +56,7 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     samples = _without_unusable(samples, findings, spec)
     # Copies within a class stay in one split and do no harm: `check` tells them.
     findings += [found for found in duplicate_findings(samples, facts) if found.severity != "note"]
+    require_columns(samples, spec.columns)
     classes, ordered = _class_order(samples, spec, path)
     digests = [joint_digest(map(facts.digest_of.__getitem__, sample.views.values())) for sample in samples]
     samples, recorded = samples.with_columns(digests=digests), samples.digests
@@ -72,7 +74,7 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
         samples, about_split = divide(kept, spec.split, facts.digest_of, is_prepared=is_prepared)
         classes = tuple(name for name in classes if name not in dropped)
         findings.append(dropped_finding(dropped))
-    manifest = Manifest(listing.root, samples, classes, listing.views, ordered)
+    manifest = fit_columns(Manifest(listing.root, samples, classes, listing.views, ordered), spec.columns)
     _require_usable_splits(manifest)
     findings += about_split
     return Index(

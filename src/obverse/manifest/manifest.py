@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from obverse.errors import DataError
+from obverse.recipe import ColumnKind
 
 from .sample import SPLITS, Sample
 from .samples import Samples
@@ -25,14 +26,39 @@ LABEL_RANK = "label_rank"
 
 
 @dataclass(frozen=True)
+class Column:
+    """An extra column that the model sees (`columns.py`): the values of a category, or mean and std of a number."""
+
+    name: str
+    kind: ColumnKind
+    values: tuple[str, ...] = ()
+    mean: float = 0.0
+    std: float = 1.0
+
+    @property
+    def size(self) -> int | None:
+        """How many values a category has; None for a number."""
+        return len(self.values) if self.kind == "category" else None
+
+    @cached_property
+    def code(self) -> dict[str, float]:
+        """Category -> its place from 1 on."""
+        return {value: float(place) for place, value in enumerate(self.values, 1)}
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """classes: label order, a class's integer is its place. ordered: that order has a meaning (grades)."""
+    """classes: label order, a class's integer is its place. ordered: that order has a meaning (grades).
+
+    columns: those of the extra columns that the model sees, as its training samples describe them.
+    """
 
     root: Path
     samples: Samples
     classes: tuple[str, ...]
     views: tuple[str, ...]
     ordered: bool = False
+    columns: tuple[Column, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", Samples.of(self.samples))

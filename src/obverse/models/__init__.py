@@ -1,6 +1,6 @@
 """Batches -> logits."""
 
-from .build import InputNeeds, build_classifier, input_needs, pinned
+from .build import InputNeeds, Interface, build_classifier, input_needs, pinned
 from .checkpointing import enable_checkpointing
 from .classifier import Classifier
 from .freezing import has_folded_norm, prepare, set_trainable
@@ -13,6 +13,7 @@ from .timm_backbone import why_unavailable
 __all__ = [
     "Classifier",
     "InputNeeds",
+    "Interface",
     "SyncedBatchNorm",
     "build_classifier",
     "enable_checkpointing",

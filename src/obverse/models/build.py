@@ -10,6 +10,7 @@ from obverse.errors import RecipeError
 from obverse.recipe import (
     CCTBackbone,
     ConvNetBackbone,
+    HeadSpec,
     HFBackbone,
     ModelSpec,
     OutputSpec,
@@ -22,14 +23,26 @@ from obverse.recipe import (
 from . import hf_backbone, hf_files, timm_backbone, torchvision_backbone
 from .cct import CCT
 from .classifier import Classifier
+from .columns import ColumnEncoder
 from .convnet import ConvNet
-from .fusion import FUSIONS, ConcatFusion, MeanFusion
+from .fusion import build_fusion
 from .head import build_head
 from .vgg import VGG
 from .vit import build_vit, shape_of
 
 HALF = (0.5, 0.5, 0.5)
 PLAIN = OutputSpec()
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a model takes beside pictures, and what its head gives. column_sizes: as `ColumnEncoder` takes them."""
+
+    output: OutputSpec = PLAIN
+    column_sizes: tuple[int | None, ...] = ()
+
+
+DEFAULT = Interface()
 
 
 @dataclass(frozen=True)
@@ -82,20 +95,21 @@ def build_classifier(
     height: int,
     width: int,
     load_weights: bool = True,
-    output: OutputSpec = PLAIN,
+    interface: Interface = DEFAULT,
 ) -> Classifier:
-    """The classifier for pictures of (height, width); load_weights False skips pretrained weights.
-
-    output: what the loss asks of the head.
-    """
+    """The classifier for pictures of (height, width); load_weights False skips pretrained weights."""
     num_backbones = num_views if spec.sharing == "separate" else 1
     backbones = [
         _build_backbone(spec, height=height, width=width, load_weights=load_weights) for _ in range(num_backbones)
     ]
     num_features = int(backbones[0].num_features)  # type: ignore[arg-type]
-    fusion: ConcatFusion | MeanFusion = FUSIONS[spec.fusion.kind](num_views, num_features)
-    head = build_head(spec.head, fusion.num_features, num_classes, output)
-    return Classifier(backbones, fusion, head)
+    fusion = build_fusion(spec.fusion, num_views=num_views, num_features=num_features)
+    columns = ColumnEncoder(interface.column_sizes) if interface.column_sizes else None
+    num_fused = int(fusion.num_features) + (columns.num_features if columns else 0)  # type: ignore[arg-type]
+    head = build_head(spec.head, num_fused, num_classes, interface.output)
+    num_view_heads = num_backbones if spec.view_heads else 0
+    view_heads = [build_head(HeadSpec(), num_features, num_classes, interface.output) for _ in range(num_view_heads)]
+    return Classifier(backbones, fusion, head, view_heads=view_heads, columns=columns)
 
 
 def _build_backbone(spec: ModelSpec, *, height: int, width: int, load_weights: bool) -> nn.Module:

@@ -2,30 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
 from torch import nn
 
+from .columns import ColumnEncoder
+
 
 class Classifier(nn.Module):
-    """One backbone shared by all views, or one per view in view order."""
+    """One backbone shared by all views, or one per view in view order.
 
-    def __init__(self, backbones: list[nn.Module], fusion: nn.Module, head: nn.Module) -> None:
+    view_heads: a head that grades each view by itself, shared as the backbone is. columns: extra columns to features,
+    which stand beside the fused ones.
+    """
+
+    def __init__(
+        self,
+        backbones: list[nn.Module],
+        fusion: nn.Module,
+        head: nn.Module,
+        *,
+        view_heads: Sequence[nn.Module] = (),
+        columns: ColumnEncoder | None = None,
+    ) -> None:
         super().__init__()
         self.backbones = nn.ModuleList(backbones)
         self.fusion = fusion
         self.head = head
+        self.view_heads = nn.ModuleList(view_heads)
+        self.columns = columns
 
-    def forward(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor) -> torch.Tensor:
-        """Logits (B, K)."""
-        logits_BK: torch.Tensor = self.head(self.embed(images_BVCHW, present_BV))
-        return logits_BK
+    def forward(
+        self,
+        images_BVCHW: torch.Tensor,
+        present_BV: torch.Tensor,
+        columns_BE: torch.Tensor | None = None,
+        *,
+        each_view: bool = False,
+    ) -> torch.Tensor:
+        """Logits (B, K); each_view: (B, 1 + V, K), after those of the sample what every view's own head says."""
+        return self.answer(self.features(images_BVCHW), present_BV, columns_BE, each_view=each_view)
 
-    def embed(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor) -> torch.Tensor:
+    def answer(
+        self,
+        features_BVD: torch.Tensor,
+        present_BV: torch.Tensor,
+        columns_BE: torch.Tensor | None = None,
+        *,
+        each_view: bool = False,
+    ) -> torch.Tensor:
+        """What `forward` gives, from the backbones' features."""
+        logits_BK: torch.Tensor = self.head(self.fuse(features_BVD, present_BV, columns_BE))
+        if not each_view:
+            return logits_BK
+        return torch.cat([logits_BK.unsqueeze(1), self.grade_views(features_BVD)], dim=1)
+
+    def embed(
+        self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor, columns_BE: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Fused features (B, D): the sample's embedding."""
-        fused_BD: torch.Tensor = self.fusion(self.features(images_BVCHW), present_BV)
-        return fused_BD
+        return self.fuse(self.features(images_BVCHW), present_BV, columns_BE)
+
+    def fuse(
+        self, features_BVD: torch.Tensor, present_BV: torch.Tensor, columns_BE: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Features of every view, and the extra columns, to one vector (B, D). Without columns all are missing."""
+        fused_BD: torch.Tensor = self.fusion(features_BVD, present_BV)
+        if self.columns is None:
+            return fused_BD
+        if columns_BE is None:
+            columns_BE = self.columns.missing_codes.expand(len(fused_BD), -1)
+        return torch.cat([fused_BD, self.columns(columns_BE).to(fused_BD.dtype)], dim=1)
+
+    def grade_views(self, features_BVD: torch.Tensor) -> torch.Tensor:
+        """Logits of every view's own head (B, V, K), whether the view is present or not."""
+        batch, views = features_BVD.shape[:2]
+        if len(self.view_heads) == 1:
+            logits: torch.Tensor = self.view_heads[0](features_BVD.flatten(0, 1))
+            return logits.view(batch, views, -1)
+        return torch.stack([head(features_BVD[:, v]) for v, head in enumerate(self.view_heads)], dim=1)
+
+    @property
+    def grades_views(self) -> bool:
+        """Whether views have heads of their own."""
+        return len(self.view_heads) > 0
 
     def features(self, images_BVCHW: torch.Tensor) -> torch.Tensor:
         """Features of every view (B, V, D)."""

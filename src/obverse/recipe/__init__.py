@@ -15,12 +15,22 @@ from .backbone import (
 )
 from .cache import CacheSpec
 from .criteria import ComparedMetric, Criterion, load_criteria
-from .data import DataSpec, Layout, Size
+from .data import ColumnKind, DataSpec, Layout, Size
 from .evaluation import EvaluationSpec
 from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
+from .fusion import (
+    AttentionFusion,
+    ConcatFusion,
+    CrossViewFusion,
+    Fusion,
+    GatedFusion,
+    MaxFusion,
+    MeanFusion,
+    MultiplicativeFusion,
+)
 from .loss import ADJUSTED, COSINE_SCALE, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
-from .model import ConcatFusion, HeadSpec, MeanFusion, ModelSpec
+from .model import HeadSpec, ModelSpec, ViewHeadsSpec
 from .recipe import Recipe
 from .split import GroupBy, SplitSpec
 from .sweep import Condition, SearchSpec, SweepSpec, load_sweep
@@ -41,21 +51,26 @@ __all__ = [
     "ORDINAL",
     "OWN_RULE",
     "POLICIES",
+    "AttentionFusion",
     "AugmentSpec",
     "AutoBackbone",
     "CCTBackbone",
     "CacheSpec",
+    "ColumnKind",
     "ComparedMetric",
     "ConcatFusion",
     "Condition",
     "ConvNetBackbone",
     "Criterion",
+    "CrossViewFusion",
     "DataSpec",
     "Decode",
     "DistributedKind",
     "EarlyStopping",
     "EvaluationSpec",
     "FinetuneSpec",
+    "Fusion",
+    "GatedFusion",
     "GroupBy",
     "HFBackbone",
     "HeadFirstSpec",
@@ -63,9 +78,11 @@ __all__ = [
     "Layout",
     "LoraSpec",
     "LossSpec",
+    "MaxFusion",
     "MeanFusion",
     "MixingSpec",
     "ModelSpec",
+    "MultiplicativeFusion",
     "OptimSpec",
     "OutputSpec",
     "Recipe",
@@ -81,6 +98,7 @@ __all__ = [
     "TrainingSpec",
     "VGGBackbone",
     "ViTBackbone",
+    "ViewHeadsSpec",
     "WithWeights",
     "build_recipe",
     "did_you_mean",

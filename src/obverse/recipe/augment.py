@@ -29,6 +29,7 @@ POLICIES: dict[str, dict[str, float]] = {
 
 
 VIEW_DROPOUT = 0.1
+COLUMN_DROPOUT = 0.1
 
 
 class AugmentSpec(Spec):
@@ -42,8 +43,10 @@ class AugmentSpec(Spec):
     by whole pixels. rotation_degrees: largest angle either way. jitter: strength of brightness, contrast and
     saturation changes. gray: probability of losing colour. erasing: probability of blanking a rectangle (Zhong et al.
     2017). view_dropout: probability that training loses a view of a sample that has several;
-    `auto` is 0.1 when there are several, so that a missing view still predicts. margin: how much larger than the input
-    the working picture is from which crops are cut; more than 1 only where the pictures have the pixels.
+    `auto` is 0.1 when there are several, so that a missing view still predicts. column_dropout: the same for values of
+    `data.columns`: each is lost with this probability, and all of a sample's with it once more. margin: how much
+    larger than the input the working picture is from which crops are cut; more than 1 only where the pictures have the
+    pixels.
     """
 
     policy: Policy = "auto"
@@ -56,6 +59,7 @@ class AugmentSpec(Spec):
     gray: float | None = Field(default=None, ge=0, le=1)
     erasing: float | None = Field(default=None, ge=0, le=1)
     view_dropout: Auto | Fraction = "auto"
+    column_dropout: Auto | Fraction = "auto"
     margin: float | None = Field(default=None, ge=1, le=2)
     magnitude: float = Field(default=9.0, ge=0, le=30)
     num_ops: int = Field(default=2, ge=1, le=8)
@@ -72,11 +76,13 @@ class AugmentSpec(Spec):
         """How many operations each picture goes through."""
         return {"trivial": 1, "three": 1, "rand": self.num_ops}.get(self.policy, 0)
 
-    def filled(self, *, num_views: int = 1) -> AugmentSpec:
+    def filled(self, *, num_views: int = 1, num_columns: int = 0) -> AugmentSpec:
         """The same spec with every number written out; the policy must not be `auto` any more."""
         numbers = {k: v for k, v in POLICIES[self.policy].items() if getattr(self, k) is None}
         if self.view_dropout == "auto":
             numbers["view_dropout"] = VIEW_DROPOUT if num_views > 1 else 0.0
+        if self.column_dropout == "auto":
+            numbers["column_dropout"] = COLUMN_DROPOUT if num_columns else 0.0
         if self.margin is None:
             numbers["margin"] = 1.0
         return self.model_copy(update=numbers)

@@ -33,9 +33,13 @@ Layout = Literal[
 ]
 
 
+ColumnKind = Literal["category", "number"]
+
+
 class DataSpec(Spec):
     """From a source to samples of one size. path_map: for JSON indexes, original folder or file -> where it lies.
 
+    columns: extra columns of the data that the model sees beside the pictures, name -> kind (requirement A14).
     largest_classes: only so many classes, those with the most training samples; of equals the first by name.
     fit: pad keeps the whole picture, squash ignores its aspect ratio, crop fills the size and cuts the rest, in
     evaluation to the middle `crop_fraction` of what is left (0.875 is "resize 256, centre crop 224"). decode: scaled
@@ -48,6 +52,7 @@ class DataSpec(Spec):
     views: Auto | tuple[str, ...] = "auto"
     order: Literal["auto", "none"] | tuple[str, ...] = "auto"
     exclude_classes: tuple[str, ...] = ()
+    columns: Mapping[str, ColumnKind] = Field(default_factory=dict)
     largest_classes: int | None = Field(default=None, ge=2)
     missing_view: Literal["auto", "exclude", "keep"] = "auto"
     on_bad_picture: Literal["stop", "quarantine"] = "stop"

@@ -1,28 +1,14 @@
-"""What is trained: how views share a backbone (backbone.py), fusion, head."""
+"""What is trained: how views share a backbone (`backbone.py`), fusion (`fusion.py`), heads."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from .backbone import AutoBackbone, Backbone
-from .spec import Fraction, PositiveInt, Spec
-
-
-class ConcatFusion(Spec):
-    """The views' features side by side; a missing view is a learned vector."""
-
-    kind: Literal["concat"] = "concat"
-
-
-class MeanFusion(Spec):
-    """The mean over the views that are present."""
-
-    kind: Literal["mean"] = "mean"
-
-
-Fusion = Annotated[ConcatFusion | MeanFusion, Field(discriminator="kind")]
+from .fusion import ConcatFusion, Fusion
+from .spec import Fraction, PositiveFloat, PositiveInt, Spec
 
 
 class HeadSpec(Spec):
@@ -32,6 +18,15 @@ class HeadSpec(Spec):
     dropout: Fraction = 0.0
 
 
+class ViewHeadsSpec(Spec):
+    """A linear head of its own for every view, which learns the sample's label from that view's picture alone.
+
+    weight: of the mean loss of the views, beside the loss of all views together.
+    """
+
+    weight: PositiveFloat = 0.3
+
+
 class ModelSpec(Spec):
     """Backbone(s) -> features -> fusion -> head. A single view is simply V = 1."""
 
@@ -39,9 +34,12 @@ class ModelSpec(Spec):
     sharing: Literal["shared", "separate"] = "shared"
     fusion: Fusion = ConcatFusion()
     head: HeadSpec = HeadSpec()
+    view_heads: ViewHeadsSpec | None = None
 
     @model_validator(mode="after")
-    def _mean_needs_comparable_features(self) -> Self:
-        if self.fusion.kind == "mean" and self.sharing == "separate":
-            raise ValueError("mean fusion needs `sharing: shared`: features of separate backbones are not comparable")
+    def _pooling_needs_comparable_features(self) -> Self:
+        kind = self.fusion.kind
+        if kind in ("mean", "max") and self.sharing == "separate":
+            raise ValueError(f"{kind} fusion needs `sharing: shared`: features of separate backbones are not "
+                             "comparable")  # fmt: skip
         return self

@@ -62,6 +62,12 @@ class Recipe(Spec):
         self.require_head_bias()
         return self
 
+    @model_validator(mode="after")
+    def _dropped_columns_are_there(self) -> Self:
+        if self.augment.column_dropout not in ("auto", 0) and not self.data.columns:
+            raise ValueError("augment.column_dropout has no effect without data.columns")
+        return self
+
     def require_head_bias(self) -> None:
         """ValueError when the loss leaves no place for the bias that finetune.head_bias would set."""
         kind, bias = self.loss.kind, self.finetune.head_bias

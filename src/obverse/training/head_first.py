@@ -1,4 +1,4 @@
-"""Head first: fit fusion and head to the frozen backbone's features, before everything trains (LP-FT).
+"""Head first: fit fusion and heads to the frozen backbone's features, before everything trains (LP-FT).
 
 Kumar et al. 2022 (arXiv:2202.10054): a random head sends large, useless gradients into a pretrained backbone and
 distorts its features; a head that is already fitted does not. The features are computed once, of the pictures as they
@@ -28,6 +28,7 @@ class Features:
     features_NVD: torch.Tensor
     present_NV: torch.Tensor
     labels_N: torch.Tensor
+    columns_NE: torch.Tensor
 
 
 @torch.no_grad()
@@ -38,15 +39,17 @@ def frozen_features(model: Classifier, forward: Forward, batches: Iterable[Batch
     for batch in (batch.to(forward.device) for batch in batches):
         with autocast(forward.device, forward.precision):
             features_BVD = model.features(forward.inputs(batch)).float()
-        parts.append(tuple(rows[batch.valid_B] for rows in (features_BVD, batch.present_BV, batch.labels_B)))
+        columns_BE = features_BVD.new_empty(len(batch), 0) if batch.columns_BE is None else batch.columns_BE
+        columns = (features_BVD, batch.present_BV, batch.labels_B, columns_BE)
+        parts.append(tuple(rows[batch.valid_B] for rows in columns))
     return Features(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def fit_head(
     model: Classifier, known: Features, objective: Objective, spec: HeadFirstSpec, *, batch_size: int, seed: int
 ) -> float:
-    """Train fusion and head on `known`; the mean loss of the last epoch. Raises DivergedError."""
-    parts = torch.nn.ModuleList([model.fusion, model.head]).train()
+    """Train all but the backbones on `known`; the mean loss of the last epoch. Raises DivergedError."""
+    parts = torch.nn.ModuleList([part for name, part in model.named_children() if name != "backbones"]).train()
     optimizer = torch.optim.AdamW(parts.parameters(), lr=spec.lr, weight_decay=0.0)
     mean = 0.0
     for epoch in range(spec.epochs):
@@ -66,9 +69,13 @@ def _head_step(
     optimizer: torch.optim.Optimizer,
 ) -> tuple[float, float]:
     rows_B = rows_B.to(known.labels_N.device)
-    logits_BK = model.head(model.fusion(known.features_NVD[rows_B], known.present_NV[rows_B]))
-    targets_BK = hard_targets(known.labels_N[rows_B], objective.num_classes)
-    loss_sum, weight = objective.losses(logits_BK, targets_BK).sum(), objective.weights(targets_BK).sum()
+    targets_BK, present_BV = hard_targets(known.labels_N[rows_B], objective.num_classes), known.present_NV[rows_B]
+    seen = (known.features_NVD[rows_B], present_BV, known.columns_NE[rows_B])
+    if objective.view_weight:
+        losses_B = objective.losses_with_views(model.answer(*seen, each_view=True), targets_BK, present_BV)
+    else:
+        losses_B = objective.losses(model.answer(*seen), targets_BK)
+    loss_sum, weight = losses_B.sum(), objective.weights(targets_BK).sum()
     optimizer.zero_grad(set_to_none=True)
     (loss_sum / weight).backward()  # type: ignore[no-untyped-call]
     optimizer.step()

@@ -127,7 +127,8 @@ def shard(model: Classifier) -> None:
     device = next(model.parameters()).device.type
     mesh = init_device_mesh(device, (torch.distributed.get_world_size(),))
     blocks = [block for backbone in model.backbones for block in _blocks(backbone)]
-    for module in (*blocks, *model.backbones, model.fusion, model.head, model):
+    columns = [model.columns] if model.columns is not None else []
+    for module in (*blocks, *model.backbones, model.fusion, model.head, *model.view_heads, *columns, model):
         fully_shard(module, mesh=mesh)
     register_fsdp_forward_method(model, "features")
 

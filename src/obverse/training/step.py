@@ -121,9 +121,15 @@ def _backward(
         part = micro.to(forward.device)
         parallel.count(micro.valid_B)
         with parallel.gradients(is_last=number == len(micros)):
-            logits = forward.logits(model, part)
             targets_BK = targets_of(part, objective)
-            losses_B = torch.where(part.valid_B, objective.losses(logits, targets_BK), 0.0)
+            if objective.view_weight:
+                of_each = forward.logits(model, part, each_view=True)
+                losses_B = objective.losses_with_views(of_each, targets_BK, part.present_BV)
+                logits = of_each[:, 0]
+            else:
+                logits = forward.logits(model, part)
+                losses_B = objective.losses(logits, targets_BK)
+            losses_B = torch.where(part.valid_B, losses_B, 0.0)
             update.scaled(losses_B.sum() / divisor).backward()  # type: ignore[no-untyped-call]
         losses.append(losses_B.detach())
         hits_B = forward.answers(logits.detach()) == targets_BK.argmax(1)

@@ -1,0 +1,83 @@
+"""Extra columns that the model sees beside the pictures (year, mint, variety): cells of text to numbers.
+
+What is known of a column comes from the training samples alone and travels in the bundle. A value may always be
+missing; a category that training never saw counts as missing, too.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import replace
+
+from obverse.errors import DataError
+from obverse.recipe import ColumnKind, did_you_mean
+
+from .manifest import LABEL_RANK, RESERVED, Column, Manifest
+from .samples import Samples
+
+MISSING = 0.0
+"""The code of a category that is not known; the others count from 1."""
+
+
+def fit_columns(manifest: Manifest, kinds: Mapping[str, ColumnKind]) -> Manifest:
+    """The manifest with what its training samples say about each column; none where they say nothing."""
+    train = manifest.split("train")
+    return replace(manifest, columns=tuple(_fit(train, name, kind) for name, kind in kinds.items()))
+
+
+def require_columns(samples: Samples, kinds: Mapping[str, ColumnKind]) -> None:
+    """DataError when a column is not there, gives the label away, or holds a number that is none."""
+    for name, kind in kinds.items():
+        if name == LABEL_RANK:
+            raise DataError(f"data.columns: `{LABEL_RANK}` is the label itself; leave it out")
+        if name not in samples.extra:
+            known = [column for column in samples.extra if column not in (*RESERVED, LABEL_RANK)]
+            raise DataError(f"data.columns: the data has no extra column `{name}`{did_you_mean(name, known)}; "
+                            f"it has {', '.join(known) or 'none'}")  # fmt: skip
+        pairs = zip(samples.ids, samples.extra[name], strict=True)
+        for sample, cell in pairs if kind == "number" else ():
+            if cell:
+                _number(name, cell, sample)
+
+
+def encode(column: Column, cell: str | None, sample: str) -> float:
+    """What the model sees: the place of a category from 1 on, or a number in standard deviations; else MISSING or NaN.
+
+    DataError names the sample when a number is none.
+    """
+    if column.kind == "category":
+        return column.code.get(cell or "", MISSING)
+    value = _number(column.name, cell, sample) if cell else math.nan
+    return (value - column.mean) / column.std
+
+
+def missing_code(column: Column) -> float:
+    """What stands for a value that is not known."""
+    return MISSING if column.kind == "category" else math.nan
+
+
+def _fit(train: Samples, name: str, kind: ColumnKind) -> Column:
+    cells = [cell for cell in train.extra.get(name, ()) if cell]
+    if kind == "category":
+        return Column(name, kind, values=tuple(sorted(set(cells))))
+    pairs = zip(train.ids, train.extra.get(name, ()), strict=False)
+    values = [value for sample, cell in pairs if cell and not math.isnan(value := _number(name, cell, sample))]
+    if not values:
+        return Column(name, kind)
+    mean = math.fsum(values) / len(values)
+    # Equal values have no deviation to divide by.
+    return Column(name, kind, mean=mean, std=statistics.pstdev(values, mean) or 1.0)
+
+
+def _number(name: str, cell: str, sample: str) -> float:
+    """NaN is how some tables write a missing value."""
+    try:
+        value = float(cell)
+        if not math.isinf(value):
+            return value
+    except ValueError:
+        pass
+    raise DataError(f"{sample!r}: `{name}` is {cell!r}, which is no number; leave it empty where it is not known, or "
+                    f"say data.columns.{name}=category")  # fmt: skip
