@@ -109,6 +109,37 @@ def test_every_length_of_the_last_batch(ranks, alone, make_recipe, draw_classes,
     assert_equal(ranks.train(data=data, recipe=recipe, folder=tmp_path / "ranks"), expected, **CLOSE)
 
 
+QUICK_FUSION = ("cross-view", "fsdp")
+
+
+@pytest.mark.parametrize(
+    ("fusion", "kind"),
+    [
+        pytest.param(fusion, kind, marks=[] if (fusion, kind) == QUICK_FUSION else pytest.mark.full)
+        for fusion in ("max", "attention", "gated", "multiplicative", "cross-view")
+        for kind in ("ddp", "fsdp")
+    ],
+)
+def test_fusions_view_heads_and_columns(ranks, alone, make_recipe, views, tmp_path, fusion, kind):
+    """Every part that a classifier may have beside backbones and head."""
+    rows = ["label,obverse,reverse,mint,year"]
+    for number, path in enumerate(sorted(views.glob("*/obverse/*.png"))):
+        reverse = str(path).replace("obverse", "reverse")
+        rows.append(f"{path.parts[-3]},{path},{reverse},{'DS'[number % 2]},{1900 + number if number % 3 else ''}")
+    table = tmp_path / "coins.csv"
+    table.write_text("\n".join(rows))
+    width = {} if fusion == "max" else {"width": 8}
+    sections = {
+        "data": {"columns": {"mint": "category", "year": "number"}},
+        "model": {"fusion": {"kind": fusion, **width}, "view_heads": {}},
+        "optim": SGD,
+        "augment": {"view_dropout": 0.3},
+    }
+    expected = alone.train(data=table, recipe=make_recipe(**sections), folder=tmp_path / "alone")
+    shared = make_recipe(**sections, runtime={"distributed": kind})
+    assert_equal(ranks.train(data=table, recipe=shared, folder=tmp_path / "ranks", blocks=1), expected, **CLOSE)
+
+
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
 @pytest.mark.parametrize("sharing", ["shared", pytest.param("separate", marks=pytest.mark.full)])
 def test_two_views(ranks, alone, make_recipe, views, tmp_path, kind, sharing):

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from obverse.errors import DataError
-from obverse.evaluation.measure import find_disagreements, measure
+from obverse.evaluation.measure import find_disagreements, measure, steps_apart
 from obverse.evaluation.predictions import Predictions
 
 
@@ -92,6 +92,18 @@ def test_a_view_that_no_sample_has():
     views = measure(from_classes([0, 1], [0, 1], num_classes=2, obverse=[0, 1], reverse=[None, None])).views
     assert views.alone["reverse"].accuracy is None
     assert (views.num_complete, views.disagreement) == (0, None)
+
+
+def test_the_views_own_heads_decide_who_disagrees_and_how_far():
+    alone = from_classes([0, 1, 2], [0, 1, 2], num_classes=3, left=[0, 1, 2], right=[0, 1, 2])
+    own = from_classes([0, 1, 2], [0, 1, 2], num_classes=3, left=[0, 1, 2], right=[2, 1, None])
+    predictions = replace(alone, view_grades=own.view_probabilities, ordered=True)
+    views = measure(predictions, num_resamples=10).views
+    assert find_disagreements(predictions).tolist() == [True, False, False]
+    assert steps_apart(predictions).tolist() == [2, 0, 0]
+    assert (views.alone["right"].accuracy.value, views.graded["right"].accuracy.value) == (1.0, 0.5)
+    assert (views.num_complete, views.disagreement.value, views.steps_apart.value) == (2, 0.5, 1.0)
+    assert measure(alone, num_resamples=10).views.steps_apart is None
 
 
 def test_a_single_view_cannot_disagree():

@@ -16,13 +16,17 @@ def assert_equal(left, right):
     for name in ("labels_N", "probabilities_NK", "embeddings_ND"):
         np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
     assert list(left.view_probabilities) == list(right.view_probabilities)
+    assert list(left.view_grades) == list(right.view_grades)
+    for view, grades in left.view_grades.items():
+        np.testing.assert_array_equal(grades, right.view_grades[view])
     for view, alone in left.view_probabilities.items():
         np.testing.assert_array_equal(alone, right.view_probabilities[view])
 
 
 def test_round_trip_with_hostile_names_and_a_view_called_file(make, hostile_names, tmp_path):
     written = make(hostile_names, views=("reverse", "file", "Vorderseite é"), ordered=True)
-    written = replace(written, ids=("bad\udcff\n", *written.ids[1:]))
+    grades = {view: rows[::-1].copy() for view, rows in written.view_probabilities.items()}
+    written = replace(written, ids=("bad\udcff\n", *written.ids[1:]), view_grades=grades)
     written.write(tmp_path / "deep" / "folder")
     assert_equal(written, Predictions.read(tmp_path / "deep" / "folder"))
 
@@ -46,11 +50,12 @@ def test_equal_predictions_give_equal_bytes(make, tmp_path):
 
 
 def test_writing_again_leaves_no_stale_optional_file(make, tmp_path):
-    make(views=("obverse",)).write(tmp_path)
+    full = make(views=("obverse",))
+    replace(full, view_grades=full.view_probabilities).write(tmp_path)
     replace(make(), embeddings_ND=None).write(tmp_path)
     read = Predictions.read(tmp_path)
     assert read.embeddings_ND is None
-    assert read.view_probabilities == {}
+    assert (read.view_probabilities, read.view_grades) == ({}, {})
 
 
 def test_take_keeps_the_rows_together(make):

@@ -87,7 +87,7 @@ def _gradcam(model: Classifier, forward: Forward, batch: Batch) -> list[torch.Te
     # The pictures ask for gradients, so that a frozen network has them, too.
     plain = torch.compiler.set_stance("force_eager")
     with torch.enable_grad(), plain, Watch(model.backbones) as watch, autocast(forward.device, forward.precision):
-        logits = model(forward.inputs(batch).requires_grad_(), batch.present_BV)
+        logits = model(forward.inputs(batch).requires_grad_(), batch.present_BV, batch.columns_BE)
         score = forward.class_logits(logits)[0, int(forward.answers(logits)[0])]
     return gradcam_maps(watch.calls, score, int(model.backbones[0].num_features))  # type: ignore[arg-type]
 

@@ -22,7 +22,7 @@ MISSING = 0.0
 
 
 def fit_columns(manifest: Manifest, kinds: Mapping[str, ColumnKind]) -> Manifest:
-    """The manifest with what its training samples say about each column; none where they say nothing."""
+    """The manifest with what its training samples say about each column."""
     train = manifest.split("train")
     return replace(manifest, columns=tuple(_fit(train, name, kind) for name, kind in kinds.items()))
 
@@ -40,6 +40,13 @@ def require_columns(samples: Samples, kinds: Mapping[str, ColumnKind]) -> None:
         for sample, cell in pairs if kind == "number" else ():
             if cell:
                 _number(name, cell, sample)
+
+
+def require_known(manifest: Manifest) -> None:
+    """DataError when training has nothing to learn from a column."""
+    for column in manifest.columns:
+        if not any(manifest.split("train").extra[column.name]):
+            raise DataError(f"data.columns: `{column.name}` has no value in any training sample; leave it out")
 
 
 def encode(column: Column, cell: str | None, sample: str) -> float:

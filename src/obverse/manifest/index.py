@@ -11,7 +11,7 @@ from obverse.imaging import joint_digest
 from obverse.recipe import DataSpec
 
 from .classes import dropped_finding, smaller_classes, without_excluded
-from .columns import fit_columns, require_columns
+from .columns import fit_columns, require_columns, require_known
 from .divide import divide
 from .grades import grade_order, is_off_scale
 from .grouping import group_together
@@ -76,6 +76,7 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
         findings.append(dropped_finding(dropped))
     manifest = fit_columns(Manifest(listing.root, samples, classes, listing.views, ordered), spec.columns)
     _require_usable_splits(manifest)
+    require_known(manifest)
     findings += about_split
     return Index(
         manifest, tuple(findings), facts, listing.said, listing.layout, listing.source, listing.stored, tuple(dropped)

@@ -1,0 +1,88 @@
+"""A head per view (A6): what each side says for itself, where the sides disagree, and that its loss counts."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from obverse.errors import RecipeError
+from obverse.experiment import start_run
+from obverse.inference import load
+from obverse.losses import build_objective, hard_targets
+from obverse.recipe import LossSpec, ViewHeadsSpec
+from obverse.runs import RunFolder
+
+VIEWS = ("obverse", "reverse")
+
+
+@pytest.fixture(scope="module", params=["shared", pytest.param("separate", marks=pytest.mark.full)])
+def finished(request, draw_classes, make_recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("graded")
+    data = draw_classes(folder / "data", classes=("VF20", "MS60"), per_class=12, views=VIEWS)
+    run = RunFolder(folder / "run")
+    recipe = make_recipe(
+        model={"view_heads": {"weight": 1.0}, "sharing": request.param}, training={"epochs": 10}, optim={"lr": 0.02}
+    )
+    result = start_run(data, recipe, run)
+    return run, data, result
+
+
+def test_every_side_is_graded_by_its_own_head(finished):
+    run, _, result = finished
+    graded = result.metrics["views"]["graded"]
+    assert list(graded) == list(VIEWS)
+    # The classes are dark and light: each side alone shows its grade.
+    assert all(view["accuracy"]["value"] == 1.0 for view in graded.values())
+    assert result.metrics["views"]["disagreement"]["value"] == 0
+    report = (run.evaluation("test") / "summary.md").read_text()
+    assert "obverse by its own head" in report
+    header = next(csv.reader((run.evaluation("test") / "views.csv").read_text().splitlines()))
+    assert header[3:] == [
+        *("obverse alone", "reverse alone", "obverse by its own head", "reverse by its own head"),
+        *("disagree", "steps apart"),
+    ]
+
+
+def test_prediction_gives_the_evaluations_grades(finished):
+    run, data, _ = finished
+    (name,) = json.loads((run.evaluation("test") / "ids.json").read_text())[:1]
+    grades = np.load(run.evaluation("test") / "view_grades.npz")
+    label, stem = name.split("/")
+    sides = {view: data / label / view / f"{stem}.png" for view in VIEWS}
+    (prediction,) = load(run.path, device="cpu").predict(sides)
+    for view in VIEWS:
+        assert prediction.view_grades[view] == (label, pytest.approx(float(grades[view][0].max()), abs=1e-6))
+    assert not prediction.views_disagree
+
+
+def test_a_coin_worn_on_one_side_is_seen(finished):
+    run, data, _ = finished
+    sides = {"obverse": data / "MS60" / "obverse" / "00.png", "reverse": data / "VF20" / "reverse" / "00.png"}
+    predictor = load(run.path, device="cpu")
+    worn, one_side = predictor.predict([sides, {"reverse": sides["reverse"]}])
+    assert {view: label for view, (label, _) in worn.view_grades.items()} == {"obverse": "MS60", "reverse": "VF20"}
+    assert worn.views_disagree
+    assert (list(one_side.view_grades), one_side.views_disagree) == (["reverse"], False)
+
+
+def test_the_heads_cost_their_weight_over_the_views_that_are_there():
+    objective = build_objective(
+        LossSpec(kind="cross-entropy", decode="mode"), counts=[4, 4], view_heads=ViewHeadsSpec(weight=0.5)
+    )
+    logits, targets = torch.randn(3, 3, 2), hard_targets(torch.tensor([0, 1, 1]), 2)
+    present = torch.tensor([[True, True], [True, False], [False, True]])
+    of_each = [objective.losses(logits[:, n], targets) for n in range(3)]
+    expected = [(of_each[1][0] + of_each[2][0]) / 2, of_each[1][1], of_each[2][2]]
+    found = objective.losses_with_views(logits, targets, present)
+    torch.testing.assert_close(found, of_each[0] + 0.5 * torch.stack(expected))
+
+
+@pytest.mark.parametrize(("field", "said"), [({"view_heads": {}}, "view_heads"), ({"fusion": {"kind": "max"}}, "max")])
+def test_what_needs_several_views_is_refused_for_one(field, said, draw_classes, make_recipe, tmp_path):
+    data = draw_classes(tmp_path / "data", per_class=6)
+    with pytest.raises(RecipeError, match=rf"model\..*{said} has no effect on one view"):
+        start_run(data, make_recipe(model=field), RunFolder(tmp_path / "run"))
