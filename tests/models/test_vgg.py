@@ -33,6 +33,24 @@ def test_a_pooled_linear_head_and_its_normalisation():
     assert count(VGGBackbone(pool="mean", norm="batch"), HeadSpec()) == 12_360_010 + norms
 
 
+def test_a_head_of_4096_and_a_residual_net_are_computed_too():
+    flat = 512 * 8 * 16
+    convs = 148_683_082 - (flat * 2048 + 2048) - (2048 * 1024 + 1024) - (1024 * 10 + 10)
+    larger = count(VGGBackbone(), HeadSpec(hidden=(4096, 2048), dropout=0.5))
+    assert larger == convs + (flat * 4096 + 4096) + (4096 * 2048 + 2048) + (2048 * 10 + 10)
+    channels = [(3, 64), (64, 128), (128, 256), (256, 512), (512, 512), (512, 512)]
+    for num_blocks in (4, 5, 6):
+        added = sum(before * after + after for before, after in channels[:num_blocks])
+        plain = count(VGGBackbone(num_blocks=num_blocks))
+        assert count(VGGBackbone(num_blocks=num_blocks, residual=True)) == plain + added
+
+
+@pytest.mark.parametrize(("height", "width"), [(128, 256), (512, 1024)])
+def test_the_flattened_size_follows_the_picture(height, width):
+    with torch.device("meta"):
+        assert VGG(VGGBackbone(), height=height, width=width).num_features == 512 * (height // 32) * (width // 32)
+
+
 def small(height=32, width=64, **fields):
     torch.manual_seed(0)
     return VGG(VGGBackbone(**fields), height=height, width=width).eval()
@@ -54,6 +72,22 @@ def test_leaky_relu_lets_negative_numbers_through():
     images = torch.randn(1, 3, 32, 64)
     assert (small(activation="leaky-relu")(images) < 0).any()
     assert not (small()(images) < 0).any()
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_the_short_way_is_added_before_the_activation(norm):
+    model = small(num_blocks=4, norm=norm, residual=True)
+    block, images = model.layers[0], torch.randn(1, 3, 32, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(block(images), (block.body(images) + block.shortcut(images)).relu())
+        before = model(images)
+        for part in (block.body[-1] if norm == "none" else block.body[-2],):
+            torch.nn.init.zeros_(part.weight)
+            torch.nn.init.zeros_(part.bias)
+        if norm == "none":
+            torch.testing.assert_close(block(images), block.shortcut(images).relu())
+        assert not torch.allclose(model(images), before)
+    assert 0.05 < float(before.std()) < 50
 
 
 def test_the_signal_survives_thirteen_layers():
