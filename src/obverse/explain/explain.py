@@ -17,7 +17,6 @@ from torch.nn import functional
 from obverse.data import Batch
 from obverse.evaluation import Forward
 from obverse.models import Classifier
-from obverse.runtime import autocast
 
 from .attention import attention_maps
 from .gradcam import gradcam_maps
@@ -84,10 +83,8 @@ def _look(model: Classifier, forward: Forward, batch: Batch) -> tuple[torch.Tens
 
 def _gradcam(model: Classifier, forward: Forward, batch: Batch) -> list[torch.Tensor] | None:
     """Maps of the answered class's logit, one row per view."""
-    # The pictures ask for gradients, so that a frozen network has them, too.
-    plain = torch.compiler.set_stance("force_eager")
-    with torch.enable_grad(), plain, Watch(model.backbones) as watch, autocast(forward.device, forward.precision):
-        logits = model(forward.inputs(batch).requires_grad_(), batch.present_BV, batch.columns_BE)
+    with torch.enable_grad(), torch.compiler.set_stance("force_eager"), Watch(model.backbones) as watch:
+        logits = forward.logits(model, batch)
         score = forward.class_logits(logits)[0, int(forward.answers(logits)[0])]
     return gradcam_maps(watch.calls, score, int(model.backbones[0].num_features))  # type: ignore[arg-type]
 

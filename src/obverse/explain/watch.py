@@ -90,8 +90,10 @@ class Watch(TorchFunctionMode):
         if self._now is not None and weights_BNN is not None:
             self._now.attention_BNN.append(weights_BNN)
 
-    def _begin(self, *_: Any) -> None:
+    def _begin(self, _: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        """Where gradients are wanted the pictures ask for them, so that a frozen network has them, too."""
         self._now = Seen()
+        return (args[0].detach().requires_grad_(), *args[1:]) if torch.is_grad_enabled() else None
 
     def _look(self, module: nn.Module, _: Any, output: Any) -> None:
         seen = self._now
