@@ -27,6 +27,8 @@ from obverse.manifest import Column
 from obverse.models import Classifier, Interface, build_classifier
 from obverse.recipe import ModelSpec, OutputSpec
 
+from .ensemble import Member, join
+
 FORMAT = "obverse-bundle"
 FORMAT_VERSION = 1
 
@@ -37,7 +39,8 @@ class Bundle:
 
     output: what the head's numbers mean, the class frequencies it is meant for, and how a decision is read from it.
     columns: the extra columns that the model sees, as its training samples described them.
-    trained: facts for people (epoch, metric, data), not used in prediction.
+    trained: facts for people (epoch, metric, data), not used in prediction. members: of an ensemble; `model`, `mean`
+    and `std` are then the first's, and `output` is plain, because the members give class logits already.
     """
 
     classes: tuple[str, ...]
@@ -51,6 +54,7 @@ class Bundle:
     calibration: None = None
     trained: dict[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    members: tuple[Member, ...] = ()
 
     def to_values(self) -> dict[str, Any]:
         """The description as plain values."""
@@ -59,6 +63,7 @@ class Bundle:
             "model": self.model.model_dump(mode="json"),
             "output": self.output.model_dump(mode="json"),
             "columns": [asdict(column) for column in self.columns],
+            "members": [member.to_values() for member in self.members],
         }
 
     @classmethod
@@ -76,21 +81,32 @@ class Bundle:
                 output=OutputSpec.model_validate_json(json.dumps(values["output"])),
                 trained=values["trained"],
                 columns=tuple(_column(**column) for column in values.get("columns", [])),
+                members=tuple(map(_member, values.get("members", ()))),
             )
         except (KeyError, TypeError, ValidationError) as error:
             raise DataError(f"{where} is incomplete or changed: {_one_line(error)}") from None
 
     def build(self, *, load_weights: bool = False) -> Classifier:
         """The classifier of this description, with fresh weights unless told to load pretrained ones."""
+        if not self.members:
+            return self._classifier(self.model, self.output, load_weights=load_weights)
+        parts = [self._classifier(m.model, m.output, load_weights=load_weights) for m in self.members]
+        return join(parts, self.members, num_views=len(self.views), mean=self.mean, std=self.std)
+
+    def _classifier(self, model: ModelSpec, output: OutputSpec, *, load_weights: bool) -> Classifier:
         return build_classifier(
-            self.model,
+            model,
             num_views=len(self.views),
             num_classes=len(self.classes),
             height=self.geometry.canvas_height,
             width=self.geometry.canvas_width,
             load_weights=load_weights,
-            interface=Interface(self.output, tuple(column.size for column in self.columns)),
+            interface=Interface(output, tuple(column.size for column in self.columns)),
         )
+
+    def as_member(self) -> Member:
+        """What is this bundle's own when it joins others."""
+        return Member(self.model, self.output, self.mean, self.std)
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor]) -> None:
@@ -121,6 +137,13 @@ def find_bundle(path: Path) -> Path:
     if not path.exists():
         raise DataError(f"{str(path)!r} does not exist; give a run folder such as runs/NAME, or a bundle")
     raise DataError(f"{str(path)!r} is neither a finished run nor a bundle: there is no model.json in it")
+
+
+def read_description(path: Path) -> tuple[Bundle, str]:
+    """The description alone, and the SHA-256 of the weights as it has it; `read_bundle` is what checks that."""
+    file = find_bundle(path) / "model.json"
+    values = _read_values(file)
+    return Bundle.from_values(values, repr(str(file))), str(values.get("weights_sha256"))
 
 
 def read_bundle(path: Path) -> tuple[Bundle, Classifier]:
@@ -163,6 +186,15 @@ def _read_values(path: Path) -> dict[str, Any]:
 
 def _column(*, values: list[str], **rest: Any) -> Column:
     return Column(values=tuple(values), **rest)
+
+
+def _member(values: dict[str, Any]) -> Member:
+    return Member(
+        ModelSpec.model_validate_json(json.dumps(values["model"])),
+        OutputSpec.model_validate_json(json.dumps(values["output"])),
+        tuple(values["mean"]),
+        tuple(values["std"]),
+    )
 
 
 def _one_line(error: Exception) -> str:

@@ -27,7 +27,10 @@ from .batch import Batch
 
 
 def mix(batch: Batch, spec: MixingSpec, *, num_classes: int, seed: int, epoch: int) -> Batch:
-    """The batch with soft `targets_BK` and, for `blend`, `shares_BV5`; it must not be on a device yet."""
+    """The batch with soft `targets_BK` and, for `blend`, `shares_BV5`; it must not be on a device yet.
+
+    What is mixed are the targets that it has, else its labels.
+    """
     height, width = batch.images_BVCHW.shape[-2:]
     num_views = batch.present_BV.shape[1]
     drawn = [_draw(spec, name, seed, epoch, (num_views, height, width)) for name in batch.ids]
@@ -37,7 +40,9 @@ def mix(batch: Batch, spec: MixingSpec, *, num_classes: int, seed: int, epoch: i
     mixed_BV = batch.present_BV & batch.present_BV[partner_B] & is_paired_B[:, None]
     shares_BV5[~mixed_BV] = torch.tensor([1.0, 0, 0, 0, 0])
     share_B1 = _mean_share(shares_BV5, batch.present_BV, height * width).unsqueeze(1)
-    own_BK = torch.nn.functional.one_hot(batch.labels_B, num_classes).float()
+    own_BK = batch.targets_BK
+    if own_BK is None:
+        own_BK = torch.nn.functional.one_hot(batch.labels_B, num_classes).float()
     targets_BK = share_B1 * own_BK + (1 - share_B1) * own_BK[partner_B]
     return replace(batch, targets_BK=targets_BK, shares_BV5=shares_BV5)
 

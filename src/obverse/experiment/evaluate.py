@@ -97,7 +97,7 @@ def _evaluate(
     if data is None:
         if split not in SPLITS:
             raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")
-        manifest, name = _run_manifest(run, recipe, bundle), split
+        manifest, name = run_manifest(run, recipe, bundle), split
     else:
         manifest, name = _other_manifest(data, bundle, recipe), "data"
     folder = out or run.evaluation(split if data is None else f"data-{short_name(data)}")
@@ -118,7 +118,8 @@ def _require_ours(folder: Path) -> None:
         raise OutputError(f"{str(folder)!r} is not empty and holds no evaluation; choose another --out")
 
 
-def _run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
+def run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
+    """The samples of a run, with its splits; DataError when the data has gone."""
     assert recipe.data.path is not None
     try:
         root = data_root(Path(recipe.data.path))

@@ -101,6 +101,7 @@ def run_facts(
         "model": f"{getattr(backbone, 'name', backbone.kind)}, {weights.get(pretrained, f'weights from {pretrained}')}",
         "parameters": parameters,
         "loss": _loss(recipe.loss),
+        **({"teacher": f"{recipe.distill.teacher}, {recipe.distill.share:g} of a target"} if recipe.distill else {}),
         "epochs": f"{len(progress.history)}, {progress.step} steps of {recipe.training.batch_size} samples",
         "best epoch": f"{progress.best_epoch + 1}, by val {best['select']} {best['select_value']:.4f}",
         "micro-batches": f"of {progress.micro_batch_size or recipe.training.micro_batch_size} samples",

@@ -21,7 +21,8 @@ from obverse.runs import RunFolder
 FILE = ".start.json"
 # What may change without making it another run: where things lie, how fast they are read, what is reported.
 FREE = (
-    "name", "data.path", "data.cache", "training.trackers", "evaluation.", "runtime.num_workers", "runtime.distributed",
+    "name", "data.path", "data.cache", "distill.teacher", "training.trackers", "evaluation.",
+    "runtime.num_workers", "runtime.distributed",
 )  # fmt: skip
 SHOWN = 3
 

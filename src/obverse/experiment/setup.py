@@ -29,6 +29,7 @@ from obverse.runtime.sharding import UNIT
 from obverse.training import Loaders
 
 from .caching import open_cache
+from .teacher import soft_targets
 from .tune import tune
 
 
@@ -127,6 +128,7 @@ class Setup:
             ),
             Loader(val, recipe.evaluation.batch_size, num_workers=workers, process=self.process, pin_memory=pin),
             Loader(plain, recipe.evaluation.batch_size, pin_memory=pin) if recipe.finetune.head_first else None,
+            soft_targets(recipe, self.manifest),
         )
 
     def open_caches(self, progress: Callable[[int, int], None] = lambda done, total: None) -> list[str]:

@@ -28,6 +28,7 @@ from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
 from .identity import differences, remember
 from .resolve import resolve
 from .setup import Setup, require_launch
+from .teacher import require_teacher, with_digest
 
 Progress = Callable[[int, int], None]
 SHOWN_FINDINGS = 5
@@ -82,9 +83,11 @@ def _this_process() -> Process:
 
 def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress: Progress) -> Setup:
     """Read the data, decide what is `auto`, and write down what will be trained."""
+    recipe = with_digest(recipe)
     index = build_index(data, recipe.data, progress)
     for line in (index.said, *_finding_lines(index.findings)):
         watch.notify(Message(printable(line)))
+    require_teacher(recipe, index.manifest)
     resolved = resolve(recipe, index)
     for line in resolved.reasons:
         watch.notify(Message(printable(line)))

@@ -16,6 +16,7 @@ from .backbone import (
 from .cache import CacheSpec
 from .criteria import ComparedMetric, Criterion, load_criteria
 from .data import ColumnKind, DataSpec, Layout, Size
+from .distill import DistillSpec
 from .evaluation import EvaluationSpec
 from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
@@ -65,6 +66,7 @@ __all__ = [
     "CrossViewFusion",
     "DataSpec",
     "Decode",
+    "DistillSpec",
     "DistributedKind",
     "EarlyStopping",
     "EvaluationSpec",

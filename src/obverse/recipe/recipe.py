@@ -12,6 +12,7 @@ from pydantic import model_validator
 
 from .augment import AugmentSpec, MixingSpec
 from .data import DataSpec
+from .distill import DistillSpec
 from .evaluation import EvaluationSpec
 from .finetune import FinetuneSpec
 from .loss import ADJUSTED, OTHER_HEADS, LossSpec
@@ -30,6 +31,7 @@ class Recipe(Spec):
     model: ModelSpec = ModelSpec()
     finetune: FinetuneSpec = FinetuneSpec()
     loss: LossSpec = LossSpec()
+    distill: DistillSpec | None = None
     optim: OptimSpec = OptimSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     training: TrainingSpec = TrainingSpec()

@@ -42,11 +42,15 @@ CHECKPOINT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Loaders:
-    """train: shuffled and augmented; val: in manifest order; plain: train as it is, where a head is fitted first."""
+    """train: shuffled and augmented; val: in manifest order; plain: train as it is, where a head is fitted first.
+
+    teach: gives a batch of train soft targets, before neighbours are mixed.
+    """
 
     train: Loader
     val: Loader
     plain: Loader | None = None
+    teach: Callable[[Batch], Batch] | None = None
 
 
 class Trainer:
@@ -210,6 +214,8 @@ class Trainer:
                 return
 
     def _step(self, batch: Batch) -> StepResult:
+        if self.loaders.teach is not None:
+            batch = self.loaders.teach(batch)
         if self.recipe.mixing.is_on:
             batch = mix(
                 batch,

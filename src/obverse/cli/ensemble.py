@@ -1,0 +1,35 @@
+"""`obverse ensemble RUN RUN... --out DIR`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from obverse.errors import printable
+
+from .options import Device
+
+
+def command(
+    runs: Annotated[list[Path], typer.Argument(help="Finished run folders that share classes, size and split.")],
+    out: Annotated[Path, typer.Option(help="The new folder: bundle, evaluation, ensemble.json.")],
+    soup: Annotated[
+        bool, typer.Option("--soup", help="Average weights instead of probabilities, as long as val does not fall.")
+    ] = False,
+    device: Device = "auto",
+) -> None:
+    """Join runs into one model: averaged probabilities, or averaged weights."""
+    from obverse.experiment.ensemble import make_ensemble, require_several
+
+    require_several(runs)
+    joined = make_ensemble(runs, out, soup=soup, device=device)
+    if soup:
+        typer.echo(printable(f"kept {len(joined.kept)} of {len(runs)} runs: {', '.join(joined.kept)}"))
+    for split, metrics in joined.metrics.items():
+        accuracy = metrics["accuracy"]
+        typer.echo(f"{split} accuracy {accuracy['value']:.1%} "
+                   f"(95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%})")  # fmt: skip
+    typer.echo(printable(f"predict: obverse predict {joined.folder} PICTURE"))
+    typer.echo(printable(f"compare: obverse compare {runs[0]} {joined.folder}"))

@@ -1,0 +1,47 @@
+"""`obverse folds DATA`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from obverse.errors import RecipeError, printable
+
+from .options import Layout, OptionalDevice, layout_setting
+from .progress import show_progress
+
+
+def command(
+    data: Annotated[Path, typer.Argument(help="A folder, an archive, a table or a manifest.")],
+    folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="The folder of all folds; by default runs/DATA-FOLDS-folds.")] = None,
+    recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
+    layout: Layout = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
+    device: OptionalDevice = None,
+) -> None:
+    """Train a model per fold and predict every sample with the one that never saw it; run again to go on."""
+    from obverse.recipe import load_recipe
+    from obverse.runs.rundir import short_name
+
+    changes = [*(settings or []), *layout_setting(layout)]
+    changes += [f"runtime.device={device}"] if device is not None else []
+    strange = next((s for s in changes if s.startswith(("data.split.folds=", "data.split.fold="))), None)
+    if strange:
+        raise RecipeError(f"--set {strange}: the number of folds is --folds, and each is trained")
+    chosen = load_recipe(recipe, changes)
+    folder = out if out is not None else Path("runs") / f"{short_name(data)}-{folds}-folds"
+
+    from obverse.experiment.folds import run_folds
+    from obverse.runs.observers import ConsoleObserver
+
+    found = run_folds(
+        data, chosen, folder, folds=folds, make_observers=lambda: (ConsoleObserver(),), progress=show_progress
+    )
+    for name, metrics in found.metrics.items():
+        accuracy = metrics["accuracy"]
+        typer.echo(f"{name} accuracy {accuracy['value']:.1%} (95 % interval {accuracy['low']:.1%} to "
+                   f"{accuracy['high']:.1%}, {metrics['num_samples']} samples)")  # fmt: skip
+    typer.echo(f"report: {printable(str(folder / 'evaluation' / 'out-of-fold' / 'report.html'))}")

@@ -1,0 +1,213 @@
+"""From several finished runs to one bundle: their probabilities averaged, or their weights.
+
+    OUT/bundle/  OUT/evaluation/{val,test}/  OUT/ensemble.json
+
+Members must have been measured on the same samples, so that no picture on which the whole is measured was seen in the
+training of any part. Averaged weights ("soup", greedy: Wortsman et al. 2022) cost no more than one model, and make
+sense for runs that started from the same weights; a run is taken in only when val does not fall, so that the worst
+outcome is the best single run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from obverse.bundle import Bundle, join, read_bundle, write_bundle
+from obverse.data import Loader, PictureDataset
+from obverse.errors import DataError, OutputError, RecipeError
+from obverse.evaluation import Forward, is_better, require_same_samples, run_model, selection_value
+from obverse.manifest import Manifest
+from obverse.models import Classifier
+from obverse.recipe import OutputSpec, Recipe, load_recipe
+from obverse.runs import RunFolder, write_text
+from obverse.runs.failures import explained
+from obverse.runtime import resolve_device
+
+from .compare import Contender, read_contender
+from .evaluate import report_split, run_manifest
+from .facts import RunStory
+
+FILE = "ensemble.json"
+State = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One member with what it was trained as."""
+
+    path: Path
+    bundle: Bundle
+    model: Classifier
+    recipe: Recipe
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Joined:
+    """metrics: of the whole by split. kept: the members that are in it."""
+
+    folder: Path
+    metrics: dict[str, dict[str, Any]]
+    kept: tuple[str, ...]
+
+
+def make_ensemble(runs: Sequence[Path], out: Path, *, soup: bool = False, device: str = "auto") -> Joined:
+    """Join `runs` into a bundle under `out` and measure it. DataError when they do not fit together."""
+    _require_free(out)
+    parts = [_read(path) for path in runs]
+    for part in parts[1:]:
+        _require_fit(parts[0], part, soup=soup)
+    splits = [split for split in ("val", "test") if _is_same_split(parts, split)]
+    if soup and "val" not in splits:
+        raise DataError("a soup is chosen on val, and these runs have different val samples; train them on one split")
+    if splits[-1:] not in (["test"], ["val"]) or (parts[0].manifest.split("test") and "test" not in splits):
+        raise DataError("these runs have different test samples, so some members were trained on what others are "
+                        "measured on; train them on one split (data.split.stored)")  # fmt: skip
+    place = resolve_device(device)
+    with explained(out, "try a smaller evaluation.batch_size, or --device cpu"):
+        if soup:
+            bundle, weights, kept = _soup(parts, place)
+            model = bundle.build()
+            model.load_state_dict(weights)
+        else:
+            bundle, model, kept = _averaged(parts)
+        write_bundle(out / "bundle", bundle, model.state_dict())
+        return _measured(out, parts, bundle, model.to(place), kept=kept, splits=splits)
+
+
+def _averaged(parts: Sequence[Part]) -> tuple[Bundle, Classifier, tuple[str, ...]]:
+    first, members = parts[0].bundle, tuple(part.bundle.as_member() for part in parts)
+    names = tuple(str(part.path) for part in parts)
+    output = OutputSpec(decode=first.output.decode)
+    bundle = replace(first, members=members, output=output, trained={"ensemble": list(names)})
+    models = [part.model for part in parts]
+    return bundle, join(models, members, num_views=len(first.views), mean=first.mean, std=first.std), names
+
+
+def _soup(parts: Sequence[Part], device: torch.device) -> tuple[Bundle, State, tuple[str, ...]]:
+    """Greedy: the best run first, then each further one that does not make val worse."""
+    select = parts[0].recipe.training.select
+    alone = [_val_value(parts[0], part.model, part.bundle, select, device) for part in parts]
+    better_first = sorted(range(len(parts)), key=lambda n: _rank(select, alone[n]))
+    best = alone[better_first[0]]
+    kept = [better_first[0]]
+    states = [{name: tensor.cpu() for name, tensor in part.model.state_dict().items()} for part in parts]
+    model = parts[0].bundle.build()
+    for number in better_first[1:]:
+        model.load_state_dict(mean_state([states[n] for n in (*kept, number)]))
+        value = _val_value(parts[0], model, parts[0].bundle, select, device)
+        if not is_better(select, best, value):
+            best, kept = value, [*kept, number]
+    names = tuple(str(parts[n].path) for n in kept)
+    trained = {"soup": list(names), "select": select, "value": best}
+    return replace(parts[0].bundle, trained=trained), mean_state([states[n] for n in kept]), names
+
+
+def mean_state(states: Sequence[State]) -> State:
+    """The mean of every weight and every statistic; what counts steps is the first's."""
+    if len(states) == 1:
+        return dict(states[0])
+    mean = {}
+    for name, tensor in states[0].items():
+        stacked = torch.stack([state[name].double() for state in states])
+        mean[name] = stacked.mean(0).to(tensor.dtype) if tensor.is_floating_point() else tensor
+    return mean
+
+
+def _rank(select: str, value: float) -> float:
+    return value if is_better(select, 0.0, 1.0) else -value
+
+
+def _val_value(data: Part, model: Classifier, bundle: Bundle, select: str, device: torch.device) -> float:
+    """Of `select` on the val samples of `data`."""
+    forward = Forward(bundle.mean, bundle.std, device, output=bundle.output)
+    dataset = PictureDataset(data.manifest, data.manifest.split("val"), bundle.geometry)
+    outputs = run_model(model.to(device), forward, Loader(dataset, data.recipe.evaluation.batch_size).epoch())
+    return selection_value(select, outputs.logits_NK, outputs.labels_N, decode=bundle.output.decode)
+
+
+def _measured(
+    out: Path, parts: Sequence[Part], bundle: Bundle, model: Classifier, *, kept: tuple[str, ...], splits: Sequence[str]
+) -> Joined:
+    first = parts[0]
+    ready = (bundle, model, Forward(bundle.mean, bundle.std, next(model.parameters()).device, output=bundle.output))
+    what = "weights averaged over" if "soup" in bundle.trained else "probabilities averaged over"
+    facts = {"model": f"{what} {len(kept)} of {len(parts)} runs", "members": ", ".join(kept)}
+    facts["parameters"] = f"{model.num_parameters():,}"
+    metrics = {}
+    for split in splits:
+        folder = RunFolder(out).evaluation(split)
+        metrics[split] = report_split(
+            folder, split, first.manifest, ready, recipe=_plain(first.recipe), story=RunStory(facts)
+        )
+    alone = [{"run": str(part.path), "kept": str(part.path) in kept} for part in parts]
+    write_text(out / FILE, json.dumps({"kind": what, "members": alone, "trained": bundle.trained}, indent=2) + "\n")
+    return Joined(out, metrics, kept)
+
+
+def _plain(recipe: Recipe) -> Recipe:
+    """Without maps: an ensemble has no one attention."""
+    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"maps": 0})})
+
+
+def _read(path: Path) -> Part:
+    run = RunFolder(path)
+    bundle, model = read_bundle(path)
+    if not run.recipe.is_file():
+        raise DataError(f"{str(path)!r} is a bundle without its run; an ensemble is made of run folders, whose splits "
+                        "are known")  # fmt: skip
+    if bundle.members:
+        raise DataError(f"{str(path)!r} is an ensemble already; name its members")
+    recipe = load_recipe(str(run.recipe))
+    return Part(path, bundle, model, recipe, run_manifest(run, recipe, bundle))
+
+
+def _require_fit(first: Part, other: Part, *, soup: bool) -> None:
+    a, b = first.bundle, other.bundle
+    pairs = {"classes": (a.classes, b.classes), "views": (a.views, b.views), "class order": (a.ordered, b.ordered)}
+    pairs |= {"extra columns": (a.columns, b.columns)}
+    pairs |= {"input size": (a.geometry, b.geometry), "decoding": (a.output.decode, b.output.decode)}
+    if soup:
+        pairs |= {"model": (a.model.model_dump(exclude=WEIGHTS), b.model.model_dump(exclude=WEIGHTS))}
+        pairs |= {"output": (a.output, b.output), "normalisation": ((a.mean, a.std), (b.mean, b.std))}
+        pairs |= {"training.select": (first.recipe.training.select, other.recipe.training.select)}
+    odd = [name for name, (one, two) in pairs.items() if one != two]
+    if odd:
+        raise DataError(f"{str(first.path)!r} and {str(other.path)!r} cannot be joined: they differ in "
+                        f"{', '.join(odd)}")  # fmt: skip
+
+
+WEIGHTS = {"backbone": {"pretrained"}}
+
+
+def _is_same_split(parts: Sequence[Part], split: str) -> bool:
+    """Whether every run has predicted the same samples of it."""
+    if not parts[0].manifest.split(split):
+        return False
+    first: Contender = read_contender(parts[0].path, split)
+    try:
+        for part in parts[1:]:
+            other = read_contender(part.path, split)
+            require_same_samples(first.runs[0], other.runs[0], (first.name, other.name))
+    except DataError:
+        return False
+    return True
+
+
+def _require_free(out: Path) -> None:
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / FILE).is_file()):
+        raise OutputError(f"{str(out)!r} is not empty and holds no ensemble; choose another --out")
+
+
+def require_several(runs: Sequence[Path]) -> None:
+    """RecipeError for what is no ensemble."""
+    if len(runs) < 2:
+        raise RecipeError("an ensemble needs at least two runs")
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise RecipeError("a run is given twice, and would count twice")

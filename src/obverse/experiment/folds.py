@@ -1,0 +1,134 @@
+"""k-fold training: as many runs as folds, and every sample predicted by the one model that never trained on it.
+
+    OUT/fold-0/ ...                 run folders; the same command again goes on with what is not finished
+    OUT/evaluation/out-of-fold/     all folds' val predictions as one report
+    OUT/evaluation/test/            where there is a test split: the mean of the folds' probabilities
+
+A fold's val also chose that model's best epoch, so out-of-fold numbers are a little kind; the report says so. By
+default nothing is kept aside for test, so that every sample is predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from obverse.errors import BusyError, DataError, RefusedError
+from obverse.evaluation import Predictions, require_same_samples, write_evaluation
+from obverse.manifest import read_manifest
+from obverse.recipe import Recipe, SplitSpec, load_recipe
+from obverse.runs import Message, RunFolder
+
+from .many import MakeObservers, require_same_study, train_to_end
+from .train import Progress
+
+POOLED = "out-of-fold"
+KIND = (
+    "each sample is predicted by the model that never trained on it; as that sample helped to choose the model's best "
+    "epoch, the numbers are a little kind"
+)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """metrics: of `out-of-fold`, and of `test` where there is one."""
+
+    folder: Path
+    metrics: dict[str, dict[str, Any]]
+
+
+def fold_recipe(recipe: Recipe, folds: int, fold: int) -> Recipe:
+    """The recipe of one fold; test stays what the recipe says, and is nothing where it says nothing."""
+    split = recipe.data.split
+    given = {name: getattr(split, name) for name in split.model_fields_set - {"train", "val", "folds", "fold"}}
+    spec = SplitSpec(**{"test": 0.0, **given, "folds": folds, "fold": fold})
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"split": spec})})
+
+
+def run_folds(
+    data: Path,
+    recipe: Recipe,
+    out: Path,
+    *,
+    folds: int,
+    make_observers: MakeObservers = tuple,
+    progress: Progress | None = None,
+) -> Folded:
+    """Train every fold that is not trained yet, then pool. BusyError while another process trains one of them."""
+    require_same_study(out, fold_recipe(recipe, folds, 0), data)
+    paths = [out / f"fold-{fold}" for fold in range(folds)]
+    num_busy = 0
+    for fold, path in enumerate(paths):
+        observers = make_observers()
+        for observer in observers:
+            observer.notify(Message(f"fold {fold + 1} of {folds}"))
+        outcome = train_to_end(data, fold_recipe(recipe, folds, fold), path, observers=observers, progress=progress)
+        if outcome.state == "failed":
+            raise RefusedError(f"fold {fold + 1} of {folds} failed, so that not every sample can be predicted: "
+                               f"{outcome.reason}. Mend that and remove {str(path)!r}")  # fmt: skip
+        num_busy += outcome.state == "busy"
+    if num_busy:
+        raise BusyError(
+            f"{num_busy} of {folds} folds are trained by other processes; the same command later pools them"
+        )
+    return pool(out, paths)
+
+
+def pool(out: Path, paths: Sequence[Path]) -> Folded:
+    """The folds' predictions together. DataError unless every sample that is not test is predicted exactly once."""
+    runs = [RunFolder(path) for path in paths]
+    parts = [Predictions.read(run.evaluation("val")) for run in runs]
+    pooled = _joined(parts)
+    _require_all(runs[0], pooled)
+    facts = {"folds": str(len(paths)), "what": KIND}
+    metrics = {POOLED: write_evaluation(out / "evaluation" / POOLED, pooled, facts=facts).as_json()}
+    if all(run.evaluation("test").is_dir() for run in runs):
+        mean = mean_predictions([Predictions.read(run.evaluation("test")) for run in runs])
+        told = {"model": f"probabilities averaged over the models of {len(paths)} folds"}
+        metrics["test"] = write_evaluation(out / "evaluation" / "test", mean, facts=told).as_json()
+    return Folded(out, metrics)
+
+
+def mean_predictions(runs: Sequence[Predictions]) -> Predictions:
+    """The mean of several models' probabilities on the same samples."""
+    aligned = [require_same_samples(runs[0], run, ("the first fold", "another")) for run in runs]
+    mean_NK = np.mean([run.probabilities_NK.astype(np.float64) for run in aligned], axis=0).astype(np.float32)
+    return replace(runs[0], probabilities_NK=mean_NK, embeddings_ND=None, view_probabilities={})
+
+
+def _joined(parts: Sequence[Predictions]) -> Predictions:
+    first = parts[0]
+    if any(part.classes != first.classes for part in parts):
+        raise DataError("the folds know different classes; a class may be too small for so many folds")
+    return Predictions(
+        split=POOLED,
+        classes=first.classes,
+        ids=tuple(name for part in parts for name in part.ids),
+        labels_N=np.concatenate([part.labels_N for part in parts]),
+        probabilities_NK=np.concatenate([part.probabilities_NK for part in parts]),
+        view_probabilities={
+            view: np.concatenate([part.view_probabilities[view] for part in parts]) for view in first.view_probabilities
+        },
+        ordered=first.ordered,
+        decode=first.decode,
+    )
+
+
+def _require_all(run: RunFolder, pooled: Predictions) -> None:
+    """Embeddings are left out: each model has its own space."""
+    recipe = load_recipe(str(run.recipe))
+    assert isinstance(recipe.data.views, tuple)
+    manifest = read_manifest(
+        run.manifest, root=Path(), classes=pooled.classes, views=recipe.data.views, ordered=pooled.ordered
+    )
+    wanted = {
+        sample for sample, split in zip(manifest.samples.ids, manifest.samples.splits, strict=True) if split != "test"
+    }
+    odd = sorted(wanted ^ set(pooled.ids))
+    if odd:
+        raise DataError(f"{len(odd)} samples are not predicted exactly once, for example {odd[0]!r}: the data has "
+                        "changed between folds; train them again")  # fmt: skip

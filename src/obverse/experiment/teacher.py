@@ -1,0 +1,92 @@
+"""The teacher's part of the targets: its probabilities for every training sample, computed once before training.
+
+They are of the pictures as they are, not as augmented, so that an epoch costs what it costs without a teacher. Mixing
+then mixes targets as it mixes labels, which is exact for losses that are linear in the target, as all of ours are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from obverse.bundle import Bundle, read_bundle, read_description
+from obverse.data import Batch, Loader, PictureDataset
+from obverse.errors import DataError, RecipeError
+from obverse.evaluation import Forward, run_model, softmax
+from obverse.losses import hard_targets
+from obverse.manifest import Manifest
+from obverse.recipe import DistillSpec, Recipe
+from obverse.runtime import resolve_device
+
+
+@dataclass(frozen=True)
+class SoftTargets:
+    """targets_NK: what the loss sees instead of each sample's label; place: id -> row."""
+
+    targets_NK: torch.Tensor
+    place: dict[str, int]
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch with its soft targets; it must not be on a device yet."""
+        rows = [self.place[name] for name in batch.ids]
+        return replace(batch, targets_BK=self.targets_NK[rows])
+
+
+def soft_targets(recipe: Recipe, manifest: Manifest) -> SoftTargets | None:
+    """Of the training samples; None without a teacher. DataError when the teacher does not fit or has changed."""
+    spec = recipe.distill
+    if spec is None:
+        return None
+    bundle, model = read_bundle(Path(spec.teacher))
+    _require_fit(spec, bundle, manifest)
+    _, digest = read_description(Path(spec.teacher))
+    if spec.digest not in ("auto", digest):
+        raise DataError(f"distill.teacher {spec.teacher!r} is not the model that the run began with; "
+                        "put that back, or start a new run")  # fmt: skip
+    place = resolve_device(recipe.runtime.device)
+    forward = Forward(bundle.mean, bundle.std, place, output=bundle.output)
+    samples = manifest.split("train")
+    seen = replace(manifest, views=bundle.views, columns=bundle.columns)
+    dataset = PictureDataset(seen, samples, bundle.geometry)
+    outputs = run_model(model.to(place), forward, Loader(dataset, recipe.evaluation.batch_size).epoch())
+    column = {name: k for k, name in enumerate(bundle.classes)}
+    teacher_NK = torch.from_numpy(softmax(outputs.logits_NK)[:, [column[name] for name in manifest.classes]])
+    labels_NK = hard_targets(torch.from_numpy(_labels(samples.labels, manifest)), len(manifest.classes))
+    targets_NK = spec.share * teacher_NK + (1 - spec.share) * labels_NK
+    return SoftTargets(targets_NK, {name: row for row, name in enumerate(outputs.ids)})
+
+
+def with_digest(recipe: Recipe) -> Recipe:
+    """The recipe with the teacher's full path and digest, so that it names one model for good."""
+    if recipe.distill is None:
+        return recipe
+    teacher = Path(recipe.distill.teacher).resolve()
+    _, digest = read_description(teacher)
+    if recipe.distill.digest not in ("auto", digest):
+        raise RecipeError(f"distill.digest is not that of {str(teacher)!r}; leave it out to take the teacher as it is")
+    distill = recipe.distill.model_copy(update={"teacher": str(teacher), "digest": digest})
+    return recipe.model_copy(update={"distill": distill})
+
+
+def require_teacher(recipe: Recipe, manifest: Manifest) -> None:
+    """DataError when the teacher does not fit the data."""
+    if recipe.distill is not None:
+        bundle, _ = read_description(Path(recipe.distill.teacher))
+        _require_fit(recipe.distill, bundle, manifest)
+
+
+def _labels(names: Sequence[str], manifest: Manifest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.array([manifest.class_index.get(name, -1) for name in names], np.int64)
+
+
+def _require_fit(spec: DistillSpec, bundle: Bundle, manifest: Manifest) -> None:
+    odd = sorted(set(bundle.classes) ^ set(manifest.classes))
+    if odd:
+        raise DataError(f"distill.teacher {spec.teacher!r} has other classes than the data: {', '.join(odd[:5])}")
+    if set(bundle.views) != set(manifest.views):
+        raise DataError(f"distill.teacher {spec.teacher!r} looks at {', '.join(bundle.views)}, and the data has "
+                        f"{', '.join(manifest.views)}")  # fmt: skip

@@ -1,0 +1,72 @@
+"""k folds: every sample is predicted once, by the model that never trained on it."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from obverse.errors import BusyError, RecipeError
+from obverse.evaluation import Predictions
+from obverse.experiment.folds import run_folds
+from obverse.runs import RunFolder
+
+
+def splits(run):
+    with (run / "manifest.csv").open(newline="") as file:
+        return {row["id"]: row["split"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def data(draw_classes, tmp_path):
+    return draw_classes(tmp_path / "data", per_class=9)
+
+
+@pytest.fixture
+def recipe(make_recipe):
+    return make_recipe(training={"epochs": 1}, evaluation={"maps": 0})
+
+
+def test_every_sample_is_predicted_once_by_a_model_that_never_saw_it(data, recipe, tmp_path):
+    found = run_folds(data, recipe, tmp_path / "out", folds=3)
+    pooled = Predictions.read(tmp_path / "out/evaluation/out-of-fold")
+    assert len(pooled.ids) == len(set(pooled.ids)) == 18
+    place = {name: row for row, name in enumerate(pooled.ids)}
+    for fold in range(3):
+        run = tmp_path / f"out/fold-{fold}"
+        held = Predictions.read(run / "evaluation/val")
+        split = splits(run)
+        assert "test" not in split.values()
+        assert {name for name, its in split.items() if its == "val"} == set(held.ids)
+        rows = [place[name] for name in held.ids]
+        np.testing.assert_array_equal(pooled.probabilities_NK[rows], held.probabilities_NK)
+    accuracy = float((pooled.predictions_N == pooled.labels_N).mean())
+    assert found.metrics["out-of-fold"]["accuracy"]["value"] == pytest.approx(accuracy)
+    assert set(found.metrics) == {"out-of-fold"}
+    summary = (tmp_path / "out/evaluation/out-of-fold/summary.md").read_text()
+    assert "never trained on it" in summary
+    before = (tmp_path / "out/fold-0/bundle/model.safetensors").stat().st_mtime_ns
+    run_folds(data, recipe, tmp_path / "out", folds=3)
+    assert (tmp_path / "out/fold-0/bundle/model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(RecipeError, match="other settings"):
+        run_folds(data, recipe, tmp_path / "out", folds=2)
+
+
+def test_a_test_split_is_the_same_for_all_and_is_predicted_by_their_mean(data, make_recipe, tmp_path):
+    recipe = make_recipe(
+        data={"split": {"test": 0.3, "train": 0.5, "val": 0.2}}, training={"epochs": 1}, evaluation={"maps": 0}
+    )
+    held = RunFolder(tmp_path / "out/fold-1")
+    held.claim()
+    with pytest.raises(BusyError, match="1 of 2 folds"):
+        run_folds(data, recipe, tmp_path / "out", folds=2)
+    held.unlock()
+    found = run_folds(data, recipe, tmp_path / "out", folds=2)
+    tests = [Predictions.read(tmp_path / f"out/fold-{fold}/evaluation/test") for fold in range(2)]
+    assert tests[0].ids == tests[1].ids
+    mean = Predictions.read(tmp_path / "out/evaluation/test")
+    wanted = (tests[0].probabilities_NK + tests[1].probabilities_NK) / 2
+    np.testing.assert_allclose(mean.probabilities_NK, wanted, atol=1e-6)
+    assert found.metrics["test"]["num_samples"] == len(mean.ids)
+    pooled = Predictions.read(tmp_path / "out/evaluation/out-of-fold")
+    assert set(pooled.ids).isdisjoint(mean.ids)
+    assert len(pooled.ids) + len(mean.ids) == 18
