@@ -8,6 +8,7 @@ import torch
 from obverse.bundle import Bundle, read_bundle, write_bundle
 from obverse.data import Batch, Geometry
 from obverse.evaluation import Forward, run_model, softmax
+from obverse.manifest import Column
 from obverse.recipe import OutputSpec, build_recipe
 
 CLASSES, VIEWS = ("a", "b", "c", "d"), ("obverse", "reverse")
@@ -24,7 +25,7 @@ def bundle_of(name, *, output=None, mean=0.5, std=0.5):
     return Bundle(CLASSES, False, VIEWS, Geometry(16, 16, 16, 16), means, stds, model, output or OutputSpec())
 
 
-def batch_of(num=6):
+def batch_of(num=6, *, columns=False):
     generator = torch.Generator().manual_seed(0)
     present_BV = torch.ones(num, 2, dtype=torch.bool)
     present_BV[1, 0] = present_BV[2, 1] = False
@@ -34,16 +35,17 @@ def batch_of(num=6):
         labels_B=torch.arange(num) % 4,
         valid_B=torch.ones(num, dtype=torch.bool),
         ids=tuple(map(str, range(num))),
+        columns_BE=torch.tensor([[k % 3, 0.5 * k] for k in range(num)]) if columns else None,
     )
 
 
 def outputs_of(bundle, model):
     forward = Forward(bundle.mean, bundle.std, torch.device("cpu"), output=bundle.output)
-    return run_model(model.eval(), forward, [batch_of()], each_view=True)
+    return run_model(model.eval(), forward, [batch_of(columns=bool(bundle.columns))], each_view=True)
 
 
-@pytest.fixture
-def members():
+@pytest.fixture(params=["pictures alone", "with columns"])
+def members(request):
     """Three kinds of model, another normalisation each, one of them with CORN's numbers, one meant for a prior."""
     torch.manual_seed(0)
     bundles = [
@@ -51,6 +53,9 @@ def members():
         bundle_of("separate", mean=0.4, std=0.25),
         bundle_of("mean", output=OutputSpec(prior=(0.7, 0.1, 0.1, 0.1)), mean=0.3),
     ]
+    if request.param == "with columns":
+        columns = (Column("mint", "category", ("A", "D")), Column("year", "number", mean=1900.0, std=20.0))
+        bundles = [replace(bundle, columns=columns) for bundle in bundles]
     return [(bundle, bundle.build()) for bundle in bundles]
 
 
@@ -59,6 +64,7 @@ def joined_of(members):
     whole = replace(first, members=tuple(bundle.as_member() for bundle, _ in members), output=OutputSpec())
     model = whole.build()
     parts = {"backbones.0.members": "backbones", "fusion.members": "fusion", "head.members": "head"}
+    parts["columns.members"] = "columns"
     state = {}
     for number, (_, member) in enumerate(members):
         for name, tensor in member.state_dict().items():
