@@ -1,11 +1,24 @@
 """Every shipped recipe says what it is for, and loads."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from obverse.recipe import load_recipe, shipped_recipes
+from obverse.recipe import ALIASES, load_recipe, shipped_recipes
 
 HEADER = ("Goal", "Data", "Hardware", "Command", "Expected")
-EXPECTED_RECIPES = {"auto", "coins-two-view", "coins-rectangular", "finetune", "long-tail-scratch", "cifar10-finetune"}
+EXPECTED_RECIPES = {
+    "auto",
+    "cifar10-cct",
+    "cifar10-finetune",
+    "coins-rectangular",
+    "coins-resnet50",
+    "coins-two-view",
+    "finetune",
+    "long-tail-scratch",
+}
+MODELS = Path(__file__).parents[2] / "docs" / "reference" / "models.md"
 
 
 def test_the_promised_recipes_are_shipped():
@@ -21,3 +34,8 @@ def test_header_and_content(name):
     assert all(value.strip() for value in found.values())
     assert found["Command"].startswith("obverse ")
     assert load_recipe(name).name == name
+
+
+def test_short_names_are_documented_as_they_are():
+    rows = re.findall(r"^\| `([\w-]+)` \| `([\w.]+)` \|", MODELS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert dict(rows) == ALIASES

@@ -47,9 +47,12 @@ def tiny(recipe):
     values = json.loads(recipe.model_dump_json())
     backbone = values["model"]["backbone"]
     if backbone["kind"] == "timm":
-        small = {"name": "vit_tiny_patch16_224", "options": TINY_VIT, "pretrained": "none"}
-        assert backbone["name"].startswith("vit_"), "give this backbone a tiny stand-in"
-        backbone |= small
+        is_vit = backbone["name"].startswith("vit_")
+        assert is_vit or backbone["name"].startswith("resnet"), "give this backbone a tiny stand-in"
+        name, options = ("vit_tiny_patch16_224", TINY_VIT) if is_vit else ("test_resnet", {"zero_init_last": False})
+        backbone |= {"name": name, "options": options, "pretrained": "none"}
+    if backbone["kind"] == "vit":
+        backbone |= {"width": 48, "depth": 1, "heads": 3}
     values["model"]["head"]["hidden"] = [8 for _ in values["model"]["head"]["hidden"]]
     values["data"]["size"] = {"height": 32, "width": 64}
     values["runtime"] |= {"device": "cpu", "precision": "fp32", "matmul": "highest", "num_threads": 1,
