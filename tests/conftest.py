@@ -52,6 +52,22 @@ def class_folder(
     return root
 
 
+def label_set_list(root: Path, *, num: int = 24, size: int = 16, separator: str = "|", seed: int = 0) -> Path:
+    """A CSV of pictures whose three bands are each light or dark: `left`, `middle`, `right` are the light ones."""
+    rng = np.random.default_rng(seed)
+    rows = ["labels,image"]
+    for n in range(num):
+        light = [bool(n >> k & 1) for k in range(3)]
+        bands = np.repeat(60 + 140 * np.array(light), -(-size // 3))[:size]
+        pixels = rng.normal(bands[None, :, None], 12.0, (size, size, 3)).clip(0, 255).astype(np.uint8)
+        root.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(root / f"{n:03}.png")
+        names = [name for name, is_light in zip(("left", "middle", "right"), light, strict=True) if is_light]
+        rows.append(f"{separator.join(names)},{n:03}.png")
+    (root / "list.csv").write_text("\n".join(rows) + "\n")
+    return root / "list.csv"
+
+
 def recipe_of(**sections):
     """A recipe of a tiny convnet with every `auto` that is measured already decided; sections are merged in."""
     values = {
@@ -93,6 +109,11 @@ def draw_picture():
 @pytest.fixture(scope="session")
 def draw_classes():
     return class_folder
+
+
+@pytest.fixture(scope="session")
+def draw_label_sets():
+    return label_set_list
 
 
 @pytest.fixture(scope="session")

@@ -86,6 +86,11 @@ class Bundle:
         except (KeyError, TypeError, ValidationError) as error:
             raise DataError(f"{where} is incomplete or changed: {_one_line(error)}") from None
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether the answer is a label set."""
+        return self.output.kind == "binary"
+
     def build(self, *, load_weights: bool = False) -> Classifier:
         """The classifier of this description, with fresh weights unless told to load pretrained ones."""
         if not self.members:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,10 +23,19 @@ def command(
     from obverse.experiment import evaluate_run
 
     folder, metrics = evaluate_run(run, split=split, data=data, out=out, device=device)
-    accuracy, macro_f1 = metrics["accuracy"], metrics["macro_f1"]
-    typer.echo(f"accuracy {accuracy['value']:.4f} (95 % interval {accuracy['low']:.4f} to {accuracy['high']:.4f})")
-    if macro_f1:
-        typer.echo(f"macro F1 {macro_f1['value']:.4f}")
-    for k, share in metrics["top_k"].items():
-        typer.echo(f"top-{k} accuracy {share['value']:.4f}")
+    for line in set_lines(metrics) if metrics.get("labels") == "multi" else _lines(metrics):
+        typer.echo(line)
     typer.echo(f"report: {printable(str(folder / 'report.html'))}")
+
+
+def set_lines(metrics: dict[str, Any]) -> list[str]:
+    """What comes first of a multi-label evaluation."""
+    names = {"map": "mAP", "macro_f1": "macro F1", "micro_f1": "micro F1", "subset_accuracy": "subset accuracy"}
+    return [f"{name} {metrics[key]['value']:.4f}" for key, name in names.items() if metrics[key]]
+
+
+def _lines(metrics: dict[str, Any]) -> list[str]:
+    accuracy, macro_f1 = metrics["accuracy"], metrics["macro_f1"]
+    lines = [f"accuracy {accuracy['value']:.4f} (95 % interval {accuracy['low']:.4f} to {accuracy['high']:.4f})"]
+    lines += [f"macro F1 {macro_f1['value']:.4f}"] if macro_f1 else []
+    return lines + [f"top-{k} accuracy {share['value']:.4f}" for k, share in metrics["top_k"].items()]

@@ -14,6 +14,7 @@ import typer
 
 from obverse.errors import RecipeError, printable
 
+from . import print_sets
 from .options import Device
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def command(
     column: Annotated[
         list[str] | None, typer.Option(help="A value beside the pictures, if the model sees it: year=1909; repeat.")
     ] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 3,
+    top_k: Annotated[int | None, typer.Option(min=1, help="How many classes to show; by default 3.")] = None,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
     device: Device = "auto",
 ) -> None:
@@ -47,8 +48,11 @@ def command(
     from obverse.inference import load
 
     columns = _pairs("column", column or [], "year=1909")
-    predictions = load(model, device=device).predict(inputs, columns=columns, top_k=top_k)
-    {"table": print_table, "csv": print_csv, "json": print_json}[format.value](predictions)
+    predictor = load(model, device=device)
+    predictions: Any = predictor.predict(inputs, columns=columns, top_k=top_k)
+    of_one = {"table": print_table, "csv": print_csv, "json": print_json}
+    of_sets = {"table": print_sets.print_table, "csv": print_sets.print_csv, "json": print_sets.print_json}
+    (of_sets if predictor.bundle.multi_label else of_one)[format.value](predictions)
 
 
 def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> list[Any]:

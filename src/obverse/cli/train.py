@@ -12,6 +12,7 @@ import typer
 from obverse.errors import RecipeError, printable
 from obverse.launch import launched
 
+from .evaluate import set_lines
 from .options import Layout, OptionalDevice, layout_setting
 from .progress import show_progress
 from .ranks import on_every_rank
@@ -78,7 +79,7 @@ def command(
     else:
         assert data is not None
         result = start_run(data, chosen, folder, observers=[console], progress=show_progress)
-    typer.echo(_accuracy_line(result.metrics))
+    typer.echo(_result_line(result.metrics))
     typer.echo(f"report: {printable(str(result.report))}")
     typer.echo(f"predict: obverse predict {printable(shlex.quote(str(result.run.path)))} PICTURE")
 
@@ -93,7 +94,9 @@ def _folder(run: Path | None, data: Path | None) -> RunFolder:
     return RunFolder(path, patience_seconds=ENDING_SECONDS if launch.num_restarts else 0)
 
 
-def _accuracy_line(metrics: dict[str, Any]) -> str:
+def _result_line(metrics: dict[str, Any]) -> str:
+    if metrics.get("labels") == "multi":
+        return f"{metrics['split']} {', '.join(set_lines(metrics))} ({metrics['num_samples']} samples)"
     accuracy = metrics["accuracy"]
     return (
         f"{metrics['split']} accuracy {accuracy['value']:.1%} "

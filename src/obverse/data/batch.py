@@ -16,7 +16,8 @@ class Batch:
     color_BV3: brightness, contrast and saturation factors, or None outside training. valid_B: False for a sample that
     is there only to fill a rank's share, and never counts. labels_B: -1 when unknown. targets_BK, shares_BV5: what the
     loss sees and how pixels are mixed when neighbours are mixed (`mixing.py`), else None. columns_BE: extra columns as
-    codes (`manifest/columns.py`), or None where the model sees none.
+    codes (`manifest/columns.py`), or None where the model sees none. label_sets_BK: of multi-label data which classes a
+    sample has, labels_B then being -1, else None.
     """
 
     images_BVCHW: torch.Tensor
@@ -28,6 +29,7 @@ class Batch:
     targets_BK: torch.Tensor | None = None
     shares_BV5: torch.Tensor | None = None
     columns_BE: torch.Tensor | None = None
+    label_sets_BK: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -68,15 +68,16 @@ class PictureDataset(Dataset[Batch]):
                     images_BVCHW[row, number] = geometry.fill
                 present_BV[row, number] = kept
         self._note(IDLE)
-        class_index = self.manifest.class_index
+        labels_B, label_sets_BK = self._labels(samples)
         return Batch(
             images_BVCHW=torch.from_numpy(images_BVCHW),
             present_BV=torch.from_numpy(present_BV),
-            labels_B=torch.tensor([class_index.get(sample.label, -1) for sample in samples]),
+            labels_B=labels_B,
             valid_B=torch.tensor([valid for _, _, valid in places]),
             ids=tuple(sample.id for sample in samples),
             color_BV3=torch.from_numpy(color_BV3) if self._changes_color else None,
             columns_BE=self._columns(samples, places),
+            label_sets_BK=label_sets_BK,
         )
 
     def _columns(self, samples: Sequence[Sample], places: Sequence[Place]) -> torch.Tensor | None:
@@ -86,6 +87,15 @@ class PictureDataset(Dataset[Batch]):
             return codes_BE
         names = [(epoch, sample.id) for (epoch, _, _), sample in zip(places, samples, strict=True)]
         return drop_columns(columns, codes_BE, self.augment, names, self.seed)
+
+    def _labels(self, samples: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        class_index = self.manifest.class_index
+        if not self.manifest.multi_label:
+            return torch.tensor([class_index.get(sample.label, -1) for sample in samples]), None
+        label_sets_BK = torch.zeros(len(samples), len(class_index), dtype=torch.bool)
+        for row, sample in enumerate(samples):
+            label_sets_BK[row, [class_index[name] for name in self.manifest.classes_of(sample)]] = True
+        return torch.full((len(samples),), -1), label_sets_BK
 
     def _note(self, index: int) -> None:
         if self.board is not None:

@@ -3,14 +3,16 @@
 from .compare import Difference, differences, holm, require_same_samples, samples_needed, seed_interval
 from .decoding import decide
 from .diagnosis import Diagnosis, Story, diagnose
-from .evaluate import Outputs, run_model, softmax, to_predictions
+from .evaluate import Outputs, run_model, softmax, to_predictions, to_probabilities, to_set_predictions
 from .forward import Forward
 from .measure import Estimate, Metrics, measure
 from .plots import plot_conditions, plot_history
 from .predictions import Predictions
-from .report import write_evaluation
+from .report import write_evaluation, write_set_evaluation
 from .sections import Section
-from .selection import LOWER_IS_BETTER, is_better, mean_loss, selection_value
+from .selection import LOWER_IS_BETTER, is_better, mean_loss, selected_value, selection_value
+from .set_measure import SetMetrics
+from .set_predictions import SetPredictions
 
 __all__ = [
     "LOWER_IS_BETTER",
@@ -22,6 +24,8 @@ __all__ = [
     "Outputs",
     "Predictions",
     "Section",
+    "SetMetrics",
+    "SetPredictions",
     "Story",
     "decide",
     "diagnose",
@@ -36,8 +40,12 @@ __all__ = [
     "run_model",
     "samples_needed",
     "seed_interval",
+    "selected_value",
     "selection_value",
     "softmax",
     "to_predictions",
+    "to_probabilities",
+    "to_set_predictions",
     "write_evaluation",
+    "write_set_evaluation",
 ]

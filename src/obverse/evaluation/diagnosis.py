@@ -46,7 +46,8 @@ class Story:
     """What there is to judge by.
 
     history: rows of `EpochEnd`. counts: class -> training samples. train_accuracy: of the shipped weights on training
-    samples without augmentation and dropout. best_epoch counts from 0.
+    samples without augmentation and dropout. best_epoch counts from 0. multi_label: accuracy is then of whole label
+    sets, and what is judged by it or by the largest class is left out.
     """
 
     history: Rows
@@ -55,6 +56,7 @@ class Story:
     num_val: int
     train_accuracy: float
     stop_reason: str | None = None
+    multi_label: bool = False
 
     @property
     def val_accuracy(self) -> float:
@@ -77,7 +79,8 @@ def diagnose(story: Story) -> list[Diagnosis]:
         return []
     if not _all_finite(story.history) or _has_grown(story.history):
         return [*_diverged(story), *_data(story)]
-    return [finding for look in _LOOKS for finding in look(story)]
+    looks = _LOOKS_AT_SETS if story.multi_label else _LOOKS
+    return [finding for look in looks for finding in look(story)]
 
 
 def _diverged(story: Story) -> Iterator[Diagnosis]:
@@ -192,7 +195,7 @@ def _data(story: Story) -> Iterator[Diagnosis]:
             f"{len(few)} of {len(counts)} classes have fewer than {FEW_PER_CLASS} training samples ({shown})",
             "Add pictures, merge classes, or start from pretrained weights",
         )
-    if max(counts.values()) > IMBALANCE * min(counts.values()):
+    if not story.multi_label and max(counts.values()) > IMBALANCE * min(counts.values()):
         yield Diagnosis(
             "unbalanced classes",
             f"The largest class has {max(counts.values())} training samples, the smallest {min(counts.values())}",
@@ -235,3 +238,4 @@ def _has_fallen(history: Rows) -> bool:
 _LOOKS: tuple[Callable[[Story], Iterator[Diagnosis]], ...] = (
     _stuck, _spikes, _fluctuation, _overfitting, _underfitting, _rate, _stopped, _edge, _data,
 )  # fmt: skip
+_LOOKS_AT_SETS = (_spikes, _rate, _stopped, _edge, _data)

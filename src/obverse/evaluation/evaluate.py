@@ -10,19 +10,22 @@ import numpy.typing as npt
 import torch
 
 from obverse.data import Batch
+from obverse.losses import probabilities
 from obverse.manifest import Manifest
 from obverse.models import Classifier
-from obverse.recipe import Decode
+from obverse.recipe import Decode, OutputSpec
 from obverse.runtime import Process, autocast, dealt_order
 
 from .forward import Forward
 from .predictions import Predictions
+from .set_predictions import SetPredictions
 
 
 @dataclass(frozen=True)
 class Outputs:
     """Row i of each array is ids[i]; logits are class logits. NaN where a view is missing, alone_VNK: of the whole
-    model when it sees one view only; grades_VNK: of the view's own head, where views have one.
+    model when it sees one view only; grades_VNK: of the view's own head, where views have one. label_sets_NK: of
+    multi-label data which classes a sample has, labels_N then being -1.
     """
 
     ids: tuple[str, ...]
@@ -31,6 +34,7 @@ class Outputs:
     embeddings_ND: npt.NDArray[np.float32]
     alone_VNK: tuple[npt.NDArray[np.float32], ...]
     grades_VNK: tuple[npt.NDArray[np.float32], ...] = ()
+    label_sets_NK: npt.NDArray[np.bool_] | None = None
 
 
 def run_model(model: Classifier, forward: Forward, batches: Iterable[Batch], *, each_view: bool = False) -> Outputs:
@@ -49,12 +53,16 @@ def run_model(model: Classifier, forward: Forward, batches: Iterable[Batch], *, 
             rows = _run_batch(model, forward, batch.to(forward.device), each_view=each_view)
             keep = batch.valid_B
             ids.append([name for name, valid in zip(batch.ids, keep.tolist(), strict=True) if valid])
-            parts.append([row[keep] for row in [batch.labels_B, *rows]])
+            truth = batch.labels_B if batch.label_sets_BK is None else batch.label_sets_BK
+            parts.append([row[keep] for row in [truth, *rows]])
     model.train(was_training)
     names, columns = _of_all_ranks(forward.process, ids, [torch.cat(column) for column in zip(*parts, strict=True)])
-    labels, logits, embeddings, *of_views = (column.numpy() for column in columns)
+    known, logits, embeddings, *of_views = (column.numpy() for column in columns)
     num_alone = len(of_views) // 2 if model.grades_views else len(of_views)
-    return Outputs(names, labels, logits, embeddings, tuple(of_views[:num_alone]), tuple(of_views[num_alone:]))
+    alone, grades = tuple(of_views[:num_alone]), tuple(of_views[num_alone:])
+    if known.ndim == 1:
+        return Outputs(names, known, logits, embeddings, alone, grades)
+    return Outputs(names, np.full(len(known), -1, np.int64), logits, embeddings, alone, grades, known)
 
 
 def _of_all_ranks(
@@ -98,6 +106,12 @@ def softmax(logits_NK: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return probabilities
 
 
+def to_probabilities(logits_NK: npt.NDArray[np.float32], output: OutputSpec) -> npt.NDArray[np.float32]:
+    """Of each class, from class logits; a NaN row stays NaN."""
+    found: npt.NDArray[np.float32] = probabilities(torch.from_numpy(logits_NK), output).numpy()
+    return found
+
+
 def to_predictions(
     outputs: Outputs, manifest: Manifest, split: str, *, decode: Decode, embeddings: bool = True
 ) -> Predictions:
@@ -115,4 +129,24 @@ def to_predictions(
         view_grades=grades,
         ordered=manifest.ordered,
         decode=decode,
+    )
+
+
+def to_set_predictions(
+    outputs: Outputs, manifest: Manifest, split: str, *, output: OutputSpec, embeddings: bool = True
+) -> SetPredictions:
+    """Outputs of multi-label data as the arrays that are reported and written."""
+    assert outputs.label_sets_NK is not None
+    alone = {
+        view: to_probabilities(rows, output) for view, rows in zip(manifest.views, outputs.alone_VNK, strict=False)
+    }
+    return SetPredictions(
+        split=split,
+        classes=manifest.classes,
+        ids=outputs.ids,
+        label_sets_NK=outputs.label_sets_NK,
+        probabilities_NK=to_probabilities(outputs.logits_NK, output),
+        thresholds=output.thresholds,
+        embeddings_ND=outputs.embeddings_ND if embeddings else None,
+        view_probabilities=alone,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from obverse.data import Batch, to_model_input
-from obverse.losses import class_logits, decide
+from obverse.losses import class_logits, decide, decide_sets
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec
 from obverse.runtime import ALONE, Process, autocast
@@ -46,6 +46,12 @@ class Forward:
     def answers(self, logits: torch.Tensor) -> torch.Tensor:
         """The class of each row (B), from the head's logits."""
         return decide(self.class_logits(logits).softmax(1), self.output.decode)
+
+    def hits(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
+        """Which answers (B) are right: the likeliest class of the target, or the whole label set, class by class."""
+        if self.output.kind != "binary":
+            return self.answers(logits) == targets_BK.argmax(1)
+        return (decide_sets(self.class_logits(logits).sigmoid(), self.output) == (targets_BK >= 0.5)).all(1)
 
     def inputs(self, batch: Batch) -> torch.Tensor:
         """What the model sees, float32 (B, V, C, H, W)."""

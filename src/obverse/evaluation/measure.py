@@ -112,17 +112,21 @@ def measure(predictions: Predictions, *, num_resamples: int = 1000, seed: int = 
     confusion_KK = metrics.confusion_matrix(labels_N, labelled.predictions_N, num_classes=num_classes)
     statistics = _STATISTICS | (_ORDINAL_STATISTICS if labelled.ordered else {})
     intervals = metrics.bootstrap_intervals(statistics, confusion_KK, num_resamples=num_resamples, seed=seed)
-    scores = {name: _estimate(statistic(confusion_KK), intervals[name]) for name, statistic in statistics.items()}
+    scores = {name: estimate(statistic(confusion_KK), intervals[name]) for name, statistic in statistics.items()}
     return Metrics(
         split=predictions.split,
         num_samples=len(labelled.ids),
         num_unlabelled=len(predictions.ids) - len(labelled.ids),
         num_classes=num_classes,
         num_classes_without_samples=int((confusion_KK.sum(axis=1) == 0).sum()),
-        accuracy=_share(labels_N == labelled.predictions_N),
-        top_k={str(k): _share(metrics.top_k_hits(probabilities_NK, labels_N, k=k)) for k in TOP_K if num_classes > k},
+        accuracy=estimate_share(labels_N == labelled.predictions_N),
+        top_k={
+            str(k): estimate_share(metrics.top_k_hits(probabilities_NK, labels_N, k=k))
+            for k in TOP_K
+            if num_classes > k
+        },
         **{name: scores[name] for name in _STATISTICS},
-        loss=_mean(sample_losses(labelled)),
+        loss=estimate_mean(sample_losses(labelled)),
         prediction_cv=metrics.prediction_cv(confusion_KK),
         label_cv=metrics.label_cv(confusion_KK),
         cv_ratio=_none_if_nan(metrics.cv_ratio(confusion_KK)),
@@ -142,8 +146,8 @@ def measure_views(predictions: Predictions) -> ViewsMetrics:
         alone={view: _measure_view(labels_N, given_N) for view, given_N in alone.items()},
         graded={view: _measure_view(labels_N, given_N) for view, given_N in graded.items()},
         num_complete=steps_M.size,
-        disagreement=_share(steps_M > 0) if is_asked else None,
-        steps_apart=_mean(steps_M.astype(np.float64)) if is_asked and predictions.ordered else None,
+        disagreement=estimate_share(steps_M > 0) if is_asked else None,
+        steps_apart=estimate_mean(steps_M.astype(np.float64)) if is_asked and predictions.ordered else None,
     )
 
 
@@ -166,7 +170,7 @@ def find_disagreements(predictions: Predictions) -> npt.NDArray[np.bool_]:
 def _measure_view(labels_N: IntArray, given_N: IntArray) -> ViewMetrics:
     seen_N = (labels_N >= 0) & (given_N >= 0)
     hits = (labels_N == given_N)[seen_N]
-    return ViewMetrics(num_samples=int(seen_N.sum()), accuracy=_share(hits) if hits.size else None)
+    return ViewMetrics(num_samples=int(seen_N.sum()), accuracy=estimate_share(hits) if hits.size else None)
 
 
 def sample_losses(labelled: Predictions) -> FloatArray:
@@ -176,16 +180,19 @@ def sample_losses(labelled: Predictions) -> FloatArray:
     return losses_N
 
 
-def _share(hits_N: npt.NDArray[np.bool_]) -> Estimate:
+def estimate_share(hits_N: npt.NDArray[np.bool_]) -> Estimate:
+    """The share of true ones."""
     low, high = metrics.wilson_interval(int(hits_N.sum()), hits_N.size)
     return Estimate(float(hits_N.mean()), low, high)
 
 
-def _mean(values_N: FloatArray) -> Estimate | None:
-    return _estimate(float(values_N.mean()), metrics.mean_interval(values_N))
+def estimate_mean(values_N: FloatArray) -> Estimate | None:
+    """The mean of one value per sample."""
+    return estimate(float(values_N.mean()), metrics.mean_interval(values_N))
 
 
-def _estimate(value: float, interval: metrics.Interval) -> Estimate | None:
+def estimate(value: float, interval: metrics.Interval) -> Estimate | None:
+    """A number with its interval; None where it is not defined."""
     if math.isnan(value):
         return None
     return Estimate(value, _none_if_nan(interval.low), _none_if_nan(interval.high))

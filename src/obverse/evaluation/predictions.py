@@ -105,40 +105,41 @@ class Predictions:
         np.save(folder / "predictions.npy", self.predictions_N)
         np.save(folder / "true_labels.npy", self.labels_N)
         np.save(folder / "probabilities.npy", self.probabilities_NK)
-        _write_json(folder / "ids.json", list(self.ids))
+        write_json(folder / "ids.json", list(self.ids))
         names = {"classes": list(self.classes), "ordered": self.ordered, "decode": self.decode, "split": self.split}
-        _write_json(folder / "names.json", names)
+        write_json(folder / "names.json", names)
         for optional in ("embeddings.npy", "view_probabilities.npz", "view_grades.npz"):
             (folder / optional).unlink(missing_ok=True)
         if self.embeddings_ND is not None:
             np.save(folder / "embeddings.npy", self.embeddings_ND)
         if self.view_probabilities:
-            _write_arrays(folder / "view_probabilities.npz", self.view_probabilities)
+            write_arrays(folder / "view_probabilities.npz", self.view_probabilities)
         if self.view_grades:
-            _write_arrays(folder / "view_grades.npz", self.view_grades)
+            write_arrays(folder / "view_grades.npz", self.view_grades)
 
     @classmethod
     def read(cls, folder: Path) -> Predictions:
         """Read what `write` wrote; a file that is missing, damaged or of another length is named."""
         try:
             names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+            _require(names.get("labels") != "multi", "they are of multi-label data, and one label a sample is wanted")
             embeddings, views = folder / "embeddings.npy", folder / "view_probabilities.npz"
             grades = folder / "view_grades.npz"
             return cls(
                 split=names["split"],
                 classes=tuple(names["classes"]),
                 ids=tuple(json.loads((folder / "ids.json").read_text(encoding="utf-8"))),
-                labels_N=_read_array(folder / "true_labels.npy"),
-                probabilities_NK=_read_array(folder / "probabilities.npy"),
-                embeddings_ND=_read_array(embeddings) if embeddings.exists() else None,
-                view_probabilities=_read_arrays(views) if views.exists() else {},
-                view_grades=_read_arrays(grades) if grades.exists() else {},
+                labels_N=read_array(folder / "true_labels.npy"),
+                probabilities_NK=read_array(folder / "probabilities.npy"),
+                embeddings_ND=read_array(embeddings) if embeddings.exists() else None,
+                view_probabilities=read_arrays(views) if views.exists() else {},
+                view_grades=read_arrays(grades) if grades.exists() else {},
                 ordered=names["ordered"],
                 decode=names["decode"],
             )
         except DataError as error:
             raise DataError(f"{folder}: {error}") from error
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             problem = f"{folder} holds no complete predictions ({error}); run `obverse evaluate` again"
             raise DataError(problem) from error
 
@@ -163,18 +164,19 @@ def _require_array(name: str, array: npt.NDArray[Any], *, dtype: type, shape: tu
     )
 
 
-def _read_array(path: Path) -> npt.NDArray[Any]:
+def read_array(path: Path) -> npt.NDArray[Any]:
     """`np.load`, which would leave a damaged file open."""
     with path.open("rb") as file:
         array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         return array
 
 
-def _write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
+    """JSON with a final newline."""
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_arrays(path: Path, arrays: dict[str, Float32Array]) -> None:
+def write_arrays(path: Path, arrays: dict[str, Float32Array]) -> None:
     """What `np.savez` writes, but a view may be called `file`, and equal arrays give equal bytes (no clock)."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
@@ -182,7 +184,8 @@ def _write_arrays(path: Path, arrays: dict[str, Float32Array]) -> None:
                 np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
 
 
-def _read_arrays(path: Path) -> dict[str, Float32Array]:
+def read_arrays(path: Path) -> dict[str, Float32Array]:
+    """What `write_arrays` wrote."""
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():

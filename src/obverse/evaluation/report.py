@@ -9,6 +9,9 @@
       summary.md            the sections as Markdown
       report.html           the same with its pictures inside: one file, no script, nothing fetched
 
+Of multi-label data (`write_set_evaluation`): results.csv has average_precision and threshold too, views.csv holds label
+sets, and there is no confusion matrix, which needs one label per sample.
+
 Names of classes and samples come from folders and may hold anything: CSV and JSON keep them, pages show them escaped.
 """
 
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import itertools
 import json
 import os
 import re
@@ -25,6 +29,8 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+import numpy.typing as npt
 from jinja2 import Environment, StrictUndefined
 
 from obverse import metrics
@@ -34,6 +40,9 @@ from obverse.evaluation.measure import Metrics, find_disagreements, measure, ste
 from obverse.evaluation.plots import plot_confusion
 from obverse.evaluation.predictions import Predictions, create_folder
 from obverse.evaluation.sections import Section, report_sections
+from obverse.evaluation.set_measure import SetMetrics, average_precisions, measure_sets
+from obverse.evaluation.set_predictions import SetPredictions
+from obverse.evaluation.set_sections import set_sections
 from obverse.metrics import ClassScores
 
 CONFUSION_PNG = "confusion_matrix.png"
@@ -73,12 +82,43 @@ def write_evaluation(
     pictures |= {section.picture: path for section, path in more if section.picture}
     *sections, classes = report_sections(predictions, measured, scores, facts=facts, diagnoses=diagnoses)
     sections += [*(section for section, _ in more), classes]
-    shown = [section for section in sections if not section.picture or section.picture in pictures]
-    _write(
-        folder / "summary.md", markdown(f"Evaluation on {predictions.split}", shown, pictures=_links(pictures, folder))
-    )
-    _write(folder / "report.html", html(predictions.split, shown, pictures=_embedded(pictures)))
+    _write_pages(folder, predictions.split, sections, pictures)
     return measured
+
+
+def write_set_evaluation(
+    folder: Path,
+    predictions: SetPredictions,
+    *,
+    facts: dict[str, str],
+    diagnoses: Sequence[Diagnosis] = (),
+    history_png: Path | None = None,
+    more: Sequence[tuple[Section, Path]] = (),
+) -> SetMetrics:
+    """`write_evaluation` of multi-label data."""
+    if history_png is not None and not history_png.is_file():
+        raise DataError(f"the training curves {history_png} do not exist")
+    measured = measure_sets(predictions)
+    scores = metrics.set_scores(predictions.label_sets_NK, predictions.answers_NK)
+    precision_K = average_precisions(predictions)
+    create_folder(folder)
+    (folder / CONFUSION_PNG).unlink(missing_ok=True)
+    predictions.write(folder)
+    _write_csv(folder / "results.csv", _set_result_rows(predictions, scores, precision_K))
+    _write_set_views(folder / "views.csv", predictions)
+    _write(folder / "metrics.json", json.dumps(measured.as_json(), indent=2, allow_nan=False) + "\n")
+    pictures = {"history": history_png} if history_png else {}
+    pictures |= {section.picture: path for section, path in more if section.picture}
+    *sections, classes = set_sections(predictions, measured, scores, precision_K, facts=facts, diagnoses=diagnoses)
+    sections += [*(section for section, _ in more), classes]
+    _write_pages(folder, predictions.split, sections, pictures)
+    return measured
+
+
+def _write_pages(folder: Path, split: str, sections: Sequence[Section], pictures: dict[str, Path]) -> None:
+    shown = [section for section in sections if not section.picture or section.picture in pictures]
+    _write(folder / "summary.md", markdown(f"Evaluation on {split}", shown, pictures=_links(pictures, folder)))
+    _write(folder / "report.html", html(split, shown, pictures=_embedded(pictures)))
 
 
 def markdown(title: str, sections: Sequence[Section], *, pictures: dict[str, str]) -> str:
@@ -124,6 +164,31 @@ def _result_rows(classes: Sequence[str], scores: ClassScores) -> Iterable[Sequen
     yield "class", "precision", "recall", "f1", "support", "predicted"
     values = (scores.precision_K, scores.recall_K, scores.f1_K, scores.support_K, scores.predicted_K)
     yield from zip(classes, *(column.tolist() for column in values), strict=True)
+
+
+def _set_result_rows(
+    predictions: SetPredictions, scores: ClassScores, precision_K: npt.NDArray[np.float64]
+) -> Iterable[Sequence[object]]:
+    yield "class", "precision", "recall", "f1", "average_precision", "threshold", "support", "predicted"
+    known = ["" if np.isnan(value) else value for value in precision_K.tolist()]
+    scored = (column.tolist() for column in (scores.precision_K, scores.recall_K, scores.f1_K))
+    counted = (column.tolist() for column in (scores.support_K, scores.predicted_K))
+    yield from zip(predictions.classes, *scored, known, predictions.thresholds_K.tolist(), *counted, strict=True)
+
+
+def _write_set_views(path: Path, predictions: SetPredictions) -> None:
+    """Per sample its label set, what is said, and what each view alone says; an empty set is an empty cell."""
+    path.unlink(missing_ok=True)
+    if not predictions.view_probabilities:
+        return
+    of_views = [predictions.said(alone_NK) for alone_NK in predictions.view_probabilities.values()]
+
+    def told(answers_NK: npt.NDArray[np.bool_]) -> list[str]:
+        return ["|".join(itertools.compress(predictions.classes, row)) for row in answers_NK.tolist()]
+
+    columns = map(told, [predictions.label_sets_NK, predictions.answers_NK, *of_views])
+    header = ("id", "labels", "predicted", *(f"{view} alone" for view in predictions.view_probabilities))
+    _write_csv(path, [header, *zip(predictions.ids, *columns, strict=True)])
 
 
 def _write_views(path: Path, predictions: Predictions) -> None:

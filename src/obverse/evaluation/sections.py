@@ -49,7 +49,7 @@ def report_sections(
     """Everything in reading order; sections without content are left out."""
     sections = [
         Section("Result", tuple(_size_sentences(metrics)), ("metric", "value", "95 % interval"), _metric_rows(metrics)),
-        _diagnosis(diagnoses),
+        diagnosis_section(diagnoses),
         Section("Run", (), ("fact", "value"), tuple(facts.items())),
         Section("Training", ("Curves over epochs.",), picture="history"),
         Section("Confusion", ("Rows are true classes, columns predictions.",), picture="confusion"),
@@ -62,7 +62,8 @@ def report_sections(
     return [section for section in sections if section.rows or section.picture]
 
 
-def _diagnosis(diagnoses: Sequence[Diagnosis]) -> Section:
+def diagnosis_section(diagnoses: Sequence[Diagnosis]) -> Section:
+    """What stood out in the training."""
     rows = tuple((finding.what, finding.advice) for finding in diagnoses)
     return Section("Diagnosis of the training", (), ("what stands out", "what to try"), rows)
 
@@ -85,19 +86,19 @@ def _size_sentences(metrics: Metrics) -> Iterator[str]:
 
 def _metric_rows(metrics: Metrics) -> tuple[Row, ...]:
     rows = [
-        _row("accuracy", metrics.accuracy, share=True),
-        *(_row(f"top-{k} accuracy", estimate, share=True) for k, estimate in metrics.top_k.items()),
-        _row("balanced accuracy", metrics.balanced_accuracy, share=True),
-        _row("macro precision", metrics.macro_precision),
-        _row("macro recall", metrics.macro_recall),
-        _row("macro F1", metrics.macro_f1),
-        _row(f"loss: mean negative log of the {PROBABILITY} of the true class", metrics.loss),
+        metric_row("accuracy", metrics.accuracy, share=True),
+        *(metric_row(f"top-{k} accuracy", estimate, share=True) for k, estimate in metrics.top_k.items()),
+        metric_row("balanced accuracy", metrics.balanced_accuracy, share=True),
+        metric_row("macro precision", metrics.macro_precision),
+        metric_row("macro recall", metrics.macro_recall),
+        metric_row("macro F1", metrics.macro_f1),
+        metric_row(f"loss: mean negative log of the {PROBABILITY} of the true class", metrics.loss),
     ]
     if metrics.ordinal:
         rows += [
-            _row("mean absolute error, in steps", metrics.ordinal.mean_absolute_error),
-            _row("within one step", metrics.ordinal.within_one, share=True),
-            _row("quadratic kappa", metrics.ordinal.quadratic_kappa),
+            metric_row("mean absolute error, in steps", metrics.ordinal.mean_absolute_error),
+            metric_row("within one step", metrics.ordinal.within_one, share=True),
+            metric_row("quadratic kappa", metrics.ordinal.quadratic_kappa),
         ]
     return tuple(rows)
 
@@ -106,21 +107,21 @@ def _views(metrics: Metrics) -> Section:
     title, header = "Views", ("seen", "samples", "accuracy", "95 % interval")
     if metrics.views is None:
         return Section(title)
-    _, accuracy, interval = _row("", metrics.accuracy, share=True)
+    _, accuracy, interval = metric_row("", metrics.accuracy, share=True)
     rows: list[Row] = [("all views a sample has", str(metrics.num_samples), accuracy, interval)]
     for view, alone in metrics.views.alone.items():
-        _, accuracy, interval = _row("", alone.accuracy, share=True)
+        _, accuracy, interval = metric_row("", alone.accuracy, share=True)
         rows.append((f"{view} alone", str(alone.num_samples), accuracy, interval))
     for view, graded in metrics.views.graded.items():
-        _, accuracy, interval = _row("", graded.accuracy, share=True)
+        _, accuracy, interval = metric_row("", graded.accuracy, share=True)
         rows.append((f"{view} by its own head", str(graded.num_samples), accuracy, interval))
-    _, share, interval = _row("", metrics.views.disagreement, share=True)
+    _, share, interval = metric_row("", metrics.views.disagreement, share=True)
     sentence = (
         f"Of {metrics.views.num_complete} samples with all {len(metrics.views.alone)} views, "
         f"the views' own predictions disagree on {share} ({interval})."
     )
     if metrics.views.steps_apart:
-        _, steps, interval = _row("", metrics.views.steps_apart)
+        _, steps, interval = metric_row("", metrics.views.steps_apart)
         sentence += f" On average they lie {steps} steps apart ({interval})."
     return Section(title, (sentence,) if metrics.views.disagreement else (), header, tuple(rows))
 
@@ -200,7 +201,8 @@ def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores)
     return Section("Classes", sentences if few else (spread,), ("class", "labels", "predicted", "F1"), rows)
 
 
-def _row(name: str, estimate: Estimate | None, *, share: bool = False) -> Row:
+def metric_row(name: str, estimate: Estimate | None, *, share: bool = False) -> Row:
+    """Name, value and interval in words; share: in per cent."""
     if estimate is None:
         return name, "not defined", "–"
     scale, digits, unit = (100.0, 1, " %") if share else (1.0, 3, "")

@@ -7,10 +7,11 @@ import numpy.typing as npt
 import torch
 
 from obverse import metrics
-from obverse.recipe import Decode
+from obverse.recipe import Decode, OutputSpec
 
 from .decoding import decide
-from .evaluate import softmax
+from .evaluate import Outputs, softmax, to_probabilities
+from .measure import SMALLEST_PROBABILITY
 
 LOWER_IS_BETTER = frozenset({"loss", "mae"})
 
@@ -31,6 +32,33 @@ def selection_value(
         "mae": metrics.mean_absolute_error,
     }
     return float(statistics[name](confusion_KK))
+
+
+def selected_value(name: str, outputs: Outputs, output: OutputSpec) -> float:
+    """`selection_value` of a split, or of its label sets accuracy (of whole sets), macro_f1, map or loss.
+
+    Label sets are read at 1/2, but macro_f1 is at the thresholds that are best here, as it ships.
+    """
+    truth_NK = outputs.label_sets_NK
+    if truth_NK is None:
+        return selection_value(name, outputs.logits_NK, outputs.labels_N, decode=output.decode)
+    probabilities_NK = to_probabilities(outputs.logits_NK, output)
+    if name == "loss":
+        return float(binary_loss(probabilities_NK, truth_NK).mean())
+    if name == "map":
+        return metrics.mean_average_precision(truth_NK, probabilities_NK)
+    if name == "accuracy":
+        return float(((probabilities_NK >= 0.5) == truth_NK).all(axis=1).mean())
+    assert name == "macro_f1"
+    answers_NK = probabilities_NK >= np.array(metrics.best_thresholds(truth_NK, probabilities_NK))
+    return metrics.set_macro_f1(metrics.set_scores(truth_NK, answers_NK))
+
+
+def binary_loss(probabilities_NK: npt.NDArray[np.float32], truth_NK: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Binary cross entropy in nats of each sample, the mean over classes (N)."""
+    right_NK = np.where(truth_NK, probabilities_NK, 1 - probabilities_NK).astype(np.float64)
+    losses_N: npt.NDArray[np.float64] = -np.log(np.maximum(right_NK, SMALLEST_PROBABILITY)).mean(axis=1)
+    return losses_N
 
 
 def mean_loss(logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64]) -> float:

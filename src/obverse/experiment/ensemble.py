@@ -164,6 +164,8 @@ def _read(path: Path) -> Part:
                         "are known")  # fmt: skip
     if bundle.members:
         raise DataError(f"{str(path)!r} is an ensemble already; name its members")
+    if bundle.multi_label:
+        raise DataError(f"{str(path)!r} is a multi-label run, and ensembles are of models that give one class")
     recipe = load_recipe(str(run.recipe))
     return Part(path, bundle, model, recipe, run_manifest(run, recipe, bundle))
 

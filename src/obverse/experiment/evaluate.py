@@ -9,13 +9,24 @@ from typing import Any
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Loader, PictureDataset
 from obverse.errors import DataError, OutputError, RecipeError
-from obverse.evaluation import Forward, run_model, to_predictions, write_evaluation
+from obverse.evaluation import (
+    Forward,
+    Predictions,
+    SetPredictions,
+    run_model,
+    to_predictions,
+    to_set_predictions,
+    write_evaluation,
+    write_set_evaluation,
+)
 from obverse.manifest import (
     SPLITS,
     Manifest,
     PictureStore,
     Samples,
+    class_counts,
     data_root,
+    is_prepared,
     read_manifest,
     read_source,
     verify_pictures,
@@ -60,18 +71,19 @@ def report_split(
     outputs = run_model(model, forward, loader.epoch(), each_view=len(bundle.views) > 1)
     if not forward.process.is_main:
         return {}
-    predictions = to_predictions(
-        outputs, manifest, split, decode=bundle.output.decode, embeddings=recipe.evaluation.embeddings
-    )
+    predictions: Predictions | SetPredictions
+    with_embeddings = recipe.evaluation.embeddings
+    if manifest.multi_label:
+        predictions = to_set_predictions(outputs, manifest, split, output=bundle.output, embeddings=with_embeddings)
+    else:
+        decode = bundle.output.decode
+        predictions = to_predictions(outputs, manifest, split, decode=decode, embeddings=with_embeddings)
     maps = report_maps(folder, predictions, dataset, whole or model, forward, recipe.evaluation.maps)
-    return write_evaluation(
-        folder,
-        predictions,
-        facts=story.facts,
-        diagnoses=story.diagnoses,
-        history_png=story.history_png,
-        more=[maps] if maps else [],
-    ).as_json()
+    told: dict[str, Any] = {"facts": story.facts, "diagnoses": story.diagnoses, "history_png": story.history_png}
+    told["more"] = [maps] if maps else []
+    if isinstance(predictions, SetPredictions):
+        return write_set_evaluation(folder, predictions, **told).as_json()
+    return write_evaluation(folder, predictions, **told).as_json()
 
 
 def evaluate_run(
@@ -127,7 +139,12 @@ def run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
         raise DataError(f"the run's data {recipe.data.path!r} is no longer there; "
                         "give its new place with --data") from None  # fmt: skip
     manifest = read_manifest(
-        run.manifest, root=root, classes=bundle.classes, views=bundle.views, ordered=bundle.ordered
+        run.manifest,
+        root=root,
+        classes=bundle.classes,
+        views=bundle.views,
+        ordered=bundle.ordered,
+        multi_label=bundle.multi_label,
     )
     return replace(manifest, columns=bundle.columns)
 
@@ -137,14 +154,15 @@ def _other_manifest(data: Path, bundle: Bundle, recipe: Recipe) -> Manifest:
     # Halves of a frame are the one layout that is never seen in the data itself.
     layout: Layout = "split-horizontal" if recipe.data.layout == "split-horizontal" else "auto"
     spec = DataSpec(layout=layout, views=bundle.views) if len(bundle.views) > 1 else DataSpec()
-    listing = read_source(data, spec)
+    listing = read_source(data, spec.model_copy(update=_labels_of(bundle, recipe, data)))
     listing.samples = Samples.of(s for s in listing.samples if s.label not in recipe.data.exclude_classes)
     if set(listing.views) != set(bundle.views) and len(bundle.views) > 1:
         raise DataError(f"{str(data)!r} has the views {', '.join(listing.views)}, the model {', '.join(bundle.views)}")
     if len(bundle.views) == 1:
         (view,) = bundle.views
         listing.samples = [replace(s, views={view: next(iter(s.views.values()))}) for s in listing.samples]
-    unknown = sorted({s.label for s in listing.samples} - set(bundle.classes))
+    labels = (s.label for s in listing.samples)
+    unknown = sorted(class_counts(labels, multi_label=bundle.multi_label).keys() - set(bundle.classes))
     if unknown:
         raise DataError(f"the model does not know the class(es) {', '.join(unknown[:5])}; it knows "
                         f"{', '.join(bundle.classes[:10])}")  # fmt: skip
@@ -153,4 +171,21 @@ def _other_manifest(data: Path, bundle: Bundle, recipe: Recipe) -> Manifest:
         first = facts.findings[0]
         raise DataError(f"{len(facts.findings)} unusable picture(s), the first is {first.paths[0]!r}: {first.message}")
     samples = (replace(sample, split="data") for sample in listing.samples)
-    return Manifest(listing.root, Samples.of(samples), bundle.classes, bundle.views, bundle.ordered, bundle.columns)
+    return Manifest(
+        listing.root,
+        Samples.of(samples),
+        bundle.classes,
+        bundle.views,
+        bundle.ordered,
+        bundle.columns,
+        bundle.multi_label,
+    )
+
+
+def _labels_of(bundle: Bundle, recipe: Recipe, data: Path) -> dict[str, object]:
+    """How the labels of other data are read: as the run's own, but a manifest says it itself."""
+    labels = "multi" if bundle.multi_label else "single"
+    if not bundle.multi_label or is_prepared(data):
+        return {"labels": labels}
+    own = recipe.data
+    return {"labels": labels, "label_separator": own.label_separator, "label_columns": own.label_columns}

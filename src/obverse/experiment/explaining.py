@@ -23,7 +23,7 @@ def explain_pictures(
     predictor = load(model, device=device)
     batches = predictor.batches(inputs, 1)
     with explained(out, "try --device cpu"):
-        maps = MapFolder(out, predictor.classes, tile=TILE)
+        maps = MapFolder(out, predictor.classes, predictor.bundle.output, tile=TILE)
         for row, batch in enumerate(batches):
             for explanation in explain(predictor.classifier, predictor.forward, batch, predictor.views):
                 yield maps.add(row, explanation)

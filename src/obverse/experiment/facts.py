@@ -10,7 +10,7 @@ from typing import Any
 
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
-from obverse.evaluation import Diagnosis, Forward, Story, diagnose, run_model, selection_value
+from obverse.evaluation import Diagnosis, Forward, Story, diagnose, run_model, selected_value
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
@@ -63,7 +63,7 @@ def measure_train(
     outputs = run_model(model, forward, loader.epoch())
     if not forward.process.is_main:
         return TrainAccuracy(math.nan, 0)
-    value = selection_value("accuracy", outputs.logits_NK, outputs.labels_N, decode=bundle.output.decode)
+    value = selected_value("accuracy", outputs, bundle.output)
     return TrainAccuracy(value, len(outputs.ids))
 
 
@@ -76,6 +76,7 @@ def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy) -> t
         len(manifest.split("val")),
         train.value,
         progress.stop_reason,
+        manifest.multi_label,
     )
     return tuple(diagnose(story))
 
@@ -134,6 +135,8 @@ def _loss(spec: LossSpec) -> str:
     if spec.class_weights != "none":
         late = f" from {spec.defer_fraction:.0%} of the run on" if spec.defer_fraction else ""
         parts.append(f"class weights {spec.class_weights}{late}")
+    if spec.pos_weight != "none":
+        parts.append(f"pos_weight {spec.pos_weight}")
     if spec.prior is not None:
         given = spec.prior if isinstance(spec.prior, str) else ", ".join(f"{number:g}" for number in spec.prior)
         parts.append(f"meant for class frequencies: {given}")

@@ -28,6 +28,7 @@ def imagined_index(recipe: Recipe, *, num_classes: int, num_samples: int) -> Ind
     facts = PictureFacts.empty([path for sample in samples for path in sample.views.values()], details=False)
     facts.usable_N[:] = True
     facts.sizes_N2[:] = recipe.data.size.height, recipe.data.size.width
-    manifest = Manifest(Path(), Samples.of(samples), classes, views, isinstance(order, tuple))
+    is_multi = recipe.data.labels == "multi"
+    manifest = Manifest(Path(), Samples.of(samples), classes, views, isinstance(order, tuple), multi_label=is_multi)
     manifest = fit_columns(manifest, recipe.data.columns)
     return Index(manifest, (), facts, "imagined", recipe.data.layout)

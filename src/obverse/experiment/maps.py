@@ -18,9 +18,10 @@ from PIL import Image
 
 from obverse.data import PictureDataset
 from obverse.errors import OutputError
-from obverse.evaluation import Forward, Predictions, Section, softmax
+from obverse.evaluation import Forward, Predictions, Section, SetPredictions, to_probabilities
 from obverse.explain import Explanation, draw, explain
 from obverse.models import Classifier
+from obverse.recipe import OutputSpec
 
 FOLDER, INDEX, OVERVIEW = "attention_maps", "maps.csv", "overview.png"
 REPORT_TILE, NUM_SHOWN = 224, 4
@@ -42,8 +43,8 @@ class Drawn:
 class MapFolder:
     """A folder of maps, written picture by picture; maps of an earlier time go, and nothing else is touched."""
 
-    def __init__(self, path: Path, classes: Sequence[str], *, tile: int) -> None:
-        self.path, self.classes, self.tile = path, classes, tile
+    def __init__(self, path: Path, classes: Sequence[str], output: OutputSpec, *, tile: int) -> None:
+        self.path, self.classes, self.output, self.tile = path, classes, output, tile
         self.drawn: list[Drawn] = []
         self._shown: list[Image.Image] = []
         path.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ class MapFolder:
         sheet.save(self.path / file, compress_level=1)
         if len(self._shown) < NUM_SHOWN:
             self._shown.append(sheet)
-        probability = float(softmax(explanation.logits_K[None])[0, explanation.answer])
+        probability = float(to_probabilities(explanation.logits_K[None], self.output)[0, explanation.answer])
         methods = " ".join(next(iter(explanation.maps.values())))
         self.drawn.append(Drawn(file, row, explanation.id, label, answer, probability, methods))
         return self.drawn[-1]
@@ -82,22 +83,27 @@ def require_free(path: Path) -> None:
 
 
 def report_maps(
-    folder: Path, predictions: Predictions, dataset: PictureDataset, model: Classifier, forward: Forward, num: int
+    folder: Path,
+    predictions: Predictions | SetPredictions,
+    dataset: PictureDataset,
+    model: Classifier,
+    forward: Forward,
+    num: int,
 ) -> tuple[Section, Path] | None:
     """Draw `num` samples of a split into folder/attention_maps; the report's section and its picture.
 
-    The surest mistakes are half of them, the rest are the first of the split. What a network does not show is said in
+    Mistakes are half of them, the surest first, the rest are the first of the split. Of multi-label data the map is of
+    the likeliest class. What a network does not show is said in
     the report, and never costs a run its result.
     """
     if num == 0:
         return None
     try:
-        maps = MapFolder(folder / FOLDER, predictions.classes, tile=REPORT_TILE)
+        maps = MapFolder(folder / FOLDER, predictions.classes, forward.output, tile=REPORT_TILE)
         for row in chosen_rows(predictions, num):
-            label = int(predictions.labels_N[row])
             batch = dataset[[(0, row, True)]]
             for explanation in explain(model, forward, batch, dataset.manifest.views):
-                maps.add(row, explanation, predictions.classes[label] if label >= 0 else "")
+                maps.add(row, explanation, dataset.samples[row].label)
         maps.close()
     except RuntimeError as error:
         fault = " ".join(str(error).split())[:300]
@@ -105,14 +111,24 @@ def report_maps(
     return _section(maps), maps.path / OVERVIEW
 
 
-def chosen_rows(predictions: Predictions, num: int) -> list[int]:
+def chosen_rows(predictions: Predictions | SetPredictions, num: int) -> list[int]:
     """Up to num / 2 of the surest mistakes and the first rows, in row order."""
+    mistakes = _surest_mistakes(predictions)[: num // 2]
+    first = [row for row in range(len(predictions.ids)) if row not in mistakes][: num - len(mistakes)]
+    return sorted([*mistakes, *first])
+
+
+def _surest_mistakes(predictions: Predictions | SetPredictions) -> list[int]:
+    """Of label sets the sample counts by its worst decision."""
+    if isinstance(predictions, SetPredictions):
+        wrong_NK = predictions.label_sets_NK != predictions.answers_NK
+        margins_N = (np.abs(predictions.probabilities_NK - predictions.thresholds_K) * wrong_NK).max(axis=1)
+        wrong_M = np.flatnonzero(wrong_NK.any(axis=1))
+        return [int(row) for row in wrong_M[np.argsort(-margins_N[wrong_M], kind="stable")]]
     answers_N = predictions.predictions_N
     wrong_M = np.flatnonzero((predictions.labels_N >= 0) & (predictions.labels_N != answers_N))
     sureness_M = predictions.probabilities_NK[wrong_M, answers_N[wrong_M]]
-    mistakes = wrong_M[np.argsort(-sureness_M, kind="stable")[: num // 2]].tolist()
-    first = [row for row in range(len(answers_N)) if row not in mistakes][: num - len(mistakes)]
-    return sorted([*mistakes, *first])
+    return [int(row) for row in wrong_M[np.argsort(-sureness_M, kind="stable")]]
 
 
 def _section(maps: MapFolder) -> Section:

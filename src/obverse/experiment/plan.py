@@ -15,7 +15,6 @@ import torch
 from obverse.bundle import Bundle
 from obverse.data import working_geometry
 from obverse.errors import RecipeError
-from obverse.losses import build_objective
 from obverse.manifest import Index, Manifest
 from obverse.models import enable_checkpointing
 from obverse.recipe import Recipe
@@ -23,7 +22,7 @@ from obverse.runtime import available_memory, fastest_seconds, resolve_device
 
 from .memory import Memory, plan_memory, sizes_that_halve
 from .resolve import resolve
-from .setup import Setup, describe
+from .setup import Setup, describe, objective_of
 from .tune import measured_samples, training_step
 
 # What the system and other programs may take meanwhile.
@@ -127,9 +126,7 @@ class _Search:
     """Finds the largest micro-batch that fits, first without checkpointing, then with it."""
 
     def __init__(self, recipe: Recipe, manifest: Manifest, device: str, available: int | None) -> None:
-        objective = build_objective(
-            recipe.loss, counts=list(manifest.counts("train").values()), view_heads=recipe.model.view_heads
-        )
+        objective = objective_of(recipe, manifest)
         self.bundle = describe(recipe, manifest, objective)
         self.recipe, self.device, self.available = recipe, device, available
         shape = working_geometry(self.bundle.geometry, recipe.augment).shape

@@ -13,7 +13,7 @@ from typing import Any
 
 from obverse.errors import RecipeError
 from obverse.launch import launched
-from obverse.manifest import Index, grade_order
+from obverse.manifest import Index, Manifest, grade_order
 from obverse.models import InputNeeds, input_needs, pinned, why_unavailable
 from obverse.recipe import (
     AutoBackbone,
@@ -145,6 +145,7 @@ def _data(recipe: Recipe, index: Index, size: Size) -> Any:
         update={
             "size": size,
             "views": index.manifest.views,
+            "labels": "multi" if index.manifest.multi_label else "single",
             "order": index.manifest.classes if index.manifest.ordered else "none",
             "missing_view": "keep" if keeps else "exclude",
             "exclude_classes": (*recipe.data.exclude_classes, *index.dropped),
@@ -191,12 +192,7 @@ def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
     if epochs == "auto":
         views = len(index.manifest.views)
         epochs = max(EPOCH_RANGE[0], min(EPOCH_RANGE[1], math.ceil(PICTURES_TO_SEE / (num_train * views))))
-    select = training.select
-    if select == "auto":
-        imbalanced = imbalance(index.manifest) > IMBALANCED
-        select = "mae" if index.manifest.ordered else "macro_f1" if imbalanced else "accuracy"
-    if select == "mae" and not index.manifest.ordered:
-        raise RecipeError("training.select: mae needs classes with an order; give data.order")
+    select = _select(training.select, index.manifest)
     assert batch != "auto"
     assert epochs != "auto"
     micro = batch if training.micro_batch_size == "auto" else training.micro_batch_size
@@ -206,6 +202,22 @@ def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
     if ema == "auto":
         ema = auto_decay(num_steps=epochs * math.ceil(num_train / batch))
     return {"batch_size": batch, "epochs": epochs, "select": select, "micro_batch_size": micro, "ema_decay": ema}
+
+
+def _select(select: str, manifest: Manifest) -> str:
+    if select == "auto" and manifest.multi_label:
+        return "map"
+    if select == "auto":
+        imbalanced = imbalance(manifest) > IMBALANCED
+        return "mae" if manifest.ordered else "macro_f1" if imbalanced else "accuracy"
+    if select == "mae" and not manifest.ordered:
+        raise RecipeError("training.select: mae needs classes with an order; give data.order")
+    if manifest.multi_label and select == "balanced_accuracy":
+        raise RecipeError("training.select: balanced_accuracy is for one class per sample; for multi-label data choose "
+                          "map, macro_f1, accuracy (of whole label sets) or loss")  # fmt: skip
+    if not manifest.multi_label and select == "map":
+        raise RecipeError("training.select: map is for multi-label data (data.labels)")
+    return select
 
 
 def _rate(recipe: Recipe, model: ModelSpec, batch_size: int) -> float:

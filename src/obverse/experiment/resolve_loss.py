@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from obverse.errors import RecipeError
 from obverse.manifest import Manifest
-from obverse.recipe import ORDINAL, OWN_RULE, LossSpec, Recipe
+from obverse.recipe import BINARY, ORDINAL, OWN_RULE, LossSpec, Recipe
 
 # The largest class has more than this many times the training samples of the smallest.
 IMBALANCED = 10
@@ -20,13 +20,17 @@ def imbalance(manifest: Manifest) -> float:
 def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> LossSpec:
     """The spec without `auto`; a loss or a way to decide that needs ordered classes is refused where there are none."""
     values = recipe.loss.model_dump()
-    if recipe.loss.kind == "auto":
+    if manifest.multi_label:
+        values |= _of_sets(recipe, reasons)
+    elif recipe.loss.kind == BINARY:
+        raise RecipeError(f"loss.kind: {BINARY} is for multi-label data (data.labels), and each sample has one class")
+    elif recipe.loss.kind == "auto":
         values |= _choose(recipe, manifest, reasons)
     kind = values["kind"]
     if values["decode"] == "auto":
         values["decode"] = "median" if kind in OWN_RULE else "mode"
     if values["label_smoothing"] == "auto":
-        values["label_smoothing"] = 0.0 if kind in ORDINAL else SMOOTHING
+        values["label_smoothing"] = 0.0 if kind in (*ORDINAL, BINARY) else SMOOTHING
     if not manifest.ordered and kind in ORDINAL:
         raise RecipeError(f"loss.kind: {kind} needs classes with an order; give data.order")
     if not manifest.ordered and values["decode"] != "mode":
@@ -36,6 +40,23 @@ def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> Loss
     except ValueError as error:
         raise RecipeError(f"loss.kind: {kind} was chosen because the classes are ordered: {error}; "
                           "say loss.kind=cross-entropy if they should not be") from None  # fmt: skip
+
+
+def _of_sets(recipe: Recipe, reasons: list[str]) -> dict[str, str]:
+    """Of multi-label data there is one loss; what belongs to one class per sample is refused."""
+    if recipe.loss.kind not in ("auto", BINARY):
+        raise RecipeError(f"loss.kind: {recipe.loss.kind} is for one class per sample, and the data is multi-label; "
+                          f"choose {BINARY}, with loss.pos_weight or loss.class_weights for rare classes")  # fmt: skip
+    if recipe.training.sampler != "natural":
+        raise RecipeError(f"training.sampler: {recipe.training.sampler} shows classes more or less often, and a sample "
+                          "of multi-label data has several; choose natural, and loss.pos_weight")  # fmt: skip
+    if recipe.loss.decode not in ("auto", "mode"):
+        raise RecipeError(f"loss.decode: {recipe.loss.decode} is for one class per sample, and the data is multi-label")
+    if recipe.model.view_heads is not None:
+        raise RecipeError("model.view_heads grade one class per view, and the data is multi-label; leave them out")
+    if recipe.loss.kind == "auto":
+        reasons.append(f"loss: {BINARY}, because a sample may have several classes (multi-label)")
+    return {"kind": BINARY}
 
 
 def _choose(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> dict[str, str]:

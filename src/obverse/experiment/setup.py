@@ -48,9 +48,7 @@ class Setup:
         if runtime.num_threads != "auto":
             torch.set_num_threads(runtime.num_threads)
         torch.set_float32_matmul_precision(runtime.matmul if runtime.matmul != "auto" else "highest")
-        self.objective = build_objective(
-            recipe.loss, counts=list(manifest.counts("train").values()), view_heads=recipe.model.view_heads
-        )
+        self.objective = objective_of(recipe, manifest)
         self.bundle = describe(recipe, manifest, self.objective)
         seed_torch(recipe.training.seed)
         self.model: Classifier = self.bundle.build(load_weights=load_weights)
@@ -67,8 +65,12 @@ class Setup:
         if kind != "prior":
             return
         counts = [count + 1 for count in self.manifest.counts("train").values()]
-        total = sum(counts)
-        start_bias(self.model.head, [math.log(count / total) for count in counts])
+        if self.manifest.multi_label:  # of each class, whether it is there
+            total = self.manifest.split_counts()["train"] + 2
+            start_bias(self.model.head, [math.log(count / (total - count)) for count in counts])
+        else:
+            total = sum(counts)
+            start_bias(self.model.head, [math.log(count / total) for count in counts])
 
     def tuned(self) -> Recipe:
         """Decide by looking at the weights and by measurement what is still `auto`."""
@@ -159,6 +161,13 @@ def geometry_of(data: DataSpec, multiple: int) -> Geometry:
     size, direction = data.size, data.round_to_multiple
     geometry = Geometry.for_multiple(size.height, size.width, multiple=multiple, fit=data.fit, direction=direction)
     return replace(geometry, decode=data.decode, crop_fraction=data.crop_fraction)
+
+
+def objective_of(recipe: Recipe, manifest: Manifest) -> Objective:
+    """The objective for the training samples of a manifest."""
+    counts = list(manifest.counts("train").values())
+    num_samples = manifest.split_counts()["train"]
+    return build_objective(recipe.loss, counts=counts, num_samples=num_samples, view_heads=recipe.model.view_heads)
 
 
 def require_launch(recipe: Recipe) -> None:

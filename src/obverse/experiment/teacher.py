@@ -84,6 +84,9 @@ def _labels(names: Sequence[str], manifest: Manifest) -> np.ndarray[tuple[int], 
 
 
 def _require_fit(spec: DistillSpec, bundle: Bundle, manifest: Manifest) -> None:
+    if bundle.multi_label or manifest.multi_label:
+        raise DataError(f"distill.teacher {spec.teacher!r}: distillation is for one class per sample, and this is "
+                        "multi-label")  # fmt: skip
     odd = sorted(set(bundle.classes) ^ set(manifest.classes))
     if odd:
         raise DataError(f"distill.teacher {spec.teacher!r} has other classes than the data: {', '.join(odd[:5])}")

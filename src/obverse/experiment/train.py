@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
 from obverse.errors import DataError, Interrupted, printable
-from obverse.evaluation import plot_history
+from obverse.evaluation import plot_history, run_model, to_probabilities
 from obverse.launch import launched
 from obverse.manifest import Finding, Index, Manifest, build_index, data_root, fit_columns, full_path, read_manifest
+from obverse.metrics import best_thresholds
 from obverse.models import Classifier, merge_lora
-from obverse.recipe import Recipe, dump_recipe, load_recipe
+from obverse.recipe import OutputSpec, Recipe, dump_recipe, load_recipe
 from obverse.runs import Message, Observer, RunFolder, describe_environment, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.failures import explained
@@ -150,6 +151,7 @@ def _read_inputs(run: RunFolder) -> tuple[Recipe, Manifest]:
         classes=classes,
         views=recipe.data.views,
         ordered=isinstance(recipe.data.order, tuple),
+        multi_label=recipe.data.labels == "multi",
     )
     return recipe, fit_columns(manifest, recipe.data.columns)
 
@@ -226,14 +228,15 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     """Ship the best weights and look at test once."""
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
-    bundle = Bundle(**{**setup.bundle.__dict__, "trained": trained})
-    if setup.process.is_main:
-        write_bundle(run.bundle, bundle, trainer.best_weights)
     merge_lora(trainer.model)
     trainer.parallel.load(trainer.best_weights)
+    bundle = replace(setup.bundle, trained=trained, output=_output(setup, trainer))
+    if setup.process.is_main:
+        write_bundle(run.bundle, bundle, trainer.best_weights)
     facts = run_facts(setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained)
+    name = "train subset accuracy" if bundle.multi_label else "train accuracy"
     train = measure_train(trainer.model, trainer.forward, setup.manifest, bundle, setup.recipe)
-    story = RunStory(facts | {"train accuracy": str(train)})
+    story = RunStory(facts | {name: str(train)})
     if setup.process.is_main:
         history_png = run.path / "training_history.png"
         plot_history(progress.history, history_png)
@@ -260,6 +263,20 @@ def _whole(bundle: Bundle, trainer: Trainer) -> Classifier:
     model = bundle.build()
     model.load_state_dict(trainer.best_weights)
     return model.to(trainer.forward.device)
+
+
+def _output(setup: Setup, trainer: Trainer) -> OutputSpec:
+    """How the shipped weights are read: of label sets with the thresholds that are best on val."""
+    output = setup.bundle.output
+    if not setup.manifest.multi_label:
+        return output
+    outputs = run_model(trainer.model, trainer.forward, trainer.loaders.val.epoch())
+
+    def chosen() -> tuple[float, ...]:
+        assert outputs.label_sets_NK is not None
+        return best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, output))
+
+    return output.model_copy(update={"thresholds": setup.process.from_main(chosen)})
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 """Bundles that answer."""
 
-from .predictor import Prediction, Predictor, load
+from .predictor import Prediction, Predictor, SetPrediction, load
 
-__all__ = ["Prediction", "Predictor", "load"]
+__all__ = ["Prediction", "Predictor", "SetPrediction", "load"]

@@ -13,13 +13,16 @@ import torch
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Batch, column_codes
 from obverse.errors import RecipeError
-from obverse.evaluation import Forward, decide, run_model, softmax
+from obverse.evaluation import Forward, decide, run_model, to_probabilities
 from obverse.imaging import PictureError
+from obverse.losses import decide_sets
 from obverse.models import Classifier
 from obverse.runs.failures import explained
 from obverse.runtime import resolve_device
 
 from .inputs import Cell, Input, Request, load_pixels, read_requests
+
+TOP_K = 3
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,20 @@ class Prediction:
     def views_disagree(self) -> bool:
         """Whether the views, each for itself, give different answers."""
         return len({label for label, _ in (self.view_grades or self.by_view).values()}) > 1
+
+
+@dataclass(frozen=True)
+class SetPrediction:
+    """The answer of a multi-label model. labels: every class whose probability reaches its threshold, the likeliest
+    first, perhaps none. probabilities: of all classes, in label order; thresholds: likewise. by_view: the labels that
+    each view alone would say, for a model of several views.
+    """
+
+    id: str
+    labels: tuple[tuple[str, float], ...]
+    probabilities: dict[str, float]
+    thresholds: dict[str, float]
+    by_view: dict[str, tuple[tuple[str, float], ...]]
 
 
 class Predictor:
@@ -74,15 +91,18 @@ class Predictor:
         inputs: Input | Sequence[Input],
         *,
         columns: Mapping[str, Cell] | None = None,
-        top_k: int = 3,
+        top_k: int | None = None,
         batch_size: int = 16,
-    ) -> list[Prediction]:
-        """Predict one or many samples, in order.
+    ) -> list[Prediction] | list[SetPrediction]:
+        """Predict one or many samples, in order; a multi-label model gives label sets. top_k: by default 3.
 
         inputs: a path, a folder, a PIL image, a uint8 array (height, width[, 3]), a dict view -> picture, which may
         also hold values of extra columns, or a sequence of these. columns: values for all samples that do not bring
         their own. Raises DataError naming the picture that cannot be used.
         """
+        if top_k is not None and self.bundle.multi_label:
+            raise RecipeError("top_k is for models that give one class; this one gives every class above its threshold")
+        top_k = TOP_K if top_k is None else top_k
         if top_k < 1 or batch_size < 1:
             raise RecipeError(f"top_k and batch_size must be at least 1, not {top_k} and {batch_size}")
         requests = read_requests(inputs, self.views, known=self.columns, columns=columns)
@@ -101,16 +121,43 @@ class Predictor:
     def _batches(self, requests: Sequence[Request], batch_size: int) -> Iterator[Batch]:
         return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
 
-    def _predict(self, requests: Sequence[Request], top_k: int, batch_size: int) -> list[Prediction]:
+    def _predict(
+        self, requests: Sequence[Request], top_k: int, batch_size: int
+    ) -> list[Prediction] | list[SetPrediction]:
         outputs = run_model(self.classifier, self.forward, self._batches(requests, batch_size), each_view=True)
-        probabilities_NK = softmax(outputs.logits_NK)
-        alone, grades = (list(map(softmax, of_views)) for of_views in (outputs.alone_VNK, outputs.grades_VNK))
+        output = self.bundle.output
+        rows_NK = to_probabilities(outputs.logits_NK, output)
+        alone = [to_probabilities(of_view, output) for of_view in outputs.alone_VNK]
+        if self.bundle.multi_label:
+            return [
+                self._set_prediction(request.id, rows_NK[i], [of_view[i] for of_view in alone])
+                for i, request in enumerate(requests)
+            ]
+        grades = [to_probabilities(of_view, output) for of_view in outputs.grades_VNK]
         predictions = []
         for i, request in enumerate(requests):
-            top = self._ranked(probabilities_NK[i])[: min(top_k, len(self.classes))]
+            top = self._ranked(rows_NK[i])[: min(top_k, len(self.classes))]
             of_views = (self._of_views([rows[i] for rows in answers]) for answers in (alone, grades))
             predictions.append(Prediction(request.id, *top[0], tuple(top), *of_views))
         return predictions
+
+    def _set_prediction(
+        self, name: str, probabilities_K: npt.NDArray[np.float32], alone_VK: Sequence[npt.NDArray[np.float32]]
+    ) -> SetPrediction:
+        thresholds = self.bundle.output.thresholds or (0.5,) * len(self.classes)
+        pairs = zip(self.views, alone_VK, strict=False)
+        return SetPrediction(
+            name,
+            self._said(probabilities_K),
+            dict(zip(self.classes, probabilities_K.tolist(), strict=True)),
+            dict(zip(self.classes, thresholds, strict=True)),
+            {view: self._said(row_K) for view, row_K in pairs if not np.isnan(row_K).any()},
+        )
+
+    def _said(self, probabilities_K: npt.NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
+        (said_K,) = decide_sets(torch.from_numpy(probabilities_K[None]), self.bundle.output).tolist()
+        ranked = np.argsort(-probabilities_K, kind="stable").tolist()
+        return tuple((self.classes[k], float(probabilities_K[k])) for k in ranked if said_K[k])
 
     def _of_views(self, rows_VK: Sequence[npt.NDArray[np.float32]]) -> dict[str, tuple[str, float]]:
         """The answer of each view that is there."""

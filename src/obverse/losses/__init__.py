@@ -1,7 +1,8 @@
 """Losses, what each sample weighs in them, and what the head's numbers mean."""
 
-from .objective import Objective, build_objective, hard_targets
-from .output import build_output, class_logits, decide
+from .build import build_objective
+from .objective import Objective, hard_targets
+from .output import build_output, class_logits, decide, decide_sets, probabilities
 from .weights import class_weights
 
 __all__ = [
@@ -11,5 +12,7 @@ __all__ = [
     "class_logits",
     "class_weights",
     "decide",
+    "decide_sets",
     "hard_targets",
+    "probabilities",
 ]

@@ -8,12 +8,12 @@ import torch
 from torch.nn import functional
 
 from obverse.errors import RecipeError
-from obverse.recipe import ADJUSTED, Decode, LossSpec, OutputSpec
+from obverse.recipe import ADJUSTED, BINARY, Decode, LossSpec, OutputSpec
 
 
 def build_output(spec: LossSpec, *, counts: Sequence[int]) -> OutputSpec:
     """What the head must give for this loss, and how it is read. counts: training samples per class."""
-    kinds = {"ldam": "cosine", "corn": "corn", "coral": "coral"}
+    kinds = {"ldam": "cosine", "corn": "corn", "coral": "coral", BINARY: "binary"}
     assert spec.decode != "auto"
     return OutputSpec.model_validate(
         {"kind": kinds.get(spec.kind, "classes"), "prior": _deployment_prior(spec, counts), "decode": spec.decode}
@@ -21,7 +21,7 @@ def build_output(spec: LossSpec, *, counts: Sequence[int]) -> OutputSpec:
 
 
 def class_logits(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
-    """Numbers (.., K) whose softmax is the probability of each class, in fp32; NaN rows stay NaN.
+    """Numbers (.., K) whose softmax (of `binary` sigmoid) is the probability of each class, in fp32; NaN rows stay NaN.
 
     CORN's number j is the logit of P(y > j | y >= j), so P(y = k) is a product. CORAL's is the logit of P(y > j), so
     P(y = k) is a difference; where training has left the questions out of order, the running minimum puts them right.
@@ -41,6 +41,20 @@ def class_logits(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
     if spec.prior is not None:
         return logits + torch.tensor(spec.prior, device=logits.device).log()
     return logits
+
+
+def probabilities(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
+    """Of each class (.., K), from class logits."""
+    return logits.sigmoid() if spec.kind == "binary" else logits.softmax(-1)
+
+
+def decide_sets(probabilities_NK: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
+    """The label set of each row (N, K), true where a class reaches its threshold; a row of NaN has none."""
+    if spec.thresholds is None:
+        return probabilities_NK >= 0.5
+    # In double precision: a threshold lies between two probabilities that may be neighbours in single precision.
+    thresholds_K = torch.tensor(spec.thresholds, dtype=torch.float64, device=probabilities_NK.device)
+    return probabilities_NK.double() >= thresholds_K
 
 
 def decide(probabilities_NK: torch.Tensor, decode: Decode) -> torch.Tensor:

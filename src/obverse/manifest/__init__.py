@@ -3,8 +3,9 @@
 from .columns import encode, fit_columns, missing_code
 from .grades import Grade, grade_order, parse_grade
 from .index import Index, build_index
+from .label_sets import class_counts
 from .manifest import Column, Manifest, read_manifest
-from .prepared import require_free, write_prepared
+from .prepared import is_prepared, require_free, write_prepared
 from .sample import SPLITS, Finding, Sample
 from .samples import Samples
 from .sources import data_root, full_path, read_source
@@ -25,11 +26,13 @@ __all__ = [
     "Samples",
     "assign_splits",
     "build_index",
+    "class_counts",
     "data_root",
     "encode",
     "fit_columns",
     "full_path",
     "grade_order",
+    "is_prepared",
     "missing_code",
     "parse_grade",
     "read_manifest",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ from obverse.recipe import DataSpec
 
 from .classes import without_excluded
 from .index import as_stored, handle_missing_views, pictures_of, with_digests
+from .label_sets import class_counts
 from .prepared import changed_pictures
 from .sample import Finding
 from .samples import Samples
-from .sources import read_source
+from .sources import Listing, read_source
 from .store import PictureStore
 from .verify import (
     PictureFacts,
@@ -42,7 +43,10 @@ SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Check:
-    """findings: errors first, then warnings, then notes. said: what the source looks like, in one line."""
+    """findings: errors first, then warnings, then notes. said: what the source looks like, in one line.
+
+    classes: class -> number of samples that have it, of multi-label data any number of them.
+    """
 
     data: str
     said: str
@@ -53,6 +57,7 @@ class Check:
     classes: dict[str, int]
     findings: tuple[Finding, ...]
     store: PictureStore
+    multi_label: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -81,6 +86,7 @@ def check_data(
     pictures = list(pictures_of(listing, everything))
     with nullcontext(sandbox) if sandbox else Sandbox(os.cpu_count() or 1) as running:
         facts = verify_pictures(store, pictures, progress, details=True, sandbox=running)
+    classes = class_counts(samples.labels, multi_label=listing.multi_label)
     findings = [
         *with_digests(listing.findings, facts),
         *excluded,
@@ -90,11 +96,11 @@ def check_data(
         *(tree_findings(path) if path.is_dir() else ()),
         *name_findings(everything.paths()),
         *format_findings(facts),
-        *duplicate_findings(samples, facts),
-        *_too_few_classes(samples),
+        *duplicate_findings(samples, facts, multi_label=listing.multi_label),
+        *_too_few_classes(classes, multi_label=listing.multi_label),
         *class_findings(samples, spec),
         *scene_findings(samples),
-        *(_advisory(samples, facts, listing.views) if advisory else ()),
+        *(_advisory(samples, facts, listing) if advisory else ()),
     ]
     return Check(
         str(path),
@@ -103,9 +109,10 @@ def check_data(
         listing.views,
         len(samples),
         len(facts.paths),
-        dict(sorted(Counter(samples.labels).items())),
+        dict(sorted(classes.items())),
         tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))),
         store,
+        listing.multi_label,
     )
 
 
@@ -118,16 +125,20 @@ def _changed(samples: Samples, facts: PictureFacts) -> list[Finding]:
     return changed_pictures(samples.with_columns(digests=digests), samples.digests)
 
 
-def _too_few_classes(samples: Samples) -> list[Finding]:
-    num = len(set(samples.labels))
+def _too_few_classes(classes: Collection[str], *, multi_label: bool) -> list[Finding]:
+    if multi_label:
+        message = "every label set is empty: give the samples that have a class their classes"
+        return [] if classes else [Finding("error", "too-few-classes", message)]
+    num = len(classes)
     if num >= 2:
         return []
     return [Finding("error", "too-few-classes", f"Need at least 2 classes, found {num}: make one folder per class")]
 
 
-def _advisory(samples: Samples, facts: PictureFacts, views: Sequence[str]) -> list[Finding]:
+def _advisory(samples: Samples, facts: PictureFacts, listing: Listing) -> list[Finding]:
     return [
         *near_duplicate_findings(samples, facts, near_duplicates(facts)),
-        *swapped_findings(samples, facts, views),
-        *shortcut_findings(samples, facts),
+        *swapped_findings(samples, facts, listing.views),
+        # A shortcut is looked for to one class among others, and a sample of several has none.
+        *(() if listing.multi_label else shortcut_findings(samples, facts)),
     ]

@@ -93,6 +93,7 @@ def check_json(check: Check) -> str:
         "source": check.said,
         "layout": check.layout,
         "views": check.views,
+        "labels": "multi" if check.multi_label else "single",
         "num_samples": check.num_samples,
         "num_pictures": check.num_pictures,
         "counts": check.counts,

@@ -16,7 +16,12 @@ from .stored import keep_stored
 
 
 def divide(
-    samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str], *, is_prepared: bool = False
+    samples: Samples,
+    spec: SplitSpec,
+    digest_of: Mapping[str, str],
+    *,
+    is_prepared: bool = False,
+    multi_label: bool = False,
 ) -> tuple[Samples, list[Finding]]:
     """Every sample with a split, and what is worth saying about it. digest_of: path -> content digest.
 
@@ -31,5 +36,5 @@ def divide(
         samples = keep_stored(samples, Path(spec.stored))
     if (is_prepared or spec.stored is not None) and spec.folds is None and None not in samples.splits:
         return samples, findings  # whoever decided it may have wanted no test: nothing is carved again
-    done = assign_splits(samples, spec)
-    return done, [*findings, *split_findings(samples, done, spec)]
+    done = assign_splits(samples, spec, multi_label=multi_label)
+    return done, [*findings, *split_findings(samples, done, spec, multi_label=multi_label)]

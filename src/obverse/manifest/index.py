@@ -15,6 +15,7 @@ from .columns import fit_columns, require_columns, require_known
 from .divide import divide
 from .grades import grade_order, is_off_scale
 from .grouping import group_together
+from .label_sets import class_counts
 from .manifest import Manifest
 from .prepared import changed_pictures
 from .sample import Finding
@@ -55,7 +56,8 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     findings = [*with_digests(listing.findings, facts), *excluded, *findings, *facts.findings]
     samples = _without_unusable(samples, findings, spec)
     # Copies within a class stay in one split and do no harm: `check` tells them.
-    findings += [found for found in duplicate_findings(samples, facts) if found.severity != "note"]
+    duplicates = duplicate_findings(samples, facts, multi_label=listing.multi_label)
+    findings += [found for found in duplicates if found.severity != "note"]
     require_columns(samples, spec.columns)
     classes, ordered = _class_order(samples, spec, path)
     digests = [joint_digest(map(facts.digest_of.__getitem__, sample.views.values())) for sample in samples]
@@ -65,16 +67,18 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     findings += class_findings(samples, spec)
     if spec.split.group_near_duplicates:
         samples = group_together(samples, near_ties(samples, facts, near_duplicates(facts)))
-    undivided, is_prepared = samples, listing.layout == "manifest"
-    samples, about_split = divide(samples, spec.split, facts.digest_of, is_prepared=is_prepared)
+    undivided = samples
+    told = {"is_prepared": listing.layout == "manifest", "multi_label": listing.multi_label}
+    samples, about_split = divide(samples, spec.split, facts.digest_of, **told)
     dropped = smaller_classes(samples, spec.largest_classes)
     if dropped:
         # Divided again, so that the split is the one that naming these classes in exclude_classes gives.
         kept = undivided.where(label not in dropped for label in undivided.labels)
-        samples, about_split = divide(kept, spec.split, facts.digest_of, is_prepared=is_prepared)
+        samples, about_split = divide(kept, spec.split, facts.digest_of, **told)
         classes = tuple(name for name in classes if name not in dropped)
         findings.append(dropped_finding(dropped))
-    manifest = fit_columns(Manifest(listing.root, samples, classes, listing.views, ordered), spec.columns)
+    manifest = Manifest(listing.root, samples, classes, listing.views, ordered, multi_label=listing.multi_label)
+    manifest = fit_columns(manifest, spec.columns)
     _require_usable_splits(manifest)
     require_known(manifest)
     findings += about_split
@@ -84,7 +88,10 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
 
 
 def as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
-    """A stored manifest brings its split and class order; what it left out need not be left out again."""
+    """With what the source said of its labels. A stored manifest brings its split and class order; what it left out
+    need not be left out again.
+    """
+    spec = spec.model_copy(update={"labels": "multi" if listing.multi_label else "single"})
     if listing.order is not None and spec.order == "auto":
         order = tuple(name for name in listing.order if name not in spec.exclude_classes)
         spec = spec.model_copy(update={"order": order})
@@ -157,6 +164,8 @@ def _shown(paths: Sequence[str]) -> str:
 
 def _class_order(samples: Samples, spec: DataSpec, path: Path) -> tuple[tuple[str, ...], bool]:
     """Class names in label order, and whether that order means something (requirement A12)."""
+    if spec.labels == "multi":
+        return _classes_of_sets(samples, path), False
     names = tuple(sorted(set(samples.labels)))
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"
@@ -173,10 +182,19 @@ def _class_order(samples: Samples, spec: DataSpec, path: Path) -> tuple[tuple[st
     return (derived, True) if derived else (names, False)
 
 
+def _classes_of_sets(samples: Samples, path: Path) -> tuple[str, ...]:
+    """One class is enough: it is there or not."""
+    names = tuple(sorted(class_counts(samples.labels, multi_label=True)))
+    if not names:
+        raise DataError(f"no sample in {str(path)!r} has a class: every label set is empty")
+    return names
+
+
 def _require_usable_splits(manifest: Manifest) -> None:
     counts = manifest.split_counts()
     for name in ("train", "val"):
         if counts[name] == 0:
             raise DataError(f"{len(manifest.samples)} samples leave none for `{name}`; give more pictures")
     if len(set(manifest.split("train").labels)) < 2:
-        raise DataError("Need at least 2 classes in train; give more pictures per class or other split fractions")
+        what = "different label sets" if manifest.multi_label else "classes"
+        raise DataError(f"Need at least 2 {what} in train; give more pictures per class or other split fractions")

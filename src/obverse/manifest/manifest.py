@@ -1,7 +1,8 @@
 """The manifest: which samples, which views, which split. A file, not a loader's side effect.
 
 As CSV it has the columns `id, label, split, group, digest`, one column per view and any extra columns. The cell of a
-view is a locator (`store/locator.py`): a path relative to the manifest's root, or a place inside a file.
+view is a locator (`store/locator.py`): a path relative to the manifest's root, or a place inside a file. Of multi-label
+data the column is `labels`, and a cell is a label set (`label_sets.py`).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from pathlib import Path
 from obverse.errors import DataError
 from obverse.recipe import ColumnKind
 
+from .label_sets import class_counts, members
 from .sample import SPLITS, Sample
 from .samples import Samples
 from .store import PictureStore
 
 RESERVED = ("id", "label", "split", "group", "digest")
+SET_RESERVED = ("id", "labels", "split", "group", "digest")
 # In a prepared manifest, the place of the class where the classes have an order.
 LABEL_RANK = "label_rank"
 
@@ -50,7 +53,8 @@ class Column:
 class Manifest:
     """classes: label order, a class's integer is its place. ordered: that order has a meaning (grades).
 
-    columns: those of the extra columns that the model sees, as its training samples describe them.
+    columns: those of the extra columns that the model sees, as its training samples describe them. multi_label: a
+    sample's label is a label set as text.
     """
 
     root: Path
@@ -59,6 +63,7 @@ class Manifest:
     views: tuple[str, ...]
     ordered: bool = False
     columns: tuple[Column, ...] = ()
+    multi_label: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", Samples.of(self.samples))
@@ -73,9 +78,10 @@ class Manifest:
         return self.samples.where(split == name for split in self.samples.splits)
 
     def counts(self, split: str | None = None) -> dict[str, int]:
-        """Class -> number of samples, in class order."""
+        """Class -> number of samples that have it, in class order."""
         pairs = zip(self.samples.labels, self.samples.splits, strict=True)
-        counted = Counter(label for label, its_split in pairs if split is None or its_split == split)
+        labels = (label for label, its_split in pairs if split is None or its_split == split)
+        counted = class_counts(labels, multi_label=self.multi_label)
         return {name: counted[name] for name in self.classes}
 
     def split_counts(self) -> dict[str, int]:
@@ -90,6 +96,10 @@ class Manifest:
         store.open(self.samples.paths())
         return store
 
+    def classes_of(self, sample: Sample) -> tuple[str, ...]:
+        """The sample's classes: one, or those of its label set."""
+        return members(sample.label, multi_label=self.multi_label)
+
     def with_samples(self, samples: Iterable[Sample]) -> Manifest:
         """The same manifest over other samples; the classes stay."""
         return replace(self, samples=Samples.of(samples))
@@ -102,38 +112,47 @@ class Manifest:
         rows = zip(s.ids, s.labels, s.splits, s.groups, s.digests, *views, *s.extra.values(), strict=True)
         with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.writer(file)
-            writer.writerow([*RESERVED, *self.views, *s.extra])
+            writer.writerow([*(SET_RESERVED if self.multi_label else RESERVED), *self.views, *s.extra])
             writer.writerows(rows)  # None is written as an empty cell
 
 
-def read_manifest(path: Path, *, root: Path, classes: Sequence[str], views: Sequence[str], ordered: bool) -> Manifest:
+def read_manifest(
+    path: Path,
+    *,
+    root: Path,
+    classes: Sequence[str],
+    views: Sequence[str],
+    ordered: bool,
+    multi_label: bool = False,
+) -> Manifest:
     """Read what `Manifest.write` wrote; classes, views and their order come from the recipe or bundle beside it."""
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            samples = Samples.of(_read_rows(csv.reader(file, strict=True), tuple(views)))
+            reserved = SET_RESERVED if multi_label else RESERVED
+            samples = Samples.of(_read_rows(csv.reader(file, strict=True), reserved, tuple(views)))
     except (OSError, csv.Error, KeyError) as error:
         raise DataError(f"{path} is not a readable manifest: {error}") from None
     known = set(classes)
     for name, label, split in zip(samples.ids, samples.labels, samples.splits, strict=True):
-        if label not in known or split not in (*SPLITS, None):
+        if not known.issuperset(members(label, multi_label=multi_label)) or split not in (*SPLITS, None):
             raise DataError(f"{path}: sample `{name}` has label `{label}` and split `{split}`; "
                             f"known are {', '.join(classes[:20])}, and {', '.join(SPLITS)}")  # fmt: skip
-    return Manifest(root, samples, tuple(classes), tuple(views), ordered)
+    return Manifest(root, samples, tuple(classes), tuple(views), ordered, multi_label=multi_label)
 
 
-def _read_rows(rows: Iterator[list[str]], views: tuple[str, ...]) -> Iterator[Sample]:
+def _read_rows(rows: Iterator[list[str]], reserved: Sequence[str], views: tuple[str, ...]) -> Iterator[Sample]:
     header = next(rows, [])
     at = {name: place for place, name in enumerate(header)}
-    absent = [name for name in (*RESERVED, *views) if name not in at]
+    absent = [name for name in (*reserved, *views) if name not in at]
     if absent:
         raise KeyError(f"no column `{absent[0]}`")
-    extras = [name for name in header if name not in RESERVED and name not in views]
+    extras = [name for name in header if name not in reserved and name not in views]
     for row in filter(None, rows):  # without blank lines
         if len(row) != len(header):
             raise KeyError(f"a row with another number of cells than the header: {','.join(row)[:80]}")
         yield Sample(
             id=row[at["id"]],
-            label=row[at["label"]],
+            label=row[at[reserved[1]]],
             views={view: row[at[view]] for view in views if row[at[view]]},
             split=row[at["split"]] or None,
             group=row[at["group"]] or None,

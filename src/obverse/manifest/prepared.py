@@ -14,7 +14,7 @@ from pathlib import Path
 
 from obverse.errors import OutputError
 
-from .manifest import LABEL_RANK, RESERVED, Manifest
+from .manifest import LABEL_RANK, RESERVED, SET_RESERVED, Manifest
 from .sample import Finding
 from .samples import Column, Samples
 from .store import relocate, remote_url
@@ -51,8 +51,8 @@ def write_prepared(manifest: Manifest, path: Path) -> None:
 def is_prepared(path: Path) -> bool:
     """Whether the file begins like a manifest."""
     with suppress(OSError), path.open("rb") as file:
-        start = ",".join(RESERVED).encode() + b","
-        return file.read(len(start)) == start
+        starts = tuple(",".join(names).encode() + b"," for names in (RESERVED, SET_RESERVED))
+        return file.read(max(map(len, starts))).startswith(starts)
     return False
 
 

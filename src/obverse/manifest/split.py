@@ -1,6 +1,7 @@
 """Which sample is train, val or test.
 
-Two strategies (requirement A7). `stratified`: the exact fractions per class, for sets that are looked at as a whole.
+Two strategies (requirement A7). `stratified`: the exact fractions per class, for sets that are looked at as a whole
+(of multi-label data nearly exact, `split_sets.py`).
 `digest`: each group decides by its own hash, so nothing ever moves when files are added. Both keep what the data gives
 already, and neither ever parts a group. Python's `hash` is salted per process and is never used (trap D2).
 
@@ -20,12 +21,13 @@ from obverse.recipe import SplitSpec
 
 from .sample import SPLITS, Sample
 from .samples import Samples
+from .split_sets import by_label_set, things_to_share
 
 Fractions = Mapping[str, float]
 
 
-def assign_splits(given: Iterable[Sample], spec: SplitSpec) -> Samples:
-    """Every sample with a split; samples that have one keep it.
+def assign_splits(given: Iterable[Sample], spec: SplitSpec, *, multi_label: bool = False) -> Samples:
+    """Every sample with a split; samples that have one keep it. multi_label: labels are label sets.
 
     When the data names splits, a sample of `train` may move to a split that is missing entirely (trap E2: validation
     is carved from train, never from test).
@@ -33,17 +35,17 @@ def assign_splits(given: Iterable[Sample], spec: SplitSpec) -> Samples:
     samples = Samples.of(given)
     spec = spec.for_samples(len(samples))
     if spec.folds is None:
-        return _fill(samples, spec, {name: getattr(spec, name) for name in SPLITS})
+        return _fill(samples, spec, {name: getattr(spec, name) for name in SPLITS}, multi_label=multi_label)
     if "val" in samples.splits:
         raise DataError("data.split.folds makes its own val, and the data or the stored split gives one already; "
                         "leave out folds, or give train and test only")  # fmt: skip
-    apart = _fill(samples, spec, {"train": 1 - spec.test, "val": 0.0, "test": spec.test})
+    apart = _fill(samples, spec, {"train": 1 - spec.test, "val": 0.0, "test": spec.test}, multi_label=multi_label)
     is_pool = [split == "train" for split in apart.splits]
-    folds = _folds(apart.where(is_pool), spec, spec.folds)
+    folds = _folds(apart.where(is_pool), spec, spec.folds, multi_label=multi_label)
     return _put(apart, is_pool, ("val" if fold == str(spec.fold) else "train" for fold in folds))
 
 
-def _folds(pool: Samples, spec: SplitSpec, folds: int) -> Iterator[str]:
+def _folds(pool: Samples, spec: SplitSpec, folds: int, *, multi_label: bool) -> Iterator[str]:
     """The fold of each sample, the same whichever of them is val."""
     keys = split_keys(pool, spec)
     if len(set(keys)) < folds:
@@ -51,21 +53,23 @@ def _folds(pool: Samples, spec: SplitSpec, folds: int) -> Iterator[str]:
     shares = {str(fold): 1 / folds for fold in range(folds)}
     if spec.strategy == "digest":
         return by_digest(keys, shares, "fold", spec.seed)
-    return by_class(keys, pool.labels, {}, shares, spec.seed)
+    stratify = by_sets if multi_label else by_class
+    return stratify(keys, pool.labels, {}, shares, spec.seed)
 
 
-def _fill(samples: Samples, spec: SplitSpec, fractions: Fractions) -> Samples:
+def _fill(samples: Samples, spec: SplitSpec, fractions: Fractions, *, multi_label: bool) -> Samples:
     """Splits for the samples without one; where all have one, what is missing entirely is carved from train."""
     found = set(samples.splits)
     if None in found:
-        return _assign(samples, spec, fractions)
+        return _assign(samples, spec, fractions, multi_label=multi_label)
     shares = {name: share if name == "train" or name not in found else 0.0 for name, share in fractions.items()}
     if sum(shares.values()) == shares["train"]:
         return samples
     shares = {name: share / sum(shares.values()) for name, share in shares.items()}
     is_train = [split == "train" for split in samples.splits]
     pool = samples.where(is_train)
-    return _put(samples, is_train, _assign(pool.with_columns(splits=(None,) * len(pool)), spec, shares).splits)
+    open_pool = pool.with_columns(splits=(None,) * len(pool))
+    return _put(samples, is_train, _assign(open_pool, spec, shares, multi_label=multi_label).splits)
 
 
 def _put(samples: Samples, is_open: Iterable[bool], splits: Iterable[str | None]) -> Samples:
@@ -83,13 +87,14 @@ def split_keys(samples: Samples, spec: SplitSpec) -> list[str]:
     return [group or digest or name for group, digest, name in rows]
 
 
-def _assign(samples: Samples, spec: SplitSpec, fractions: Fractions) -> Samples:
+def _assign(samples: Samples, spec: SplitSpec, fractions: Fractions, *, multi_label: bool) -> Samples:
     keys = split_keys(samples, spec)
     fixed = _fixed(keys, samples.splits)
     if spec.strategy == "digest":
         chosen = by_digest(keys, fractions, "split", spec.seed)
     else:
-        chosen = by_class(keys, samples.labels, fixed, fractions, spec.seed)
+        stratify = by_sets if multi_label else by_class
+        chosen = stratify(keys, samples.labels, fixed, fractions, spec.seed)
     rows = zip(samples.splits, keys, chosen, strict=True)
     return samples.with_columns(splits=(split or fixed.get(key) or place for split, key, place in rows))
 
@@ -144,6 +149,14 @@ def by_class(
             if key not in chosen:
                 put(key, neediest(one), one)
     return map(chosen.__getitem__, keys)
+
+
+def by_sets(
+    keys: Sequence[str], labels: Sequence[str], fixed: Mapping[str, str], fractions: Fractions, seed: int
+) -> Iterator[str]:
+    """As `by_class`, of label sets."""
+    counts = things_to_share(labels, min(fraction for fraction in fractions.values() if fraction > 0))
+    return by_label_set(keys, labels, fixed, _targets(counts, fractions), seed)
 
 
 def _groups_and_alone(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from obverse.recipe import SplitSpec
 
+from .label_sets import class_counts, members
 from .sample import SPLITS, Finding
 from .samples import Samples
 from .split import split_keys
@@ -17,11 +18,11 @@ ROUNDED_SAMPLES = 2
 SHOWN = 5
 
 
-def split_findings(given: Samples, done: Samples, spec: SplitSpec) -> list[Finding]:
+def split_findings(given: Samples, done: Samples, spec: SplitSpec, *, multi_label: bool = False) -> list[Finding]:
     """given: before `assign_splits`, done: after it."""
     found = list(_parted_groups(done, spec))
     if None in given.splits:
-        found += [*_deviation(done, spec.for_samples(len(done))), *_absent_classes(done)]
+        found += [*_deviation(done, spec.for_samples(len(done))), *_absent_classes(done, multi_label=multi_label)]
     return found
 
 
@@ -36,12 +37,13 @@ def _deviation(samples: Samples, spec: SplitSpec) -> Iterator[Finding]:
         yield Finding("note", "split-fractions", f"{spec.strategy} split: {told}; {why}")
 
 
-def _absent_classes(samples: Samples) -> Iterator[Finding]:
+def _absent_classes(samples: Samples, *, multi_label: bool) -> Iterator[Finding]:
     """Classes large enough for every split that a digest or a large group kept out of one."""
-    classes = {name for name, count in Counter(samples.labels).items() if count >= len(SPLITS)}
+    counts = class_counts(samples.labels, multi_label=multi_label)
+    classes = {name for name, count in counts.items() if count >= len(SPLITS)}
     held: dict[str, set[str]] = defaultdict(set)
     for label, split in zip(samples.labels, samples.splits, strict=True):
-        held[split or ""].add(label)
+        held[split or ""].update(members(label, multi_label=multi_label))
     for split in SPLITS:
         absent = sorted(classes - held[split]) if held[split] else []
         if absent:

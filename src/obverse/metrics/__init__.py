@@ -1,7 +1,8 @@
 """Counts to numbers, in numpy alone.
 
-Everything but top-k is a function of the confusion matrix. That matrix is a plain sum over samples, so ranks, folds and
-batches add theirs up first and divide once. Nothing here knows models, files or class names.
+Of one label per sample everything but top-k is a function of the confusion matrix. That matrix is a plain sum over
+samples, so ranks, folds and batches add theirs up first and divide once. Nothing here knows models, files or class
+names.
 """
 
 from obverse.metrics.counts import (
@@ -16,16 +17,29 @@ from obverse.metrics.counts import (
     top_k_hits,
 )
 from obverse.metrics.intervals import Interval, bootstrap_interval, bootstrap_intervals, mean_interval, wilson_interval
+from obverse.metrics.label_sets import (
+    Ranking,
+    best_thresholds,
+    bootstrap_sets,
+    mean_average_precision,
+    mean_of_known,
+    set_macro_f1,
+    set_micro_f1,
+    set_scores,
+)
 from obverse.metrics.ordinal import mean_absolute_error, quadratic_kappa, within_one
 from obverse.metrics.spread import coefficient_of_variation, cv_ratio, label_cv, prediction_cv
 
 __all__ = [
     "ClassScores",
     "Interval",
+    "Ranking",
     "accuracy",
     "balanced_accuracy",
+    "best_thresholds",
     "bootstrap_interval",
     "bootstrap_intervals",
+    "bootstrap_sets",
     "class_scores",
     "coefficient_of_variation",
     "confusion_matrix",
@@ -34,9 +48,14 @@ __all__ = [
     "macro_f1",
     "macro_precision",
     "mean_absolute_error",
+    "mean_average_precision",
     "mean_interval",
+    "mean_of_known",
     "prediction_cv",
     "quadratic_kappa",
+    "set_macro_f1",
+    "set_micro_f1",
+    "set_scores",
     "top_k_accuracy",
     "top_k_hits",
     "wilson_interval",

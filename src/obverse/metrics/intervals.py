@@ -85,10 +85,11 @@ def bootstrap_intervals(
     for row in range(num_resamples):
         resample_KK.ravel()[cells_U] = generator.multinomial(num_samples, shares_U)
         values_RS[row] = [statistic(resample_KK) for statistic in statistics.values()]
-    return {name: _percentiles(values_RS[:, column], confidence) for column, name in enumerate(statistics)}
+    return {name: percentiles(values_RS[:, column], confidence) for column, name in enumerate(statistics)}
 
 
-def _percentiles(values_R: FloatArray, confidence: float) -> Interval:
+def percentiles(values_R: FloatArray, confidence: float) -> Interval:
+    """Of resampled values; those that are not finite are left out."""
     defined = values_R[np.isfinite(values_R)]
     if defined.size == 0:
         return Interval(math.nan, math.nan)

@@ -41,6 +41,7 @@ class SharedRanks(nn.Module):
 
 LAST_LAYERS: dict[str, Callable[[int, int], nn.Module]] = {
     "classes": nn.Linear,
+    "binary": nn.Linear,
     "corn": nn.Linear,
     "coral": SharedRanks,
     "cosine": Cosine,

@@ -30,7 +30,7 @@ from .fusion import (
     MeanFusion,
     MultiplicativeFusion,
 )
-from .loss import ADJUSTED, COSINE_SCALE, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
+from .loss import ADJUSTED, BINARY, COSINE_SCALE, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
 from .model import HeadSpec, ModelSpec, ViewHeadsSpec
 from .recipe import Recipe
 from .split import GroupBy, SplitSpec
@@ -48,6 +48,7 @@ from .training import (
 __all__ = [
     "ADJUSTED",
     "ALIASES",
+    "BINARY",
     "COSINE_SCALE",
     "ORDINAL",
     "OWN_RULE",

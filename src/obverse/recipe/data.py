@@ -44,12 +44,18 @@ class DataSpec(Spec):
     fit: pad keeps the whole picture, squash ignores its aspect ratio, crop fills the size and cuts the rest, in
     evaluation to the middle `crop_fraction` of what is left (0.875 is "resize 256, centre crop 224"). decode: scaled
     reads a JPEG that is much larger than needed at 1/2, 1/4 or 1/8; full always reads every pixel.
+    labels: `multi` when a sample has any number of classes, which lists say in one cell per sample, separated by
+    `label_separator`, or with a column of 0 and 1 for each class, named by `label_columns`. `auto` is `single`, unless
+    the cells are lists (JSON, Parquet) or label_columns are given.
     """
 
     path: str | None = None
     layout: Layout = "auto"
     path_map: Mapping[str, str] = Field(default_factory=dict)
     views: Auto | tuple[str, ...] = "auto"
+    labels: Literal["auto", "single", "multi"] = "auto"
+    label_separator: str = Field(default="|", min_length=1)
+    label_columns: tuple[str, ...] = ()
     order: Literal["auto", "none"] | tuple[str, ...] = "auto"
     exclude_classes: tuple[str, ...] = ()
     columns: Mapping[str, ColumnKind] = Field(default_factory=dict)
@@ -72,13 +78,35 @@ class DataSpec(Spec):
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> Self:
-        for field in ("views", "order", "exclude_classes"):
+        for field in ("views", "order", "exclude_classes", "label_columns"):
             names = getattr(self, field)
             if not isinstance(names, tuple):
                 continue
-            is_empty = not names and field != "exclude_classes"
+            is_empty = not names and field in ("views", "order")
             if is_empty or len(set(names)) != len(names) or not all(names):
                 raise ValueError(f"{field} must be a list of distinct names")
         if isinstance(self.order, tuple) and set(self.order) & set(self.exclude_classes):
             raise ValueError("order and exclude_classes name the same class; leave it out of order")
         return self
+
+    @model_validator(mode="after")
+    def _labels_take_effect(self) -> Self:
+        if self.label_columns and self.labels == "single":
+            raise ValueError("label_columns are for `labels: multi`, and labels is single")
+        if self.label_separator != "|" and self.labels != "multi":
+            raise ValueError("label_separator has no effect without `labels: multi`")
+        if self.label_columns and self.label_separator != "|":
+            raise ValueError("label_separator has no effect with label_columns: choose one")
+        if self.labels == "multi" or self.label_columns:
+            self.require_for_sets()
+        return self
+
+    def require_for_sets(self) -> None:
+        """ValueError for what has no meaning where a sample may have several classes."""
+        if isinstance(self.order, tuple):
+            raise ValueError("order has no meaning where a sample may have several classes; leave it out")
+        if self.largest_classes is not None:
+            raise ValueError("largest_classes is for one class per sample; leave it out")
+        if self.exclude_classes:
+            raise ValueError("exclude_classes leaves out samples by their only class; in multi-label data, leave them "
+                             "out of the list itself")  # fmt: skip

@@ -14,6 +14,7 @@ ORDINAL = frozenset({"sord", "corn", "coral", "emd"})
 ADJUSTED = frozenset({"logit-adjustment", "balanced-softmax"})
 OWN_RULE = frozenset({"corn", "coral"})
 OTHER_HEADS = OWN_RULE | {"ldam"}
+BINARY = "binary-cross-entropy"
 COSINE_SCALE = 30.0
 """Logits of a cosine head lie within this, as in the published LDAM code (Cao et al. 2019)."""
 
@@ -22,13 +23,16 @@ class OutputSpec(Spec):
     """What stands between the head's numbers and a decision. It follows from the loss and travels in the bundle.
 
     kind: `classes` one logit per class, `cosine` the same from normalised features, `corn` and `coral` one number per
-    step between neighbouring classes. prior: class frequencies whose logarithm is added to the logits, in class order.
-    decode: which class of a distribution over ordered classes is the answer.
+    step between neighbouring classes, `binary` one logit per class, each a yes or no of its own. prior: class
+    frequencies whose logarithm is added to the logits, in class order. decode: which class of a distribution over
+    ordered classes is the answer. thresholds: of `binary`, the probability from which each class belongs to the answer,
+    in class order; None is 1/2.
     """
 
-    kind: Literal["classes", "cosine", "corn", "coral"] = "classes"
+    kind: Literal["classes", "cosine", "corn", "coral", "binary"] = "classes"
     prior: tuple[PositiveFloat, ...] | None = None
     decode: Decode = "mode"
+    thresholds: tuple[float, ...] | None = None
 
     def num_outputs(self, num_classes: int) -> int:
         """Numbers that the head gives."""
@@ -38,20 +42,34 @@ class OutputSpec(Spec):
 class LossSpec(Spec):
     """What training minimises.
 
-    kind: `auto` is `sord` for ordered classes, `logit-adjustment` when the largest class has more than ten times the
-    samples of the smallest and nothing else corrects that, `cross-entropy` otherwise.
-    label_smoothing: share of the uniform distribution in a target; `auto` is 0.1, and 0 for ordinal losses.
-    class_weights: what a sample weighs by the size of its class; effective_beta belongs to `effective`, which no longer
-    tells classes apart that are much larger than 1 / (1 - beta). defer_fraction: share of the run before the weights
-    begin (Cao et al. 2019 take 0.8). gamma: of `focal`. tau: strength of `logit-adjustment`, 1 in theory.
-    prior: the class frequencies that the model is meant for, of `logit-adjustment` and `balanced-softmax`: `balanced`,
-    `train`, or positive numbers in class order. max_margin: the smallest class's margin in `ldam`.
+    kind: `auto` is `binary-cross-entropy` for multi-label data, `sord` for ordered classes, `logit-adjustment` when the
+    largest class has more than ten times the samples of the smallest and nothing else corrects that, `cross-entropy`
+    otherwise.
+    label_smoothing: share of the uniform distribution in a target; `auto` is 0.1, and 0 for ordinal losses and
+    `binary-cross-entropy`, whose targets it moves towards 1/2.
+    class_weights: what a sample weighs by the size of its class (of multi-label data, what a class weighs);
+    effective_beta belongs to `effective`, which no longer tells classes apart that are much larger than 1 / (1 - beta).
+    defer_fraction: share of the run before the weights begin (Cao et al. 2019 take 0.8). gamma: of `focal`. tau:
+    strength of `logit-adjustment`, 1 in theory. prior: the class frequencies that the model is meant for, of
+    `logit-adjustment` and `balanced-softmax`: `balanced`, `train`, or positive numbers in class order. max_margin: the
+    smallest class's margin in `ldam`. pos_weight: of `binary-cross-entropy`, what the presence of a class weighs
+    against its absence: the ratio of samples without it to samples with it (`balanced`), or its root.
     decode: the answer from a distribution over ordered classes: its mode, median or (rounded) mean. `auto` is the
     median for `corn` and `coral`, whose own rule it is, and the mode otherwise.
     """
 
     kind: Literal[
-        "auto", "cross-entropy", "focal", "logit-adjustment", "balanced-softmax", "ldam", "sord", "corn", "coral", "emd"
+        "auto",
+        "cross-entropy",
+        "focal",
+        "logit-adjustment",
+        "balanced-softmax",
+        "ldam",
+        "sord",
+        "corn",
+        "coral",
+        "emd",
+        "binary-cross-entropy",
     ] = "auto"
     label_smoothing: Auto | Fraction = 0.0
     class_weights: Literal["none", "inverse", "sqrt", "effective"] = "none"
@@ -61,6 +79,7 @@ class LossSpec(Spec):
     tau: PositiveFloat = 1.0
     prior: Prior | None = None
     max_margin: PositiveFloat = 0.5
+    pos_weight: Literal["none", "balanced", "sqrt"] = "none"
     decode: Auto | Decode = "auto"
 
     @model_validator(mode="after")
@@ -71,11 +90,14 @@ class LossSpec(Spec):
         self._belongs("tau", self.kind == "logit-adjustment", "`kind: logit-adjustment`")
         self._belongs("prior", self.kind in ADJUSTED, f"`kind: {' or '.join(sorted(ADJUSTED))}`")
         self._belongs("max_margin", self.kind == "ldam", "`kind: ldam`")
+        self._belongs("pos_weight", self.kind == BINARY, f"`kind: {BINARY}`")
         if self.kind in ADJUSTED and self.prior is None:
             raise ValueError(f"{self.kind} needs prior, the class frequencies that the model is meant for: "
                              "balanced, train, or a list in class order")  # fmt: skip
         if self.kind in ADJUSTED and self.class_weights != "none":
             raise ValueError(f"{self.kind} and class_weights both correct imbalance: choose one (D4)")
+        if self.pos_weight != "none" and self.class_weights != "none":
+            raise ValueError("pos_weight and class_weights both correct imbalance: choose one (D4)")
         if self.kind in ORDINAL and self.label_smoothing not in (0, "auto"):
             raise ValueError(f"label_smoothing has no place in {self.kind}, whose targets already spread to neighbours")
         return self

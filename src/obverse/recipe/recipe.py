@@ -73,7 +73,8 @@ class Recipe(Spec):
     def require_head_bias(self) -> None:
         """ValueError when the loss leaves no place for the bias that finetune.head_bias would set."""
         kind, bias = self.loss.kind, self.finetune.head_bias
-        balanced = self.loss.class_weights != "none" or self.training.sampler != "natural" or kind in ADJUSTED
+        weighted = self.loss.class_weights != "none" or self.loss.pos_weight != "none"
+        balanced = weighted or self.training.sampler != "natural" or kind in ADJUSTED
         if bias == "prior" and balanced:
             raise ValueError("finetune.head_bias: prior is wrong here, because the loss, its weights or the sampler "
                              "already account for how frequent classes are; say zero")  # fmt: skip

@@ -82,6 +82,8 @@ class TrainingSpec(Spec):
     average that is evaluated and shipped; 0 ships the weights themselves, `auto` follows the length of the run.
     minutes: a time budget for the training loop; the schedule then follows the clock instead of `epochs`, and such a
     run is exempt from bit-for-bit repeatability. trackers: who else is told of every epoch, besides the run folder.
+    select: the metric on val that chooses the best epoch; `auto` is mae for ordered classes, macro_f1 for unbalanced
+    ones, map (mean average precision) for multi-label data, and accuracy otherwise.
     """
 
     epochs: Auto | PositiveInt = "auto"
@@ -92,7 +94,7 @@ class TrainingSpec(Spec):
     ema_decay: Auto | Fraction = 0.0
     early_stopping: EarlyStopping | None = None
     trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
-    select: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "loss", "mae"] = "auto"
+    select: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "loss", "mae", "map"] = "auto"
     seed: NonNegativeInt = 0
 
 

@@ -15,10 +15,12 @@ import torch
 from obverse.data import Batch
 from obverse.errors import DivergedError
 from obverse.evaluation import Forward
-from obverse.losses import Objective, hard_targets
+from obverse.losses import Objective
 from obverse.models import Classifier
 from obverse.recipe import HeadFirstSpec
 from obverse.runtime import autocast, named_generator
+
+from .step import targets_of
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,12 @@ class Features:
 
     features_NVD: torch.Tensor
     present_NV: torch.Tensor
-    labels_N: torch.Tensor
+    targets_NK: torch.Tensor
     columns_NE: torch.Tensor
 
 
 @torch.no_grad()
-def frozen_features(model: Classifier, forward: Forward, batches: Iterable[Batch]) -> Features:
+def frozen_features(model: Classifier, forward: Forward, batches: Iterable[Batch], objective: Objective) -> Features:
     """Run `batches` through the backbone in evaluation mode."""
     model.eval()
     parts: list[tuple[torch.Tensor, ...]] = []
@@ -40,7 +42,7 @@ def frozen_features(model: Classifier, forward: Forward, batches: Iterable[Batch
         with autocast(forward.device, forward.precision):
             features_BVD = model.features(forward.inputs(batch)).float()
         columns_BE = features_BVD.new_empty(len(batch), 0) if batch.columns_BE is None else batch.columns_BE
-        columns = (features_BVD, batch.present_BV, batch.labels_B, columns_BE)
+        columns = (features_BVD, batch.present_BV, targets_of(batch, objective), columns_BE)
         parts.append(tuple(rows[batch.valid_B] for rows in columns))
     return Features(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
@@ -53,7 +55,7 @@ def fit_head(
     optimizer = torch.optim.AdamW(parts.parameters(), lr=spec.lr, weight_decay=0.0)
     mean = 0.0
     for epoch in range(spec.epochs):
-        order_N = torch.from_numpy(named_generator("head", seed, epoch).permutation(len(known.labels_N)))
+        order_N = torch.from_numpy(named_generator("head", seed, epoch).permutation(len(known.targets_NK)))
         sums = [_head_step(model, known, rows_B, objective, optimizer) for rows_B in torch.split(order_N, batch_size)]
         mean = sum(loss for loss, _ in sums) / sum(weight for _, weight in sums)
         if mean != mean:
@@ -68,8 +70,8 @@ def _head_step(
     objective: Objective,
     optimizer: torch.optim.Optimizer,
 ) -> tuple[float, float]:
-    rows_B = rows_B.to(known.labels_N.device)
-    targets_BK, present_BV = hard_targets(known.labels_N[rows_B], objective.num_classes), known.present_NV[rows_B]
+    rows_B = rows_B.to(known.targets_NK.device)
+    targets_BK, present_BV = known.targets_NK[rows_B], known.present_NV[rows_B]
     seen = (known.features_NVD[rows_B], present_BV, known.columns_NE[rows_B])
     if objective.view_weight:
         losses_B = objective.losses_with_views(model.answer(*seen, each_view=True), targets_BK, present_BV)

@@ -132,15 +132,16 @@ def _backward(
             losses_B = torch.where(part.valid_B, losses_B, 0.0)
             update.scaled(losses_B.sum() / divisor).backward()  # type: ignore[no-untyped-call]
         losses.append(losses_B.detach())
-        hits_B = forward.answers(logits.detach()) == targets_BK.argmax(1)
-        num_correct += (hits_B & part.valid_B).sum()
+        num_correct += (forward.hits(logits.detach(), targets_BK) & part.valid_B).sum()
     return torch.cat(losses), num_correct
 
 
 def targets_of(batch: Batch, objective: Objective) -> torch.Tensor:
-    """What the loss sees (B, K): the labels as distributions, soft where neighbours are mixed."""
+    """What the loss sees (B, K): the labels as distributions or as sets, soft where neighbours are mixed."""
     if batch.targets_BK is not None:
         return batch.targets_BK
+    if batch.label_sets_BK is not None:
+        return batch.label_sets_BK.float()
     return hard_targets(batch.labels_B, objective.num_classes)
 
 

@@ -18,7 +18,7 @@ import torch
 
 from obverse.data import Batch, Loader, mix
 from obverse.errors import DivergedError, Interrupted
-from obverse.evaluation import Forward, Outputs, is_better, mean_loss, run_model, selection_value, softmax
+from obverse.evaluation import Forward, Outputs, is_better, run_model, selected_value, to_probabilities
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
 from obverse.recipe import Recipe
@@ -133,8 +133,8 @@ class Trainer:
         assert spec is not None
         assert self.loaders.plain is not None
         assert training.batch_size != "auto"
-        known = frozen_features(self.model, self.forward, self._unless_asked_to_stop(self.loaders.plain.epoch()))
-        objective = self.objective.at(0.0)
+        objective, batches = self.objective.at(0.0), self._unless_asked_to_stop(self.loaders.plain.epoch())
+        known = frozen_features(self.model, self.forward, batches, objective)
         loss = fit_head(self.model, known, objective, spec, batch_size=training.batch_size, seed=training.seed)
         # Dropout made every rank's head another one.
         self.parallel.load(self.parallel.weights())
@@ -264,13 +264,11 @@ class Trainer:
         outputs = run_model(self.shipped_model, self.forward, self._unless_asked_to_stop(self.loaders.val.epoch()))
         progress.seconds += time.perf_counter() - start
         self._require_numbers(outputs)
-        decode = self.objective.output.decode
+        output = self.objective.output
         progress.seconds, value, val_loss, val_accuracy = self.process.from_main(
             lambda: (
                 progress.seconds,
-                selection_value(recipe.training.select, outputs.logits_NK, outputs.labels_N, decode=decode),
-                mean_loss(outputs.logits_NK, outputs.labels_N),
-                selection_value("accuracy", outputs.logits_NK, outputs.labels_N, decode=decode),
+                *(selected_value(name, outputs, output) for name in (recipe.training.select, "loss", "accuracy")),
             )
         )
         best = is_better(recipe.training.select, value, progress.best_value)
@@ -308,9 +306,12 @@ class Trainer:
 
     def _require_numbers(self, outputs: Outputs) -> None:
         """Weights may diverge in the very step after which val is measured."""
-        lost = self.process.from_main(
-            lambda: [outputs.ids[row] for row in np.flatnonzero(np.isnan(softmax(outputs.logits_NK)).any(axis=1))]
-        )
+
+        def without_number() -> list[str]:
+            probabilities_NK = to_probabilities(outputs.logits_NK, self.objective.output)
+            return [outputs.ids[row] for row in np.flatnonzero(np.isnan(probabilities_NK).any(axis=1))]
+
+        lost = self.process.from_main(without_number)
         if lost:
             raise DivergedError(
                 f"diverged at step {self.progress.step}: the outputs on val are no numbers; the samples are "

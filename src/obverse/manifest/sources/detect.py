@@ -32,23 +32,39 @@ def read_source(path: Path, spec: DataSpec) -> Listing:
     root = data_root(path)
     run = run_folder_of(path)
     if run is not None and spec.layout != "table":
-        return read_run_folder(run)
+        return _as_said(read_run_folder(run), str(path), spec)
     tree = open_tree(path, root)
     layout = _detect(tree) if spec.layout == "auto" else spec.layout
     if spec.path_map and layout != "json-index":
         raise DataError(f"data.path_map is for JSON indexes, and {tree.shown} is read as {layout}; leave it out")
     views = None if spec.views == "auto" else spec.views
-    listing = _read(tree, layout, views, spec)
+    listing = _as_said(_read(tree, layout, views, spec), tree.shown, spec)
     if tree.archive is not None:
         listing = replace(listing, said=f"in the archive {path.name}: {listing.said}")
     return listing
 
 
+def _as_said(listing: Listing, shown: str, spec: DataSpec) -> Listing:
+    """DataError when data.labels says otherwise than what was read, or what has no meaning for it."""
+    wanted = "multi" if spec.label_columns else spec.labels
+    if wanted == "multi" and not listing.multi_label:
+        raise DataError(f"data.labels is multi, and {shown} is read as {listing.layout}, with one class per sample; "
+                        "several are read from a table (CSV, JSON, Parquet)")  # fmt: skip
+    if wanted == "single" and listing.multi_label:
+        raise DataError(f"data.labels is single, and {shown} has any number of classes per sample; leave it out")
+    if listing.multi_label:
+        try:
+            spec.require_for_sets()
+        except ValueError as error:
+            raise DataError(f"data.{error}") from None
+    return listing
+
+
 def _read(tree: Tree, layout: str, views: Sequence[str] | None, spec: DataSpec) -> Listing:
     if layout == "split-horizontal":
-        return _read_halves(tree, views)
+        return _read_halves(tree, spec, views)
     if layout in ("table", "manifest"):
-        return _read_table(tree, spec.layout, views)  # a table that is not told to be one may be a manifest
+        return _read_table(tree, spec, views)  # a table that is not told to be one may be a manifest
     if tree.is_single_file and layout in (*FOLDER_LAYOUTS, "auto"):
         _refuse_file(tree, layout)
     if layout == "cifar":
@@ -56,7 +72,7 @@ def _read(tree: Tree, layout: str, views: Sequence[str] | None, spec: DataSpec) 
     if layout == "json-index":
         return _one_view(read_json_indexes(tree, spec.path_map), views)
     if layout == "parquet":
-        return read_parquet(tree, views)
+        return read_parquet(tree, views, spec)
     return read_folders(tree, layout=layout, views=views)
 
 
@@ -75,20 +91,22 @@ def _detect(tree: Tree) -> str:
     return "table" if len(tables) == 1 and tree.folders and not in_class_folders else "auto"
 
 
-def _read_table(tree: Tree, layout: str, views: Sequence[str] | None) -> Listing:
+def _read_table(tree: Tree, spec: DataSpec, views: Sequence[str] | None) -> Listing:
+    layout = spec.layout
     if tree.is_single_file and not is_table_name(tree.others[0]):
         _refuse_file(tree, layout)
-    return read_table(tree, find_table(tree, "table" if layout == "auto" else layout), views=views, layout=layout)
+    name = find_table(tree, "table" if layout == "auto" else layout)
+    return read_table(tree, name, views=views, layout=layout, spec=spec)
 
 
-def _read_halves(tree: Tree, views: Sequence[str] | None) -> Listing:
+def _read_halves(tree: Tree, spec: DataSpec, views: Sequence[str] | None) -> Listing:
     names = tuple(views) if views is not None else ("left", "right")
     if len(names) != 2:
         raise DataError(f"split-horizontal makes two views, and data.views names {len(names)}: left half, right half")
     is_table = tree.is_single_file and is_table_name(tree.others[0])
     if tree.is_single_file and not is_table:
         _refuse_file(tree, "split-horizontal")
-    listing = read_table(tree, tree.others[0]) if is_table else read_folders(tree, layout="class-folders")
+    listing = read_table(tree, tree.others[0], spec=spec) if is_table else read_folders(tree, layout="class-folders")
     if len(listing.views) != 1:
         raise DataError(f"split-horizontal needs one picture per sample, and {tree.shown} has {len(listing.views)}")
     return halved(listing, (names[0], names[1]))

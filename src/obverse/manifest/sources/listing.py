@@ -27,6 +27,8 @@ class Listing:
     layout: str
     findings: list[Finding] = field(default_factory=list)
     keeps_missing_views: bool = False
+    # A sample's label is a label set as text.
+    multi_label: bool = False
     # The class order that a manifest gives; of a run's manifest, also the data it was made from and the file.
     order: tuple[str, ...] | None = None
     source: Path | None = None

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from obverse.errors import DataError
+from obverse.manifest.label_sets import described, joined
 from obverse.manifest.manifest import RESERVED
 from obverse.manifest.sample import SPLITS, Finding, Sample
 from obverse.manifest.samples import Samples
 from obverse.manifest.store import add_step, open_parquet, read_columns, rows_with_picture
+from obverse.recipe import DataSpec
 
+from .label_cells import LabelCells, find_label, looks_like_sets
 from .listing import Listing
 from .tree import Tree
 from .words import SPLIT_WORDS
@@ -38,33 +41,38 @@ def holds_pictures(tree: Tree) -> bool:
 
 @dataclass(frozen=True)
 class _Columns:
-    """views: view name -> column; paths: columns that say the pictures' file names."""
+    """views: view name -> column; paths: columns that say the pictures' file names. names: of integer labels."""
 
     views: dict[str, str]
-    label: str
+    label: LabelCells
     paths: list[str]
     others: list[str]
     names: tuple[str, ...]
 
 
-def read_parquet(tree: Tree, views: Sequence[str] | None) -> Listing:
+def read_parquet(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
     """Read all shards; DataError when there are no pictures, no labels, or shards that differ."""
     shards = shard_names(tree)
     if not shards:
         raise DataError(f"{tree.shown} holds no .parquet files, and data.layout is `parquet`")
-    columns = _columns(tree, shards[0], views)
+    columns = _columns(tree, shards[0], views, spec)
     findings = list(tree.findings)
     samples = Samples.of(_samples(tree, shards, columns, findings))
     if len(set(samples.ids)) < len(samples):
         raise DataError(f"{tree.shown}: two rows have the same id")
     missing = sum(1 for sample in samples if len(sample.views) < len(columns.views))
     findings += [Finding("note", "missing-view", f"{missing} row(s) lack a view")] if missing else []
+    multi_label = columns.label.multi_label
+    seen = described(samples.labels) if multi_label else f"{len(set(samples.labels))} classes"
+    findings += [] if multi_label else looks_like_sets(samples.labels)
     said = (f"pictures in {len(shards)} Parquet file(s), column {', '.join(columns.views.values())}, labels in "
-            f"`{columns.label}`: {len(set(samples.labels))} classes, {len(samples)} samples")  # fmt: skip
-    return Listing(tree.root, samples, tuple(columns.views), said, "parquet", findings, keeps_missing_views=True)
+            f"`{', '.join(columns.label.columns)}`: {seen}, {len(samples)} samples")  # fmt: skip
+    listing = Listing(tree.root, samples, tuple(columns.views), said, "parquet", findings, keeps_missing_views=True)
+    listing.multi_label = multi_label
+    return listing
 
 
-def _columns(tree: Tree, shard: str, given: Sequence[str] | None) -> _Columns:
+def _columns(tree: Tree, shard: str, given: Sequence[str] | None, spec: DataSpec) -> _Columns:
     info = open_parquet(tree.file(shard))
     pictures = info.picture_columns
     if not pictures:
@@ -78,14 +86,18 @@ def _columns(tree: Tree, shard: str, given: Sequence[str] | None) -> _Columns:
         if absent:
             raise DataError(f"{tree.told(shard)} has no picture column `{absent[0]}`; it has {', '.join(pictures)}")
         views = {name: name for name in given}
+    lists = [name for name, kind in info.columns.items() if kind == "list"]
     values = [name for name, kind in info.columns.items() if kind == "value"]
-    label = next((name for word in LABEL_WORDS for name in values if name.lower() == word), None)
+    readable = [*values, *lists]
+    single = [name for word in LABEL_WORDS for name in readable if name.lower() == word]
+    label = find_label(readable, single, lists, spec, tree.told(shard))
     if label is None:
         raise DataError(
             f"{tree.told(shard)} has no label: expected a column `label`; the columns are {', '.join(info.columns)}"
         )
     paths = [name for name in views.values() if info.columns[name] == "picture"]
-    return _Columns(views, label, paths, [name for name in values if name != label], info.class_names.get(label, ()))
+    others = [name for name in values if name not in label.columns]
+    return _Columns(views, label, paths, others, info.class_names.get(label.columns[0], ()))
 
 
 def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: list[Finding]) -> Iterator[Sample]:
@@ -95,7 +107,7 @@ def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: lis
         num_unlabelled = 0
         holes = _holes(tree, shard, columns)
         for number, row in enumerate(_rows(tree, shard, columns, with_paths=use_paths)):
-            label = _label(row[columns.label], columns.names, f"{tree.told(shard)}, row {number}")
+            label = _label(row, columns, f"{tree.told(shard)}, row {number}")
             if label is None:
                 num_unlabelled += 1
                 continue
@@ -129,7 +141,7 @@ def _holes(tree: Tree, shard: str, columns: _Columns) -> set[tuple[str, int]]:
 
 def _rows(tree: Tree, shard: str, columns: _Columns, *, with_paths: bool) -> list[dict[str, Any]]:
     blob = tree.file(shard)
-    wanted = [columns.label, *columns.others]
+    wanted = [*columns.label.columns, *columns.others]
     absent = [name for name in (*wanted, *columns.views.values()) if name not in open_parquet(blob).columns]
     if absent:
         raise DataError(f"{tree.told(shard)} has no column `{absent[0]}`, which the first file has")
@@ -152,10 +164,17 @@ def _paths_are_ids(tree: Tree, shards: Sequence[str], columns: _Columns) -> bool
     return True
 
 
-def _label(value: Any, names: tuple[str, ...], where: str) -> str | None:
-    """The class name; None for a row without a label, which test sets mark by -1."""
-    if value is None or value == "" or (names and value == -1):
+def _label(row: Mapping[str, Any], columns: _Columns, where: str) -> str | None:
+    """The class name or label set; None for a row without a label, which test sets mark by -1."""
+    value = row[columns.label.columns[0]]
+    if isinstance(value, list):
+        return joined((_name(cell, columns.names, where) for cell in value), where)
+    if value is None or (columns.names and value == -1) or (value == "" and not columns.label.multi_label):
         return None
+    return columns.label.label(row, where) if columns.label.multi_label else _name(value, columns.names, where)
+
+
+def _name(value: Any, names: tuple[str, ...], where: str) -> str:
     if not names or not isinstance(value, int):
         return str(value)
     if not 0 <= value < len(names):

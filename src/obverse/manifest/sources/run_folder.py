@@ -36,7 +36,8 @@ def read_run_folder(folder: Path) -> Listing:
         raise DataError(f"{str(folder / 'config.json')!r} cannot be read: {error}") from None
     order = spec.order if isinstance(spec.order, tuple) else None
     file = folder / MANIFEST_FILE
-    manifest = read_manifest(file, root=root, classes=classes, views=spec.views, ordered=order is not None)
+    manifest = read_manifest(file, root=root, classes=classes, views=spec.views, ordered=order is not None,
+                             multi_label=spec.labels == "multi")  # fmt: skip
     return Listing(
         root,
         manifest.samples,
@@ -47,4 +48,5 @@ def read_run_folder(folder: Path) -> Listing:
         source=data,
         stored=file,
         order=order,
+        multi_label=manifest.multi_label,
     )

@@ -11,18 +11,22 @@ import posixpath
 from collections.abc import Sequence
 
 from obverse.errors import DataError
-from obverse.manifest.manifest import LABEL_RANK, RESERVED
+from obverse.manifest.label_sets import SEPARATOR, described
+from obverse.manifest.manifest import LABEL_RANK, RESERVED, SET_RESERVED
 from obverse.manifest.sample import SPLITS, Finding, Sample
 from obverse.manifest.samples import Samples
 from obverse.manifest.store import parse_locator, remote_url
+from obverse.recipe import DataSpec
 
+from .label_cells import LabelCells, find_label, looks_like_sets
 from .listing import Listing, is_picture_name
-from .rows import Row, is_table_name, read_rows
+from .rows import SET_WORDS, Row, Table, is_table_name, read_rows
 from .tree import Tree
 from .words import SPLIT_WORDS, VIEW_WORDS
 
 LABEL_WORDS = ("label", "class", "grade")
 PICTURE_WORDS = ("image", "picture", "path", "file", "filename", "file_name")
+ANY = DataSpec()
 KNOWN_VIEWS = {word for words in VIEW_WORDS for word in words} | set(PICTURE_WORDS)
 
 
@@ -36,33 +40,56 @@ def find_table(tree: Tree, layout: str) -> str:
     return names[0]
 
 
-def read_table(tree: Tree, name: str, *, views: Sequence[str] | None = None, layout: str = "auto") -> Listing:
-    """Read a table; DataError names the line of a bad row."""
-    rows, told = read_rows(tree, name), tree.told(name)
-    columns = list(rows[0])
-    is_manifest = columns[: len(RESERVED)] == list(RESERVED) and layout != "table"
+def read_table(
+    tree: Tree, name: str, *, views: Sequence[str] | None = None, layout: str = "auto", spec: DataSpec = ANY
+) -> Listing:
+    """Read a table; DataError names the line of a bad row. spec: how its labels are said."""
+    table, told = read_rows(tree, name), tree.told(name)
+    rows, columns = table.rows, list(table.rows[0])
+    is_manifest = tuple(columns[: len(RESERVED)]) in (RESERVED, SET_RESERVED) and layout != "table"
     if layout == "manifest" and not is_manifest:
         raise DataError(f"{told} is no prepared manifest: its columns do not begin with {','.join(RESERVED)}")
-    label = next((column for column in columns if column.lower() in LABEL_WORDS), None)
-    if label is None:
-        raise DataError(f"{told}: no column `label`; the columns are {', '.join(columns)}")
-    names = tuple(views) if views is not None else _view_columns(rows, [c for c in columns if c != label])
+    cells = _manifest_labels(columns, spec, told) if is_manifest else _labels(table, columns, spec, told)
+    names = tuple(views) if views is not None else _view_columns(rows, [c for c in columns if c not in cells.columns])
     absent = [view for view in names if view not in columns]
     if absent or not names:
         wanted = f"no column `{absent[0]}`" if absent else "no column with picture files"
         raise DataError(f"{told}: {wanted}; the columns are {', '.join(columns)}")
     base = posixpath.dirname(name)
     place = (lambda cell: cell) if is_manifest else (lambda cell: _locator(tree, base, cell))
-    samples = [_sample(row, f"{told}, row {line}", label, {v: place(row[v].strip()) for v in names if row[v].strip()})
+    samples = [_sample(row, f"{told}, row {line}", cells, {v: place(row[v].strip()) for v in names if row[v].strip()})
                for line, row in enumerate(rows, 2)]  # fmt: skip
-    findings = [*tree.findings, *_check(told, samples, names)]
+    labels = [sample.label for sample in samples]
+    findings = [*tree.findings, *_check(told, samples, names, multi_label=cells.multi_label)]
+    findings += [] if cells.multi_label else looks_like_sets(labels)
     kind = "a prepared manifest" if is_manifest else "a table"
-    said = f"{kind} with the views {', '.join(names)}: {len({s.label for s in samples})} classes, {len(rows)} rows"
+    seen = described(labels) if cells.multi_label else f"{len(set(labels))} classes"
+    said = f"{kind} with the views {', '.join(names)}: {seen}, {len(rows)} rows"
     listing = Listing(tree.root, Samples.of(samples), names, said, "table", findings, keeps_missing_views=True)
+    listing.multi_label = cells.multi_label
     if is_manifest:
-        listing.layout, listing.order = "manifest", _ranked(told, rows, label)
+        listing.layout, listing.order = "manifest", _ranked(told, rows, cells.columns[0])
         listing.samples = Samples.of(listing.samples).with_columns(digests=(row["digest"] or None for row in rows))
     return listing
+
+
+def _labels(table: Table, columns: Sequence[str], spec: DataSpec, told: str) -> LabelCells:
+    single = [column for column in columns if column.lower() in LABEL_WORDS]
+    cells = find_label(columns, single, table.lists, spec, told)
+    if cells is None:
+        several = next((column for column in columns if column.lower() in SET_WORDS), None)
+        hint = f"; if `{several}` holds several classes per row: data.labels=multi" if several else ""
+        raise DataError(f"{told}: no column `label`; the columns are {', '.join(columns)}{hint}")
+    return cells
+
+
+def _manifest_labels(columns: Sequence[str], spec: DataSpec, told: str) -> LabelCells:
+    """A manifest says itself what its labels are."""
+    if spec.label_columns or spec.label_separator != SEPARATOR:
+        raise DataError(f"{told} is a prepared manifest, which says its labels itself; leave out data.label_columns "
+                        "and data.label_separator")  # fmt: skip
+    is_set = columns[1] == SET_RESERVED[1]
+    return LabelCells((columns[1],), is_set, SEPARATOR if is_set else None)
 
 
 def _view_columns(rows: Sequence[Row], columns: Sequence[str]) -> tuple[str, ...]:
@@ -70,7 +97,8 @@ def _view_columns(rows: Sequence[Row], columns: Sequence[str]) -> tuple[str, ...
         cells = [row[column] for row in rows[:100] if row[column]]
         return column.lower() in KNOWN_VIEWS or (bool(cells) and all(map(_is_picture, cells)))
 
-    return tuple(column for column in columns if column.lower() not in (*RESERVED, LABEL_RANK) and is_view(column))
+    own = (*RESERVED, LABEL_RANK)
+    return tuple(column for column in columns if column.lower() not in own and is_view(column))
 
 
 def _is_picture(cell: str) -> bool:
@@ -86,14 +114,14 @@ def _locator(tree: Tree, base: str, cell: str) -> str:
     return tree.locator(path) if is_plain else path
 
 
-def _sample(row: Row, where: str, label: str, views: dict[str, str]) -> Sample:
+def _sample(row: Row, where: str, cells: LabelCells, views: dict[str, str]) -> Sample:
     split = row.get("split", "").strip().lower()
     if split and split not in SPLIT_WORDS:
         raise DataError(f"{where}: the split `{split}` is none of {', '.join(SPLITS)}")
-    used = {*RESERVED, LABEL_RANK, *views, label}
+    used = {*RESERVED, LABEL_RANK, *views, *cells.columns}
     return Sample(
         id=row.get("id") or "|".join(row[view].strip() for view in views),
-        label=row[label].strip(),
+        label=cells.label(row, where),
         views=views,
         split=SPLIT_WORDS.get(split),
         group=row.get("group") or None,
@@ -101,10 +129,10 @@ def _sample(row: Row, where: str, label: str, views: dict[str, str]) -> Sample:
     )
 
 
-def _check(path: str, samples: Sequence[Sample], views: tuple[str, ...]) -> list[Finding]:
+def _check(path: str, samples: Sequence[Sample], views: tuple[str, ...], *, multi_label: bool) -> list[Finding]:
     seen: set[str] = set()
     for line, sample in enumerate(samples, 2):
-        if not sample.label:
+        if not sample.label and not multi_label:
             raise DataError(f"{path}, row {line}: the label is empty")
         if not sample.views:
             raise DataError(f"{path}, row {line}: no picture in {', '.join(views)}")

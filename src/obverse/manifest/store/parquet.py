@@ -155,14 +155,17 @@ def _kind(kind: Any) -> str:
         return "bytes"
     if pa.types.is_struct(kind) and {"bytes", "path"} <= {kind.field(i).name for i in range(kind.num_fields)}:
         return "picture"
-    is_nested = pa.types.is_nested(kind)
-    return "nested" if is_nested else "value"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return "nested" if pa.types.is_nested(kind.value_type) else "list"
+    return "nested" if pa.types.is_nested(kind) else "value"
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """Column -> names of its integers, which the library `datasets` writes into the schema."""
+    """Column -> names of its integers or of those in its lists, which the library `datasets` writes into the schema."""
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        return {name: tuple(map(str, feature["names"])) for name, feature in features.items() if "names" in feature}
+        plain = {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+        each = {name: feature.get("feature", feature) for name, feature in plain.items()}
+        return {name: tuple(map(str, feature["names"])) for name, feature in each.items() if "names" in feature}
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from obverse.manifest.grades import is_off_scale, parse_grade
+from obverse.manifest.label_sets import class_counts, members
 from obverse.manifest.sample import SPLITS, Finding, Sample
 from obverse.recipe import DataSpec
 
@@ -15,8 +16,14 @@ IMBALANCE = 20
 
 def class_findings(samples: Sequence[Sample], spec: DataSpec) -> list[Finding]:
     """Of the samples that are left; splits as the data gives them."""
-    counts = Counter(sample.label for sample in samples)
-    return [*_sizes(counts), *_splits(samples), *(_order(sorted(counts)) if spec.order == "auto" else ())]
+    multi_label = spec.labels == "multi"
+    counts = class_counts((sample.label for sample in samples), multi_label=multi_label)
+    may_be_ordered = spec.order == "auto" and not multi_label
+    return [
+        *_sizes(counts),
+        *_splits(samples, multi_label=multi_label),
+        *(_order(sorted(counts)) if may_be_ordered else ()),
+    ]
 
 
 def _sizes(counts: Counter[str]) -> Iterator[Finding]:
@@ -32,11 +39,11 @@ def _sizes(counts: Counter[str]) -> Iterator[Finding]:
         yield Finding("warning", "imbalance", message)
 
 
-def _splits(samples: Sequence[Sample]) -> Iterator[Finding]:
+def _splits(samples: Sequence[Sample], *, multi_label: bool) -> Iterator[Finding]:
     classes_of: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
         if sample.split:
-            classes_of[sample.split].add(sample.label)
+            classes_of[sample.split].update(members(sample.label, multi_label=multi_label))
     everywhere = set().union(*classes_of.values())
     for split in (name for name in SPLITS if name in classes_of):
         missing = sorted(everywhere - classes_of[split])

@@ -1,0 +1,132 @@
+"""What a multi-label report says, as sections (`sections.py`): no numbers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from obverse.metrics import ClassScores
+from obverse.metrics.counts import FloatArray
+
+from .diagnosis import Diagnosis
+from .sections import FEW_SAMPLES, NUM_EXAMPLES, NUM_EXTREMES, Row, Section, diagnosis_section, metric_row
+from .set_measure import SetMetrics
+from .set_predictions import SetPredictions
+
+PROBABILITY = "probability (sigmoid, not calibrated)"
+SCORES = ("precision", "recall", "F1", "average precision", "threshold")
+
+
+def set_sections(
+    predictions: SetPredictions,
+    metrics: SetMetrics,
+    scores: ClassScores,
+    precision_K: FloatArray,
+    *,
+    facts: dict[str, str],
+    diagnoses: Sequence[Diagnosis] = (),
+) -> list[Section]:
+    """Everything in reading order; sections without content are left out. precision_K: average precisions."""
+    header = ("metric", "value", "95 % interval")
+    sections = [
+        Section("Result", _size_sentences(metrics), header, _metric_rows(metrics)),
+        diagnosis_section(diagnoses),
+        Section("Run", (), ("fact", "value"), tuple(facts.items())),
+        Section("Training", ("Curves over epochs; accuracy is of whole label sets, read at 1/2.",), picture="history"),
+        _views(metrics),
+        *_extremes(predictions, scores, precision_K),
+        _mistakes(predictions),
+        _classes(predictions, scores, precision_K),
+    ]
+    return [section for section in sections if section.rows or section.picture]
+
+
+def _size_sentences(metrics: SetMetrics) -> tuple[str, ...]:
+    sentences = [
+        f"{metrics.num_samples} samples in split {metrics.split}, any number of {metrics.num_classes} classes each; "
+        f"{metrics.num_empty} have none.",
+        "A class is said when its probability reaches the class's own threshold, which was chosen on val for the "
+        "highest F1; mean average precision needs no threshold.",
+    ]
+    if metrics.split == "val":
+        sentences.append("This is the split that the thresholds were chosen on: F1 looks a little too good here.")
+    if metrics.num_classes_without_samples:
+        told = f"{metrics.num_classes_without_samples} classes have no sample here and are left out of the averages."
+        sentences.append(told)
+    sentences.append("Intervals treat samples as independent; several pictures of one object make the truth wider.")
+    return tuple(sentences)
+
+
+def _metric_rows(metrics: SetMetrics) -> tuple[Row, ...]:
+    return (
+        metric_row("mean average precision (mAP)", metrics.map),
+        metric_row("macro F1", metrics.macro_f1),
+        metric_row("micro F1", metrics.micro_f1),
+        metric_row("subset accuracy: whole label sets that are right", metrics.subset_accuracy, share=True),
+        metric_row("Hamming loss: decisions that are wrong", metrics.hamming_loss, share=True),
+        metric_row("loss: mean binary cross entropy", metrics.loss),
+    )
+
+
+def _views(metrics: SetMetrics) -> Section:
+    rows = [
+        (f"{view} alone", str(alone.num_samples), "not defined" if alone.map is None else f"{alone.map:.3f}")
+        for view, alone in (metrics.views or {}).items()
+    ]
+    if rows:
+        whole = "not defined" if metrics.map is None else f"{metrics.map.value:.3f}"
+        rows.insert(0, ("all views a sample has", str(metrics.num_samples), whole))
+    return Section("Views", (), ("seen", "samples", "mAP"), tuple(rows))
+
+
+def _extremes(predictions: SetPredictions, scores: ClassScores, precision_K: FloatArray) -> list[Section]:
+    """Best and worst by F1 among classes that occur; of equals the earlier class."""
+    occurring_M = np.flatnonzero(scores.support_K > 0)
+    sections = []
+    for title, sign in ((f"Top {NUM_EXTREMES} classes by F1", -1.0), (f"Bottom {NUM_EXTREMES} classes by F1", 1.0)):
+        order = occurring_M[np.argsort(sign * scores.f1_K[occurring_M], kind="stable")][:NUM_EXTREMES]
+        rows = tuple(
+            (predictions.classes[k], *_scores(predictions, scores, precision_K, k), str(scores.support_K[k]))
+            for k in order
+        )
+        sections.append(Section(title, (), ("class", *SCORES, "samples"), rows))
+    return sections
+
+
+def _mistakes(predictions: SetPredictions) -> Section:
+    """Single decisions; how sure is how far from the threshold."""
+    wrong_NK = predictions.label_sets_NK != predictions.answers_NK
+    places_M2 = np.argwhere(wrong_NK)
+    margins_M = np.abs(predictions.probabilities_NK - predictions.thresholds_K)[wrong_NK]
+    rows = tuple(
+        (
+            predictions.ids[n],
+            predictions.classes[k],
+            "has it, not said" if predictions.label_sets_NK[n, k] else "said, does not have it",
+            f"{predictions.probabilities_NK[n, k]:.3f}",
+        )
+        for n, k in places_M2[np.argsort(-margins_M, kind="stable")[:NUM_EXAMPLES]].tolist()
+    )
+    sentence = f"{len(rows)} of {len(places_M2)} wrong decisions, the surest first: a wrong label often hides there."
+    return Section("Surest mistakes", (sentence,), ("sample", "class", "mistake", PROBABILITY), rows)
+
+
+def _classes(predictions: SetPredictions, scores: ClassScores, precision_K: FloatArray) -> Section:
+    few = int(((scores.support_K > 0) & (scores.support_K < FEW_SAMPLES)).sum())
+    sentences = (f"{few} classes have fewer than {FEW_SAMPLES} samples: their scores say little.",) if few else ()
+    rows = tuple(
+        (name, str(scores.support_K[k]), str(scores.predicted_K[k]), *_scores(predictions, scores, precision_K, k))
+        for k, name in enumerate(predictions.classes)
+    )
+    return Section("Classes", sentences, ("class", "labels", "predicted", *SCORES), rows)
+
+
+def _scores(predictions: SetPredictions, scores: ClassScores, precision_K: FloatArray, k: int) -> Row:
+    return (
+        f"{scores.precision_K[k]:.3f}",
+        f"{scores.recall_K[k]:.3f}",
+        f"{scores.f1_K[k]:.3f}",
+        "not defined" if np.isnan(precision_K[k]) else f"{precision_K[k]:.3f}",
+        f"{predictions.thresholds_K[k]:.3f}",
+    )

@@ -1,0 +1,78 @@
+"""The loss of label sets: for each class a yes or no of its own, binary cross entropy over sigmoids.
+
+A target (B, K) is the share of each class, 1 and 0 for a set, between them where sets are mixed. The loss is linear in
+it, so mixup, cutmix and smoothing need nothing else. Smoothing moves a target towards 1/2, once, before any weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from obverse.recipe import LossSpec
+
+from .objective import Objective
+from .output import build_output
+from .weights import class_weights
+
+
+def is_there(logits_BK: torch.Tensor) -> torch.Tensor:
+    """-log p_k: the cost of class k if the sample has it."""
+    return -functional.logsigmoid(logits_BK)
+
+
+def is_absent(logits_BK: torch.Tensor) -> torch.Tensor:
+    """-log(1 - p_k)."""
+    return -functional.logsigmoid(-logits_BK)
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryObjective(Objective):
+    """weights_K: of a class, in the sum over classes and in the divisor. pos_weights_K: of its presence against its
+    absence, in the sum alone, as in torch's `binary_cross_entropy_with_logits`.
+    """
+
+    pos_weights_K: torch.Tensor | None = None
+
+    def weights(self, targets_BK: torch.Tensor) -> torch.Tensor:
+        """Every sample answers every class: the mean is over both."""
+        return self.weights_K.sum().to(targets_BK.device).expand(len(targets_BK))
+
+    def losses(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
+        """The weighted loss of each sample (B), summed over classes, in fp32."""
+        logits_BK = logits.float()
+        smoothed_BK = (1 - self.label_smoothing) * targets_BK.float() + self.label_smoothing / 2
+        there_BK = smoothed_BK * is_there(logits_BK)
+        if self.pos_weights_K is not None:
+            there_BK = there_BK * self.pos_weights_K.to(logits.device)
+        losses_BK = there_BK + (1 - smoothed_BK) * is_absent(logits_BK)
+        return (losses_BK * self.weights_K.to(logits.device)).sum(1)
+
+
+def presence_weights(counts: Sequence[int], num_samples: int, kind: str) -> torch.Tensor | None:
+    """Samples without a class over samples with it, or the root of that; 1 for a class that none or all have."""
+    if kind == "none":
+        return None
+    counts_K = torch.tensor(counts, dtype=torch.float64)
+    odds_K = (num_samples - counts_K) / counts_K.clamp(min=1)
+    odds_K = torch.where((counts_K > 0) & (counts_K < num_samples), odds_K, 1.0)
+    return (odds_K.sqrt() if kind == "sqrt" else odds_K).float()
+
+
+def build_binary(spec: LossSpec, *, counts: Sequence[int], num_samples: int) -> BinaryObjective:
+    """counts: training samples that have each class; a class that none has is learned as absent."""
+    assert spec.label_smoothing != "auto"
+    weights = class_weights([max(1, count) for count in counts], spec.class_weights, beta=spec.effective_beta)
+    weights_K = torch.tensor(weights, dtype=torch.float32)
+    return BinaryObjective(
+        is_there,
+        weights_K,
+        torch.ones_like(weights_K),
+        output=build_output(spec, counts=counts),
+        label_smoothing=spec.label_smoothing,
+        defer_fraction=spec.defer_fraction,
+        pos_weights_K=presence_weights(counts, num_samples, spec.pos_weight),
+    )

@@ -1,0 +1,53 @@
+"""Label sets: in multi-label data a sample has any number of classes, or none.
+
+A set is text as long as it is in a manifest: its classes in order of their names, joined by `|`, which is why no class
+may be called with one. Its column is `labels`; `label` is the one class that any other sample has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from obverse.errors import DataError
+
+SEPARATOR = "|"
+
+
+def joined(names: Iterable[str], where: str) -> str:
+    """The set as text; DataError names `where` for a name that is empty or holds the separator."""
+    stripped = {name.strip() for name in names}
+    for name in sorted(stripped):
+        if not name:
+            raise DataError(f"{where}: one of several classes is empty; leave out what separates it")
+        if SEPARATOR in name:
+            raise DataError(f"{where}: the class {name!r} contains `{SEPARATOR}`, which separates classes in a "
+                            "manifest; say another data.label_separator, or rename it")  # fmt: skip
+    return SEPARATOR.join(sorted(stripped))
+
+
+def members(label: str, *, multi_label: bool) -> tuple[str, ...]:
+    """The classes of a sample: of its label set, or its only one."""
+    if not multi_label:
+        return (label,)
+    return tuple(label.split(SEPARATOR)) if label else ()
+
+
+def class_counts(labels: Iterable[str], *, multi_label: bool) -> Counter[str]:
+    """Class -> number of samples that have it."""
+    of_label = Counter(labels)
+    if not multi_label:
+        return of_label
+    counts: Counter[str] = Counter()
+    for label, count in of_label.items():
+        counts.update(dict.fromkeys(members(label, multi_label=True), count))
+    return counts
+
+
+def described(labels: Iterable[str]) -> str:
+    """What the sets of a list look like, in words."""
+    of_label = Counter(labels)
+    counts = class_counts(of_label.elements(), multi_label=True)
+    mean = counts.total() / max(1, of_label.total())
+    return (f"{len(counts)} classes, any number of them per sample ({mean:.2f} on average, {of_label['']} with none, "
+            f"{len(of_label)} different sets)")  # fmt: skip

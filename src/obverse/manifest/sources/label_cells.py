@@ -1,0 +1,95 @@
+"""How a list says the classes of its rows: one class in a cell, several in a cell, or a column of 0 and 1 for each.
+
+Several are taken only from cells that are lists, or where the recipe says so; text that only looks like several is one
+class, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from obverse.errors import DataError
+from obverse.manifest.label_sets import SEPARATOR, joined
+from obverse.manifest.sample import Finding
+from obverse.recipe import DataSpec, did_you_mean
+
+from .rows import SET_WORDS
+
+# What people separate names by; a set of rows looks like sets when its parts come again in other combinations.
+LIKELY_SEPARATORS = ("|", ";", ",")
+LEAST_SHARE = 0.1
+YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class LabelCells:
+    """columns: the one with the label, or one per class. separator: between the classes of a cell, None where a cell
+    is one class.
+    """
+
+    columns: tuple[str, ...]
+    multi_label: bool
+    separator: str | None = None
+
+    def label(self, row: Mapping[str, Any], where: str) -> str:
+        """The class of a row, or its label set as text."""
+        if not self.multi_label:
+            return str(row[self.columns[0]]).strip()
+        if self.separator is None:
+            return joined((name for name in self.columns if _is_yes(row[name], f"{where}, column `{name}`")), where)
+        cell = str(row[self.columns[0]]).strip()
+        return joined(cell.split(self.separator), where) if cell else ""
+
+
+def find_label(
+    columns: Sequence[str], single: Sequence[str], lists: Collection[str], spec: DataSpec, told: str
+) -> LabelCells | None:
+    """The label as `spec` says; None when there is none. single: columns that are called like the label of one class,
+    the likeliest first. lists: columns of lists.
+    """
+    if spec.label_columns:
+        for name in spec.label_columns:
+            if name not in columns:
+                raise DataError(f"{told}: data.label_columns names {name!r}, and there is no such column"
+                                f"{did_you_mean(name, list(columns))}")  # fmt: skip
+        return LabelCells(spec.label_columns, multi_label=True)
+    several = [column for word in SET_WORDS for column in columns if column.lower() == word]
+    by_mode = {"multi": several, "single": single}
+    # A plural over plain text is no reason to take a cell for one class.
+    found = by_mode.get(spec.labels) or single or [column for column in several if column in lists]
+    if not found:
+        return None
+    if found[0] not in lists:
+        is_several = spec.labels == "multi"
+        return LabelCells((found[0],), is_several, spec.label_separator if is_several else None)
+    if spec.labels == "single" or spec.label_separator != SEPARATOR:
+        wrong = "data.labels=single" if spec.labels == "single" else "data.label_separator"
+        raise DataError(f"{told}: the column `{found[0]}` holds lists of classes; leave out {wrong}")
+    return LabelCells((found[0],), multi_label=True, separator=SEPARATOR)
+
+
+def looks_like_sets(labels: Iterable[str]) -> list[Finding]:
+    """A note where classes look like several names in one cell: it is never assumed."""
+    counts = Counter(labels)
+    for separator in LIKELY_SEPARATORS:
+        whole = [label for label in counts if separator in label]
+        parts = {part.strip() for label in counts for part in label.split(separator)}
+        num_samples = sum(counts[label] for label in whole)
+        if whole and num_samples >= LEAST_SHARE * counts.total() and len(parts) < len(counts):
+            given = "" if separator == SEPARATOR else f" data.label_separator='{separator}'"
+            message = (
+                f"{num_samples} label(s) contain `{separator}`, such as {whole[0]!r}, and each is taken as one class; "
+                f"if they are several: data.labels=multi{given}"
+            )
+            return [Finding("note", "several-labels", message)]
+    return []
+
+
+def _is_yes(cell: Any, where: str) -> bool:
+    answer = YES_NO.get(str(cell).strip().lower())
+    if answer is None:
+        raise DataError(f"{where}: expected 0 or 1, found {str(cell)!r}")
+    return answer

@@ -1,0 +1,96 @@
+"""A stratified split of multi-label samples: the rarest class first (iterative stratification, Sechidis et al. 2011).
+
+Each class keeps its share, and so does each label set that is frequent enough for every split; splitting by whole sets
+alone would leave the rare ones to chance. The wanted numbers are whole, as for single labels (`split.py`), and a group
+never parts.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from obverse.imaging import unit_interval
+
+from .label_sets import SEPARATOR, class_counts, members
+
+# Every sample belongs to this one as well, so that the split's size counts where classes do not decide.
+EVERYTHING = ""
+
+
+def by_label_set(
+    keys: Sequence[str],
+    labels: Sequence[str],
+    fixed: Mapping[str, str],
+    targets: Mapping[str, dict[str, int]],
+    seed: int,
+) -> Iterator[str]:
+    """A name for each key. targets: what `things_to_share` counts -> name -> number of samples that it should get."""
+    lacking = {label: dict(target) for label, target in targets.items()}
+    held = _held(keys, labels, targets)
+    wanted = [name for name, number in targets[EVERYTHING].items() if number > 0]
+    chosen: dict[str, str] = {}
+
+    def put(key: str, name: str) -> None:
+        chosen[key] = name
+        for label, count in held[key].items():
+            lacking[label][name] -= count
+
+    def neediest(label: str) -> str:
+        return max(wanted, key=lambda name: (lacking[label][name], lacking[EVERYTHING][name], targets[label][name]))
+
+    for key in (key for key in held if key in fixed):
+        put(key, fixed[key])
+    order = {key: (-held[key][EVERYTHING], unit_interval("split", seed, key), key) for key in held if key not in fixed}
+    having: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(order, key=order.__getitem__):
+        for label in held[key]:
+            having[label].append(key)
+    for label in _rarest_first(having, held, chosen):
+        for key in having[label]:
+            if key not in chosen:
+                put(key, neediest(label))
+    return map(chosen.__getitem__, keys)
+
+
+def things_to_share(labels: Sequence[str], smallest_fraction: float) -> dict[str, int]:
+    """Classes, frequent label sets as a whole and EVERYTHING, each with its number of samples."""
+    frequent = {label: count for label, count in Counter(labels).items() if count * smallest_fraction >= 1}
+    wholes = {_whole(label): count for label, count in frequent.items()}
+    return {**class_counts(labels, multi_label=True), **wholes, EVERYTHING: len(labels)}
+
+
+def _whole(label: str) -> str:
+    """A name for a set as a whole; no class has such a one."""
+    return f"{SEPARATOR}{label}"
+
+
+def _held(keys: Sequence[str], labels: Sequence[str], shared: Mapping[str, object]) -> dict[str, Counter[str]]:
+    """Key -> what is shared -> number of samples."""
+    held: dict[str, Counter[str]] = defaultdict(Counter)
+    for key, label in zip(keys, labels, strict=True):
+        things = (EVERYTHING, _whole(label), *members(label, multi_label=True))
+        held[key].update(thing for thing in things if thing in shared)
+    return held
+
+
+def _rarest_first(
+    having: Mapping[str, Sequence[str]], held: Mapping[str, Counter[str]], chosen: Mapping[str, str]
+) -> Iterator[str]:
+    """What is shared by the samples that are still to be placed, counted again as it goes; EVERYTHING is the last."""
+
+    def left(label: str) -> int:
+        return sum(held[key][label] for key in having[label] if key not in chosen)
+
+    queue = [(left(label), label) for label in having if label != EVERYTHING]
+    heapq.heapify(queue)
+    while queue:
+        count, label = heapq.heappop(queue)
+        now = left(label)
+        if now < count:
+            heapq.heappush(queue, (now, label))
+        elif now:
+            yield label
+    if EVERYTHING in having:
+        yield EVERYTHING

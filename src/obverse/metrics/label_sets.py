@@ -1,0 +1,137 @@
+"""Scores of label sets: for each class how often it is rightly there, and of each sample how right the whole set is.
+
+Conventions, stated because libraries differ: a score whose denominator is zero is 0, and macro averages run over the
+classes that some sample has. Average precision is the area under the steps of precision over recall (scikit-learn's
+`average_precision_score`; samples of equal probability count as one step). Weights (N) say how often each sample
+counts, which is how a bootstrap resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.errors import DataError
+
+from .counts import ClassScores, FloatArray, IntArray
+from .intervals import Interval, percentiles
+
+BoolArray = npt.NDArray[np.bool_]
+Probabilities = npt.NDArray[np.floating[Any]]
+
+
+def set_scores(truth_NK: BoolArray, answers_NK: BoolArray, weights_N: IntArray | None = None) -> ClassScores:
+    """Precision, recall and F1 of each class."""
+    weights_N = _weights(truth_NK, weights_N)
+    hits_K, support_K, predicted_K = (weights_N @ part for part in (truth_NK & answers_NK, truth_NK, answers_NK))
+    return ClassScores(
+        precision_K=_divide(hits_K, predicted_K),
+        recall_K=_divide(hits_K, support_K),
+        f1_K=_divide(2 * hits_K, support_K + predicted_K),
+        support_K=support_K,
+        predicted_K=predicted_K,
+    )
+
+
+def set_macro_f1(scores: ClassScores) -> float:
+    """Mean F1 over the classes that occur; NaN when none does."""
+    return _mean_occurring(scores.f1_K, scores.support_K)
+
+
+def set_micro_f1(scores: ClassScores) -> float:
+    """F1 of all decisions as if they were about one class."""
+    hits = float((scores.recall_K * scores.support_K).sum())
+    total = float((scores.support_K + scores.predicted_K).sum())
+    return 2 * hits / total if total else 0.0
+
+
+class Ranking:
+    """Average precision of each class, with the sorting done once for any number of resamples."""
+
+    def __init__(self, truth_NK: BoolArray, probabilities_NK: Probabilities) -> None:
+        self.order_NK = np.argsort(-probabilities_NK, axis=0, kind="stable")
+        self.truth_NK = np.take_along_axis(truth_NK, self.order_NK, 0)
+        sorted_NK = np.take_along_axis(probabilities_NK, self.order_NK, 0)
+        is_end_NK = np.ones_like(truth_NK)
+        is_end_NK[:-1] = sorted_NK[1:] != sorted_NK[:-1]
+        rows_N1 = np.arange(len(truth_NK))[:, None]
+        # The last row of each run of equals: what is found with it is found all at once.
+        ends_NK = np.where(is_end_NK, rows_N1, len(truth_NK))
+        self.end_NK = np.minimum.accumulate(ends_NK[::-1], axis=0)[::-1]
+
+    def average_precision(self, weights_N: IntArray | None = None) -> FloatArray:
+        """(K); NaN for a class that no sample has."""
+        weights_NK = _weights(self.truth_NK, weights_N)[self.order_NK]
+        found_NK = weights_NK * self.truth_NK
+        precision_NK = _divide(found_NK.cumsum(0), weights_NK.cumsum(0))
+        at_end_NK = np.take_along_axis(precision_NK, self.end_NK, 0)
+        support_K = found_NK.sum(0)
+        sums_K = (found_NK * at_end_NK).sum(0)
+        result_K: FloatArray = np.divide(sums_K, support_K, out=np.full(len(sums_K), np.nan), where=support_K > 0)
+        return result_K
+
+
+def mean_average_precision(truth_NK: BoolArray, probabilities_NK: Probabilities) -> float:
+    """mAP: the mean over the classes that some sample has; NaN when none does."""
+    return mean_of_known(Ranking(truth_NK, probabilities_NK).average_precision())
+
+
+def mean_of_known(values_K: FloatArray) -> float:
+    """The mean of what is not NaN; NaN when nothing is."""
+    known_M = values_K[~np.isnan(values_K)]
+    return float(known_M.mean()) if known_M.size else float("nan")
+
+
+def best_thresholds(truth_NK: BoolArray, probabilities_NK: Probabilities) -> tuple[float, ...]:
+    """For each class the probability from which it is said, so that its F1 is highest here.
+
+    Between two samples, half-way; of equals the one nearest 1/2; 1/2 for a class that no sample has, or all have.
+    """
+    columns = zip(truth_NK.T, probabilities_NK.T.astype(np.float64), strict=True)
+    return tuple(_best_threshold(truth_N, p_N) for truth_N, p_N in columns)
+
+
+def bootstrap_sets(
+    statistics: Mapping[str, Callable[[IntArray], float]], num_samples: int, *, num_resamples: int = 1000, seed: int = 0
+) -> dict[str, Interval]:
+    """95 % percentile intervals of functions of the samples' weights, on the same resamples (Efron 1979)."""
+    generator = np.random.default_rng(seed)
+    shares_N = np.full(num_samples, 1 / num_samples)
+    values_RS = np.empty((num_resamples, len(statistics)))
+    for row in range(num_resamples):
+        weights_N = generator.multinomial(num_samples, shares_N)
+        values_RS[row] = [statistic(weights_N) for statistic in statistics.values()]
+    return {name: percentiles(values_RS[:, column], 0.95) for column, name in enumerate(statistics)}
+
+
+def _best_threshold(truth_N: BoolArray, probabilities_N: FloatArray) -> float:
+    if truth_N.all() or not truth_N.any():
+        return 0.5
+    order_N = np.argsort(-probabilities_N, kind="stable")
+    sorted_N = probabilities_N[order_N]
+    hits_N = truth_N[order_N].cumsum()
+    f1_N = 2 * hits_N / (np.arange(1, len(hits_N) + 1) + hits_N[-1])
+    cuts_N = (sorted_N + np.append(sorted_N[1:], 0.0)) / 2
+    # A cut between equals would part them.
+    f1_N[:-1][sorted_N[1:] == sorted_N[:-1]] = -1.0
+    best_M = np.flatnonzero(f1_N == f1_N.max())
+    return float(cuts_N[best_M[np.argmin(np.abs(cuts_N[best_M] - 0.5))]])
+
+
+def _weights(truth_NK: BoolArray, weights_N: IntArray | None) -> IntArray:
+    if not len(truth_NK):
+        raise DataError("there are no samples to measure")
+    return np.ones(len(truth_NK), np.int64) if weights_N is None else weights_N
+
+
+def _mean_occurring(values_K: FloatArray, support_K: IntArray) -> float:
+    return float(values_K[support_K > 0].mean()) if (support_K > 0).any() else float("nan")
+
+
+def _divide(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> FloatArray:
+    zeros = np.zeros(numerators.shape)
+    result: FloatArray = np.divide(numerators, denominators, out=zeros, where=denominators > 0)
+    return result

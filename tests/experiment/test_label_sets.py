@@ -1,0 +1,189 @@
+"""A multi-label run from a list to a report, a bundle and answers."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from obverse import load
+from obverse.bundle import read_bundle
+from obverse.cli.main import app
+from obverse.errors import DataError, RecipeError
+from obverse.evaluation import SetPredictions
+from obverse.experiment import evaluate_run, resume_run, start_run
+from obverse.experiment.ensemble import make_ensemble
+from obverse.experiment.folds import run_folds
+from obverse.experiment.resolve import resolve
+from obverse.manifest import build_index
+from obverse.metrics import best_thresholds
+from obverse.recipe import load_recipe
+from obverse.runs import RunFolder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, draw_label_sets, make_recipe):
+    folder = tmp_path_factory.mktemp("multi")
+    recipe = make_recipe(data={"labels": "multi"}, training={"epochs": 8, "batch_size": 8, "micro_batch_size": 8})
+    start_run(draw_label_sets(folder / "data", num=64), recipe, RunFolder(folder / "run"))
+    return folder / "run"
+
+
+def test_the_run_learns_and_its_recipe_says_what_it_did(run):
+    recipe = load_recipe(str(run / "recipe.yaml"))
+    assert (recipe.data.labels, recipe.loss.kind, recipe.training.select) == ("multi", "binary-cross-entropy", "map")
+    values = json.loads((run / "evaluation/test/metrics.json").read_text())
+    assert values["map"]["value"] > 0.95
+    assert values["macro_f1"]["value"] > 0.8
+    assert (run / "manifest.csv").read_text().startswith("id,labels,split,")
+    assert "train subset accuracy" in (run / "evaluation/test/summary.md").read_text()
+
+
+def test_thresholds_are_those_of_val_and_travel_in_the_bundle(run):
+    bundle, _ = read_bundle(run)
+    assert bundle.multi_label
+    val = SetPredictions.read(run / "evaluation/val")
+    assert bundle.output.thresholds == val.thresholds == best_thresholds(val.label_sets_NK, val.probabilities_NK)
+    assert SetPredictions.read(run / "evaluation/test").thresholds == val.thresholds
+
+
+def test_evaluating_again_gives_the_same(run, tmp_path):
+    before = json.loads((run / "evaluation/test/metrics.json").read_text())
+    _, found = evaluate_run(run, out=tmp_path / "again", device="cpu")
+    assert found == before
+    _, other = evaluate_run(run, data=run.parent / "data" / "list.csv", out=tmp_path / "other", device="cpu")
+    assert other["num_samples"] == 64
+    assert other["map"]["value"] > 0.95
+
+
+def test_other_data_with_unknown_classes_is_refused(run, tmp_path, draw_label_sets):
+    path = draw_label_sets(tmp_path / "data", num=8)
+    path.write_text(path.read_text().replace("middle", "centre"))
+    with pytest.raises(DataError, match=r"does not know the class.* centre"):
+        evaluate_run(run, data=path, out=tmp_path / "out", device="cpu")
+
+
+def test_a_finished_run_and_its_folder_as_data(run, make_recipe):
+    assert resume_run(RunFolder(run)).metrics["labels"] == "multi"
+    index = build_index(run, make_recipe().data)
+    assert index.manifest.multi_label
+    assert index.manifest.classes == ("left", "middle", "right")
+
+
+def pictures(run, *numbers):
+    return [str(run.parent / "data" / f"{n:03}.png") for n in numbers]
+
+
+def test_python_gives_every_class_above_its_threshold(run):
+    nothing, everything = load(run, device="cpu").predict(pictures(run, 0, 7))
+    assert nothing.labels == ()
+    assert {name for name, _ in everything.labels} == {"left", "middle", "right"}
+    assert [p for _, p in everything.labels] == sorted((p for _, p in everything.labels), reverse=True)
+    for prediction in (nothing, everything):
+        said = {name for name, p in prediction.probabilities.items() if p >= prediction.thresholds[name]}
+        assert said == {name for name, _ in prediction.labels}
+    with pytest.raises(RecipeError, match="top_k is for models that give one class"):
+        load(run, device="cpu").predict(pictures(run, 0), top_k=1)
+
+
+def predict(run, form, *numbers):
+    result = CliRunner().invoke(
+        app, ["predict", str(run), *pictures(run, *numbers), "--format", form, "--device", "cpu"]
+    )
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_command_prints_sets_in_every_form(run):
+    table = predict(run, "table", 0, 5)
+    assert "no class reaches its threshold; the likeliest is" in table
+    assert "softmax" not in table
+    rows = list(csv.DictReader(io.StringIO(predict(run, "csv", 0, 5))))
+    assert [row["labels"] for row in rows] == ["", "left|right"]
+    assert all(0 <= float(rows[0][name]) <= 1 for name in ("left", "middle", "right"))
+    values = json.loads(predict(run, "json", 0, 5))
+    assert [{entry["label"] for entry in value["labels"]} for value in values] == [set(), {"left", "right"}]
+    assert set(values[0]["probabilities"]) == set(values[0]["thresholds"]) == {"left", "middle", "right"}
+    np.testing.assert_allclose(float(rows[1]["left"]), values[1]["probabilities"]["left"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"loss": {"kind": "focal"}}, "loss.kind: focal is for one class per sample"),
+        ({"loss": {"kind": "logit-adjustment", "prior": "balanced"}}, "logit-adjustment is for one class"),
+        ({"loss": {"kind": "sord"}}, "sord is for one class"),
+        ({"training": {"sampler": "balanced"}}, "training.sampler: balanced"),
+        ({"training": {"select": "balanced_accuracy"}}, "balanced_accuracy is for one class"),
+        ({"training": {"select": "mae"}}, "mae needs classes with an order"),
+        ({"loss": {"decode": "median"}}, "loss.decode: median is for one class"),
+    ],
+)
+def test_what_is_for_one_class_per_sample_is_refused(sections, message, draw_label_sets, make_recipe, tmp_path):
+    recipe = make_recipe(data={"labels": "multi"}, **sections)
+    index = build_index(draw_label_sets(tmp_path, num=24), recipe.data)
+    with pytest.raises(RecipeError, match=message):
+        resolve(recipe, index)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"loss": {"kind": "binary-cross-entropy"}}, "binary-cross-entropy is for multi-label data"),
+        ({"training": {"select": "map"}}, "map is for multi-label data"),
+    ],
+)
+def test_what_is_for_label_sets_is_refused_elsewhere(sections, message, draw_classes, make_recipe, tmp_path):
+    recipe = make_recipe(**sections)
+    index = build_index(draw_classes(tmp_path / "data"), recipe.data)
+    with pytest.raises(RecipeError, match=message):
+        resolve(recipe, index)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["loss.pos_weight=sqrt"], "pos_weight has no effect without"),
+        (["loss.kind=binary-cross-entropy", "loss.pos_weight=sqrt", "loss.class_weights=sqrt"], "choose one"),
+        (["loss.kind=binary-cross-entropy", "loss.pos_weight=sqrt", "finetune.head_bias=prior"], "prior is wrong here"),
+    ],
+)
+def test_settings_that_contradict_are_refused(settings, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("auto", settings)
+
+
+def test_what_joins_models_of_one_class_is_refused(run, make_recipe, tmp_path):
+    with pytest.raises(DataError, match="is a multi-label run, and ensembles"):
+        make_ensemble([run, run], tmp_path / "out", device="cpu")
+    with pytest.raises(RecipeError, match="folds are pooled for one class per sample"):
+        run_folds(run.parent / "data" / "list.csv", make_recipe(data={"labels": "multi"}), tmp_path / "folds", folds=2)
+    recipe = make_recipe(data={"labels": "multi"}, distill={"teacher": str(run)})
+    with pytest.raises(DataError, match="distillation is for one class per sample"):
+        start_run(run.parent / "data" / "list.csv", recipe, RunFolder(tmp_path / "student"))
+
+
+def test_views_heads_grade_one_class(run, make_recipe, tmp_path):
+    folder = run.parent / "data"
+    rows = [{"labels": ["a"] * (n % 2), "front": f"{n:03}.png", "back": f"{63 - n:03}.png"} for n in range(24)]
+    (folder / "two.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    recipe = make_recipe(model={"view_heads": {}})
+    with pytest.raises(RecipeError, match="view_heads grade one class per view"):
+        resolve(recipe, build_index(folder / "two.jsonl", recipe.data))
+
+
+def test_maps_show_the_likeliest_class(run, tmp_path):
+    rows = list(csv.DictReader((run / "evaluation/test/attention_maps/maps.csv").read_text().splitlines()))
+    sets = SetPredictions.read(run / "evaluation/test")
+    for row in rows:
+        probabilities = sets.probabilities_NK[int(row["row"])]
+        assert row["predicted"] == sets.classes[probabilities.argmax()]
+        assert float(row["probability"]) == pytest.approx(probabilities.max(), abs=1e-4)
+    out = tmp_path / "explained"
+    result = CliRunner().invoke(app, ["explain", str(run), *pictures(run, 4), "--out", str(out), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    (prediction,) = load(run, device="cpu").predict(pictures(run, 4))
+    name, probability = max(prediction.probabilities.items(), key=lambda pair: pair[1])
+    assert f"{name} {probability:.2%}" in result.stdout
