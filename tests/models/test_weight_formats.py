@@ -8,7 +8,7 @@ import timm
 import torch
 from safetensors.torch import save, save_file
 from timm.models.vision_transformer import VisionTransformer as TimmViT
-from torchvision.models import shufflenet_v2_x0_5
+from torchvision.models import resnet18, shufflenet_v2_x0_5
 from torchvision.models.vision_transformer import VisionTransformer
 
 from obverse.errors import DataError, RecipeError, UnavailableError
@@ -123,6 +123,16 @@ def test_torchvision_weights_from_a_file(tmp_path):
     torch.testing.assert_close(answers(model, images), answers(theirs.eval(), images))
     with pytest.raises(DataError, match="does not hold `resnet18`"):
         built(TorchvisionBackbone(name="resnet18", pretrained=str(tmp_path / "weights.pth")), 64, 64)
+
+
+def test_a_resnet_of_timm_takes_torchvision_s_file(tmp_path):
+    torch.manual_seed(0)
+    theirs = resnet18().eval()
+    torch.save(theirs.state_dict(), tmp_path / "resnet18.pth")
+    model = built(TimmBackbone(name="resnet18", pretrained=str(tmp_path / "resnet18.pth")), 48, 64)
+    theirs.fc = torch.nn.Identity()
+    images = torch.randn(2, 3, 48, 64)
+    torch.testing.assert_close(answers(model, images), answers(theirs, images), atol=1e-5, rtol=1e-5)
 
 
 def test_weights_of_torchvision_say_their_statistics_and_are_pinned():
@@ -254,6 +264,21 @@ def test_offline_says_the_ways(spec, sentence, monkeypatch, tmp_path):
         built(spec, 64, 64)
     for way in ("connect to the network", "model.backbone.pretrained=path/to/", "pretrained=none"):
         assert way in str(caught.value)
+
+
+def test_behind_a_proxy_the_proxy_is_asked(monkeypatch):
+    asked = []
+
+    class Connection:
+        def close(self):
+            asked.append("closed")
+
+    monkeypatch.setattr("socket.create_connection", lambda address, **_: asked.append(address) or Connection())
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "inside.example")
+    assert hub.why_unreachable("https://weights.example/file", "it") is None
+    assert hub.why_unreachable("https://inside.example/file", "it") is None
+    assert asked == [("proxy.example", 3128), "closed", ("inside.example", 443), "closed"]
 
 
 def test_torchvision_weights_in_torch_s_cache_need_no_network(monkeypatch, tmp_path):

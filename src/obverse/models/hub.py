@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from urllib.parse import urlparse
+from urllib.request import getproxies, proxy_bypass
 
 from obverse.errors import UnavailableError
 
@@ -31,8 +32,11 @@ def why_not_on_hub(repository: str, files: Iterable[str] = WEIGHT_FILES) -> str 
 
 
 def why_unreachable(url: str, what: str) -> str | None:
-    """None when the host of `url` takes a connection."""
+    """None when the host of `url`, or the proxy that the environment names for it, takes a connection."""
     host = urlparse(url)
+    proxy = getproxies().get(host.scheme)
+    if proxy and not proxy_bypass(host.hostname or ""):
+        host = urlparse(proxy if "://" in proxy else f"http://{proxy}")
     try:
         port = host.port or (443 if host.scheme == "https" else 80)
         socket.create_connection((host.hostname or "", port), timeout=HUB_TIMEOUT_SECONDS).close()
