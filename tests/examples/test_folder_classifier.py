@@ -1,0 +1,102 @@
+"""The folder classifier, as its README says, and its own test script."""
+
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+import obverse
+
+TINY = ("runtime.num_workers=0", "runtime.precision=fp32", "runtime.channels_last=false", "runtime.matmul=highest",
+        "evaluation.maps=0")  # fmt: skip
+VIT = ("data.size={height: 32, width: 32}", "model.backbone.options={depth: 2}")
+
+
+def fast(*settings):
+    return [word for setting in (*TINY, *settings) for word in ("--set", setting)]
+
+
+def test_the_quick_start(example):
+    folder = example("folder_classifier")
+    code, out, err = folder.run("classifier.py", "--generate-data", "--samples", "80", "--size", "32")
+    assert code == 0, err
+    assert (folder.path / "sample.jpg").is_file()
+    assert len(list((folder.path / "data").glob("*/*.png"))) == 80
+    code, out, err = folder.run("predict.py", "--image", "sample.jpg")
+    assert code == 65
+    assert "no trained model" in err
+    code, out, err = folder.run("train.py", "--epochs", "1", "--batch-size", "16", "--model", "scratch", *fast())
+    assert code == 0, err
+    assert out.startswith("from scratch: asked for")
+    assert "Top-3 accuracy: " in out
+    code, out, err = folder.run("predict.py", "--image", "sample.jpg", "--top-k", "3")
+    assert code == 0, err
+    (run,) = (folder.path / "runs").iterdir()
+    (expected,) = obverse.load(run).predict("sample.jpg")
+    assert out.splitlines()[:4] == ["sample.jpg", *(f"  {name}: {p:.2%}" for name, p in expected.top)]
+    with Image.open("prediction.png") as drawn:
+        assert drawn.width > drawn.height > 100
+
+
+def test_without_weights_it_says_so_and_with_a_name_it_fine_tunes(example, monkeypatch):
+    folder = example("folder_classifier")
+    folder.run("classifier.py", "--generate-data", "--samples", "40", "--size", "32")
+    monkeypatch.setattr("obverse.models.why_unavailable", lambda name: "the hub cannot be reached")
+    code, out, err = folder.run("train.py", "--epochs", "1", *fast())
+    assert code == 0, err
+    assert out.startswith("from scratch: the hub cannot be reached; give a weight file with --weights")
+    for run in (folder.path / "runs").iterdir():
+        run.rename(folder.path / "first")
+    code, out, err = folder.run(
+        "train.py", "--epochs", "1", "--model", "test_vit", "--weights", "none", *fast(*VIT[:1])
+    )
+    assert code == 0, err
+    assert out.startswith("fine-tuning test_vit, weights from none")
+    code, _, err = folder.run("train.py", "--weights", "absent.safetensors", *fast())
+    assert code == 69
+    assert "absent.safetensors" in err
+
+
+def test_classifier_asks_for_what_to_do(example):
+    folder = example("folder_classifier")
+    code, _, err = folder.run("classifier.py")
+    assert code == 2
+    assert "--generate-data" in err
+    code, _, err = folder.run("train.py", "--data", "nowhere", "--model", "scratch")
+    assert code == 65
+    assert "nowhere" in err
+
+
+def test_the_test_script_passes_its_six_checks(example):
+    folder = example("folder_classifier")
+    before = {path.name for path in folder.path.iterdir()}
+    cpus = {random.choice(sorted(os.sched_getaffinity(0)))}
+    done = subprocess.run(
+        ["bash", "test_classifier.sh"],
+        env={**os.environ, "PYTHON": sys.executable},
+        preexec_fn=lambda: os.sched_setaffinity(0, cpus),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = ("data", "model", "two epochs of training", "save and load", "inference", "batch prediction")
+    assert done.stdout.splitlines() == [f"ok    {name}" for name in names]
+    assert {path.name for path in folder.path.iterdir()} == before
+
+
+def test_the_test_script_notices_a_fault(example):
+    folder = example("folder_classifier")
+    (folder.path / "classifier.py").write_text("raise SystemExit(1)\n")
+    done = subprocess.run(["bash", "test_classifier.sh"], env={**os.environ, "PYTHON": "false"}, capture_output=True)
+    assert done.returncode == 1
+    assert done.stdout.count(b"FAIL") == 6
+
+
+@pytest.mark.parametrize("name", ["folder_classifier", "cifar10_encoder"])
+def test_requirements_name_this_package(example, name):
+    folder = example(name)
+    lines = [line for line in (folder.path / "requirements.txt").read_text().splitlines() if line[:1] != "#"]
+    assert lines == ["-e ../.."]
