@@ -89,7 +89,7 @@ def print_table(predictions: Sequence[Prediction]) -> None:
             typer.echo(f"  {printable(view)} by its own head: {printable(name)} {probability:.2%}")
         if prediction.views_disagree:
             typer.echo("  the views disagree")
-    typer.echo("(percentages are softmax outputs, not calibrated)")
+    typer.echo("(percentages are as the model gives them, not calibrated)")
 
 
 def print_csv(predictions: Sequence[Prediction]) -> None:

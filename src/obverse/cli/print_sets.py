@@ -28,7 +28,7 @@ def print_table(predictions: Sequence[SetPrediction]) -> None:
         for view, labels in prediction.by_view.items():
             told = ", ".join(f"{printable(name)} {probability:.2%}" for name, probability in labels)
             typer.echo(f"  {printable(view)} alone: {told or 'no class'}")
-    typer.echo("(percentages are sigmoid outputs, not calibrated; each class has its own threshold)")
+    typer.echo("(percentages are as the model gives them, not calibrated; each class has its own threshold)")
 
 
 def print_csv(predictions: Sequence[SetPrediction]) -> None:

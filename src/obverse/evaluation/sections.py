@@ -17,7 +17,7 @@ from obverse.evaluation.measure import Estimate, Metrics, find_disagreements, st
 from obverse.evaluation.predictions import Predictions
 from obverse.metrics import ClassScores
 
-PROBABILITY = "probability (softmax, not calibrated)"
+PROBABILITY = "probability (as the model gives it, not calibrated)"
 WIDE_INTERVAL = 0.10
 """Width of the accuracy interval, as a share, from which a test set is called small (about 150 to 400 samples)."""
 FEW_SAMPLES = 10

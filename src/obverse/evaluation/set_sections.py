@@ -10,11 +10,10 @@ from obverse.metrics import ClassScores
 from obverse.metrics.counts import FloatArray
 
 from .diagnosis import Diagnosis
-from .sections import FEW_SAMPLES, NUM_EXAMPLES, NUM_EXTREMES, Row, Section, diagnosis_section, metric_row
+from .sections import FEW_SAMPLES, NUM_EXAMPLES, NUM_EXTREMES, PROBABILITY, Row, Section, diagnosis_section, metric_row
 from .set_measure import SetMetrics
 from .set_predictions import SetPredictions
 
-PROBABILITY = "probability (sigmoid, not calibrated)"
 SCORES = ("precision", "recall", "F1", "average precision", "threshold")
 
 
