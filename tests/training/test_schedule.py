@@ -11,7 +11,6 @@ from obverse.manifest import build_index
 from obverse.recipe import ScheduleSpec, build_recipe
 from obverse.runs import EpochEnd, StepEnd
 from obverse.runs.checkpoint import load_newest
-from obverse.training.ema import auto_decay
 from obverse.training.meter import Meter
 from obverse.training.schedule import ONE_CYCLE_START, plateau_drops, rate_factor
 
@@ -168,11 +167,3 @@ def test_a_resolved_schedule_loads_again(data, make_recipe, kind):
     recipe = make_recipe(schedule={**KINDS[kind], "warmup_epochs": "auto"})
     found = resolve(recipe, build_index(data, recipe.data)).recipe
     assert build_recipe(found.model_dump(mode="json"), "again") == found
-
-
-def test_auto_ema_follows_the_length_of_the_run(data, make_recipe):
-    assert auto_decay(num_steps=100) < auto_decay(num_steps=1000) < auto_decay(num_steps=10**9) == 0.9999
-    assert auto_decay(num_steps=1000) == pytest.approx(0.99, abs=1e-3)
-    recipe = make_recipe(training={"ema_decay": "auto", "epochs": 200})
-    found = resolve(recipe, build_index(data, recipe.data)).recipe.training.ema_decay
-    assert found == auto_decay(num_steps=200 * 4)

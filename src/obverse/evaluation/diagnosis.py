@@ -124,7 +124,7 @@ def _fluctuation(story: Story) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "val fluctuates",
             f"Val accuracy fluctuates wildly: it fell by up to {100 * max(large):.0f} points within one epoch",
-            "Try a lower optim.lr, a larger training.batch_size, training.ema_decay=auto, or a larger val split",
+            "Try a lower optim.lr, a larger training.batch_size, training.ema_decay=0.999, or a larger val split",
         )
 
 

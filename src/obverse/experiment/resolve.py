@@ -27,7 +27,6 @@ from obverse.recipe import (
 )
 from obverse.runtime import choose_matmul, has_fast_bf16, num_usable_cpus, resolve_device
 from obverse.runtime.sharding import UNIT
-from obverse.training.ema import auto_decay
 
 from .caching import choose_cache
 from .resolve_loss import IMBALANCED, imbalance, resolve_loss
@@ -198,10 +197,7 @@ def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
     micro = batch if training.micro_batch_size == "auto" else training.micro_batch_size
     if micro > batch:
         raise RecipeError(f"training.micro_batch_size {micro} is larger than batch_size {batch}")
-    ema = training.ema_decay
-    if ema == "auto":
-        ema = auto_decay(num_steps=epochs * math.ceil(num_train / batch))
-    return {"batch_size": batch, "epochs": epochs, "select": select, "micro_batch_size": micro, "ema_decay": ema}
+    return {"batch_size": batch, "epochs": epochs, "select": select, "micro_batch_size": micro}
 
 
 def _select(select: str, manifest: Manifest) -> str:

@@ -79,7 +79,7 @@ class TrainingSpec(Spec):
 
     batch_size: samples per optimizer step. micro_batch_size: samples per forward pass; smaller than batch_size means
     gradient accumulation. sampler: how often an epoch shows each class; its length stays. ema_decay: of the weights'
-    average that is evaluated and shipped; 0 ships the weights themselves, `auto` follows the length of the run.
+    average that is evaluated and shipped; 0 ships the weights themselves.
     minutes: a time budget for the training loop; the schedule then follows the clock instead of `epochs`, and such a
     run is exempt from bit-for-bit repeatability. trackers: who else is told of every epoch, besides the run folder.
     select: the metric on val that chooses the best epoch; `auto` is mae for ordered classes, macro_f1 for unbalanced
@@ -91,7 +91,7 @@ class TrainingSpec(Spec):
     batch_size: Auto | PositiveInt = "auto"
     micro_batch_size: Auto | PositiveInt = "auto"
     sampler: SamplerKind = "natural"
-    ema_decay: Auto | Fraction = 0.0
+    ema_decay: Fraction = 0.0
     early_stopping: EarlyStopping | None = None
     trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
     select: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "loss", "mae", "map"] = "auto"

@@ -7,21 +7,10 @@ runs are not averaged with the initial weights. Buffers of batch norm are averag
 from __future__ import annotations
 
 import copy
-import math
 
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
-
-HORIZON_FRACTION = 0.1
-DECAY_RANGE = (0.9, 0.9999)
-
-
-def auto_decay(*, num_steps: int) -> float:
-    """The decay whose memory is a tenth of the run's `num_steps` optimizer steps, rounded to four decimals."""
-    decay = math.exp(-1 / max(1.0, HORIZON_FRACTION * num_steps))
-    low, high = DECAY_RANGE
-    return round(min(high, max(low, decay)), 4)
 
 
 class WeightAverage:

@@ -75,7 +75,6 @@ class Trainer:
         self.checkpoints, self.wanted_signal = checkpoints, wanted_signal
         set_trainable(self.model, recipe.finetune)
         decay = recipe.training.ema_decay
-        assert decay != "auto"
         self.average = WeightAverage(self.model, decay) if decay else None
         self.process = forward.process
         self.parallel = Parallel(self.model, self.process, recipe.runtime.distributed)
