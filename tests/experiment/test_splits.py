@@ -2,8 +2,12 @@
 
 import csv
 
+import pytest
+
+from obverse.errors import DataError
 from obverse.experiment import evaluate_run, start_run
-from obverse.recipe import load_recipe
+from obverse.manifest import read_source
+from obverse.recipe import DataSpec, load_recipe
 from obverse.runs import RunFolder
 
 ONE_EPOCH = {"training": {"epochs": 1}, "augment": {"policy": "none"}}
@@ -27,6 +31,14 @@ def test_a_run_as_data_has_its_samples_and_split_and_can_be_evaluated(trained, m
     start_run(trained.manifest, load_recipe(str(run.recipe)), third)
     assert third.recipe.read_bytes() == run.recipe.read_bytes()
     assert third.manifest.read_bytes() == run.manifest.read_bytes()
+
+
+def test_a_run_as_data_is_not_read_by_another_layout(trained):
+    with pytest.raises(
+        DataError, match=r"is a run folder, whose data is read as view-folders, and data.layout is cifar"
+    ):
+        read_source(trained.path, DataSpec(layout="cifar"))
+    assert read_source(trained.path, DataSpec(layout="view-folders")).stored == trained.manifest
 
 
 def test_new_files_are_fitted_around_an_earlier_run(draw_classes, make_recipe, tmp_path):

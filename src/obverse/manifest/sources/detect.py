@@ -32,7 +32,11 @@ def read_source(path: Path, spec: DataSpec) -> Listing:
     root = data_root(path)
     run = run_folder_of(path)
     if run is not None and spec.layout != "table":
-        return _as_said(read_run_folder(run), str(path), spec)
+        listing = _as_said(read_run_folder(run), str(path), spec)
+        if spec.layout not in ("auto", "manifest", listing.layout):
+            raise DataError(f"{str(path)!r} is a run folder, whose data is read as {listing.layout}, and data.layout "
+                            f"is {spec.layout}; leave it out, or give the data itself")  # fmt: skip
+        return listing
     tree = open_tree(path, root)
     layout = _detect(tree) if spec.layout == "auto" else spec.layout
     if spec.path_map and layout != "json-index":
