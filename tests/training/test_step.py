@@ -128,6 +128,19 @@ def test_a_loss_that_is_not_finite_names_the_samples_and_changes_no_weight(model
 
 
 @pytest.mark.parametrize("micro", [8, 3])
+def test_a_diverged_step_leaves_no_trace_in_batch_norm(batch, micro):
+    spec = ModelSpec(backbone=VGGBackbone(num_blocks=4, pool="mean", norm="batch"), head=HeadSpec(hidden=(8,)))
+    model = build_classifier(spec, num_views=1, num_classes=3, height=16, width=16).train()
+    step(model, batch, micro=micro)
+    start = copy_of(model)
+    model.head[0].weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(DivergedError):
+        step(model, batch, micro=micro)
+    assert any("running_var" in name for name in start)
+    torch.testing.assert_close(copy_of(model), start, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("micro", [8, 3])
 def test_only_the_sample_whose_own_loss_is_not_finite_is_named(model, batch, micro):
     model.eval()
     batch.images_BVCHW.clamp_(max=254)[5, 0, 0, 0, 0] = 255

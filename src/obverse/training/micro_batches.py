@@ -24,6 +24,7 @@ class MicroBatches:
     def __init__(self, size: int, *, can_shrink: bool = True) -> None:
         self.size, self.can_shrink = size, can_shrink
         self._news: list[str] = []
+        self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def news(self) -> list[str]:
         """Sentences for the user since the last call."""
@@ -36,7 +37,7 @@ class MicroBatches:
         Everything that a forward pass changes (buffers, random state) is as before when it is tried again. Raises
         OutOfMemoryError when a single sample is too much.
         """
-        buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+        self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         random_state = torch_random_state()
         while True:
             try:
@@ -47,10 +48,14 @@ class MicroBatches:
                 fault = " ".join(str(error).split())[:200]
             # Outside the handler: the exception's traceback held the activations.
             self._shrink(num_samples, fault)
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
+            self.undo()
             restore_torch_random_state(random_state)
+
+    @torch.no_grad()
+    def undo(self) -> None:
+        """Give the buffers of the model (statistics of batch norm) what they were before the last attempt."""
+        for buffer, before in self._buffers:
+            buffer.copy_(before)
 
     def _shrink(self, num_samples: int, fault: str) -> None:
         used = min(self.size, num_samples)

@@ -95,6 +95,8 @@ def train_step(
     all_loss, all_correct, num_samples, num_pictures = process.totals(sums)
     if not (math.isfinite(all_loss) and (math.isfinite(norm) or update.can_skip())):
         update.optimizer.zero_grad(set_to_none=True)
+        # Nothing of this step stays: its pictures are in the statistics of batch norm by now.
+        micro_batches.undo()
         whose, ids = _suspects(parallel, batch, torch.isfinite(losses_B).tolist())
         raise DivergedError(
             f"the loss is {all_loss / total:g} and the gradient norm {norm:g}; {whose} "
