@@ -1,6 +1,9 @@
 """One predictor for every kind of input, and the same answers as the evaluation of the run."""
 
 import json
+import shutil
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +105,30 @@ def test_a_folder_is_paired_by_stem(predictor, sides, manifest):
     found, alone = by_id[str(obverse.parent.parent / obverse.stem)], predictor.predict(sides[0], top_k=9)[0].top
     assert [name for name, _ in found] == [name for name, _ in alone]
     assert [value for _, value in found] == pytest.approx([value for _, value in alone], abs=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["zip", "tar", "tar.gz"])
+def test_an_archive_is_a_folder(predictor, manifest, tmp_path, ending):
+    """What predict says of a packed folder is what it says of the folder."""
+    form = {"tar.gz": "gztar"}.get(ending, ending)
+    packed = Path(shutil.make_archive(str(tmp_path / "coins"), form, manifest.root, "dark"))
+    folder, archive = predictor.predict(manifest.root / "dark"), predictor.predict(packed)
+    assert [Path(p.id).relative_to(packed) for p in archive] == [Path(p.id).relative_to(manifest.root) for p in folder]
+    assert [p.top for p in archive] == [p.top for p in folder]
+
+
+def test_an_archive_that_cannot_be_used_is_said(predictor, tmp_path):
+    (tmp_path / "broken.zip").write_bytes(b"PK no zip")
+    with pytest.raises(DataError, match=r"broken\.zip"):
+        predictor.predict(tmp_path / "broken.zip")
+    with zipfile.ZipFile(tmp_path / "loose.zip", "w") as file:
+        file.writestr("a.png", b"no picture")
+    with pytest.raises(DataError, match="lies in no folder called obverse or reverse"):
+        predictor.predict(tmp_path / "loose.zip")
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as file:
+        file.writestr("obverse/a.png", b"no picture")
+    with pytest.raises(DataError, match=r"bad\.zip::member=obverse/a.png"):
+        predictor.predict(tmp_path / "bad.zip")
 
 
 def test_a_missing_view_still_predicts_and_is_left_out_of_by_view(predictor, sides):

@@ -34,7 +34,7 @@ class Format(StrEnum):
 
 def command(
     model: Annotated[Path, typer.Argument(help="A run folder or a bundle.")],
-    paths: Annotated[list[Path] | None, typer.Argument(help="Pictures and folders of pictures.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Pictures, folders and archives of pictures.")] = None,
     view: View = None,
     column: Annotated[
         list[str] | None, typer.Option(help="A value beside the pictures, if the model sees it: year=1909; repeat.")

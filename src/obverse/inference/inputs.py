@@ -1,9 +1,9 @@
-"""What users hand to a predictor, as samples: paths, folders, PIL images, arrays, and dicts of views."""
+"""What users hand to a predictor, as samples: paths, folders, archives, PIL images, arrays, and dicts of views."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,19 @@ from PIL import Image
 
 from obverse.errors import DataError
 from obverse.imaging import Pixels, picture_from_image, read_picture
-from obverse.manifest import walk_pictures
+from obverse.manifest import PictureStore, data_root, walk_pictures
+from obverse.manifest.sources.tree import open_tree
+from obverse.manifest.store import ARCHIVE_SUFFIXES
 from obverse.recipe import did_you_mean
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A picture inside an archive."""
+
+    store: PictureStore
+    locator: str
+
 
 Picture = str | Path | Image.Image | np.ndarray[Any, Any]
 Cell = str | int | float | None
@@ -26,7 +37,7 @@ class Request:
     """One sample to predict: a name for people, a picture per view, and values of extra columns."""
 
     id: str
-    views: Mapping[str, Picture]
+    views: Mapping[str, Picture | Stored]
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -37,7 +48,7 @@ def read_requests(
     known: Sequence[str] = (),
     columns: Mapping[str, Cell] | None = None,
 ) -> list[Request]:
-    """Every sample that `inputs` names; a folder stands for all pictures in it. DataError says what does not fit.
+    """Every sample that `inputs` names; a folder or archive stands for all its pictures. DataError says what is wrong.
 
     known: the extra columns that the model sees. columns: values for every sample that does not bring its own.
     """
@@ -72,10 +83,12 @@ def _cells(columns: Mapping[str, Cell], known: Sequence[str]) -> dict[str, str]:
     return {name: str(value) for name, value in columns.items() if value is not None}
 
 
-def load_pixels(picture: Picture, least: tuple[int, int]) -> Pixels:
+def load_pixels(picture: Picture | Stored, least: tuple[int, int]) -> Pixels:
     """Upright RGB uint8 (height, width, 3) of any kind of picture; least: (min_height, min_width) of the decoder."""
     if isinstance(picture, (str, Path)):
         return read_picture(picture, min_height=least[0], min_width=least[1])
+    if isinstance(picture, Stored):
+        return picture.store.decode(picture.locator, min_height=least[0], min_width=least[1])
     if isinstance(picture, Image.Image):
         return picture_from_image(picture)
     if (
@@ -93,6 +106,8 @@ def _expand(item: Picture | Mapping[str, Picture], number: int, views: tuple[str
         return [Request(_name(item, number), _checked_views(item, views))]
     if isinstance(item, (str, Path)) and _is_folder(Path(item)):
         return _folder(Path(item), views)
+    if isinstance(item, (str, Path)) and str(item).lower().endswith(ARCHIVE_SUFFIXES):
+        return _archive(Path(item), views)
     if len(views) > 1:
         raise DataError(f"this model looks at {', '.join(views)}: say which view each picture is, as "
                         f"--view {views[0]}=FILE on the command line or {{{views[0]!r}: FILE}} in Python, or give a "
@@ -125,14 +140,31 @@ def _name(item: Mapping[str, Picture], number: int) -> str:
 
 
 def _folder(folder: Path, views: tuple[str, ...]) -> list[Request]:
-    """All pictures below a folder; with several views they are paired by stem across folders called like the views."""
-    paths = list(walk_pictures(folder))
+    return _paired(folder, list(walk_pictures(folder)), lambda path: folder / path, views)
+
+
+def _archive(archive: Path, views: tuple[str, ...]) -> list[Request]:
+    """All pictures in a zip or tar, read where they are."""
+    tree = open_tree(archive, data_root(archive))
+    if tree.findings:
+        raise DataError(f"{str(archive)!r}: {tree.findings[0].message}; unpack it and give the folder")
+    store = PictureStore(tree.root)
+    names = [name for folder in tree.folders for name in folder.pictures]
+    return _paired(archive, names, lambda name: Stored(store, tree.locator(name)), views)
+
+
+def _paired(
+    folder: Path, paths: Sequence[str], picture: Callable[[str], Picture | Stored], views: tuple[str, ...]
+) -> list[Request]:
+    """A sample for each of `paths`, relative to `folder` (or archive); with several views they are paired by stem
+    across folders called like the views.
+    """
     if not paths:
         raise DataError(f"no pictures below {str(folder)!r}")
     if len(views) == 1:
-        return [Request(str(folder / path), {views[0]: folder / path}) for path in paths]
+        return [Request(str(folder / path), {views[0]: picture(path)}) for path in paths]
     spelled = {view.lower(): view for view in views}
-    objects: dict[str, dict[str, Picture]] = defaultdict(dict)
+    objects: dict[str, dict[str, Picture | Stored]] = defaultdict(dict)
     for path in paths:
         *parents, view, name = ("", *path.split("/"))
         if view.lower() not in spelled:
@@ -141,5 +173,5 @@ def _folder(folder: Path, views: tuple[str, ...]) -> list[Request]:
         key = str(folder.joinpath(*[part for part in parents if part], Path(name).stem))
         if spelled[view.lower()] in objects[key]:
             raise DataError(f"two pictures could be the {view} of {key!r}; rename one")
-        objects[key][spelled[view.lower()]] = folder / path
+        objects[key][spelled[view.lower()]] = picture(path)
     return [Request(key, found) for key, found in objects.items()]

@@ -20,7 +20,7 @@ from obverse.models import Classifier
 from obverse.runs.failures import explained
 from obverse.runtime import resolve_device
 
-from .inputs import Cell, Input, Request, load_pixels, read_requests
+from .inputs import Cell, Input, Request, Stored, load_pixels, read_requests
 
 TOP_K = 3
 
@@ -96,9 +96,9 @@ class Predictor:
     ) -> list[Prediction] | list[SetPrediction]:
         """Predict one or many samples, in order; a multi-label model gives label sets. top_k: by default 3.
 
-        inputs: a path, a folder, a PIL image, a uint8 array (height, width[, 3]), a dict view -> picture, which may
-        also hold values of extra columns, or a sequence of these. columns: values for all samples that do not bring
-        their own. Raises DataError naming the picture that cannot be used.
+        inputs: a path, a folder, an archive, a PIL image, a uint8 array (height, width[, 3]), a dict view -> picture,
+        which may also hold values of extra columns, or a sequence of these. columns: values for all samples that do not
+        bring their own. Raises DataError naming the picture that cannot be used.
         """
         if top_k is not None and self.bundle.multi_label:
             raise RecipeError("top_k is for models that give one class; this one gives every class above its threshold")
@@ -193,7 +193,9 @@ class Predictor:
         try:
             return self.bundle.geometry.apply(load_pixels(picture, self.bundle.geometry.least_decode))
         except PictureError as error:
-            raise PictureError(str(error) if isinstance(picture, (str, Path)) else f"{request.id}: {error}") from None
+            raise PictureError(
+                str(error) if isinstance(picture, (str, Path, Stored)) else f"{request.id}: {error}"
+            ) from None
 
 
 def load(path: str | Path, *, device: str = "auto") -> Predictor:
