@@ -122,7 +122,9 @@ class Predictions:
         """Read what `write` wrote; a file that is missing, damaged or of another length is named."""
         try:
             names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-            _require(names.get("labels") != "multi", "they are of multi-label data, and one label a sample is wanted")
+            _require(
+                names.get("labels") != "multi", "they are of multi-label data, and this is for one class per sample"
+            )
             embeddings, views = folder / "embeddings.npy", folder / "view_probabilities.npz"
             grades = folder / "view_grades.npz"
             return cls(
