@@ -101,6 +101,17 @@ def test_two_ranks_are_one(ranks, alone, make_recipe, data, tmp_path, case, kind
     assert_equal(answers, expected, **CLOSE)
 
 
+@pytest.mark.parametrize("kind", ["ddp", pytest.param("fsdp", marks=pytest.mark.full)])
+def test_label_sets(ranks, alone, make_recipe, draw_label_sets, tmp_path, kind):
+    data = draw_label_sets(tmp_path / "data", num=39)
+    loss = {"kind": "binary-cross-entropy", "pos_weight": "sqrt"}
+    parts = {"data": {"labels": "multi"}, "loss": loss, "mixing": {"mixup": 0.4}, "optim": SGD}
+    recipe = make_recipe(**PLAIN | parts)
+    expected = alone.train(data=data, recipe=recipe, folder=tmp_path / "alone")
+    shared = make_recipe(**PLAIN | parts | {"runtime": {"distributed": kind}})
+    assert_equal(ranks.train(data=data, recipe=shared, folder=tmp_path / "ranks", blocks=1), expected, **CLOSE)
+
+
 @pytest.mark.parametrize("per_class", [9, 10, pytest.param(11, marks=pytest.mark.full), 12])
 def test_every_length_of_the_last_batch(ranks, alone, make_recipe, draw_classes, tmp_path, per_class):
     data = draw_classes(tmp_path / "data", per_class=per_class)
