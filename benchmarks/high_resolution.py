@@ -1,7 +1,8 @@
 """Pairs of 1008x1008 through ViT-B/16 with gradient checkpointing on the CPU: the peak of a real step beside the plan.
 
-Every case is one epoch of one step (one pair), its validation and its checkpoint, in a fresh process; weights are
-random, because they change neither memory nor time. The peak is the kernel's (`ru_maxrss`), above what imports took.
+Every case is an epoch of two steps (a pair each; the second has the optimizer's state), its validation and its
+checkpoint, in a fresh process; weights are random, because they change neither memory nor time. The peak is the
+kernel's (`ru_maxrss`), above what imports took.
 `python benchmarks/high_resolution.py [--side 1000] [CASE ...]`; a smaller side is for trying the script, and not saved.
 """
 
@@ -61,7 +62,7 @@ def recipe_of(case: dict[str, Any], side: int) -> Any:
 
 
 def draw(folder: Path, side: int) -> None:
-    """One pair of noise for training and one for validation, as each class needs."""
+    """One pair of noise for training and one for validation, in each of two classes."""
     rng = np.random.default_rng(0)
     for grade in ("AU50", "MS65"):
         for view in VIEWS:
@@ -72,7 +73,7 @@ def draw(folder: Path, side: int) -> None:
 
 
 def measure(name: str, folder: Path, side: int) -> dict[str, float]:
-    """In this process: the first step, then the rest of the epoch; peaks above the baseline."""
+    """In this process: the steps, then the rest of the epoch; peaks above the baseline."""
     from torch.nn import functional
 
     from obverse.experiment.resolve import resolve
@@ -95,9 +96,12 @@ def measure(name: str, folder: Path, side: int) -> dict[str, float]:
     trainer = Trainer(*parts, objective=setup.objective, checkpoints=folder / "checkpoints")
     start, row = time.perf_counter(), {}
     for event in trainer.run():
-        if isinstance(event, StepEnd) and not row:
+        if isinstance(event, StepEnd):
             row = {"step_seconds": time.perf_counter() - start, "step_bytes": _peak() - baseline}
-            row["tokens"], row["fused_calls_in_step"] = calls[0], len(calls)
+            row |= {"tokens": calls[0], "fused_calls_in_step": len(calls)}
+            print(json.dumps(row), file=sys.stderr, flush=True)
+            start = time.perf_counter()
+            calls.clear()
     return {**row, "measured_bytes": _peak() - baseline, "baseline_bytes": baseline}
 
 
