@@ -7,13 +7,23 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from obverse.bundle import Member, join
 from obverse.data import Batch
 from obverse.evaluation import Forward
 from obverse.explain import draw, explain, overlay
 from obverse.explain.attention import attention_maps
 from obverse.explain.watch import Seen, Watch, attention_weights
 from obverse.models import build_classifier
-from obverse.recipe import ConvNetBackbone, ModelSpec, TimmBackbone, VGGBackbone
+from obverse.recipe import (
+    CCTBackbone,
+    ConvNetBackbone,
+    HFBackbone,
+    ModelSpec,
+    OutputSpec,
+    TimmBackbone,
+    VGGBackbone,
+    ViTBackbone,
+)
 
 VIT = {"patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3}
 FORWARD = Forward((0.5,) * 3, (0.5,) * 3, torch.device("cpu"))
@@ -43,6 +53,8 @@ KINDS = {
     "vit": (vit(), {"attention", "rollout"}),
     "vit, mean pooling": (vit(global_pool="avg", class_token=False), {"attention", "rollout"}),
     "vit, registers": (vit(reg_tokens=4), {"attention", "rollout"}),
+    "own vit": (ViTBackbone(patch=8, width=24, depth=2, heads=3), {"attention", "rollout"}),
+    "cct": (CCTBackbone(depth=2, width=24, heads=3), {"attention", "rollout"}),
     "convnet": (ConvNetBackbone(widths=(8, 8)), {"grad-cam"}),
     "vgg": (VGGBackbone(num_blocks=4), {"grad-cam"}),
     "resnet": (TimmBackbone(name="resnet10t", pretrained="none", options={"output_stride": 8}), {"grad-cam"}),
@@ -96,7 +108,7 @@ def test_weights_are_those_that_the_layer_uses(fused):
         wanted = list(shown)
         for block in model.blocks:
             block.attn.fused_attn = fused
-        with Watch(nn.ModuleList([model])) as watch:
+        with Watch([nn.ModuleList([model])]) as watch:
             assert torch.allclose(model(images), expected, atol=1e-5)
     (seen,) = watch.calls
     kept = seen.attention_BNN
@@ -155,7 +167,7 @@ def test_torchs_own_attention_layer_is_seen():
             return self.attention(tokens, tokens, tokens, need_weights=False)[0]
 
     model, images = Small().eval(), torch.randn(2, 3, 8, 12)
-    with torch.no_grad(), Watch(nn.ModuleList([model])) as watch:
+    with torch.no_grad(), Watch([nn.ModuleList([model])]) as watch:
         out = model(images)
         torch.testing.assert_close(out, model(images))
     assert [seen.grid for seen in watch.calls] == [(2, 3)] * 2
@@ -206,6 +218,39 @@ def shares_on_the_left(model, batch):
     """Per method, of a picture with the square on the left and of one with it on the right."""
     pair = [explanation.maps["image"] for explanation in explain(model, FORWARD, batch.split(2)[0], ("image",))]
     return {name: [maps[name][:, :24].sum() / maps[name].sum().clip(1e-9) for maps in pair] for name in pair[0]}
+
+
+def test_a_transformer_of_hugging_face_is_seen():
+    pytest.importorskip("transformers")
+    config = {"model_type": "vit", "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3,
+              "intermediate_size": 48, "patch_size": 8, "image_size": 32}  # fmt: skip
+    model = small_model(HFBackbone(name="small", pretrained="none", config=config), width=32)
+    (explanation,) = explain(model, FORWARD, batch_of(1, width=32), ("image",))
+    assert set(explanation.maps["image"]) == {"attention", "rollout"}
+
+
+def test_an_ensemble_shows_the_mean_of_its_members():
+    members = [small_model(vit(), seed=seed) for seed in (0, 1)]
+    said = [Member(ModelSpec(backbone=vit()), OutputSpec(), (0.5,) * 3, (0.5,) * 3) for _ in members]
+    whole = join(members, said, num_views=1, mean=(0.5,) * 3, std=(0.5,) * 3).eval()
+    batch = batch_of(1)
+    parts = [next(explain(model, FORWARD, batch, ("image",))).maps["image"] for model in members]
+    (together,) = explain(whole, FORWARD, batch, ("image",))
+    for name in ("attention", "rollout"):
+        mean = (parts[0][name] + parts[1][name]) / 2
+        np.testing.assert_allclose(together.maps["image"][name], mean / mean.max(), atol=1e-5)
+
+
+def test_an_ensemble_of_convolutions_shows_every_member():
+    """A member that decides nothing changes nothing in the map of the other but its strength."""
+    members = [small_model(ConvNetBackbone(widths=(8, 8)), seed=seed) for seed in (0, 1)]
+    said = [Member(ModelSpec(backbone=ConvNetBackbone(widths=(8, 8))), OutputSpec(), (0.5,) * 3, (0.5,) * 3)] * 2
+    whole = join(members, said, num_views=1, mean=(0.5,) * 3, std=(0.5,) * 3).eval()
+    (together,) = explain(whole, FORWARD, batch_of(1), ("image",))
+    alone = [next(explain(model, FORWARD, batch_of(1), ("image",))).maps["image"]["grad-cam"] for model in members]
+    heat = together.maps["image"]["grad-cam"]
+    assert heat.max() == pytest.approx(1)
+    assert all(np.abs(heat - other).max() > 1e-3 for other in alone)
 
 
 def test_training_mode_comes_back_even_after_an_early_end():

@@ -29,6 +29,7 @@ from . import (
     prepare,
     recipes,
     sample,
+    search,
     sweep,
     train,
 )
@@ -70,6 +71,7 @@ for verb in (
     ensemble,
     predict,
     explain,
+    search,
     export,
     sample,
     recipes,

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from obverse.data import PictureDataset
-from obverse.errors import OutputError
+from obverse.errors import ObverseError, OutputError
 from obverse.evaluation import Forward, Predictions, Section, SetPredictions, to_probabilities
 from obverse.explain import Explanation, draw, explain
 from obverse.models import Classifier
@@ -93,8 +93,7 @@ def report_maps(
     """Draw `num` samples of a split into folder/attention_maps; the report's section and its picture.
 
     Mistakes are half of them, the surest first, the rest are the first of the split. Of multi-label data the map is of
-    the likeliest class. What a network does not show is said in
-    the report, and never costs a run its result.
+    the likeliest class. What a network does not show is said in the report, and never costs a run its result.
     """
     if num == 0:
         return None
@@ -105,7 +104,9 @@ def report_maps(
             for explanation in explain(model, forward, batch, dataset.manifest.views):
                 maps.add(row, explanation, dataset.samples[row].label)
         maps.close()
-    except RuntimeError as error:
+    except (OSError, ObverseError):
+        raise
+    except Exception as error:  # networks of any kind come here
         fault = " ".join(str(error).split())[:300]
         return Section("Where the model looks", header=("maps",), rows=((f"could not be drawn: {fault}",),)), Path()
     return _section(maps), maps.path / OVERVIEW

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 from torch.nn import functional
 
 from obverse.data import Batch
@@ -20,9 +21,11 @@ from obverse.models import Classifier
 
 from .attention import attention_maps
 from .gradcam import gradcam_maps
-from .watch import Watch
+from .watch import Seen, Watch
 
 HeatMap = npt.NDArray[np.float32]
+# Of one network: method -> map.
+Maps = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ def explain(model: Classifier, forward: Forward, batch: Batch, views: tuple[str,
 
 
 def _explain_one(model: Classifier, forward: Forward, batch: Batch, views: tuple[str, ...]) -> Explanation:
-    logits_1K, maps = _look(model, forward, batch)
+    logits_1K, members = _look(model, forward, batch)
     size = (batch.images_BVCHW.shape[3], batch.images_BVCHW.shape[4])
     shown = [number for number, present in enumerate(batch.present_BV[0].tolist()) if present]
     images = batch.images_BVCHW[0].cpu().numpy().transpose(0, 2, 3, 1)
@@ -60,38 +63,59 @@ def _explain_one(model: Classifier, forward: Forward, batch: Batch, views: tuple
         answer=int(forward.answers(logits_1K)[0]),
         logits_K=forward.class_logits(logits_1K)[0].float().cpu().numpy(),
         views={views[number]: images[number] for number in shown},
-        maps={
-            views[number]: {name: _stretched(map_Vhw[number], size) for name, map_Vhw in maps.items()}
-            for number in shown
-        },
+        maps={views[number]: _of_view([_at(maps, number) for maps in members], size) for number in shown},
     )
 
 
-def _look(model: Classifier, forward: Forward, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The head's logits, and per method maps (V, h, w)."""
+def _look(model: Classifier, forward: Forward, batch: Batch) -> tuple[torch.Tensor, list[Maps]]:
+    """The head's logits, and maps (V, h, w) of every member."""
     # A compiled network shows nothing of its inside, so the plain one runs.
-    with torch.no_grad(), torch.compiler.set_stance("force_eager"), Watch(model.backbones) as watch:
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"), Watch(model.encoders) as watch:
         logits_1K = forward.logits(model, batch)
-    has_class_token = getattr(model.backbones[0], "has_class_token", None)
-    attention = [attention_maps(seen, has_class_token=has_class_token) for seen in watch.calls]
-    known = [maps for maps in attention if maps is not None]
-    if known and len(known) == len(attention):
-        return logits_1K, {name: torch.cat([maps[name] for maps in known]) for name in known[0]}
-    found = _gradcam(model, forward, batch)
-    return logits_1K, {} if found is None else {"grad-cam": torch.cat(found)}
+    members = [_attention(backbones, calls) for backbones, calls in zip(model.encoders, watch.members(), strict=True)]
+    if not all(members):
+        found = _gradcam(model, forward, batch)
+        members = [maps or cam for maps, cam in zip(members, found, strict=True)]
+    return logits_1K, members
 
 
-def _gradcam(model: Classifier, forward: Forward, batch: Batch) -> list[torch.Tensor] | None:
-    """Maps of the answered class's logit, one row per view."""
-    with torch.enable_grad(), torch.compiler.set_stance("force_eager"), Watch(model.backbones) as watch:
+def _attention(backbones: nn.ModuleList, calls: list[Seen]) -> Maps:
+    """Maps of one member, nothing when its backbones have no attention of that form."""
+    has_class_token = getattr(backbones[0], "has_class_token", None)
+    found = [attention_maps(seen, has_class_token=has_class_token) for seen in calls]
+    known = [maps for maps in found if maps is not None]
+    return {name: torch.cat([maps[name] for maps in known]) for name in known[0]} if len(known) == len(found) else {}
+
+
+def _gradcam(model: Classifier, forward: Forward, batch: Batch) -> list[Maps]:
+    """Maps of the answered class's logit, of every member."""
+    with torch.enable_grad(), torch.compiler.set_stance("force_eager"), Watch(model.encoders) as watch:
         logits = forward.logits(model, batch)
         score = forward.class_logits(logits)[0, int(forward.answers(logits)[0])]
-    return gradcam_maps(watch.calls, score, int(model.backbones[0].num_features))  # type: ignore[arg-type]
+    members = []
+    for backbones, calls in zip(model.encoders, watch.members(), strict=True):
+        found = gradcam_maps(calls, score, int(backbones[0].num_features))  # type: ignore[arg-type]
+        members.append({"grad-cam": torch.cat(found)} if found else {})
+    return members
 
 
-def _stretched(map_hw: torch.Tensor, size: tuple[int, int]) -> HeatMap:
-    """At the picture's size, the strongest place 1."""
-    large_HW = functional.interpolate(map_hw[None, None].float(), size, mode="bicubic", align_corners=False)[0, 0]
-    large_HW = large_HW.clamp(min=0)
-    result: HeatMap = (large_HW / large_HW.max().clamp(min=torch.finfo(torch.float32).tiny)).cpu().numpy()
+def _at(maps: Maps, view: int) -> Maps:
+    return {name: map_Vhw[view] for name, map_Vhw in maps.items()}
+
+
+def _of_view(members: list[Maps], size: tuple[int, int]) -> dict[str, HeatMap]:
+    """At the picture's size, the strongest place 1; of an ensemble the mean over members that have such a map."""
+    result: dict[str, HeatMap] = {}
+    for name in dict.fromkeys(name for maps in members for name in maps):
+        mean_HW = torch.stack([_stretched(maps[name], size) for maps in members if name in maps]).mean(0)
+        result[name] = _from_zero_to_one(mean_HW).cpu().numpy()
     return result
+
+
+def _stretched(map_hw: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    large_HW = functional.interpolate(map_hw[None, None].float(), size, mode="bicubic", align_corners=False)[0, 0]
+    return _from_zero_to_one(large_HW.clamp(min=0))
+
+
+def _from_zero_to_one(map_HW: torch.Tensor) -> torch.Tensor:
+    return map_HW / map_HW.max().clamp(min=torch.finfo(torch.float32).tiny)

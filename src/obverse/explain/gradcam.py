@@ -16,7 +16,9 @@ def gradcam_maps(calls: list[Seen], score: torch.Tensor, num_features: int) -> l
     if not maps or len(maps) != len(calls):
         return None
     found: list[torch.Tensor] = []
-    for map_BDhw, gradient in zip(maps, torch.autograd.grad(score, maps, allow_unused=True), strict=True):
+    # The graph stays, because the members of an ensemble ask one after the other.
+    gradients = torch.autograd.grad(score, maps, allow_unused=True, retain_graph=True)
+    for map_BDhw, gradient in zip(maps, gradients, strict=True):
         if gradient is None:
             return None
         values_BDhw, slopes_BDhw = (_channels_first(t.detach().float(), num_features) for t in (map_BDhw, gradient))

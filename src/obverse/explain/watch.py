@@ -8,7 +8,7 @@ whose attention is torch's `scaled_dot_product_attention`, `MultiheadAttention` 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,12 +44,16 @@ class Seen:
 
 
 class Watch(TorchFunctionMode):
-    """While it is entered, every call of one of the backbones leaves a `Seen` in `calls`."""
+    """While it is entered, every call of one of the backbones leaves a `Seen` in `calls`.
 
-    def __init__(self, backbones: nn.ModuleList) -> None:
+    encoders: the backbones of every member, which run one member after the other.
+    """
+
+    def __init__(self, encoders: Sequence[nn.ModuleList]) -> None:
         super().__init__()
         self.calls: list[Seen] = []
-        self._backbones = backbones
+        self._encoders = encoders
+        self._backbones = [backbone for backbones in encoders for backbone in backbones]
         self._now: Seen | None = None
         self._hooks: list[Any] = []
 
@@ -72,6 +76,11 @@ class Watch(TorchFunctionMode):
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         while self._hooks:
             self._hooks.pop().remove()
+
+    def members(self) -> list[list[Seen]]:
+        """The calls of each member: one where its views share a backbone, else one per view."""
+        left = iter(self.calls)
+        return [[next(left) for _ in backbones] for backbones in self._encoders]
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -97,6 +97,12 @@ class Classifier(nn.Module):
             return features.view(batch, views, -1)
         return torch.stack([net(images_BVCHW[:, v]) for v, net in enumerate(self.backbones)], dim=1)
 
+    @property
+    def encoders(self) -> list[nn.ModuleList]:
+        """The backbones of every member: of an ensemble several lists, else one."""
+        members = getattr(self.backbones[0], "members", None)
+        return [self.backbones] if members is None else list(members)
+
     def train(self, mode: bool = True) -> Self:
         """Training mode, except for frozen parts: their batch norm keeps its statistics and their dropout is off."""
         super().train(mode)

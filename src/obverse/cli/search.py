@@ -1,0 +1,46 @@
+"""`obverse search MODEL PATHS --among FOLDER`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from obverse.errors import printable
+
+from .options import Device
+from .predict import Format, View, given_inputs
+
+
+def command(
+    model: Annotated[Path, typer.Argument(help="A run folder or a bundle.")],
+    among: Annotated[list[Path], typer.Option(help="Where to look: a folder or a picture; repeat for several.")],
+    paths: Annotated[list[Path] | None, typer.Argument(help="Pictures and folders of pictures to look for.")] = None,
+    view: View = None,
+    top_k: Annotated[int, typer.Option(min=1, help="How many to show.")] = 5,
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+    device: Device = "auto",
+) -> None:
+    """Find the pictures that a model's encoder holds nearest to the given ones."""
+    inputs = given_inputs(paths, view)
+    from obverse.experiment.searching import search
+
+    found = search(model, inputs, among, top_k=top_k, device=device)
+    if format is Format.json:
+        typer.echo(json.dumps([asdict(neighbours) for neighbours in found], indent=2))
+    elif format is Format.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["id", "rank", "found", "cosine"])
+        for each in found:
+            rows = enumerate(each.found, 1)
+            writer.writerows((printable(each.id), rank, printable(name), f"{c:.6f}") for rank, (name, c) in rows)
+    else:
+        for each in found:
+            typer.echo(printable(each.id))
+            for name, cosine in each.found:
+                typer.echo(f"  {cosine:6.3f}  {printable(name)}")

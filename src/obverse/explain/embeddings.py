@@ -1,0 +1,31 @@
+"""Nearest neighbours among embeddings, by the cosine of the angle between them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Float32Array = npt.NDArray[np.float32]
+# Rows of the gallery that are compared at once: 8,192 x 768 numbers are 25 MB.
+BLOCK = 8192
+
+
+def nearest(queries_QD: Float32Array, gallery_ND: Float32Array, k: int) -> tuple[npt.NDArray[np.int64], Float32Array]:
+    """Rows of the gallery (Q, k) and their cosines, the nearest first; of equals the earlier row. k at most N."""
+    queries_QD = _unit(queries_QD)
+    best_rows: npt.NDArray[np.int64] = np.empty((len(queries_QD), 0), np.int64)
+    best_cosines: Float32Array = np.empty((len(queries_QD), 0), np.float32)
+    for start in range(0, len(gallery_ND), BLOCK):
+        cosines = queries_QD @ _unit(gallery_ND[start : start + BLOCK]).T
+        rows = np.broadcast_to(np.arange(start, start + cosines.shape[1]), cosines.shape)
+        best_cosines = np.concatenate([best_cosines, cosines], axis=1)
+        best_rows = np.concatenate([best_rows, rows], axis=1)
+        order = np.argsort(-best_cosines, axis=1, kind="stable")[:, :k]
+        best_cosines = np.take_along_axis(best_cosines, order, axis=1)
+        best_rows = np.take_along_axis(best_rows, order, axis=1)
+    return best_rows, best_cosines
+
+
+def _unit(rows: Float32Array) -> Float32Array:
+    lengths: Float32Array = np.linalg.norm(rows, axis=1, keepdims=True).clip(np.finfo(np.float32).tiny)
+    return rows / lengths

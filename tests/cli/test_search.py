@@ -1,0 +1,43 @@
+"""`obverse search`: the encoder's nearest pictures."""
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+
+import obverse as package
+
+
+def test_a_copy_is_the_nearest_and_a_picture_does_not_find_itself(obverse, shapes, shapes_run, tmp_path):
+    query = sorted((shapes / "star").iterdir())[0]
+    copy = tmp_path / "among" / "copy.png"
+    copy.parent.mkdir()
+    shutil.copyfile(query, copy)
+    result = obverse(
+        "search", shapes_run, query, "--among", shapes / "star", "--among", copy, "--top-k", 3, "--format", "json"
+    )
+    assert result.code == 0, result.err
+    (row,) = json.loads(result.out)
+    assert row["id"] == str(query)
+    names = [name for name, _ in row["found"]]
+    assert names[0] == str(copy)
+    assert str(query) not in names
+    assert len(names) == 3
+    a, b = package.load(shapes_run).embed([query, names[1]])
+    assert abs(row["found"][1][1] - a @ b / np.linalg.norm(a) / np.linalg.norm(b)) < 1e-5
+
+
+def test_table_and_csv_say_the_same(obverse, shapes, shapes_run):
+    arguments = ("search", shapes_run, shapes / "sample.jpg", "--among", shapes / "star", "--top-k", 2)
+    lines = obverse(*arguments).out.splitlines()
+    rows = list(csv.DictReader(io.StringIO(obverse(*arguments, "--format", "csv").out)))
+    assert lines[0] == str(shapes / "sample.jpg")
+    assert [line.split()[1] for line in lines[1:]] == [row["found"] for row in rows]
+    assert [row["rank"] for row in rows] == ["1", "2"]
+
+
+def test_what_is_missing_is_said(refused, obverse, shapes, shapes_run):
+    refused(65, "does not exist", "search", shapes_run, shapes / "sample.jpg", "--among", "nowhere")
+    assert obverse("search", shapes_run, shapes / "sample.jpg").code == 2
