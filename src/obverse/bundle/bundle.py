@@ -23,6 +23,7 @@ from safetensors.torch import save as tensors_to_bytes
 
 from obverse.data import Geometry
 from obverse.errors import DataError, OutputError
+from obverse.imaging import Part
 from obverse.manifest import Column
 from obverse.models import Classifier, Interface, build_classifier
 from obverse.recipe import ModelSpec, OutputSpec
@@ -38,7 +39,8 @@ class Bundle:
     """All that prediction needs besides weights. calibration: None until probabilities have been calibrated.
 
     output: what the head's numbers mean, the class frequencies it is meant for, and how a decision is read from it.
-    columns: the extra columns that the model sees, as its training samples described them.
+    columns: the extra columns that the model sees, as its training samples described them. parts: where the views are
+    parts of one picture, the part for each view.
     trained: facts for people (epoch, metric, data), not used in prediction. members: of an ensemble; `model`, `mean`
     and `std` are then the first's, and `output` is plain, because the members give class logits already.
     """
@@ -54,6 +56,7 @@ class Bundle:
     calibration: None = None
     trained: dict[str, Any] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    parts: tuple[Part, ...] = ()
     members: tuple[Member, ...] = ()
 
     def to_values(self) -> dict[str, Any]:
@@ -63,6 +66,7 @@ class Bundle:
             "model": self.model.model_dump(mode="json"),
             "output": self.output.model_dump(mode="json"),
             "columns": [asdict(column) for column in self.columns],
+            "parts": [list(part.step) for part in self.parts],
             "members": [member.to_values() for member in self.members],
         }
 
@@ -81,6 +85,7 @@ class Bundle:
                 output=OutputSpec.model_validate_json(json.dumps(values["output"])),
                 trained=values["trained"],
                 columns=tuple(_column(**column) for column in values.get("columns", [])),
+                parts=tuple(Part.parse(*step) for step in values.get("parts", [])),
                 members=tuple(map(_member, values.get("members", ()))),
             )
         except (KeyError, TypeError, ValidationError) as error:

@@ -26,13 +26,14 @@ from obverse.manifest import (
     Samples,
     class_counts,
     data_root,
+    in_parts,
     is_prepared,
     read_manifest,
     read_source,
     verify_pictures,
 )
 from obverse.models import Classifier
-from obverse.recipe import DataSpec, Layout, Recipe, load_recipe
+from obverse.recipe import DataSpec, Recipe, load_recipe
 from obverse.runs import RunFolder
 from obverse.runs.failures import explained
 from obverse.runs.rundir import short_name
@@ -151,10 +152,10 @@ def run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
 
 def _other_manifest(data: Path, bundle: Bundle, recipe: Recipe) -> Manifest:
     """Labelled data the run has never seen, with the bundle's classes and views; what the run left out, it does too."""
-    # Halves of a frame are the one layout that is never seen in the data itself.
-    layout: Layout = "split-horizontal" if recipe.data.layout == "split-horizontal" else "auto"
-    spec = DataSpec(layout=layout, views=bundle.views) if len(bundle.views) > 1 else DataSpec()
-    listing = read_source(data, spec.model_copy(update=_labels_of(bundle, recipe, data)))
+    views = {"views": bundle.views} if len(bundle.views) > 1 and not bundle.parts else {}
+    listing = read_source(data, DataSpec().model_copy(update=views | _labels_of(bundle, recipe, data)))
+    if bundle.parts and len(listing.views) == 1:
+        listing = in_parts(listing, bundle.views, bundle.parts)
     listing.samples = Samples.of(s for s in listing.samples if s.label not in recipe.data.exclude_classes)
     if set(listing.views) != set(bundle.views) and len(bundle.views) > 1:
         raise DataError(f"{str(data)!r} has the views {', '.join(listing.views)}, the model {', '.join(bundle.views)}")

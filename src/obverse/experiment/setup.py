@@ -201,6 +201,7 @@ def describe(recipe: Recipe, manifest: Manifest, objective: Objective) -> Bundle
         recipe.model,
         objective.output,
         columns=manifest.columns,
+        parts=manifest.parts,
     )
 
 

@@ -11,6 +11,7 @@ from .fingerprint import (
     unit_interval,
     unit_intervals,
 )
+from .part import Part, grid
 from .probe import PICTURE_SUFFIXES, Header, PictureError, open_picture
 from .sandbox import Sandbox
 
@@ -21,6 +22,7 @@ __all__ = [
     "PRINT_SIDE",
     "Examination",
     "Header",
+    "Part",
     "PictureError",
     "Pixels",
     "Sandbox",
@@ -28,6 +30,7 @@ __all__ = [
     "content_digest",
     "decode_picture",
     "examine_picture",
+    "grid",
     "joint_digest",
     "open_picture",
     "picture_from_image",

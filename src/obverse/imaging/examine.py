@@ -13,6 +13,7 @@ from PIL import Image
 
 from .decode import decode_picture
 from .fingerprint import thumbprint
+from .part import Part
 from .probe import Header, PictureError, open_picture
 
 # A damaged JPEG shows at any scale, so photographs are decoded small; the thumbprint needs no more.
@@ -62,26 +63,27 @@ class Examination:
     print: bytes = b""
 
 
-def examine_picture(data: bytes, *, half: str | None = None, details: bool = True) -> Examination:
+def examine_picture(data: bytes, *, part: Part | None = None, details: bool = True) -> Examination:
     """Decode once and describe; never raises for bad bytes.
 
-    half: `left` or `right` when only that half is the picture. details: also traits of the content, and the thumbprint.
+    part: when only that part is the picture. details: also traits of the content, and the thumbprint.
     """
+    least = (EXAMINE_SIDE, EXAMINE_SIDE) if part is None else part.enlarged(EXAMINE_SIDE, EXAMINE_SIDE)
     try:
         image, header = open_picture(data)
     except PictureError as error:
         return Examination(_fault_in_header(data, str(error)), str(error))
     try:
-        pixels = decode_picture(data, min_height=EXAMINE_SIDE, min_width=EXAMINE_SIDE)
+        pixels = decode_picture(data, min_height=least[0], min_width=least[1])
     except PictureError as error:
         fault = "truncated" if _is_cut_short(data, header.format, str(error)) else "unreadable"
         return Examination(fault, str(error), header.format)
     height, width = header.upright_size
-    if half is not None:
-        middle = pixels.shape[1] // 2
-        width, pixels = width // 2, pixels[:, :middle] if half == "left" else pixels[:, middle:]
-        if not width:
-            return Examination("unreadable", "a picture one pixel wide has no halves", header.format)
+    if part is not None:
+        try:
+            (height, width), pixels = part.size(height, width), part.of(pixels)
+        except PictureError as error:
+            return Examination("unreadable", str(error), header.format)
     traits = _header_traits(data, image, header)
     if not details:
         return Examination("", "", header.format, height, width, traits)

@@ -29,15 +29,21 @@ class Stored:
 
 Picture = str | Path | Image.Image | np.ndarray[Any, Any]
 Cell = str | int | float | None
+# The key of a picture of which the views are parts.
+WHOLE = "image"
 Input = Picture | Mapping[str, Picture | Cell]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One sample to predict: a name for people, a picture per view, and values of extra columns."""
+    """One sample to predict: a name for people, a picture per view, and values of extra columns.
+
+    whole: the picture of which all views are parts, when it is given instead of them.
+    """
 
     id: str
     views: Mapping[str, Picture | Stored]
+    whole: Picture | Stored | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -47,10 +53,12 @@ def read_requests(
     *,
     known: Sequence[str] = (),
     columns: Mapping[str, Cell] | None = None,
+    are_parts: bool = False,
 ) -> list[Request]:
     """Every sample that `inputs` names; a folder or archive stands for all its pictures. DataError says what is wrong.
 
     known: the extra columns that the model sees. columns: values for every sample that does not bring its own.
+    are_parts: the views are parts of one picture, which is given as it is.
     """
     if isinstance(inputs, (str, Path, Image.Image, np.ndarray, Mapping)):
         inputs = [inputs]
@@ -59,10 +67,18 @@ def read_requests(
     for number, item in enumerate(inputs):
         pictures, own = _apart(item, known)
         cells = {**common, **own}
-        requests += [replace(request, columns=cells) for request in _expand(pictures, number, views)]
+        if are_parts and not _names_a_view(pictures, views):
+            found = [Request(request.id, {}, request.views[WHOLE]) for request in _expand(pictures, number, (WHOLE,))]
+        else:
+            found = _expand(pictures, number, views)
+        requests += [replace(request, columns=cells) for request in found]
     if not requests:
         raise DataError("nothing to predict: give at least one picture")
     return requests
+
+
+def _names_a_view(item: Picture | Mapping[str, Picture], views: tuple[str, ...]) -> bool:
+    return isinstance(item, Mapping) and any(view in item for view in views)
 
 
 def _apart(item: Input, known: Sequence[str]) -> tuple[Picture | Mapping[str, Picture], dict[str, str]]:

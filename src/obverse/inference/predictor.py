@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from obverse.models import Classifier
 from obverse.runs.failures import explained
 from obverse.runtime import resolve_device
 
-from .inputs import Cell, Input, Request, Stored, load_pixels, read_requests
+from .inputs import Cell, Input, Picture, Request, Stored, load_pixels, read_requests
 
 TOP_K = 3
 
@@ -105,7 +106,9 @@ class Predictor:
         top_k = TOP_K if top_k is None else top_k
         if top_k < 1 or batch_size < 1:
             raise RecipeError(f"top_k and batch_size must be at least 1, not {top_k} and {batch_size}")
-        requests = read_requests(inputs, self.views, known=self.columns, columns=columns)
+        requests = read_requests(
+            inputs, self.views, known=self.columns, columns=columns, are_parts=bool(self.bundle.parts)
+        )
         with explained(Path(), "try a smaller batch_size, or device cpu"):
             return self._predict(requests, top_k, batch_size)
 
@@ -116,7 +119,9 @@ class Predictor:
 
     def batches(self, inputs: Input | Sequence[Input], batch_size: int) -> Iterator[Batch]:
         """Samples as the model takes them, for `predict`'s inputs."""
-        return self._batches(read_requests(inputs, self.views, known=self.columns), batch_size)
+        return self._batches(
+            read_requests(inputs, self.views, known=self.columns, are_parts=bool(self.bundle.parts)), batch_size
+        )
 
     def _batches(self, requests: Sequence[Request], batch_size: int) -> Iterator[Batch]:
         return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
@@ -175,8 +180,11 @@ class Predictor:
         blank = torch.full((3, geometry.canvas_height, geometry.canvas_width), geometry.fill, dtype=torch.uint8)
         rows, present = [], []
         for request in requests:
-            rows.append(torch.stack([self._picture(request, view, blank) for view in self.views]))
-            present.append([view in request.views for view in self.views])
+            if request.whole is None:
+                rows.append(torch.stack([self._picture(request, view, blank) for view in self.views]))
+            else:
+                rows.append(torch.stack(self._parts(request, request.whole)))
+            present.append([view in request.views or request.whole is not None for view in self.views])
         return Batch(
             images_BVCHW=torch.stack(rows),
             present_BV=torch.tensor(present),
@@ -189,13 +197,28 @@ class Predictor:
     def _picture(self, request: Request, view: str, blank: torch.Tensor) -> torch.Tensor:
         if view not in request.views:
             return blank
-        picture = request.views[view]
+        with _named(request, request.views[view]):
+            return self.bundle.geometry.apply(load_pixels(request.views[view], self.bundle.geometry.least_decode))
+
+    def _parts(self, request: Request, picture: Picture | Stored) -> list[torch.Tensor]:
+        """Every view of the one picture that holds them all."""
+        geometry, parts = self.bundle.geometry, self.bundle.parts
+        with _named(request, picture):
+            pixels = load_pixels(picture, parts[0].enlarged(*geometry.least_decode))
         try:
-            return self.bundle.geometry.apply(load_pixels(picture, self.bundle.geometry.least_decode))
+            return [geometry.apply(part.of(pixels)) for part in parts]
         except PictureError as error:
-            raise PictureError(
-                str(error) if isinstance(picture, (str, Path, Stored)) else f"{request.id}: {error}"
-            ) from None
+            raise PictureError(f"{request.id!r} is unusable: {error}") from None
+
+
+@contextmanager
+def _named(request: Request, picture: Picture | Stored) -> Iterator[None]:
+    """Say which picture cannot be used; a file's own error does already."""
+    try:
+        yield
+    except PictureError as error:
+        is_named = isinstance(picture, (str, Path, Stored))
+        raise PictureError(str(error) if is_named else f"{request.id}: {error}") from None
 
 
 def load(path: str | Path, *, device: str = "auto") -> Predictor:

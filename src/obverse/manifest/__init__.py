@@ -10,6 +10,7 @@ from .sample import SPLITS, Finding, Sample
 from .samples import Samples
 from .sources import data_root, full_path, read_source
 from .sources.listing import walk_pictures
+from .sources.views import in_parts
 from .split import assign_splits
 from .store import PictureStore
 from .verify import verify_pictures
@@ -32,6 +33,7 @@ __all__ = [
     "fit_columns",
     "full_path",
     "grade_order",
+    "in_parts",
     "is_prepared",
     "missing_code",
     "parse_grade",

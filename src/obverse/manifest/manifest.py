@@ -15,12 +15,13 @@ from functools import cached_property
 from pathlib import Path
 
 from obverse.errors import DataError
+from obverse.imaging import Part
 from obverse.recipe import ColumnKind
 
 from .label_sets import class_counts, members
 from .sample import SPLITS, Sample
 from .samples import Samples
-from .store import PictureStore
+from .store import PictureStore, part_of
 
 RESERVED = ("id", "label", "split", "group", "digest")
 SET_RESERVED = ("id", "labels", "split", "group", "digest")
@@ -100,6 +101,21 @@ class Manifest:
         """The sample's classes: one, or those of its label set."""
         return members(sample.label, multi_label=self.multi_label)
 
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Where every view is one and the same part of the sample's one picture: that part for each view; else none."""
+        found: list[Part] = []
+        if len(self.views) == 1 or not any(part_of(cell)[1] for cell in self.samples[0].views.values()):
+            return ()  # without looking at 435,000 of them
+        for view in self.views:
+            pairs = {part_of(cell)[1] for cell in self.samples.views.get(view, ()) if cell is not None}
+            step = pairs.pop() if len(pairs) == 1 else None
+            if step is None:
+                return ()
+            found.append(Part.parse(*step))
+        wholes = zip(*(map(_whole, self.samples.views[view]) for view in self.views), strict=True)
+        return tuple(found) if all(len({*cells}) == 1 for cells in wholes) else ()
+
     def with_samples(self, samples: Iterable[Sample]) -> Manifest:
         """The same manifest over other samples; the classes stay."""
         return replace(self, samples=Samples.of(samples))
@@ -114,6 +130,10 @@ class Manifest:
             writer = csv.writer(file)
             writer.writerow([*(SET_RESERVED if self.multi_label else RESERVED), *self.views, *s.extra])
             writer.writerows(rows)  # None is written as an empty cell
+
+
+def _whole(locator: str | None) -> str | None:
+    return None if locator is None else part_of(locator)[0]
 
 
 def read_manifest(

@@ -15,7 +15,7 @@ from .backbone import (
 )
 from .cache import CacheSpec
 from .criteria import ComparedMetric, Criterion, load_criteria
-from .data import ColumnKind, DataSpec, Layout, Size
+from .data import ColumnKind, DataSpec, Layout, Size, TilesSpec
 from .distill import DistillSpec
 from .evaluation import EvaluationSpec
 from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
@@ -96,6 +96,7 @@ __all__ = [
     "Size",
     "SplitSpec",
     "SweepSpec",
+    "TilesSpec",
     "TimmBackbone",
     "TorchvisionBackbone",
     "TrainingSpec",

@@ -11,12 +11,32 @@ from .cache import CacheSpec
 from .spec import Auto, PositiveInt, Spec
 from .split import SplitSpec
 
+MAX_TILES = 64
+
 
 class Size(Spec):
     """Picture size in pixels."""
 
     height: PositiveInt
     width: PositiveInt
+
+
+class TilesSpec(Spec):
+    """One picture as a grid of views, its tiles."""
+
+    rows: PositiveInt
+    columns: PositiveInt
+
+    @model_validator(mode="after")
+    def _several(self) -> Self:
+        if not 1 < self.rows * self.columns <= MAX_TILES:
+            raise ValueError(f"rows x columns must be 2 to {MAX_TILES} tiles, not {self.rows * self.columns}")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the views, row by row."""
+        return tuple(f"r{row}c{column}" for row in range(1, self.rows + 1) for column in range(1, self.columns + 1))
 
 
 Layout = Literal[
@@ -58,6 +78,7 @@ class DataSpec(Spec):
     label_columns: tuple[str, ...] = ()
     order: Literal["auto", "none"] | tuple[str, ...] = "auto"
     exclude_classes: tuple[str, ...] = ()
+    tiles: TilesSpec | None = None
     columns: Mapping[str, ColumnKind] = Field(default_factory=dict)
     largest_classes: int | None = Field(default=None, ge=2)
     missing_view: Literal["auto", "exclude", "keep"] = "auto"
@@ -74,6 +95,12 @@ class DataSpec(Spec):
     def _crop_takes_effect(self) -> Self:
         if self.crop_fraction != 1 and self.fit != "crop":
             raise ValueError(f"crop_fraction has no effect with `fit: {self.fit}`; say crop")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_cut(self) -> Self:
+        if self.tiles and self.layout == "split-horizontal":
+            raise ValueError("tiles and `layout: split-horizontal` both cut a picture; choose one")
         return self
 
     @model_validator(mode="after")

@@ -11,12 +11,17 @@ from hypothesis import strategies as st
 from obverse.manifest import PictureStore
 from obverse.manifest.store import add_step, name_locator, parse_locator
 
-parts = st.lists(st.sampled_from(["::", ":", "=", "half=", "member=", "row=", "cifar=", "a", "/", "left"]), max_size=6)
+parts = st.lists(
+    st.sampled_from(["::", ":", "=", "half=", "tile=", "member=", "row=", "cifar=", "a", "/", "left"]), max_size=6
+)
 names = parts.map("".join)
 
 
 @settings(max_examples=300, derandomize=True, deadline=None)
-@given(name=names, steps=st.lists(st.tuples(st.sampled_from(["member", "row", "cifar", "half"]), names), max_size=3))
+@given(
+    name=names,
+    steps=st.lists(st.tuples(st.sampled_from(["member", "row", "cifar", "half", "tile"]), names), max_size=3),
+)
 def test_what_is_joined_is_taken_apart_again(name: str, steps: list[tuple[str, str]]) -> None:
     locator = name_locator(name)
     for kind, value in steps:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from obverse.errors import DataError
+from obverse.imaging import grid
+from obverse.manifest.store import part_of
 from obverse.recipe import DataSpec
 
 from .cifar import find_batches, read_cifar_batches
@@ -22,7 +24,7 @@ from .rows import is_table_name
 from .run_folder import read_run_folder, run_folder_of
 from .table import find_table, read_table
 from .tree import Tree, data_root, open_tree
-from .views import halved
+from .views import in_parts
 
 FOLDER_LAYOUTS = ("class-folders", "view-folders", "suffix-views", "split-horizontal")
 
@@ -32,7 +34,7 @@ def read_source(path: Path, spec: DataSpec) -> Listing:
     root = data_root(path)
     run = run_folder_of(path)
     if run is not None and spec.layout != "table":
-        listing = _as_said(read_run_folder(run), str(path), spec)
+        listing = _as_said(_tiled(read_run_folder(run), spec), str(path), spec)
         if spec.layout not in ("auto", "manifest", listing.layout):
             raise DataError(f"{str(path)!r} is a run folder, whose data is read as {listing.layout}, and data.layout "
                             f"is {spec.layout}; leave it out, or give the data itself")  # fmt: skip
@@ -42,7 +44,8 @@ def read_source(path: Path, spec: DataSpec) -> Listing:
     if spec.path_map and layout != "json-index":
         raise DataError(f"data.path_map is for JSON indexes, and {tree.shown} is read as {layout}; leave it out")
     views = None if spec.views == "auto" else spec.views
-    listing = _as_said(_read(tree, layout, views, spec), tree.shown, spec)
+    listing = _tiled(_read(tree, layout, None if spec.tiles else views, spec), spec)
+    listing = _as_said(listing, tree.shown, spec)
     if tree.archive is not None:
         listing = replace(listing, said=f"in the archive {path.name}: {listing.said}")
     return listing
@@ -113,7 +116,25 @@ def _read_halves(tree: Tree, spec: DataSpec, views: Sequence[str] | None) -> Lis
     listing = read_table(tree, tree.others[0], spec=spec) if is_table else read_folders(tree, layout="class-folders")
     if len(listing.views) != 1:
         raise DataError(f"split-horizontal needs one picture per sample, and {tree.shown} has {len(listing.views)}")
-    return halved(listing, (names[0], names[1]))
+    said = f"{listing.said}; each frame is two views, {names[0]} (left half) and {names[1]} (right half)"
+    return replace(in_parts(listing, names, grid(1, 2)), said=said, layout="split-horizontal")
+
+
+def _tiled(listing: Listing, spec: DataSpec) -> Listing:
+    """The listing with the tiles that the recipe asks for; one that has them already stays as it is."""
+    if spec.tiles is None:
+        return listing
+    parts = grid(spec.tiles.rows, spec.tiles.columns)
+    if len(listing.views) > 1:
+        first = listing.samples[0].views
+        if [part_of(first.get(view, ""))[1] for view in listing.views] == [part.step for part in parts]:
+            return listing
+        raise DataError(f"data.tiles needs one picture per sample, and the data has {', '.join(listing.views)}")
+    names = spec.tiles.names if spec.views == "auto" else spec.views
+    if len(names) != len(parts):
+        raise DataError(f"data.tiles makes {len(parts)} views, and data.views names {len(names)}")
+    said = f"{listing.said}; each picture is {len(parts)} views, its tiles {', '.join(names)}"
+    return replace(in_parts(listing, names, parts), said=said)
 
 
 def _one_view(listing: Listing, views: Sequence[str] | None) -> Listing:

@@ -1,8 +1,8 @@
-"""Several views of an object in a folder tree: a sub-folder per view, a suffix per view, or halves of one frame.
+"""Several views of an object in a folder tree: a sub-folder per view, a suffix per view, or parts of one picture.
 
 Sub-folders are views when they carry known view words, are named by the user, or when at least 90 % of the stems pair
 across them. Suffixes (`coin7_obv.jpg`) are views when they are known view words or named by the user, and 90 % pair.
-Halves are never guessed.
+Parts (halves, tiles) are never guessed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from obverse.imaging import Part
 from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.samples import Samples
 from obverse.manifest.store import add_step
@@ -167,13 +168,12 @@ def _pair(
         yield Sample(name, label, {view: found[view][0] for view in spelled.values() if view in found}, split)
 
 
-def halved(listing: Listing, names: tuple[str, str]) -> Listing:
-    """Every frame of a listing with one view as two views: its left half and its right half."""
+def in_parts(listing: Listing, names: Sequence[str], parts: Sequence[Part]) -> Listing:
+    """Every picture of a listing with one view as several views, its parts."""
     samples = Samples.of(listing.samples)
-    (frames,) = samples.views.values()
+    (pictures,) = samples.views.values()
     columns = {
-        name: tuple(None if frame is None else add_step(frame, "half", side) for frame in frames)
-        for name, side in zip(names, ("left", "right"), strict=True)
+        name: tuple(None if picture is None else add_step(picture, *part.step) for picture in pictures)
+        for name, part in zip(names, parts, strict=True)
     }
-    said = f"{listing.said}; each frame is two views, {names[0]} (left half) and {names[1]} (right half)"
-    return replace(listing, samples=replace(samples, views=columns), views=names, said=said, layout="split-horizontal")
+    return replace(listing, samples=replace(samples, views=columns), views=tuple(names))

@@ -3,7 +3,7 @@
 from .archive import ARCHIVE_SUFFIXES, open_archive
 from .blob import Blob, read_all
 from .cifar import open_cifar, read_pickle
-from .locator import add_step, name_locator, parse_locator, relocate
+from .locator import add_step, name_locator, parse_locator, part_of, relocate
 from .parquet import open_parquet, read_columns, rows_with_picture
 from .remote import is_remote_folder, list_remote, remote_url
 from .store import PictureStore, StoredPicture
@@ -21,6 +21,7 @@ __all__ = [
     "open_cifar",
     "open_parquet",
     "parse_locator",
+    "part_of",
     "read_all",
     "read_columns",
     "read_pickle",

@@ -6,6 +6,7 @@
     train.parquet::row=12,image            row 12 of the column `image`
     data_batch_1::cifar=7                  picture 7 of a CIFAR batch
     frame.jpg::half=left                   the left or right half of a picture
+    slide.jpg::tile=r1c2of2x3              a tile of it, here the first row's second of three (imaging/part.py)
 
 Steps may follow each other: `set.tar::member=train.parquet::row=0,image::half=left`. A name that itself holds such a
 step is written with one more `=` behind its `::`: the file `a::half=b.jpg` is `a::=half=b.jpg`.
@@ -17,10 +18,12 @@ import re
 from collections.abc import Callable
 
 Step = tuple[str, str]
+# Steps that lead to a part of a picture.
+PARTS = ("half", "tile")
 
-_STEP = re.compile(r"::(?=(?:member|row|cifar|half)=)")
-_TO_ESCAPE = re.compile(r"::(?==*(?:member|row|cifar|half)=)")
-_ESCAPED = re.compile(r"::=(?==*(?:member|row|cifar|half)=)")
+_STEP = re.compile(r"::(?=(?:member|row|cifar|half|tile)=)")
+_TO_ESCAPE = re.compile(r"::(?==*(?:member|row|cifar|half|tile)=)")
+_ESCAPED = re.compile(r"::=(?==*(?:member|row|cifar|half|tile)=)")
 
 
 def name_locator(name: str) -> str:
@@ -29,8 +32,15 @@ def name_locator(name: str) -> str:
 
 
 def add_step(locator: str, kind: str, value: str) -> str:
-    """The locator one step further in; kind: member, row, cifar or half."""
+    """The locator one step further in; kind: member, row, cifar, half or tile."""
     return f"{locator}::{kind}={name_locator(value)}"
+
+
+def part_of(locator: str) -> tuple[str, Step | None]:
+    """The picture, and the step to the part of it that is meant."""
+    whole, separator, last = locator.rpartition("::")
+    step = _pair(last)
+    return (whole, step) if separator and step[0] in PARTS and _STEP.search(locator, len(whole)) else (locator, None)
 
 
 def relocate(locator: str, place: Callable[[str], str]) -> str:

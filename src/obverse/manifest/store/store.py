@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obverse.errors import DataError
-from obverse.imaging import PictureError, Pixels, content_digest, decode_picture, open_picture
+from obverse.imaging import Part, PictureError, Pixels, content_digest, decode_picture, open_picture
 from obverse.imaging.limits import MAX_BYTES
 
 from .archive import open_archive
 from .blob import Blob, FileBlob, read_all
 from .cifar import open_cifar, read_cifar
-from .locator import Step, parse_locator
+from .locator import PARTS, Step, parse_locator
 from .parquet import open_parquet, read_cell
 from .remote import RemoteBlob, remote_url
 
@@ -24,29 +24,26 @@ UNREADABLE = "cannot be read"
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """A picture's file content as stored. half: `left` or `right` when the picture is one half of that file's."""
+    """A picture's file content as stored. part: when the picture is a part of that file's."""
 
     data: bytes
-    half: str | None = None
+    part: Part | None = None
 
     def digest(self) -> str:
-        """The content digest; two halves of a file differ."""
-        return content_digest(self.data if self.half is None else self.data + self.half.encode())
+        """The content digest; two parts of a file differ."""
+        return content_digest(self.data if self.part is None else self.data + self.part.step[1].encode())
 
     def upright_size(self) -> tuple[int, int]:
         """(height, width) as the header says; PictureError when it is no picture within the limits."""
         height, width = open_picture(self.data)[1].upright_size
-        return (height, width) if self.half is None else (height, width // 2)
+        return (height, width) if self.part is None else self.part.size(height, width)
 
     def decode(self, *, min_height: int = 0, min_width: int = 0) -> Pixels:
         """Upright RGB pixels; see `imaging.decode_picture`. PictureError when it is no usable picture."""
-        if self.half is None:
+        if self.part is None:
             return decode_picture(self.data, min_height=min_height, min_width=min_width)
-        pixels = decode_picture(self.data, min_height=min_height, min_width=2 * min_width)
-        width = pixels.shape[1] // 2
-        if width == 0:
-            raise PictureError("a picture one pixel wide has no halves")
-        return pixels[:, :width].copy() if self.half == "left" else pixels[:, -width:].copy()
+        min_height, min_width = self.part.enlarged(min_height, min_width)
+        return self.part.of(decode_picture(self.data, min_height=min_height, min_width=min_width))
 
 
 @dataclass(frozen=True)
@@ -58,13 +55,11 @@ class PictureStore:
     def read(self, locator: str) -> StoredPicture:
         """The picture's bytes; PictureError, without the locator in its text, when they cannot be had."""
         name, steps = parse_locator(locator)
-        half = None
-        if steps and steps[-1][0] == "half":
-            half, steps = steps[-1][1], steps[:-1]
-            if half not in ("left", "right"):
-                raise PictureError(f"there is no half {half!r}, only left and right")
+        part = None
+        if steps and steps[-1][0] in PARTS:
+            part, steps = Part.parse(*steps[-1]), steps[:-1]
         try:
-            return StoredPicture(self._read(name, steps), half)
+            return StoredPicture(self._read(name, steps), part)
         except (OSError, ValueError) as error:  # a DataError is a ValueError; so is a name with a zero byte
             reason = error if isinstance(error, DataError) else f"{UNREADABLE}: {_reason(error)}"
             raise PictureError(str(reason)) from None
@@ -142,7 +137,7 @@ class PictureStore:
 def _without_place(locator: str) -> tuple[str, tuple[Step, ...]]:
     """What the pictures of one container share: a member of its own only where a further step goes into it."""
     name, steps = parse_locator(locator)
-    steps = tuple(step for step in steps if step[0] != "half")
+    steps = tuple(step for step in steps if step[0] not in PARTS)
     return name, (*steps[:-1], *((kind, "") for kind, _ in steps[-1:]))
 
 

@@ -56,7 +56,7 @@ def verify_pictures(
 
 def examine_all(pictures: Sequence[StoredPicture], *, details: bool) -> list[Examination]:
     """One examination for each; a child process runs this too."""
-    return [examine_picture(picture.data, half=picture.half, details=details) for picture in pictures]
+    return [examine_picture(picture.data, part=picture.part, details=details) for picture in pictures]
 
 
 def _in_sandbox(sandbox: Sandbox, work: Work, pictures: Sequence[StoredPicture]) -> list[Examination]:

@@ -1,0 +1,76 @@
+"""A part of a picture that is a view of its own: a half of a frame, a tile of a grid.
+
+Named as in a locator (`manifest/store/locator.py`): `half=left`, `half=right`, `tile=r1c2of2x3` (first row, second of
+three columns). Parts of one grid have one size; what rows and columns leave over lies between them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from .decode import Pixels
+from .probe import PictureError
+
+HALVES = {"left": 0, "right": 1}
+_TILE = re.compile(r"r([1-9]\d{0,3})c([1-9]\d{0,3})of([1-9]\d{0,3})x([1-9]\d{0,3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Of a grid of `rows` x `columns`, the part at (row, column), counted from 0."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def parse(cls, kind: str, value: str) -> Self:
+        """PictureError when there is no such part."""
+        if kind == "half" and value in HALVES:
+            return cls(0, HALVES[value], 1, 2)
+        found = _TILE.fullmatch(value) if kind == "tile" else None
+        if found:
+            row, column, rows, columns = map(int, found.groups())
+            if row <= rows and column <= columns:
+                return cls(row - 1, column - 1, rows, columns)
+        known = "only left and right" if kind == "half" else "a tile is written like r1c2of2x3"
+        raise PictureError(f"there is no {kind} {value!r}, {known}")
+
+    @property
+    def step(self) -> tuple[str, str]:
+        """(kind, value) that `parse` reads back."""
+        if (self.rows, self.columns) == (1, 2):
+            return "half", ("left", "right")[self.column]
+        return "tile", f"r{self.row + 1}c{self.column + 1}of{self.rows}x{self.columns}"
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of this part of a picture; PictureError when nothing is left."""
+        size = height // self.rows, width // self.columns
+        if 0 in size:
+            raise PictureError(f"a picture of {width}x{height} pixels has no {self.rows}x{self.columns} parts "
+                               "(rows x columns)")  # fmt: skip
+        return size
+
+    def enlarged(self, height: int, width: int) -> tuple[int, int]:
+        """How large a picture must be for its parts to be (height, width)."""
+        return height * self.rows, width * self.columns
+
+    def of(self, pixels: Pixels) -> Pixels:
+        """Its own pixels, a copy."""
+        height, width = self.size(*pixels.shape[:2])
+        top = _start(self.row, self.rows, pixels.shape[0], height)
+        left = _start(self.column, self.columns, pixels.shape[1], width)
+        return pixels[top : top + height, left : left + width].copy()
+
+
+def grid(rows: int, columns: int) -> tuple[Part, ...]:
+    """All parts, row by row."""
+    return tuple(Part(row, column, rows, columns) for row in range(rows) for column in range(columns))
+
+
+def _start(place: int, count: int, length: int, part: int) -> int:
+    """The first part begins at 0, and the last one ends with the picture."""
+    return place * (length - part) // (count - 1) if count > 1 else 0
