@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from obverse.manifest.generated import generate_coins
 from obverse.manifest.verify.probe import in_bins, out_of_fold, skill
 
 
@@ -108,6 +109,22 @@ def test_exchanged_views(tmp_path, draw, encoded, findings):
     assert [f.paths[0] for f in found["swapped-views"]] == ["a/obverse/12.png", "b/obverse/31.png"]
     assert all(f.score < f.threshold < 0 for f in found["swapped-views"])
     assert list(found) == ["swapped-views"]
+
+
+@pytest.mark.full
+def test_of_exchanged_generated_coins_95_percent_are_named_and_no_other(tmp_path, findings):
+    num_named = 0
+    for seed in (0, 1):
+        root = tmp_path / str(seed)
+        generate_coins(root, num_samples=600, size=96, seed=seed)
+        obverses = sorted(root.glob("*/obverse/*.jpg"))
+        chosen = [obverses[n] for n in np.random.default_rng(seed).permutation(600)[:30]]
+        for path in chosen:
+            exchange(path.parents[1], path.name)
+        named = {f.paths[0] for f in findings(root)["swapped-views"]}
+        assert named <= {str(path.relative_to(root)) for path in chosen}
+        num_named += len(named)
+    assert num_named >= 0.95 * 60
 
 
 def test_views_that_look_alike_are_passed_in_silence(tmp_path, make_set, findings):
