@@ -189,6 +189,21 @@ def coins_run(coins, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def graded_run(coins, tmp_path_factory):
+    """Two views with a head each, and a table that says in which year most coins were struck. Must not be changed."""
+    folder = tmp_path_factory.mktemp("graded")
+    rows = ["label,obverse,reverse,year"]
+    for number, path in enumerate(sorted(coins.glob("*/obverse/*"))):
+        reverse = path.parents[1] / "reverse" / path.name
+        rows.append(f"{path.parts[-3]},{path},{reverse},{1900 + number if number % 4 else ''}")
+    (folder / "coins.csv").write_text("\n".join(rows), encoding="utf-8")
+    settings = ("--set", "data.columns.year=number", "--set", "model.view_heads={weight: 0.5}")
+    result = run_obverse("train", folder / "coins.csv", "--run", folder / "run", *TINY, *settings)
+    assert result.code == 0, result.err
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
 def two_runs(shapes, tmp_path_factory):
     """Two finished runs on one test set, one of which has hardly learned. Tests must not change them."""
     folder = tmp_path_factory.mktemp("pair")

@@ -124,6 +124,11 @@ def test_a_column_without_a_single_value_is_refused(draw_picture, make_recipe, t
         build_index(table, make_recipe(data={"columns": COLUMNS}).data)
 
 
+def test_columns_are_not_mixed(make_recipe):
+    with pytest.raises(RecipeError, match=r"values of data\.columns cannot be mixed"):
+        make_recipe(data={"columns": COLUMNS}, mixing={"mixup": 0.2})
+
+
 def test_column_dropout_needs_columns(make_recipe):
     with pytest.raises(RecipeError, match=r"column_dropout has no effect without data\.columns"):
         make_recipe(augment={"column_dropout": 0.5})

@@ -97,10 +97,12 @@ def run_facts(
     return {
         "data": str(recipe.data.path),
         "samples": ", ".join(f"{count} {split}" for split, count in counts.items()),
-        "views": ", ".join(manifest.views),
+        "views": ", ".join(manifest.views)
+        + (f"; {recipe.model.fusion.kind} fusion, {recipe.model.sharing} backbone" if len(manifest.views) > 1 else ""),
         "input": f"{size.width}x{size.height} (width x height), {recipe.data.fit}",
         "model": f"{getattr(backbone, 'name', backbone.kind)}, {weights.get(pretrained, f'weights from {pretrained}')}",
         "parameters": parameters,
+        **({"columns": ", ".join(recipe.data.columns)} if recipe.data.columns else {}),
         "loss": _loss(recipe.loss),
         **({"teacher": f"{recipe.distill.teacher}, {recipe.distill.share:g} of a target"} if recipe.distill else {}),
         "epochs": f"{len(progress.history)}, {progress.step} steps of {recipe.training.batch_size} samples",

@@ -65,9 +65,11 @@ class Recipe(Spec):
         return self
 
     @model_validator(mode="after")
-    def _dropped_columns_are_there(self) -> Self:
+    def _columns_fit(self) -> Self:
         if self.augment.column_dropout not in ("auto", 0) and not self.data.columns:
             raise ValueError("augment.column_dropout has no effect without data.columns")
+        if self.mixing.is_on and self.data.columns:
+            raise ValueError("mixing mixes pictures and labels, and values of data.columns cannot be mixed: choose one")
         return self
 
     def require_head_bias(self) -> None:
