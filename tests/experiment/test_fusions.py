@@ -1,0 +1,58 @@
+"""Every fusion with view heads and columns: it is planned, goes into a bundle and comes back the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from obverse.bundle import read_bundle, write_bundle
+from obverse.experiment.imagined import imagined_index
+from obverse.experiment.memory import plan_memory
+from obverse.experiment.resolve import resolve
+from obverse.experiment.setup import describe
+from obverse.imaging import grid
+from obverse.losses import build_objective
+from obverse.manifest import Column
+
+KINDS = ("attention", "concat", "cross-view", "gated", "max", "mean", "multiplicative")
+COLUMNS = (Column("mint", "category", ("D", "Ω")), Column("year", "number", mean=1900.5, std=12.0))
+
+
+@pytest.fixture(params=KINDS)
+def planned(request, make_recipe):
+    """(resolved recipe, bundle)."""
+    recipe = make_recipe(
+        data={"views": ["left", "right"], "columns": {"mint": "category", "year": "number"}},
+        model={"fusion": {"kind": request.param}, "view_heads": {}},
+    )
+    index = imagined_index(recipe, num_classes=3, num_samples=40)
+    resolved = resolve(recipe, index).recipe
+    objective = build_objective(resolved.loss, counts=[9, 9, 9], view_heads=resolved.model.view_heads)
+    bundle = describe(resolved, replace(index.manifest, columns=COLUMNS), objective)
+    return resolved, replace(bundle, parts=grid(1, 2))
+
+
+def test_its_memory_is_planned_with_all_its_parameters(planned):
+    recipe, bundle = planned
+    memory = plan_memory(recipe, bundle, device="cpu", micro_batch_size=4)
+    model = bundle.build()
+    assert memory.gradients == 4 * model.num_parameters()
+    assert memory.peak > memory.before_activations
+
+
+def test_its_bundle_comes_back_the_same(planned, tmp_path):
+    _, bundle = planned
+    model = bundle.build().eval()
+    write_bundle(tmp_path / "bundle", bundle, model.state_dict())
+    again, loaded = read_bundle(tmp_path / "bundle")
+    assert again == bundle
+    images, present = torch.randn(2, 2, 3, 16, 16), torch.tensor([[True, True], [False, True]])
+    columns = torch.tensor([[1.0, 0.5], [0.0, float("nan")]])
+    for given in (columns, None):
+        expected = model(images, present, given, each_view=True)
+        assert expected.shape == (2, 3, 3)
+        torch.testing.assert_close(loaded(images, present, given, each_view=True), expected)
+    known, unknown = model(images[:1], present[:1], columns[:1]), model(images[:1], present[:1])
+    assert not torch.equal(known, unknown)
