@@ -106,7 +106,7 @@ def test_mapping_of_the_same_kind_is_merged_and_another_kind_replaces_the_sectio
     assert merged.model_dump()["drop_rate"] == 0.1
     replaced = load_recipe(path, ["model.backbone={kind: vgg, num_blocks: 4}"]).model.backbone
     assert replaced.model_dump() == {
-        "kind": "vgg", "num_blocks": 4, "norm": "none", "activation": "relu", "pool": "flatten"
+        "kind": "vgg", "num_blocks": 4, "norm": "none", "activation": "relu", "pool": "flatten", "residual": False
     }  # fmt: skip
 
 

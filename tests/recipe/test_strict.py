@@ -73,7 +73,7 @@ def test_every_fault_is_reported_at_once() -> None:
 @pytest.mark.parametrize("kind", ["resnet", "os.system", "timm.models.vit"])
 def test_unions_are_closed(kind: str) -> None:
     message = refusal(f"model.backbone.kind={kind}")
-    assert "'auto', 'timm', 'convnet', 'vgg'" in message
+    assert "'auto', 'timm', 'torchvision', 'hf', 'vit', 'cct', 'convnet', 'vgg'" in message
 
 
 @pytest.mark.parametrize(
