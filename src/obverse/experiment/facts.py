@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
 from obverse.evaluation import Diagnosis, Forward, Story, diagnose, run_model, selected_value
@@ -15,6 +17,7 @@ from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
 from obverse.recipe import LossSpec, Recipe, Size
+from obverse.runtime import peak_memory
 from obverse.training.progress import Progress
 
 MOST_TRAIN_SAMPLES, LEAST_TRAIN_SAMPLES = 2000, 500
@@ -91,6 +94,7 @@ def run_facts(
     counts = manifest.split_counts()
     weights = {"hub": "pretrained (hub)", "none": "from scratch"}
     pretrained = getattr(backbone, "pretrained", "none")
+    peak = peak_memory(torch.device(recipe.runtime.device))
     parameters = f"{model.num_parameters():,}"
     if num_trained != model.num_parameters():
         parameters += f", {num_trained:,} trained"
@@ -111,6 +115,7 @@ def run_facts(
         "stopped early": progress.stop_reason or "no",
         "training time": f"{progress.seconds / 60:.1f} minutes on {recipe.runtime.device}",
         "pictures per second": f"{_mean(progress, 'pictures_per_second'):,.0f} in training",
+        "peak memory": f"{peak / 1e9:.2f} GB" if peak else "not known",
         "data wait": f"{_mean(progress, 'data_wait'):.1%} of the training time",
         "precision": f"{recipe.runtime.precision}, {recipe.runtime.num_threads} threads, seed {recipe.training.seed}",
         "recipe": recipe.name,

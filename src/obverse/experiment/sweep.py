@@ -69,6 +69,7 @@ class Sweep:
                 path = self._path(condition, seed)
                 runs.append(StudyRun(condition, seed, path, state_of(path) or UNFINISHED))
         num_wanted = (self.spec.search.trials if self.spec.search else len(conditions)) * len(self.spec.seeds)
+        assert not isinstance(self.spec.criteria, str)  # load_sweep has read the file
         return Study(
             self.file.stem, tuple(runs), num_wanted, self.spec.criteria, is_search=self.spec.search is not None
         )

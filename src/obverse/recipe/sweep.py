@@ -19,7 +19,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from obverse.errors import RecipeError
 
-from .criteria import Criterion
+from .criteria import Criterion, load_criteria
 from .files import build_spec, load_recipe, parse_yaml, shipped_recipes
 from .recipe import Recipe
 from .spec import NonNegativeInt, PositiveInt, Spec
@@ -74,7 +74,9 @@ class SearchSpec(Spec):
 
 
 class SweepSpec(Spec):
-    """recipe: a shipped recipe's name or a file, relative to the sweep's own. settings: changes in every run."""
+    """recipe: a shipped recipe's name or a file, relative to the sweep's own, as a criteria file is. settings: changes
+    in every run; variants and grid come on top.
+    """
 
     data: str | None = None
     recipe: str = "auto"
@@ -83,7 +85,7 @@ class SweepSpec(Spec):
     grid: Mapping[str, tuple[JsonValue, ...]] = Field(default_factory=dict)
     search: SearchSpec | None = None
     seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
-    criteria: tuple[Criterion, ...] = ()
+    criteria: tuple[Criterion, ...] | str = ()
 
     @model_validator(mode="after")
     def _is_a_study(self) -> Self:
@@ -155,6 +157,8 @@ def load_sweep(path: Path) -> SweepSpec:
     spec = build_spec(SweepSpec, values, f"sweep {path}")
     for condition in _samples_of(spec):
         spec.recipe_of(condition, spec.seeds[0], path.parent)
+    if isinstance(spec.criteria, str):
+        spec = spec.model_copy(update={"criteria": load_criteria(path.parent / spec.criteria)})
     return spec
 
 

@@ -1,7 +1,7 @@
 """WHERE it runs: device, process, number formats, randomness."""
 
 from .group import joined
-from .memory import available_memory
+from .memory import available_memory, peak_memory
 from .precision import autocast, choose_matmul, fastest_seconds, has_fast_bf16
 from .process import ALONE, Process, keep_freed_memory, num_usable_cpus, resolve_device
 from .seeding import (
@@ -29,6 +29,7 @@ __all__ = [
     "named_generator",
     "named_uniforms",
     "num_usable_cpus",
+    "peak_memory",
     "resolve_device",
     "restore_torch_random_state",
     "seed_torch",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -19,6 +20,22 @@ def available_memory(device: torch.device, *, cgroup: Path = CGROUP, meminfo: Pa
     free = [_of_machine(meminfo), _of_container(cgroup)]
     known = [value for value in free if value is not None]
     return min(known) if known else None
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes that this process has held at most: on a GPU what torch took there, else everything, libraries included.
+
+    None where the system does not say.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_reserved(device))
+    try:
+        import resource
+    except ImportError:
+        return None
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _of_machine(meminfo: Path) -> int | None:
