@@ -22,9 +22,10 @@ from obverse.evaluation import LOWER_IS_BETTER
 from obverse.recipe import Condition, SweepSpec
 from obverse.runs import Message, write_text
 
+from .compare import read_contender
 from .many import MakeObservers, Outcome, forget_failure, require_same_study, state_of, train_to_end
 from .optuna_search import Search, Tried
-from .sweep_table import Study, StudyRun, write_study
+from .sweep_table import Study, StudyRun, split_of, write_study
 from .train import Progress
 
 UNFINISHED = Outcome("busy", "not finished")
@@ -84,6 +85,8 @@ class Sweep:
                 observer.notify(Message(f"{told}: {condition.name}, seed {seed}"))
             path = self._path(condition, seed)
             outcomes.append(train_to_end(self.data, recipe, path, observers=observers, progress=self.progress))
+            if outcomes[-1].state == "finished":
+                read_contender(path, split_of(path))  # what cannot be compared is said now, not after the last run
             if outcomes[-1].reason:
                 for observer in observers:
                     observer.notify(Message(f"failed, and left out: {outcomes[-1].reason}"))

@@ -100,13 +100,14 @@ def write_study(study: Study, out: Path) -> None:
 
 
 def _contender(study: Study, condition: Condition) -> Contender | None:
-    found = [read_contender(run.path, _split_of(run.path)) for run in study.runs_of(condition)]
+    found = [read_contender(run.path, split_of(run.path)) for run in study.runs_of(condition)]
     if not found:
         return None
     return Contender(condition.name, tuple(c.runs[0] for c in found), tuple(c.metrics[0] for c in found))
 
 
-def _split_of(run: Path) -> str:
+def split_of(run: Path) -> str:
+    """What a run is measured on: test, or val where there is no test."""
     return "test" if (run / "evaluation" / "test").is_dir() else "val"
 
 

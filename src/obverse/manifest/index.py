@@ -67,6 +67,8 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     findings += class_findings(samples, spec)
     if spec.split.group_near_duplicates:
         samples = group_together(samples, near_ties(samples, facts, near_duplicates(facts)))
+    if listing.multi_label and spec.largest_classes is not None:
+        raise DataError("data.largest_classes is for one class per sample, and this data is multi-label; leave it out")
     undivided = samples
     told = {"is_prepared": listing.layout == "manifest", "multi_label": listing.multi_label}
     samples, about_split = divide(samples, spec.split, facts.digest_of, **told)
