@@ -109,7 +109,7 @@ def test_stages_thaw_during_the_run_and_only_then_get_optimizer_state(data, reci
 def test_the_head_goes_first_and_the_backbone_waits(data, recipe_for, make_trainer, tmp_path):
     trainer = make_trainer(data, recipe_for(HEAD_FIRST, epochs=1), tmp_path)
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
-    known = frozen_features(trainer.model, trainer.forward, trainer.loaders.plain.epoch())
+    known = frozen_features(trainer.model, trainer.forward, trainer.loaders.plain.epoch(), trainer.objective)
     assert known.features_NVD.shape == (len(trainer.loaders.train.dataset), 1, 64)
     assert not known.features_NVD.requires_grad
     spec = trainer.recipe.finetune.head_first
