@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from obverse.bundle import read_bundle
 from obverse.errors import Interrupted
+from obverse.evaluation import Predictions, best_prior, selection_value
 from obverse.experiment import evaluate_run, start_run
 from obverse.inference import load
+from obverse.losses import training_prior
 from obverse.runs import EpochEnd, RunFolder
 from obverse.runs.checkpoint import load_newest
 
@@ -156,3 +159,34 @@ def test_resume_is_uninterrupted(name, stop, draw_classes, make_recipe, make_tra
     with pytest.raises(Interrupted):
         run("b", stop=stop)
     assert all(torch.equal(tensor, whole[key]) for key, tensor in run("b", resume=True).items())
+
+
+def test_a_tuned_prior_is_the_power_of_the_training_frequencies_that_is_best_on_val(
+    draw_classes, make_recipe, tmp_path
+):
+    data = draw_classes(tmp_path / "data", per_class=30)
+    for path in sorted((data / "light").glob("*.png"))[8:]:
+        path.unlink()
+    recipe = make_recipe(
+        loss={"kind": "logit-adjustment", "prior": "tuned"}, training={"epochs": 1, "select": "macro_f1"}
+    )
+    run = start_run(data, recipe, RunFolder(tmp_path / "run")).run
+    bundle, _ = read_bundle(run.bundle)
+    counts = json.loads((run.path / "data_report.json").read_text())["counts"]["train"].values()
+    candidates = [training_prior(list(counts), power=power) for power in (0, 0.25, 0.5, 0.75, 1)]
+    assert bundle.output.prior in [pytest.approx(prior) for prior in candidates]
+
+    val = Predictions.read(run.evaluation("val"))
+    network_NK = np.log(val.probabilities_NK) - np.log(bundle.output.prior, dtype=np.float32)
+    values = [selection_value("macro_f1", network_NK + np.log(prior), val.labels_N) for prior in candidates]
+    assert selection_value("macro_f1", np.log(val.probabilities_NK), val.labels_N) == max(values)
+    assert "tuned on val" in json.loads((run.path / "training_log.json").read_text())["facts"]["loss"]
+
+
+def test_the_prior_follows_what_val_shows():
+    """Two samples in doubt that lean to the rare class: wrong in a val as uneven as training, right in an even one."""
+    logits_NK = np.array([[9, 0], [0, 9], [0, 2], [0, 2]], np.float32)
+    for labels, power in (([0, 1, 0, 0], 1.0), ([0, 1, 1, 1], 0.0)):
+        assert best_prior("accuracy", logits_NK, np.array(labels), counts=[90, 10]) == training_prior(
+            [90, 10], power=power
+        )

@@ -10,7 +10,7 @@ from .plots import plot_conditions, plot_history
 from .predictions import Predictions
 from .report import write_evaluation, write_set_evaluation
 from .sections import Section
-from .selection import LOWER_IS_BETTER, is_better, mean_loss, selected_value, selection_value
+from .selection import LOWER_IS_BETTER, best_prior, is_better, mean_loss, selected_value, selection_value
 from .set_measure import SetMetrics
 from .set_predictions import SetPredictions
 
@@ -27,6 +27,7 @@ __all__ = [
     "SetMetrics",
     "SetPredictions",
     "Story",
+    "best_prior",
     "decide",
     "diagnose",
     "differences",

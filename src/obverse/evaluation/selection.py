@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from obverse import metrics
+from obverse.losses import training_prior
 from obverse.recipe import Decode, OutputSpec
 
 from .decoding import decide
 from .evaluate import Outputs, softmax, to_probabilities
 from .measure import SMALLEST_PROBABILITY
 
+PRIOR_POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LOWER_IS_BETTER = frozenset({"loss", "mae"})
 
 
@@ -52,6 +56,23 @@ def selected_value(name: str, outputs: Outputs, output: OutputSpec) -> float:
     assert name == "macro_f1"
     answers_NK = probabilities_NK >= np.array(metrics.best_thresholds(truth_NK, probabilities_NK))
     return metrics.set_macro_f1(metrics.set_scores(truth_NK, answers_NK))
+
+
+def best_prior(
+    name: str, logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64], *, counts: Sequence[int]
+) -> tuple[float, ...]:
+    """Of the powers of the training frequencies, the one whose logarithm on the logits selects best; shares (K).
+
+    Of equals the first, which is nearest to equal frequencies. Few powers, because val is small and one number is
+    enough: a prior of its own for each class would learn val by heart.
+    """
+    priors = [training_prior(counts, power=power) for power in PRIOR_POWERS]
+    values = [selection_value(name, logits_NK + np.log(prior, dtype=np.float32), labels_N) for prior in priors]
+    best = 0
+    for place, value in enumerate(values):
+        if is_better(name, value, values[best]):
+            best = place
+    return priors[best]
 
 
 def binary_loss(probabilities_NK: npt.NDArray[np.float32], truth_NK: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

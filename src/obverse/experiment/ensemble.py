@@ -98,15 +98,16 @@ def _soup(parts: Sequence[Part], device: torch.device) -> tuple[Bundle, State, t
     best = alone[better_first[0]]
     kept = [better_first[0]]
     states = [{name: tensor.cpu() for name, tensor in part.model.state_dict().items()} for part in parts]
-    model = parts[0].bundle.build()
+    bundle = parts[kept[0]].bundle
+    model = bundle.build()
     for number in better_first[1:]:
         model.load_state_dict(mean_state([states[n] for n in (*kept, number)]))
-        value = _val_value(parts[0], model, parts[0].bundle, select, device)
+        value = _val_value(parts[0], model, bundle, select, device)
         if not is_better(select, best, value):
             best, kept = value, [*kept, number]
     names = tuple(str(parts[n].path) for n in kept)
     trained = {"soup": list(names), "select": select, "value": best}
-    return replace(parts[0].bundle, trained=trained), mean_state([states[n] for n in kept]), names
+    return replace(bundle, trained=trained), mean_state([states[n] for n in kept]), names
 
 
 def mean_state(states: Sequence[State]) -> State:
@@ -177,7 +178,9 @@ def _require_fit(first: Part, other: Part, *, soup: bool) -> None:
     pairs |= {"input size": (a.geometry, b.geometry), "decoding": (a.output.decode, b.output.decode)}
     if soup:
         pairs |= {"model": (a.model.model_dump(exclude=WEIGHTS), b.model.model_dump(exclude=WEIGHTS))}
-        pairs |= {"output": (a.output, b.output), "normalisation": ((a.mean, a.std), (b.mean, b.std))}
+        # A prior that was tuned on val differs from run to run; a soup has the prior of its best run.
+        one, two = (bundle.output.model_copy(update={"prior": None}) for bundle in (a, b))
+        pairs |= {"output": (one, two), "normalisation": ((a.mean, a.std), (b.mean, b.std))}
         pairs |= {"training.select": (first.recipe.training.select, other.recipe.training.select)}
     odd = [name for name, (one, two) in pairs.items() if one != two]
     if odd:

@@ -16,7 +16,7 @@ from obverse.evaluation import Diagnosis, Forward, Story, diagnose, run_model, s
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
-from obverse.recipe import LossSpec, Recipe, Size
+from obverse.recipe import LossSpec, OutputSpec, Recipe, Size
 from obverse.runtime import peak_memory
 from obverse.training.progress import Progress
 
@@ -85,9 +85,9 @@ def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy) -> t
 
 
 def run_facts(
-    recipe: Recipe, manifest: Manifest, model: Classifier, progress: Progress, *, num_trained: int
+    recipe: Recipe, manifest: Manifest, model: Classifier, progress: Progress, *, num_trained: int, output: OutputSpec
 ) -> dict[str, str]:
-    """Name -> value, as the report shows them; num_trained: parameters that the optimizer had."""
+    """Name -> value, as the report shows them; num_trained: parameters that the optimizer had; output: what ships."""
     size, backbone = recipe.data.size, recipe.model.backbone
     assert isinstance(size, Size)
     best = progress.history[progress.best_epoch]
@@ -107,7 +107,7 @@ def run_facts(
         "model": f"{getattr(backbone, 'name', backbone.kind)}, {weights.get(pretrained, f'weights from {pretrained}')}",
         "parameters": parameters,
         **({"columns": ", ".join(recipe.data.columns)} if recipe.data.columns else {}),
-        "loss": _loss(recipe.loss),
+        "loss": _loss(recipe.loss, output),
         **({"teacher": f"{recipe.distill.teacher}, {recipe.distill.share:g} of a target"} if recipe.distill else {}),
         "epochs": f"{len(progress.history)}, {progress.step} steps of {recipe.training.batch_size} samples",
         "best epoch": f"{progress.best_epoch + 1}, by val {best['select']} {best['select_value']:.4f}",
@@ -136,8 +136,8 @@ def training_log(progress: Progress, story: RunStory, train: TrainAccuracy) -> d
     }
 
 
-def _loss(spec: LossSpec) -> str:
-    """The kind with what was added to it."""
+def _loss(spec: LossSpec, output: OutputSpec) -> str:
+    """The kind with what was added to it, and what was tuned on val."""
     parts: list[str] = [spec.kind]
     if spec.class_weights != "none":
         late = f" from {spec.defer_fraction:.0%} of the run on" if spec.defer_fraction else ""
@@ -146,7 +146,9 @@ def _loss(spec: LossSpec) -> str:
         parts.append(f"pos_weight {spec.pos_weight}")
     if spec.prior is not None:
         given = spec.prior if isinstance(spec.prior, str) else ", ".join(f"{number:g}" for number in spec.prior)
-        parts.append(f"meant for class frequencies: {given}")
+        shares = [1.0] if output.prior is None else output.prior
+        ratio = f" on val, the largest {max(shares) / min(shares):.3g} times the smallest" if given == "tuned" else ""
+        parts.append(f"meant for class frequencies: {given}{ratio}")
     if spec.decode != "mode":
         parts.append(f"answer is the {spec.decode}")
     return "; ".join(parts)

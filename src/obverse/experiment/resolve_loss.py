@@ -67,8 +67,8 @@ def _choose(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> dict[str,
         return {"kind": "sord"}
     if ratio > IMBALANCED and not corrected:
         reasons.append(
-            f"loss: logit-adjustment for equally frequent classes, because the largest has {ratio:.0f} times the "
-            "training samples of the smallest; loss.prior=train is for data as uneven as these"
+            f"loss: logit-adjustment, because the largest class has {ratio:.0f} times the training samples of the "
+            "smallest; how frequent classes are in use is tuned on val, loss.prior=balanced or train decides it"
         )
-        return {"kind": "logit-adjustment", "prior": "balanced"}
+        return {"kind": "logit-adjustment", "prior": "tuned"}
     return {"kind": "cross-entropy"}

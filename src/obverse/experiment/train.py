@@ -11,7 +11,7 @@ from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
 from obverse.errors import DataError, Interrupted, printable
-from obverse.evaluation import plot_history, run_model, to_probabilities
+from obverse.evaluation import best_prior, plot_history, run_model, to_probabilities
 from obverse.launch import launched
 from obverse.manifest import Finding, Index, Manifest, build_index, data_root, fit_columns, full_path, read_manifest
 from obverse.metrics import best_thresholds
@@ -230,12 +230,15 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
     merge_lora(trainer.model)
     trainer.parallel.load(trainer.best_weights)
-    bundle = replace(setup.bundle, trained=trained, output=_output(setup, trainer))
+    output = _output(setup, trainer)
+    bundle, forward = replace(setup.bundle, trained=trained, output=output), replace(trainer.forward, output=output)
     if setup.process.is_main:
         write_bundle(run.bundle, bundle, trainer.best_weights)
-    facts = run_facts(setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained)
+    facts = run_facts(
+        setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained, output=output
+    )
     name = "train subset accuracy" if bundle.multi_label else "train accuracy"
-    train = measure_train(trainer.model, trainer.forward, setup.manifest, bundle, setup.recipe)
+    train = measure_train(trainer.model, forward, setup.manifest, bundle, setup.recipe)
     story = RunStory(facts | {name: str(train)})
     if setup.process.is_main:
         history_png = run.path / "training_history.png"
@@ -246,7 +249,7 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     measured = {}
     whole = _whole(bundle, trainer) if trainer.parallel.is_sharded and setup.process.is_main else None
     for name in splits:
-        ready = (bundle, trainer.model, trainer.forward)
+        ready = (bundle, trainer.model, forward)
         measured[name] = report_split(
             run.evaluation(name), name, setup.manifest, ready, recipe=setup.recipe, story=story, whole=whole
         )
@@ -266,17 +269,19 @@ def _whole(bundle: Bundle, trainer: Trainer) -> Classifier:
 
 
 def _output(setup: Setup, trainer: Trainer) -> OutputSpec:
-    """How the shipped weights are read: of label sets with the thresholds that are best on val."""
-    output = setup.bundle.output
-    if not setup.manifest.multi_label:
+    """How the shipped weights are read: what is tuned on val is the thresholds of label sets, or the prior."""
+    output, training = setup.bundle.output, setup.recipe.training
+    if not setup.manifest.multi_label and setup.recipe.loss.prior != "tuned":
         return output
     outputs = run_model(trainer.model, trainer.forward, trainer.loaders.val.epoch())
 
-    def chosen() -> tuple[float, ...]:
-        assert outputs.label_sets_NK is not None
-        return best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, output))
+    def tuned() -> dict[str, Any]:
+        if outputs.label_sets_NK is None:
+            counts = list(setup.manifest.counts("train").values())
+            return {"prior": best_prior(training.select, outputs.logits_NK, outputs.labels_N, counts=counts)}
+        return {"thresholds": best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, output))}
 
-    return output.model_copy(update={"thresholds": setup.process.from_main(chosen)})
+    return output.model_copy(update=setup.process.from_main(tuned))
 
 
 @contextmanager

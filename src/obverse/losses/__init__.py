@@ -2,7 +2,7 @@
 
 from .build import build_objective
 from .objective import Objective, hard_targets
-from .output import build_output, class_logits, decide, decide_sets, probabilities
+from .output import build_output, class_logits, decide, decide_sets, probabilities, training_prior
 from .weights import class_weights
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "decide_sets",
     "hard_targets",
     "probabilities",
+    "training_prior",
 ]

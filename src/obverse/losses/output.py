@@ -76,12 +76,21 @@ def decide(probabilities_NK: torch.Tensor, decode: Decode) -> torch.Tensor:
     return torch.where(probabilities_NK[:, 0].isnan(), -1, chosen_N)
 
 
+def training_prior(counts: Sequence[int], *, power: float) -> tuple[float, ...]:
+    """Shares (K) that sum to 1, of training samples per class raised to `power`: 1 as in training, 0 all equal."""
+    weights = [max(1, count) ** power for count in counts]
+    return tuple(weight / sum(weights) for weight in weights)
+
+
 def _deployment_prior(spec: LossSpec, counts: Sequence[int]) -> tuple[float, ...] | None:
-    """Shares in class order; None where equal frequencies leave the logits as they are."""
-    if spec.kind not in ADJUSTED or spec.prior == "balanced":
+    """Shares in class order; None where equal frequencies leave the logits as they are, as they do until tuned."""
+    if spec.kind not in ADJUSTED or spec.prior in ("balanced", "tuned"):
         return None
-    numbers = [max(1, count) for count in counts] if spec.prior == "train" else spec.prior
-    assert isinstance(numbers, (list, tuple))
-    if len(numbers) != len(counts):
-        raise RecipeError(f"loss.prior: {len(numbers)} numbers for {len(counts)} classes; give one per class, in order")
-    return tuple(number / sum(numbers) for number in numbers)
+    if spec.prior == "train":
+        return training_prior(counts, power=1.0)
+    assert isinstance(spec.prior, tuple)
+    if len(spec.prior) != len(counts):
+        raise RecipeError(
+            f"loss.prior: {len(spec.prior)} numbers for {len(counts)} classes; give one per class, in order"
+        )
+    return tuple(number / sum(spec.prior) for number in spec.prior)

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from .spec import Auto, Fraction, NonNegativeFloat, PositiveFloat, Spec
 
 Decode = Literal["mode", "median", "mean"]
-Prior = Literal["balanced", "train"] | tuple[PositiveFloat, ...]
+Prior = Literal["balanced", "train", "tuned"] | tuple[PositiveFloat, ...]
 ORDINAL = frozenset({"sord", "corn", "coral", "emd"})
 ADJUSTED = frozenset({"logit-adjustment", "balanced-softmax"})
 OWN_RULE = frozenset({"corn", "coral"})
@@ -51,7 +51,8 @@ class LossSpec(Spec):
     effective_beta belongs to `effective`, which no longer tells classes apart that are much larger than 1 / (1 - beta).
     defer_fraction: share of the run before the weights begin (Cao et al. 2019 take 0.8). gamma: of `focal`. tau:
     strength of `logit-adjustment`, 1 in theory. prior: the class frequencies that the model is meant for, of
-    `logit-adjustment` and `balanced-softmax`: `balanced`, `train`, or positive numbers in class order. max_margin: the
+    `logit-adjustment` and `balanced-softmax`: `balanced`, `train`, positive numbers in class order, or `tuned`: after
+    training, the power of the training frequencies, 0 to 1, by which `training.select` is best on val. max_margin: the
     smallest class's margin in `ldam`. pos_weight: of `binary-cross-entropy`, what the presence of a class weighs
     against its absence: the ratio of samples without it to samples with it (`balanced`), or its root.
     decode: the answer from a distribution over ordered classes: its mode, median or (rounded) mean. `auto` is the
@@ -93,7 +94,7 @@ class LossSpec(Spec):
         self._belongs("pos_weight", self.kind == BINARY, f"`kind: {BINARY}`")
         if self.kind in ADJUSTED and self.prior is None:
             raise ValueError(f"{self.kind} needs prior, the class frequencies that the model is meant for: "
-                             "balanced, train, or a list in class order")  # fmt: skip
+                             "balanced, train, tuned (on val), or a list in class order")  # fmt: skip
         if self.kind in ADJUSTED and self.class_weights != "none":
             raise ValueError(f"{self.kind} and class_weights both correct imbalance: choose one (D4)")
         if self.pos_weight != "none" and self.class_weights != "none":
