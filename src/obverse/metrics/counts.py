@@ -30,6 +30,17 @@ class ClassScores:
     support_K: IntArray
     predicted_K: IntArray
 
+    @classmethod
+    def of(cls, hits_K: IntArray, support_K: IntArray, predicted_K: IntArray) -> ClassScores:
+        """From counts; F1 = 2 TP / (support + predicted)."""
+        return cls(
+            precision_K=divide(hits_K, predicted_K),
+            recall_K=divide(hits_K, support_K),
+            f1_K=divide(2 * hits_K, support_K + predicted_K),
+            support_K=support_K,
+            predicted_K=predicted_K,
+        )
+
 
 def confusion_matrix(labels_N: IntArray, predictions_N: IntArray, *, num_classes: int) -> IntArray:
     """Counts, K x K, rows true, columns predicted; no samples give zeros, so that sums over batches stay right."""
@@ -49,16 +60,9 @@ def accuracy(confusion_KK: IntArray) -> float:
 
 
 def class_scores(confusion_KK: IntArray) -> ClassScores:
-    """Precision, recall and F1 per class; F1 = 2 TP / (support + predicted)."""
+    """Precision, recall and F1 per class."""
     total(confusion_KK)
-    hits_K, support_K, predicted_K = np.diagonal(confusion_KK), confusion_KK.sum(axis=1), confusion_KK.sum(axis=0)
-    return ClassScores(
-        precision_K=_divide(hits_K, predicted_K),
-        recall_K=_divide(hits_K, support_K),
-        f1_K=_divide(2 * hits_K, support_K + predicted_K),
-        support_K=support_K,
-        predicted_K=predicted_K,
-    )
+    return ClassScores.of(np.diagonal(confusion_KK), confusion_KK.sum(axis=1), confusion_KK.sum(axis=0))
 
 
 def balanced_accuracy(confusion_KK: IntArray) -> float:
@@ -108,9 +112,10 @@ def total(confusion_KK: IntArray) -> int:
     return num_samples
 
 
-def _divide(numerators_K: IntArray, denominators_K: IntArray) -> FloatArray:
-    zeros_K = np.zeros(len(numerators_K), dtype=np.float64)
-    return np.divide(numerators_K, denominators_K, out=zeros_K, where=denominators_K > 0)
+def divide(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> FloatArray:
+    """Element by element; 0 where the denominator is 0."""
+    result: FloatArray = np.divide(numerators, denominators, out=np.zeros(numerators.shape), where=denominators > 0)
+    return result
 
 
 def _shapes(*arrays: npt.NDArray[Any]) -> str:

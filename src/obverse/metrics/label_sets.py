@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from obverse.errors import DataError
 
-from .counts import ClassScores, FloatArray, IntArray
+from .counts import ClassScores, FloatArray, IntArray, divide
 from .intervals import Interval, percentiles
 
 BoolArray = npt.NDArray[np.bool_]
@@ -26,14 +26,7 @@ Probabilities = npt.NDArray[np.floating[Any]]
 def set_scores(truth_NK: BoolArray, answers_NK: BoolArray, weights_N: IntArray | None = None) -> ClassScores:
     """Precision, recall and F1 of each class."""
     weights_N = _weights(truth_NK, weights_N)
-    hits_K, support_K, predicted_K = (weights_N @ part for part in (truth_NK & answers_NK, truth_NK, answers_NK))
-    return ClassScores(
-        precision_K=_divide(hits_K, predicted_K),
-        recall_K=_divide(hits_K, support_K),
-        f1_K=_divide(2 * hits_K, support_K + predicted_K),
-        support_K=support_K,
-        predicted_K=predicted_K,
-    )
+    return ClassScores.of(weights_N @ (truth_NK & answers_NK), weights_N @ truth_NK, weights_N @ answers_NK)
 
 
 def set_macro_f1(scores: ClassScores) -> float:
@@ -66,7 +59,7 @@ class Ranking:
         """(K); NaN for a class that no sample has."""
         weights_NK = _weights(self.truth_NK, weights_N)[self.order_NK]
         found_NK = weights_NK * self.truth_NK
-        precision_NK = _divide(found_NK.cumsum(0), weights_NK.cumsum(0))
+        precision_NK = divide(found_NK.cumsum(0), weights_NK.cumsum(0))
         at_end_NK = np.take_along_axis(precision_NK, self.end_NK, 0)
         support_K = found_NK.sum(0)
         sums_K = (found_NK * at_end_NK).sum(0)
@@ -129,9 +122,3 @@ def _weights(truth_NK: BoolArray, weights_N: IntArray | None) -> IntArray:
 
 def _mean_occurring(values_K: FloatArray, support_K: IntArray) -> float:
     return float(values_K[support_K > 0].mean()) if (support_K > 0).any() else float("nan")
-
-
-def _divide(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> FloatArray:
-    zeros = np.zeros(numerators.shape)
-    result: FloatArray = np.divide(numerators, denominators, out=zeros, where=denominators > 0)
-    return result
