@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from obverse.explain import explain
@@ -22,6 +23,8 @@ def explain_pictures(
     require_free(out)
     predictor = load(model, device=device)
     batches = predictor.batches(inputs, 1)
+    # What cannot be read is refused before maps of an earlier time go.
+    batches = chain(list(islice(batches, 1)), batches)
     with explained(out, "try --device cpu"):
         maps = MapFolder(out, predictor.classes, predictor.bundle.output, tile=TILE)
         for row, batch in enumerate(batches):

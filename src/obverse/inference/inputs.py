@@ -145,8 +145,8 @@ def _checked_views(item: Mapping[str, Picture], views: tuple[str, ...]) -> dict[
     given = {view: picture for view, picture in item.items() if picture is not None}
     unknown = [view for view in given if view not in views]
     if unknown or not given:
-        what = f"no view {unknown[0]!r}" if unknown else "no picture"
-        raise DataError(f"{what} in {sorted(given)}: this model looks at {', '.join(views)}")
+        what = f"the model has no view {unknown[0]!r}" if unknown else "there is no picture"
+        raise DataError(f"{what}; it looks at {', '.join(views)}")
     return given
 
 
