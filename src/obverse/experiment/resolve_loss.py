@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from obverse.errors import RecipeError
 from obverse.manifest import Manifest
-from obverse.recipe import BINARY, ORDINAL, OWN_RULE, LossSpec, Recipe
+from obverse.recipe import ADJUSTED, BINARY, ORDINAL, OWN_RULE, LossSpec, Recipe
 
 # The largest class has more than this many times the training samples of the smallest.
 IMBALANCED = 10
 SMOOTHING = 0.1
+# Ordinal targets spread already, a binary one would move towards 1/2, and an adjusted loss would have to lift a rare
+# class to its uniform share of the smoothing, far above its prior (docs/results.md has what that costs).
+UNSMOOTHED = (*ORDINAL, *ADJUSTED, BINARY)
 
 
 def imbalance(manifest: Manifest) -> float:
@@ -30,7 +33,7 @@ def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> Loss
     if values["decode"] == "auto":
         values["decode"] = "median" if kind in OWN_RULE else "mode"
     if values["label_smoothing"] == "auto":
-        values["label_smoothing"] = 0.0 if kind in (*ORDINAL, BINARY) else SMOOTHING
+        values["label_smoothing"] = 0.0 if kind in UNSMOOTHED else SMOOTHING
     if not manifest.ordered and kind in ORDINAL:
         raise RecipeError(f"loss.kind: {kind} needs classes with an order; give data.order")
     if not manifest.ordered and values["decode"] != "mode":
