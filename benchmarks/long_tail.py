@@ -48,6 +48,12 @@ METHODS: dict[str, list[str]] = {
     ],
     "sqrt sampling": ["loss.kind=cross-entropy", "training.sampler=sqrt"],
     "logit adjustment": ["loss.kind=logit-adjustment", "loss.prior=balanced"],
+    "logit adjustment, smoothing 0.1": [
+        "loss.kind=logit-adjustment",
+        "loss.prior=balanced",
+        "loss.label_smoothing=0.1",
+    ],
+    "logit adjustment, tuned": ["loss.kind=logit-adjustment", "loss.prior=tuned"],
 }
 
 
@@ -93,7 +99,7 @@ def recalls(run: Path) -> dict[str, float]:
 
 
 def run_one(work: Path, seed: int, method: str) -> dict[str, Any]:
-    run = work / "runs" / f"long-tail-{seed}-{method.replace(' ', '-')}"
+    run = work / "runs" / f"long-tail-{seed}-{method.replace(' ', '-').replace(',', '')}"
     settings = [*COMMON, f"training.seed={seed}", *METHODS[method]]
     arguments = [part for setting in settings for part in ("--set", setting)]
     seconds = processor_seconds("train", write_table(unpack("cifar10", work), seed), "--run", run, *arguments)
