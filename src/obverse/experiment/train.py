@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -273,7 +273,8 @@ def _output(setup: Setup, trainer: Trainer) -> OutputSpec:
     output, training = setup.bundle.output, setup.recipe.training
     if not setup.manifest.multi_label and setup.recipe.loss.prior != "tuned":
         return output
-    outputs = run_model(trainer.model, trainer.forward, trainer.loaders.val.epoch())
+    with closing(trainer.loaders):
+        outputs = run_model(trainer.model, trainer.forward, trainer.loaders.val.epoch())
 
     def tuned() -> dict[str, Any]:
         if outputs.label_sets_NK is None:

@@ -6,7 +6,6 @@ State lives in `Progress`, the model, the optimizer, the weight average and torc
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -31,9 +30,9 @@ from .head_first import fit_head, frozen_features
 from .meter import Meter
 from .micro_batches import MicroBatches
 from .optim import build_optimizer
+from .pace import Pace
 from .parallel import Parallel, shard
 from .progress import Progress
-from .schedule import plateau_drops, rate_factor
 from .step import StepResult, Update, train_step
 from .stopping import should_stop
 
@@ -51,6 +50,12 @@ class Loaders:
     val: Loader
     plain: Loader | None = None
     teach: Callable[[Batch], Batch] | None = None
+
+    def close(self) -> None:
+        """End the processes that load, when training ends in whatever way."""
+        for loader in (self.train, self.val, self.plain):
+            if loader is not None:
+                loader.close()
 
 
 class Trainer:
@@ -98,8 +103,7 @@ class Trainer:
         self.progress = Progress()
         self.best_weights: dict[str, torch.Tensor] = {}
         self._saved_at = time.monotonic()
-        assert recipe.schedule.warmup_epochs != "auto"
-        self._warmup_steps = math.ceil(recipe.schedule.warmup_epochs * len(loaders.train))
+        self._pace = Pace(recipe, len(loaders.train))
 
     @property
     def shipped_model(self) -> Classifier:
@@ -111,21 +115,16 @@ class Trainer:
         """Parameters that the optimizer moves, at some time of the run."""
         return sum(parameter.numel() for group in self.optimizer.param_groups for parameter in group["params"])
 
-    @property
-    def num_epochs(self) -> int:
-        """Epochs of the schedule; under a time budget the clock ends the run instead."""
-        assert self.recipe.training.epochs != "auto"
-        return self.recipe.training.epochs
-
     def run(self) -> Iterator[Event]:
         """Train to the end. Raises DivergedError, and Interrupted after saving when a signal came."""
-        if self.recipe.finetune.head_first and not self.progress.step:
-            yield self._fit_head()
-        while not self._is_done():
-            yield from self._train_epoch()
-            yield from self._finish_epoch()
-            if self._is_due() or self._is_done():
-                yield self._save()
+        with closing(self.loaders):
+            if self.recipe.finetune.head_first and not self.progress.step:
+                yield self._fit_head()
+            while not self._pace.is_over(self.progress):
+                yield from self._train_epoch()
+                yield from self._finish_epoch()
+                if self._is_due() or self._pace.is_over(self.progress):
+                    yield self._save()
 
     def _fit_head(self) -> Message:
         spec, training = self.recipe.finetune.head_first, self.recipe.training
@@ -144,47 +143,6 @@ class Trainer:
     def _is_due(self) -> bool:
         return self.process.from_main(lambda: time.monotonic() - self._saved_at > CHECKPOINT_SECONDS)
 
-    def _is_done(self) -> bool:
-        if self.progress.stop_reason is not None:
-            return True
-        if self.recipe.training.minutes is None:
-            return self.progress.epoch >= self.num_epochs
-        return self._time_fraction() >= 1
-
-    def _time_fraction(self) -> float:
-        assert self.recipe.training.minutes is not None
-        return self.progress.seconds / (60 * self.recipe.training.minutes)
-
-    def _fraction_done(self) -> float:
-        """Of the whole run, 0 to 1."""
-        if self.recipe.training.minutes is not None:
-            return min(1.0, self._time_fraction())
-        return self.progress.step / (self.num_epochs * len(self.loaders.train))
-
-    def _set_rate(self) -> float:
-        """The rate of the next step; after warm-up the cosine runs over what is left."""
-        start = self._warmup_steps / (self.num_epochs * len(self.loaders.train))
-        fraction = self._fraction_done()
-        if self.recipe.training.minutes is None and start < 1:
-            fraction = (fraction - start) / (1 - start)
-        spec = self.recipe.schedule
-        assert spec.warmup_epochs != "auto"
-        drops = plateau_drops(
-            spec, self.progress.history, metric=self.recipe.training.select, warmup_epochs=spec.warmup_epochs
-        )
-        factor = rate_factor(
-            spec,
-            step=self.progress.step,
-            warmup_steps=self._warmup_steps,
-            fraction_done=fraction,
-            num_drops=drops,
-        )
-        assert self.recipe.optim.lr != "auto"
-        rate = self.recipe.optim.lr * factor
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["lr_scale"]
-        return rate
-
     def _train_epoch(self) -> Iterator[Event]:
         set_trainable(self.model, self.recipe.finetune, epoch=self.progress.epoch)
         self.model.train()
@@ -197,7 +155,9 @@ class Trainer:
     def _steps(self, meter: Meter, batches: Iterator[Batch]) -> Iterator[Event]:
         progress = self.progress
         for batch in meter.waits(batches):
-            rate = self._set_rate()
+            rate = self._pace.rate(progress)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate * group["lr_scale"]
             result = self._step(batch)
             progress.step += 1
             progress.batch += 1
@@ -209,7 +169,7 @@ class Trainer:
             yield self._step_event(result, rate, meter)
             yield from map(Message, self.micro_batches.news())
             self._stop_if_asked()
-            if self.recipe.training.minutes is not None and self._is_done():
+            if self.recipe.training.minutes is not None and self._pace.is_over(self.progress):
                 return
 
     def _step(self, batch: Batch) -> StepResult:
@@ -230,7 +190,7 @@ class Trainer:
                 self.forward,
                 batch,
                 micro_batches=self.micro_batches,
-                objective=self.objective.at(self._fraction_done()),
+                objective=self.objective.at(self._pace.fraction_done(self.progress)),
             )
         except DivergedError as error:
             raise DivergedError(f"diverged at step {self.progress.step}: {error}") from None
@@ -252,7 +212,7 @@ class Trainer:
             pictures=meter.pictures,
             seconds=meter.seconds,
             data_seconds=meter.data_seconds,
-            fraction_done=self._fraction_done(),
+            fraction_done=self._pace.fraction_done(self.progress),
             run_seconds=progress.seconds,
         )
 

@@ -1,0 +1,56 @@
+"""How far a run is, by its steps or by the clock, and the learning rate there. State is in `Progress`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from obverse.recipe import Recipe
+
+from .progress import Progress
+from .schedule import plateau_drops, rate_factor
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Of a resolved recipe. Under a time budget the clock ends the run and moves the schedule, otherwise the epochs."""
+
+    recipe: Recipe
+    steps_per_epoch: int
+
+    def is_over(self, progress: Progress) -> bool:
+        """Whether the run has had its epochs or its minutes, or was stopped early."""
+        if progress.stop_reason is not None:
+            return True
+        if self.recipe.training.minutes is None:
+            return progress.epoch >= self._num_epochs
+        return self.fraction_done(progress) >= 1
+
+    def fraction_done(self, progress: Progress) -> float:
+        """Of the whole run, 0 to 1."""
+        if self.recipe.training.minutes is not None:
+            return min(1.0, progress.seconds / (60 * self.recipe.training.minutes))
+        return progress.step / (self._num_epochs * self.steps_per_epoch)
+
+    def rate(self, progress: Progress) -> float:
+        """Of the next step; after warm-up the schedule runs over what is left."""
+        spec, fraction = self.recipe.schedule, self.fraction_done(progress)
+        assert spec.warmup_epochs != "auto"
+        assert self.recipe.optim.lr != "auto"
+        warmup_steps = math.ceil(spec.warmup_epochs * self.steps_per_epoch)
+        start = warmup_steps / (self._num_epochs * self.steps_per_epoch)
+        if self.recipe.training.minutes is None and start < 1:
+            fraction = (fraction - start) / (1 - start)
+        metric = self.recipe.training.select
+        return self.recipe.optim.lr * rate_factor(
+            spec,
+            step=progress.step,
+            warmup_steps=warmup_steps,
+            fraction_done=fraction,
+            num_drops=plateau_drops(spec, progress.history, metric=metric, warmup_epochs=spec.warmup_epochs),
+        )
+
+    @property
+    def _num_epochs(self) -> int:
+        assert self.recipe.training.epochs != "auto"
+        return self.recipe.training.epochs
