@@ -1,0 +1,63 @@
+"""CIFAR-10 from scratch: what the defaults reach in 600 processor seconds, and CCT-2/3x2 along 30 minutes.
+
+`convnet`: `obverse train` with one thread and a time budget, over three seeds; the whole command, reading and reports
+included, must stay below 600 seconds of processor time. `cct`: the recipe `cifar10-cct` on two cores; its curve is the
+accuracy on val at every epoch, test is looked at once. Both follow the clock: nothing else may run.
+    OBVERSE_REAL_DATA=... python benchmarks/from_scratch.py WORK_FOLDER [convnet|cct]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from common import finished, metrics, processor_seconds, save
+from real_sets import unpack
+
+SEEDS = (0, 1, 2)
+BUDGET_SECONDS = 600
+# What remains of the budget is for reading 60,000 pictures and for the reports.
+MINUTES = 9.0
+
+
+def convnet(work: Path, seed: int) -> dict[str, Any]:
+    run = work / "runs" / f"from-scratch-{seed}"
+    settings = ["--minutes", MINUTES, "--set", "runtime.num_threads=1", "--set", f"training.seed={seed}"]
+    seconds = processor_seconds("train", unpack("cifar10", work), "--run", run, *settings)
+    if seconds > BUDGET_SECONDS:
+        raise RuntimeError(f"{seconds:.0f} processor seconds, and {BUDGET_SECONDS} are allowed; lower MINUTES")
+    return _told(run) | {"processor_seconds": round(seconds, 1)}
+
+
+def cct(work: Path) -> dict[str, Any]:
+    run = work / "runs" / "from-scratch-cct"
+    seconds = processor_seconds("train", unpack("cifar10", work), "--recipe", "cifar10-cct", "--run", run)
+    return _told(run) | {"processor_seconds": round(seconds, 1)}
+
+
+def _told(run: Path) -> dict[str, Any]:
+    epochs = json.loads((run / "training_log.json").read_text())["epochs"]
+    return {
+        "test_accuracy": metrics(run)["accuracy"],
+        "val_accuracy": metrics(run, "val")["accuracy"]["value"],
+        "epochs": len(epochs),
+        "curve": [[round(row["seconds"] / 60, 2), round(row["val_accuracy"], 4)] for row in epochs],
+    }
+
+
+def main() -> None:
+    work, wanted = Path(sys.argv[1]), sys.argv[2:] or ["convnet", "cct"]
+    rows = finished("from_scratch", "what")
+    done = {row["what"] for row in rows}
+    jobs = {f"convnet {seed}": lambda seed=seed: convnet(work, seed) for seed in SEEDS} | {"cct": lambda: cct(work)}
+    for what, job in jobs.items():
+        if what.split()[0] in wanted and what not in done:
+            rows.append({"what": what, **job()})
+            notes = f"{len(rows)} of {len(jobs)} rows; a curve's points are minutes of training and accuracy on val"
+            save("from_scratch", rows, command="python benchmarks/from_scratch.py WORK_FOLDER", notes=notes)
+
+
+if __name__ == "__main__":
+    main()
