@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
 
 from obverse.experiment.ledger import MAPPED_BYTES, Ledger, exact_peak, heap_peak
 
@@ -39,6 +40,24 @@ def test_a_chain_keeps_what_its_backward_pass_needs():
         del y
         assert ledger.live_bytes == 2 * 4000
         assert x.grad.shape == (1000,)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("unfolds", [True, False])
+def test_a_convolution_without_bf16_instructions_unfolds_its_input(dtype, unfolds):
+    ledger = Ledger(unfolds_bf16=unfolds)
+    with FakeTensorMode(), ledger:
+        images = torch.zeros(4, 32, 64, 64, dtype=dtype)
+        wide, narrow = torch.zeros(8, 32, 4, 4, dtype=dtype), torch.zeros(8, 32, 1, 1, dtype=dtype)
+        functional.conv2d(images, narrow)
+        before = exact_peak(ledger.events)
+        functional.conv2d(images, wide, stride=2, padding=1)
+    own = (images.numel() + wide.numel() + narrow.numel()) * dtype.itemsize
+    assert before == own + 4 * 8 * 64 * 64 * dtype.itemsize
+    columns = 4 * 32 * 4 * 4 * 32 * 32 * 2
+    after = own + 4 * 8 * 32 * 32 * dtype.itemsize
+    expected = after + columns if unfolds and dtype == torch.bfloat16 else max(before, after)
+    assert exact_peak(ledger.events) == expected
 
 
 def test_blocks_are_rounded_up():

@@ -50,6 +50,20 @@ def test_what_can_be_counted_is_counted(planned):
     assert m.peak > m.model + m.gradients + m.optimizer + m.activations + m.pixels
 
 
+def test_bf16_saves_memory_only_where_the_processor_knows_it(planned, monkeypatch):
+    """Elsewhere a convolution unfolds its whole batch, nine numbers for each of a 3x3 kernel's input."""
+
+    def activations(precision, *, is_fast):
+        monkeypatch.setattr("obverse.experiment.memory.has_fast_bf16", lambda device: is_fast)
+        vgg = {"kind": "vgg", "num_blocks": 4, "pool": "mean"}
+        return planned(model={"backbone": vgg}, runtime={"precision": precision}).memory.activations
+
+    full = activations("fp32", is_fast=False)
+    assert activations("fp32", is_fast=True) == full
+    assert activations("bf16", is_fast=True) < 0.8 * full
+    assert activations("bf16", is_fast=False) > full
+
+
 def test_the_recipe_decides(planned):
     base = planned(model={"backbone": VIT}).memory
     assert planned(model={"backbone": VIT}, optim={"kind": "sgd"}).memory.optimizer == base.gradients
@@ -59,9 +73,6 @@ def test_the_recipe_decides(planned):
     again = planned(model={"backbone": VIT}, runtime={"checkpointing": True}).memory
     assert again.activations < 0.8 * base.activations
     assert again.training_flops > base.training_flops
-    vgg = {"kind": "vgg", "num_blocks": 4, "pool": "mean"}
-    full, half = (planned(model={"backbone": vgg}, runtime={"precision": p}).memory for p in ("fp32", "bf16"))
-    assert half.activations < 0.8 * full.activations
     pretrained = {**VIT, "pretrained": "hub"}
     head = planned(model={"backbone": pretrained}, finetune={"train": "head"}).memory
     assert head.gradients < 0.01 * base.gradients

@@ -29,10 +29,14 @@ Event = tuple[int, int]
 
 
 class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes down every storage that appears while it is entered; flops: of the operations that are counted in any."""
+    """Writes down every storage that appears while it is entered; flops: of the operations that are counted in any.
 
-    def __init__(self) -> None:
+    unfolds_bf16: convolutions in bf16 unfold their input, as on a processor without bf16 instructions.
+    """
+
+    def __init__(self, *, unfolds_bf16: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.unfolds_bf16 = unfolds_bf16
         self.events: list[Event] = []
         self.flops = 0
         self._live: dict[int, Event] = {}
@@ -61,6 +65,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
                 self._see(leaf.untyped_storage())
+        if self.unfolds_bf16:
+            self.give_back(self.take(_unfolded_bytes(func, args, result)))
         return result
 
     def _see(self, storage: torch.UntypedStorage) -> None:
@@ -71,6 +77,22 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _forget(self, key: int) -> None:
         self.give_back(self._live.pop(key))
+
+
+def _unfolded_bytes(func: Any, args: Any, result: Any) -> int:
+    """Of the columns that torch's own convolution (aten/src/ATen/native/ConvolutionMM2d.cpp) makes of a whole batch."""
+    if func is torch.ops.aten.convolution.default:
+        images, weight, answer, (stride, padding) = args[0], args[1], result, args[3:5]
+    elif func is torch.ops.aten.convolution_backward.default:
+        images, weight, answer, (stride, padding) = args[1], args[2], args[0], args[4:6]
+    else:
+        return 0
+    is_one_by_one = all(k == 1 for k in weight.shape[2:]) and all(s == 1 for s in stride) and not any(padding)
+    if images.dtype != torch.bfloat16 or is_one_by_one:
+        return 0
+    # A row per output place; of a grouped convolution one group at a time.
+    num_bytes: int = weight[0].numel() * answer.shape[0] * answer.shape[2:].numel() * images.dtype.itemsize
+    return num_bytes
 
 
 def exact_peak(events: Iterable[Event], *, block_bytes: int = 1) -> int:
