@@ -6,11 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.xdist_group("ranks")
-# The issue's 1e-6, for losses and metrics of order one.
+# 1e-6 of the issue, where weights are of order one.
 CLOSE = {"atol": 1e-6, "rtol": 1e-5}
-# Weights differ by more, because every step adds to the rounding and processors round differently; a wrong
-# normalisation shows in the third digit.
-CLOSE_WEIGHTS = {"atol": 1e-5, "rtol": 1e-4}
 PLAIN = {
     "model": {"backbone": {"kind": "timm", "name": "vit_tiny_patch16_224", "pretrained": "none",
                            "options": {"embed_dim": 16, "depth": 2, "num_heads": 2, "patch_size": 8}}},
@@ -80,7 +77,7 @@ def assert_equal(ranks, alone):
     main, other = ranks
     for answer in ranks:
         torch.testing.assert_close(answer["losses"], alone["losses"], **CLOSE)
-    torch.testing.assert_close(main["tensors"], alone["tensors"], **CLOSE_WEIGHTS)
+    torch.testing.assert_close(main["tensors"], alone["tensors"], **CLOSE)
     assert not any(other["tensors"].values())
     assert main["progress"] == near(alone["progress"])
 
@@ -146,7 +143,8 @@ def test_fusions_view_heads_and_columns(ranks, alone, make_recipe, views, tmp_pa
     sections = {
         "data": {"columns": {"mint": "category", "year": "number"}},
         "model": {"fusion": {"kind": fusion, **width}, "view_heads": {}},
-        "optim": SGD,
+        # A tenth of the others' rate: two batch norms and attention add up to more rounding than one network.
+        "optim": SGD | {"lr": 0.005},
         "augment": {"view_dropout": 0.3},
     }
     expected = alone.train(data=table, recipe=make_recipe(**sections), folder=tmp_path / "alone")
