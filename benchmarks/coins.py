@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import metrics, obverse, processor_seconds, run_wanted
+from common import metrics, obverse, processor_seconds, run_wanted, with_settings
 
 from obverse.manifest.generated import GRADES, best_single_view_accuracy
 
@@ -28,9 +28,8 @@ def run_one(work: Path, seed: int, views: str, num_coins: int = NUM_COINS) -> di
     data, run = work / f"coins-{seed}", work / "runs" / f"coins-{seed}-{views}"
     if not data.exists():
         obverse("sample", "coins", data, "--samples", num_coins, "--seed", seed)
-    settings = ["--set", f"training.seed={seed}", "--set", f"data.views={VIEWS[views]}"]
-    settings += ["--set", "runtime.num_threads=1"]
-    seconds = processor_seconds("train", data, "--run", run, *settings)
+    settings = [f"training.seed={seed}", f"data.views={VIEWS[views]}", "runtime.num_threads=1"]
+    seconds = processor_seconds("train", data, "--run", run, *with_settings(*settings))
     test = metrics(run)
     return {
         "seed": seed,

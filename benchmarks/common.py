@@ -34,6 +34,11 @@ def processor_seconds(*arguments: object) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def with_settings(*settings: str) -> list[str]:
+    """Arguments that change fields of the recipe."""
+    return [part for setting in settings for part in ("--set", setting)]
+
+
 def run_wanted(
     name: str, jobs: Iterable[tuple[Any, ...]], run_one: Callable[..., dict[str, Any]], *, command: str, notes: str = ""
 ) -> None:
@@ -46,7 +51,7 @@ def run_wanted(
     wanted = [job for job in jobs if _key(job) not in done]
     with ThreadPoolExecutor(2) as pool:
         for job, row in zip(wanted, pool.map(lambda job: run_one(*job), wanted), strict=True):
-            rows.append({"key": _key(job), "commit": _git("rev-parse", "--short", "HEAD"), **row})
+            rows.append({"key": _key(job), **row})
             save(name, rows, command=command, notes=f"{len(rows)} of {len(jobs)} runs. {notes}".strip())
 
 
@@ -60,7 +65,11 @@ def metrics(run: Path, split: str = "test") -> dict[str, Any]:
 
 
 def save(name: str, rows: list[dict[str, Any]], *, command: str, notes: str = "") -> None:
-    """Write results/NAME.json; a partial table says so through the number of its rows."""
+    """Write results/NAME.json; a partial table says so through the number of its rows.
+
+    A row says its own commit, because a table may grow over several; the file's is that of the newest row.
+    """
+    rows = [{"commit": _git("rev-parse", "--short", "HEAD"), **row} for row in rows]
     record = {
         "date": date.today().isoformat(),
         "commit": _git("rev-parse", "HEAD"),

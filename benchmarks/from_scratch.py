@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import finished, metrics, processor_seconds, save
+from common import finished, metrics, processor_seconds, save, with_settings
 from real_sets import unpack
 
 SEEDS = (0, 1, 2)
@@ -24,8 +24,8 @@ MINUTES = 9.0
 
 def convnet(work: Path, seed: int) -> dict[str, Any]:
     run = work / "runs" / f"from-scratch-{seed}"
-    settings = ["--minutes", MINUTES, "--set", "runtime.num_threads=1", "--set", f"training.seed={seed}"]
-    seconds = processor_seconds("train", unpack("cifar10", work), "--run", run, *settings)
+    settings = with_settings("runtime.num_threads=1", f"training.seed={seed}")
+    seconds = processor_seconds("train", unpack("cifar10", work), "--run", run, "--minutes", MINUTES, *settings)
     if seconds > BUDGET_SECONDS:
         raise RuntimeError(f"{seconds:.0f} processor seconds, and {BUDGET_SECONDS} are allowed; lower MINUTES")
     return _told(run) | {"processor_seconds": round(seconds, 1)}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import metrics, obverse, processor_seconds, run_wanted
+from common import metrics, obverse, processor_seconds, run_wanted, with_settings
 from PIL import Image
 
 SEEDS = (3, 4, 5)
@@ -53,7 +53,7 @@ COINS = {
 
 
 def settings_of(*pairs: str) -> list[str]:
-    return [part for pair in pairs for part in ("--set", pair)]
+    return with_settings(*pairs)
 
 
 def run_xor(work: Path, name: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import obverse, save
+from common import obverse, save, with_settings
 from photographs import write_photographs
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -137,7 +137,7 @@ def wait(folder: Path, work: Path, num_epochs: int) -> list[dict[str, Any]]:
         f"training.epochs={num_epochs}",
         f"training.batch_size={BATCH}",
     ]
-    obverse("train", folder, "--run", run, *(part for setting in settings for part in ("--set", setting)))
+    obverse("train", folder, "--run", run, *with_settings(*settings))
     runtime = json.loads((run / "config.json").read_text())["runtime"]
     how = f"{runtime['precision']}, {runtime['num_threads']} threads, {runtime['num_workers']} workers"
     return [

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import metrics, processor_seconds, run_wanted
+from common import metrics, processor_seconds, run_wanted, with_settings
 from real_sets import unpack
 
 from obverse.evaluation import Predictions
@@ -101,8 +101,9 @@ def recalls(run: Path) -> dict[str, float]:
 def run_one(work: Path, seed: int, method: str) -> dict[str, Any]:
     run = work / "runs" / f"long-tail-{seed}-{method.replace(' ', '-').replace(',', '')}"
     settings = [*COMMON, f"training.seed={seed}", *METHODS[method]]
-    arguments = [part for setting in settings for part in ("--set", setting)]
-    seconds = processor_seconds("train", write_table(unpack("cifar10", work), seed), "--run", run, *arguments)
+    seconds = processor_seconds(
+        "train", write_table(unpack("cifar10", work), seed), "--run", run, *with_settings(*settings)
+    )
     return {
         "seed": seed,
         "method": method,

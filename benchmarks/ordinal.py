@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from common import metrics, processor_seconds, run_wanted
+from common import metrics, processor_seconds, run_wanted, with_settings
 from real_sets import ORDER, unpack
 
 from obverse.evaluation import Predictions, decide
@@ -47,8 +47,7 @@ def val_errors(run: Path) -> dict[str, float]:
 def run_one(work: Path, seed: int, loss: str) -> dict[str, Any]:
     run = work / "runs" / f"ordinal-{seed}-{loss}"
     settings = [*COMMON, f"training.seed={seed}", f"loss.kind={loss}"]
-    arguments = [part for setting in settings for part in ("--set", setting)]
-    seconds = processor_seconds("train", unpack("tomato_freshness", work), "--run", run, *arguments)
+    seconds = processor_seconds("train", unpack("tomato_freshness", work), "--run", run, *with_settings(*settings))
     test = metrics(run)
     return {
         "seed": seed,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import metrics, processor_seconds, run_wanted
+from common import metrics, processor_seconds, run_wanted, with_settings
 from real_sets import unpack
 
 SEEDS = (0, 1, 2)
@@ -48,8 +48,7 @@ def run_one(work: Path, seed: int, name: str, per_class: int) -> dict[str, Any]:
     table, num_train = write_table(unpack(name, work), seed, per_class)
     epochs = max(10, round(PICTURES_TO_SEE[name] / num_train))
     settings = [*SETTINGS, f"training.seed={seed}", f"training.epochs={epochs}"]
-    arguments = [part for setting in settings for part in ("--set", setting)]
-    seconds = processor_seconds("train", table, "--run", run, *arguments)
+    seconds = processor_seconds("train", table, "--run", run, *with_settings(*settings))
     test = metrics(run)
     return {
         "seed": seed,

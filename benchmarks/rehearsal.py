@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import OBVERSE, save
+from common import OBVERSE, save, with_settings
 from index import class_sizes
 from PIL import Image
 
@@ -126,7 +126,7 @@ def plan(total: int) -> list[dict[str, Any]]:
 def phases(work: Path, total: int) -> dict[str, list[str]]:
     """Name -> command, in order."""
     root, out = work / f"index-{total}", work / f"results-{total}"
-    changes = [part for setting in SETTINGS for part in ("--set", setting)]
+    changes = with_settings(*SETTINGS)
     manifest = work / f"manifest-{total}.csv"
     prepare = [*OBVERSE, "prepare", str(root), "--recipe", "long-tail-scratch", "--out", str(manifest), "--force"]
     return {

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from common import obverse, save
+from common import obverse, save, with_settings
 from PIL import Image
 from real_sets import ORDER, unpack
 
@@ -58,7 +58,7 @@ def prepare(name: str, work: Path) -> tuple[Path, Manifest]:
     """The split: a manifest file for Obverse, and the same in memory."""
     path = work / f"rivals-{name}.csv"
     if not path.exists():
-        settings = [part for setting in SETS[name] for part in ("--set", setting)]
+        settings = with_settings(*SETS[name])
         obverse("prepare", source(name, work), "--out", path, *settings)
     return path, build_index(path, load_recipe("auto", []).data).manifest
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import timm
 import torch
-from common import finished, metrics, processor_seconds, save
+from common import finished, metrics, processor_seconds, save, with_settings
 from real_sets import unpack
 from safetensors.torch import load_file
 
@@ -60,8 +60,9 @@ def train(data: Path, work: Path, seed: int, way: str) -> dict[str, Any]:
     settings += ["runtime.num_threads=1"]
     if way == "frozen features":
         settings += [f"model.backbone={backbone}", "finetune.train=head", "data.size={height: 224, width: 224}"]
-    arguments = [part for setting in settings for part in ("--set", setting)]
-    seconds = processor_seconds("train", unpack("trashnet", work), "--run", run, "--minutes", MINUTES, *arguments)
+    seconds = processor_seconds(
+        "train", unpack("trashnet", work), "--run", run, "--minutes", MINUTES, *with_settings(*settings)
+    )
     test = metrics(run)
     return {
         "key": f"{seed}-{way}",
