@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional
 
-from obverse.recipe import LossSpec, OutputSpec, ViewHeadsSpec
+from obverse.recipe import ADJUSTED, LossSpec, OutputSpec, ViewHeadsSpec
 
 from . import nominal, ordinal
 from .output import build_output
@@ -37,6 +37,7 @@ class Objective:
     weights_K: torch.Tensor
     terms_K: torch.Tensor
     output: OutputSpec
+    spread_K: torch.Tensor
     label_smoothing: float = 0.0
     defer_fraction: float = 0.0
     view_weight: float = 0.0
@@ -64,8 +65,8 @@ class Objective:
         frequent class weighs what the rare classes weigh, and outweighs the label itself.
         """
         weighted_BK = targets_BK.float() * self.weights_K.to(targets_BK.device)
-        spread_B1 = self.label_smoothing / self.num_classes * weighted_BK.sum(1, keepdim=True)
-        smoothed_BK = (1 - self.label_smoothing) * weighted_BK + spread_B1
+        spread_BK = weighted_BK.sum(1, keepdim=True) * self.spread_K.to(targets_BK.device)
+        smoothed_BK = (1 - self.label_smoothing) * weighted_BK + self.label_smoothing * spread_BK
         return (smoothed_BK * self.label_losses(logits.float())).sum(1)
 
     def losses_with_views(
@@ -90,10 +91,22 @@ def build_objective(spec: LossSpec, *, counts: Sequence[int], view_heads: ViewHe
         weights_K,
         terms_K,
         output=build_output(spec, counts=counts),
+        spread_K=_spread(spec, counts),
         label_smoothing=spec.label_smoothing,
         defer_fraction=spec.defer_fraction,
         view_weight=view_heads.weight if view_heads else 0.0,
     )
+
+
+def _spread(spec: LossSpec, counts: Sequence[int]) -> torch.Tensor:
+    """What smoothing mixes a label with: the uniform distribution, or of an adjusted loss the one that it adds.
+
+    There the logits of a network that knows nothing are equal, as they are without adjustment. The uniform distribution
+    would have it lift every rare class.
+    """
+    if spec.kind not in ADJUSTED:
+        return torch.full((len(counts),), 1 / len(counts))
+    return (spec.tau * nominal.log_shares(counts)).softmax(0)
 
 
 def hard_targets(labels_B: torch.Tensor, num_classes: int) -> torch.Tensor:
