@@ -149,7 +149,7 @@ def test_plain_classes_get_cross_entropy_without_a_word():
 
 def test_uneven_classes_get_logit_adjustment_and_are_told_why():
     loss, (line,) = loss_of(index_of(counts=(8, 400)))
-    assert (loss.kind, loss.prior, loss.label_smoothing) == ("logit-adjustment", "tuned", 0)
+    assert (loss.kind, loss.prior, loss.label_smoothing) == ("logit-adjustment", "tuned", 0.1)
     assert "50 times" in line
     assert "loss.prior=balanced or train" in line
 

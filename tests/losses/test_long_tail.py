@@ -51,6 +51,21 @@ def test_balanced_softmax_is_logit_adjustment_with_tau_one():
         torch.testing.assert_close(objective_of(kind=kind, prior="balanced").losses(LOGITS, HARD), expected)
 
 
+@pytest.mark.parametrize("tau", [0.0, 1.0, 1.5])
+def test_smoothing_leaves_the_logits_of_a_network_that_knows_nothing_equal(tau):
+    """Whatever is added to them: where they are equal, smoothing only weakens what the labels say."""
+    adjusted = {"kind": "logit-adjustment", "prior": "balanced", "tau": tau} if tau else {"kind": "cross-entropy"}
+
+    def slope(smoothing):
+        logits = torch.zeros(3, 3, requires_grad=True)
+        objective_of(label_smoothing=smoothing, **adjusted).losses(logits, torch.eye(3)).sum().backward()
+        return logits.grad
+
+    expected = (tau * torch.tensor([0.8, 0.15, 0.05]).log()).softmax(0) - torch.eye(3)
+    torch.testing.assert_close(slope(0.0), expected)
+    torch.testing.assert_close(slope(0.3), 0.7 * expected)
+
+
 def deployed(prior):
     return build_output(LossSpec(kind="logit-adjustment", prior=prior, decode="mode"), counts=COUNTS)
 

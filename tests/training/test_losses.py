@@ -179,7 +179,9 @@ def test_a_tuned_prior_is_the_power_of_the_training_frequencies_that_is_best_on_
     val = Predictions.read(run.evaluation("val"))
     network_NK = np.log(val.probabilities_NK) - np.log(bundle.output.prior, dtype=np.float32)
     values = [selection_value("macro_f1", network_NK + np.log(prior), val.labels_N) for prior in candidates]
-    assert selection_value("macro_f1", np.log(val.probabilities_NK), val.labels_N) == max(values)
+    shipped = selection_value("macro_f1", np.log(val.probabilities_NK), val.labels_N)
+    # The epoch was chosen by what ships, not by equal frequencies.
+    assert shipped == max(values) == json.loads((run.path / "training_log.json").read_text())["best_value"]
     assert "tuned on val" in json.loads((run.path / "training_log.json").read_text())["facts"]["loss"]
 
 

@@ -10,7 +10,15 @@ from .plots import plot_conditions, plot_history
 from .predictions import Predictions
 from .report import write_evaluation, write_set_evaluation
 from .sections import Section
-from .selection import LOWER_IS_BETTER, best_prior, is_better, mean_loss, selected_value, selection_value
+from .selection import (
+    LOWER_IS_BETTER,
+    best_prior,
+    is_better,
+    mean_loss,
+    selected_value,
+    selection_value,
+    with_best_prior,
+)
 from .set_measure import SetMetrics
 from .set_predictions import SetPredictions
 
@@ -47,6 +55,7 @@ __all__ = [
     "to_predictions",
     "to_probabilities",
     "to_set_predictions",
+    "with_best_prior",
     "write_evaluation",
     "write_set_evaluation",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +57,12 @@ def selected_value(name: str, outputs: Outputs, output: OutputSpec) -> float:
     assert name == "macro_f1"
     answers_NK = probabilities_NK >= np.array(metrics.best_thresholds(truth_NK, probabilities_NK))
     return metrics.set_macro_f1(metrics.set_scores(truth_NK, answers_NK))
+
+
+def with_best_prior(name: str, outputs: Outputs, *, counts: Sequence[int]) -> Outputs:
+    """What the model would say if its prior were tuned on this split: its logits with the best one's logarithm."""
+    prior = best_prior(name, outputs.logits_NK, outputs.labels_N, counts=counts)
+    return replace(outputs, logits_NK=outputs.logits_NK + np.log(prior, dtype=np.float32))
 
 
 def best_prior(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from obverse.errors import RecipeError
 from obverse.manifest import Manifest
-from obverse.recipe import ADJUSTED, BINARY, ORDINAL, OWN_RULE, LossSpec, Recipe
+from obverse.recipe import BINARY, ORDINAL, OWN_RULE, LossSpec, Recipe
 
 # The largest class has more than this many times the training samples of the smallest.
 IMBALANCED = 10
 SMOOTHING = 0.1
-# Ordinal targets spread already, a binary one would move towards 1/2, and an adjusted loss would have to lift a rare
-# class to its uniform share of the smoothing, far above its prior (docs/results.md has what that costs).
-UNSMOOTHED = (*ORDINAL, *ADJUSTED, BINARY)
+# Ordinal targets spread already, and a binary one would move towards 1/2.
+UNSMOOTHED = (*ORDINAL, BINARY)
 
 
 def imbalance(manifest: Manifest) -> float:

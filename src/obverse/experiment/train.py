@@ -270,16 +270,17 @@ def _whole(bundle: Bundle, trainer: Trainer) -> Classifier:
 
 def _output(setup: Setup, trainer: Trainer) -> OutputSpec:
     """How the shipped weights are read: what is tuned on val is the thresholds of label sets, or the prior."""
-    output, training = setup.bundle.output, setup.recipe.training
-    if not setup.manifest.multi_label and setup.recipe.loss.prior != "tuned":
+    output, counts = setup.bundle.output, trainer.objective.tuned_counts
+    if not setup.manifest.multi_label and counts is None:
         return output
     with closing(trainer.loaders):
         outputs = run_model(trainer.model, trainer.forward, trainer.loaders.val.epoch())
 
     def tuned() -> dict[str, Any]:
-        if outputs.label_sets_NK is None:
-            counts = list(setup.manifest.counts("train").values())
-            return {"prior": best_prior(training.select, outputs.logits_NK, outputs.labels_N, counts=counts)}
+        if counts is not None:
+            select = setup.recipe.training.select
+            return {"prior": best_prior(select, outputs.logits_NK, outputs.labels_N, counts=counts)}
+        assert outputs.label_sets_NK is not None
         return {"thresholds": best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, output))}
 
     return output.model_copy(update=setup.process.from_main(tuned))

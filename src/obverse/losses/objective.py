@@ -30,17 +30,20 @@ class Objective:
     """weights_K: of a sample of each class, with mean 1 over the training set; 1 before `defer_fraction` of the run.
 
     terms_K: how many terms a sample of each class has, where the mean is over terms. view_weight: of the loss of the
-    views' own heads, beside that of all views together; 0 where views have none.
+    views' own heads, beside that of all views together; 0 where views have none. spread_K: what smoothing mixes a label
+    with; None is the uniform distribution. tuned_counts: training samples of each class, where val is to choose the
+    prior.
     """
 
     label_losses: LabelLosses
     weights_K: torch.Tensor
     terms_K: torch.Tensor
     output: OutputSpec
-    spread_K: torch.Tensor
     label_smoothing: float = 0.0
     defer_fraction: float = 0.0
     view_weight: float = 0.0
+    spread_K: torch.Tensor | None = None
+    tuned_counts: tuple[int, ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -65,7 +68,10 @@ class Objective:
         frequent class weighs what the rare classes weigh, and outweighs the label itself.
         """
         weighted_BK = targets_BK.float() * self.weights_K.to(targets_BK.device)
-        spread_BK = weighted_BK.sum(1, keepdim=True) * self.spread_K.to(targets_BK.device)
+        total_B1 = weighted_BK.sum(1, keepdim=True)
+        spread_BK = (
+            total_B1 / self.num_classes if self.spread_K is None else total_B1 * self.spread_K.to(total_B1.device)
+        )
         smoothed_BK = (1 - self.label_smoothing) * weighted_BK + self.label_smoothing * spread_BK
         return (smoothed_BK * self.label_losses(logits.float())).sum(1)
 
@@ -91,21 +97,20 @@ def build_objective(spec: LossSpec, *, counts: Sequence[int], view_heads: ViewHe
         weights_K,
         terms_K,
         output=build_output(spec, counts=counts),
-        spread_K=_spread(spec, counts),
         label_smoothing=spec.label_smoothing,
         defer_fraction=spec.defer_fraction,
         view_weight=view_heads.weight if view_heads else 0.0,
+        spread_K=_spread(spec, counts) if spec.kind in ADJUSTED else None,
+        tuned_counts=tuple(counts) if spec.prior == "tuned" else None,
     )
 
 
 def _spread(spec: LossSpec, counts: Sequence[int]) -> torch.Tensor:
-    """What smoothing mixes a label with: the uniform distribution, or of an adjusted loss the one that it adds.
+    """What an adjusted loss smooths towards: the distribution that it adds to the logits.
 
-    There the logits of a network that knows nothing are equal, as they are without adjustment. The uniform distribution
+    So the logits of a network that knows nothing are equal, as they are without adjustment; the uniform distribution
     would have it lift every rare class.
     """
-    if spec.kind not in ADJUSTED:
-        return torch.full((len(counts),), 1 / len(counts))
     return (spec.tau * nominal.log_shares(counts)).softmax(0)
 
 

@@ -45,8 +45,8 @@ class LossSpec(Spec):
     kind: `auto` is `binary-cross-entropy` for multi-label data, `sord` for ordered classes, `logit-adjustment` when the
     largest class has more than ten times the samples of the smallest and nothing else corrects that, `cross-entropy`
     otherwise.
-    label_smoothing: share of the uniform distribution in a target; `auto` is 0.1, and 0 for ordinal losses,
-    `binary-cross-entropy`, `logit-adjustment` and `balanced-softmax`.
+    label_smoothing: share of the uniform distribution in a target (of `logit-adjustment` and `balanced-softmax`, of the
+    distribution that they add to the logits); `auto` is 0.1, and 0 for ordinal losses and `binary-cross-entropy`.
     class_weights: what a sample weighs by the size of its class (of multi-label data, what a class weighs);
     effective_beta belongs to `effective`, which no longer tells classes apart that are much larger than 1 / (1 - beta).
     defer_fraction: share of the run before the weights begin (Cao et al. 2019 take 0.8). gamma: of `focal`. tau:

@@ -17,7 +17,7 @@ import torch
 
 from obverse.data import Batch, Loader, mix
 from obverse.errors import DivergedError, Interrupted
-from obverse.evaluation import Forward, Outputs, is_better, run_model, selected_value, to_probabilities
+from obverse.evaluation import Forward, Outputs, is_better, run_model, selected_value, to_probabilities, with_best_prior
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
 from obverse.recipe import Recipe
@@ -140,6 +140,12 @@ class Trainer:
             self.parallel.load(self.parallel.weights(), self.average.model)
         return Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
 
+    def _values(self, outputs: Outputs) -> Iterator[float]:
+        """Of val, read as these weights would ship: the metric that chooses the epoch, loss and accuracy."""
+        select, counts = self.recipe.training.select, self.objective.tuned_counts
+        read = outputs if counts is None else with_best_prior(select, outputs, counts=counts)
+        return (selected_value(name, read, self.objective.output) for name in (select, "loss", "accuracy"))
+
     def _is_due(self) -> bool:
         return self.process.from_main(lambda: time.monotonic() - self._saved_at > CHECKPOINT_SECONDS)
 
@@ -223,12 +229,8 @@ class Trainer:
         outputs = run_model(self.shipped_model, self.forward, self._unless_asked_to_stop(self.loaders.val.epoch()))
         progress.seconds += time.perf_counter() - start
         self._require_numbers(outputs)
-        output = self.objective.output
         progress.seconds, value, val_loss, val_accuracy = self.process.from_main(
-            lambda: (
-                progress.seconds,
-                *(selected_value(name, outputs, output) for name in (recipe.training.select, "loss", "accuracy")),
-            )
+            lambda: (progress.seconds, *self._values(outputs))
         )
         best = is_better(recipe.training.select, value, progress.best_value)
         if best:
