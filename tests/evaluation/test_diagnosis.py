@@ -99,6 +99,23 @@ def test_chance_is_that_of_the_largest_class_and_a_small_val_set_is_given_its_no
     assert "stuck at chance" not in codes(story(history(val_accuracy=flat(0.5)), num_val=4000, train_accuracy=0.5))
 
 
+def test_rare_classes_that_are_found_below_the_accuracy_of_the_largest_class_are_no_chance() -> None:
+    skewed, rows = {"a": 900, "b": 50, "c": 50}, history(val_accuracy=flat(0.8))
+    for select, found, stuck in (("balanced_accuracy", 0.7, 0.34), ("macro_f1", 0.6, 0.32)):
+        for value, is_stuck in ((found, False), (stuck, True)):
+            told = story([{**row, "select": select, "select_value": value} for row in rows], counts=skewed,
+                         train_accuracy=0.8)  # fmt: skip
+            assert ("stuck at chance" in codes(told)) is is_stuck
+
+
+def test_uneven_classes_are_told_what_the_recipe_does_not_do_yet() -> None:
+    counts = {"a": 500, "b": 300, "c": 24}
+    (done,) = diagnose(story(counts=counts))
+    assert "the recipe makes up for it" in done.advice
+    (asked,) = diagnose(story(counts=counts, imbalance_remedy="loss.class_weights=sqrt"))
+    assert asked.advice.startswith("Try loss.class_weights=sqrt, and judge by balanced accuracy")
+
+
 def test_fluctuation_within_the_noise_of_a_small_val_set_is_not_wild() -> None:
     assert codes(story(history(val_accuracy=SAW), train_accuracy=0.9, num_val=12)) == []
 

@@ -47,7 +47,8 @@ class Story:
 
     history: rows of `EpochEnd`. counts: class -> training samples. train_accuracy: of the shipped weights on training
     samples without augmentation and dropout. best_epoch counts from 0. multi_label: accuracy is then of whole label
-    sets, and what is judged by it or by the largest class is left out.
+    sets, and what is judged by it or by the largest class is left out. imbalance_remedy: settings that would make up
+    for uneven classes; None where the recipe has some.
     """
 
     history: Rows
@@ -57,6 +58,7 @@ class Story:
     train_accuracy: float
     stop_reason: str | None = None
     multi_label: bool = False
+    imbalance_remedy: str | None = None
 
     @property
     def val_accuracy(self) -> float:
@@ -199,14 +201,33 @@ def _data(story: Story) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "unbalanced classes",
             f"The largest class has {max(counts.values())} training samples, the smallest {min(counts.values())}",
-            "Try loss.class_weights=sqrt, and judge by balanced accuracy (training.select=balanced_accuracy)",
+            f"Try {story.imbalance_remedy}, and judge by balanced accuracy (training.select=balanced_accuracy)"
+            if story.imbalance_remedy
+            else "Look at the rare classes' own rows; the recipe makes up for it, more pictures of them do more",
         )
 
 
 def _is_stuck(story: Story) -> bool:
     best = max(float(row["val_accuracy"]) for row in story.history)
     limit = story.chance + story.noise(story.chance)
-    return best <= limit and story.train_accuracy <= max(limit, story.chance + 0.05)
+    return (
+        best <= limit
+        and story.train_accuracy <= max(limit, story.chance + 0.05)
+        and all(_is_constant(story, row) for row in story.history)
+    )
+
+
+def _is_constant(story: Story, row: Mapping[str, Any]) -> bool:
+    """Whether a metric that counts classes alike is that of one answer for all; other metrics do not tell.
+
+    Rare classes that are found cost accuracy, which may then stay below that of always saying the largest class.
+    """
+    share, num_classes = story.chance, sum(1 for count in story.counts.values() if count)
+    constant = {"balanced_accuracy": 1.0, "macro_f1": 2 * share / (1 + share)}.get(str(row["select"]))
+    if constant is None:
+        return True
+    limit = constant / num_classes
+    return float(row["select_value"]) <= limit + story.noise(limit)
 
 
 def _all_finite(history: Rows) -> bool:

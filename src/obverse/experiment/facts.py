@@ -16,7 +16,7 @@ from obverse.evaluation import Diagnosis, Forward, Story, diagnose, run_model, s
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
-from obverse.recipe import LossSpec, OutputSpec, Recipe, Size
+from obverse.recipe import ADJUSTED, ORDINAL, LossSpec, OutputSpec, Recipe, Size
 from obverse.runtime import peak_memory
 from obverse.training.progress import Progress
 
@@ -70,7 +70,7 @@ def measure_train(
     return TrainAccuracy(value, len(outputs.ids))
 
 
-def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy) -> tuple[Diagnosis, ...]:
+def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, recipe: Recipe) -> tuple[Diagnosis, ...]:
     """What stands out in a finished training."""
     story = Story(
         progress.history,
@@ -80,8 +80,18 @@ def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy) -> t
         train.value,
         progress.stop_reason,
         manifest.multi_label,
+        _imbalance_remedy(recipe),
     )
     return tuple(diagnose(story))
+
+
+def _imbalance_remedy(recipe: Recipe) -> str | None:
+    loss = recipe.loss
+    if loss.kind in ADJUSTED or loss.kind == "ldam" or loss.class_weights != "none":
+        return None
+    if recipe.training.sampler != "natural":
+        return None
+    return "loss.class_weights=sqrt" if loss.kind in ORDINAL else "loss={kind: logit-adjustment, prior: tuned}"
 
 
 def run_facts(

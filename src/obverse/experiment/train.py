@@ -244,7 +244,7 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
         history_png = run.path / "training_history.png"
         plot_history(progress.history, history_png)
         shown = history_png if history_png.is_file() else None
-        story = RunStory(story.facts, diagnosed(progress, setup.manifest, train), shown)
+        story = RunStory(story.facts, diagnosed(progress, setup.manifest, train, setup.recipe), shown)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     measured = {}
     whole = _whole(bundle, trainer) if trainer.parallel.is_sharded and setup.process.is_main else None
