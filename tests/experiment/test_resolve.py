@@ -118,6 +118,19 @@ def test_coins_are_not_mirrored(views, policy):
     assert augment.mirror == POLICIES[policy]["mirror"]
 
 
+def test_the_convnet_answers_for_mirror_images_only_where_training_mirrors(hub):
+    def mirrored(**sections):
+        return resolved(index_of((32, 32)), **sections).recipe.model.backbone.mirrored
+
+    assert (mirrored(), mirrored(augment={"policy": "no-mirror"}), mirrored(augment={"mirror": 0.0})) == (
+        True,
+        False,
+        False,
+    )
+    given = {"backbone": {"kind": "convnet", "mirrored": False}}
+    assert mirrored(model=given) is False
+
+
 def test_a_policy_that_was_given_stays_with_its_numbers():
     augment = resolved(index_of((300, 300)), augment={"policy": "none", "rotation_degrees": 5.0}).recipe.augment
     assert (augment.policy, augment.rotation_degrees, augment.mirror) == ("none", 5.0, 0.0)

@@ -56,6 +56,7 @@ KINDS = {
     "own vit": (ViTBackbone(patch=8, width=24, depth=2, heads=3), {"attention", "rollout"}),
     "cct": (CCTBackbone(depth=2, width=24, heads=3), {"attention", "rollout"}),
     "convnet": (ConvNetBackbone(widths=(8, 8)), {"grad-cam"}),
+    "convnet-mirrored": (ConvNetBackbone(widths=(8, 8), mirrored=True), {"grad-cam"}),
     "vgg": (VGGBackbone(num_blocks=4), {"grad-cam"}),
     "resnet": (TimmBackbone(name="resnet10t", pretrained="none", options={"output_stride": 8}), {"grad-cam"}),
 }

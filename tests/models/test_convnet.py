@@ -64,6 +64,20 @@ def test_batch_equals_single_in_eval() -> None:
     torch.testing.assert_close(model(images_BCHW), single)
 
 
+def test_mirrored_features_are_the_mean_of_both_outside_training_only() -> None:
+    torch.manual_seed(0)
+    model, plain = (ConvNet(height=32, width=32, widths=WIDTHS, mirrored=value) for value in (True, False))
+    plain.load_state_dict(model.state_dict())
+    images_BCHW = torch.randn(4, 3, 32, 32)
+    torch.testing.assert_close(model(images_BCHW), plain(images_BCHW))  # training
+    model.load_state_dict(plain.state_dict())
+    model.eval()
+    plain.eval()
+    expected = (plain(images_BCHW) + plain(images_BCHW.flip(3))) / 2
+    torch.testing.assert_close(model(images_BCHW), expected)
+    torch.testing.assert_close(model(images_BCHW.flip(3)), expected)
+
+
 def test_channels_last_gives_the_same_features() -> None:
     torch.manual_seed(0)
     model = ConvNet(height=64, width=64, widths=WIDTHS).eval()

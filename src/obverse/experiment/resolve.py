@@ -16,6 +16,7 @@ from obverse.launch import launched
 from obverse.manifest import Index, Manifest, grade_order
 from obverse.models import InputNeeds, input_needs, pinned, why_unavailable
 from obverse.recipe import (
+    AugmentSpec,
     AutoBackbone,
     CacheSpec,
     ConvNetBackbone,
@@ -64,6 +65,7 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     _require_views(recipe, index)
     data = _data(recipe, index, size)
     augment = _augment(recipe, index, size, sizes)
+    model = _mirrored(model, augment)
     data = data.model_copy(update={"cache": _cache(data.cache, index, size, augment.margin, reasons)})
     training = _training(recipe, index)
     loss = resolve_loss(recipe, index.manifest, reasons)
@@ -120,6 +122,14 @@ def _model(recipe: Recipe, sizes: list[tuple[int, int]], device: str, reasons: l
     return recipe.model.model_copy(update={"backbone": backbone})
 
 
+def _mirrored(model: ModelSpec, augment: AugmentSpec) -> ModelSpec:
+    backbone = model.backbone
+    if not isinstance(backbone, ConvNetBackbone) or backbone.mirrored != "auto":
+        return model
+    mirrored = bool(augment.mirror)
+    return model.model_copy(update={"backbone": backbone.model_copy(update={"mirrored": mirrored})})
+
+
 def _size(model: ModelSpec, sizes: list[tuple[int, int]]) -> Size:
     """A size of the usual area; the pictures' own aspect ratio when they nearly all share it."""
     side = min(SCRATCH_SIDE, round(median(math.sqrt(h * w) for h, w in sizes)))
@@ -154,7 +164,7 @@ def _data(recipe: Recipe, index: Index, size: Size) -> Any:
     )
 
 
-def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]]) -> Any:
+def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]]) -> AugmentSpec:
     augment = recipe.augment
     if augment.policy == "auto":
         # Mirrored lettering does not exist, and coins have lettering (A13).

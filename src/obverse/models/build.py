@@ -133,5 +133,5 @@ def _build_backbone(spec: ModelSpec, *, height: int, width: int, load_weights: b
         case VGGBackbone() as vgg:
             return VGG(vgg, height=height, width=width)
         case ConvNetBackbone() as convnet:
-            return ConvNet(height=height, width=width, widths=convnet.widths)
+            return ConvNet(height=height, width=width, widths=convnet.widths, mirrored=convnet.mirrored is True)
     raise RecipeError("model.backbone is still `auto`: it is chosen when the data is known")

@@ -32,12 +32,15 @@ class ConvNet(nn.Module):
     `widths` are the stem's channels, then one number per group (each group halves the map once). The stem halves as
     often as it takes to hand about 16x16 to 24x24 places to the groups, so a picture of 160 pixels costs little more
     per group than one of 32. Widths of 24, 48, 96 have 157,296 parameters at 32 pixels, and 9,264 more for each halving
-    the stem adds: one at 64, two at 96 and 150.
+    the stem adds: one at 64, two at 96 and 150. mirrored: outside training, the mean over a picture and its mirror
+    image (test-time augmentation as in airbench), which a network that was trained on both takes for the same thing.
     """
 
     size_multiple = 1
 
-    def __init__(self, *, height: int, width: int, widths: tuple[int, ...], in_channels: int = 3) -> None:
+    def __init__(
+        self, *, height: int, width: int, widths: tuple[int, ...], in_channels: int = 3, mirrored: bool = False
+    ) -> None:
         super().__init__()
         assert widths, "the stem needs a width"
         if min(height, width) < 2:
@@ -57,6 +60,7 @@ class ConvNet(nn.Module):
             self._stage_of += [number] * (len(layers) - len(self._stage_of))
         self.layers = nn.Sequential(*layers)
         self.num_features = channels
+        self.mirrored = mirrored
         self._checkpointing = False
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -81,6 +85,12 @@ class ConvNet(nn.Module):
 
     def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         """Features (B, num_features): the strongest answer over places."""
+        if self.training or not self.mirrored:
+            return self._strongest(images_BCHW)
+        # The picture itself comes last: what explains an answer looks at the last map.
+        return (self._strongest(images_BCHW.flip(3)) + self._strongest(images_BCHW)) / 2
+
+    def _strongest(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         return self.forward_features(images_BCHW).amax((2, 3))
 
 

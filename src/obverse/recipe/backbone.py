@@ -148,11 +148,14 @@ class CCTBackbone(FromScratch):
 class ConvNetBackbone(FromScratch):
     """Obverse's small convnet for pictures of 32 to 160 pixels, from scratch.
 
-    widths: the stem's channels, then one number per group; each group halves the map once.
+    widths: the stem's channels, then one number per group; each group halves the map once. mirrored: outside training,
+    features are the mean of those of the picture and of its mirror image, at twice the cost; `auto` is on where
+    training mirrors pictures.
     """
 
     kind: Literal["convnet"] = "convnet"
     widths: tuple[PositiveInt, ...] = (32, 64, 128)
+    mirrored: Literal["auto"] | bool = "auto"
 
 
 class VGGBackbone(FromScratch):
