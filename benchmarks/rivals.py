@@ -5,7 +5,8 @@ sides of a coin lie beside each other in one picture. A rival's picture size is 
 three minutes on two cores their usual 224 is less than an epoch. All are from scratch. Choices are made on val by each
 tool itself, test is looked at once. Peers run in an environment of their own:
     OBVERSE_REAL_DATA=... PEERS_PYTHON=... TIMM_SOURCE=... python benchmarks/rivals.py WORK_FOLDER [SET...]
-Resumable: every run's answers are kept in WORK_FOLDER/answers. The machine must be idle.
+Resumable: every run's answers are kept in WORK_FOLDER/answers; the first seed of every set comes first, so that a
+partial table is one of all sets. The machine must be idle.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -154,11 +156,12 @@ def paired_interval(left_SN: np.ndarray, right_SN: np.ndarray, rounds: int = 200
     return round(float(low), 4), round(float(high), 4)
 
 
-def run_set(name: str, work: Path) -> list[dict[str, Any]]:
+def run_set(name: str, work: Path, newest: int) -> list[dict[str, Any]]:
+    """Rows of a set, from the runs of all seeds up to `newest`."""
     manifest = prepare(name, work)[1]
     truth = {sample.id: sample.label for sample in manifest.split("test")}
     table = {
-        tool: hits([answers(tool, name, work, seed, manifest) for seed in seeds], truth)
+        tool: hits([answers(tool, name, work, seed, manifest) for seed in seeds if seed <= newest], truth)
         for tool, seeds in SEEDS.items()
     }
     means = {tool: float(hits_SN.mean()) for tool, hits_SN in table.items()}
@@ -175,15 +178,17 @@ def run_set(name: str, work: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    work = Path(sys.argv[1])
-    rows: list[dict[str, Any]] = []
-    for name in sys.argv[2:] or SETS:
-        rows += run_set(name, work)
-        for row in rows[-len(SEEDS) :]:
+    work, names = Path(sys.argv[1]), sys.argv[2:] or list(SETS)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for newest, name in product(SEEDS["obverse"], names):
+        rows[name] = run_set(name, work, newest)
+        for row in rows[name]:
             print(row)
-        ranks = {tool: round(float(np.mean([row["rank"] for row in rows if row["tool"] == tool])), 2) for tool in SEEDS}
-        notes = f"{len(rows) // len(SEEDS)} of {len(SETS)} sets; mean ranks {ranks}; {MINUTES:g} minutes a run"
-        save("rivals", rows, command="python benchmarks/rivals.py WORK_FOLDER", notes=notes)
+        so_far = list(chain.from_iterable(rows.values()))
+        ranks = {tool: np.mean([row["rank"] for row in so_far if row["tool"] == tool]) for tool in SEEDS}
+        notes = f"{len(rows)} of {len(SETS)} sets; {MINUTES:g} minutes a run; mean ranks "
+        notes += ", ".join(f"{tool} {rank:.2f}" for tool, rank in ranks.items())
+        save("rivals", so_far, command="python benchmarks/rivals.py WORK_FOLDER", notes=notes)
 
 
 if __name__ == "__main__":
