@@ -27,7 +27,7 @@ EPOCHS = 40
 COMMON = [
     f"training.epochs={EPOCHS}",
     "training.select=balanced_accuracy",
-    "model.backbone={kind: convnet, widths: [16, 32, 64]}",
+    "model.backbone={kind: convnet, widths: [16, 32, 64], mirrored: false}",
     "runtime.num_threads=1",
     "runtime.precision=fp32",
     "runtime.matmul=highest",
@@ -48,10 +48,10 @@ METHODS: dict[str, list[str]] = {
     ],
     "sqrt sampling": ["loss.kind=cross-entropy", "training.sampler=sqrt"],
     "logit adjustment": ["loss.kind=logit-adjustment", "loss.prior=balanced"],
-    "logit adjustment, smoothing 0.1": [
+    "logit adjustment, no smoothing": [
         "loss.kind=logit-adjustment",
         "loss.prior=balanced",
-        "loss.label_smoothing=0.1",
+        "loss.label_smoothing=0.0",
     ],
     "logit adjustment, tuned": ["loss.kind=logit-adjustment", "loss.prior=tuned"],
 }
