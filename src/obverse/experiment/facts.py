@@ -98,12 +98,10 @@ def run_facts(
     recipe: Recipe, manifest: Manifest, model: Classifier, progress: Progress, *, num_trained: int, output: OutputSpec
 ) -> dict[str, str]:
     """Name -> value, as the report shows them; num_trained: parameters that the optimizer had; output: what ships."""
-    size, backbone = recipe.data.size, recipe.model.backbone
+    size = recipe.data.size
     assert isinstance(size, Size)
     best = progress.history[progress.best_epoch]
     counts = manifest.split_counts()
-    weights = {"hub": "pretrained (hub)", "none": "from scratch"}
-    pretrained = getattr(backbone, "pretrained", "none")
     peak = peak_memory(torch.device(recipe.runtime.device))
     parameters = f"{model.num_parameters():,}"
     if num_trained != model.num_parameters():
@@ -114,7 +112,7 @@ def run_facts(
         "views": ", ".join(manifest.views)
         + (f"; {recipe.model.fusion.kind} fusion, {recipe.model.sharing} backbone" if len(manifest.views) > 1 else ""),
         "input": f"{size.width}x{size.height} (width x height), {recipe.data.fit}",
-        "model": f"{getattr(backbone, 'name', backbone.kind)}, {weights.get(pretrained, f'weights from {pretrained}')}",
+        "model": _model(recipe),
         "parameters": parameters,
         **({"columns": ", ".join(recipe.data.columns)} if recipe.data.columns else {}),
         "loss": _loss(recipe.loss, output),
@@ -144,6 +142,16 @@ def training_log(progress: Progress, story: RunStory, train: TrainAccuracy) -> d
         "diagnosis": [asdict(finding) for finding in story.diagnoses],
         "facts": story.facts,
     }
+
+
+def _model(recipe: Recipe) -> str:
+    backbone = recipe.model.backbone
+    pretrained = getattr(backbone, "pretrained", "none")
+    weights = {"hub": "pretrained (hub)", "none": "from scratch"}.get(pretrained, f"weights from {pretrained}")
+    mirrored = getattr(backbone, "mirrored", False) is True
+    return ", ".join(
+        [getattr(backbone, "name", backbone.kind), weights, *["answers for both mirror images"] * mirrored]
+    )
 
 
 def _loss(spec: LossSpec, output: OutputSpec) -> str:
