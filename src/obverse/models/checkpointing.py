@@ -6,14 +6,12 @@ for the second computation, so dropout repeats itself; batch norm would count it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
 from obverse.errors import RecipeError
 
@@ -36,15 +34,6 @@ def enable_checkpointing(model: Classifier) -> None:
         for module in backbone.modules():
             if isinstance(module, _BatchNorm) and module.track_running_stats:
                 _CountOnce(module)
-
-
-def run_in_parts(layers: nn.Sequential, part_of: Sequence[int], images_BCHW: torch.Tensor) -> torch.Tensor:
-    """What `layers` computes; of each part (layers with the same number in `part_of`) only the input is kept."""
-    numbers = range(len(layers))
-    for _, group in groupby(numbers, key=lambda number: part_of[min(number, len(part_of) - 1)]):
-        part = nn.Sequential(*(layers[number] for number in group))
-        images_BCHW = checkpoint(part, images_BCHW, use_reentrant=False)
-    return images_BCHW
 
 
 class _CountOnce:

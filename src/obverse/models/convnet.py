@@ -10,14 +10,14 @@ stem is trained with the rest, and every layer is an ordinary one (it exports).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
 from obverse.errors import RecipeError
 
-from .checkpointing import run_in_parts
+from .staged import Staged
 
 PATCH = 4
 FINAL_SIDE = 4
@@ -26,7 +26,7 @@ OPPONENT = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 2.0, -1.0))
 CHROMA_PENALTY = 1.5
 
 
-class ConvNet(nn.Module):
+class ConvNet(Staged):
     """Pictures of any size to `num_features` features; about 3x3 to 5x5 places are left for `height` x `width`.
 
     `widths` are the stem's channels, then one number per group (each group halves the map once). The stem halves as
@@ -35,8 +35,6 @@ class ConvNet(nn.Module):
     the stem adds: one at 64, two at 96 and 150. mirrored: outside training, the mean over a picture and its mirror
     image (test-time augmentation as in airbench), which a network that was trained on both takes for the same thing.
     """
-
-    size_multiple = 1
 
     def __init__(
         self, *, height: int, width: int, widths: tuple[int, ...], in_channels: int = 3, mirrored: bool = False
@@ -52,36 +50,15 @@ class ConvNet(nn.Module):
             layers += _patches(stem, stem)
         _start_as_cosines(layers[0])
         channels = stem
-        self._stage_of = [0] * len(layers)
+        self.stage_of = [0] * len(layers)
         for number, group in enumerate(groups, 1):
             layers += [_conv(channels, group), nn.MaxPool2d(2, ceil_mode=True), *_norm(group)]
             layers += [_conv(group, group), *_norm(group)]
             channels = group
-            self._stage_of += [number] * (len(layers) - len(self._stage_of))
+            self.stage_of += [number] * (len(layers) - len(self.stage_of))
         self.layers = nn.Sequential(*layers)
         self.num_features = channels
         self.mirrored = mirrored
-        self._checkpointing = False
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Keep only the input of each stage for the backward pass (timm's convention)."""
-        self._checkpointing = enable
-
-    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
-        """Parameter name -> stage: the stem, then one per group; not coarse: one per layer (timm's convention)."""
-
-        def stage(name: str) -> int:
-            layer = int(name.split(".")[1])  # names are `layers.N.weight`
-            return self._stage_of[layer] if coarse else layer
-
-        return stage
-
-    def forward_features(self, images_BCHW: torch.Tensor) -> torch.Tensor:
-        """The last map (B, D, h, w)."""
-        if self._checkpointing and torch.is_grad_enabled():
-            return run_in_parts(self.layers, self._stage_of, images_BCHW)
-        map_BDhw: torch.Tensor = self.layers(images_BCHW)
-        return map_BDhw
 
     def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         """Features (B, num_features): the strongest answer over places."""

@@ -8,24 +8,20 @@ At 512x256 (width x height), 10 classes and the document's head this is 148,683,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 
 from obverse.errors import RecipeError
 from obverse.recipe import VGGBackbone
 
-from .checkpointing import run_in_parts
+from .staged import Staged
 
 CONVS = (2, 2, 3, 3, 2, 2)
 CHANNELS = (64, 128, 256, 512, 512, 512)
 
 
-class VGG(nn.Module):
+class VGG(Staged):
     """Pictures of one size (height, width) to `num_features` features: the flattened map, or its mean over places."""
-
-    size_multiple = 1
 
     def __init__(self, spec: VGGBackbone, *, height: int, width: int) -> None:
         super().__init__()
@@ -37,7 +33,7 @@ class VGG(nn.Module):
             )
         layers: list[nn.Module] = []
         channels = 3
-        self._stage_of: list[int] = []
+        self.stage_of = []
         for block in range(spec.num_blocks):
             convs: list[nn.Module] = []
             before = channels
@@ -46,32 +42,15 @@ class VGG(nn.Module):
                 channels = CHANNELS[block]
             layers += [_Residual(convs, before, channels)] if spec.residual else convs
             layers.append(nn.MaxPool2d(2))
-            self._stage_of += [block] * (len(layers) - len(self._stage_of))
+            self.stage_of += [block] * (len(layers) - len(self.stage_of))
         layers.append(nn.Flatten() if spec.pool == "flatten" else _MeanPool())
         self.layers = nn.Sequential(*layers)
         places = (height // shrink) * (width // shrink) if spec.pool == "flatten" else 1
         self.num_features = channels * places
-        self._checkpointing = False
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Keep only the input of each stage for the backward pass (timm's convention)."""
-        self._checkpointing = enable
-
-    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
-        """Parameter name -> stage, one per block; not coarse: one per layer (timm's convention)."""
-
-        def stage(name: str) -> int:
-            layer = int(name.split(".")[1])  # names are `layers.N.weight`
-            return self._stage_of[layer] if coarse else layer
-
-        return stage
 
     def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         """Features (B, num_features)."""
-        if self._checkpointing and torch.is_grad_enabled():
-            return run_in_parts(self.layers, self._stage_of, images_BCHW)
-        features_BD: torch.Tensor = self.layers(images_BCHW)
-        return features_BD
+        return self.forward_features(images_BCHW)
 
 
 class _Residual(nn.Module):
