@@ -19,7 +19,8 @@ from obverse.models import Classifier
 from obverse.recipe import Recipe
 from obverse.runtime import autocast, fastest_seconds, has_fast_bf16, restore_torch_random_state, torch_random_state
 
-MAX_PICTURES = 8
+# So many pixels, or at least so many pictures, are a step whose time says something: of 8 tiny pictures it is noise.
+MEASURED_PIXELS, MEASURED_PICTURES = 8 * 224 * 224, 8
 CONVINCING = 0.95
 # Compiling takes a minute or two: in a shorter run there is nothing to win.
 WORTH_COMPILING_SECONDS = 1800.0
@@ -67,7 +68,9 @@ def measured_samples(recipe: Recipe, bundle: Bundle) -> int:
     """How many samples a step of `training_step` has."""
     micro = recipe.training.micro_batch_size
     assert micro != "auto"
-    return max(2, min(micro, MAX_PICTURES // len(bundle.views)))
+    geometry, num_views = bundle.geometry, len(bundle.views)
+    pictures = max(MEASURED_PICTURES, MEASURED_PIXELS // (geometry.canvas_height * geometry.canvas_width))
+    return max(2, min(micro, pictures // num_views))
 
 
 def _num_steps(recipe: Recipe, bundle: Bundle, num_train: int, seconds: float) -> float:
