@@ -52,13 +52,9 @@ COINS = {
 }
 
 
-def settings_of(*pairs: str) -> list[str]:
-    return with_settings(*pairs)
-
-
 def run_xor(work: Path, name: str) -> dict[str, Any]:
     fusion, hidden = XOR[name]
-    settings = settings_of(
+    settings = with_settings(
         "data.size={height: 16, width: 16}",
         *("data.views=[first]",) * (name == "one-view"),
         "augment.policy=none",
@@ -105,7 +101,7 @@ def coins(work: Path, seed: int) -> Path:
 
 def run_coins(work: Path, seed: int, name: str) -> dict[str, Any]:
     run = work / "runs" / f"fusion-{seed}-{name}"
-    settings = settings_of(f"training.seed={seed}", "runtime.num_threads=1", *COINS[name])
+    settings = with_settings(f"training.seed={seed}", "runtime.num_threads=1", *COINS[name])
     seconds = processor_seconds("train", coins(work, seed), "--run", run, *settings)
     test = metrics(run)
     row = {"test_accuracy": test["accuracy"], "mae": test["ordinal"]["mean_absolute_error"]}

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from common import OBVERSE, finished, obverse, save, with_settings
 
 VIEWS = {1: ("image",), 2: ("obverse", "reverse")}
-# name: (backbone's settings for timm, height and width, samples a step, views, pictures on disk, samples)
+# A timm network, (height, width) of its input, samples a step, samples of the set; views is 1 where not said.
 CASES: dict[str, dict[str, Any]] = {
     "vit-b-224": {"name": "vit_base_patch16_224", "size": (224, 224), "batch": 256, "samples": 8192},
     "resnet50-224": {"name": "resnet50", "size": (224, 224), "batch": 256, "samples": 8192},

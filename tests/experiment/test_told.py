@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from obverse.experiment import evaluate_run, start_run
+from obverse.experiment.facts import imbalance_remedy
 from obverse.runs import Event, Message, RunFolder
 from obverse.runs.observers import watch
 
@@ -71,6 +72,22 @@ def test_a_training_on_shuffled_labels_and_few_pictures_says_so_everywhere(
     assert "Diagnosis of the training" in (run.evaluation("test") / "report.html").read_text()
     folder, _ = evaluate_run(run.path, split="val")
     assert "Diagnosis of the training" in (folder / "summary.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("sections", "remedy"),
+    [
+        ({"loss": {"kind": "cross-entropy"}}, "loss={kind: logit-adjustment, prior: tuned}"),
+        ({"loss": {"kind": "sord"}}, "loss.class_weights=sqrt"),
+        ({"loss": {"kind": "logit-adjustment", "prior": "tuned"}}, None),
+        ({"loss": {"kind": "cross-entropy", "class_weights": "sqrt"}}, None),
+        ({"training": {"sampler": "sqrt"}}, None),
+    ],
+)
+def test_uneven_classes_hear_of_a_remedy_where_the_recipe_has_none(
+    make_recipe: Any, sections: dict[str, Any], remedy: str | None
+) -> None:
+    assert imbalance_remedy(make_recipe(**sections)) == remedy
 
 
 def test_a_tracker_that_cannot_be_opened_does_not_stop_the_training(

@@ -31,6 +31,13 @@ def test_a_short_run_is_not_compiled_and_not_even_measured(setup_of, monkeypatch
     assert setup_of(runtime=AUTO, training={"minutes": 1.0}).tuned().runtime.compile is False
 
 
+@pytest.mark.parametrize(("side", "batch", "samples"), [(32, 128, 128), (32, 16, 16), (112, 64, 32), (448, 64, 8)])
+def test_a_measured_step_has_enough_pixels_and_no_more_samples_than_a_micro_batch(setup_of, side, batch, samples):
+    size = {"height": side, "width": side}
+    setup = setup_of(data={"size": size}, training={"batch_size": batch, "micro_batch_size": batch})
+    assert tune_module.measured_samples(setup.recipe, setup.bundle) == samples
+
+
 @pytest.mark.parametrize(
     ("plain", "compiled", "pays"), [(10.0, 5.0, True), (10.0, 9.8, False), (10.0, 20.0, False), (0.001, 0.0001, False)]
 )

@@ -80,12 +80,13 @@ def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, reci
         train.value,
         progress.stop_reason,
         manifest.multi_label,
-        _imbalance_remedy(recipe),
+        imbalance_remedy(recipe),
     )
     return tuple(diagnose(story))
 
 
-def _imbalance_remedy(recipe: Recipe) -> str | None:
+def imbalance_remedy(recipe: Recipe) -> str | None:
+    """Settings that would make up for uneven classes; None where the recipe has some."""
     loss = recipe.loss
     if loss.kind in ADJUSTED or loss.kind == "ldam" or loss.class_weights != "none":
         return None

@@ -140,12 +140,6 @@ class Trainer:
             self.parallel.load(self.parallel.weights(), self.average.model)
         return Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
 
-    def _values(self, outputs: Outputs) -> Iterator[float]:
-        """Of val, read as these weights would ship: the metric that chooses the epoch, loss and accuracy."""
-        select, counts = self.recipe.training.select, self.objective.tuned_counts
-        read = outputs if counts is None else with_best_prior(select, outputs, counts=counts)
-        return (selected_value(name, read, self.objective.output) for name in (select, "loss", "accuracy"))
-
     def _is_due(self) -> bool:
         return self.process.from_main(lambda: time.monotonic() - self._saved_at > CHECKPOINT_SECONDS)
 
@@ -264,6 +258,12 @@ class Trainer:
         ):
             progress.stop_reason = f"no better {recipe.training.select} since epoch {progress.best_epoch + 1}"
             yield Message(f"stopped early: {progress.stop_reason}")
+
+    def _values(self, outputs: Outputs) -> Iterator[float]:
+        """Of val, read as these weights would ship: the metric that chooses the epoch, loss and accuracy."""
+        select, counts = self.recipe.training.select, self.objective.tuned_counts
+        read = outputs if counts is None else with_best_prior(select, outputs, counts=counts)
+        return (selected_value(name, read, self.objective.output) for name in (select, "loss", "accuracy"))
 
     def _require_numbers(self, outputs: Outputs) -> None:
         """Weights may diverge in the very step after which val is measured."""
