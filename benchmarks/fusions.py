@@ -41,10 +41,11 @@ XOR = {
 COINS = {
     "obverse": ["data.views=[obverse]"],
     "reverse": ["data.views=[reverse]"],
-    "concat": [],
+    "concat": ["model.fusion.kind=concat"],
     "gated": ["model.fusion.kind=gated"],
-    "attention": ["model.fusion.kind=attention"],
+    "gated-ordered": ["model.fusion={kind: gated, view_embedding: true}"],
     "concat-hidden": ["model.head.hidden=[64]"],
+    "attention": ["model.fusion.kind=attention"],
     "max": ["model.fusion.kind=max"],
     "multiplicative": ["model.fusion.kind=multiplicative"],
     "cross-view": ["model.fusion.kind=cross-view"],

@@ -191,6 +191,17 @@ def test_views_and_class_order_are_written_down():
     assert resolved().recipe.data.order == "none"
 
 
+def test_several_views_get_a_fusion_that_can_compare_them():
+    one, two = resolved(), resolved(index_of(views=("front", "back")))
+    assert one.recipe.model.fusion.kind == "concat"
+    assert not [said for said in one.reasons if "fusion" in said]
+    assert two.recipe.model.fusion.model_dump() == {"kind": "gated", "width": 256, "view_embedding": True}
+    assert "fusion: gated, because a class may depend on several views together" in two.reasons
+    given = resolved(index_of(views=("front", "back")), model={"fusion": {"kind": "concat"}})
+    assert given.recipe.model.fusion.kind == "concat"
+    assert not [said for said in given.reasons if "fusion" in said]
+
+
 def test_a_large_set_is_split_by_digest_and_a_small_one_stratified():
     assert resolved().recipe.data.split.strategy == "stratified"
     assert resolved(index_of(counts=(10_000, 10_000))).recipe.data.split.strategy == "digest"

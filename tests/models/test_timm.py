@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from obverse.errors import DataError, RecipeError, UnavailableError
 from obverse.models import build_classifier, input_needs, parameter_groups, timm_backbone, undecayed_names
 from obverse.models.timm_backbone import build_timm, size_multiple, why_unavailable
-from obverse.recipe import ModelSpec, TimmBackbone
+from obverse.recipe import ConcatFusion, ModelSpec, TimmBackbone
 
 TINY = {"depth": 1, "embed_dim": 48, "num_heads": 3}
 VIT = "vit_tiny_patch16_224"
@@ -30,7 +30,7 @@ def test_a_vit_takes_rectangular_pictures():
 
 
 def test_norms_biases_tokens_and_embeddings_are_not_decayed():
-    model = classifier(num_views=2)
+    model = classifier(num_views=2, fusion=ConcatFusion())
     undecayed = undecayed_names(model)
     wanted = {"backbones.0.pos_embed", "backbones.0.cls_token", "fusion.missing_VD", "backbones.0.norm.weight"}
     assert wanted <= undecayed
@@ -41,7 +41,7 @@ def test_norms_biases_tokens_and_embeddings_are_not_decayed():
 
 
 def test_groups_hold_every_trainable_parameter_once():
-    model = classifier(num_views=2)
+    model = classifier(num_views=2, fusion=ConcatFusion())
     model.head[0].bias.requires_grad_(False)
     decayed, rest = parameter_groups(model, 0.3)
     assert (decayed["weight_decay"], rest["weight_decay"]) == (0.3, 0.0)

@@ -70,7 +70,7 @@ def xor_recipe(make_recipe, **data):
     )
 
 
-def test_a_label_that_needs_both_views_is_learned_by_concat(xor_folder, make_recipe, make_trainer, tmp_path):
+def test_a_label_that_needs_both_views_is_learned_by_default(xor_folder, make_recipe, make_trainer, tmp_path):
     event = last_epoch(make_trainer(xor_folder, xor_recipe(make_recipe), tmp_path))
     assert event.val_accuracy == 1.0
 

@@ -15,6 +15,7 @@ from obverse.recipe import ModelSpec
 
 SIDE, BATCH = 16, 64
 ABLE = [
+    ({"kind": "auto"}, []),
     ({"kind": "concat"}, [16]),
     ({"kind": "mean"}, [16]),
     ({"kind": "max"}, []),
@@ -65,7 +66,7 @@ def named(cases):
     return [pytest.param(*case, id=f"{case[0]['kind']}-{'hidden' if case[1] else 'linear'}") for case in cases]
 
 
-@pytest.mark.parametrize(("fusion", "hidden"), named(ABLE[3:5]))
+@pytest.mark.parametrize(("fusion", "hidden"), named([ABLE[0], ABLE[4]]))
 def test_a_fusion_with_a_linear_head_learns_it(fusion, hidden):
     assert learned(fusion, hidden, num_pairs=500, epochs=6) > 0.9
 

@@ -18,6 +18,7 @@ from obverse.models import InputNeeds, input_needs, pinned, why_unavailable
 from obverse.recipe import (
     AugmentSpec,
     AutoBackbone,
+    AutoFusion,
     CacheSpec,
     ConvNetBackbone,
     ModelSpec,
@@ -62,7 +63,7 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     model = pinned(_model(recipe, sizes, device.type, reasons))
     needs = input_needs(model)
     size = recipe.data.size if isinstance(recipe.data.size, Size) else _size(model, sizes)
-    _require_views(recipe, index)
+    model = _fusion(model, index.manifest.views, reasons)
     data = _data(recipe, index, size)
     augment = _augment(recipe, index, size, sizes)
     model = _mirrored(model, augment)
@@ -90,14 +91,20 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     return Resolved(resolved, needs, tuple(reasons))
 
 
-def _require_views(recipe: Recipe, index: Index) -> None:
-    """RecipeError for what only several views can have."""
-    model = recipe.model
-    given = {f"fusion.kind: {model.fusion.kind}": model.fusion.kind != "concat", "view_heads": model.view_heads}
+def _fusion(model: ModelSpec, views: tuple[str, ...], reasons: list[str]) -> ModelSpec:
+    """With the fusion chosen; RecipeError for what only several views can have."""
+    given = {f"fusion.kind: {model.fusion.kind}": model.fusion.kind not in ("auto", "concat"),
+             "view_heads": model.view_heads}  # fmt: skip
     for name, is_given in given.items():
-        if is_given and len(index.manifest.views) == 1:
+        if is_given and len(views) == 1:
             raise RecipeError(f"model.{name} has no effect on one view, and the data has only "
-                              f"`{index.manifest.views[0]}`; leave it out")  # fmt: skip
+                              f"`{views[0]}`; leave it out")  # fmt: skip
+    if not isinstance(model.fusion, AutoFusion):
+        return model
+    fusion = model.fusion.chosen(len(views))
+    if len(views) > 1:
+        reasons.append(f"fusion: {fusion.kind}, because a class may depend on several views together")
+    return model.model_copy(update={"fusion": fusion})
 
 
 def _sizes(index: Index) -> list[tuple[int, int]]:

@@ -22,6 +22,7 @@ from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_
 from .finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
 from .fusion import (
     AttentionFusion,
+    AutoFusion,
     ConcatFusion,
     CrossViewFusion,
     Fusion,
@@ -56,6 +57,7 @@ __all__ = [
     "AttentionFusion",
     "AugmentSpec",
     "AutoBackbone",
+    "AutoFusion",
     "CCTBackbone",
     "CacheSpec",
     "ColumnKind",

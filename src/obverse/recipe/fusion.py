@@ -42,6 +42,18 @@ class GatedFusion(Spec):
     view_embedding: bool = False
 
 
+class AutoFusion(Spec):
+    """Decided by the number of views; the choice is written into the run's recipe."""
+
+    kind: Literal["auto"] = "auto"
+
+    def chosen(self, num_views: int) -> ConcatFusion | GatedFusion:
+        """For one view there is nothing to fuse. Of several, side by side under a linear head, each would add its own
+        part to the answer, and no such sum says whether they differ; gates that know which view is which can.
+        """
+        return ConcatFusion() if num_views == 1 else GatedFusion(view_embedding=True)
+
+
 class MultiplicativeFusion(Spec):
     """The product over views of 1 + tanh of a linear layer; a missing view counts 1 (after Kim et al. 2017)."""
 
@@ -76,6 +88,13 @@ class CrossViewFusion(_Heads):
 
 
 Fusion = Annotated[
-    ConcatFusion | MeanFusion | MaxFusion | AttentionFusion | GatedFusion | MultiplicativeFusion | CrossViewFusion,
+    AutoFusion
+    | ConcatFusion
+    | MeanFusion
+    | MaxFusion
+    | AttentionFusion
+    | GatedFusion
+    | MultiplicativeFusion
+    | CrossViewFusion,
     Field(discriminator="kind"),
 ]

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from .backbone import AutoBackbone, Backbone
-from .fusion import ConcatFusion, Fusion
+from .fusion import AutoFusion, Fusion
 from .spec import Fraction, PositiveFloat, PositiveInt, Spec
 
 
@@ -32,7 +32,7 @@ class ModelSpec(Spec):
 
     backbone: Backbone = AutoBackbone()
     sharing: Literal["shared", "separate"] = "shared"
-    fusion: Fusion = ConcatFusion()
+    fusion: Fusion = AutoFusion()
     head: HeadSpec = HeadSpec()
     view_heads: ViewHeadsSpec | None = None
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 from torch import nn
 
 from obverse.recipe import AttentionFusion as AttentionSpec
+from obverse.recipe import AutoFusion as AutoSpec
+from obverse.recipe import ConcatFusion as ConcatSpec
 from obverse.recipe import CrossViewFusion as CrossViewSpec
 from obverse.recipe import Fusion
 from obverse.recipe import GatedFusion as GatedSpec
+from obverse.recipe import MaxFusion as MaxSpec
+from obverse.recipe import MeanFusion as MeanSpec
 from obverse.recipe import MultiplicativeFusion as MultiplicativeSpec
 
 from .attention import AttentionFusion, CrossViewFusion
@@ -36,6 +40,8 @@ def build_fusion(spec: Fusion, *, num_views: int, num_features: int) -> nn.Modul
     """The fusion of `num_views` views with `num_features` features each; the identity for one view."""
     if num_views == 1:
         return ConcatFusion(1, num_features)
+    if isinstance(spec, AutoSpec):
+        spec = spec.chosen(num_views)
     match spec:
         case AttentionSpec():
             return AttentionFusion(spec, num_views, num_features)
@@ -45,6 +51,9 @@ def build_fusion(spec: Fusion, *, num_views: int, num_features: int) -> nn.Modul
             return GatedFusion(spec, num_views, num_features)
         case MultiplicativeSpec():
             return MultiplicativeFusion(spec, num_views, num_features)
-    if spec.kind == "concat":
-        return ConcatFusion(num_views, num_features)
-    return MaxFusion(num_features) if spec.kind == "max" else MeanFusion(num_features)
+        case ConcatSpec():
+            return ConcatFusion(num_views, num_features)
+        case MaxSpec():
+            return MaxFusion(num_features)
+        case MeanSpec():
+            return MeanFusion(num_features)
