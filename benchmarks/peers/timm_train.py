@@ -19,7 +19,7 @@ from pathlib import Path
 import timm
 import torch
 from common_peer import arguments, write_predictions
-from timm.data import create_transform, resolve_model_data_config
+from timm.data import create_dataset, create_transform, resolve_model_data_config
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
@@ -50,7 +50,9 @@ def main() -> None:
         epochs = max(1, int((60 * options.minutes - (once - epoch)) / epoch))
         train(options.folder, Path(scratch) / "out", epochs, options.seed, options.size)
         weights = torch.load(Path(scratch) / "out" / "run" / "model_best.pth.tar", weights_only=False)["state_dict"]
-    classes = sorted(path.name for path in (options.folder / "train").iterdir())
+    # timm numbers classes in natural order (2, 10), torchvision by letters.
+    numbers = create_dataset("", options.folder / "train").reader.class_to_idx
+    classes = sorted(numbers, key=numbers.__getitem__)
     model = timm.create_model("resnet18", num_classes=len(classes)).eval()
     model.load_state_dict(weights)
     config = {**resolve_model_data_config(model), "input_size": (3, options.size, options.size)}

@@ -134,6 +134,15 @@ def test_little_shared_memory_and_disk(imports, monkeypatch):
     assert run_doctor().exit_code == 69
 
 
+def test_attention_that_is_not_fused(imports, monkeypatch):
+    monkeypatch.delenv("TIMM_FUSED_ATTN", raising=False)
+    assert "TIMM_FUSED_ATTN" not in run_doctor().output
+    monkeypatch.setenv("TIMM_FUSED_ATTN", "0")
+    said = run_doctor()
+    assert "need more memory and time" in said.output
+    assert said.exit_code == 0
+
+
 def test_a_healthy_installation_ends_with_0(imports):
     result = run_doctor()
     marks = {line.split()[0] for line in result.output.splitlines() if not line.startswith(" ")}

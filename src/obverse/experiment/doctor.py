@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import shutil
 import subprocess
@@ -31,7 +32,7 @@ def diagnose() -> list[Check]:
     """All checks, in the order in which they matter."""
     checks = [_python(), *_requirements(), _imports()]
     if checks[-1].mark == "ok":
-        checks.append(_devices())
+        checks += [_devices(), *_attention()]
     return [*checks, _shared_memory(), _disk(), _extras()]
 
 
@@ -91,6 +92,14 @@ def _devices() -> Check:
         return Check("error", "an NVIDIA GPU is here but torch does not see it",
                      "update the driver, or install the torch build for its CUDA version")  # fmt: skip
     return Check("note", "no GPU: training runs on the CPU")
+
+
+def _attention() -> list[Check]:
+    """timm computes attention step by step when its switch says so, and keeps every table of it."""
+    if os.environ.get("TIMM_FUSED_ATTN") != "0":
+        return []
+    return [Check("note", "TIMM_FUSED_ATTN=0: vision transformers of timm need more memory and time",
+                  "unset TIMM_FUSED_ATTN")]  # fmt: skip
 
 
 def _shared_memory() -> Check:

@@ -51,7 +51,13 @@ def decode_picture(data: bytes, *, min_height: int = 0, min_width: int = 0) -> P
     min_height, min_width: a larger JPEG may be decoded at 1/2, 1/4 ... as long as it stays at least this large; 0
     means full size. Raises PictureError for anything that is not a usable picture.
     """
-    image, header = open_picture(data)
+    return decode_opened(data, *open_picture(data), min_height=min_height, min_width=min_width)
+
+
+def decode_opened(
+    data: bytes, image: Image.Image, header: Header, *, min_height: int = 0, min_width: int = 0
+) -> Pixels:
+    """`decode_picture` for a picture that `open_picture` has opened already."""
     if header.orientation >= 5:
         min_height, min_width = min_width, min_height
     least = (min_height, min_width) if min(min_height, min_width) > 0 else (0, 0)

@@ -11,7 +11,7 @@ from enum import IntFlag
 import numpy as np
 from PIL import Image
 
-from .decode import decode_picture
+from .decode import decode_opened
 from .fingerprint import thumbprint
 from .part import Part
 from .probe import Header, PictureError, open_picture
@@ -74,17 +74,18 @@ def examine_picture(data: bytes, *, part: Part | None = None, details: bool = Tr
     except PictureError as error:
         return Examination(_fault_in_header(data, str(error)), str(error))
     try:
-        pixels = decode_picture(data, min_height=least[0], min_width=least[1])
+        pixels = decode_opened(data, image, header, min_height=least[0], min_width=least[1])
     except PictureError as error:
         fault = "truncated" if _is_cut_short(data, header.format, str(error)) else "unreadable"
         return Examination(fault, str(error), header.format)
+    traits = _header_traits(data, image, header)
+    del image  # with the decoder's own copy of the pixels
     height, width = header.upright_size
     if part is not None:
         try:
             (height, width), pixels = part.size(height, width), part.of(pixels)
         except PictureError as error:
             return Examination("unreadable", str(error), header.format)
-    traits = _header_traits(data, image, header)
     if not details:
         return Examination("", "", header.format, height, width, traits)
     ycbcr = Image.fromarray(np.ascontiguousarray(pixels)).convert("YCbCr")

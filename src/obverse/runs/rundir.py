@@ -14,9 +14,10 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 NAME_BYTES = 100
 # What a start writes before recipe.yaml; a start that was killed in between leaves these, and they hold nothing yet.
 BEGUN = frozenset({".lock", ".start.json", "manifest.csv", "config.json", "environment.json", "data_report.json"})
-LIBRARIES = ("obverse", "torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg")
+LIBRARIES = ("obverse", "torch", "torchvision", "timm", "transformers", "numpy", "pillow", "simplejpeg")
 
 
 class RunFolder:
@@ -212,13 +213,19 @@ def short_name(data: Path) -> str:
     return stem[:NAME_BYTES].decode("utf-8", "ignore")
 
 
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # transformers is an extra
+            yield name, version(name)
+
+
 def describe_environment(**more: Any) -> dict[str, Any]:
     """Versions, machine and command, for environment.json."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processors": os.cpu_count(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": dict(_versions()),
         "command": sys.argv,
         **more,
     }
