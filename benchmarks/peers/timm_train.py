@@ -2,7 +2,8 @@
 
     TIMM_SOURCE=checkout PYTHON timm_train.py FOLDER OUT.json --minutes 3 --seed 0 --size 224
 
-train.py knows epochs, not minutes: one epoch is timed first, outside the budget, and as many as fit are then trained.
+train.py knows epochs, not minutes: one epoch is timed first, outside the budget, and as many as fit are then trained;
+one where none fits.
 Documented defaults, except AdamW at 1e-3 instead of SGD at a rate for ImageNet, and a warm-up of a tenth.
 """
 
@@ -44,17 +45,23 @@ def train(folder: Path, out: Path, epochs: int, seed: int, size: int) -> float:
 def main() -> None:
     options = arguments()
     with tempfile.TemporaryDirectory() as scratch:
-        # Two lengths tell the start-up from an epoch.
-        once, twice = (train(options.folder, Path(scratch) / str(n), n, options.seed, options.size) for n in (1, 2))
-        epoch = max(twice - once, 0.1)
-        epochs = max(1, int((60 * options.minutes - (once - epoch)) / epoch))
-        train(options.folder, Path(scratch) / "out", epochs, options.seed, options.size)
-        weights = torch.load(Path(scratch) / "out" / "run" / "model_best.pth.tar", weights_only=False)["state_dict"]
+
+        def trained(epochs: int) -> float:
+            return train(options.folder, Path(scratch) / str(epochs), epochs, options.seed, options.size)
+
+        epochs, once = 1, trained(1)
+        if once < 60 * options.minutes:
+            # Two lengths tell the start-up from an epoch.
+            epoch = max(trained(2) - once, 0.1)
+            epochs = max(1, int((60 * options.minutes - (once - epoch)) / epoch))
+            if epochs > 2:
+                trained(epochs)
+        weights = torch.load(Path(scratch) / str(epochs) / "run" / "model_best.pth.tar", weights_only=False)
     # timm numbers classes in natural order (2, 10), torchvision by letters.
     numbers = create_dataset("", options.folder / "train").reader.class_to_idx
     classes = sorted(numbers, key=numbers.__getitem__)
     model = timm.create_model("resnet18", num_classes=len(classes)).eval()
-    model.load_state_dict(weights)
+    model.load_state_dict(weights["state_dict"])
     config = {**resolve_model_data_config(model), "input_size": (3, options.size, options.size)}
     test = ImageFolder(options.folder / "test", create_transform(**config))
     with torch.no_grad():
