@@ -39,7 +39,8 @@ def finished(make_recipe, tmp_path_factory):
     data = draw(folder / "data")
     run = RunFolder(folder / "run")
     tiles = {"tiles": {"rows": 2, "columns": 3}}
-    recipe = make_recipe(data=tiles, training={"epochs": 10}, optim={"lr": 0.02})
+    augment = {"policy": "none", "view_dropout": 0.5}
+    recipe = make_recipe(data=tiles, augment=augment, training={"epochs": 10}, optim={"lr": 0.02})
     return run, data, start_run(data, recipe, run)
 
 
