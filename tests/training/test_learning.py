@@ -61,17 +61,19 @@ def xor_folder(tmp_path_factory):
     return root
 
 
-def xor_recipe(make_recipe, **data):
+def xor_recipe(make_recipe, *, model=FAST["model"], **data):
     split = {"train": 0.5, "val": 0.5, "test": 0.0}
     return make_recipe(
-        **FAST,
+        optim=FAST["optim"],
+        model=model,
         data={"split": split, **data},
         training={"epochs": 25, "batch_size": 8, "micro_batch_size": 8},
     )
 
 
-def test_a_label_that_needs_both_views_is_learned_by_default(xor_folder, make_recipe, make_trainer, tmp_path):
-    event = last_epoch(make_trainer(xor_folder, xor_recipe(make_recipe), tmp_path))
+@pytest.mark.parametrize("model", [{}, {"fusion": {"kind": "concat"}, **FAST["model"]}], ids=["default", "concat"])
+def test_a_label_that_needs_both_views_is_learned(model, xor_folder, make_recipe, make_trainer, tmp_path):
+    event = last_epoch(make_trainer(xor_folder, xor_recipe(make_recipe, model=model), tmp_path))
     assert event.val_accuracy == 1.0
 
 
