@@ -69,7 +69,7 @@ def save(name: str, rows: list[dict[str, Any]], *, command: str, notes: str = ""
 
     A row says its own commit, because a table may grow over several; the file's is that of the newest row.
     """
-    rows = [{"commit": _git("rev-parse", "--short", "HEAD"), **row} for row in rows]
+    rows = [{"commit": head(), **row} for row in rows]
     record = {
         "date": date.today().isoformat(),
         "commit": _git("rev-parse", "HEAD"),
@@ -88,6 +88,11 @@ def finished(name: str, key: str) -> list[dict[str, Any]]:
     path = RESULTS / f"{name}.json"
     rows = json.loads(path.read_text())["rows"] if path.is_file() else []
     return [row for row in rows if key in row]
+
+
+def head() -> str:
+    """The commit, short."""
+    return _git("rev-parse", "--short", "HEAD")
 
 
 def _git(*arguments: str) -> str:

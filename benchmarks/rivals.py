@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from common import obverse, save, with_settings
+from common import head, obverse, save, with_settings
 from PIL import Image
 from real_sets import ORDER, unpack
 
@@ -126,15 +126,15 @@ def chosen_size(name: str, work: Path) -> int:
     return max(size["height"], size["width"])
 
 
-def answers(tool: str, name: str, work: Path, seed: int, manifest: Manifest) -> Answers:
-    """Of a run that is made now, or was made before."""
+def answers(tool: str, name: str, work: Path, seed: int, manifest: Manifest) -> tuple[Answers, str]:
+    """Of a run that is made now, or was made before, with its commit."""
     path = work / "answers" / f"{name}-{tool}-{seed}.json"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         found = run_obverse(name, work, seed) if tool == "obverse" else run_peer(tool, name, work, seed, manifest)
-        path.write_text(json.dumps(found))
-    given: Answers = json.loads(path.read_text())
-    return given
+        path.write_text(json.dumps({"commit": head(), "answers": found}))
+    given = json.loads(path.read_text())
+    return given["answers"], given["commit"]
 
 
 def hits(runs: Iterable[Answers], truth: dict[str, str]) -> np.ndarray:
@@ -160,14 +160,16 @@ def run_set(name: str, work: Path, newest: int) -> list[dict[str, Any]]:
     """Rows of a set, from the runs of all seeds up to `newest`."""
     manifest = prepare(name, work)[1]
     truth = {sample.id: sample.label for sample in manifest.split("test")}
-    table = {
-        tool: hits([answers(tool, name, work, seed, manifest) for seed in seeds if seed <= newest], truth)
+    runs = {
+        tool: [answers(tool, name, work, seed, manifest) for seed in seeds if seed <= newest]
         for tool, seeds in SEEDS.items()
     }
+    table = {tool: hits([found for found, _ in of_tool], truth) for tool, of_tool in runs.items()}
     means = {tool: float(hits_SN.mean()) for tool, hits_SN in table.items()}
     rows = []
     for tool, hits_SN in table.items():
-        row: dict[str, Any] = {"set": name, "tool": tool, "num_test": len(truth), "accuracy": round(means[tool], 4)}
+        row: dict[str, Any] = {"commit": " ".join(dict.fromkeys(commit for _, commit in runs[tool]))}
+        row |= {"set": name, "tool": tool, "num_test": len(truth), "accuracy": round(means[tool], 4)}
         row["by_seed"] = [round(float(value), 4) for value in hits_SN.mean(1)]
         row["rank"] = 1 + sum(mean > means[tool] for mean in means.values())
         if tool != "obverse":
