@@ -2,18 +2,20 @@
 
 `convnet`: `obverse train` with one thread and a time budget, over three seeds; the whole command, reading and reports
 included, must stay below 600 seconds of processor time. `cct`: the recipe `cifar10-cct` on two cores; its curve is the
-accuracy on val at every epoch, test is looked at once. Both follow the clock: nothing else may run.
-    OBVERSE_REAL_DATA=... python benchmarks/from_scratch.py WORK_FOLDER [convnet|cct]
+accuracy on val at every epoch, test is looked at once. Both follow the clock: nothing else may run. `one-sided`: the
+convnet's finished models once more, answering for the picture alone instead of for it and its mirror image.
+    OBVERSE_REAL_DATA=... python benchmarks/from_scratch.py WORK_FOLDER [convnet|cct|one-sided]
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from common import finished, metrics, processor_seconds, save, with_settings
+from common import finished, metrics, obverse, processor_seconds, save, with_settings
 from real_sets import unpack
 
 SEEDS = (0, 1, 2)
@@ -23,12 +25,26 @@ MINUTES = 8.2
 
 
 def convnet(work: Path, seed: int) -> dict[str, Any]:
-    run = work / "runs" / f"from-scratch-{seed}"
+    run = _convnet_run(work, seed)
     settings = with_settings("runtime.num_threads=1", f"training.seed={seed}")
     seconds = processor_seconds("train", unpack("cifar10", work), "--run", run, "--minutes", MINUTES, *settings)
     if seconds > BUDGET_SECONDS:
         raise RuntimeError(f"{seconds:.0f} processor seconds, and {BUDGET_SECONDS} are allowed; lower MINUTES")
     return _told(run) | {"processor_seconds": round(seconds, 1)}
+
+
+def one_sided(work: Path, seed: int) -> dict[str, Any]:
+    bundle, out = work / "one-sided" / f"{seed}-bundle", work / "one-sided" / f"{seed}-evaluation"
+    shutil.copytree(_convnet_run(work, seed) / "bundle", bundle, dirs_exist_ok=True)
+    record = json.loads((bundle / "model.json").read_text())
+    record["model"]["backbone"]["mirrored"] = False
+    (bundle / "model.json").write_text(json.dumps(record))
+    obverse("evaluate", bundle, "--data", unpack("cifar10", work) / "test", "--out", out)
+    return {"test_accuracy": json.loads((out / "metrics.json").read_text())["accuracy"]}
+
+
+def _convnet_run(work: Path, seed: int) -> Path:
+    return work / "runs" / f"from-scratch-{seed}"
 
 
 def cct(work: Path) -> dict[str, Any]:
@@ -48,10 +64,12 @@ def _told(run: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    work, wanted = Path(sys.argv[1]), sys.argv[2:] or ["convnet", "cct"]
+    work, wanted = Path(sys.argv[1]), sys.argv[2:] or ["convnet", "cct", "one-sided"]
     rows = finished("from_scratch", "what")
     done = {row["what"] for row in rows}
-    jobs = {f"convnet {seed}": lambda seed=seed: convnet(work, seed) for seed in SEEDS} | {"cct": lambda: cct(work)}
+    jobs = {f"convnet {seed}": lambda seed=seed: convnet(work, seed) for seed in SEEDS}
+    jobs |= {"cct": lambda: cct(work)}
+    jobs |= {f"one-sided {seed}": lambda seed=seed: one_sided(work, seed) for seed in SEEDS}
     for what, job in jobs.items():
         if what.split()[0] in wanted and what not in done:
             rows.append({"what": what, **job()})
