@@ -2,8 +2,9 @@
 
 1. ImageNet's own classes, top 1, for 20 pictures taken by file name before looking: the first 7 of glass (bottles), 7
    of metal (cans) and 6 of cardboard (boxes). Which labels count as plausible was written down before looking, too.
-2. `obverse train` with the backbone frozen and only the head learned, against the defaults from scratch, in the same
-   time, over three splits; the two runs of a split go at once, so that other work slows both alike.
+2. `obverse train` from scratch as it chooses, with the backbone frozen and only the head learned, with everything
+   fine-tuned as it chooses, and fine-tuned without fitting the head first; in the same time, over three splits, two
+   runs at once and a thread each, so that nothing else may run.
     OBVERSE_REAL_DATA=... python benchmarks/transfer.py WORK_FOLDER
 """
 
@@ -26,6 +27,12 @@ from obverse.imaging import decode_picture
 
 SEEDS = (0, 1, 2)
 MINUTES = 3.0
+WAYS: dict[str, list[str]] = {
+    "from scratch": [],
+    "frozen features": ["finetune.train=head"],
+    "fine-tuned": [],
+    "fine-tuned, head not first": ["finetune.head_first=null"],
+}
 PLAUSIBLE = {
     "glass": ("bottle", "beer glass", "goblet", "jug", "vase", "red wine", "perfume", "beaker"),
     "metal": ("can opener", "milk can", "bottle", "cocktail shaker", "bucket", "cup", "mug", "lighter", "spray"),
@@ -52,14 +59,14 @@ def look(data: Path, trashnet: Path) -> list[dict[str, Any]]:
 
 
 def train(data: Path, work: Path, seed: int, way: str) -> dict[str, Any]:
-    run = work / "runs" / f"transfer-{seed}-{way}"
+    run = work / "runs" / f"transfer-{seed}-{way.replace(' ', '-').replace(',', '')}"
     weights = data / "mobilenetv2_100_imagenet1k.safetensors"
     backbone = f"{{kind: timm, name: mobilenetv2_100, pretrained: '{weights}', options: {{pad_type: same}}, "
     backbone += "mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}"
     settings = [f"training.seed={seed}", f"data.split={{train: 0.6, val: 0.1, test: 0.3, seed: {seed}}}"]
-    settings += ["runtime.num_threads=1"]
-    if way == "frozen features":
-        settings += [f"model.backbone={backbone}", "finetune.train=head", "data.size={height: 224, width: 224}"]
+    settings += ["runtime.num_threads=1", *WAYS[way]]
+    if way != "from scratch":
+        settings += [f"model.backbone={backbone}", "data.size={height: 224, width: 224}"]
     seconds = processor_seconds(
         "train", unpack("trashnet", work), "--run", run, "--minutes", MINUTES, *with_settings(*settings)
     )
@@ -81,7 +88,7 @@ def main() -> None:
     rows = [*look(data, unpack("trashnet", work)), *rows]
     done = {row["key"] for row in rows}
     for seed in SEEDS:
-        ways = [way for way in ("from scratch", "frozen features") if f"{seed}-{way}" not in done]
+        ways = [way for way in WAYS if f"{seed}-{way}" not in done]
         with ThreadPoolExecutor(2) as pool:
             rows += pool.map(lambda way, seed=seed: train(data, work, seed, way), ways)
         save("transfer", rows, command="python benchmarks/transfer.py WORK_FOLDER", notes=summary(rows))
@@ -90,7 +97,7 @@ def main() -> None:
 def summary(rows: list[dict[str, Any]]) -> str:
     looks = [row["is_plausible"] for row in rows if "is_plausible" in row]
     means = {}
-    for way in ("from scratch", "frozen features"):
+    for way in WAYS:
         values = [row["test_accuracy"]["value"] for row in rows if row.get("way") == way]
         means[way] = f"{way} {sum(values) / len(values):.3f} over {len(values)} of {len(SEEDS)} splits"
     return f"{sum(looks)} of {len(looks)} top-1 labels plausible; test accuracy: {'; '.join(means.values())}"

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import timm
+import torch
 
 from obverse.errors import RecipeError
 from obverse.experiment import resolve
 from obverse.manifest import Index, Manifest, Sample
 from obverse.manifest.verify import PictureFacts
-from obverse.recipe import POLICIES, build_recipe
+from obverse.recipe import POLICIES, HeadFirstSpec, build_recipe
 
 CPU = {"device": "cpu", "matmul": "highest", "num_threads": 1, "num_workers": 0}
 UNREACHABLE = "the hub cannot be reached"
@@ -102,6 +104,39 @@ def test_a_pretrained_model_gets_a_lower_rate(monkeypatch):
     scratch = resolved(index_of((600, 600))).recipe.optim.lr
     set_hub(monkeypatch, None)
     assert resolved(index_of((600, 600))).recipe.optim.lr < scratch
+
+
+@pytest.mark.parametrize(
+    ("finetune", "num_pictures", "is_wanted"),
+    [({}, 20, True), ({}, 19, False), ({"train": "head"}, 20, False), ({"unfreeze_epochs": 1}, 20, False),
+     ({"head_first": None}, 20, False), ({"layer_decay": 0.7}, 20, True), ({"lora": {}}, 20, True)],
+)  # fmt: skip
+def test_the_head_of_pretrained_weights_goes_first_where_the_features_can_be_kept(
+    monkeypatch, finetune, num_pictures, is_wanted
+):
+    set_hub(monkeypatch, None)
+    monkeypatch.setattr(sys.modules["obverse.experiment.resolve"], "MAX_FEATURES", num_pictures)
+    chosen = resolved(index_of((600, 600)), finetune=finetune).recipe.finetune
+    assert chosen.head_first == (HeadFirstSpec() if is_wanted else None)
+
+
+def test_from_scratch_nothing_goes_first():
+    assert resolved(index_of((600, 600))).recipe.finetune.head_first is None
+
+
+def test_a_head_alone_learns_faster_than_a_whole_network(monkeypatch):
+    set_hub(monkeypatch, None)
+    whole, head = (resolved(index_of((600, 600)), finetune={"train": train}).recipe for train in ("all", "head"))
+    assert head.optim.lr > whole.optim.lr
+
+
+def test_and_a_network_of_patches_slower_than_a_convolutional_one(tmp_path):
+    rates = {}
+    for name in ("test_vit", "test_resnet"):
+        torch.save(timm.create_model(name, num_classes=0).state_dict(), tmp_path / f"{name}.pth")
+        backbone = {"kind": "timm", "name": name, "pretrained": str(tmp_path / f"{name}.pth")}
+        rates[name] = resolved(index_of((600, 600)), model={"backbone": backbone}).recipe.optim.lr
+    assert rates["test_vit"] < rates["test_resnet"]
 
 
 def test_one_common_aspect_ratio_is_kept_and_mixed_ones_become_square():

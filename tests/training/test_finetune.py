@@ -123,6 +123,13 @@ def test_the_head_goes_first_and_the_backbone_waits(data, recipe_for, make_train
     assert texts[0].startswith("head first: 5 epochs on the frozen features, loss 0.")
 
 
+def test_minutes_that_the_head_used_up_still_give_a_model(data, recipe_for, make_trainer, tmp_path):
+    trainer = make_trainer(data, recipe_for(HEAD_FIRST, minutes=1e-6), tmp_path)
+    events = list(trainer.run())
+    assert (trainer.progress.step, sum(isinstance(event, EpochEnd) for event in events)) == (1, 1)
+    assert trainer.best_weights
+
+
 def test_what_ships_from_lora_is_plain_and_predicts_the_same(data, recipe_for, tmp_path):
     run = RunFolder(tmp_path / "run")
     result = start_run(data, recipe_for({"lora": {"rank": 2}}, epochs=1), run)

@@ -21,6 +21,8 @@ from obverse.recipe import (
     AutoFusion,
     CacheSpec,
     ConvNetBackbone,
+    FinetuneSpec,
+    HeadFirstSpec,
     ModelSpec,
     Recipe,
     Size,
@@ -44,6 +46,13 @@ MAX_BATCH = 128
 WORKING_MARGIN = 1.25
 PICTURES_TO_SEE = 300_000
 EPOCH_RANGE = (10, 60)
+# At a batch of 128; `docs/explanation/defaults.md` says where they come from.
+SCRATCH_RATES = {"sgd": 0.1, "adamw": 1e-3}
+FINETUNE_RATES = {"sgd": 0.02, "adamw": 5e-4}
+PATCHES_FINETUNE_RATES = {"sgd": 0.02, "adamw": 2e-4}
+PART_RATES = {"sgd": 0.2, "adamw": 2e-3}
+# Features of so many pictures are kept while the head is fitted: 0.8 GB of ResNet-50's 2048 numbers.
+MAX_FEATURES = 100_000
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     model = _mirrored(model, augment)
     data = data.model_copy(update={"cache": _cache(data.cache, index, size, augment.margin, reasons)})
     training = _training(recipe, index)
+    finetune = _finetune(recipe.finetune, model, index)
     loss = resolve_loss(recipe, index.manifest, reasons)
     resolved = recipe.model_copy(
         update={
@@ -76,8 +86,9 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
             "data": data,
             "augment": augment,
             "loss": loss,
+            "finetune": finetune,
             "training": recipe.training.model_copy(update=training),
-            "optim": recipe.optim.model_copy(update={"lr": _rate(recipe, model, training["batch_size"])}),
+            "optim": recipe.optim.model_copy(update={"lr": _rate(recipe, model, needs, training["batch_size"])}),
             "schedule": recipe.schedule.model_copy(update={"warmup_epochs": _warmup(recipe, training["epochs"])}),
             "runtime": recipe.runtime.model_copy(update=_runtime(recipe, device.type)),
         }
@@ -233,15 +244,29 @@ def _select(select: str, manifest: Manifest) -> str:
     return select
 
 
-def _rate(recipe: Recipe, model: ModelSpec, batch_size: int) -> float:
+def _finetune(spec: FinetuneSpec, model: ModelSpec, index: Index) -> FinetuneSpec:
+    """With `head_first` decided: a random head on pretrained features wastes the first epochs and spoils them."""
+    if spec.head_first != "auto":
+        return spec
+    num_pictures = index.manifest.split_counts()["train"] * len(index.manifest.views)
+    alone_first = spec.train == "head" or spec.unfreeze_epochs
+    wanted = not model.backbone.is_scratch and not alone_first and num_pictures <= MAX_FEATURES
+    return spec.model_copy(update={"head_first": HeadFirstSpec() if wanted else None})
+
+
+def _rate(recipe: Recipe, model: ModelSpec, needs: InputNeeds, batch_size: int) -> float:
     """The base rate: linear in the batch for sgd, by its square root for adam and adamw."""
     if recipe.optim.lr != "auto":
         return recipe.optim.lr
-    pretrained = not model.backbone.is_scratch
+    if model.backbone.is_scratch:
+        rates = SCRATCH_RATES | ({"adamw": 5e-3} if isinstance(model.backbone, ConvNetBackbone) else {})
+    elif recipe.finetune.train == "head" or recipe.finetune.lora:
+        rates = PART_RATES
+    else:
+        rates = PATCHES_FINETUNE_RATES if needs.multiple > 1 else FINETUNE_RATES
     if recipe.optim.kind == "sgd":
-        return (0.02 if pretrained else 0.1) * batch_size / 128
-    base = 5e-3 if isinstance(model.backbone, ConvNetBackbone) else 1e-4 if pretrained else 1e-3
-    return float(f"{base * math.sqrt(batch_size / 128):.3g}")
+        return rates["sgd"] * batch_size / 128
+    return float(f"{rates['adamw'] * math.sqrt(batch_size / 128):.3g}")
 
 
 def _warmup(recipe: Recipe, epochs: int) -> float:

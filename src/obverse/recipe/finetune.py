@@ -1,6 +1,7 @@
 """How a pretrained model is fitted: which parts train, when, and at what rate.
 
-Not the optimizer and not the schedule. Everything here is off by default: all parameters train from the first step.
+Not the optimizer and not the schedule. By default the head of a pretrained network is fitted first, then all
+parameters train; the rest is off.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class FinetuneSpec(Spec):
     freeze_stages: so many never train. unfreeze_epochs: at first the head alone trains, and after every so many epochs
     one more stage, the last one first (Howard & Ruder 2018); 0 is off. layer_decay: each layer's rate is this times
     that of the layer after it (Bao et al. 2021). freeze_norm: batch norm keeps its statistics and parameters; `auto`
-    when the weights come with it folded away. head_bias: `prior` starts at the log share of each class in training.
+    when the weights come with it folded away. head_first: `auto` when everything trains from pretrained weights and the
+    features of the training set are few enough to be kept. head_bias: `prior` starts at the log share of each class in
+    training.
     """
 
     train: Literal["all", "head"] = "all"
@@ -46,7 +49,7 @@ class FinetuneSpec(Spec):
     unfreeze_epochs: NonNegativeInt = 0
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     freeze_norm: Auto | bool = "auto"
-    head_first: HeadFirstSpec | None = None
+    head_first: Auto | HeadFirstSpec | None = "auto"
     head_bias: Literal["default", "zero", "prior"] = "default"
     lora: LoraSpec | None = None
 
@@ -56,7 +59,7 @@ class FinetuneSpec(Spec):
             "freeze_stages": self.freeze_stages > 0,
             "unfreeze_epochs": self.unfreeze_epochs > 0,
             "layer_decay": self.layer_decay != 1,
-            "head_first": self.head_first is not None,
+            "head_first": isinstance(self.head_first, HeadFirstSpec),
             "lora": self.lora is not None,
         }
         for name in (name for name, is_set in set_apart.items() if is_set):
@@ -73,7 +76,7 @@ class FinetuneSpec(Spec):
             "freeze_stages": self.freeze_stages > 0,
             "unfreeze_epochs": self.unfreeze_epochs > 0,
             "freeze_norm": self.freeze_norm is True,
-            "head_first": self.head_first is not None,
+            "head_first": isinstance(self.head_first, HeadFirstSpec),
             "lora": self.lora is not None,
         }
         return [name for name, is_set in wanted.items() if is_set]

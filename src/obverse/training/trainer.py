@@ -20,7 +20,7 @@ from obverse.errors import DivergedError, Interrupted
 from obverse.evaluation import Forward, Outputs, is_better, run_model, selected_value, to_probabilities, with_best_prior
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
-from obverse.recipe import Recipe
+from obverse.recipe import HeadFirstSpec, Recipe
 from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
 from obverse.runtime import restore_torch_random_state, torch_random_state
@@ -120,15 +120,16 @@ class Trainer:
         with closing(self.loaders):
             if self.recipe.finetune.head_first and not self.progress.step:
                 yield self._fit_head()
-            while not self._pace.is_over(self.progress):
+            # Fitting the head can take all the minutes; one step makes a model that can be validated and kept.
+            while not self.progress.step or not self._pace.is_over(self.progress):
                 yield from self._train_epoch()
                 yield from self._finish_epoch()
                 if self._is_due() or self._pace.is_over(self.progress):
                     yield self._save()
 
     def _fit_head(self) -> Message:
-        spec, training = self.recipe.finetune.head_first, self.recipe.training
-        assert spec is not None
+        spec, training, start = self.recipe.finetune.head_first, self.recipe.training, time.perf_counter()
+        assert isinstance(spec, HeadFirstSpec)
         assert self.loaders.plain is not None
         assert training.batch_size != "auto"
         objective, batches = self.objective.at(0.0), self._unless_asked_to_stop(self.loaders.plain.epoch())
@@ -138,6 +139,7 @@ class Trainer:
         self.parallel.load(self.parallel.weights())
         if self.average:
             self.parallel.load(self.parallel.weights(), self.average.model)
+        self.progress.seconds += self.process.from_main(lambda: time.perf_counter() - start)
         return Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
 
     def _is_due(self) -> bool:
