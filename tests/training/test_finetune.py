@@ -120,7 +120,9 @@ def test_the_head_goes_first_and_the_backbone_waits(data, recipe_for, make_train
     changed = {n for n, t in trainer.model.state_dict().items() if not torch.equal(t, before[n])}
     assert changed == {"head.0.weight", "head.0.bias"}
     texts = [event.text for event in trainer.run() if isinstance(event, Message)]
-    assert texts[0].startswith("head first: 5 epochs on the frozen features, loss 0.")
+    num_samples = len(trainer.loaders.train.dataset)
+    assert texts[0] == f"head first: {num_samples} samples once through the frozen backbone"
+    assert texts[1].startswith("head first: 5 epochs on the frozen features, loss 0.")
 
 
 def test_minutes_that_the_head_used_up_still_give_a_model(data, recipe_for, make_trainer, tmp_path):

@@ -119,7 +119,7 @@ class Trainer:
         """Train to the end. Raises DivergedError, and Interrupted after saving when a signal came."""
         with closing(self.loaders):
             if self.recipe.finetune.head_first and not self.progress.step:
-                yield self._fit_head()
+                yield from self._fit_head()
             # Fitting the head can take all the minutes; one step makes a model that can be validated and kept.
             while not self.progress.step or not self._pace.is_over(self.progress):
                 yield from self._train_epoch()
@@ -127,11 +127,12 @@ class Trainer:
                 if self._is_due() or self._pace.is_over(self.progress):
                     yield self._save()
 
-    def _fit_head(self) -> Message:
+    def _fit_head(self) -> Iterator[Event]:
         spec, training, start = self.recipe.finetune.head_first, self.recipe.training, time.perf_counter()
         assert isinstance(spec, HeadFirstSpec)
         assert self.loaders.plain is not None
         assert training.batch_size != "auto"
+        yield Message(f"head first: {len(self.loaders.plain.dataset):,} samples once through the frozen backbone")
         objective, batches = self.objective.at(0.0), self._unless_asked_to_stop(self.loaders.plain.epoch())
         known = frozen_features(self.model, self.forward, batches, objective)
         loss = fit_head(self.model, known, objective, spec, batch_size=training.batch_size, seed=training.seed)
@@ -140,7 +141,7 @@ class Trainer:
         if self.average:
             self.parallel.load(self.parallel.weights(), self.average.model)
         self.progress.seconds += self.process.from_main(lambda: time.perf_counter() - start)
-        return Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
+        yield Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
 
     def _is_due(self) -> bool:
         return self.process.from_main(lambda: time.monotonic() - self._saved_at > CHECKPOINT_SECONDS)
