@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
+
+from obverse.errors import ElsewhereError
+from obverse.launch import Launch
+from obverse.runtime import group
 
 pytestmark = pytest.mark.xdist_group("ranks")
 
@@ -35,6 +40,40 @@ def test_all_end_with_the_code_of_the_one_that_failed(results, case, code, said)
     assert sentences(results[case]) == said
     assert results[case]["seconds"] < 30
     assert not any("Traceback" in text for text in results[case]["errors"])
+
+
+class DyingStore:
+    """Of a main process that failed with 73 and ends as soon as it is heard."""
+
+    def __init__(self):
+        self.is_alive = True
+
+    def check(self, keys):
+        self._require_life()
+        return keys == [group.FAILED]
+
+    def get(self, key):
+        self._require_life()
+        return b"73 of rank 0"
+
+    def set(self, key, value):
+        self._require_life()
+        self.is_alive = not key.startswith(group.HEARD)
+
+    def _require_life(self):
+        if not self.is_alive:
+            raise dist.DistNetworkError("Connection reset by peer")
+
+
+def test_a_code_that_one_thread_has_read_is_known_when_the_store_is_gone():
+    launch = Launch(rank=1, world_size=2)
+    waiting = group._Group(DyingStore(), launch)
+    watching = group._Group(waiting.store, launch, waiting.heard)
+    assert watching.failure() == 73
+    assert not waiting.store.is_alive
+    with pytest.raises(ElsewhereError) as caught:
+        waiting.await_turn(lambda: False)
+    assert caught.value.exit_code == 73
 
 
 def test_what_all_come_to_is_said_once(results):

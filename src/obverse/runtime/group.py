@@ -39,18 +39,26 @@ LOST = (
 
 
 class _Group:
-    """What all leave in the store. turns: how many times the main process has had its turn, or all have met."""
+    """What all leave in the store. turns: how many times the main process has had its turn, or all have met.
 
-    def __init__(self, store: Store, launch: Launch) -> None:
+    heard: the exit code of the first process that failed, once any thread of this one has read it; the store may be
+    gone a moment later.
+    """
+
+    def __init__(self, store: Store, launch: Launch, heard: list[int] | None = None) -> None:
         self.store, self.rank, self.others = store, launch.rank, set(range(launch.world_size)) - {launch.rank}
-        self.turns = 0
+        self.turns, self.heard = 0, [] if heard is None else heard
 
     def failure(self) -> int | None:
         """The exit code of the first process that failed."""
-        if not self.store.check([FAILED]):
-            return None
-        self.store.set(f"{HEARD}/{self.rank}", "")
-        return int(self.store.get(FAILED).split()[0])
+        try:
+            if not self.heard and self.store.check([FAILED]):
+                self.heard.append(int(self.store.get(FAILED).split()[0]))
+                self.store.set(f"{HEARD}/{self.rank}", "")
+        except dist.DistError:
+            if not self.heard:
+                raise
+        return self.heard[0] if self.heard else None
 
     def report(self, code: int) -> int | None:
         """Say that this process fails; the code of another that was first, or None."""
@@ -94,7 +102,8 @@ def joined(launch: Launch) -> Iterator[None]:
         return
     _group = _Group(_init(launch), launch)
     over = threading.Event()
-    threading.Thread(target=_watch, args=(_Group(_group.store.clone(), launch), over), daemon=True).start()
+    beside = _Group(_group.store.clone(), launch, _group.heard)
+    threading.Thread(target=_watch, args=(beside, over), daemon=True).start()
     try:
         yield
     except BaseException as error:
@@ -163,7 +172,7 @@ def _fail(group: _Group, error: BaseException) -> None:
     try:
         first = group.report(UnavailableError.exit_code if is_lost else _exit_code(error))
     except dist.DistError:
-        first = None
+        first = group.heard[0] if group.heard else None
     if is_lost:
         raise (UnavailableError(LOST) if first is None else ElsewhereError(first)) from error
     if first is not None and isinstance(error, ObverseError):
