@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from obverse.errors import ElsewhereError
+from obverse.errors import DataError, ElsewhereError
 from obverse.launch import Launch
 from obverse.runtime import group
 
@@ -43,18 +43,23 @@ def test_all_end_with_the_code_of_the_one_that_failed(results, case, code, said)
 
 
 class DyingStore:
-    """Of a main process that failed with 73 and ends as soon as it is heard."""
+    """Of a main process that ends as soon as anybody says that he has heard of a failure."""
 
-    def __init__(self):
-        self.is_alive = True
+    def __init__(self, failed=""):
+        self.is_alive, self.failed = True, failed
 
     def check(self, keys):
         self._require_life()
-        return keys == [group.FAILED]
+        return keys == [group.FAILED] and bool(self.failed)
 
     def get(self, key):
         self._require_life()
-        return b"73 of rank 0"
+        return self.failed.encode()
+
+    def compare_set(self, key, expected, value):
+        self._require_life()
+        self.failed = self.failed or value
+        return self.failed.encode()
 
     def set(self, key, value):
         self._require_life()
@@ -67,13 +72,23 @@ class DyingStore:
 
 def test_a_code_that_one_thread_has_read_is_known_when_the_store_is_gone():
     launch = Launch(rank=1, world_size=2)
-    waiting = group._Group(DyingStore(), launch)
+    waiting = group._Group(DyingStore("73 of rank 0"), launch)
     watching = group._Group(waiting.store, launch, waiting.heard)
     assert watching.failure() == 73
     assert not waiting.store.is_alive
     with pytest.raises(ElsewhereError) as caught:
         waiting.await_turn(lambda: False)
     assert caught.value.exit_code == 73
+
+
+def test_the_first_to_fail_says_why_although_its_other_thread_has_heard_it_too(monkeypatch):
+    failing = group._Group(DyingStore(), Launch(rank=1, world_size=2))
+    watching = group._Group(failing.store, Launch(rank=1, world_size=2), failing.heard)
+    monkeypatch.setattr(failing, "all", lambda key: watching.failure() is None or failing.store.check([key]))
+    error = DataError("'a.png' cannot be read")
+    group._fail(failing, error)
+    assert not failing.store.is_alive
+    assert (failing.heard, error.is_said) == ([DataError.exit_code], False)
 
 
 def test_what_all_come_to_is_said_once(results):

@@ -66,7 +66,8 @@ class _Group:
         if self.store.compare_set(FAILED, "", mine).decode() != mine:
             return self.failure()
         end = time.monotonic() + HEARING_SECONDS
-        _nap_until(lambda: self.all(HEARD) or time.monotonic() > end)
+        with suppress(dist.DistError):  # the process that holds the store has heard, and is gone
+            _nap_until(lambda: self.all(HEARD) or time.monotonic() > end)
         return None
 
     def await_turn(self, is_time: Callable[[], bool]) -> None:
