@@ -12,7 +12,8 @@ KINDS = ("plain", "ddp", "fsdp")
 EXACT = {
     "model": {"head": {"hidden": [6], "dropout": 0.4}},
     "augment": {"policy": "generic", "view_dropout": 0.3},
-    "optim": {"kind": "sgd", "lr": 0.05},
+    # At a higher rate what each processor rounds otherwise adds up to more than the bounds.
+    "optim": {"kind": "sgd", "lr": 0.005},
     "training": {"epochs": 3, "ema_decay": 0.8, "select": "loss"},
 }
 
