@@ -40,7 +40,13 @@ def with_settings(*settings: str) -> list[str]:
 
 
 def run_wanted(
-    name: str, jobs: Iterable[tuple[Any, ...]], run_one: Callable[..., dict[str, Any]], *, command: str, notes: str = ""
+    name: str,
+    jobs: Iterable[tuple[Any, ...]],
+    run_one: Callable[..., dict[str, Any]],
+    *,
+    command: str,
+    notes: str = "",
+    only: Callable[[tuple[Any, ...]], bool] = lambda job: True,
 ) -> None:
     """Rows `run_one(*job)` of results/NAME.json, two at once, one thread each; those that are there are kept.
 
@@ -48,7 +54,7 @@ def run_wanted(
     """
     jobs, rows = list(jobs), finished(name, "key")
     done = {row["key"] for row in rows}
-    wanted = [job for job in jobs if _key(job) not in done]
+    wanted = [job for job in jobs if only(job) and _key(job) not in done]
     with ThreadPoolExecutor(2) as pool:
         for job, row in zip(wanted, pool.map(lambda job: run_one(*job), wanted), strict=True):
             rows.append({"key": _key(job), **row})
@@ -74,7 +80,7 @@ def save(name: str, rows: list[dict[str, Any]], *, command: str, notes: str = ""
         "date": date.today().isoformat(),
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "src")),
-        "hardware": _hardware(),
+        "hardware": hardware(),
         "command": command,
         "notes": notes,
         "rows": rows,
@@ -100,7 +106,8 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _hardware() -> str:
+def hardware() -> str:
+    """Cores and processor."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():

@@ -153,7 +153,7 @@ def main() -> None:
         return {"part": part, "what": "-".join(map(str, rest)), **PARTS[part](work, *rest)}
 
     command = "python benchmarks/fusions.py WORK_FOLDER"
-    run_wanted("fusions", [job for job in jobs if job[0] in parts], run_one, command=command)
+    run_wanted("fusions", jobs, run_one, command=command, only=lambda job: job[0] in parts)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ sides of a coin lie beside each other in one picture. A rival's picture size is 
 three minutes on two cores their usual 224 is less than an epoch. All are from scratch. Choices are made on val by each
 tool itself, test is looked at once. Peers run in an environment of their own:
     OBVERSE_REAL_DATA=... PEERS_PYTHON=... TIMM_SOURCE=... python benchmarks/rivals.py WORK_FOLDER [SET...]
-Resumable: every run's answers are kept in WORK_FOLDER/answers; the first seed of every set comes first, so that a
-partial table is one of all sets. The machine must be idle.
+Resumable, on another machine too: results/rivals_runs.json keeps which test pictures every run had right; a set and
+seed should be finished where it began, because three minutes are more on a faster machine. The first seed of every set
+comes first, so that a partial table is one of all sets. The machine must be idle.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from common import head, obverse, save, with_settings
+from common import finished, hardware, head, obverse, save, with_settings
 from PIL import Image
 from real_sets import ORDER, unpack
 
@@ -33,6 +34,7 @@ from obverse.manifest import Manifest, build_index
 from obverse.recipe import load_recipe
 
 MINUTES = 3.0
+COMMAND = "python benchmarks/rivals.py WORK_FOLDER"
 SEEDS = {"obverse": (0, 1, 2), "plain_loop": (0, 1), "timm_train": (0, 1), "ultralytics_classify": (0, 1)}
 SETS: dict[str, list[str]] = {
     "euro_coins": [],
@@ -112,7 +114,7 @@ def run_obverse(name: str, work: Path, seed: int) -> Answers:
 
 
 def run_peer(peer: str, name: str, work: Path, seed: int, manifest: Manifest) -> Answers:
-    out = work.resolve() / "answers" / "raw.json"
+    out = work.resolve() / "answers.json"
     ids = write_folders(manifest, work.resolve() / "rivals" / name)
     command = [os.environ["PEERS_PYTHON"], PEERS / f"{peer}.py", work.resolve() / "rivals" / name, out]
     command += ["--minutes", MINUTES, "--seed", seed, "--size", chosen_size(name, work)]
@@ -126,20 +128,18 @@ def chosen_size(name: str, work: Path) -> int:
     return max(size["height"], size["width"])
 
 
-def answers(tool: str, name: str, work: Path, seed: int, manifest: Manifest) -> tuple[Answers, str]:
-    """Of a run that is made now, or was made before, with its commit."""
-    path = work / "answers" / f"{name}-{tool}-{seed}.json"
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
+def hits_of(tool: str, name: str, work: Path, seed: int, manifest: Manifest) -> tuple[np.ndarray, str]:
+    """Which test samples a run had right, in the manifest's order, and its commit; made now unless it is kept."""
+    runs = finished("rivals_runs", "hits")
+    key = f"{name}-{tool}-{seed}"
+    kept = next((run for run in runs if run["key"] == key), None)
+    if kept is None:
         found = run_obverse(name, work, seed) if tool == "obverse" else run_peer(tool, name, work, seed, manifest)
-        path.write_text(json.dumps({"commit": head(), "answers": found}))
-    given = json.loads(path.read_text())
-    return given["answers"], given["commit"]
-
-
-def hits(runs: Iterable[Answers], truth: dict[str, str]) -> np.ndarray:
-    """(seeds, N): whether each run was right on each test sample."""
-    return np.array([[run[sample] == label for sample, label in truth.items()] for run in runs])
+        hits_N = [found[sample.id] == sample.label for sample in manifest.split("test")]
+        kept = {"key": key, "commit": head(), "hardware": hardware(), "hits": np.packbits(hits_N).tobytes().hex()}
+        save("rivals_runs", [*runs, kept], command=COMMAND, notes="hits: a bit per test sample, in hexadecimal digits")
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(kept["hits"]), np.uint8))
+    return bits[: len(manifest.split("test"))].astype(bool), kept["commit"]
 
 
 def paired_interval(left_SN: np.ndarray, right_SN: np.ndarray, rounds: int = 2000) -> tuple[float, float]:
@@ -159,17 +159,16 @@ def paired_interval(left_SN: np.ndarray, right_SN: np.ndarray, rounds: int = 200
 def run_set(name: str, work: Path, newest: int) -> list[dict[str, Any]]:
     """Rows of a set, from the runs of all seeds up to `newest`."""
     manifest = prepare(name, work)[1]
-    truth = {sample.id: sample.label for sample in manifest.split("test")}
     runs = {
-        tool: [answers(tool, name, work, seed, manifest) for seed in seeds if seed <= newest]
+        tool: [hits_of(tool, name, work, seed, manifest) for seed in seeds if seed <= newest]
         for tool, seeds in SEEDS.items()
     }
-    table = {tool: hits([found for found, _ in of_tool], truth) for tool, of_tool in runs.items()}
+    table = {tool: np.array([hits_N for hits_N, _ in of_tool]) for tool, of_tool in runs.items()}
     means = {tool: float(hits_SN.mean()) for tool, hits_SN in table.items()}
     rows = []
     for tool, hits_SN in table.items():
         row: dict[str, Any] = {"commit": " ".join(dict.fromkeys(commit for _, commit in runs[tool]))}
-        row |= {"set": name, "tool": tool, "num_test": len(truth), "accuracy": round(means[tool], 4)}
+        row |= {"set": name, "tool": tool, "num_test": hits_SN.shape[1], "accuracy": round(means[tool], 4)}
         row["by_seed"] = [round(float(value), 4) for value in hits_SN.mean(1)]
         row["rank"] = 1 + sum(mean > means[tool] for mean in means.values())
         if tool != "obverse":
@@ -190,7 +189,7 @@ def main() -> None:
         ranks = {tool: np.mean([row["rank"] for row in so_far if row["tool"] == tool]) for tool in SEEDS}
         notes = f"{len(rows)} of {len(SETS)} sets; {MINUTES:g} minutes a run; mean ranks "
         notes += ", ".join(f"{tool} {rank:.2f}" for tool, rank in ranks.items())
-        save("rivals", so_far, command="python benchmarks/rivals.py WORK_FOLDER", notes=notes)
+        save("rivals", so_far, command=COMMAND, notes=notes)
 
 
 if __name__ == "__main__":
