@@ -88,7 +88,7 @@ def write_checkpoint(path: Path, run: RunFolder) -> None:
         "best_accuracy": log["epochs"][log["best_epoch"] - 1]["val_accuracy"],
         "optimizer_state_dict": newest.optimizer if newest else {},
     }
-    write_pth(path, bundle, classifier.state_dict(), more=more)
+    write_pth(path, bundle, classifier, more=more)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def write_models(folder: Path, run: RunFolder) -> None:
     bundle, classifier = read_bundle(run.path)
     log = json.loads((run.path / "training_log.json").read_text(encoding="utf-8"))
     best = {"epoch": log["best_epoch"], "best_accuracy": log["epochs"][log["best_epoch"] - 1]["val_accuracy"]}
-    write_pth(folder / "coin_vit_dual_best.pth", bundle, classifier.state_dict(), more=best)
+    write_pth(folder / "coin_vit_dual_best.pth", bundle, classifier, more=best)
     columns = {name: [row[name] for row in log["epochs"]] for name in log["epochs"][0]}
     write_json(folder / "history_vit.json", columns)
     write_json(folder / "config_vit.json", config_of(bundle) | best | {"run": str(run.path)})
