@@ -47,9 +47,8 @@ def choose_recipe(model: str, weights: str, epochs: int, settings: list[str]) ->
             "auto", ["model.backbone={kind: convnet}", f"training.epochs={epochs}", *settings]
         ), f"from scratch: {reason}{ways}"
     fine = [f"model.backbone.name={model}", f"model.backbone.pretrained={weights}"]
-    # The recipe is meant for ten epochs. Patience must not cut off the low rates of a shorter run.
-    if epochs < 10:
-        fine += ["training.early_stopping=null", f"schedule.warmup_epochs={epochs / 10}"]
+    if epochs < 10:  # what the recipe is meant for
+        fine += [f"schedule.warmup_epochs={epochs / 10}"]
     fine += [f"training.epochs={epochs}", *settings]
     return load_recipe("finetune", fine), f"fine-tuning {model}, weights from {weights}"
 
