@@ -53,6 +53,31 @@ def test_prepare_writes_a_manifest_and_copies_nothing(coins):
     assert {path.name for path in new if "__pycache__" not in path.parts} == {"dataset.csv"}
 
 
+def test_an_edited_manifest_is_replaced_when_told_only_and_its_splits_can_be_kept(coins):
+    coins.run("prepare_dataset.py")
+    dataset = coins.path / "dataset.csv"
+    with dataset.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    edited = {row["id"]: "train" if row["split"] == "val" else row["split"] for row in rows[1:]} | {
+        rows[0]["id"]: "val", rows[8]["id"]: "val", rows[16]["id"]: "val"
+    }  # fmt: skip
+    with dataset.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(row | {"split": edited[row["id"]]} for row in rows)
+    before = dataset.read_bytes()
+    code, _, err = coins.run("prepare_dataset.py")
+    assert code == 73
+    assert "dataset.csv exists, perhaps with changes of yours; --force replaces it" in err
+    assert "data.split.stored" in err
+    assert dataset.read_bytes() == before
+    coins.edit("prepare_dataset.py", STORED="dataset.csv")
+    code, _, err = coins.run("prepare_dataset.py", "--force")
+    assert code == 0, err
+    with dataset.open(newline="") as file:
+        assert {row["id"]: row["split"] for row in csv.DictReader(file)} == edited
+
+
 def test_the_script_writes_the_checkpoint_and_the_snippet_predicts(coins):
     for coin in range(5):  # few of one grade, so that the prior of training is in the checkpoint
         (coins.path / f"images/MS65/6000x3000/coin{coin}.jpg").unlink()
