@@ -107,7 +107,12 @@ def test_the_script_writes_the_checkpoint_and_the_snippet_predicts(coins):
 
 
 def test_a_finished_run_is_resumed_to_the_same_checkpoint(coins):
-    assert coins.run(SCRIPT)[0] == 0  # from images/, without a dataset.csv
+    settings = [*FAST, "data.split.train=0.8", "data.split.val=0.2", "data.split.test=0"]
+    coins.edit(SCRIPT, SETTINGS=settings)
+    code, out, err = coins.run(SCRIPT)  # from images/, without a dataset.csv
+    assert code == 0, err
+    assert "Val accuracy: " in out
+    assert "Test" not in out
     first = torch.load(coins.path / "coin_classifier_custom_best.pth", weights_only=True)
     (run,) = (coins.path / "runs").glob("coin_custom_*")
     coins.edit(SCRIPT, RESUME=str(run))

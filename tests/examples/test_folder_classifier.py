@@ -48,12 +48,15 @@ def test_without_weights_it_says_so_and_with_a_name_it_fine_tunes(example, monke
     code, out, err = folder.run("train.py", "--epochs", "1", *fast())
     assert code == 0, err
     assert out.startswith("from scratch: the hub cannot be reached; give a weight file with --weights")
+    assert "Test accuracy: " in out
     for run in (folder.path / "runs").iterdir():
         run.rename(folder.path / "first")
+    untested = ("data.split.train=0.8", "data.split.val=0.2", "data.split.test=0")
     code, out, err = folder.run(
-        "train.py", "--epochs", "1", "--model", "test_vit", "--weights", "none", *fast(*VIT[:1])
+        "train.py", "--epochs", "1", "--model", "test_vit", "--weights", "none", *fast(VIT[0], *untested)
     )
     assert code == 0, err
+    assert "Val accuracy: " in out
     assert out.startswith("fine-tuning test_vit, weights from none")
     code, _, err = folder.run("train.py", "--weights", "absent.safetensors", *fast())
     assert code == 69
