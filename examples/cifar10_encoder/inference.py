@@ -29,6 +29,7 @@ WEIGHTS = "models/vit_cifar10_finetuned.pth"
 # What the weight file was trained with, where no JSON says it.
 MODEL = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
 SIZE = 224
+GEOMETRY = Geometry(SIZE, SIZE, SIZE, SIZE, "squash")
 MEAN = STD = (0.5, 0.5, 0.5)
 
 
@@ -39,7 +40,7 @@ class Description:
     classes: tuple[str, ...]
     model: str = MODEL
     options: dict[str, bool | int | float | str] = field(default_factory=dict)
-    geometry: Geometry = Geometry(SIZE, SIZE, SIZE, SIZE, "squash")
+    geometry: Geometry = GEOMETRY
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
 

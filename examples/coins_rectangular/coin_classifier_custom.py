@@ -32,7 +32,7 @@ NUM_EPOCHS = 50
 LEARNING_RATE = 1e-3
 # Everything else the recipe can say, for example ["model.head.dropout=0.7", "augment.rotation_degrees=15"].
 SETTINGS: list[str] = []
-# A run that was interrupted, for example "runs/coin_custom_20260131_120000": it goes on where it was, with its own settings.
+# An interrupted run, for example "runs/coin_custom_20260131_120000": it goes on where it was, with its own settings.
 RESUME = ""
 DATASET, IMAGES = "dataset.csv", "images"
 CHECKPOINT = "coin_classifier_custom_best.pth"

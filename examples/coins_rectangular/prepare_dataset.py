@@ -1,8 +1,8 @@
 """Divide images/<grade>/6000x3000/ into train, val and test: `python prepare_dataset.py` writes dataset.csv.
 
-No picture is copied. The file names every picture with its grade and split; look at it, edit it, train on it. A file that
-is there is replaced with --force only; with STORED = "dataset.csv" its splits are kept, and new photographs divided around
-them.
+No picture is copied. The file names every picture with its grade and split; look at it, edit it, train on it. A file
+that is there is replaced with --force only; with STORED = "dataset.csv" its splits are kept, and new photographs divided
+around them.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ DEVICE = "auto"  # auto, cpu, cuda, cuda:1, mps
 BACKBONE = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
 PRETRAINED = "hub"  # or the path of a weight file, or "none" to train from scratch
 IMAGES = "images"
-# A run that was interrupted, for example "runs/vit_dual_20260131_120000": it goes on where it was, with its own settings.
+# An interrupted run, for example "runs/vit_dual_20260131_120000": it goes on where it was, with its own settings.
 RESUME = ""
 
 EFFECTIVE_BATCH = 16

@@ -5,8 +5,8 @@ training_log.json  summary.md
 
     python track2_vit_scratch.py DATA [--out results/track2_vit_scratch] [--recipe FILE] [--set optim.lr=1e-3] ...
 
-The run folder lies in OUT/run. Stopped or killed: the same command goes on, and another one is refused. All arrays are in
-the order of ids.json. They are of test, or of val where the recipe keeps no test split.
+The run folder lies in OUT/run. Stopped or killed: the same command goes on, and another one is refused. All arrays are
+in the order of ids.json. They are of test, or of val where the recipe keeps no test split.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def test_the_script_writes_the_checkpoint_and_the_snippet_predicts(coins):
     assert checkpoint["classes"] == ["G04", "AU50", "MS65"]
     assert 0 <= checkpoint["best_accuracy"] <= 1
     log = json.loads((run / "training_log.json").read_text())
-    assert checkpoint["best_accuracy"] == max(row["val_accuracy"] for row in log["epochs"])
+    assert checkpoint["best_accuracy"] == log["epochs"][log["best_epoch"] - 1]["val_accuracy"]
     assert len(checkpoint["optimizer_state_dict"]["state"]) == sum(1 for _ in read_pth(path)[1].parameters())
     shutil.copyfile(next((coins.path / "images/MS65/6000x3000").iterdir()), coins.path / "coin.jpg")
     (expected,) = obverse.load(run).predict(coins.path / "coin.jpg")
@@ -115,10 +115,15 @@ def test_a_finished_run_is_resumed_to_the_same_checkpoint(coins):
     assert "Test" not in out
     first = torch.load(coins.path / "coin_classifier_custom_best.pth", weights_only=True)
     (run,) = (coins.path / "runs").glob("coin_custom_*")
+    log = json.loads((run / "training_log.json").read_text())
+    log["epochs"] = [row | {"val_accuracy": value} for row in log["epochs"] for value in (0.25, 0.125, 0.5)]
+    (run / "training_log.json").write_text(json.dumps(log | {"best_epoch": 2}))
     coins.edit(SCRIPT, RESUME=str(run))
     code, _, err = coins.run(SCRIPT)
     assert code == 0, err
     second = torch.load(coins.path / "coin_classifier_custom_best.pth", weights_only=True)
+    # Of the epoch that was chosen, which need not be the one of highest accuracy.
+    assert (second["epoch"], second["best_accuracy"]) == (2, 0.125)
     torch.testing.assert_close(second["model_state_dict"], first["model_state_dict"], atol=0, rtol=0)
     assert len(list((coins.path / "runs").iterdir())) == 1
 
