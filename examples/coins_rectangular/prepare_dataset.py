@@ -1,8 +1,7 @@
 """Divide images/<grade>/6000x3000/ into train, val and test: `python prepare_dataset.py` writes dataset.csv.
 
-No picture is copied. The file names every picture with its grade and split; look at it, edit it, train on it. A file
-that is there is replaced with --force only; with STORED = "dataset.csv" its splits are kept, and new photographs divided
-around them.
+No picture is copied. The file names every picture with its grade and split; look at it, edit it, train on it. It is
+replaced with --force only; with STORED = "dataset.csv" its splits are kept, and new photographs divided around them.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def main() -> None:
     index = build_index(Path(SOURCE), load_recipe("coins-rectangular", settings).data)
     print(index.said)
     for finding in index.findings:
-        print(f"{finding.severity}: {finding.message} {', '.join(finding.paths[:3])}")
+        print(f"{finding.severity.capitalize()}: {finding.message} {', '.join(finding.paths[:3])}")
     counts = {split: index.manifest.counts(split) for split in SPLITS}
     for grade in index.manifest.classes:
         print(f"{grade:12}" + "".join(f"  {split} {counts[split][grade]}" for split in SPLITS))
