@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from obverse.bundle import read_bundle
-from obverse.errors import ObverseError
+from obverse.errors import Interrupted, ObverseError
 from obverse.experiment import resume_run, start_run
 from obverse.export import write_pth
 from obverse.models import Classifier, build_classifier
@@ -32,7 +32,7 @@ NUM_EPOCHS = 50
 LEARNING_RATE = 1e-3
 # Everything else the recipe can say, for example ["model.head.dropout=0.7", "augment.rotation_degrees=15"].
 SETTINGS: list[str] = []
-# A run that was interrupted, for example "runs/coin_custom_20260131_120000": it goes on where it was.
+# An interrupted run, for example "runs/coin_custom_20260131_120000": it goes on where it was, with its own settings.
 RESUME = ""
 DATASET, IMAGES = "dataset.csv", "images"
 CHECKPOINT = "coin_classifier_custom_best.pth"
@@ -74,7 +74,8 @@ def main() -> None:
         result = start_run(data, recipe(), run, observers=[ConsoleObserver()])
     write_checkpoint(Path(CHECKPOINT), run)
     accuracy = result.metrics["accuracy"]
-    print(f"Test accuracy: {accuracy['value']:.2%} (95 % interval {accuracy['low']:.2%} to {accuracy['high']:.2%})")
+    split = result.metrics["split"].capitalize()  # val, where nobody is in test
+    print(f"{split} accuracy: {accuracy['value']:.2%} (95 % interval {accuracy['low']:.2%} to {accuracy['high']:.2%})")
     print(f"Report: {result.report}")
 
 
@@ -88,7 +89,7 @@ def write_checkpoint(path: Path, run: RunFolder) -> None:
         "best_accuracy": log["epochs"][log["best_epoch"] - 1]["val_accuracy"],
         "optimizer_state_dict": newest.optimizer if newest else {},
     }
-    write_pth(path, bundle, classifier.state_dict(), more=more)
+    write_pth(path, bundle, classifier, more=more)
 
 
 if __name__ == "__main__":
@@ -96,4 +97,6 @@ if __name__ == "__main__":
         main()
     except ObverseError as error:
         print(f"Error: {error}", file=sys.stderr)
+        if isinstance(error, Interrupted):
+            print('In this script: RESUME = "runs/coin_custom_..."', file=sys.stderr)
         sys.exit(error.exit_code)

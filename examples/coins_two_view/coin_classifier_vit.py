@@ -20,8 +20,8 @@ from torch.nn import functional
 
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Geometry
-from obverse.errors import ObverseError, UnavailableError
-from obverse.experiment import start_run
+from obverse.errors import Interrupted, ObverseError, UnavailableError
+from obverse.experiment import resume_run, start_run
 from obverse.export import write_pth
 from obverse.models import Classifier, build_classifier, input_needs
 from obverse.recipe import Recipe, load_recipe
@@ -38,6 +38,8 @@ DEVICE = "auto"  # auto, cpu, cuda, cuda:1, mps
 BACKBONE = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
 PRETRAINED = "hub"  # or the path of a weight file, or "none" to train from scratch
 IMAGES = "images"
+# An interrupted run, for example "runs/vit_dual_20260131_120000": it goes on where it was, with its own settings.
+RESUME = ""
 
 EFFECTIVE_BATCH = 16
 VIEWS = ("obverse", "reverse")
@@ -99,11 +101,16 @@ class DualViTClassifier(Classifier):
 
 def main() -> None:
     """Train, evaluate, and write the files above."""
-    run = RunFolder(Path("runs") / f"vit_dual_{datetime.now():%Y%m%d_%H%M%S}")
-    result = start_run(Path(IMAGES), recipe(), run, observers=[ConsoleObserver()])
+    if RESUME:
+        run = RunFolder(Path(RESUME))
+        result = resume_run(run, observers=[ConsoleObserver()])
+    else:
+        run = RunFolder(Path("runs") / f"vit_dual_{datetime.now():%Y%m%d_%H%M%S}")
+        result = start_run(Path(IMAGES), recipe(), run, observers=[ConsoleObserver()])
     write_models(Path("models"), run)
     accuracy = result.metrics["accuracy"]
-    print(f"Test accuracy: {accuracy['value']:.2%} (95 % interval {accuracy['low']:.2%} to {accuracy['high']:.2%})")
+    split = result.metrics["split"].capitalize()  # val, where nobody is in test
+    print(f"{split} accuracy: {accuracy['value']:.2%} (95 % interval {accuracy['low']:.2%} to {accuracy['high']:.2%})")
     print(f"Report: {result.report}")
 
 
@@ -112,7 +119,7 @@ def write_models(folder: Path, run: RunFolder) -> None:
     bundle, classifier = read_bundle(run.path)
     log = json.loads((run.path / "training_log.json").read_text(encoding="utf-8"))
     best = {"epoch": log["best_epoch"], "best_accuracy": log["epochs"][log["best_epoch"] - 1]["val_accuracy"]}
-    write_pth(folder / "coin_vit_dual_best.pth", bundle, classifier.state_dict(), more=best)
+    write_pth(folder / "coin_vit_dual_best.pth", bundle, classifier, more=best)
     columns = {name: [row[name] for row in log["epochs"]] for name in log["epochs"][0]}
     write_json(folder / "history_vit.json", columns)
     write_json(folder / "config_vit.json", config_of(bundle) | best | {"run": str(run.path)})
@@ -151,6 +158,8 @@ if __name__ == "__main__":
         main()
     except ObverseError as error:
         print(f"Error: {error}", file=sys.stderr)
+        if isinstance(error, Interrupted):
+            print('In this script: RESUME = "runs/vit_dual_..."', file=sys.stderr)
         if isinstance(error, UnavailableError):
             print('In this script: PRETRAINED = "path/to/model.safetensors", or "none".', file=sys.stderr)
         sys.exit(error.exit_code)

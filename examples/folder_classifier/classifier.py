@@ -14,7 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from obverse.errors import DataError, ObverseError
+from obverse.errors import DataError, ObverseError, OutputError
+from obverse.imaging import read_picture
 from obverse.manifest.generated import generate_shapes
 from obverse.recipe import ALIASES, Recipe, load_recipe
 
@@ -24,21 +25,26 @@ if TYPE_CHECKING:
 
 DATA = "data"
 RUNS = "runs"
+SAMPLE = "sample.jpg"
 MODEL = "vit-base"  # or vit-small, vit-large, or any name of timm; `scratch` trains a small network from scratch
 
 
 def generate_data(folder: str = DATA, *, samples: int = 800, size: int = 64) -> None:
     """Coloured shapes, one folder per class, and sample.jpg for a first prediction."""
+    if Path(SAMPLE).exists():
+        raise OutputError(f"{SAMPLE} exists, and the set brings its own: move it or delete it first")
     drawn = generate_shapes(Path(folder), num_samples=samples, size=size)
-    shutil.copyfile(drawn.sample, "sample.jpg")
-    print(f"{drawn.num_samples} pictures of {len(drawn.classes)} classes in {folder}, and sample.jpg")
+    shutil.copyfile(drawn.sample, SAMPLE)
+    print(f"{drawn.num_samples} pictures of {len(drawn.classes)} classes in {folder}, and {SAMPLE}")
 
 
 def choose_recipe(model: str, weights: str, epochs: int, settings: list[str]) -> tuple[Recipe, str]:
     """The recipe, and a sentence that says what it is. Without weights at hand it is a network from scratch."""
-    from obverse.models import why_unavailable
+    from obverse.models import require_known, why_unavailable
 
     reason = "asked for"
+    if model != "scratch":
+        require_known(ALIASES.get(model, model))
     if model != "scratch" and weights == "hub":
         reason = why_unavailable(ALIASES.get(model, model)) or ""
     if model == "scratch" or (weights == "hub" and reason):
@@ -47,9 +53,8 @@ def choose_recipe(model: str, weights: str, epochs: int, settings: list[str]) ->
             "auto", ["model.backbone={kind: convnet}", f"training.epochs={epochs}", *settings]
         ), f"from scratch: {reason}{ways}"
     fine = [f"model.backbone.name={model}", f"model.backbone.pretrained={weights}"]
-    # The recipe is meant for ten epochs. Patience must not cut off the low rates of a shorter run.
-    if epochs < 10:
-        fine += ["training.early_stopping=null", f"schedule.warmup_epochs={epochs / 10}"]
+    if epochs < 10:  # what the recipe is meant for
+        fine += [f"schedule.warmup_epochs={epochs / 10}"]
     fine += [f"training.epochs={epochs}", *settings]
     return load_recipe("finetune", fine), f"fine-tuning {model}, weights from {weights}"
 
@@ -75,11 +80,10 @@ def newest_run() -> Path:
 def draw_prediction(picture: str | Path, prediction: Prediction, out: str) -> None:
     """The picture, and beside it the classes with their probabilities."""
     from matplotlib.figure import Figure
-    from PIL import Image
 
     figure = Figure(figsize=(8, 3), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.imshow(Image.open(picture).convert("RGB"))
+    left.imshow(read_picture(picture, min_height=400, min_width=400))
     left.set_axis_off()
     names, probabilities = zip(*reversed(prediction.top), strict=True)
     bars = right.barh(names, [100 * value for value in probabilities])

@@ -26,7 +26,7 @@ def main() -> None:
     print(said)
     result = train(arguments.data, recipe)
     metrics = result.metrics
-    print(f"Test accuracy: {metrics['accuracy']['value']:.2%}")
+    print(f"{metrics['split'].capitalize()} accuracy: {metrics['accuracy']['value']:.2%}")
     for k, share in metrics["top_k"].items():
         print(f"Top-{k} accuracy: {share['value']:.2%}")
     print(f"Report: {result.report}")

@@ -5,16 +5,21 @@ training_log.json  summary.md
 
     python track2_vit_scratch.py DATA [--out results/track2_vit_scratch] [--recipe FILE] [--set optim.lr=1e-3] ...
 
-The run folder lies in OUT/run. Stopped or killed: the same command goes on. All arrays are in the order of ids.json.
+The run folder lies in OUT/run. Stopped or killed: the same command goes on, and another one is refused. All arrays are
+in the order of ids.json. They are of test, or of val where the recipe keeps no test split.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
+
+from obverse.manifest import full_path
 
 # Of the run folder: where it is, and what it is called here.
 FILES = {
@@ -23,10 +28,12 @@ FILES = {
     "training_history.png": "training_history.png",
     "bundle/best_model.pth": "best_model.pth",
 }
-OF_TEST = (
+EVALUATED = (
     *("predictions.npy", "true_labels.npy", "probabilities.npy", "embeddings.npy", "ids.json", "names.json"),
-    *("results.csv", "metrics.json", "confusion_matrix.png", "summary.md", "report.html"),
+    *("results.csv", "metrics.json", "confusion_matrix.png", "summary.md", "report.html", "attention_maps"),
 )
+# The recipe can turn these off.
+OPTIONAL = ("embeddings.npy", "attention_maps")
 
 
 def obverse(*arguments: object) -> None:
@@ -36,11 +43,31 @@ def obverse(*arguments: object) -> None:
         sys.exit(done.returncode)
 
 
+def refuse(sentence: str, code: int) -> NoReturn:
+    """End as the command does."""
+    print(f"Error: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
 def train(data: Path, run: Path, recipe: str, settings: list[str]) -> None:
-    """Begin the run, or go on with it."""
+    """Begin the run, or go on with it when it is the one that is asked for."""
+    file = Path(recipe)
+    asked = {
+        "data": full_path(data),
+        "recipe": file.read_text(encoding="utf-8") if file.is_file() else recipe,
+        "settings": settings,
+    }
+    told = run.parent / "command.json"
     if (run / "recipe.yaml").is_file():
+        if not told.is_file() or json.loads(told.read_text(encoding="utf-8")) != asked:
+            refuse(f"{run} was begun with another DATA, --recipe or --set; choose another --out", 2)
         obverse("train", "--run", run, "--resume")
     else:
+        try:
+            told.parent.mkdir(parents=True, exist_ok=True)
+            told.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            refuse(f"{told} cannot be written: {error.strerror}; choose another --out", 73)
         changes = [part for setting in settings for part in ("--set", setting)]
         obverse("train", data, "--run", run, "--recipe", recipe, *changes)
     if not (run / "bundle" / "best_model.pth").is_file():
@@ -49,15 +76,18 @@ def train(data: Path, run: Path, recipe: str, settings: list[str]) -> None:
 
 def lay_out(run: Path, out: Path) -> None:
     """Copy what the document names out of the run folder."""
-    test = run / "evaluation" / "test"
+    tested = run / "evaluation" / "test"
+    evaluation = tested if tested.is_dir() else run / "evaluation" / "val"
     wanted = {run / source: out / name for source, name in FILES.items()}
-    wanted |= {test / name: out / name for name in OF_TEST}
+    wanted |= {evaluation / name: out / name for name in EVALUATED}
     for source, target in wanted.items():
-        shutil.copyfile(source, target)
-    shutil.rmtree(out / "attention_maps", ignore_errors=True)
-    shutil.copytree(test / "attention_maps", out / "attention_maps")
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        elif source.exists() or target.name not in OPTIONAL:
+            shutil.copyfile(source, target)
     summary = (out / "summary.md").read_text(encoding="utf-8")
-    (out / "summary.md").write_text(summary.replace("(../../training_history.png)", "(training_history.png)"))
+    summary = summary.replace("(../../training_history.png)", "(training_history.png)")
+    (out / "summary.md").write_text(summary, encoding="utf-8")
 
 
 def main() -> None:

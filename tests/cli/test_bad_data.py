@@ -102,7 +102,7 @@ def test_an_unpaired_view_is_a_warning(obverse, coins, tiny, tree, tmp_path):
     before = tree(data)
     result = obverse("train", data, "--run", tmp_path / "run", *tiny)
     assert result.code == 0, result.err
-    assert f"warning: No matching reverse for {gone.stem}" in result.err
+    assert f"Warning: No matching reverse for {gone.name} " in result.err
     assert tree(data) == before
 
 

@@ -36,6 +36,16 @@ def test_header_and_content(name):
     assert load_recipe(name).name == name
 
 
+def test_the_variants_of_the_document_load_and_what_is_compared_is_alike():
+    lines = [line for line in shipped_recipes()["coins-rectangular"].splitlines() if line.startswith("#  ")]
+    settings = [re.findall(r"[a-z_]+\.[\w.]+=(?:\{[^}]*\}|\[[^\]]*\]|[\w.-]+)", line) for line in lines]
+    assert all(settings)
+    recipes = [load_recipe("coins-rectangular", changes) for changes in settings]
+    assert [recipe for recipe in recipes if recipe.training.micro_batch_size == 4 < recipe.training.batch_size]
+    one, other = load_recipe("coins-rectangular"), load_recipe("coins-resnet50")
+    assert (one.data, one.augment) == (other.data, other.augment)
+
+
 def test_short_names_are_documented_as_they_are():
     rows = re.findall(r"^\| `([\w-]+)` \| `([\w.]+)` \|", MODELS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert dict(rows) == ALIASES

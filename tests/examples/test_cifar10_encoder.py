@@ -23,9 +23,9 @@ CLASSES = ("airplane", "cat", "ship")
 
 
 def stand_in(root: Path) -> Path:
-    """{train,test}/<class>/*.png of 32x32, whose classes differ in colour."""
+    """{train,test}/<class>/*.png of 32x32, whose classes differ in colour; in train one is rarer than the others."""
     for number, name in enumerate(CLASSES):
-        for split, count in (("train", 12), ("test", 4)):
+        for split, count in (("train", 5 if name == "ship" else 12), ("test", 4)):
             (root / split / name).mkdir(parents=True)
             for picture in range(count):
                 rng = np.random.default_rng([number, len(split), picture])
@@ -60,7 +60,8 @@ def encoder(example, monkeypatch):
 
 def test_the_notebook_and_the_weight_file(encoder, capsys):
     data = stand_in(encoder.path / "stand_in")
-    execute(encoder.path / "notebooks/vit_finetuning.ipynb", DATA=str(data), SETTINGS=SETTINGS)
+    settings = [*SETTINGS, "loss={kind: logit-adjustment, prior: train}"]
+    execute(encoder.path / "notebooks/vit_finetuning.ipynb", DATA=str(data), SETTINGS=settings)
     plt.close("all")
     out = capsys.readouterr().out
     assert "mean (0.5, 0.5, 0.5) std (0.5, 0.5, 0.5)" in out
@@ -71,7 +72,7 @@ def test_the_notebook_and_the_weight_file(encoder, capsys):
     assert set(state) == set(timm.create_model("test_vit", num_classes=3, img_size=32).state_dict())
     described = json.loads(weights.with_suffix(".json").read_text())
     assert described["classes"] == list(CLASSES)
-    assert described["size"] == [32, 32]
+    assert described["geometry"]["canvas_height"] == 32
     check_inference(encoder, data, weights)
 
 
@@ -97,13 +98,51 @@ def check_inference(encoder, data, weights):
     assert "does not fit test_vit with 2 classes" in err
 
 
+def test_class_folders_have_no_test_split_and_the_picture_is_framed_as_in_the_run(encoder, capsys):
+    """A convolutional network, whose classifier has another name; 30x30 from the middle, on pictures of 2:1."""
+    data = stand_in(encoder.path / "stand_in") / "train"
+    for path in data.rglob("*.png"):
+        wide = np.random.default_rng(0).integers(0, 255, (32, 64, 3), dtype=np.uint8)
+        wide[:, 16:48] = np.asarray(Image.open(path))
+        Image.fromarray(wide).save(path)
+    changes = ("model.backbone.name=test_resnet", "data.size={height: 30, width: 30}", "data.fit=crop",
+               "data.crop_fraction=0.5", "training.epochs=1", "finetune.head_first=null")  # fmt: skip
+    execute(encoder.path / "notebooks/vit_finetuning.ipynb", DATA=str(data), SETTINGS=[*SETTINGS, *changes])
+    plt.close("all")
+    assert "of val pictures have a nearest neighbour" in capsys.readouterr().out
+    picture = data / "cat/0.png"
+    (expected,) = obverse.load(encoder.path / "runs/cifar10").predict(picture)
+    code, out, err = encoder.run("inference.py", "--image", str(picture))
+    assert code == 0, err
+    assert out.splitlines()[1:] == [f"Class: {expected.label}", f"Confidence: {expected.probability:.2%}"]
+    described = encoder.path / "models/vit_cifar10_finetuned.json"
+    described.write_text('{"classes": ["a"]}')
+    code, _, err = encoder.run("inference.py", "--image", str(picture))
+    assert code == 65
+    assert "does not describe the weights" in err
+
+
+def test_what_is_no_bare_timm_model_is_refused_before_training(encoder):
+    change = ["model.head.hidden=[8]"]
+    data = stand_in(encoder.path / "stand_in")
+    with pytest.raises(obverse.errors.DataError, match="linear head"):
+        execute(encoder.path / "notebooks/vit_finetuning.ipynb", DATA=str(data), SETTINGS=[*SETTINGS, *change])
+    assert not (encoder.path / "runs").exists()
+
+
+def test_a_misspelt_path_downloads_nothing(encoder, monkeypatch):
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", lambda **_: pytest.fail("it downloads"))
+    with pytest.raises(SystemExit, match=r"'pictuers' does not exist"):
+        execute(encoder.path / "notebooks/vit_finetuning.ipynb", DATA="pictuers")
+
+
 def test_a_missing_download_is_one_sentence(encoder, monkeypatch):
     def refuse(**_):
         raise OSError("no route")
 
     monkeypatch.setattr("torchvision.datasets.CIFAR10", refuse)
-    with pytest.raises(SystemExit, match=r"could not be downloaded .no route.; put a copy at nowhere/cifar"):
-        execute(encoder.path / "notebooks/vit_finetuning.ipynb", DATA="nowhere/cifar")
+    with pytest.raises(SystemExit, match=r"could not be downloaded .no route.; put a copy at nowhere/cifar-10"):
+        execute(encoder.path / "notebooks/vit_finetuning.ipynb", DATA="nowhere/cifar-10-batches-py")
 
 
 def test_the_notebook_is_a_clean_one(encoder):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 import obverse
 from obverse.export import class_names, read_pth
 from obverse.manifest.generated import generate_coins
+from obverse.training.step import train_step
 
 SCRIPT = "coin_classifier_vit.py"
 CONSTANTS = ("IMAGE_SIZE", "BATCH_SIZE", "NUM_EPOCHS", "LEARNING_RATE", "WEIGHT_DECAY", "NUM_WORKERS", "DEVICE")
@@ -71,6 +73,37 @@ def check_predictions(coins, run, checkpoint):
     assert [line.split(":")[0].strip() for line in printed[3:]] == [name for name, _ in expected.top]
     (again,) = obverse.Predictor(*read_pth(coins.path / "models/coin_vit_dual_best.pth")).predict(pair)
     assert again == expected
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(coins, monkeypatch):
+    """A signal comes in the second of three steps."""
+    assert coins.run(SCRIPT)[0] == 0
+    checkpoint = coins.path / "models/coin_vit_dual_best.pth"
+    expected = torch.load(checkpoint, weights_only=True)["model_state_dict"]
+    checkpoint.unlink()
+    (whole,) = (coins.path / "runs").iterdir()
+    whole.rename(coins.path / "whole")
+    steps = []
+
+    def step(*arguments, **options):
+        steps.append(1)
+        if len(steps) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return train_step(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("obverse.training.trainer.train_step", step)
+        code, _, err = coins.run(SCRIPT)
+    assert code == 143
+    assert 'RESUME = "runs/vit_dual_..."' in err
+    assert not checkpoint.exists()
+    (run,) = (coins.path / "runs").iterdir()
+    coins.edit(SCRIPT, RESUME=str(run))
+    code, _, err = coins.run(SCRIPT)
+    assert code == 0, err
+    assert "resumed after step 2" in err
+    found = torch.load(checkpoint, weights_only=True)["model_state_dict"]
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)
 
 
 def test_the_class_pads_downloads_nothing_and_importing_starts_nothing(coins, monkeypatch):

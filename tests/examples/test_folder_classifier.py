@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from PIL import Image
@@ -25,6 +26,11 @@ def test_the_quick_start(example):
     assert code == 0, err
     assert (folder.path / "sample.jpg").is_file()
     assert len(list((folder.path / "data").glob("*/*.png"))) == 80
+    before = (folder.path / "sample.jpg").stat().st_mtime_ns
+    code, out, err = folder.run("classifier.py", "--generate-data", "--samples", "8")
+    assert code == 73
+    assert "sample.jpg exists" in err
+    assert (folder.path / "sample.jpg").stat().st_mtime_ns == before
     code, out, err = folder.run("predict.py", "--image", "sample.jpg")
     assert code == 65
     assert "no trained model" in err
@@ -39,6 +45,39 @@ def test_the_quick_start(example):
     assert out.splitlines()[:4] == ["sample.jpg", *(f"  {name}: {p:.2%}" for name, p in expected.top)]
     with Image.open("prediction.png") as drawn:
         assert drawn.width > drawn.height > 100
+    (folder.path / "prediction.png").unlink()
+    with zipfile.ZipFile("one.zip", "w") as archive:
+        archive.write("sample.jpg")
+    code, out, err = folder.run("predict.py", "--image", "one.zip")
+    assert code == 0, err
+    assert out.startswith("one.zip/sample.jpg\n")
+    assert not (folder.path / "prediction.png").exists()
+
+
+def test_the_drawn_picture_is_upright(example, monkeypatch):
+    example("folder_classifier")
+    from classifier import draw_prediction
+
+    shown = []
+    monkeypatch.setattr("matplotlib.axes.Axes.imshow", lambda self, pixels: shown.append(pixels.shape))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    Image.new("RGB", (40, 20)).save("lying.jpg", exif=exif)
+    prediction = obverse.Prediction("lying.jpg", "a", 0.9, (("a", 0.9), ("b", 0.1)), {})
+    draw_prediction("lying.jpg", prediction, "out.png")
+    assert shown == [(40, 20, 3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("vit-bsae", "did you mean `vit-base`?"), ("resnet18.nonsense", "did you mean `resnet18.")]
+)
+def test_a_misspelt_model_is_one_sentence(example, name, words):
+    folder = example("folder_classifier")
+    code, out, err = folder.run("train.py", "--model", name)
+    assert code == 2
+    assert f"timm has no model `{name}`" in err
+    assert words in err
+    assert out == ""
 
 
 def test_without_weights_it_says_so_and_with_a_name_it_fine_tunes(example, monkeypatch):
@@ -48,12 +87,15 @@ def test_without_weights_it_says_so_and_with_a_name_it_fine_tunes(example, monke
     code, out, err = folder.run("train.py", "--epochs", "1", *fast())
     assert code == 0, err
     assert out.startswith("from scratch: the hub cannot be reached; give a weight file with --weights")
+    assert "Test accuracy: " in out
     for run in (folder.path / "runs").iterdir():
         run.rename(folder.path / "first")
+    untested = ("data.split.train=0.8", "data.split.val=0.2", "data.split.test=0")
     code, out, err = folder.run(
-        "train.py", "--epochs", "1", "--model", "test_vit", "--weights", "none", *fast(*VIT[:1])
+        "train.py", "--epochs", "1", "--model", "test_vit", "--weights", "none", *fast(VIT[0], *untested)
     )
     assert code == 0, err
+    assert "Val accuracy: " in out
     assert out.startswith("fine-tuning test_vit, weights from none")
     code, _, err = folder.run("train.py", "--weights", "absent.safetensors", *fast())
     assert code == 69
@@ -89,10 +131,13 @@ def test_the_test_script_passes_its_six_checks(example):
 
 def test_the_test_script_notices_a_fault(example):
     folder = example("folder_classifier")
-    (folder.path / "classifier.py").write_text("raise SystemExit(1)\n")
-    done = subprocess.run(["bash", "test_classifier.sh"], env={**os.environ, "PYTHON": "false"}, capture_output=True)
+    (folder.path / "classifier.py").write_text("raise SystemExit('broken here')\n")
+    environment = {**os.environ, "PYTHON": sys.executable}
+    done = subprocess.run(["bash", "test_classifier.sh"], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stdout.count(b"FAIL") == 6
+    assert "ok    model" in done.stdout  # the one check that needs no classifier.py
+    assert done.stdout.count("FAIL") == 5
+    assert done.stdout.count("broken here") == 5
 
 
 @pytest.mark.parametrize("name", ["folder_classifier", "cifar10_encoder"])

@@ -50,6 +50,10 @@ def index(draw_picture, tmp_path):
     return root
 
 
+def as_settings(values):
+    return [part for key, value in values.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+
+
 def run_script(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["track2_vit_scratch.py", *map(str, arguments)])
     runpy.run_path(str(EXAMPLE / "track2_vit_scratch.py"), run_name="__main__")
@@ -57,7 +61,7 @@ def run_script(monkeypatch, *arguments):
 
 def test_one_command_gives_the_result_set(index, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+    settings = as_settings(TINY)
     run_script(monkeypatch, index, *settings)
     out = tmp_path / "results" / "track2_vit_scratch"
     assert [name for name in NAMES if not (out / name).is_file()] == []
@@ -90,6 +94,34 @@ def test_one_command_gives_the_result_set(index, tmp_path, monkeypatch):
     before = (out / "run/bundle/model.safetensors").stat().st_mtime_ns
     run_script(monkeypatch, index, *settings)
     assert (out / "run/bundle/model.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_command_is_refused_and_what_the_recipe_leaves_out_is_not_missed(index, tmp_path, monkeypatch, capfd):
+    """Without maps, embeddings and a test split; then with another setting, recipe and DATA."""
+    changes = {"evaluation.maps": 0, "evaluation.embeddings": False, "data.split.test": 0, "data.split.train": 0.8,
+               "data.split.val": 0.2}  # fmt: skip
+    settings, out = as_settings(TINY | changes), tmp_path / "out"
+    run_script(monkeypatch, index, "--out", out, *settings)
+    names = set(NAMES) - {"embeddings.npy"}
+    assert [name for name in names if not (out / name).is_file()] == []
+    assert not (out / "attention_maps").exists()
+    assert json.loads((out / "metrics.json").read_text())["split"] == "val"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("extends: long-tail-scratch")
+    for other in (
+        (index, *settings, "--set", "optim.lr=1e-2"),
+        (index, *settings, "--recipe", recipe),
+        (elsewhere, *settings),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            run_script(monkeypatch, *other, "--out", out)
+        assert stop.value.code == 2
+        assert "was begun with another DATA, --recipe or --set; choose another --out" in capfd.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        run_script(monkeypatch, index, *settings, "--out", recipe)
+    assert stop.value.code == 73
 
 
 def test_the_study_says_what_the_document_varies():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from obverse.bundle import read_bundle
 from obverse.errors import DataError
 from obverse.export import class_names, read_pth, write_pth
 from obverse.inference import Predictor
+from obverse.recipe import OutputSpec, ViewHeadsSpec
 
 BUILTINS = (str, int, float, bool, type(None))
 
@@ -26,7 +28,7 @@ def leaves(value):
 def written(trained, tmp_path_factory):
     path = tmp_path_factory.mktemp("pth") / "model.pth"
     bundle, classifier = read_bundle(trained.path)
-    write_pth(path, bundle, classifier.state_dict(), more={"best_accuracy": 0.5})
+    write_pth(path, bundle, classifier, more={"best_accuracy": 0.5})
     return path
 
 
@@ -49,6 +51,31 @@ def test_what_comes_back_predicts_the_same(written, trained, draw_picture, tmp_p
     (expected,) = obverse.load(trained.path).predict(pair)
     (found,) = Predictor(*read_pth(written)).predict(pair)
     assert found == expected
+
+
+@pytest.mark.parametrize("view_heads", [None, ViewHeadsSpec()])
+def test_a_prior_is_in_the_weights(view_heads, trained, draw_picture, tmp_path):
+    """A plain softmax of the logits is what the predictor says, of all views and of every view's own head."""
+    bundle, _ = read_bundle(trained.path)
+    model, output = bundle.model.model_copy(update={"view_heads": view_heads}), OutputSpec(prior=(0.9, 0.1))
+    bundle = replace(bundle, model=model, output=output)
+    torch.manual_seed(0)
+    predictor = Predictor(bundle, bundle.build().eval())
+    pair = {view: draw_picture(tmp_path / f"{view}.png", seed=7) for view in ("obverse", "reverse")}
+    (expected,) = predictor.predict(pair)
+    write_pth(tmp_path / "model.pth", bundle, predictor.classifier)
+    folded, classifier = read_pth(tmp_path / "model.pth")
+    assert folded.output.prior is None
+    (found,) = Predictor(folded, classifier).predict(pair)
+    for answers in ("by_view", "view_grades"):
+        assert getattr(found, answers) == {
+            view: (label, pytest.approx(value)) for view, (label, value) in getattr(expected, answers).items()
+        }
+    (batch,) = predictor.batches(pair, 1)
+    with torch.no_grad():
+        logits_BK = classifier(predictor.forward.inputs(batch), batch.present_BV)
+    said = dict(expected.top)
+    np.testing.assert_allclose(logits_BK.softmax(1)[0].numpy(), [said[name] for name in bundle.classes], rtol=1e-5)
 
 
 def test_a_foreign_or_damaged_file_is_refused(written, tmp_path):

@@ -55,6 +55,32 @@ def test_size_folders_are_no_classes(tree: Tree) -> None:
     assert set(labels(root)) == {"ms65/6000x3000/1.jpg", "ms65/6000x3000/2.jpg", "au50/3000x1500/1.jpg"}
 
 
+def test_one_photograph_in_two_sizes_stays_in_one_split(tree: Tree) -> None:
+    sizes = [f"ms65/{size}/{i}.{end}" for size, end in (("6000x3000", "jpg"), ("3000x1500", "JPG")) for i in range(20)]
+    index = build_index(tree([*sizes, *(f"au50/6000x3000/{i}.jpg" for i in range(20))]), DataSpec())
+    split_of: dict[str, set[str | None]] = {}
+    for sample in index.manifest.samples:
+        if sample.label == "ms65":
+            assert sample.group is not None
+            split_of.setdefault(sample.group, set()).add(sample.split)
+        else:
+            assert sample.group is None
+    assert set(split_of) == {f"ms65/{i}" for i in range(20)}
+    assert {len(splits) for splits in split_of.values()} == {1}
+    assert [f.message for f in index.findings if f.code == "groups"] == [
+        "1 class(es) have several size folders: pictures of one name in them stay in one split"
+    ]
+
+
+def test_split_folders_that_count_alike_are_no_groups(tree: Tree) -> None:
+    root = tree(
+        [f"{split}/{label}/{i}.jpg" for split in ("train", "val", "validation") for label in "ab" for i in range(10)]
+    )
+    index = build_index(root, DataSpec())
+    assert not any(index.manifest.samples.groups)
+    assert "groups" not in {f.code for f in index.findings}
+
+
 COINS = [f"{grade}/{side}/coin{i}.jpg" for grade in ("ms65", "au50") for side in ("obverse", "reverse") for i in (1, 2)]
 
 
@@ -114,18 +140,18 @@ UNPAIRED = [
 
 
 def test_an_unpaired_picture_is_reported_in_the_words_of_the_document_and_excluded(tree: Tree) -> None:
-    index = build_index(tree([*UNPAIRED, "ms65/obverse/coin17.jpg"]), DataSpec())
+    index = build_index(tree([*UNPAIRED, "ms65/obverse/Coin17.JPG"]), DataSpec())
     found = [(f.severity, f.message, f.paths) for f in index.findings]
-    assert found == [("warning", "No matching reverse for coin17", ("ms65/obverse/coin17.jpg",))]
+    assert found == [("warning", "No matching reverse for Coin17.JPG", ("ms65/obverse/Coin17.JPG",))]
     assert "ms65/coin17" not in {s.id for s in index.manifest.samples}
     assert len(index.manifest.samples) == 18
 
 
 def test_a_sample_with_a_missing_view_is_kept_on_request_and_still_reported(tree: Tree) -> None:
-    index = build_index(tree([*UNPAIRED, "ms65/obverse/coin17.jpg"]), DataSpec(missing_view="keep"))
+    index = build_index(tree([*UNPAIRED, "ms65/obverse/Coin17.JPG"]), DataSpec(missing_view="keep"))
     kept = {s.id: dict(s.views) for s in index.manifest.samples}
-    assert kept["ms65/coin17"] == {"obverse": "ms65/obverse/coin17.jpg"}
-    assert [f.message for f in index.findings] == ["No matching reverse for coin17"]
+    assert kept["ms65/coin17"] == {"obverse": "ms65/obverse/Coin17.JPG"}
+    assert [f.message for f in index.findings] == ["No matching reverse for Coin17.JPG"]
 
 
 def test_an_ambiguous_pair_stops_and_names_both_files(tree: Tree) -> None:

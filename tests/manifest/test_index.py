@@ -156,6 +156,7 @@ def test_small_classes_are_reported_loudly(tree: Tree) -> None:
         (("au50", "g04", "ms65"), "auto", ("g04", "au50", "ms65"), True),
         (("au50", "g04", "ms65"), "none", ("au50", "g04", "ms65"), False),
         (("MS65", "PR65", "MS60"), "auto", ("MS60", "MS65", "PR65"), False),
+        (("MS65", "PR65", "MS60"), ("MS60", "PR65", "MS65"), ("MS60", "PR65", "MS65"), True),
         (("MS65", "MS60", "cleaned"), "auto", ("MS60", "MS65", "cleaned"), False),
         (("1", "10", "2"), "auto", ("1", "10", "2"), False),
         (("1", "10", "2"), ("1", "2", "10"), ("1", "2", "10"), True),

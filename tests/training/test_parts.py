@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from obverse.recipe import EarlyStopping, OptimSpec, ScheduleSpec
+from obverse.recipe import EarlyStopping, OptimSpec, ScheduleSpec, load_recipe
+from obverse.runs import EpochEnd
 from obverse.training import build_optimizer
 from obverse.training.ema import WeightAverage
 from obverse.training.schedule import rate_factor
@@ -68,7 +69,8 @@ def test_the_average_covers_batch_norm_s_buffers_and_needs_no_gradient():
 
 def last_epoch(spec, *, best, warmup=0.0):
     """The epoch (from 0) after which training stops when `best` was the last improvement."""
-    stops = (e for e in range(best, 50) if should_stop(spec, epoch=e, best_epoch=best, warmup_epochs=warmup))
+    told = {"best_epoch": best, "warmup_epochs": warmup, "num_epochs": 30}
+    stops = (e for e in range(best, 50) if should_stop(spec, epoch=e, **told))
     return next(stops, None)
 
 
@@ -78,6 +80,29 @@ def last_epoch(spec, *, best, warmup=0.0):
 )
 def test_patience_counts_after_warm_up_and_min_epochs_only(min_epochs, warmup, best, stops_after):
     assert last_epoch(EarlyStopping(patience=3, min_epochs=min_epochs), best=best, warmup=warmup) == stops_after
+
+
+def test_the_shipped_recipe_reaches_its_low_rates():
+    """Of 30 epochs 24 have passed before patience counts; 10 epochs are never cut short."""
+    training = load_recipe("finetune").training
+    assert last_epoch(training.early_stopping, best=0) == 26
+    stops = (should_stop(training.early_stopping, epoch=e, best_epoch=0, warmup_epochs=1, num_epochs=training.epochs)
+             for e in range(training.epochs))  # fmt: skip
+    assert not any(stops)
+
+
+def test_the_trainer_says_how_long_the_run_is(make_recipe, make_trainer, draw_classes, tmp_path, monkeypatch):
+    monkeypatch.setattr("obverse.training.trainer.is_better", lambda select, value, best: best is None)
+    stopping = {"patience": 1, "min_fraction": 0.5}
+    recipe = make_recipe(training={"epochs": 6, "early_stopping": stopping})
+    trainer = make_trainer(draw_classes(tmp_path / "data", per_class=6), recipe, tmp_path / "run")
+    assert [event.epoch for event in trainer.run() if isinstance(event, EpochEnd)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0])
+def test_patience_must_count_at_some_time(fraction):
+    with pytest.raises(ValueError, match="min_fraction"):
+        EarlyStopping(patience=1, min_fraction=fraction)
 
 
 def test_without_early_stopping_nothing_stops():

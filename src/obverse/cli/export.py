@@ -32,6 +32,6 @@ def command(
         what = "is a folder" if path.is_dir() else "exists; --force replaces it"
         raise OutputError(f"{str(path)!r} {what}, or choose another file with --out")
     bundle, classifier = read_bundle(model)
-    write_pth(path, bundle, classifier.state_dict())
+    write_pth(path, bundle, classifier)
     typer.echo(f"wrote {printable(str(path))}: {classifier.num_parameters():,} parameters, "
                f"{len(bundle.classes)} classes; torch.load(..., weights_only=True) reads it")  # fmt: skip

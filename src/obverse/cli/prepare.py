@@ -55,7 +55,7 @@ def command(
 def _print_findings(index: Index) -> None:
     for finding in index.findings[:SHOWN_FINDINGS]:
         where = f" ({', '.join(map(repr, finding.paths[:3]))})" if finding.paths else ""
-        typer.echo(printable(f"{finding.severity}: {finding.message}{where}"))
+        typer.echo(printable(f"{finding.severity.capitalize()}: {finding.message}{where}"))
     if len(index.findings) > SHOWN_FINDINGS:
         typer.echo(f"{len(index.findings) - SHOWN_FINDINGS} more findings; `obverse check` lists them all")
 

@@ -330,7 +330,7 @@ def _finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
         by_code.setdefault(finding.code, []).append(finding)
     for code, alike in by_code.items():
         for finding in alike[:SHOWN_FINDINGS]:
-            yield f"{finding.severity}: {finding.message} {_examples(finding.paths)}".rstrip()
+            yield f"{finding.severity.capitalize()}: {finding.message} {_examples(finding.paths)}".rstrip()
         if len(alike) > SHOWN_FINDINGS:
             yield f"{len(alike) - SHOWN_FINDINGS} more of {code}; all are in data_report.json"
 

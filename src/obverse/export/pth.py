@@ -5,6 +5,7 @@
     class_to_idx, idx_to_class    the same as dicts; idx_to_class has string keys, as it would after JSON
     geometry mean std views ...   the rest of the bundle's description (`bundle/model.json`)
 
+Readers take a softmax of the logits, so a prior that the bundle adds to them is in the weights here (`fold_prior`).
 Not for resuming: a checkpoint has the optimizer. What else should travel is given as `more`.
 """
 
@@ -13,11 +14,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from obverse.bundle import Bundle
 from obverse.errors import DataError, OutputError
@@ -28,10 +31,9 @@ FORMAT_VERSION = 1
 PTH_NAME = "best_model.pth"
 
 
-def write_pth(
-    path: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor], *, more: Mapping[str, Any] | None = None
-) -> None:
+def write_pth(path: Path, bundle: Bundle, classifier: Classifier, *, more: Mapping[str, Any] | None = None) -> None:
     """Write the file whole or not at all; `more` must be tensors and builtins, too. OutputError when it cannot be."""
+    bundle, weights = fold_prior(bundle, classifier)
     values = {
         **bundle.to_values(),
         "format": FORMAT,
@@ -53,6 +55,20 @@ def write_pth(
         with suppress(OSError):
             aside.unlink(missing_ok=True)
         raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+
+
+def fold_prior(bundle: Bundle, classifier: Classifier) -> tuple[Bundle, dict[str, torch.Tensor]]:
+    """Description and weights of the same answers without a prior: its logarithm is in the bias of every last layer."""
+    weights: dict[str, torch.Tensor] = classifier.state_dict()
+    if bundle.output.prior is None:
+        return bundle, weights
+    log_prior_K = torch.tensor(bundle.output.prior).log()
+    for prefix, module in classifier.named_modules():
+        if module is classifier.head or module in classifier.view_heads:
+            assert isinstance(module, nn.Sequential)
+            name = f"{prefix}.{len(module) - 1}.bias"
+            weights[name] = weights[name] + log_prior_K.to(weights[name])
+    return replace(bundle, output=bundle.output.model_copy(update={"prior": None})), weights
 
 
 def read_pth(path: Path) -> tuple[Bundle, Classifier]:

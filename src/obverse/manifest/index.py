@@ -21,7 +21,7 @@ from .prepared import changed_pictures
 from .sample import Finding
 from .samples import Samples
 from .sources import Listing, read_source
-from .store import PictureStore
+from .store import PictureStore, parse_locator
 from .verify import PictureFacts, class_findings, duplicate_findings, near_duplicates, near_ties, verify_pictures
 
 QUARANTINE_LIMIT = 0.01
@@ -134,10 +134,16 @@ def handle_missing_views(samples: Samples, listing: Listing, spec: DataSpec) -> 
     for sample in samples:
         missing = [view for view in listing.views if view not in sample.views]
         if missing and not listing.keeps_missing_views:
-            message = f"No matching {' and '.join(missing)} for {sample.id.rsplit('/', 1)[-1]}"
+            message = f"No matching {' and '.join(missing)} for {_file_name(next(iter(sample.views.values())))}"
             findings.append(Finding("warning", "unpaired-view", message, tuple(sample.views.values())))
         kept.append(keep or not missing)
     return samples if all(kept) else samples.where(kept), findings
+
+
+def _file_name(locator: str) -> str:
+    """Of a picture in a folder or archive."""
+    name, steps = parse_locator(locator)
+    return (steps[-1][1] if steps else name).rpartition("/")[2]
 
 
 def _without_unusable(samples: Samples, findings: Sequence[Finding], spec: DataSpec) -> Samples:

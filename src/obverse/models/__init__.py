@@ -8,7 +8,7 @@ from .groups import parameter_groups, undecayed_names
 from .head import start_bias
 from .lora import merge_lora, plain_state
 from .synced_norm import SyncedBatchNorm, sync_batch_norms
-from .timm_backbone import why_unavailable
+from .timm_backbone import require_known, why_unavailable
 
 __all__ = [
     "Classifier",
@@ -24,6 +24,7 @@ __all__ = [
     "pinned",
     "plain_state",
     "prepare",
+    "require_known",
     "set_trainable",
     "start_bias",
     "sync_batch_norms",

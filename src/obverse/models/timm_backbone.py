@@ -14,7 +14,7 @@ from timm.models import get_pretrained_cfg, is_model, list_models, list_pretrain
 from torch import nn
 
 from obverse.errors import DataError, RecipeError
-from obverse.recipe import TimmBackbone, did_you_mean
+from obverse.recipe import ALIASES, TimmBackbone, did_you_mean
 
 from .hub import WEIGHT_FILES, not_here, why_not_on_hub
 from .vit_formats import timm_names
@@ -36,7 +36,9 @@ def require_known(name: str) -> None:
     """RecipeError with a near name when timm has no such model, or no such tag (`model.tag`) of it."""
     base = name.partition(".")[0]
     if not is_model(base):
-        raise RecipeError(f"model.backbone.name: timm has no model `{name}`{did_you_mean(name, list_models())}")
+        raise RecipeError(
+            f"model.backbone.name: timm has no model `{name}`{did_you_mean(name, [*ALIASES, *list_models()])}"
+        )
     try:
         get_pretrained_cfg(name)
     except RuntimeError:

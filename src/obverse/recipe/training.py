@@ -68,10 +68,14 @@ class ScheduleSpec(Spec):
 
 
 class EarlyStopping(Spec):
-    """Patience counts epochs without a better selection metric, after warm-up and `min_epochs` only (trap in C4)."""
+    """Patience counts epochs without a better selection metric, after warm-up and `min_epochs` only (trap in C4).
+
+    min_fraction: share of the run before which it does not count either, so that a cosine comes down to its low rates.
+    """
 
     patience: PositiveInt
     min_epochs: NonNegativeInt = 0
+    min_fraction: Fraction = 0.0
 
 
 class TrainingSpec(Spec):

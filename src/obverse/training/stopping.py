@@ -1,13 +1,18 @@
-"""When to stop early: patience counts only after warm-up and `min_epochs` (trap C4)."""
+"""When to stop early: patience counts only after warm-up, `min_epochs` and `min_fraction` (trap C4)."""
 
 from __future__ import annotations
 
 from obverse.recipe import EarlyStopping
 
 
-def should_stop(spec: EarlyStopping | None, *, epoch: int, best_epoch: int, warmup_epochs: float) -> bool:
-    """Whether `patience` epochs have passed without a better one; epochs count from 0 and `epoch` has just ended."""
+def should_stop(
+    spec: EarlyStopping | None, *, epoch: int, best_epoch: int, warmup_epochs: float, num_epochs: float
+) -> bool:
+    """Whether `patience` epochs have passed without a better one; epochs count from 0 and `epoch` has just ended.
+
+    num_epochs: of the whole run.
+    """
     if spec is None:
         return False
-    first_counted = max(warmup_epochs, spec.min_epochs)
+    first_counted = max(warmup_epochs, spec.min_epochs, round(spec.min_fraction * num_epochs, 6))
     return epoch + 1 > first_counted and epoch - max(best_epoch, first_counted - 1) >= spec.patience

@@ -258,6 +258,7 @@ class Trainer:
             epoch=progress.epoch - 1,
             best_epoch=progress.best_epoch,
             warmup_epochs=recipe.schedule.warmup_epochs,
+            num_epochs=progress.epoch / self._pace.fraction_done(progress),
         ):
             progress.stop_reason = f"no better {recipe.training.select} since epoch {progress.best_epoch + 1}"
             yield Message(f"stopped early: {progress.stop_reason}")

@@ -186,3 +186,10 @@ def test_an_empty_archive(tmp_path: Path) -> None:
 def test_a_remote_folder_that_is_not_there() -> None:
     with pytest.raises(DataError, match="'memory://nowhere/at/all' does not exist"):
         read_source(Path("memory://nowhere/at/all"), DataSpec())
+
+
+def test_an_unpaired_member_is_named_as_in_the_archive(tree: Tree, files_of: Files, pack: Pack, tmp_path: Path) -> None:
+    coins = [f"{grade}/{side}/{i}.png" for grade in "ab" for side in ("obverse", "reverse") for i in range(9)]
+    root = tree([*coins, "a/obverse/Coin17.PNG"])
+    findings = build_index(pack(tmp_path / "coins.zip", files_of(root)), DataSpec()).findings
+    assert [f.message for f in findings if f.code == "unpaired-view"] == ["No matching reverse for Coin17.PNG"]

@@ -40,7 +40,7 @@ def test_separators_and_cases(tree: Tree, names: tuple[str, str]) -> None:
 
 def test_an_unpaired_suffix_is_reported(tree: Tree) -> None:
     index = build_index(tree([*COINS, "ms65/coin17_obv.jpg"]), DataSpec())
-    assert [f.message for f in index.findings if f.code == "unpaired-view"] == ["No matching rev for coin17"]
+    assert [f.message for f in index.findings if f.code == "unpaired-view"] == ["No matching rev for coin17_obv.jpg"]
     assert len(index.manifest.samples) == 20
 
 

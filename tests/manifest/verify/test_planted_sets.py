@@ -132,7 +132,7 @@ def test_unpaired_view(tmp_path, make_set, findings):
     found = findings(root)
     assert codes(found) == {"unpaired-view": ["warning"]}
     assert (found["unpaired-view"][0].message, found["unpaired-view"][0].paths) == (
-        "No matching reverse for 03", ("ant/obverse/03.png",))  # fmt: skip
+        "No matching reverse for 03.png", ("ant/obverse/03.png",))  # fmt: skip
 
 
 def test_ambiguous_pair(tmp_path, make_set, draw, encoded, findings):

@@ -6,6 +6,7 @@ anything else nested is part of the class.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from obverse.errors import DataError
 from obverse.manifest.sample import Finding
 from obverse.manifest.samples import Samples
 
-from .listing import Listing
+from .listing import Listing, stem_key
 from .places import Place, take_apart
 from .tree import Tree
 from .views import folder_views, read_views, suffix_views
@@ -67,9 +68,41 @@ def _by_class(tree: Tree, places: Sequence[Place], wrapper: str, said: str, find
     samples = Samples.from_columns(ids, _per_picture(places, classes), {"image": tree.locators(paths)})
     if any(place.split for place in places):
         samples = samples.with_columns(splits=_per_picture(places, [place.split for place in places]))
+    if groups := _of_several_sizes(places):
+        samples = samples.with_columns(groups=_by_stem(places, groups))
+        message = f"{len(groups)} class(es) have several size folders: pictures of one name in them stay in one split"
+        findings = [*findings, Finding("note", "groups", message)]
     nested = " (nested names stay apart)" if any("/" in label for label in classes) else ""
     said += f"one class per folder{nested}: {len(set(classes))} classes, {len(samples)} pictures"
     return Listing(tree.root, samples, ("image",), said, "class-folders", findings)
+
+
+def _of_several_sizes(places: Sequence[Place]) -> dict[str, Counter[str]]:
+    """Class, after its split if it has one -> how many pictures have each stem, for classes with several size folders:
+    `MS65/6000x3000/1.jpg` and `MS65/3000x1500/1.jpg` are one photograph.
+    """
+    folders: dict[str, list[Place]] = defaultdict(list)
+    for place in places:
+        folders[_class_of(place)].append(place)
+    return {
+        name: Counter(stem_key(path) for place in found for path in place.pictures)
+        for name, found in folders.items()
+        if len({place.parts for place in found}) > 1
+    }
+
+
+def _by_stem(places: Sequence[Place], groups: dict[str, Counter[str]]) -> Iterator[str | None]:
+    """The group of each picture."""
+    for place in places:
+        name = _class_of(place)
+        counts = groups.get(name, Counter())
+        for path in place.pictures:
+            stem = stem_key(path)
+            yield f"{name}/{stem}" if counts[stem] > 1 else None
+
+
+def _class_of(place: Place) -> str:
+    return f"{place.split}/{place.label}" if place.split else place.label
 
 
 def _per_picture(places: Sequence[Place], values: Sequence[T]) -> Iterator[T]:
