@@ -189,6 +189,14 @@ def test_an_option_the_model_does_not_take_is_a_recipe_error():
         size_multiple(vit(options={"wings": 2}))
 
 
+@pytest.mark.parametrize("name", ["vgg11", "ghostnet_050", "hgnet_tiny"])
+def test_the_head_fits_what_comes_out(name):
+    with torch.device("meta"):
+        model = classifier(TimmBackbone(name=name, pretrained="none"), view_heads={}, num_views=2)
+        logits = model(torch.empty(2, 2, 3, 64, 96), torch.ones(2, 2, dtype=torch.bool), each_view=True)
+    assert logits.shape == (2, 3, 4)
+
+
 def test_an_auto_backbone_is_not_built():
     with pytest.raises(RecipeError, match="still `auto`"):
         build_classifier(ModelSpec(), num_views=1, num_classes=2, height=32, width=32)

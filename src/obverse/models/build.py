@@ -22,7 +22,7 @@ from obverse.recipe import (
 
 from . import hf_backbone, hf_files, timm_backbone, torchvision_backbone
 from .cct import CCT
-from .classifier import Classifier
+from .classifier import Classifier, feature_size
 from .columns import ColumnEncoder
 from .convnet import ConvNet
 from .fusion import build_fusion
@@ -102,7 +102,7 @@ def build_classifier(
     backbones = [
         _build_backbone(spec, height=height, width=width, load_weights=load_weights) for _ in range(num_backbones)
     ]
-    num_features = int(backbones[0].num_features)  # type: ignore[arg-type]
+    num_features = feature_size(backbones[0])
     fusion = build_fusion(spec.fusion, num_views=num_views, num_features=num_features)
     columns = ColumnEncoder(interface.column_sizes) if interface.column_sizes else None
     num_fused = int(fusion.num_features) + (columns.num_features if columns else 0)  # type: ignore[arg-type]
