@@ -210,7 +210,8 @@ def test_a_transformers_folder_of_another_kind(tmp_path):
     torch.manual_seed(0)
     theirs = transformers.Dinov2ForImageClassification(config).eval()
     theirs.save_pretrained(tmp_path / "dino")
-    model = built(pinned(ModelSpec(backbone=HFBackbone(name=str(tmp_path / "dino")))).backbone)
+    statistics = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    model = built(pinned(ModelSpec(backbone=HFBackbone(name=str(tmp_path / "dino"), **statistics))).backbone)
     assert model.num_features == 48
     theirs.classifier = torch.nn.Identity()
     with torch.no_grad():

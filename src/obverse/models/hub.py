@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import getproxies, proxy_bypass
 
@@ -14,6 +15,18 @@ from obverse.errors import UnavailableError
 
 HUB_TIMEOUT_SECONDS = 3
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
+
+
+def cached(repository: str, file: str) -> Path | bool | None:
+    """Where the hub's cache has the file; False where it knows that there is none; None where it knows nothing."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(repository, file)
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None if found is None else False
 
 
 def why_not_on_hub(repository: str, files: Iterable[str] = WEIGHT_FILES) -> str | None:
