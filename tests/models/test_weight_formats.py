@@ -113,6 +113,21 @@ def test_a_timm_folder_says_its_own_statistics(tmp_path):
         pinned(ModelSpec(backbone=other))
 
 
+def test_a_file_of_another_library_does_not_get_the_statistics_of_timm_s_weights(hf_vit_folder, tmp_path):
+    theirs = VisionTransformer(32, 8, 2, 3, 24, 48, num_classes=5)
+    torch.save(theirs.state_dict(), tmp_path / "torchvision.pth")
+    spec = TimmBackbone(name="vit_tiny_patch16_224", options=TINY, pretrained=str(tmp_path / "torchvision.pth"))
+    needs = input_needs(pinned(ModelSpec(backbone=spec)))
+    assert (needs.mean, needs.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    own = spec.model_copy(update={"mean": (0.1, 0.2, 0.3)})
+    assert pinned(ModelSpec(backbone=own)).backbone.mean == (0.1, 0.2, 0.3)
+    from_hf = spec.model_copy(update={"pretrained": str(hf_vit_folder)})
+    assert input_needs(pinned(ModelSpec(backbone=from_hf))).mean == (0.1, 0.2, 0.3)
+    (hf_vit_folder / "preprocessor_config.json").unlink()
+    with pytest.raises(UnavailableError, match=r"comes from Transformers.*set model.backbone.mean"):
+        pinned(ModelSpec(backbone=from_hf))
+
+
 def test_torchvision_weights_from_a_file(tmp_path):
     torch.manual_seed(0)
     theirs = shufflenet_v2_x0_5(num_classes=7)

@@ -71,8 +71,10 @@ def require_size(skeleton: nn.Module, name: str, height: int, width: int) -> Non
     except NotImplementedError:
         return  # an operation that knows no shapes
     except (RuntimeError, ValueError, AssertionError):
-        raise RecipeError(f"model.backbone: `{name}` cannot take pictures of {width}x{height} (width x height): they "
-                          "are too small for it, or it takes squares or one size only; change data.size") from None  # fmt: skip
+        raise RecipeError(
+            f"model.backbone: `{name}` cannot take pictures of {width}x{height} (width x height): they are too small "
+            "for it, or it takes squares or one size only; change data.size"
+        ) from None
 
 
 def _remove_classifier(net: nn.Module, num_outputs: int) -> int:

@@ -35,7 +35,7 @@ STAGES = 32
 
 
 def size_multiple(spec: HFBackbone) -> int:
-    """What height and width must be a multiple of, lest a patch, a stage or a window cuts pixels off; 1 for any size."""
+    """What height and width must be a multiple of, lest a patch, stage or window cuts pixels off; 1 for any size."""
     config = read_config(spec)
     if config.get("model_type") in PLAIN_VITS:
         return _vit_of(config, spec.name)[0].patch

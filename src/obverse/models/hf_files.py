@@ -13,7 +13,7 @@ from typing import Any
 from obverse.errors import DataError, RecipeError, UnavailableError
 from obverse.recipe import HFBackbone
 
-from .hub import cached, not_here, why_not_on_hub
+from .hub import cached, not_here, not_said, why_not_on_hub
 from .weight_files import CONFIG, PREPROCESSOR, find_weights, one_line, read_json
 
 HALF = (0.5, 0.5, 0.5)
@@ -47,14 +47,6 @@ def weights_statistics(spec: HFBackbone) -> tuple[tuple[float, ...], tuple[float
     if len(mean) != 3 or len(std) != 3:
         raise DataError(f"{PREPROCESSOR} of `{spec.name}` is not for colour pictures: mean {mean}, std {std}")
     return mean, std
-
-
-def not_said(what: str, reason: str) -> UnavailableError:
-    """The sentence for weights of which nothing here says their mean and std."""
-    return UnavailableError(f"{what}, which would say the mean and std of the weights, is not here: {reason}. Ways: put "
-                            "it beside the weights; connect to the network once, if they come from a hub; or set "
-                            "model.backbone.mean and model.backbone.std to what the weights were trained with (often "
-                            "[0.5, 0.5, 0.5] for both, or ImageNet's [0.485, 0.456, 0.406] and [0.229, 0.224, 0.225])")  # fmt: skip
 
 
 def read_config(spec: HFBackbone) -> dict[str, Any]:
@@ -114,7 +106,7 @@ def _preprocessor_here(spec: HFBackbone) -> dict[str, Any]:
 
 
 def _read_beside(spec: HFBackbone, file: str) -> dict[str, Any]:
-    """A description that lies beside the weights, in a folder or on the hub; nothing where there is known to be none."""
+    """A description that lies beside the weights, here or on the hub; nothing where there is known to be none."""
     folder = local_folder(spec)
     path = folder / file if folder else _downloaded(spec.name, file)
     return read_json(path) if path else {}

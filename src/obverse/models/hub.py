@@ -65,3 +65,13 @@ def not_here(name: str, reason: object, *, local: str = "path/to/model.safetenso
         f"weight file of `{name}` on this machine and set model.backbone.pretrained={local}; or train from scratch "
         "with model.backbone.pretrained=none"
     )
+
+
+def not_said(what: str, reason: str) -> UnavailableError:
+    """The sentence for weights of which nothing here says their mean and std."""
+    return UnavailableError(
+        f"{what}, which would say the mean and std of the weights, is not here: {reason}. Ways: put it beside the "
+        "weights; connect to the network once, if they come from a hub; or set model.backbone.mean and "
+        "model.backbone.std to what the weights were trained with (often [0.5, 0.5, 0.5] for both, or ImageNet's "
+        "[0.485, 0.456, 0.406] and [0.229, 0.224, 0.225])"
+    )

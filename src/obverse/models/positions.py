@@ -1,4 +1,4 @@
-"""Position embeddings of one grid of patches for another, where the library that loads the weights leaves them alone."""
+"""Position embeddings of one grid of patches for another, where what loads the weights leaves them alone."""
 
 from __future__ import annotations
 
