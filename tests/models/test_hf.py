@@ -93,6 +93,22 @@ def test_a_folder_that_does_not_say_mean_and_std_asks_for_them(hf_vit_folder):
         assert input_needs(pinned(ModelSpec(backbone=usable))).mean == (0.5,) * 3
 
 
+@pytest.mark.parametrize(
+    ("said", "size", "crop_fraction"),
+    [
+        ({}, 32, 1.0),
+        ({"do_center_crop": True, "size": {"shortest_edge": 64}, "crop_size": {"height": 48, "width": 48}}, 48, 0.75),
+        ({"do_center_crop": False, "size": {"height": 64, "width": 64}, "crop_size": 48}, 32, 1.0),
+        ({"size": {"shortest_edge": 224}, "crop_pct": 0.875}, 32, 0.875),
+        ({"size": {"shortest_edge": 384}, "crop_pct": 0.875}, 32, 1.0),
+    ],
+)
+def test_the_preprocessor_says_which_middle_is_kept(hf_vit_folder, said, size, crop_fraction):
+    (hf_vit_folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False, **said}))
+    needs = input_needs(pinned(ModelSpec(backbone=HFBackbone(name=str(hf_vit_folder)))))
+    assert (needs.size, needs.crop_fraction) == ((size, size), crop_fraction)
+
+
 def test_a_description_that_cannot_be_fetched_is_not_taken_for_none(monkeypatch):
     spec = HFBackbone(name="someone/some-vit", config=HF_VIT)
     with pytest.raises(UnavailableError, match=r"preprocessor_config.json .* not here: HF_HUB_OFFLINE") as caught:

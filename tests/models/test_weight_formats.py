@@ -159,6 +159,20 @@ def test_weights_of_torchvision_say_their_statistics_and_are_pinned():
     assert input_needs(ModelSpec(backbone=TorchvisionBackbone(name="vit_l_32"))).multiple == 32
 
 
+def test_weights_say_which_pictures_they_know(tmp_path):
+    needs = input_needs(ModelSpec(backbone=TorchvisionBackbone(name="resnet50.IMAGENET1K_V2")))
+    assert (needs.size, needs.crop_fraction) == ((224, 224), pytest.approx(224 / 232))
+    needs = input_needs(ModelSpec(backbone=TimmBackbone(name="resnet18.a1_in1k")))
+    assert (needs.size, needs.crop_fraction) == ((224, 224), 0.95)
+    assert input_needs(ModelSpec(backbone=TimmBackbone(name="test_vit.r160_in1k"))).size == (160, 160)
+    values = {"architecture": "resnet18", "pretrained_cfg": {"input_size": [3, 96, 192], "crop_pct": 0.8}}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    needs = input_needs(ModelSpec(backbone=TimmBackbone(name="resnet18", pretrained=str(tmp_path))))
+    assert (needs.size, needs.crop_fraction) == ((96, 192), 0.8)
+    needs = input_needs(ModelSpec(backbone=TimmBackbone(name="resnet18", pretrained="none")))
+    assert (needs.size, needs.crop_fraction) == (None, 1.0)
+
+
 def test_aliases_are_pinned_timm_names():
     for alias, name in ALIASES.items():
         backbone = TimmBackbone(name=alias)

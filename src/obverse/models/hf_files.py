@@ -1,7 +1,7 @@
 """The files of a Transformers model, in a local folder, in the hub's cache, or on the hub.
 
 config.json                what the model is
-preprocessor_config.json   mean and std
+preprocessor_config.json   mean, std, and the middle of a picture that is kept
 model.safetensors          tensors, or pytorch_model.bin
 """
 
@@ -14,10 +14,12 @@ from obverse.errors import DataError, RecipeError, UnavailableError
 from obverse.recipe import HFBackbone
 
 from .hub import cached, not_here, not_said, why_not_on_hub
-from .weight_files import CONFIG, PREPROCESSOR, find_weights, one_line, read_json
+from .weight_files import CONFIG, PREPROCESSOR, Framing, find_weights, one_line, read_json
 
 HALF = (0.5, 0.5, 0.5)
 KEYS = ("mean", "std")
+# From this side on, Transformers' ConvNextImageProcessor, whose file says crop_pct, cuts nothing.
+CONVNEXT_SQUASHES = 384
 # Said about the weights' own classes, or about where the file was: no part of the model.
 FOREIGN = ("id2label", "label2id", "_name_or_path", "transformers_version", "torch_dtype", "dtype", "auto_map")
 
@@ -40,13 +42,35 @@ def weights_statistics(spec: HFBackbone) -> tuple[tuple[float, ...], tuple[float
     values = _preprocessor_here(spec) if spec.is_scratch else _preprocessor(spec)
     if values.get("do_normalize") is False:
         return spec.mean or (0.0, 0.0, 0.0), spec.std or (1.0, 1.0, 1.0)
-    found = [getattr(spec, key) or values.get(f"image_{key}") or (HALF if spec.is_scratch else None) for key in KEYS]
+    found: list[Any] = [
+        getattr(spec, key) or values.get(f"image_{key}") or (HALF if spec.is_scratch else None) for key in KEYS
+    ]
     if None in found:
         raise not_said(f"{PREPROCESSOR} of `{spec.name}`", "there is none, or it does not say them")
     mean, std = (tuple(map(float, value)) for value in found)
     if len(mean) != 3 or len(std) != 3:
         raise DataError(f"{PREPROCESSOR} of `{spec.name}` is not for colour pictures: mean {mean}, std {std}")
     return mean, std
+
+
+def weights_framing(spec: HFBackbone) -> Framing:
+    """As the preprocessor says where it is here, else the configuration."""
+    if spec.is_scratch:
+        return None, 1.0
+    own, values = image_size(read_config(spec)), _preprocessor_here(spec)
+    resized, cut = _side(values.get("size")), _side(values.get("crop_size"))
+    if values.get("do_center_crop") and resized and cut:
+        return (cut, cut), min(1.0, cut / resized)
+    if resized < CONVNEXT_SQUASHES:
+        return own, float(values.get("crop_pct") or 1)
+    return own, 1.0
+
+
+def _side(value: Any) -> int:
+    """Of {height, width}, {shortest_edge}, or one number in older files; 0 where it is not said."""
+    if isinstance(value, dict):
+        value = value.get("shortest_edge", value.get("height"))
+    return value if isinstance(value, int) else 0
 
 
 def read_config(spec: HFBackbone) -> dict[str, Any]:

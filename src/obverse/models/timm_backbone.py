@@ -25,6 +25,7 @@ from .vit_formats import timm_names, written_by
 from .weight_files import (
     CONFIG,
     PREPROCESSOR,
+    Framing,
     State,
     find_weights,
     misfit,
@@ -87,6 +88,20 @@ def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[flo
     return tuple(config.mean if config else HALF), tuple(config.std if config else HALF)
 
 
+def weights_framing(spec: TimmBackbone) -> Framing:
+    """As the folder says, or timm of the name's weights."""
+    if spec.is_scratch:
+        return None, 1.0
+    config = _config(spec)
+    own: dict[str, Any] = {}
+    if spec.pretrained != "hub":
+        path = Path(spec.pretrained).expanduser()
+        values = read_json((path if path.is_dir() else path.parent) / CONFIG)
+        own = values.get("pretrained_cfg") or values
+    _, height, width = own.get("input_size") or config.input_size
+    return (height, width), float(own.get("crop_pct") or config.crop_pct)
+
+
 def size_multiple(spec: TimmBackbone) -> int:
     """What height and width must be a multiple of, lest the model refuses them or drops pixels; 1 for any size."""
     for family, multiple in MULTIPLES.items():
@@ -104,11 +119,11 @@ def _config(spec: TimmBackbone) -> Any:
     return get_pretrained_cfg(spec.name, allow_unregistered=True) or timm.models.PretrainedCfg()
 
 
-def _skeleton(spec: TimmBackbone, **size: tuple[int, int]) -> Any:
+def _skeleton(spec: TimmBackbone, **size: Any) -> Any:
     """The model without memory for its tensors, to be asked about itself."""
     try:
         with torch.device("meta"):
-            return timm.create_model(spec.name, num_classes=0, **{**spec.options, **size})
+            return timm.create_model(spec.name, num_classes=0, **(dict(spec.options) | size))
     except REFUSALS as error:
         what = "these, or data.size" if size else "these"
         raise RecipeError(f"model.backbone.options: {spec.name} does not take {what}: {error}") from None
@@ -121,7 +136,7 @@ def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: boo
     it does not take its options or pictures of this size.
     """
     require_known(spec.name)
-    size = {"img_size": (height, width)} if _config(spec).fixed_input_size else {}
+    size: dict[str, Any] = {"img_size": (height, width)} if _config(spec).fixed_input_size else {}
     pretrained = load_weights and spec.pretrained != "none"
     arguments: dict[str, Any] = {"num_classes": 0, "drop_rate": spec.drop_rate, **spec.options}
     if spec.drop_path_rate:
@@ -134,7 +149,7 @@ def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: boo
     if not is_model_in_modules(spec.name, {"vision_transformer"}):
         require_size(_skeleton(spec, **size), spec.name, height, width)
     try:
-        model: nn.Module = timm.create_model(spec.name, pretrained=pretrained, **{**arguments, **size})
+        model: nn.Module = timm.create_model(spec.name, pretrained=pretrained, **(arguments | size))
         if pretrained:
             _place_positions(spec, model, arguments)
     except REFUSALS as error:
@@ -154,7 +169,8 @@ def _place_positions(spec: TimmBackbone, model: Any, arguments: dict[str, Any]) 
 
     arguments: of a model of the weights' own size.
     """
-    positions, grid = getattr(model, "pos_embed", None), getattr(getattr(model, "patch_embed", None), "grid_size", None)
+    positions: Any = getattr(model, "pos_embed", None)
+    grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
     if grid is None or grid[0] == grid[1] or getattr(positions, "ndim", 0) != 3:
         return
     num = math.prod(grid)
