@@ -22,7 +22,7 @@ def gradcam_maps(calls: list[Seen], score: torch.Tensor, num_features: int) -> l
         if gradient is None:
             return None
         values_BDhw, slopes_BDhw = (_channels_first(t.detach().float(), num_features) for t in (map_BDhw, gradient))
-        # The sum, where the paper has the mean: a map is shown up to its scale, and so maps of any size can be compared.
+        # The sum, where the paper has the mean: a map's scale is not shown, and maps of other sizes can be compared.
         weight_BD11 = slopes_BDhw.sum((2, 3), keepdim=True)
         found.append((weight_BD11 * values_BDhw).sum(1).relu())
     return found
