@@ -15,7 +15,10 @@ CLASSES, VIEWS = ("a", "b", "c", "d"), ("obverse", "reverse")
 MODELS = {
     "shared": {"backbone": {"kind": "convnet", "widths": [4, 8]}},
     "separate": {"backbone": {"kind": "convnet", "widths": [4, 6]}, "sharing": "separate", "head": {"hidden": [5]}},
-    "mean": {"backbone": {"kind": "convnet", "widths": [6, 8, 8]}, "fusion": {"kind": "mean"}},
+    "mean": {
+        "backbone": {"kind": "timm", "name": "mobilenetv3_small_050", "pretrained": "none"},
+        "fusion": {"kind": "mean"},
+    },
 }
 
 

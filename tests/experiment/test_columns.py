@@ -7,8 +7,10 @@ import json
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from obverse.bundle import read_bundle
+from obverse.cli.main import app
 from obverse.errors import DataError, RecipeError
 from obverse.experiment import evaluate_run, resume_run, start_run
 from obverse.inference import load
@@ -67,6 +69,28 @@ def test_prediction_takes_columns_in_every_way_and_works_without(finished):
     without, unseen = predictor.predict(picture)[0], predictor.predict(picture, columns={"mint": "never"})[0]
     assert without == unseen
     assert without.probability < own[0].probability
+
+
+@pytest.mark.parametrize("column", [["mint=D", "year=1860"], ["mint=S", "year=1960"]])
+def test_explaining_explains_the_answer_of_predicting(finished, column, tmp_path):
+    run, table, _ = finished
+    given = dict(pair.split("=") for pair in column)
+    arguments = [str(run.path), str(table.parent / "0.png"), "--device", "cpu", "--out", str(tmp_path / "maps")]
+    arguments += [word for pair in column for word in ("--column", pair)]
+    result = CliRunner().invoke(app, ["explain", *arguments])
+    assert result.exit_code == 0, result.output
+    drawn = next(csv.DictReader((tmp_path / "maps/maps.csv").read_text().splitlines()))
+    (predicted,) = load(run.path, device="cpu").predict(table.parent / "0.png", columns=given)
+    assert drawn["predicted"] == predicted.label == ("a" if given["mint"] == "D" else "b")
+    assert float(drawn["probability"]) == pytest.approx(predicted.probability, abs=1e-4)
+
+
+def test_embeddings_take_columns(finished):
+    run, table, _ = finished
+    predictor, picture = load(run.path, device="cpu"), table.parent / "0.png"
+    given, own = {"mint": "D", "year": 1860}, {"image": picture, "mint": "D", "year": 1860}
+    np.testing.assert_array_equal(predictor.embed(picture, columns=given), predictor.embed(own))
+    assert not np.array_equal(predictor.embed(picture, columns=given), predictor.embed(picture))
 
 
 def test_prediction_equals_evaluation_with_the_same_columns(finished):

@@ -93,6 +93,23 @@ def test_large_pictures_get_pretrained_weights_when_they_can_be_had(monkeypatch)
     assert found.needs.mean == (0.485, 0.456, 0.406)
 
 
+@pytest.mark.parametrize(
+    ("pictures", "data", "wanted"),
+    [
+        ((600, 600), {}, (160, 160, 1.0)),
+        ((600, 1200), {}, (112, 224, 1.0)),
+        ((600, 600), {"fit": "crop"}, (160, 160, 0.95)),
+        ((600, 600), {"fit": "crop", "crop_fraction": 0.5}, (160, 160, 0.5)),
+        ((600, 600), {"size": {"height": 64, "width": 32}, "fit": "squash"}, (64, 32, 1.0)),
+    ],
+    ids=["square", "2:1", "crop", "given fraction", "given size"],
+)
+def test_size_and_crop_are_those_of_the_weights_where_nothing_is_said(pictures, data, wanted):
+    model = {"backbone": {"kind": "timm", "name": "test_vit.r160_in1k"}}
+    found = resolved(index_of(pictures), model=model, data=data).recipe.data
+    assert (found.size.height, found.size.width, found.crop_fraction) == wanted
+
+
 def test_and_the_convnet_with_the_reason_when_they_cannot():
     found = resolved(index_of((600, 600)))
     assert found.recipe.model.backbone.kind == "convnet"

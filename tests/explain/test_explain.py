@@ -232,8 +232,7 @@ def test_a_transformer_of_hugging_face_is_seen():
 
 def test_an_ensemble_shows_the_mean_of_its_members():
     members = [small_model(vit(), seed=seed) for seed in (0, 1)]
-    said = [Member(ModelSpec(backbone=vit()), OutputSpec(), (0.5,) * 3, (0.5,) * 3) for _ in members]
-    whole = join(members, said, num_views=1, mean=(0.5,) * 3, std=(0.5,) * 3).eval()
+    whole = ensemble(members, vit())
     batch = batch_of(1)
     parts = [next(explain(model, FORWARD, batch, ("image",))).maps["image"] for model in members]
     (together,) = explain(whole, FORWARD, batch, ("image",))
@@ -242,16 +241,25 @@ def test_an_ensemble_shows_the_mean_of_its_members():
         np.testing.assert_allclose(together.maps["image"][name], mean / mean.max(), atol=1e-5)
 
 
-def test_an_ensemble_of_convolutions_shows_every_member():
-    """A member that decides nothing changes nothing in the map of the other but its strength."""
-    members = [small_model(ConvNetBackbone(widths=(8, 8)), seed=seed) for seed in (0, 1)]
-    said = [Member(ModelSpec(backbone=ConvNetBackbone(widths=(8, 8))), OutputSpec(), (0.5,) * 3, (0.5,) * 3)] * 2
-    whole = join(members, said, num_views=1, mean=(0.5,) * 3, std=(0.5,) * 3).eval()
-    (together,) = explain(whole, FORWARD, batch_of(1), ("image",))
-    alone = [next(explain(model, FORWARD, batch_of(1), ("image",))).maps["image"]["grad-cam"] for model in members]
-    heat = together.maps["image"]["grad-cam"]
-    assert heat.max() == pytest.approx(1)
-    assert all(np.abs(heat - other).max() > 1e-3 for other in alone)
+def ensemble(members, backbone):
+    said = [Member(ModelSpec(backbone=backbone), OutputSpec(), (0.5,) * 3, (0.5,) * 3)] * len(members)
+    return join(members, said, num_views=1, mean=(0.5,) * 3, std=(0.5,) * 3).eval()
+
+
+def test_an_ensemble_of_convolutions_shows_members_by_what_they_decide():
+    backbone = ConvNetBackbone(widths=(8, 8))
+    first, other = (small_model(backbone, seed=seed) for seed in (0, 1))
+    heats = []
+    for members in ([first], [other], [first, other]):
+        (explanation,) = explain(ensemble(members, backbone), FORWARD, batch_of(1), ("image",))
+        heats.append(explanation.maps["image"]["grad-cam"])
+    *alone, together = heats
+    assert all(np.abs(together - heat).max() > 1e-3 for heat in alone)
+    with torch.no_grad():
+        for parameter in other.head.parameters():
+            parameter.mul_(1e-5)
+    (faint,) = explain(ensemble([first, other], backbone), FORWARD, batch_of(1), ("image",))
+    np.testing.assert_allclose(faint.maps["image"]["grad-cam"], alone[0], atol=1e-3)
 
 
 def test_training_mode_comes_back_even_after_an_early_end():

@@ -48,6 +48,7 @@ BACKBONES = {
         name="vit_tiny_patch16_224", pretrained="none", options={"depth": 2, "embed_dim": 24, "num_heads": 3}
     ),
     "timm-resnet": TimmBackbone(name="test_resnet", pretrained="none"),
+    "timm-mobilenet": TimmBackbone(name="mobilenetv3_small_050", pretrained="none"),
     "vit": ViTBackbone(patch=8, width=24, depth=2, heads=3, mlp_ratio=2),
     "cct": CCTBackbone(depth=2, width=24, heads=3, mlp_ratio=1, num_convs=2, drop_path_rate=0.0),
     "convnet": ConvNetBackbone(widths=(8, 8, 16)),

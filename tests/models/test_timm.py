@@ -52,7 +52,15 @@ def test_groups_hold_every_trainable_parameter_once():
 
 @pytest.mark.parametrize(
     ("name", "multiple"),
-    [(VIT, 16), ("vit_small_patch14_dinov2", 14), ("swin_tiny_patch4_window7_224", 32), ("resnet18", 1)],
+    [
+        (VIT, 16),
+        ("vit_small_patch14_dinov2", 14),
+        ("swin_tiny_patch4_window7_224", 32),
+        ("resnet18", 1),
+        ("test_convnext", 32),
+        ("coat_tiny", 32),
+        ("crossvit_9_240", 240),
+    ],
 )
 def test_the_multiple_comes_from_the_model(name, multiple):
     assert size_multiple(TimmBackbone(name=name)) == multiple
@@ -101,6 +109,30 @@ def test_a_local_file_fits_other_sizes(weight_file):
     loaded = build_timm(vit(pretrained=str(path)), height=64, width=96)
     assert loaded.pos_embed.shape[1] == 1 + 24
     assert torch.equal(loaded.blocks[0].attn.qkv.weight, model.blocks[0].attn.qkv.weight)
+
+
+@pytest.mark.parametrize("source", ["file", "hub"])
+@pytest.mark.parametrize("name", [VIT, "cait_xxs24_224", "convit_tiny", "vitamin_small_224"])
+def test_another_grid_of_as_many_patches_is_resampled(name, source, tmp_path, monkeypatch):
+    """7x28 patches are as many as 14x14; timm itself resamples by their number, or for some models only."""
+    options = {"embed_dim": 48, "num_heads": 3, "depth": 1} if name == VIT else {}
+    torch.manual_seed(0)
+    own = timm.create_model(name, num_classes=0, **options).state_dict()
+    save_file(own, tmp_path / "model.safetensors")
+    create = timm.create_model
+
+    def cached(*names, pretrained=False, **fields):
+        overlay = {"pretrained_cfg_overlay": {"state_dict": own, "custom_load": False}} if pretrained else {}
+        return create(*names, pretrained=pretrained, **fields, **overlay)
+
+    if source == "hub":
+        monkeypatch.setattr(timm_backbone, "require_hub", lambda _: None)
+        monkeypatch.setattr(timm, "create_model", cached)
+    pretrained = "hub" if source == "hub" else str(tmp_path)
+    model = build_timm(vit(name=name, options=options, pretrained=pretrained), height=112, width=448)
+    grid = own["pos_embed"][:, -196:].transpose(1, 2).unflatten(2, (14, 14))
+    wanted = torch.nn.functional.interpolate(grid, (7, 28), mode="bicubic", antialias=True).flatten(2)
+    torch.testing.assert_close(model.pos_embed.detach()[:, -196:], wanted.transpose(1, 2))
 
 
 def test_load_weights_false_reads_no_file():
@@ -187,6 +219,33 @@ def test_an_option_the_model_does_not_take_is_a_recipe_error():
         build_timm(vit(options={"wings": 2}), height=32, width=32)
     with pytest.raises(RecipeError, match="does not take these"):
         size_multiple(vit(options={"wings": 2}))
+
+
+@pytest.mark.parametrize("name", ["vgg11", "ghostnet_050", "hgnet_tiny"])
+def test_the_head_fits_what_comes_out(name):
+    with torch.device("meta"):
+        model = classifier(TimmBackbone(name=name, pretrained="none"), view_heads={}, num_views=2)
+        logits = model(torch.empty(2, 2, 3, 64, 96), torch.ones(2, 2, dtype=torch.bool), each_view=True)
+    assert logits.shape == (2, 3, 4)
+
+
+@pytest.mark.parametrize("options", [{"embed_dim": 25}, {"num_heads": 0}, {"global_pool": "x"}])
+def test_an_option_of_no_use_is_a_recipe_error(options):
+    with pytest.raises(RecipeError, match="does not take these"):
+        build_timm(vit(options={**TINY, **options}), height=32, width=32)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "sentence"),
+    [
+        ("efficientformer_l1", (256, 256), "cannot take pictures of 256x256"),
+        ("crossvit_9_240", (224, 224), "cannot take pictures of 224x224"),
+        ("nest_tiny", (224, 448), "Model only handles square inputs"),
+    ],
+)
+def test_a_size_that_the_model_refuses_is_a_recipe_error(name, size, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        build_timm(TimmBackbone(name=name, pretrained="none"), height=size[0], width=size[1])
 
 
 def test_an_auto_backbone_is_not_built():

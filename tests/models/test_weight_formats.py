@@ -113,6 +113,21 @@ def test_a_timm_folder_says_its_own_statistics(tmp_path):
         pinned(ModelSpec(backbone=other))
 
 
+def test_a_file_of_another_library_does_not_get_the_statistics_of_timm_s_weights(hf_vit_folder, tmp_path):
+    theirs = VisionTransformer(32, 8, 2, 3, 24, 48, num_classes=5)
+    torch.save(theirs.state_dict(), tmp_path / "torchvision.pth")
+    spec = TimmBackbone(name="vit_tiny_patch16_224", options=TINY, pretrained=str(tmp_path / "torchvision.pth"))
+    needs = input_needs(pinned(ModelSpec(backbone=spec)))
+    assert (needs.mean, needs.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    own = spec.model_copy(update={"mean": (0.1, 0.2, 0.3)})
+    assert pinned(ModelSpec(backbone=own)).backbone.mean == (0.1, 0.2, 0.3)
+    from_hf = spec.model_copy(update={"pretrained": str(hf_vit_folder)})
+    assert input_needs(pinned(ModelSpec(backbone=from_hf))).mean == (0.1, 0.2, 0.3)
+    (hf_vit_folder / "preprocessor_config.json").unlink()
+    with pytest.raises(UnavailableError, match=r"comes from Transformers.*set model.backbone.mean"):
+        pinned(ModelSpec(backbone=from_hf))
+
+
 def test_torchvision_weights_from_a_file(tmp_path):
     torch.manual_seed(0)
     theirs = shufflenet_v2_x0_5(num_classes=7)
@@ -142,6 +157,20 @@ def test_weights_of_torchvision_say_their_statistics_and_are_pinned():
     for name in ("inception_v3", "googlenet"):  # they turn ImageNet's statistics into these themselves
         assert input_needs(ModelSpec(backbone=TorchvisionBackbone(name=name))).mean == (0.5, 0.5, 0.5)
     assert input_needs(ModelSpec(backbone=TorchvisionBackbone(name="vit_l_32"))).multiple == 32
+
+
+def test_weights_say_which_pictures_they_know(tmp_path):
+    needs = input_needs(ModelSpec(backbone=TorchvisionBackbone(name="resnet50.IMAGENET1K_V2")))
+    assert (needs.size, needs.crop_fraction) == ((224, 224), pytest.approx(224 / 232))
+    needs = input_needs(ModelSpec(backbone=TimmBackbone(name="resnet18.a1_in1k")))
+    assert (needs.size, needs.crop_fraction) == ((224, 224), 0.95)
+    assert input_needs(ModelSpec(backbone=TimmBackbone(name="test_vit.r160_in1k"))).size == (160, 160)
+    values = {"architecture": "resnet18", "pretrained_cfg": {"input_size": [3, 96, 192], "crop_pct": 0.8}}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    needs = input_needs(ModelSpec(backbone=TimmBackbone(name="resnet18", pretrained=str(tmp_path))))
+    assert (needs.size, needs.crop_fraction) == ((96, 192), 0.8)
+    needs = input_needs(ModelSpec(backbone=TimmBackbone(name="resnet18", pretrained="none")))
+    assert (needs.size, needs.crop_fraction) == (None, 1.0)
 
 
 def test_aliases_are_pinned_timm_names():
@@ -210,7 +239,8 @@ def test_a_transformers_folder_of_another_kind(tmp_path):
     torch.manual_seed(0)
     theirs = transformers.Dinov2ForImageClassification(config).eval()
     theirs.save_pretrained(tmp_path / "dino")
-    model = built(pinned(ModelSpec(backbone=HFBackbone(name=str(tmp_path / "dino")))).backbone)
+    statistics = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    model = built(pinned(ModelSpec(backbone=HFBackbone(name=str(tmp_path / "dino"), **statistics))).backbone)
     assert model.num_features == 48
     theirs.classifier = torch.nn.Identity()
     with torch.no_grad():

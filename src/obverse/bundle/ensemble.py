@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from obverse.losses import class_logits
-from obverse.models import Classifier
+from obverse.models import Classifier, feature_size
 from obverse.models.columns import ColumnEncoder
 from obverse.recipe import ModelSpec, OutputSpec
 
@@ -68,7 +68,7 @@ class _Features(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(classifier.backbones for classifier in classifiers)
         self.num_views = num_views
-        self.sizes = [int(classifier.backbones[0].num_features) for classifier in classifiers]  # type: ignore[arg-type]
+        self.sizes = [feature_size(classifier.backbones[0]) for classifier in classifiers]
         self.num_features = sum(self.sizes)
         self._same = [(member.mean, member.std) == (mean, std) for member in members]
         for number, member in enumerate(members):

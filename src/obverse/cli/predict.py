@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 
 View = Annotated[list[str] | None, typer.Option(help="A view of one sample: obverse=a.jpg; repeat per view.")]
+Column = Annotated[
+    list[str] | None, typer.Option(help="A value beside the pictures, if the model sees it: year=1909; repeat.")
+]
 
 
 class Format(StrEnum):
@@ -36,9 +39,7 @@ def command(
     model: Annotated[Path, typer.Argument(help="A run folder or a bundle.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="Pictures, folders and archives of pictures.")] = None,
     view: View = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="A value beside the pictures, if the model sees it: year=1909; repeat.")
-    ] = None,
+    column: Column = None,
     top_k: Annotated[int | None, typer.Option(min=1, help="How many classes to show; by default 3.")] = None,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
     device: Device = "auto",
@@ -47,7 +48,7 @@ def command(
     inputs = given_inputs(paths, view)
     from obverse.inference import load
 
-    columns = _pairs("column", column or [], "year=1909")
+    columns = given_columns(column)
     predictor = load(model, device=device)
     predictions: Any = predictor.predict(inputs, columns=columns, top_k=top_k)
     of_one = {"table": print_table, "csv": print_csv, "json": print_json}
@@ -63,6 +64,11 @@ def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> li
     if not inputs:
         raise RecipeError("nothing to predict: give at least one picture, a folder, or --view NAME=FILE")
     return inputs
+
+
+def given_columns(column: Sequence[str] | None) -> dict[str, str]:
+    """Values of extra columns, from the command line."""
+    return _pairs("column", column or [], "year=1909")
 
 
 def _pairs(option: str, pairs: Sequence[str], example: str) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
 from obverse.explain import explain
 from obverse.inference import load
-from obverse.inference.inputs import Input
+from obverse.inference.inputs import Cell, Input
 from obverse.runs.failures import explained
 
 from .maps import Drawn, MapFolder, require_free
@@ -17,12 +17,20 @@ TILE = 448
 
 
 def explain_pictures(
-    model: Path, inputs: Input | Sequence[Input], out: Path, *, device: str = "auto"
+    model: Path,
+    inputs: Input | Sequence[Input],
+    out: Path,
+    *,
+    columns: Mapping[str, Cell] | None = None,
+    device: str = "auto",
 ) -> Iterator[Drawn]:
-    """One picture file per sample in `out`, numbered in the order of `inputs`; what was drawn, one after another."""
+    """One picture file per sample in `out`, numbered in the order of `inputs`; what was drawn, one after another.
+
+    columns: as `Predictor.predict` takes them.
+    """
     require_free(out)
     predictor = load(model, device=device)
-    batches = predictor.batches(inputs, 1)
+    batches = predictor.batches(inputs, 1, columns=columns)
     # What cannot be read is refused before maps of an earlier time go.
     batches = chain(list(islice(batches, 1)), batches)
     with explained(out, "try --device cpu"):

@@ -71,9 +71,9 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
     sizes = _sizes(index)
     model = pinned(_model(recipe, sizes, device.type, reasons))
     needs = input_needs(model)
-    size = recipe.data.size if isinstance(recipe.data.size, Size) else _size(model, sizes)
+    size = recipe.data.size if isinstance(recipe.data.size, Size) else _size(model, sizes, needs)
     model = _fusion(model, index.manifest.views, reasons)
-    data = _data(recipe, index, size)
+    data = _data(recipe, index, size, needs)
     augment = _augment(recipe, index, size, sizes)
     model = _mirrored(model, augment)
     data = data.model_copy(update={"cache": _cache(data.cache, index, size, augment.margin, reasons)})
@@ -148,17 +148,19 @@ def _mirrored(model: ModelSpec, augment: AugmentSpec) -> ModelSpec:
     return model.model_copy(update={"backbone": backbone.model_copy(update={"mirrored": mirrored})})
 
 
-def _size(model: ModelSpec, sizes: list[tuple[int, int]]) -> Size:
-    """A size of the usual area; the pictures' own aspect ratio when they nearly all share it."""
+def _size(model: ModelSpec, sizes: list[tuple[int, int]], needs: InputNeeds) -> Size:
+    """A size of the usual area, which is the weights' own; the pictures' aspect ratio when they nearly all share it."""
     side = min(SCRATCH_SIDE, round(median(math.sqrt(h * w) for h, w in sizes)))
     if isinstance(model.backbone, WithWeights):
-        side = FINETUNE_SIDE
+        side = round(math.sqrt(math.prod(needs.size))) if needs.size else FINETUNE_SIDE
     aspects = [width / height for height, width in sizes]
     aspect = median(aspects)
     close = sum(abs(a / aspect - 1) <= SAME_ASPECT for a in aspects)
     if close < 0.9 * len(aspects) or abs(aspect - 1) < SAME_ASPECT:
         aspect = 1.0
-    unit = 4 if side <= SMALL_SIDE else 16
+        if needs.size:
+            return Size(height=needs.size[0], width=needs.size[1])
+    unit = needs.multiple if needs.size and needs.multiple > 1 else 4 if side <= SMALL_SIDE else 16
 
     def rounded(length: float) -> int:
         return max(unit, round(length / unit) * unit)
@@ -166,11 +168,15 @@ def _size(model: ModelSpec, sizes: list[tuple[int, int]]) -> Size:
     return Size(height=rounded(side / math.sqrt(aspect)), width=rounded(side * math.sqrt(aspect)))
 
 
-def _data(recipe: Recipe, index: Index, size: Size) -> Any:
+def _data(recipe: Recipe, index: Index, size: Size, needs: InputNeeds) -> Any:
+    kept = recipe.data.crop_fraction
+    if kept == "auto":
+        kept = needs.crop_fraction if recipe.data.fit == "crop" else 1.0
     keeps = any(len(s.views) < len(index.manifest.views) for s in index.manifest.samples)
     return recipe.data.model_copy(
         update={
             "size": size,
+            "crop_fraction": kept,
             "views": index.manifest.views,
             "labels": "multi" if index.manifest.multi_label else "single",
             "order": index.manifest.classes if index.manifest.ordered else "none",

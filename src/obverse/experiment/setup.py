@@ -158,6 +158,7 @@ class Setup:
 def geometry_of(data: DataSpec, multiple: int) -> Geometry:
     """Of a resolved recipe, for a model that needs sides of a multiple."""
     assert isinstance(data.size, Size)
+    assert data.crop_fraction != "auto"
     size, direction = data.size, data.round_to_multiple
     geometry = Geometry.for_multiple(size.height, size.width, multiple=multiple, fit=data.fit, direction=direction)
     return replace(geometry, decode=data.decode, crop_fraction=data.crop_fraction)

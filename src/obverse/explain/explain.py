@@ -104,17 +104,23 @@ def _at(maps: Maps, view: int) -> Maps:
 
 
 def _of_view(members: list[Maps], size: tuple[int, int]) -> dict[str, HeatMap]:
-    """At the picture's size, the strongest place 1; of an ensemble the mean over members that have such a map."""
+    """At the picture's size, the strongest place 1; of an ensemble the mean over members that have such a map.
+
+    Attention says where, not how much it matters, so every member's counts fully; Grad-CAM's strength is what the
+    answer gains, so a member that decides nothing shows nothing.
+    """
     result: dict[str, HeatMap] = {}
     for name in dict.fromkeys(name for maps in members for name in maps):
-        mean_HW = torch.stack([_stretched(maps[name], size) for maps in members if name in maps]).mean(0)
-        result[name] = _from_zero_to_one(mean_HW).cpu().numpy()
+        large = [_stretched(maps[name], size) for maps in members if name in maps]
+        if name != "grad-cam":
+            large = [_from_zero_to_one(map_HW) for map_HW in large]
+        result[name] = _from_zero_to_one(torch.stack(large).mean(0)).cpu().numpy()
     return result
 
 
 def _stretched(map_hw: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     large_HW = functional.interpolate(map_hw[None, None].float(), size, mode="bicubic", align_corners=False)[0, 0]
-    return _from_zero_to_one(large_HW.clamp(min=0))
+    return large_HW.clamp(min=0)
 
 
 def _from_zero_to_one(map_HW: torch.Tensor) -> torch.Tensor:

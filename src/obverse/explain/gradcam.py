@@ -1,6 +1,6 @@
 """Grad-CAM (Selvaraju et al. 2017): where the last map of a convolutional network speaks for one class.
 
-Each channel weighs what the class's logit gains from it on average; only what speaks for the class is shown.
+Each channel weighs what the class's logit gains from it; only what speaks for the class is shown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def gradcam_maps(calls: list[Seen], score: torch.Tensor, num_features: int) -> l
         if gradient is None:
             return None
         values_BDhw, slopes_BDhw = (_channels_first(t.detach().float(), num_features) for t in (map_BDhw, gradient))
-        weight_BD11 = slopes_BDhw.mean((2, 3), keepdim=True)
+        # The sum, where the paper has the mean: a map's scale is not shown, and maps of other sizes can be compared.
+        weight_BD11 = slopes_BDhw.sum((2, 3), keepdim=True)
         found.append((weight_BD11 * values_BDhw).sum(1).relu())
     return found
 

@@ -106,22 +106,27 @@ class Predictor:
         top_k = TOP_K if top_k is None else top_k
         if top_k < 1 or batch_size < 1:
             raise RecipeError(f"top_k and batch_size must be at least 1, not {top_k} and {batch_size}")
-        requests = read_requests(
-            inputs, self.views, known=self.columns, columns=columns, are_parts=bool(self.bundle.parts)
-        )
+        requests = self._requests(inputs, columns)
         with explained(Path(), "try a smaller batch_size, or device cpu"):
             return self._predict(requests, top_k, batch_size)
 
-    def embed(self, inputs: Input | Sequence[Input], *, batch_size: int = 16) -> npt.NDArray[np.float32]:
+    def embed(
+        self, inputs: Input | Sequence[Input], *, columns: Mapping[str, Cell] | None = None, batch_size: int = 16
+    ) -> npt.NDArray[np.float32]:
         """Embeddings (N, D) of samples, in order: what the encoder hands to the head, all views fused."""
         with explained(Path(), "try a smaller batch_size, or device cpu"):
-            return run_model(self.classifier, self.forward, self.batches(inputs, batch_size)).embeddings_ND
+            batches = self.batches(inputs, batch_size, columns=columns)
+            return run_model(self.classifier, self.forward, batches).embeddings_ND
 
-    def batches(self, inputs: Input | Sequence[Input], batch_size: int) -> Iterator[Batch]:
-        """Samples as the model takes them, for `predict`'s inputs."""
-        return self._batches(
-            read_requests(inputs, self.views, known=self.columns, are_parts=bool(self.bundle.parts)), batch_size
-        )
+    def batches(
+        self, inputs: Input | Sequence[Input], batch_size: int, *, columns: Mapping[str, Cell] | None = None
+    ) -> Iterator[Batch]:
+        """Samples as the model takes them, for `predict`'s inputs and columns."""
+        return self._batches(self._requests(inputs, columns), batch_size)
+
+    def _requests(self, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None) -> list[Request]:
+        are_parts = bool(self.bundle.parts)
+        return read_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
 
     def _batches(self, requests: Sequence[Request], batch_size: int) -> Iterator[Batch]:
         return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))

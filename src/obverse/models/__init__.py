@@ -2,7 +2,7 @@
 
 from .build import InputNeeds, Interface, build_classifier, input_needs, pinned
 from .checkpointing import enable_checkpointing
-from .classifier import Classifier
+from .classifier import Classifier, feature_size
 from .freezing import has_folded_norm, prepare, set_trainable
 from .groups import parameter_groups, undecayed_names
 from .head import start_bias
@@ -17,6 +17,7 @@ __all__ = [
     "SyncedBatchNorm",
     "build_classifier",
     "enable_checkpointing",
+    "feature_size",
     "has_folded_norm",
     "input_needs",
     "merge_lora",

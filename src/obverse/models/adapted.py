@@ -55,15 +55,26 @@ class AdaptedBackbone(nn.Module):
             layer.__class__ = _recomputing(type(layer))  # type: ignore[arg-type]
 
 
-def require_size(skeleton: AdaptedBackbone, name: str, height: int, width: int) -> None:
+def patch_strides(net: nn.Module) -> list[int]:
+    """Of the convolutions that cut a map into patches, in their order: they drop what does not fill a patch."""
+    convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    return [
+        max(conv.stride) for conv in convolutions
+        if conv.kernel_size == conv.stride and max(conv.stride) > 1 and conv.padding in ((0, 0), "valid")
+    ]  # fmt: skip
+
+
+def require_size(skeleton: nn.Module, name: str, height: int, width: int) -> None:
     """RecipeError when it cannot take pictures of this size; `skeleton` lies on the meta device."""
     try:
         skeleton.eval()(torch.empty(1, 3, height, width, device="meta"))
     except NotImplementedError:
         return  # an operation that knows no shapes
-    except RuntimeError:
-        raise RecipeError(f"model.backbone: `{name}` cannot take pictures of {width}x{height} (width x height): they "
-                          "are too small for it, or it takes squares only; change data.size") from None  # fmt: skip
+    except (RuntimeError, ValueError, AssertionError):
+        raise RecipeError(
+            f"model.backbone: `{name}` cannot take pictures of {width}x{height} (width x height): they are too small "
+            "for it, or it takes squares or one size only; change data.size"
+        ) from None
 
 
 def _remove_classifier(net: nn.Module, num_outputs: int) -> int:

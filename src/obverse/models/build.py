@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -22,7 +23,7 @@ from obverse.recipe import (
 
 from . import hf_backbone, hf_files, timm_backbone, torchvision_backbone
 from .cct import CCT
-from .classifier import Classifier
+from .classifier import Classifier, feature_size
 from .columns import ColumnEncoder
 from .convnet import ConvNet
 from .fusion import build_fusion
@@ -47,29 +48,36 @@ DEFAULT = Interface()
 
 @dataclass(frozen=True)
 class InputNeeds:
-    """What a backbone asks of its input: sides in multiples of `multiple`, normalised by mean and std (0..1 units)."""
+    """What a backbone asks of its input: sides in multiples of `multiple`, normalised by mean and std (0..1 units).
+
+    size: (height, width) that pretrained weights know best, where they say it; crop_fraction: the middle of a picture
+    that they were evaluated on.
+    """
 
     multiple: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    size: tuple[int, int] | None = None
+    crop_fraction: float = 1.0
 
 
 def input_needs(spec: ModelSpec) -> InputNeeds:
     """Ask the backbone; no weights are loaded."""
+    library: Any
     match spec.backbone:
         case TimmBackbone() as backbone:
             timm_backbone.require_known(backbone.name)
-            multiple, (mean, std) = timm_backbone.size_multiple(backbone), timm_backbone.weights_statistics(backbone)
+            multiple, library = timm_backbone.size_multiple(backbone), timm_backbone
         case TorchvisionBackbone() as backbone:
-            multiple = torchvision_backbone.size_multiple(backbone)
-            mean, std = torchvision_backbone.weights_statistics(backbone)
+            multiple, library = torchvision_backbone.size_multiple(backbone), torchvision_backbone
         case HFBackbone() as backbone:
-            multiple, (mean, std) = hf_backbone.size_multiple(backbone), hf_files.weights_statistics(backbone)
+            multiple, library = hf_backbone.size_multiple(backbone), hf_files
         case ViTBackbone() as vit:
             return InputNeeds(vit.patch, HALF, HALF)
         case _:
             return InputNeeds(1, HALF, HALF)
-    return InputNeeds(multiple, backbone.mean or mean, backbone.std or std)
+    mean, std = library.weights_statistics(backbone)
+    return InputNeeds(multiple, backbone.mean or mean, backbone.std or std, *library.weights_framing(backbone))
 
 
 def pinned(spec: ModelSpec) -> ModelSpec:
@@ -102,7 +110,7 @@ def build_classifier(
     backbones = [
         _build_backbone(spec, height=height, width=width, load_weights=load_weights) for _ in range(num_backbones)
     ]
-    num_features = int(backbones[0].num_features)  # type: ignore[arg-type]
+    num_features = feature_size(backbones[0])
     fusion = build_fusion(spec.fusion, num_views=num_views, num_features=num_features)
     columns = ColumnEncoder(interface.column_sizes) if interface.column_sizes else None
     num_fused = int(fusion.num_features) + (columns.num_features if columns else 0)  # type: ignore[arg-type]

@@ -11,6 +11,11 @@ from torch import nn
 from .columns import ColumnEncoder
 
 
+def feature_size(backbone: nn.Module) -> int:
+    """How many features a backbone gives: timm's `num_features` are the channels before a last layer that some have."""
+    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
+
+
 class Classifier(nn.Module):
     """One backbone shared by all views, or one per view in view order.
 

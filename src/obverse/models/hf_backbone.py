@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,24 +20,29 @@ from torch import nn
 from obverse.errors import DataError, RecipeError, UnavailableError
 from obverse.recipe import HFBackbone
 
-from .adapted import AdaptedBackbone, require_size
-from .hf_files import local_folder, read_config, weights_of
+from .adapted import AdaptedBackbone, patch_strides, require_size
+from .hf_files import image_size, is_on_hub, read_config, weights_of
+from .hub import not_here, why_not_on_hub
+from .positions import Grid
 from .vit import ViTShape, build_vit, fill_vit
 from .vit_formats import timm_names
 from .weight_files import one_line, read_weights
 
 NUM_LABELS = 2
 PLAIN_VITS = ("vit",)
-WINDOWS = 32
+# What networks with windows, or with several stages of patches, shrink a picture by.
+STAGES = 32
 
 
 def size_multiple(spec: HFBackbone) -> int:
-    """What height and width must be a multiple of: the patch, times the window where the model has windows."""
+    """What height and width must be a multiple of, lest a patch, stage or window cuts pixels off; 1 for any size."""
     config = read_config(spec)
-    patch = config.get("patch_size", 1)
-    if isinstance(patch, list):
-        patch = max(patch)
-    return WINDOWS if "window_size" in config else int(patch)
+    if config.get("model_type") in PLAIN_VITS:
+        return _vit_of(config, spec.name)[0].patch
+    skeleton: Any = _skeleton(config, spec.name)
+    patches = patch_strides(skeleton)
+    has_stages = len(patches) > 1 or "window_size" in skeleton.net.config.to_dict()
+    return math.lcm(STAGES if has_stages else 1, *patches[:1])
 
 
 def build_hf(spec: HFBackbone, *, height: int, width: int, load_weights: bool = True) -> nn.Module:
@@ -47,15 +53,21 @@ def build_hf(spec: HFBackbone, *, height: int, width: int, load_weights: bool = 
     config = read_config(spec)
     is_loaded = load_weights and not spec.is_scratch
     if config.get("model_type") in PLAIN_VITS:
-        vit = build_vit(_vit_shape(config, spec.name), height=height, width=width)
+        shape, grid = _vit_of(config, spec.name)
+        vit = build_vit(shape, height=height, width=width)
         if is_loaded:
             path = weights_of(spec)
-            fill_vit(vit, timm_names(read_weights(path)), source=str(path), name=spec.name)
+            fill_vit(vit, timm_names(read_weights(path)), source=str(path), name=spec.name, grid=grid)
         return vit
-    with torch.device("meta"):
-        skeleton = _Adapted(_net(config, spec.name))
+    skeleton = _skeleton(config, spec.name)
     require_size(skeleton, spec.name, height, width)
-    return _loaded(spec, config) if is_loaded else _Adapted(_net(config, spec.name))
+    return _loaded(spec, config, type(skeleton.net)) if is_loaded else _Adapted(_net(config, spec.name))
+
+
+def _skeleton(config: dict[str, Any], name: str) -> _Adapted:
+    """The model without memory for its tensors, to be asked about itself."""
+    with torch.device("meta"):
+        return _Adapted(_net(config, name))
 
 
 class _Adapted(AdaptedBackbone):
@@ -92,21 +104,26 @@ def _library_config(config: dict[str, Any], name: str) -> Any:
         raise RecipeError(f"model.backbone: Transformers cannot read the configuration of `{name}`: {fault}") from None
 
 
-def _loaded(spec: HFBackbone, config: dict[str, Any]) -> nn.Module:
+def _loaded(spec: HFBackbone, config: dict[str, Any], kind: Any) -> nn.Module:
     """With its weights, read by the package, which knows the names of all its years. DataError where one is missing."""
-    is_local = spec.pretrained != "hub" or local_folder(spec) is not None
-    source = str(weights_of(spec).parent) if is_local else spec.name
-    library = _transformers(spec.name)
+    source, state = spec.name, None
+    if not is_on_hub(spec):
+        path = weights_of(spec)
+        source, state = str(path), read_weights(path)
+    elif reason := why_not_on_hub(spec.name):
+        raise not_here(spec.name, reason, local="path/to/folder")
     try:
-        with _quiet(library):
-            net, said = library.AutoModelForImageClassification.from_pretrained(
-                source,
+        with _quiet(_transformers(spec.name)):
+            net, said = kind.from_pretrained(
+                spec.name if state is None else None,
+                state_dict=state,
                 config=_library_config(config, spec.name),
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
-                local_files_only=is_local,
             )
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+    except OSError as error:  # of a file here, reading would have said it
+        raise not_here(spec.name, f"could not be loaded: {one_line(error)}", local="path/to/folder") from None
+    except (RuntimeError, ValueError, SafetensorError) as error:
         raise DataError(f"{source!r} is not a weight file that can be read: {one_line(error)}") from None
     backbone = _Adapted(net.float())
     own = set(backbone.net.state_dict())
@@ -142,8 +159,8 @@ def _quiet(library: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _vit_shape(config: dict[str, Any], name: str) -> ViTShape:
-    """With the defaults of Transformers' ViTConfig where config.json leaves something out."""
+def _vit_of(config: dict[str, Any], name: str) -> tuple[ViTShape, Grid]:
+    """Its shape and its grid of patches, with the defaults of Transformers' ViTConfig where config.json is silent."""
     if config.get("hidden_act", "gelu") != "gelu" or config.get("num_channels", 3) != 3:
         raise RecipeError(f"model.backbone: `{name}` is a ViT with {config.get('hidden_act', 'gelu')} for "
                           f"{config.get('num_channels', 3)} channels; only gelu and 3 can be built")  # fmt: skip
@@ -160,6 +177,7 @@ def _vit_shape(config: dict[str, Any], name: str) -> ViTShape:
         )
         if width % heads:
             raise ValueError(f"{heads} heads do not share {width}")
+        rows, columns = (side // shape.patch for side in image_size(config) or (224, 224))
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise DataError(f"the configuration of `{name}` is none of a ViT: {one_line(error)}") from None
-    return shape
+    return shape, (rows, columns)

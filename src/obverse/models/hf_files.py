@@ -1,7 +1,7 @@
 """The files of a Transformers model, in a local folder, in the hub's cache, or on the hub.
 
 config.json                what the model is
-preprocessor_config.json   mean and std
+preprocessor_config.json   mean, std, and the middle of a picture that is kept
 model.safetensors          tensors, or pytorch_model.bin
 """
 
@@ -13,10 +13,13 @@ from typing import Any
 from obverse.errors import DataError, RecipeError, UnavailableError
 from obverse.recipe import HFBackbone
 
-from .hub import not_here, why_not_on_hub
-from .weight_files import CONFIG, PREPROCESSOR, find_weights, one_line, read_json
+from .hub import cached, not_here, not_said, why_not_on_hub
+from .weight_files import CONFIG, PREPROCESSOR, Framing, find_weights, one_line, read_json
 
 HALF = (0.5, 0.5, 0.5)
+KEYS = ("mean", "std")
+# From this side on, Transformers' ConvNextImageProcessor, whose file says crop_pct, cuts nothing.
+CONVNEXT_SQUASHES = 384
 # Said about the weights' own classes, or about where the file was: no part of the model.
 FOREIGN = ("id2label", "label2id", "_name_or_path", "transformers_version", "torch_dtype", "dtype", "auto_map")
 
@@ -31,27 +34,62 @@ def described(spec: HFBackbone) -> HFBackbone:
 
 
 def weights_statistics(spec: HFBackbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(mean, std) as preprocessor_config.json says, in 0..1 units; 0.5 where there is none."""
+    """(mean, std) as preprocessor_config.json says, in 0..1 units. UnavailableError where the weights need it and it is
+    not here, or says nothing: a guess would be wrong silently. From scratch any will do.
+    """
     if spec.mean and spec.std:
         return spec.mean, spec.std
-    values = _read_beside(spec, PREPROCESSOR, is_needed=False)
+    values = _preprocessor_here(spec) if spec.is_scratch else _preprocessor(spec)
     if values.get("do_normalize") is False:
         return spec.mean or (0.0, 0.0, 0.0), spec.std or (1.0, 1.0, 1.0)
-    mean, std = (tuple(map(float, values.get(key, HALF))) for key in ("image_mean", "image_std"))
+    found: list[Any] = [
+        getattr(spec, key) or values.get(f"image_{key}") or (HALF if spec.is_scratch else None) for key in KEYS
+    ]
+    if None in found:
+        raise not_said(f"{PREPROCESSOR} of `{spec.name}`", "there is none, or it does not say them")
+    mean, std = (tuple(map(float, value)) for value in found)
     if len(mean) != 3 or len(std) != 3:
         raise DataError(f"{PREPROCESSOR} of `{spec.name}` is not for colour pictures: mean {mean}, std {std}")
-    return spec.mean or mean, spec.std or std
+    return mean, std
+
+
+def weights_framing(spec: HFBackbone) -> Framing:
+    """As the preprocessor says where it is here, else the configuration."""
+    if spec.is_scratch:
+        return None, 1.0
+    own, values = image_size(read_config(spec)), _preprocessor_here(spec)
+    resized, cut = _side(values.get("size")), _side(values.get("crop_size"))
+    if values.get("do_center_crop") and resized and cut:
+        return (cut, cut), min(1.0, cut / resized)
+    if resized < CONVNEXT_SQUASHES:
+        return own, float(values.get("crop_pct") or 1)
+    return own, 1.0
+
+
+def _side(value: Any) -> int:
+    """Of {height, width}, {shortest_edge}, or one number in older files; 0 where it is not said."""
+    if isinstance(value, dict):
+        value = value.get("shortest_edge", value.get("height"))
+    return value if isinstance(value, int) else 0
 
 
 def read_config(spec: HFBackbone) -> dict[str, Any]:
     """Of the recipe, or what config.json says of the model itself."""
-    values = spec.config if spec.config is not None else _read_beside(spec, CONFIG, is_needed=True)
+    values = spec.config if spec.config is not None else _read_beside(spec, CONFIG)
+    if not values:
+        raise UnavailableError(f"model.backbone: there is no {CONFIG} in {str(local_folder(spec) or spec.name)!r}, and "
+                               "it says what the model is")  # fmt: skip
     if "architecture" in values and "model_type" not in values:
         raise RecipeError(f"`{spec.name}` is a model of timm: say kind: timm, name: {values['architecture']}, and give "
                           "the folder as pretrained")  # fmt: skip
     if not isinstance(values.get("model_type"), str):
         raise DataError(f"{CONFIG} of `{spec.name}` does not say its model_type")
     return {key: value for key, value in values.items() if key not in FOREIGN}
+
+
+def is_on_hub(spec: HFBackbone) -> bool:
+    """Whether the weights are those of a name on the hub, and not a file or folder here."""
+    return spec.pretrained == "hub" and local_folder(spec) is None
 
 
 def local_folder(spec: HFBackbone) -> Path | None:
@@ -65,41 +103,67 @@ def local_folder(spec: HFBackbone) -> Path | None:
     return None
 
 
-def _read_beside(spec: HFBackbone, file: str, *, is_needed: bool) -> dict[str, Any]:
-    """A description that lies beside the weights, in a folder or on the hub; nothing where it is not needed."""
+def image_size(config: dict[str, Any]) -> tuple[int, int] | None:
+    """(height, width) of the pictures that the weights were trained on, where the configuration says them."""
+    size = config.get("image_size") or (config.get("vision_config") or {}).get("image_size")
+    match size:
+        case int():
+            return size, size
+        case [int(height), int(width)]:
+            return height, width
+    return None
+
+
+def _preprocessor(spec: HFBackbone) -> dict[str, Any]:
+    try:
+        return _read_beside(spec, PREPROCESSOR)
+    except UnavailableError:
+        reason = why_not_on_hub(spec.name, (PREPROCESSOR,)) or "the hub does not give it"
+        raise not_said(f"{PREPROCESSOR} of `{spec.name}`", reason) from None
+
+
+def _preprocessor_here(spec: HFBackbone) -> dict[str, Any]:
+    """The same without asking the hub, if it is in the folder or in the hub's cache."""
     folder = local_folder(spec)
-    path = folder / file if folder else _downloaded(spec.name, file, is_needed=is_needed)
-    values = read_json(path) if path else {}
-    if is_needed and not values:
-        raise UnavailableError(f"model.backbone: there is no {file} in {str(folder)!r}, and it says what the model is")
-    return values
+    path = folder / PREPROCESSOR if folder else cached(spec.name, PREPROCESSOR)
+    return read_json(path) if isinstance(path, Path) else {}
 
 
-def _downloaded(name: str, file: str, *, is_needed: bool) -> Path | None:
+def _read_beside(spec: HFBackbone, file: str) -> dict[str, Any]:
+    """A description that lies beside the weights, here or on the hub; nothing where there is known to be none."""
+    folder = local_folder(spec)
+    path = folder / file if folder else _downloaded(spec.name, file)
+    return read_json(path) if path else {}
+
+
+def _downloaded(name: str, file: str) -> Path | None:
+    """None where the hub is known to have no such file of it. UnavailableError when that cannot be known now."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     if reason := why_not_on_hub(name, (file,)):
-        if is_needed:
-            raise not_here(name, reason, local="path/to/folder")
-        return None
+        if cached(name, file) is False:
+            return None
+        raise not_here(name, reason, local="path/to/folder")
     try:
         return Path(hf_hub_download(name, file))
-    except (EntryNotFoundError, LocalEntryNotFoundError):
-        if not is_needed:
-            return None
-        raise not_here(name, f"the hub has no {file} of it", local="path/to/folder") from None
+    except LocalEntryNotFoundError as error:
+        raise not_here(name, f"the hub did not answer: {one_line(error)}", local="path/to/folder") from None
+    except EntryNotFoundError:
+        return None
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise not_here(name, f"the hub answered: {one_line(error)}", local="path/to/folder") from None
 
 
 def weights_of(spec: HFBackbone) -> Path:
     """The weight file, its configuration beside it; from the hub's cache or the hub where the name is one of its."""
-    if spec.pretrained != "hub":
-        return find_weights(spec.pretrained)
-    if (folder := local_folder(spec)) is not None:
-        return find_weights(str(folder))
+    if not is_on_hub(spec):
+        return find_weights(spec.name if spec.pretrained == "hub" else spec.pretrained)
+    fault = not_here(spec.name, "it has no weights in one file", local="path/to/folder")
     for file in ("model.safetensors", "pytorch_model.bin"):
-        if path := _downloaded(spec.name, file, is_needed=False):
-            return path
-    raise not_here(spec.name, why_not_on_hub(spec.name) or "it has no weights in one file", local="path/to/folder")
+        try:
+            if path := _downloaded(spec.name, file):
+                return path
+        except UnavailableError as error:
+            fault = error
+    raise fault

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import getproxies, proxy_bypass
 
@@ -14,6 +15,18 @@ from obverse.errors import UnavailableError
 
 HUB_TIMEOUT_SECONDS = 3
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
+
+
+def cached(repository: str, file: str) -> Path | bool | None:
+    """Where the hub's cache has the file; False where it knows that there is none; None where it knows nothing."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(repository, file)
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None if found is None else False
 
 
 def why_not_on_hub(repository: str, files: Iterable[str] = WEIGHT_FILES) -> str | None:
@@ -51,4 +64,14 @@ def not_here(name: str, reason: object, *, local: str = "path/to/model.safetenso
         f"the pretrained weights of `{name}` are not here and {reason}. Ways: connect to the network once; or put a "
         f"weight file of `{name}` on this machine and set model.backbone.pretrained={local}; or train from scratch "
         "with model.backbone.pretrained=none"
+    )
+
+
+def not_said(what: str, reason: str) -> UnavailableError:
+    """The sentence for weights of which nothing here says their mean and std."""
+    return UnavailableError(
+        f"{what}, which would say the mean and std of the weights, is not here: {reason}. Ways: put it beside the "
+        "weights; connect to the network once, if they come from a hub; or set model.backbone.mean and "
+        "model.backbone.std to what the weights were trained with (often [0.5, 0.5, 0.5] for both, or ImageNet's "
+        "[0.485, 0.456, 0.406] and [0.229, 0.224, 0.225])"
     )

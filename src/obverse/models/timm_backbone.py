@@ -5,22 +5,27 @@ mean and std come from the weights' own configuration (trap E2), and the size mu
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from timm.models import get_pretrained_cfg, is_model, list_models, list_pretrained
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.models import get_pretrained_cfg, is_model, is_model_in_modules, list_models, list_pretrained
 from torch import nn
 
 from obverse.errors import DataError, RecipeError
 from obverse.recipe import ALIASES, TimmBackbone, did_you_mean
 
-from .hub import WEIGHT_FILES, not_here, why_not_on_hub
-from .vit_formats import timm_names
+from .adapted import patch_strides, require_size
+from .hub import WEIGHT_FILES, not_here, not_said, why_not_on_hub
+from .positions import regridded
+from .vit_formats import timm_names, written_by
 from .weight_files import (
     CONFIG,
     PREPROCESSOR,
+    Framing,
     State,
     find_weights,
     misfit,
@@ -30,6 +35,12 @@ from .weight_files import (
 )
 
 HALF = (0.5, 0.5, 0.5)
+# torchvision publishes its ViTs with these only.
+IMAGENET = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
+# It looks at the picture in patches of 12, and at its size times 224/240 in patches of 16.
+MULTIPLES = {"crossvit": 240}
+# What constructors raise for options that they do not take.
+REFUSALS = (TypeError, ValueError, AssertionError, ArithmeticError, LookupError)
 
 
 def require_known(name: str) -> None:
@@ -58,15 +69,19 @@ def pinned(spec: TimmBackbone) -> TimmBackbone:
 
 
 def _with_own_statistics(spec: TimmBackbone) -> TimmBackbone:
-    folder = find_weights(spec.pretrained).parent
-    values = read_json(folder / CONFIG)
+    path = find_weights(spec.pretrained)
+    values = read_json(path.parent / CONFIG)
     architecture, own = values.get("architecture"), values.get("pretrained_cfg") or values
     if architecture not in (None, spec.name.partition(".")[0]):
-        raise DataError(f"{str(folder)!r} holds `{architecture}`, and the recipe says `{spec.name}`")
-    processor = read_json(folder / PREPROCESSOR)
-    found = {key: own.get(key) or processor.get(f"image_{key}") for key in ("mean", "std")}
-    update = {key: tuple(map(float, value)) for key, value in found.items() if value and getattr(spec, key) is None}
-    return spec.model_copy(update=update)
+        raise DataError(f"{str(path.parent)!r} holds `{architecture}`, and the recipe says `{spec.name}`")
+    processor = read_json(path.parent / PREPROCESSOR)
+    found = {key: getattr(spec, key) or own.get(key) or processor.get(f"image_{key}") for key in IMAGENET}
+    writer = None if all(found.values()) else written_by(read_weights(path))
+    if writer == "transformers":
+        raise not_said(PREPROCESSOR, f"{str(path)!r} comes from Transformers, where every model has its own")
+    if writer == "torchvision":
+        found = {key: value or IMAGENET[key] for key, value in found.items()}
+    return spec.model_copy(update={key: tuple(map(float, value)) for key, value in found.items() if value})
 
 
 def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -75,30 +90,55 @@ def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[flo
     return tuple(config.mean if config else HALF), tuple(config.std if config else HALF)
 
 
+def weights_framing(spec: TimmBackbone) -> Framing:
+    """As the folder says, or timm of the name's weights."""
+    if spec.is_scratch:
+        return None, 1.0
+    config = _config(spec)
+    own: dict[str, Any] = {}
+    if spec.pretrained != "hub":
+        path = Path(spec.pretrained).expanduser()
+        values = read_json((path if path.is_dir() else path.parent) / CONFIG)
+        own = values.get("pretrained_cfg") or values
+    _, height, width = own.get("input_size") or config.input_size
+    return (height, width), float(own.get("crop_pct") or config.crop_pct)
+
+
 def size_multiple(spec: TimmBackbone) -> int:
-    """What height and width must be a multiple of: the patch for a ViT, 1 where any size works."""
-    model = _skeleton(spec)
-    if not (model.default_cfg.get("fixed_input_size") or getattr(model, "patch_embed", None)):
+    """What height and width must be a multiple of, lest the model refuses them or drops pixels; 1 for any size."""
+    for family, multiple in MULTIPLES.items():
+        if spec.name.startswith(family):
+            return multiple
+    model, config = _skeleton(spec), _config(spec)
+    patches = patch_strides(model)
+    if not (config.fixed_input_size or getattr(model, "patch_embed", None) or patches):
         return 1
-    return int(max(stage["reduction"] for stage in model.feature_info))
+    reductions = [stage["reduction"] for stage in getattr(model, "feature_info", None) or ()]
+    return int(max(reductions or patches or [1]))
 
 
-def _skeleton(spec: TimmBackbone) -> Any:
+def _config(spec: TimmBackbone) -> Any:
+    return get_pretrained_cfg(spec.name, allow_unregistered=True) or timm.models.PretrainedCfg()
+
+
+def _skeleton(spec: TimmBackbone, **size: Any) -> Any:
     """The model without memory for its tensors, to be asked about itself."""
-    options: dict[str, Any] = dict(spec.options)
     try:
         with torch.device("meta"):
-            return timm.create_model(spec.name, num_classes=0, **options)
-    except TypeError as error:
-        raise RecipeError(f"model.backbone.options: {spec.name} does not take these: {error}") from None
+            return timm.create_model(spec.name, num_classes=0, **(dict(spec.options) | size))
+    except REFUSALS as error:
+        what = "these, or data.size" if size else "these"
+        raise RecipeError(f"model.backbone.options: {spec.name} does not take {what}: {error}") from None
 
 
 def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: bool = True) -> nn.Module:
     """The model without its classifier. load_weights False: the caller has weights of its own (a checkpoint).
 
-    Raises UnavailableError when weights cannot be had, DataError when a file does not fit the model.
+    Raises UnavailableError when weights cannot be had, DataError when a file does not fit the model, RecipeError when
+    it does not take its options or pictures of this size.
     """
     require_known(spec.name)
+    size: dict[str, Any] = {"img_size": (height, width)} if _config(spec).fixed_input_size else {}
     pretrained = load_weights and spec.pretrained != "none"
     arguments: dict[str, Any] = {"num_classes": 0, "drop_rate": spec.drop_rate, **spec.options}
     if spec.drop_path_rate:
@@ -107,11 +147,14 @@ def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: boo
         require_hub(spec.name)
     elif pretrained:
         arguments["pretrained_cfg_overlay"] = {"state_dict": _local_state(spec), "custom_load": False}
-    if (get_pretrained_cfg(spec.name, allow_unregistered=True) or timm.models.PretrainedCfg()).fixed_input_size:
-        arguments["img_size"] = (height, width)
+    # A plain ViT takes any multiple of its patch.
+    if not is_model_in_modules(spec.name, {"vision_transformer"}):
+        require_size(_skeleton(spec, **size), spec.name, height, width)
     try:
-        model: nn.Module = timm.create_model(spec.name, pretrained=pretrained, **arguments)
-    except TypeError as error:
+        model: nn.Module = timm.create_model(spec.name, pretrained=pretrained, **(arguments | size))
+        if pretrained:
+            _place_positions(spec, model, arguments)
+    except REFUSALS as error:
         raise RecipeError(f"model.backbone: {spec.name} does not take these options: {error}") from None
     except (OSError, RuntimeError) as error:
         if not pretrained:
@@ -121,6 +164,24 @@ def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: boo
         raise not_here(spec.name, f"could not be loaded: {error}") from error
     model.pretrained_cfg.pop("state_dict", None)  # type: ignore[union-attr, operator]
     return model
+
+
+def _place_positions(spec: TimmBackbone, model: Any, arguments: dict[str, Any]) -> None:
+    """Resample position embeddings that timm left alone because their number fits: 7x28 patches are 14x14 by chance.
+
+    arguments: of a model of the weights' own size.
+    """
+    positions: Any = getattr(model, "pos_embed", None)
+    grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
+    if grid is None or grid[0] == grid[1] or getattr(positions, "ndim", 0) != 3:
+        return
+    num = math.prod(grid)
+    if math.isqrt(num) ** 2 != num:
+        return
+    local = arguments.get("pretrained_cfg_overlay", {}).get("state_dict")
+    own = local or timm.create_model(spec.name, pretrained=True, **arguments).state_dict()
+    if torch.equal(own["pos_embed"], positions):
+        positions.data.copy_(regridded(positions.detach(), grid, num_prefix=positions.shape[1] - num))
 
 
 def require_hub(name: str) -> None:

@@ -23,7 +23,7 @@ from .adapted import AdaptedBackbone, require_size
 from .hub import not_here, why_unreachable
 from .vit import ViTShape, build_vit, fill_vit
 from .vit_formats import timm_names
-from .weight_files import State, fill, find_weights, read_weights
+from .weight_files import Framing, State, fill, find_weights, read_weights
 
 HALF = (0.5, 0.5, 0.5)
 NUM_CLASSES = 1000
@@ -51,6 +51,16 @@ def weights_statistics(spec: TorchvisionBackbone) -> tuple[tuple[float, ...], tu
         return HALF, HALF
     transforms = weights.transforms()
     return tuple(transforms.mean), tuple(transforms.std)
+
+
+def weights_framing(spec: TorchvisionBackbone) -> Framing:
+    """As the transforms of the name's weights say."""
+    weights = None if spec.is_scratch else _weights(spec)
+    if weights is None:
+        return None, 1.0
+    transforms = weights.transforms()
+    (side,), (resized,) = transforms.crop_size, transforms.resize_size
+    return (side, side), min(1.0, side / resized)
 
 
 def size_multiple(spec: TorchvisionBackbone) -> int:

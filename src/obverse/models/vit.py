@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from obverse.recipe import ViTBackbone
 
-from .weight_files import State, fill
+from .positions import Grid, regridded
+from .weight_files import State, fill, misfit
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,16 @@ def build_vit(
     return model
 
 
-def fill_vit(model: nn.Module, state: State, *, source: str, name: str) -> None:
-    """Load weights under timm's names; position embeddings of another (square) grid are resampled."""
+def fill_vit(model: nn.Module, state: State, *, source: str, name: str, grid: Grid | None = None) -> None:
+    """Load weights under timm's names; position embeddings are resampled from their grid, a square where none is given.
+
+    DataError when the file does not fit.
+    """
     assert isinstance(model, VisionTransformer)
-    positions, grid = state.get("pos_embed"), model.patch_embed.grid_size
+    positions = state.get("pos_embed")
     if positions is not None and positions.ndim == 3:
-        state = {**state, "pos_embed": resample_abs_pos_embed(positions, list(grid))}
+        try:
+            state = {**state, "pos_embed": regridded(positions, model.patch_embed.grid_size, old=grid)}
+        except ValueError as error:
+            raise misfit(source, name, error) from None
     fill(model, state, source=source, name=name)

@@ -7,6 +7,7 @@ are resampled when they are loaded).
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import torch
 
@@ -40,12 +41,22 @@ TORCHVISION_NAMES = (
 FULL_NAMES = {"query": "q", "key": "k", "value": "v"}
 
 
+def written_by(state: State) -> Literal["torchvision", "transformers"] | None:
+    """Whose names the tensors of a plain ViT have; None for timm's, and for any other network."""
+    if any(name.endswith("encoder.pos_embedding") for name in state):
+        return "torchvision"
+    if any(name.endswith("embeddings.position_embeddings") for name in state):
+        return "transformers"
+    return None
+
+
 def timm_names(state: State) -> State:
     """The same tensors under timm's names; a file of another kind comes back as it is."""
-    if any(name.endswith("encoder.pos_embedding") for name in state):
-        return _renamed(state, TORCHVISION_NAMES)
-    if any(name.endswith("embeddings.position_embeddings") for name in state):
-        return _joined(_renamed(state, HF_NAMES))
+    match written_by(state):
+        case "torchvision":
+            return _renamed(state, TORCHVISION_NAMES)
+        case "transformers":
+            return _joined(_renamed(state, HF_NAMES))
     return state
 
 

@@ -28,6 +28,9 @@ WRAPPERS = ("module.", "_orig_mod.")
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 
 State = dict[str, torch.Tensor]
+# (height, width) of the pictures that weights were trained on, None where nothing says it; and the share of the sides
+# that is kept of a picture ("resize 256, centre crop 224" is 0.875).
+Framing = tuple[tuple[int, int] | None, float]
 
 
 def find_weights(given: str) -> Path:

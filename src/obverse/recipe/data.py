@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -61,9 +61,10 @@ class DataSpec(Spec):
 
     columns: extra columns of the data that the model sees beside the pictures, name -> kind (requirement A14).
     largest_classes: only so many classes, those with the most training samples; of equals the first by name.
-    fit: pad keeps the whole picture, squash ignores its aspect ratio, crop fills the size and cuts the rest, in
-    evaluation to the middle `crop_fraction` of what is left (0.875 is "resize 256, centre crop 224"). decode: scaled
-    reads a JPEG that is much larger than needed at 1/2, 1/4 or 1/8; full always reads every pixel.
+    size: `auto` is what the pretrained weights know best, else from the pictures. fit: pad keeps the whole picture,
+    squash ignores its aspect ratio, crop fills the size and cuts the rest, in evaluation to the middle `crop_fraction`
+    of what is left (0.875 is "resize 256, centre crop 224"; `auto` is what the weights say of themselves). decode:
+    scaled reads a JPEG that is much larger than needed at 1/2, 1/4 or 1/8; full always reads every pixel.
     labels: `multi` when a sample has any number of classes, which lists say in one cell per sample, separated by
     `label_separator`, or with a column of 0 and 1 for each class, named by `label_columns`. `auto` is `single`, unless
     the cells are lists (JSON, Parquet) or label_columns are given.
@@ -86,14 +87,14 @@ class DataSpec(Spec):
     size: Auto | Size = "auto"
     fit: Literal["pad", "squash", "crop"] = "pad"
     round_to_multiple: Literal["up", "down"] = "up"
-    crop_fraction: float = Field(default=1.0, gt=0, le=1)
+    crop_fraction: Auto | Annotated[float, Field(gt=0, le=1)] = "auto"
     decode: Literal["scaled", "full"] = "scaled"
     cache: CacheSpec = CacheSpec()
     split: SplitSpec = SplitSpec()
 
     @model_validator(mode="after")
     def _crop_takes_effect(self) -> Self:
-        if self.crop_fraction != 1 and self.fit != "crop":
+        if self.crop_fraction not in ("auto", 1) and self.fit != "crop":
             raise ValueError(f"crop_fraction has no effect with `fit: {self.fit}`; say crop")
         return self
 
