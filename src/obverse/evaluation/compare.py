@@ -89,6 +89,7 @@ def require_same_samples(first: Predictions, other: Predictions, names: tuple[st
         labels_N=labels_N,
         probabilities_NK=probabilities_NK,
         view_probabilities={},
+        view_grades={},
     )
 
 
