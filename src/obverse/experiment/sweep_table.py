@@ -6,6 +6,7 @@ Conditions are ranked by nothing here: their val value says which to choose, tes
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -173,10 +174,11 @@ def _paired(row: Row | None) -> dict[str, Any]:
 
 def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     header = list(dict.fromkeys(key for row in rows for key in row))
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, header, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _run_json(run: StudyRun) -> dict[str, Any]:
