@@ -30,9 +30,10 @@ def killed(tmp_path, monkeypatch):
 
     def make(name):
         (tmp_path / ".lock").touch()
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patch:
             patch.setattr(os, "replace", lambda source, target: (_ for _ in ()).throw(KeyboardInterrupt))
-            write_text(tmp_path / name, "text")
+            with pytest.raises(KeyboardInterrupt):
+                write_text(tmp_path / name, "text")
         assert len(list(tmp_path.iterdir())) > 1
         return RunFolder(tmp_path)
 

@@ -72,8 +72,8 @@ def run_folds(
             observer.notify(Message(f"fold {fold + 1} of {folds}"))
         outcome = train_to_end(data, fold_recipe(recipe, folds, fold), path, observers=observers, progress=progress)
         if outcome.state == "failed":
-            raise RefusedError(f"fold {fold + 1} of {folds} failed, so that not every sample can be predicted: "
-                               f"{outcome.reason}. Mend that and remove {str(path)!r}")  # fmt: skip
+            told = f"fold {fold + 1} of {folds} failed, so that not every sample can be predicted: {outcome.reason}"
+            raise (outcome.error or RefusedError)(f"{told}. Mend that and remove {str(path)!r}")
         num_busy += outcome.state == "busy"
     if num_busy:
         raise BusyError(

@@ -57,18 +57,21 @@ class Study:
 
     def runs_of(self, condition: Condition, state: str = "finished") -> list[StudyRun]:
         """Its runs in that state."""
-        return [r for r in self.runs if r.condition.name == condition.name and r.outcome.state == state]
+        return [run for run in self.runs_in(state) if run.condition.name == condition.name]
+
+    def runs_in(self, state: str) -> list[StudyRun]:
+        """All in that state."""
+        return [run for run in self.runs if run.outcome.state == state]
 
     @property
     def num_open(self) -> int:
         """Runs that are neither finished nor failed."""
-        return self.num_wanted - sum(run.outcome.state != "busy" for run in self.runs)
+        return self.num_wanted - len(self.runs_in("finished")) - len(self.runs_in("failed"))
 
     @property
     def state(self) -> str:
         """How much of it there is, in words."""
-        finished = sum(run.outcome.state == "finished" for run in self.runs)
-        failed = sum(run.outcome.state == "failed" for run in self.runs)
+        finished, failed = len(self.runs_in("finished")), len(self.runs_in("failed"))
         told = f"{finished} of {self.num_wanted} runs finished" + (f", {failed} failed" if failed else "")
         return f"PARTIAL: {told}" if self.num_open else told
 
@@ -80,7 +83,7 @@ def write_study(study: Study, out: Path) -> None:
     order = sorted(contenders, key=lambda name: chosen[name][1]) if study.is_search else list(contenders)
     compared = [contenders[name] for name in order[:MOST_COMPARED]] if study.is_search else list(contenders.values())
     comparison = compare(compared, only_alike=False, num_resamples=NUM_RESAMPLES) if compared else Comparison((), ())
-    study.verdicts[:] = check_criteria(study.criteria, list(contenders.values()), _unfinished(study, contenders))
+    study.verdicts[:] = check_criteria(study.criteria, list(contenders.values()), _unfinished(study))
     rows = list(_rows(study, contenders, comparison, {name: value for name, (value, _) in chosen.items()}))
     _write_table(out / "table.csv", rows)
     values = {
@@ -126,15 +129,15 @@ def _val_values(study: Study) -> dict[str, tuple[Estimate, float]]:
     return found
 
 
-def _unfinished(study: Study, contenders: dict[str, Contender]) -> dict[str, str]:
-    """Conditions that have failed with some seed, or have no finished run: name -> why."""
+def _unfinished(study: Study) -> dict[str, str]:
+    """Conditions that have failed with some seed, or are not finished with some: name -> why."""
     reasons = {}
     for condition in study.conditions:
-        failed = study.runs_of(condition, "failed")
+        failed, still_open = study.runs_of(condition, "failed"), study.runs_of(condition, "busy")
         if failed:
             reasons[condition.name] = f"seed {failed[0].seed} failed: {failed[0].outcome.reason}"
-        elif condition.name not in contenders:
-            reasons[condition.name] = "not finished"
+        elif still_open:
+            reasons[condition.name] = f"seed {still_open[0].seed}: {still_open[0].outcome.reason or 'not finished'}"
     return reasons
 
 
@@ -199,9 +202,7 @@ def _sections(study: Study, rows: Sequence[dict[str, Any]], comparison: Comparis
     )
     header = ("condition", "runs", "val", "accuracy", "macro F1", "difference in accuracy", "p")
     body = tuple(_summary_row(row) for row in rows)
-    failures = tuple(
-        (r.condition.name, str(r.seed), r.outcome.reason) for r in study.runs if r.outcome.state == "failed"
-    )
+    failures = tuple((run.condition.name, str(run.seed), run.outcome.reason) for run in study.runs_in("failed"))
     verdicts = tuple((v.criterion, v.run, "met" if v.is_met else "NOT met", v.said) for v in study.verdicts)
     sure = [row.name for row in comparison.rows if is_sure(row, "accuracy")]
     base = comparison.rows[0].name if comparison.rows else ""
