@@ -198,7 +198,9 @@ def _sections(study: Study, rows: Sequence[dict[str, Any]], comparison: Comparis
     told = (
         f"{study.state}. `val` is what the best epoch was chosen by; choose a condition by it, never by test.",
         "Intervals are over seeds where a condition has several (Student's t), over test samples where it has one; "
-        "differences are paired by test sample, p adjusted for several comparisons (Holm).",
+        "differences are paired by test sample, p adjusted for several comparisons (Holm). Where a condition has "
+        "several seeds, they are drawn as samples are; with one, a difference is between these models, and other seeds "
+        "may not show it.",
     )
     header = ("condition", "runs", "val", "accuracy", "macro F1", "difference in accuracy", "p")
     body = tuple(_summary_row(row) for row in rows)
