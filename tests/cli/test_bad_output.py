@@ -39,6 +39,25 @@ def test_a_folder_with_other_files(refused, shapes, shapes_run, tmp_path, verb):
     refused(73, "is not empty", *arguments, untouched=tmp_path)
 
 
+@pytest.mark.parametrize("verb", ["sweep", "folds", "ensemble"])
+@pytest.mark.parametrize("name", ["file", "file/new", "r" * 300])
+def test_many_runs_where_no_folder_can_be(refused, shapes, two_runs, tmp_path, verb, name):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    (tmp_path / "study.yaml").write_text("seeds: [0, 1]", encoding="utf-8")
+    given = {"sweep": (tmp_path / "study.yaml", shapes), "folds": (shapes,), "ensemble": two_runs}[verb]
+    refused(73, "", verb, *given, "--out", tmp_path / name, untouched=tmp_path)
+
+
+@pytest.mark.parametrize("verb", ["sweep", "folds", "ensemble"])
+def test_many_runs_where_the_system_lets_nobody_write(refused, shapes, two_runs, tmp_path, verb):
+    if not Path("/proc/self").is_dir():
+        pytest.skip("there is no /proc here")
+    (tmp_path / "study.yaml").write_text("seeds: [0, 1]", encoding="utf-8")
+    given = {"sweep": (tmp_path / "study.yaml", shapes), "folds": (shapes,), "ensemble": two_runs}[verb]
+    refused(73, "", verb, *given, "--out", "/proc/out")
+    refused(73, "", verb, *given, "--out", "/proc")
+
+
 def test_a_name_too_long_for_the_file_system(refused, shapes, tmp_path):
     refused(73, "too long", "train", shapes, "--run", tmp_path / ("r" * 300), untouched=tmp_path)
 

@@ -31,6 +31,12 @@ def test_a_plan_for_a_machine_and_data_that_are_not_here(obverse):
     assert values["seconds_per_epoch"] is None
 
 
+def test_the_device_may_stand_in_the_recipe(obverse):
+    result = obverse("plan", *TINY, "--set", "runtime.device=cuda", "--memory", "8", "--format", "json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["device"] == "cuda"
+
+
 def test_a_search_needs_pictures(refused):
     refused(2, "--find-lr trains on pictures", "plan", "--find-lr")
 

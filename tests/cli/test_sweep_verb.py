@@ -77,6 +77,18 @@ def test_what_is_refused(refused, study, tmp_path):
     refused(2, "--folds", "folds", tmp_path, "--set", "data.split.folds=3")
 
 
+def test_a_study_that_failed_as_a_whole_ends_as_its_first_run_did(refused, study, tmp_path):
+    file, data = study
+    file.write_text(
+        STUDY.replace("baseline: {}, smoothing: {loss.label_smoothing: 0.2}, ", "").replace("0.05", "1.0e+30")
+    )
+    for _ in range(2):
+        refused(
+            66, "every run of the study failed; the first: diverged", "sweep", file, data, "--out", tmp_path / "out"
+        )
+    assert "1 failed" in (tmp_path / "out/summary.md").read_text()
+
+
 def test_runs_of_a_study_become_one_model(obverse, two_runs, shapes, tmp_path):
     result = obverse("ensemble", *two_runs, "--out", tmp_path / "both")
     assert result.code == 0, result.err

@@ -89,7 +89,17 @@ def test_seeds_of_one_side_are_averaged():
     found = differences([base, base], [base, other], num_resamples=200)
     single = differences([base], [other], num_resamples=200)
     assert found["accuracy"].value == pytest.approx(single["accuracy"].value / 2)
-    assert found["accuracy"].test == "paired bootstrap"
+    assert found["accuracy"].test == "paired bootstrap over samples and seeds"
+
+
+def test_a_difference_between_seeds_is_not_one_between_sides():
+    """One good seed of three against three poor ones: sure for these models, and another draw of seeds may miss it."""
+    poor, good = two()
+    found = differences([poor] * 3, [good, poor, poor], num_resamples=400)["macro_f1"]
+    assert found.low <= 0 < found.value
+    assert found.p_value > 0.05
+    assert found.test == "paired bootstrap over samples and seeds"
+    assert differences([poor] * 3, [good] * 3, num_resamples=400)["macro_f1"].p_value < 0.01
 
 
 def test_row_order_and_class_order_do_not_matter():

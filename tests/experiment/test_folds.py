@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from obverse.errors import BusyError, RecipeError
+from obverse.errors import BusyError, DivergedError, RecipeError
 from obverse.evaluation import Predictions
 from obverse.experiment.folds import run_folds
 from obverse.runs import RunFolder
@@ -70,3 +70,19 @@ def test_a_test_split_is_the_same_for_all_and_is_predicted_by_their_mean(data, m
     pooled = Predictions.read(tmp_path / "out/evaluation/out-of-fold")
     assert set(pooled.ids).isdisjoint(mean.ids)
     assert len(pooled.ids) + len(mean.ids) == 18
+
+
+def test_impossible_settings_may_be_corrected(data, make_recipe, tmp_path):
+    options = {"training": {"epochs": 1}, "evaluation": {"maps": 0}}
+    for _ in range(2):
+        with pytest.raises(RecipeError, match=r"fold 1 of 2 failed.*classes with an order"):
+            run_folds(data, make_recipe(loss={"kind": "emd"}, **options), tmp_path / "out", folds=2)
+    found = run_folds(data, make_recipe(loss={"kind": "focal"}, **options), tmp_path / "out", folds=2)
+    assert found.metrics["out-of-fold"]["num_samples"] == 18
+
+
+def test_a_fold_that_diverged_says_so_each_time(data, make_recipe, tmp_path):
+    recipe = make_recipe(training={"epochs": 1}, evaluation={"maps": 0}, optim={"lr": 1e30})
+    for _ in range(2):
+        with pytest.raises(DivergedError, match="fold 1 of 2 failed"):
+            run_folds(data, recipe, tmp_path / "out", folds=2)

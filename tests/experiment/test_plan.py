@@ -1,6 +1,7 @@
 """`obverse plan`: its numbers against arithmetic, what it proposes, and what it leaves alone."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from obverse.experiment.plan import document_batch, make_plan
 from obverse.experiment.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
-from obverse.recipe import load_recipe
+from obverse.recipe import ModelSpec, load_recipe
 from obverse.runtime import available_memory
 
 VIT = {
@@ -175,6 +176,27 @@ def test_a_device_that_is_not_there_needs_its_memory_said(make_recipe):
     recipe = make_recipe()
     with pytest.raises(UnavailableError, match="is not there"):
         make_plan(recipe, imagined_index(recipe, num_classes=2, num_samples=20), device="cuda")
+
+
+def test_a_plan_for_a_gpu_elsewhere_is_for_what_would_be_trained_there(make_recipe, monkeypatch):
+    monkeypatch.setattr(sys.modules["obverse.experiment.resolve"], "why_unavailable", lambda name: None)
+    runtime = {"precision": "auto", "matmul": "auto"}
+    recipe = make_recipe(data={"size": {"height": 224, "width": 224}}, runtime=runtime)
+    recipe = recipe.model_copy(update={"model": ModelSpec()})
+    index = imagined_index(recipe, num_classes=2, num_samples=20)
+    for device, name in {"cuda": "resnet50.a1_in1k", "cpu": "resnet18.a1_in1k"}.items():
+        plan = make_plan(recipe, index, device=device, gigabytes=24.0)
+        assert plan.recipe.model.backbone.name == name
+        assert dict(plan.lines())["model"] == f"{name}, pretrained (hub)" == plan.to_json()["model"]
+    there = make_plan(recipe, index, device="cuda", gigabytes=24.0).recipe.runtime
+    assert (there.precision, there.matmul) == ("auto", "high")
+
+
+def test_the_device_is_the_recipe_s_unless_another_is_given(make_recipe):
+    recipe = make_recipe(runtime={"device": "cuda"})
+    index = imagined_index(recipe, num_classes=2, num_samples=20)
+    assert make_plan(recipe, index, gigabytes=8.0).device == "cuda"
+    assert make_plan(recipe, index, device="cpu", gigabytes=8.0).device == "cpu"
 
 
 def test_without_data_the_recipe_must_say_the_size(make_recipe):

@@ -1,5 +1,6 @@
 """What `auto` becomes, from facts about the data alone."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from obverse.errors import RecipeError
 from obverse.experiment import resolve
 from obverse.manifest import Index, Manifest, Sample
 from obverse.manifest.verify import PictureFacts
-from obverse.recipe import POLICIES, HeadFirstSpec, build_recipe
+from obverse.recipe import POLICIES, HeadFirstSpec, build_recipe, load_recipe
 
 CPU = {"device": "cpu", "matmul": "highest", "num_threads": 1, "num_workers": 0}
 UNREACHABLE = "the hub cannot be reached"
@@ -216,7 +217,19 @@ def test_uneven_classes_get_logit_adjustment_and_are_told_why():
     loss, (line,) = loss_of(index_of(counts=(8, 400)))
     assert (loss.kind, loss.prior, loss.label_smoothing) == ("logit-adjustment", "tuned", 0.1)
     assert "50 times" in line
-    assert "loss.prior=balanced or train" in line
+    advised = re.search(r"loss=\{.*?\}", line).group()
+    recipe = load_recipe("auto", [advised, "runtime.device=cpu"])
+    assert resolve(recipe, index_of(counts=(8, 400))).recipe.loss.prior == "balanced"
+
+
+def test_a_teacher_s_correction_is_not_made_again():
+    distill = {"teacher": "nowhere"}
+    found = resolved(index_of(counts=(8, 400)), distill=distill)
+    assert found.recipe.loss.kind == "cross-entropy"
+    assert any("although the classes are uneven" in line for line in found.reasons)
+    for kind in ("logit-adjustment", "balanced-softmax"):
+        with pytest.raises(RecipeError, match=f"distill does not go with loss.kind: {kind}"):
+            resolved(distill=distill, loss={"kind": kind, "prior": "train"})
 
 
 @pytest.mark.parametrize("counts", [(20, 20), (8, 400)])

@@ -7,7 +7,8 @@ import textwrap
 
 import pytest
 
-from obverse.errors import Interrupted, RecipeError
+from obverse.errors import DataError, DivergedError, Interrupted, OutputError, RecipeError
+from obverse.experiment.many import record_failure
 from obverse.experiment.sweep import Sweep
 from obverse.recipe import load_recipe, load_sweep
 from obverse.runs import EpochEnd, RunFolder
@@ -120,6 +121,8 @@ def test_what_was_stopped_goes_on_and_ends_with_the_same_bits(study):
     with pytest.raises(Interrupted):
         stopped.run()
     assert len(weights(stopped.out)) < 2
+    assert [row["runs"] for row in table(stopped.out)] == ["1", "0"]
+    assert "PARTIAL: 1 of 2 runs finished" in (stopped.out / "summary.md").read_text()
     assert study(ONE_SEED).run().num_open == 0
     assert weights(stopped.out) == weights(whole.out)
 
@@ -151,12 +154,64 @@ def test_a_failed_run_is_told_and_not_tried_again(study):
     assert any("diverged" in text for text in log.texts)
 
 
-def test_runs_of_other_settings_are_never_mixed_in(study):
+def test_runs_of_other_settings_are_never_mixed_in(study, tmp_path):
     study(ONE_SEED).run()
     with pytest.raises(RecipeError, match=r"other settings \(loss.label_smoothing\)"):
         study(ONE_SEED.replace("0.1", "0.2")).run()
     more = study(ONE_SEED.replace("seeds: [0]", "seeds: [0, 3]")).run()
     assert more.state == "4 of 4 runs finished"
+
+    before = table(tmp_path / "out")
+    with pytest.raises(RecipeError, match="other settings"):
+        study(ONE_SEED.replace("[0]", "[0, 5]").replace("0.1", "0.2")).run()
+    assert not list(tmp_path.glob("out/runs/*/seed-5"))  # nothing was trained before
+    assert table(tmp_path / "out") == before
+
+
+def test_what_the_data_cannot_do_is_said_when_the_others_are_done(study, tmp_path):
+    text = ONE_SEED.replace("baseline: {}", "few: {data.exclude_classes: [dark]}\n  baseline: {}")
+    for _ in range(2):
+        with pytest.raises(DataError, match="at least 2"):
+            study(text).run()
+        assert [(row["condition"], row["runs"]) for row in table(tmp_path / "out")] == [
+            *[("few", "0"), ("baseline", "1"), ("smoothing", "1")]
+        ]
+    (state,) = [run for run in json.loads((tmp_path / "out/sweep.json").read_text())["runs"] if run["state"] == "open"]
+    assert "at least 2" in state["reason"]
+
+
+def test_impossible_settings_may_be_corrected(study):
+    text = ONE_SEED.replace("smoothing: {loss.label_smoothing: 0.1}", "ordinal: {loss.kind: emd}")
+    assert study(text).run().state == "1 of 2 runs finished, 1 failed"
+    assert study(text.replace("emd", "focal")).run().state == "2 of 2 runs finished"
+    with pytest.raises(RecipeError, match=r"other settings \(loss.kind\)"):
+        study(text).run()
+
+
+def test_a_run_that_cannot_be_written_is_not_taken_for_another_process(study, monkeypatch):
+    def refuse(*args, **options):
+        raise OutputError("no permission")
+
+    monkeypatch.setattr("obverse.experiment.many.resume_run", refuse)
+    stopped = study(ONE_SEED, log=Log(stop_at=1))
+    with pytest.raises(Interrupted):
+        stopped.run()
+    with pytest.raises(OutputError, match="no permission"):
+        study(ONE_SEED).run()
+
+
+def test_a_condition_with_an_open_or_failed_seed_has_not_finished(study, tmp_path):
+    text = VARIANTS + "criteria:\n- {name: no divergence, finished: true}\n"
+    with pytest.raises(Interrupted):
+        study(text, log=Log(stop_at=3)).run()
+    verdicts = json.loads((tmp_path / "out/sweep.json").read_text())["criteria"]
+    assert [(v["run"], v["is_met"], v["said"]) for v in verdicts] == [
+        ("baseline", False, "seed 1: not finished"),
+        ("smoothing", False, "seed 0: not finished"),
+    ]
+    record_failure(tmp_path / "out/runs/smoothing/seed-1", DivergedError("nan"))
+    found = study(text).run()
+    assert [(v.run, v.is_met) for v in found.verdicts] == [("baseline", True), ("smoothing", False)]
 
 
 def test_a_grid_with_subsets_of_classes(draw_classes, tmp_path, study):
@@ -219,6 +274,61 @@ def test_a_search_leaves_the_trial_of_another_process_to_it(study):
     held.unlock()
     assert study(two).run().num_open == 0
     assert held.is_finished
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("[0, 0.5]", "[0.5, 0]", "search.space.schedule.warmup_epochs.choices"),
+        ("[0, 0.5]", "[0, 0.5, 1]", "search.space.schedule.warmup_epochs.choices"),
+        ("epochs: 1}", "epochs: 1, loss.label_smoothing: 0.2}", "loss.label_smoothing"),
+        ("epochs: 1}", "epochs: 1, training.select: loss}", "training.select"),
+        ("trials: 2", "trials: 2\n  sampler: random", "search.sampler"),
+    ],
+)
+def test_trials_of_another_search_are_never_taken(study, tmp_path, before, after, words):
+    pytest.importorskip("optuna")
+    two = SEARCH.replace("trials: 3", "trials: 2")
+    with pytest.raises(Interrupted):
+        study(two, log=Log(stop_at=2)).run()
+    kept = (tmp_path / "out/study.log").read_bytes()
+    with pytest.raises(RecipeError, match=rf"other settings \({words}\)"):
+        study(two.replace(before, after)).run()
+    assert (tmp_path / "out/study.log").read_bytes() == kept
+
+
+def test_a_search_may_be_made_longer_or_shorter(study):
+    pytest.importorskip("optuna")
+    assert study(SEARCH.replace("trials: 3", "trials: 2")).run().num_wanted == 2
+    assert study(SEARCH).run().state == "3 of 3 runs finished"
+    assert study(SEARCH.replace("trials: 3", "trials: 1")).run().state == "3 of 3 runs finished"
+    assert study(SEARCH + "seeds: [0, 1]\n").run().state == "6 of 6 runs finished"
+
+
+UNEVEN = """
+recipe: base.yaml
+settings: {training.epochs: 1, schedule.warmup_epochs: 0}
+search:
+  trials: 6
+  sampler: random
+  space:
+    optim.kind: {choices: [sgd, adamw]}
+    optim.momentum: {low: 0.5, high: 0.9}
+"""
+
+
+def test_a_search_passes_over_values_that_do_not_go_together(study):
+    pytest.importorskip("optuna")
+    found = study(UNEVEN).run()
+    reasons = [run.outcome.reason for run in found.runs_in("failed")]
+    assert found.num_open == 0
+    assert found.runs_in("finished")
+    assert reasons
+    assert all("momentum" in reason for reason in reasons)
+    log = Log()
+    again = study(UNEVEN, log=log, retry=True).run()
+    assert again.state == found.state
+    assert sum("left out" in text for text in log.texts) == len(reasons)
 
 
 @pytest.mark.parametrize(

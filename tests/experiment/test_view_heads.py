@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from obverse.errors import RecipeError
+from obverse.evaluation import Predictions
 from obverse.experiment import start_run
+from obverse.experiment.compare import compare, read_contender
+from obverse.experiment.ensemble import make_ensemble
+from obverse.experiment.folds import run_folds
 from obverse.inference import load
 from obverse.losses import build_objective, hard_targets
 from obverse.recipe import LossSpec, ViewHeadsSpec
@@ -67,6 +72,29 @@ def test_a_coin_worn_on_one_side_is_seen(finished):
     assert {view: label for view, (label, _) in worn.view_grades.items()} == {"obverse": "MS60", "reverse": "VF20"}
     assert worn.views_disagree
     assert (list(one_side.view_grades), one_side.views_disagree) == (["reverse"], False)
+
+
+def test_graded_runs_are_compared_joined_and_pooled(finished, make_recipe, tmp_path):
+    run, data, result = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy, ignore=shutil.ignore_patterns("checkpoints"))
+    row = compare([read_contender(run.path), read_contender(copy)]).rows[1]
+    assert (row.differences["accuracy"].value, row.note) == (0.0, "")
+    both = make_ensemble([run.path, copy], tmp_path / "both", device="cpu")
+    assert both.metrics["test"]["accuracy"] == result.metrics["accuracy"]
+    recipe = make_recipe(
+        data={"split": {"test": 0.3, "train": 0.5, "val": 0.2}}, model={"view_heads": {}}, training={"epochs": 1}
+    )
+    found = run_folds(data, recipe, tmp_path / "folds", folds=2)
+    assert set(found.metrics) == {"out-of-fold", "test"}
+    pooled, *parts = (
+        Predictions.read(tmp_path / "folds" / name)
+        for name in ("evaluation/out-of-fold", "fold-0/evaluation/val", "fold-1/evaluation/val")
+    )
+    for view in VIEWS:
+        np.testing.assert_array_equal(
+            pooled.view_grades[view], np.concatenate([part.view_grades[view] for part in parts])
+        )
 
 
 def test_the_heads_cost_their_weight_over_the_views_that_are_there():

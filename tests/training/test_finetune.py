@@ -1,6 +1,8 @@
 """Fine-tuning as a run: resume is exact, the head goes first, what ships is plain, senseless settings are refused."""
 
 import math
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 import timm
@@ -123,6 +125,21 @@ def test_the_head_goes_first_and_the_backbone_waits(data, recipe_for, make_train
     num_samples = len(trainer.loaders.train.dataset)
     assert texts[0] == f"head first: {num_samples} samples once through the frozen backbone"
     assert texts[1].startswith("head first: 5 epochs on the frozen features, loss 0.")
+
+
+def test_the_head_is_fitted_to_what_the_teacher_says(data, recipe_for, make_trainer, tmp_path, monkeypatch):
+    trainer = make_trainer(data, recipe_for(HEAD_FIRST), tmp_path)
+    taught = torch.tensor([0.3, 0.7])
+    teach = lambda batch: replace(batch, targets_BK=taught.repeat(len(batch.ids), 1))  # noqa: E731
+    trainer.loaders = replace(trainer.loaders, teach=teach)
+    seen = []
+    monkeypatch.setattr(
+        "obverse.training.trainer.fit_head", lambda model, known, *_, **__: seen.append(known.targets_NK) or 0.0
+    )
+    with closing(trainer.run()) as events:
+        next(events)
+        next(events)
+    torch.testing.assert_close(seen[0], taught.repeat(len(trainer.loaders.train.dataset), 1))
 
 
 def test_minutes_that_the_head_used_up_still_give_a_model(data, recipe_for, make_trainer, tmp_path):

@@ -10,7 +10,7 @@ import typer
 
 from obverse.errors import RecipeError
 
-from .options import Device, Layout, layout_setting
+from .options import Layout, OptionalDevice, layout_setting
 from .progress import show_progress
 
 
@@ -19,7 +19,7 @@ def command(
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
     layout: Layout = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
-    device: Device = "auto",
+    device: OptionalDevice = None,
     memory: Annotated[float | None, typer.Option(min=0, help="Plan for a device with so many GB instead.")] = None,
     classes: Annotated[int, typer.Option(min=2, help="Without DATA: how many classes.")] = 10,
     samples: Annotated[int, typer.Option(min=10, help="Without DATA: how many samples.")] = 1000,

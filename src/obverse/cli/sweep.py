@@ -42,6 +42,9 @@ def command(
     if study.num_open:
         raise BusyError(f"{study.num_open} of {study.num_wanted} runs are still trained by other processes; the last "
                         "of them writes the whole table, and so does the same command later")  # fmt: skip
+    if not study.runs_in("finished"):
+        failed = study.runs_in("failed")[0].outcome
+        raise (failed.error or RefusedError)(f"every run of the study failed; the first: {failed.reason}")
     missed = [verdict for verdict in study.verdicts if not verdict.is_met]
     if missed:
         raise RefusedError(f"{len(missed)} of {len(study.verdicts)} criteria are not met; the first is "

@@ -2,7 +2,8 @@
 
 Samples are matched by id, because what two models find hard is mostly the same: pairing takes that out, and a
 difference shows that two separate intervals would hide. A side may be several runs that differ by their seed alone;
-its number is then the mean over them, and samples, not runs, are drawn.
+its number is then the mean over them, and runs are drawn as samples are: what is found holds for other seeds too. Of
+two or three runs that says too little of how much seeds differ, and a single run stands for itself alone.
 
 Accuracy of two single runs: exact McNemar test (McNemar 1947; the binomial test on the samples that one of them alone
 has right). Everything else: paired bootstrap over samples (Efron & Tibshirani 1993). Not a table: `experiment/compare`.
@@ -89,6 +90,7 @@ def require_same_samples(first: Predictions, other: Predictions, names: tuple[st
         labels_N=labels_N,
         probabilities_NK=probabilities_NK,
         view_probabilities={},
+        view_grades={},
     )
 
 
@@ -106,6 +108,8 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
             continue
         low, high = np.percentile(draws_R, [2.5, 97.5])
         p_value, test = _bootstrap_p(draws_R), "paired bootstrap"
+        if len(base) > 1 or len(other) > 1:
+            test += " over samples and seeds"
         if name == "accuracy" and len(base) == len(other) == 1:
             p_value, test = mcnemar(*discordant(base[0], other[0])), "exact McNemar"
         found[name] = Difference(name, float(point_M[column]), float(low), float(high), p_value, test)
@@ -165,19 +169,25 @@ def _resampled(
     """Differences on every resample (R, M), on the samples themselves (M), and the metrics' names."""
     statistics = COMPARED | (COMPARED_ORDINAL if base[0].ordered else {})
     num_samples, num_classes = len(base[0].ids), len(base[0].classes)
-    cells = [[run.labels_N * num_classes + run.predictions_N for run in side] for side in (base, other)]
-    losses = [np.mean([sample_losses(run) for run in side], axis=0) for side in (base, other)]
-    gap_N = losses[1] - losses[0]
+    cells = [np.stack([run.labels_N * num_classes + run.predictions_N for run in side]) for side in (base, other)]
+    losses = [np.stack([sample_losses(run) for run in side]) for side in (base, other)]
 
-    def measured(counts_N: npt.NDArray[np.int64]) -> list[float]:
-        sides = [[_confusion(cells_N, counts_N, num_classes) for cells_N in side] for side in cells]
-        means = [[np.mean([of(matrix) for matrix in side]) for side in sides] for of in statistics.values()]
-        return [*(float(b - a) for a, b in means), float(counts_N @ gap_N / num_samples)]
+    def measured(counts_N: npt.NDArray[np.int64], runs: Sequence[IntArray]) -> list[float]:
+        found = []
+        for cells_RN, losses_RN, rows in zip(cells, losses, runs, strict=True):
+            matrices = [_confusion(cells_N, counts_N, num_classes) for cells_N in cells_RN[rows]]
+            means = [float(np.mean([of(matrix) for matrix in matrices])) for of in statistics.values()]
+            found.append([*means, float((losses_RN[rows] @ counts_N).mean() / num_samples)])
+        return [b - a for a, b in zip(*found, strict=True)]
 
     generator = np.random.default_rng(seed)
-    shares_N = np.full(num_samples, 1 / num_samples)
-    draws = [measured(generator.multinomial(num_samples, shares_N)) for _ in range(num_resamples)]
-    return np.array(draws), np.array(measured(np.ones(num_samples, np.int64))), (*statistics, LOSS)
+    shares_N, sides = np.full(num_samples, 1 / num_samples), (len(base), len(other))
+    draws = [
+        measured(generator.multinomial(num_samples, shares_N), [generator.integers(n, size=n) for n in sides])
+        for _ in range(num_resamples)
+    ]
+    point = measured(np.ones(num_samples, np.int64), [np.arange(n) for n in sides])
+    return np.array(draws), np.array(point), (*statistics, LOSS)
 
 
 def _confusion(cells_N: IntArray, counts_N: npt.NDArray[np.int64], num_classes: int) -> IntArray:

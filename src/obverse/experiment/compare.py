@@ -97,6 +97,8 @@ def read_contender(path: Path, split: str = "test", name: str | None = None) -> 
 def compare(contenders: Sequence[Contender], *, only_alike: bool = True, num_resamples: int = 2000) -> Comparison:
     """Everything against the first. only_alike: DataError when the samples differ; else such rows say so."""
     first = contenders[0]
+    # The least p of a bootstrap is 2 over the draws: adjusted for so many comparisons it must stay below LEVEL.
+    num_resamples = max(num_resamples, 100 * (len(contenders) - 1))
     base = _aligned(first, first)
     rows = [_row(first)]
     for other in contenders[1:]:

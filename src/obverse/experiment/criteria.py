@@ -26,12 +26,12 @@ class Verdict:
 def check_criteria(
     criteria: Sequence[Criterion], contenders: Sequence[Contender], unfinished: Mapping[str, str] | None = None
 ) -> list[Verdict]:
-    """Every criterion for every run that it is about. unfinished: name -> why, of runs that gave no result."""
+    """Every criterion for every run that it is about. unfinished: name -> why, of runs whose result is not whole."""
     absent = unfinished or {}
     by_name = {contender.name: contender for contender in contenders}
     verdicts = []
     for criterion in criteria:
-        names = [name for name in (*by_name, *absent) if fnmatchcase(name, criterion.runs)]
+        names = [name for name in {**by_name, **absent} if fnmatchcase(name, criterion.runs)]
         names = [name for name in names if name != criterion.better_than]
         if not names:
             verdicts.append(Verdict(criterion.name, criterion.runs, False, "there is no such run"))

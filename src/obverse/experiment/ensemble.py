@@ -59,18 +59,20 @@ class Joined:
 
 def make_ensemble(runs: Sequence[Path], out: Path, *, soup: bool = False, device: str = "auto") -> Joined:
     """Join `runs` into a bundle under `out` and measure it. DataError when they do not fit together."""
-    _require_free(out)
-    parts = [_read(path) for path in runs]
-    for part in parts[1:]:
-        _require_fit(parts[0], part, soup=soup)
-    splits = [split for split in ("val", "test") if _is_same_split(parts, split)]
-    if soup and "val" not in splits:
-        raise DataError("a soup is chosen on val, and these runs have different val samples; train them on one split")
-    if splits[-1:] not in (["test"], ["val"]) or (parts[0].manifest.split("test") and "test" not in splits):
-        raise DataError("these runs have different test samples, so some members were trained on what others are "
-                        "measured on; train them on one split (data.split.stored)")  # fmt: skip
-    place = resolve_device(device)
     with explained(out, "try a smaller evaluation.batch_size, or --device cpu"):
+        _require_free(out)
+        parts = [_read(path) for path in runs]
+        for part in parts[1:]:
+            _require_fit(parts[0], part, soup=soup)
+        splits = [split for split in ("val", "test") if _is_same_split(parts, split)]
+        if soup and "val" not in splits:
+            raise DataError(
+                "a soup is chosen on val, and these runs have different val samples; train them on one split"
+            )
+        if splits[-1:] not in (["test"], ["val"]) or (parts[0].manifest.split("test") and "test" not in splits):
+            raise DataError("these runs have different test samples, so some members were trained on what others are "
+                            "measured on; train them on one split (data.split.stored)")  # fmt: skip
+        place = resolve_device(device)
         if soup:
             bundle, weights, kept = _soup(parts, place)
             model = bundle.build()

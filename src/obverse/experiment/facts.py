@@ -113,7 +113,7 @@ def run_facts(
         "views": ", ".join(manifest.views)
         + (f"; {recipe.model.fusion.kind} fusion, {recipe.model.sharing} backbone" if len(manifest.views) > 1 else ""),
         "input": f"{size.width}x{size.height} (width x height), {recipe.data.fit}",
-        "model": _model(recipe),
+        "model": model_words(recipe),
         "parameters": parameters,
         **({"columns": ", ".join(recipe.data.columns)} if recipe.data.columns else {}),
         "loss": _loss(recipe.loss, output),
@@ -145,7 +145,8 @@ def training_log(progress: Progress, story: RunStory, train: TrainAccuracy) -> d
     }
 
 
-def _model(recipe: Recipe) -> str:
+def model_words(recipe: Recipe) -> str:
+    """The backbone and what it starts from."""
     backbone = recipe.model.backbone
     pretrained = getattr(backbone, "pretrained", "none")
     weights = {"hub": "pretrained (hub)", "none": "from scratch"}.get(pretrained, f"weights from {pretrained}")

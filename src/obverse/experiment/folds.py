@@ -19,6 +19,7 @@ import numpy as np
 
 from obverse.errors import BusyError, DataError, RecipeError, RefusedError
 from obverse.evaluation import Predictions, require_same_samples, write_evaluation
+from obverse.evaluation.predictions import Float32Array
 from obverse.manifest import read_manifest
 from obverse.recipe import Recipe, SplitSpec, load_recipe
 from obverse.runs import Message, RunFolder
@@ -71,8 +72,8 @@ def run_folds(
             observer.notify(Message(f"fold {fold + 1} of {folds}"))
         outcome = train_to_end(data, fold_recipe(recipe, folds, fold), path, observers=observers, progress=progress)
         if outcome.state == "failed":
-            raise RefusedError(f"fold {fold + 1} of {folds} failed, so that not every sample can be predicted: "
-                               f"{outcome.reason}. Mend that and remove {str(path)!r}")  # fmt: skip
+            told = f"fold {fold + 1} of {folds} failed, so that not every sample can be predicted: {outcome.reason}"
+            raise (outcome.error or RefusedError)(f"{told}. Mend that and remove {str(path)!r}")
         num_busy += outcome.state == "busy"
     if num_busy:
         raise BusyError(
@@ -100,22 +101,25 @@ def mean_predictions(runs: Sequence[Predictions]) -> Predictions:
     """The mean of several models' probabilities on the same samples."""
     aligned = [require_same_samples(runs[0], run, ("the first fold", "another")) for run in runs]
     mean_NK = np.mean([run.probabilities_NK.astype(np.float64) for run in aligned], axis=0).astype(np.float32)
-    return replace(runs[0], probabilities_NK=mean_NK, embeddings_ND=None, view_probabilities={})
+    return replace(runs[0], probabilities_NK=mean_NK, embeddings_ND=None, view_probabilities={}, view_grades={})
 
 
 def _joined(parts: Sequence[Predictions]) -> Predictions:
     first = parts[0]
     if any(part.classes != first.classes for part in parts):
         raise DataError("the folds know different classes; a class may be too small for so many folds")
+
+    def joined(alone: Sequence[dict[str, Float32Array]]) -> dict[str, Float32Array]:
+        return {view: np.concatenate([of_part[view] for of_part in alone]) for view in alone[0]}
+
     return Predictions(
         split=POOLED,
         classes=first.classes,
         ids=tuple(name for part in parts for name in part.ids),
         labels_N=np.concatenate([part.labels_N for part in parts]),
         probabilities_NK=np.concatenate([part.probabilities_NK for part in parts]),
-        view_probabilities={
-            view: np.concatenate([part.view_probabilities[view] for part in parts]) for view in first.view_probabilities
-        },
+        view_probabilities=joined([part.view_probabilities for part in parts]),
+        view_grades=joined([part.view_grades for part in parts]),
         ordered=first.ordered,
         decode=first.decode,
     )

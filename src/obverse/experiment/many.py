@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from obverse.errors import BusyError, DivergedError, OutOfMemoryError, OutputError, RecipeError
+from obverse.errors import BusyError, DivergedError, ObverseError, OutOfMemoryError, OutputError, RecipeError
+from obverse.evaluation.predictions import create_folder
 from obverse.recipe import Recipe
 from obverse.runs import Observer, RunFolder, write_text
 
@@ -21,15 +22,17 @@ from .train import Progress, resume_run, start_run
 
 FAILURE = "failure.json"
 CONDITION = "condition.json"
+OWN_REASONS = (DivergedError, OutOfMemoryError, RecipeError)
 MakeObservers = Callable[[], Sequence[Observer]]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """state: `busy` when another process trains there. reason: why it failed."""
+    """state: `busy` when another process trains there. reason: why it failed. error: what kind of failure that is."""
 
     state: Literal["finished", "failed", "busy"]
     reason: str = ""
+    error: type[ObverseError] | None = None
 
 
 def train_to_end(
@@ -46,26 +49,42 @@ def train_to_end(
     try:
         if run.recipe.is_file():
             resume_run(run, observers=observers)
+        elif _is_taken(run):
+            return Outcome("busy")
         else:
             start_run(data, recipe, run, observers=observers, progress=progress)
     except BusyError:
         return Outcome("busy")
-    except OutputError:
-        if run.recipe.is_file():  # another process began it in this moment
-            return Outcome("busy")
-        raise
-    except (DivergedError, OutOfMemoryError, RecipeError) as error:
-        path.mkdir(parents=True, exist_ok=True)
-        values = {"error": type(error).__name__, "exit_code": error.exit_code, "said": str(error)}
-        write_text(path / FAILURE, json.dumps(values, indent=2) + "\n")
-        return Outcome("failed", str(error))
+    except OWN_REASONS as error:
+        return record_failure(path, error)
     return Outcome("finished")
+
+
+def _is_taken(run: RunFolder) -> bool:
+    """Claim the folder of a new run, unless another process began one there in this moment."""
+    try:
+        run.claim()
+    except OutputError:
+        if run.recipe.is_file():
+            return True
+        raise
+    return False
+
+
+def record_failure(path: Path, error: ObverseError) -> Outcome:
+    """So that the run is not tried again."""
+    path.mkdir(parents=True, exist_ok=True)
+    values = {"error": type(error).__name__, "exit_code": error.exit_code, "said": str(error)}
+    write_text(path / FAILURE, json.dumps(values, indent=2) + "\n")
+    return Outcome("failed", str(error), type(error))
 
 
 def state_of(path: Path) -> Outcome | None:
     """Finished or failed; None for a run that is not at its end."""
     with suppress(OSError, ValueError, KeyError):
-        return Outcome("failed", str(json.loads((path / FAILURE).read_text(encoding="utf-8"))["said"]))
+        values = json.loads((path / FAILURE).read_text(encoding="utf-8"))
+        error = next((kind for kind in OWN_REASONS if kind.exit_code == values["exit_code"]), None)
+        return Outcome("failed", str(values["said"]), error)
     return Outcome("finished") if RunFolder(path).is_finished else None
 
 
@@ -75,22 +94,42 @@ def forget_failure(path: Path) -> None:
 
 
 def require_same_study(folder: Path, recipe: Recipe, data: Path) -> None:
-    """RecipeError when the runs in `folder` were made with other settings; the first visit writes them down."""
+    """RecipeError when the runs in `folder` were made with other settings; the first visit writes them down.
+
+    Where nothing but failures lies, as after impossible settings, the new ones take the place of the old.
+    """
+    file, values = folder / CONDITION, study_facts(recipe, data)
+    create_folder(folder)
+    if file.is_file() and _read(file) != values and all(path.name == FAILURE for path in folder.glob("*/*")):
+        for failure in folder.glob(f"*/{FAILURE}"):
+            forget_failure(failure.parent)
+        file.unlink()
+    require_same(file, values)
+
+
+def study_facts(recipe: Recipe, data: Path) -> dict[str, Any]:
+    """What runs that belong together have in common: all but the seed."""
     values: dict[str, Any] = {"data": str(data.resolve()), "recipe": recipe.model_dump(mode="json")}
     values["recipe"]["training"].pop("seed")
-    file = folder / CONDITION
+    return values
+
+
+def require_same(file: Path, values: dict[str, Any]) -> None:
+    """RecipeError when `file` says something else; the first visit writes it, in a folder that is there."""
+    if not file.is_file():
+        write_text(file, json.dumps(values, indent=1) + "\n")
+    before = _read(file)
+    if before != values:
+        told = ", ".join(_differing(before, values)) or "the recipe"
+        raise RecipeError(f"the runs in {str(file.parent)!r} were made with other settings ({told}); choose another "
+                          "--out, or remove that folder")  # fmt: skip
+
+
+def _read(file: Path) -> Any:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not file.is_file():
-            write_text(file, json.dumps(values, indent=1) + "\n")
-        before = json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise OutputError(f"{str(file)!r} cannot be used: {error}") from None
-    if before == values:
-        return
-    told = ", ".join(_differing(before, values)) or "the recipe"
-    raise RecipeError(f"the runs in {str(folder)!r} were made with other settings ({told}); choose another --out, or "
-                      "remove that folder")  # fmt: skip
 
 
 def _differing(before: Any, now: Any, prefix: str = "") -> list[str]:

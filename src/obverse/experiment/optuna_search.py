@@ -45,10 +45,12 @@ class Search:
             load_if_exists=True,
         )
 
-    def run(self, try_out: Callable[[Condition], Tried]) -> None:
-        """Until there are as many trials as wanted: first those that a killed process left behind, then new ones."""
+    def run(self, try_out: Callable[[Condition], Tried], is_open: Callable[[Condition], bool]) -> None:
+        """Until there are as many trials as wanted: first those that a killed process left behind and those with runs
+        that are open again, then new ones.
+        """
         while True:
-            num_busy = sum(tried.is_busy for tried in self._unfinished(try_out))
+            num_busy = sum(self._go_on(try_out, is_open))
             num_ended = sum(trial.state.is_finished() for trial in self._trials())
             if num_ended + num_busy >= self.spec.trials:
                 return
@@ -57,14 +59,16 @@ class Search:
 
     def conditions(self) -> list[Condition]:
         """Of all trials whose values are drawn, in order."""
-        return [self._condition(trial.number) for trial in self._trials() if self._is_drawn(trial)]
+        return [self._condition(trial.number) for trial in filter(self._is_drawn, self._trials())]
 
-    def _unfinished(self, try_out: Callable[[Condition], Tried]) -> Iterator[Tried]:
-        for trial in self._trials():
-            if not trial.state.is_finished() and self._is_drawn(trial):
-                tried = try_out(self._condition(trial.number))
+    def _go_on(self, try_out: Callable[[Condition], Tried], is_open: Callable[[Condition], bool]) -> Iterator[bool]:
+        """Whether a trial counts although it has not ended, as another process trains it."""
+        for trial in filter(self._is_drawn, self._trials()):
+            has_ended, condition = trial.state.is_finished(), self._condition(trial.number)
+            if not has_ended or is_open(condition):
+                tried = try_out(condition)
                 self._tell(trial.number, tried)
-                yield tried
+                yield tried.is_busy and not has_ended
 
     def _ask(self) -> int:
         trial = self._study.ask()

@@ -20,6 +20,7 @@ from obverse.models import enable_checkpointing
 from obverse.recipe import Recipe
 from obverse.runtime import available_memory, fastest_seconds, resolve_device
 
+from .facts import model_words
 from .memory import Memory, plan_memory, sizes_that_halve
 from .resolve import resolve
 from .setup import Setup, describe, objective_of
@@ -57,6 +58,7 @@ class Plan:
         training = self.recipe.training
         return {
             "device": self.device,
+            "model": model_words(self.recipe),
             "fits": self.fits,
             "available_bytes": self.available,
             **{f"{name}_bytes": value for name, value in self.memory.__dict__.items() if name != "training_flops"},
@@ -76,6 +78,7 @@ class Plan:
         parts = {"model": m.model, "gradients": m.gradients, "optimizer": m.optimizer, "average": m.average,
                  "activations": m.activations, "decoded pictures": m.pixels}  # fmt: skip
         lines = [
+            ("model", model_words(self.recipe)),
             ("memory", f"{_size(m.peak)} at most on {self.device}: "
              + ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)),
             ("available", "not known" if self.available is None else _size(self.available)),
@@ -103,14 +106,18 @@ class Plan:
                 "reading pictures is not in it)")  # fmt: skip
 
 
-def make_plan(recipe: Recipe, index: Index, *, device: str = "auto", gigabytes: float | None = None) -> Plan:
-    """The plan for this machine, or for one with so many gigabytes on its `cpu` or `cuda` device."""
-    is_elsewhere = gigabytes is not None
+def make_plan(recipe: Recipe, index: Index, *, device: str | None = None, gigabytes: float | None = None) -> Plan:
+    """The plan for this machine, or for one with so many gigabytes on its `cpu` or `cuda` device.
+
+    device: None leaves it to the recipe.
+    """
+    is_elsewhere, device = gigabytes is not None, device or recipe.runtime.device
     kind = "cuda" if is_elsewhere and device.startswith("cuda") else resolve_device(device).type
     if kind not in ("cpu", "cuda"):
         raise RecipeError(f"a plan is for cpu or cuda, not {kind}; say --device")
     runtime = recipe.runtime.model_copy(update={"device": "cpu" if is_elsewhere else device})
-    resolved = resolve(recipe.model_copy(update={"runtime": runtime}), index).recipe
+    recipe = recipe.model_copy(update={"runtime": runtime})
+    resolved = resolve(recipe, index, planned=kind if is_elsewhere else None).recipe
     free = available_memory(torch.device(resolved.runtime.device))
     available = int(gigabytes * GB) if gigabytes is not None else free and int(USABLE * free)
     search = _Search(resolved, index.manifest, kind, available)

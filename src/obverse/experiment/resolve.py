@@ -64,12 +64,15 @@ class Resolved:
     reasons: tuple[str, ...]
 
 
-def resolve(recipe: Recipe, index: Index) -> Resolved:
-    """Replace every `auto`. What is measured on the model itself (number and memory format) comes in `tune`."""
+def resolve(recipe: Recipe, index: Index, *, planned: str | None = None) -> Resolved:
+    """Replace every `auto`. What is measured on the model itself (number and memory format) comes in `tune`.
+
+    planned: the kind of device of another machine, for which the values are.
+    """
     reasons: list[str] = []
-    device = resolve_device(recipe.runtime.device)
+    kind = planned or resolve_device(recipe.runtime.device).type
     sizes = _sizes(index)
-    model = pinned(_model(recipe, sizes, device.type, reasons))
+    model = pinned(_model(recipe, sizes, kind, reasons))
     needs = input_needs(model)
     size = recipe.data.size if isinstance(recipe.data.size, Size) else _size(model, sizes, needs)
     model = _fusion(model, index.manifest.views, reasons)
@@ -90,7 +93,7 @@ def resolve(recipe: Recipe, index: Index) -> Resolved:
             "training": recipe.training.model_copy(update=training),
             "optim": recipe.optim.model_copy(update={"lr": _rate(recipe, model, needs, training["batch_size"])}),
             "schedule": recipe.schedule.model_copy(update={"warmup_epochs": _warmup(recipe, training["epochs"])}),
-            "runtime": recipe.runtime.model_copy(update=_runtime(recipe, device.type)),
+            "runtime": recipe.runtime.model_copy(update=_runtime(recipe, kind, is_here=planned is None)),
         }
     )
     reasons.append(_summary(resolved, index))
@@ -286,7 +289,7 @@ def _warmup(recipe: Recipe, epochs: int) -> float:
     return warmup
 
 
-def _runtime(recipe: Recipe, device: str) -> dict[str, Any]:
+def _runtime(recipe: Recipe, device: str, *, is_here: bool) -> dict[str, Any]:
     runtime = recipe.runtime
     import torch
 
@@ -298,7 +301,8 @@ def _runtime(recipe: Recipe, device: str) -> dict[str, Any]:
         workers = min(8, num_usable_cpus()) if device == "cuda" else max(0, min(2, num_usable_cpus() - 2))
     matmul = choose_matmul(torch.device(device)) if runtime.matmul == "auto" else runtime.matmul
     precision = runtime.precision
-    if precision == "auto" and not has_fast_bf16(torch.device(device)):
+    # Of a GPU elsewhere nobody knows before it is there.
+    if precision == "auto" and (is_here or device == "cpu") and not has_fast_bf16(torch.device(device)):
         precision = "fp32"
     if precision == "fp16" and device != "cuda":
         raise RecipeError(f"runtime.precision: fp16 needs a CUDA device, and this is {device}; use bf16 or auto")

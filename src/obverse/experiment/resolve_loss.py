@@ -67,10 +67,13 @@ def _choose(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> dict[str,
     if manifest.ordered:
         reasons.append("loss: sord (targets that spread to neighbouring classes), because the classes are ordered")
         return {"kind": "sord"}
-    if ratio > IMBALANCED and not corrected:
+    if ratio > IMBALANCED and not corrected and recipe.distill is not None:
+        reasons.append("loss: cross-entropy, although the classes are uneven, because the teacher corrects for that")
+    elif ratio > IMBALANCED and not corrected:
         reasons.append(
             f"loss: logit-adjustment, because the largest class has {ratio:.0f} times the training samples of the "
-            "smallest; how frequent classes are in use is tuned on val, loss.prior=balanced or train decides it"
+            "smallest; how frequent classes are in use is tuned on val; to decide it, say "
+            "loss={kind: logit-adjustment, prior: balanced} (or train)"
         )
         return {"kind": "logit-adjustment", "prior": "tuned"}
     return {"kind": "cross-entropy"}

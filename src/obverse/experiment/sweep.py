@@ -6,7 +6,7 @@ alone, what was interrupted is resumed, and what another process trains is passe
     OUT/sweep.yaml                       the file, as it was given
     OUT/runs/CONDITION/condition.json    data and recipe, so that nothing else is ever taken for it
     OUT/runs/CONDITION/seed-0/           a run folder; failure.json where a run failed
-    OUT/study.log                        of a search: Optuna's journal
+    OUT/search.json  study.log           of a search: data, recipe and space; Optuna's journal
     OUT/table.csv sweep.json summary.md sweep.png
 """
 
@@ -14,21 +14,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from obverse.errors import RecipeError
+from obverse.errors import DataError, ObverseError, RecipeError, UnavailableError
 from obverse.evaluation import LOWER_IS_BETTER
+from obverse.evaluation.predictions import create_folder
 from obverse.recipe import Condition, SweepSpec
-from obverse.runs import Message, write_text
+from obverse.runs import Message, Observer, write_text
+from obverse.runs.failures import explained
 
 from .compare import read_contender
-from .many import MakeObservers, Outcome, forget_failure, require_same_study, state_of, train_to_end
+from .many import (
+    MakeObservers,
+    Outcome,
+    forget_failure,
+    record_failure,
+    require_same,
+    require_same_study,
+    state_of,
+    study_facts,
+    train_to_end,
+)
 from .optuna_search import Search, Tried
 from .sweep_table import Study, StudyRun, split_of, write_study
-from .train import Progress
-
-UNFINISHED = Outcome("busy", "not finished")
+from .train import MEMORY_ADVICE, Progress
 
 
 @dataclass(frozen=True)
@@ -42,23 +53,44 @@ class Sweep:
     make_observers: MakeObservers = tuple
     progress: Progress | None = None
     retry: bool = False
+    # What no run of a condition can get past.
+    _broken: dict[str, ObverseError] = field(default_factory=dict, init=False)
 
     def run(self) -> Study:
-        """Train what is not trained yet and write the table of what there is."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_text(self.out / "sweep.yaml", self.file.read_text(encoding="utf-8"))
-        if self.retry:
-            for failure in self.out.glob("runs/*/seed-*/failure.json"):
-                forget_failure(failure.parent)
-        if self.spec.search:
-            search = Search(self.spec.search, self.out, smaller_is_better=self._select() in LOWER_IS_BETTER)
-            search.run(self._try_out)
-            conditions = search.conditions()
-        else:
-            conditions = self.spec.conditions()
-            for number, condition in enumerate(conditions):
-                self._train(condition, f"condition {number + 1} of {len(conditions)}")
-        study = self.study(conditions)
+        """Train what is not trained yet and write the table of what there is, also when an error ends it.
+
+        DataError and UnavailableError of one condition are raised when the others are done.
+        """
+        with explained(self.out, MEMORY_ADVICE):
+            create_folder(self.out)
+            search = self._search()
+            for condition in () if search else self.spec.conditions():  # refused before anything is trained
+                recipe = self.spec.recipe_of(condition, self.spec.seeds[0], self.file.parent)
+                require_same_study(self._path(condition, 0).parent, recipe, self.data)
+            write_text(self.out / "sweep.yaml", self.file.read_text(encoding="utf-8"))
+            if self.retry:
+                for failure in self.out.glob("runs/*/seed-*/failure.json"):
+                    forget_failure(failure.parent)
+            try:
+                self._train_all(search)
+            except ObverseError:
+                with suppress(ObverseError, OSError):  # what ended the training is said
+                    self._write(search)
+                raise
+            study = self._write(search)
+        for error in self._broken.values():
+            raise error
+        return study
+
+    def _train_all(self, search: Search | None) -> None:
+        if search:
+            search.run(self._try_out, self._is_open)
+        conditions = [] if search else self.spec.conditions()
+        for number, condition in enumerate(conditions):
+            self._train(condition, f"condition {number + 1} of {len(conditions)}")
+
+    def _write(self, search: Search | None) -> Study:
+        study = self.study(search.conditions() if search else self.spec.conditions())
         write_study(study, self.out)
         return study
 
@@ -68,32 +100,61 @@ class Sweep:
         for condition in conditions:
             for seed in self.spec.seeds:
                 path = self._path(condition, seed)
-                runs.append(StudyRun(condition, seed, path, state_of(path) or UNFINISHED))
-        num_wanted = (self.spec.search.trials if self.spec.search else len(conditions)) * len(self.spec.seeds)
+                open_run = Outcome("busy", str(self._broken.get(condition.name, "not finished")))
+                runs.append(StudyRun(condition, seed, path, state_of(path) or open_run))
+        num_wanted = max(self.spec.search.trials if self.spec.search else 0, len(conditions)) * len(self.spec.seeds)
         assert not isinstance(self.spec.criteria, str)  # load_sweep has read the file
         return Study(
             self.file.stem, tuple(runs), num_wanted, self.spec.criteria, is_search=self.spec.search is not None
         )
 
     def _train(self, condition: Condition, told: str) -> list[Outcome]:
-        outcomes = []
+        outcomes: list[Outcome] = []
         for seed in self.spec.seeds:
-            recipe = self.spec.recipe_of(condition, seed, self.file.parent)
-            require_same_study(self._path(condition, seed).parent, recipe, self.data)
             observers = self.make_observers()
             for observer in observers:
                 observer.notify(Message(f"{told}: {condition.name}, seed {seed}"))
-            path = self._path(condition, seed)
-            outcomes.append(train_to_end(self.data, recipe, path, observers=observers, progress=self.progress))
+            outcomes.append(self._train_one(condition, seed, observers))
             if outcomes[-1].state == "finished":
+                path = self._path(condition, seed)
                 read_contender(path, split_of(path))  # what cannot be compared is said now, not after the last run
             if outcomes[-1].reason:
                 for observer in observers:
                     observer.notify(Message(f"failed, and left out: {outcomes[-1].reason}"))
+            if condition.name in self._broken:
+                break
         return outcomes
+
+    def _train_one(self, condition: Condition, seed: int, observers: Sequence[Observer]) -> Outcome:
+        path = self._path(condition, seed)
+        try:
+            recipe = self.spec.recipe_of(condition, seed, self.file.parent)
+        except RecipeError as error:  # values that a search drew, and that do not go together
+            return record_failure(path, error)
+        require_same_study(path.parent, recipe, self.data)
+        try:
+            return train_to_end(self.data, recipe, path, observers=observers, progress=self.progress)
+        except (DataError, UnavailableError) as error:
+            self._broken[condition.name] = error
+            return Outcome("busy", str(error))
+
+    def _search(self) -> Search | None:
+        """The search of the file; RecipeError when the folder holds another, whose trials it would take for its own."""
+        spec = self.spec.search
+        if spec is None:
+            return None
+        recipe = self.spec.recipe_of(Condition("", {}), self.spec.seeds[0], self.file.parent)
+        if recipe.training.select == "auto":
+            raise RecipeError("a search needs to know what is best before it starts: put training.select under "
+                              "settings, for example training.select: accuracy")  # fmt: skip
+        facts = study_facts(recipe, self.data) | {"search": spec.model_dump(mode="json", exclude={"trials"})}
+        require_same(self.out / "search.json", facts)
+        return Search(spec, self.out, smaller_is_better=recipe.training.select in LOWER_IS_BETTER)
 
     def _try_out(self, condition: Condition) -> Tried:
         assert self.spec.search is not None
+        if condition.name in self._broken:
+            return Tried(is_busy=True)
         settings = ", ".join(f"{key}={value}" for key, value in condition.settings.items())
         outcomes = self._train(condition, f"of {self.spec.search.trials} trials ({settings})")
         if any(outcome.state == "busy" for outcome in outcomes):
@@ -103,16 +164,11 @@ class Sweep:
         values = [best_value(self._path(condition, seed)) for seed in self.spec.seeds]
         return Tried(sum(values) / len(values))
 
+    def _is_open(self, condition: Condition) -> bool:
+        return any(state_of(self._path(condition, seed)) is None for seed in self.spec.seeds)
+
     def _path(self, condition: Condition, seed: int) -> Path:
         return self.out / "runs" / condition.label / f"seed-{seed}"
-
-    def _select(self) -> str:
-        """What a search goes by; it must be known before any data is read."""
-        select = self.spec.recipe_of(Condition("", {}), self.spec.seeds[0], self.file.parent).training.select
-        if select == "auto":
-            raise RecipeError("a search needs to know what is best before it starts: put training.select under "
-                              "settings, for example training.select: accuracy")  # fmt: skip
-        return select
 
 
 def best_value(run: Path) -> float:

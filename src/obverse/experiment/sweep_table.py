@@ -6,6 +6,7 @@ Conditions are ranked by nothing here: their val value says which to choose, tes
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -56,18 +57,21 @@ class Study:
 
     def runs_of(self, condition: Condition, state: str = "finished") -> list[StudyRun]:
         """Its runs in that state."""
-        return [r for r in self.runs if r.condition.name == condition.name and r.outcome.state == state]
+        return [run for run in self.runs_in(state) if run.condition.name == condition.name]
+
+    def runs_in(self, state: str) -> list[StudyRun]:
+        """All in that state."""
+        return [run for run in self.runs if run.outcome.state == state]
 
     @property
     def num_open(self) -> int:
         """Runs that are neither finished nor failed."""
-        return self.num_wanted - sum(run.outcome.state != "busy" for run in self.runs)
+        return self.num_wanted - len(self.runs_in("finished")) - len(self.runs_in("failed"))
 
     @property
     def state(self) -> str:
         """How much of it there is, in words."""
-        finished = sum(run.outcome.state == "finished" for run in self.runs)
-        failed = sum(run.outcome.state == "failed" for run in self.runs)
+        finished, failed = len(self.runs_in("finished")), len(self.runs_in("failed"))
         told = f"{finished} of {self.num_wanted} runs finished" + (f", {failed} failed" if failed else "")
         return f"PARTIAL: {told}" if self.num_open else told
 
@@ -79,7 +83,7 @@ def write_study(study: Study, out: Path) -> None:
     order = sorted(contenders, key=lambda name: chosen[name][1]) if study.is_search else list(contenders)
     compared = [contenders[name] for name in order[:MOST_COMPARED]] if study.is_search else list(contenders.values())
     comparison = compare(compared, only_alike=False, num_resamples=NUM_RESAMPLES) if compared else Comparison((), ())
-    study.verdicts[:] = check_criteria(study.criteria, list(contenders.values()), _unfinished(study, contenders))
+    study.verdicts[:] = check_criteria(study.criteria, list(contenders.values()), _unfinished(study))
     rows = list(_rows(study, contenders, comparison, {name: value for name, (value, _) in chosen.items()}))
     _write_table(out / "table.csv", rows)
     values = {
@@ -125,15 +129,15 @@ def _val_values(study: Study) -> dict[str, tuple[Estimate, float]]:
     return found
 
 
-def _unfinished(study: Study, contenders: dict[str, Contender]) -> dict[str, str]:
-    """Conditions that have failed with some seed, or have no finished run: name -> why."""
+def _unfinished(study: Study) -> dict[str, str]:
+    """Conditions that have failed with some seed, or are not finished with some: name -> why."""
     reasons = {}
     for condition in study.conditions:
-        failed = study.runs_of(condition, "failed")
+        failed, still_open = study.runs_of(condition, "failed"), study.runs_of(condition, "busy")
         if failed:
             reasons[condition.name] = f"seed {failed[0].seed} failed: {failed[0].outcome.reason}"
-        elif condition.name not in contenders:
-            reasons[condition.name] = "not finished"
+        elif still_open:
+            reasons[condition.name] = f"seed {still_open[0].seed}: {still_open[0].outcome.reason or 'not finished'}"
     return reasons
 
 
@@ -173,10 +177,11 @@ def _paired(row: Row | None) -> dict[str, Any]:
 
 def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     header = list(dict.fromkeys(key for row in rows for key in row))
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, header, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _run_json(run: StudyRun) -> dict[str, Any]:
@@ -193,13 +198,13 @@ def _sections(study: Study, rows: Sequence[dict[str, Any]], comparison: Comparis
     told = (
         f"{study.state}. `val` is what the best epoch was chosen by; choose a condition by it, never by test.",
         "Intervals are over seeds where a condition has several (Student's t), over test samples where it has one; "
-        "differences are paired by test sample, p adjusted for several comparisons (Holm).",
+        "differences are paired by test sample, p adjusted for several comparisons (Holm). Where a condition has "
+        "several seeds, they are drawn as samples are; with one, a difference is between these models, and other seeds "
+        "may not show it.",
     )
     header = ("condition", "runs", "val", "accuracy", "macro F1", "difference in accuracy", "p")
     body = tuple(_summary_row(row) for row in rows)
-    failures = tuple(
-        (r.condition.name, str(r.seed), r.outcome.reason) for r in study.runs if r.outcome.state == "failed"
-    )
+    failures = tuple((run.condition.name, str(run.seed), run.outcome.reason) for run in study.runs_in("failed"))
     verdicts = tuple((v.criterion, v.run, "met" if v.is_met else "NOT met", v.said) for v in study.verdicts)
     sure = [row.name for row in comparison.rows if is_sure(row, "accuracy")]
     base = comparison.rows[0].name if comparison.rows else ""

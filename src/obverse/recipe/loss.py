@@ -43,8 +43,8 @@ class LossSpec(Spec):
     """What training minimises.
 
     kind: `auto` is `binary-cross-entropy` for multi-label data, `sord` for ordered classes, `logit-adjustment` when the
-    largest class has more than ten times the samples of the smallest and nothing else corrects that, `cross-entropy`
-    otherwise.
+    largest class has more than ten times the samples of the smallest and nothing else corrects that and there is no
+    teacher (`distill`), `cross-entropy` otherwise.
     label_smoothing: share of the uniform distribution in a target (of `logit-adjustment` and `balanced-softmax`, of the
     distribution that they add to the logits); `auto` is 0.1, and 0 for ordinal losses and `binary-cross-entropy`.
     class_weights: what a sample weighs by the size of its class (of multi-label data, what a class weighs);

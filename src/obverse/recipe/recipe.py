@@ -47,6 +47,14 @@ class Recipe(Spec):
         return self
 
     @model_validator(mode="after")
+    def _teacher_corrects_once(self) -> Self:
+        if self.distill is not None and self.loss.kind in ADJUSTED:
+            raise ValueError(f"distill does not go with loss.kind: {self.loss.kind}: a teacher's probabilities are for "
+                             "the class frequencies that it is meant for, and would be corrected a second time; say "
+                             "cross-entropy")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
     def _mixed_pairs_stay_together(self) -> Self:
         for name in ("batch_size", "micro_batch_size") if self.mixing.is_on else ():
             size = getattr(self.training, name)

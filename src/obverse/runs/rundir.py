@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from obverse.errors import BusyError, DataError, DiskError, OutputError
 from obverse.launch import Launch
@@ -28,6 +30,8 @@ DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 NAME_BYTES = 100
 # What a start writes before recipe.yaml; a start that was killed in between leaves these, and they hold nothing yet.
 BEGUN = frozenset({".lock", ".start.json", "manifest.csv", "config.json", "environment.json", "data_report.json"})
+# What `write_text` writes before it renames.
+ASIDE = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 LIBRARIES = ("obverse", "torch", "torchvision", "timm", "transformers", "numpy", "pillow", "simplejpeg")
 
 
@@ -92,13 +96,14 @@ class RunFolder:
             self.unlock()
             raise
         self.lock()
+        self._remove_halves()
         self._made = made
 
     def _require_unused(self, found: set[str]) -> None:
         if self.recipe.name in found:
             raise OutputError(f"{str(self.path)!r} already holds a run; go on with --resume, or choose another --run")
-        half_written = {f".{name}.tmp" for name in (*BEGUN, self.recipe.name)}
-        if found and not (".lock" in found and found <= BEGUN | half_written):
+        begun = {ASIDE.sub(r"\1", name) for name in found} <= BEGUN | {self.recipe.name}
+        if found and not (".lock" in found and begun):
             raise OutputError(f"{str(self.path)!r} is not empty and holds no run; choose another folder with --run")
 
     def reopen(self) -> None:
@@ -107,6 +112,13 @@ class RunFolder:
             raise DataError(f"{str(self.path)!r} holds no run to resume: there is no recipe.yaml in it")
         if not self.is_finished:
             self.lock()
+            self._remove_halves()
+
+    def _remove_halves(self) -> None:
+        """What a killed process was writing; we hold the lock, so nobody writes here now."""
+        for path in self.path.iterdir():
+            if ASIDE.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     def began_under(self, launch: Launch) -> bool:
         """Whether the run here was begun by these very processes before a launcher started them again."""
@@ -180,10 +192,12 @@ def _lock(file: int, patience_seconds: float) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write aside, then rename: a reader never sees half a file. DiskError names the file and the bytes."""
+    """Write aside, then rename: a reader never sees half a file, and several may write. DiskError names the file and
+    the bytes.
+    """
     # A name that is no UTF-8 becomes `\\udcff`, which JSON reads back as it was.
     data = text.encode("utf-8", "backslashreplace")
-    aside = path.with_name(f".{path.name}.tmp")
+    aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
         aside.write_bytes(data)
         os.replace(aside, path)

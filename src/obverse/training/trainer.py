@@ -134,6 +134,8 @@ class Trainer:
         assert training.batch_size != "auto"
         yield Message(f"head first: {len(self.loaders.plain.dataset):,} samples once through the frozen backbone")
         objective, batches = self.objective.at(0.0), self._unless_asked_to_stop(self.loaders.plain.epoch())
+        if self.loaders.teach is not None:
+            batches = map(self.loaders.teach, batches)
         known = frozen_features(self.model, self.forward, batches, objective)
         loss = fit_head(self.model, known, objective, spec, batch_size=training.batch_size, seed=training.seed)
         # Dropout made every rank's head another one.
