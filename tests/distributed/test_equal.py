@@ -12,7 +12,8 @@ PLAIN = {
     "model": {"backbone": {"kind": "timm", "name": "vit_tiny_patch16_224", "pretrained": "none",
                            "options": {"embed_dim": 16, "depth": 2, "num_heads": 2, "patch_size": 8}}},
 }  # fmt: skip
-SGD = {"kind": "sgd", "lr": 0.05}
+# At ten times the rate, what processors round differently adds up to more than these bounds.
+SGD = {"kind": "sgd", "lr": 0.005}
 CASES = {
     "vit": PLAIN | {"optim": SGD | {"clip_norm": 0.5}},
     "vit-mixup": PLAIN | {"optim": SGD, "mixing": {"mixup": 0.4, "cutmix": 1.0}},
@@ -143,8 +144,7 @@ def test_fusions_view_heads_and_columns(ranks, alone, make_recipe, views, tmp_pa
     sections = {
         "data": {"columns": {"mint": "category", "year": "number"}},
         "model": {"fusion": {"kind": fusion, **width}, "view_heads": {}},
-        # A tenth of the others' rate: two batch norms and attention add up to more rounding than one network.
-        "optim": SGD | {"lr": 0.005},
+        "optim": SGD,
         "augment": {"view_dropout": 0.3},
     }
     expected = alone.train(data=table, recipe=make_recipe(**sections), folder=tmp_path / "alone")
