@@ -4,8 +4,9 @@ Generated coins, both sides beside each other in one picture, as document B phot
 same frames and the same minutes, so "data needed" is read from the two sizes of the set, and "time" from the pictures
 that it saw. `square` squashes the same frame into about as many pixels: a ResNet does not need that, the row says what
 it costs. The fine-tuned network is the local MobileNetV2, because no weights of a ResNet-50 are at hand.
+Two runs go at once, a thread each; the time is part of the result, so nothing else may run.
     OBVERSE_REAL_DATA=... python benchmarks/rectangular.py WORK_FOLDER [--height 64] [--minutes 3]
-On a GPU: --height 256, the document's size. The time is part of the result: nothing else may run.
+On a GPU: --height 256, the document's size.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from common import finished, metrics, obverse, processor_seconds, save, with_settings
+from common import metrics, obverse, processor_seconds, run_wanted, with_settings
 from PIL import Image
 from rivals import beside
 
@@ -74,7 +75,7 @@ def settings_of(name: str, height: int) -> list[str]:
 
 def run_one(work: Path, name: str, num_train: int, height: int, minutes: float) -> dict[str, Any]:
     run = work / "runs" / f"rectangular-{height}-{num_train}-{name.replace(' ', '-').replace(',', '')}"
-    settings = with_settings(*settings_of(name, height))
+    settings = with_settings("runtime.num_threads=1", *settings_of(name, height))
     seconds = processor_seconds(
         "train", frames(work, num_train), "--recipe", NETWORKS[name][0], "--run", run, "--minutes", minutes, *settings
     )
@@ -96,17 +97,15 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=3.0)
     options = parser.parse_args()
-    rows = finished("rectangular", "key")
+    jobs = [(options.height, num_train, name) for num_train in SIZES for name in NETWORKS]
     for num_train in SIZES:
-        for name in NETWORKS:
-            key = f"{options.height}-{num_train}-{name}"
-            if key in {row["key"] for row in rows}:
-                continue
-            found = run_one(options.work, name, num_train, options.height, options.minutes)
-            rows.append(
-                {"key": key, "network": name, "num_train_and_val": num_train, "minutes": options.minutes, **found}
-            )
-            save("rectangular", rows, command="python benchmarks/rectangular.py WORK_FOLDER", notes=f"{len(rows)} rows")
+        frames(options.work, num_train)
+
+    def run(height: int, num_train: int, name: str) -> dict[str, Any]:
+        found = run_one(options.work, name, num_train, height, options.minutes)
+        return {"network": name, "num_train_and_val": num_train, "minutes": options.minutes, **found}
+
+    run_wanted("rectangular", jobs, run, command="python benchmarks/rectangular.py WORK_FOLDER")
 
 
 if __name__ == "__main__":
