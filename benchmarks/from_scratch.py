@@ -1,9 +1,10 @@
 """CIFAR-10 from scratch: what the defaults reach in 600 processor seconds, and CCT-2/3x2 along 30 minutes.
 
-`convnet`: `obverse train` with one thread and a time budget, over three seeds; the whole command, reading and reports
-included, must stay below 600 seconds of processor time. `cct`: the recipe `cifar10-cct` on two cores; its curve is the
-accuracy on val at every epoch, test is looked at once. Both follow the clock: nothing else may run. `one-sided`: the
-convnet's finished models once more, answering for the picture alone instead of for it and its mirror image.
+`convnet`: `obverse train` with one thread and a time budget, over three seeds, two at once; the whole command, reading
+and reports included, must stay below 600 seconds of processor time. `cct`: the recipe `cifar10-cct` on two cores; its
+curve is the accuracy on val at every epoch, test is looked at once. Both follow the clock: nothing else may run.
+`one-sided`: the convnet's finished models once more, answering for the picture alone instead of for it and its mirror
+image.
     OBVERSE_REAL_DATA=... python benchmarks/from_scratch.py WORK_FOLDER [convnet|cct|one-sided]
 """
 
@@ -12,10 +13,11 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import finished, metrics, obverse, processor_seconds, save, with_settings
+from common import metrics, obverse, processor_seconds, run_wanted, with_settings
 from real_sets import unpack
 
 SEEDS = (0, 1, 2)
@@ -63,18 +65,31 @@ def _told(run: Path) -> dict[str, Any]:
     }
 
 
+OF_SEEDS = [(seed,) for seed in SEEDS]
+PARTS: dict[str, tuple[Callable[..., dict[str, Any]], list[tuple[int, ...]]]] = {
+    "convnet": (convnet, OF_SEEDS),
+    "cct": (cct, [()]),
+    "one-sided": (one_sided, OF_SEEDS),
+}
+
+
 def main() -> None:
-    work, wanted = Path(sys.argv[1]), sys.argv[2:] or ["convnet", "cct", "one-sided"]
-    rows = finished("from_scratch", "what")
-    done = {row["what"] for row in rows}
-    jobs = {f"convnet {seed}": lambda seed=seed: convnet(work, seed) for seed in SEEDS}
-    jobs |= {"cct": lambda: cct(work)}
-    jobs |= {f"one-sided {seed}": lambda seed=seed: one_sided(work, seed) for seed in SEEDS}
-    for what, job in jobs.items():
-        if what.split()[0] in wanted and what not in done:
-            rows.append({"what": what, **job()})
-            notes = f"{len(rows)} of {len(jobs)} rows; a curve's points are minutes of training and accuracy on val"
-            save("from_scratch", rows, command="python benchmarks/from_scratch.py WORK_FOLDER", notes=notes)
+    work, wanted = Path(sys.argv[1]), sys.argv[2:] or list(PARTS)
+    jobs: list[tuple[Any, ...]] = [(part, *seed) for part, (_, seeds) in PARTS.items() for seed in seeds]
+
+    def run_one(part: str, *seed: int) -> dict[str, Any]:
+        return {"what": " ".join(map(str, (part, *seed))), **PARTS[part][0](work, *seed)}
+
+    unpack("cifar10", work)
+    for part in wanted:
+        run_wanted(
+            "from_scratch",
+            jobs,
+            run_one,
+            command="python benchmarks/from_scratch.py WORK_FOLDER",
+            notes="A curve's points are minutes of training and accuracy on val.",
+            only=lambda job, part=part: job[0] == part,
+        )
 
 
 if __name__ == "__main__":
