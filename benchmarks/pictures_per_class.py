@@ -9,6 +9,7 @@ least one picture per class, is val; test is the set's own and is looked at once
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -45,6 +46,7 @@ def write_table(data: Path, seed: int, per_class: int) -> tuple[Path, int]:
 
 def run_one(work: Path, seed: int, name: str, per_class: int) -> dict[str, Any]:
     run = work / "runs" / f"per-class-{name}-{per_class}-{seed}"
+    shutil.rmtree(run, ignore_errors=True)  # of a run that was cut off
     table, num_train = write_table(unpack(name, work), seed, per_class)
     epochs = max(10, round(PICTURES_TO_SEE[name] / num_train))
     settings = [*SETTINGS, f"training.seed={seed}", f"training.epochs={epochs}"]
