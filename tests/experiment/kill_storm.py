@@ -1,6 +1,6 @@
 """Victims for `test_kill.py`: run as a script, it loads torch once and forks one short-lived training per round.
 
-    python kill_storm.py DATA FOLDER random NUM_ROUNDS SEED     SIGKILL after a random time
+    python kill_storm.py DATA FOLDER random NUM_KILLED SEED     SIGKILL after a random time, in so many rounds
     python kill_storm.py DATA FOLDER writes STEP                SIGKILL at every STEP-th change of the run folder
 
 Each round: start, kill, resume (killed again half of the time), resume to the end. One JSON line per round on stdout.
@@ -129,14 +129,18 @@ def main() -> None:
 
 
 def random_rounds(data: Path, folder: Path, seconds: float):
-    draw = random.Random(int(sys.argv[5]))
-    for number in range(int(sys.argv[4])):
+    """Rounds that end before their moment are repeated: the machine may be faster now than when a run was timed."""
+    draw, num_left = random.Random(int(sys.argv[5])), int(sys.argv[4])
+    for number in range(3 * num_left):
         run = folder / f"round{number}"
         killed = [kill_after(draw.random() * seconds, lambda run=run: train(data, RunFolder(run)))]
         if draw.random() < 0.5:
             killed.append(kill_after(draw.random() * seconds, lambda run=run: train(data, RunFolder(run))))
         code = in_child(lambda run=run: train(data, RunFolder(run)))
         yield {"killed": killed, "code": code, **(result(run) if code == 0 else {})}
+        num_left -= killed[0] == -9
+        if not num_left:
+            return
 
 
 def write_rounds(data: Path, folder: Path):
