@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from obverse.errors import DataError
-from obverse.manifest import Index, build_index
+from obverse.manifest import Index, build_index, write_prepared
 from obverse.recipe import DataSpec
 
 Tree = Callable[[Iterable[str]], Path]
@@ -119,6 +119,16 @@ def test_a_digest_split_says_what_it_came_to(tree: Tree) -> None:
     assert messages(index, "split-fractions") == [f"digest split: {told}; each group decides by its own digest"]
 
 
+def test_a_val_carved_from_a_given_train_says_what_it_came_to(tree: Tree) -> None:
+    root = tree([f"{split}/{name}" for split, count in (("train", 40), ("test", 10)) for name in grid(count)])
+    index = index_of(root, strategy="digest")
+    counts = index.manifest.split_counts()
+    assert counts["test"] == 20
+    (told,) = messages(index, "split-fractions")
+    assert told.startswith(f"digest split of the given train: train {counts['train'] / 80:.1%} (wanted 82.4%), val ")
+    assert messages(index_of(root, strategy="stratified"), "split-fractions") == []
+
+
 def test_a_stratified_split_says_only_what_groups_made_of_it(tree: Tree) -> None:
     root = tree(grid(30))
     assert messages(index_of(root), "split-fractions") == []
@@ -130,3 +140,13 @@ def test_a_stratified_split_says_only_what_groups_made_of_it(tree: Tree) -> None
 def test_classes_that_large_groups_keep_out_of_a_split_are_named(tree: Tree) -> None:
     index = index_of(tree(grid(30)), group_by={"pattern": "^(a)"})
     assert any("1 class(es) have no sample in val: a" in text for text in messages(index, "class-not-in-split"))
+
+
+@pytest.mark.parametrize("changes", [{"views": ("obverse",)}, {"views": ("reverse", "obverse")}])
+def test_a_prepared_manifest_may_be_trained_on_with_other_views(tree: Tree, tmp_path: Path, changes: Any) -> None:
+    root = tree([f"{grade}/{side}/{n}.jpg" for grade in "ab" for side in ("obverse", "reverse") for n in range(10)])
+    before = build_index(root, DataSpec())
+    write_prepared(before.manifest, tmp_path / "coins.csv")
+    after = build_index(tmp_path / "coins.csv", DataSpec(**changes))
+    assert after.manifest.views == changes["views"]
+    assert split_of(after) == split_of(before)

@@ -84,3 +84,16 @@ def test_another_kind_of_file_or_layout_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("label,image\n")
     with pytest.raises(DataError, match=r"ends in \.csv"):
         read_source(tmp_path / "t.txt", DataSpec())
+
+
+def test_words_in_capitals_are_the_same_words(tmp_path: Path) -> None:
+    sample = read(tmp_path, "ID,Label,Split,Group,Image,Year\nx,a,Test,g1,1.jpg,1901\n").samples[0]
+    assert (sample.id, sample.label, sample.split, sample.group) == ("x", "a", "test", "g1")
+    assert dict(sample.extra) == {"Year": "1901"}
+
+
+def test_label_goes_before_class_and_grade_wherever_it_stands(tmp_path: Path) -> None:
+    listing = read(tmp_path, "image,class,grade,label\n1.jpg,mammal,good,cat\n")
+    assert listing.samples[0].label == "cat"
+    assert dict(listing.samples[0].extra) == {"class": "mammal", "grade": "good"}
+    assert "in `label`" in listing.said

@@ -1,8 +1,8 @@
 """WHICH samples; no torch."""
 
 from .columns import encode, fit_columns, missing_code
-from .grades import Grade, grade_order, parse_grade
-from .index import Index, build_index
+from .grades import Grade, grade_order, mostly_grades, parse_grade
+from .index import Index, build_index, handle_missing_views
 from .label_sets import class_counts
 from .manifest import Column, Manifest, read_manifest
 from .prepared import is_prepared, require_free, write_prepared
@@ -33,9 +33,11 @@ __all__ = [
     "fit_columns",
     "full_path",
     "grade_order",
+    "handle_missing_views",
     "in_parts",
     "is_prepared",
     "missing_code",
+    "mostly_grades",
     "parse_grade",
     "read_manifest",
     "read_source",

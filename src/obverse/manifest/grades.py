@@ -54,6 +54,12 @@ def is_off_scale(name: str) -> bool:
     return any(word in OFF_SCALE for word in re.split(r"[\s_-]+", name.lower()))
 
 
+def mostly_grades(names: tuple[str, ...]) -> bool:
+    """Whether the classes are grades of coins, though perhaps of several strikes, and some off the scale."""
+    num_graded = sum(parse_grade(name) is not None for name in names)
+    return num_graded > 0 and 2 * (num_graded + sum(map(is_off_scale, names))) > len(names)
+
+
 def grade_order(names: tuple[str, ...]) -> tuple[str, ...] | None:
     """The names from worst to best when every one parses and all share one strike; otherwise None.
 

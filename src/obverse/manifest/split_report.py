@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from obverse.recipe import SplitSpec
 
@@ -21,20 +21,27 @@ SHOWN = 5
 def split_findings(given: Samples, done: Samples, spec: SplitSpec, *, multi_label: bool = False) -> list[Finding]:
     """given: before `assign_splits`, done: after it."""
     found = list(_parted_groups(done, spec))
+    spec = spec.for_samples(len(done))
     if None in given.splits:
-        found += [*_deviation(done, spec.for_samples(len(done))), *_absent_classes(done, multi_label=multi_label)]
+        found += _deviation(done, {name: getattr(spec, name) for name in SPLITS}, spec)
+    elif given.splits != done.splits and spec.folds is None:  # carved from the given train
+        shares = {name: getattr(spec, name) for name in SPLITS if name == "train" or name not in given.splits}
+        pool = done.where(split == "train" for split in given.splits)
+        found += _deviation(pool, {name: share / sum(shares.values()) for name, share in shares.items()}, spec)
+    if given.splits != done.splits:
+        found += _absent_classes(done, multi_label=multi_label)
     return found
 
 
-def _deviation(samples: Samples, spec: SplitSpec) -> Iterator[Finding]:
-    wanted = {name: getattr(spec, name) for name in SPLITS}
+def _deviation(samples: Samples, wanted: Mapping[str, float], spec: SplitSpec) -> Iterator[Finding]:
     counted = Counter(samples.splits)
-    reached = {name: counted[name] / len(samples) for name in SPLITS}
+    reached = {name: counted[name] / len(samples) for name in wanted}
     rounding = max(TOLD_DEVIATION, ROUNDED_SAMPLES / len(samples))
-    if spec.strategy == "digest" or any(abs(reached[name] - wanted[name]) > rounding for name in SPLITS):
-        told = ", ".join(f"{name} {reached[name]:.1%} (wanted {wanted[name]:.1%})" for name in SPLITS)
+    if spec.strategy == "digest" or any(abs(reached[name] - wanted[name]) > rounding for name in wanted):
+        told = ", ".join(f"{name} {reached[name]:.1%} (wanted {wanted[name]:.1%})" for name in wanted)
+        of = "" if len(wanted) == len(SPLITS) else " of the given train"
         why = "each group decides by its own digest" if spec.strategy == "digest" else "groups and classes stay whole"
-        yield Finding("note", "split-fractions", f"{spec.strategy} split: {told}; {why}")
+        yield Finding("note", "split-fractions", f"{spec.strategy} split{of}: {told}; {why}")
 
 
 def _absent_classes(samples: Samples, *, multi_label: bool) -> Iterator[Finding]:

@@ -117,3 +117,13 @@ def test_indexes_in_an_archive(
     archive = read_source(pack(crops.with_suffix(".zip"), files_of(crops)), DataSpec(path_map=MAP))
     assert {s.id for s in archive.samples} == {s.id for s in read_source(crops, DataSpec(path_map=MAP)).samples}
     assert len(archive.samples) == 15
+
+
+def test_indexes_in_split_folders_give_the_split_and_ids_of_their_own(tree: Tree) -> None:
+    root = tree([f"{split}/{label}/{n}.png" for split in ("train", "test") for label in ("a", "b") for n in range(3)])
+    for split in ("train", "test"):
+        for label in ("a", "b"):
+            write_index(root / split, label, [f"{label}/{n}.png" for n in range(3)])
+    samples = read_source(root, DataSpec()).samples
+    assert len({s.id for s in samples}) == len(samples) == 12
+    assert {(s.split, s.views["image"].split("/")[0]) for s in samples} == {("train", "train"), ("test", "test")}

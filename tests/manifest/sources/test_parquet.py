@@ -146,3 +146,11 @@ def test_a_cell_that_is_no_picture_is_named(tmp_path: Path, picture: Picture) ->
     rows = [{"image": picture(str(n)) if n != 4 else b"no picture", "label": "ab"[n % 2]} for n in range(9)]
     with pytest.raises(DataError, match=r"x\.parquet::row=4,image"):
         build_index(write_shard(tmp_path / "x.parquet", rows), DataSpec())
+
+
+def test_words_in_capitals_are_the_same_words(tmp_path: Path, picture: Picture) -> None:
+    cells = {"Label": "a", "Split": "val", "Group": "g"}
+    rows = [{"image": {"bytes": picture("x"), "path": f"{n}.png"}, "ID": f"s{n}", **cells} for n in range(4)]
+    samples = read_source(write_shard(tmp_path / "pictures.parquet", rows), DataSpec()).samples
+    assert {(s.id, s.split, s.group) for s in samples} == {(f"s{n}", "val", "g") for n in range(4)}
+    assert not samples[0].extra

@@ -22,7 +22,7 @@ from .listing import Listing
 from .parquet import holds_pictures, read_parquet, shard_names
 from .rows import is_table_name
 from .run_folder import read_run_folder, run_folder_of
-from .table import find_table, read_table
+from .table import find_table, read_table, tables_near_top
 from .tree import Tree, data_root, open_tree
 from .views import in_parts
 
@@ -89,13 +89,14 @@ def _detect(tree: Tree) -> str:
         return "cifar"
     if index_names(tree):
         return "json-index"
-    tables = [name for name in tree.others if is_table_name(name)]
-    if shard_names(tree) and (tree.is_single_file or not tree.folders):
+    tables = tables_near_top(tree)
+    in_folders = any(folder.parts for folder in tree.folders)
+    if shard_names(tree) and (tree.is_single_file or not in_folders):
         return "parquet" if holds_pictures(tree) else "table"
     if tables and tree.is_single_file:
         return "table"
     in_class_folders = len({folder.parts for folder in tree.folders}) > 1
-    return "table" if len(tables) == 1 and tree.folders and not in_class_folders else "auto"
+    return "table" if tables and tree.folders and not in_class_folders else "auto"
 
 
 def _read_table(tree: Tree, spec: DataSpec, views: Sequence[str] | None) -> Listing:

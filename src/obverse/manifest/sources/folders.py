@@ -32,7 +32,7 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
         raise DataError(f"no pictures below {tree.shown}: expected <class>/picture.jpg in it")
     view_words = [] if layout in ("class-folders", "suffix-views") else [set(words) for words in VIEW_WORDS]
     view_words += [{name.lower() for name in views}] if views else []
-    places, wrapper, said = take_apart(tree.folders, view_words)
+    places, wrapper, said = take_apart(tree.folders, view_words, tree.shown)
     findings = [*tree.findings, *_left_out([p for place in places if not place.parts for p in place.pictures], "class")]
     places = [place for place in places if place.parts]
     found = folder_views(places, views) if layout in ("auto", "view-folders") else None
@@ -44,6 +44,10 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     if layout == "suffix-views" and found is None:
         raise DataError(f"no file names below {tree.shown} end in view words: expected <class>/coin7_obv.jpg and "
                         "coin7_rev.jpg in it, or give the words as data.views")  # fmt: skip
+    if found is None and views is not None and tuple(views) != ("image",):
+        seen = ", ".join(sorted({place.parts[-1] for place in places})[:10])
+        raise DataError(f"{tree.shown}: no folders and no endings of file names are called {' and '.join(views)} "
+                        f"(data.views); the folders are {seen}")  # fmt: skip
     if found is None:
         return _by_class(tree, places, wrapper, said, findings)
     findings += _left_out(found.strays, kind)

@@ -12,6 +12,7 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from obverse.errors import DataError
@@ -22,6 +23,7 @@ from obverse.manifest.store import remote_url
 from .listing import Listing
 from .rows import parse_json
 from .tree import Tree
+from .words import SPLIT_WORDS
 
 INDEX_NAME = re.compile(r"index_(.+)\.json", re.IGNORECASE)
 KEY = "good"
@@ -40,15 +42,21 @@ def read_json_indexes(tree: Tree, path_map: Mapping[str, str]) -> Listing:
         raise DataError(f"{tree.shown} holds no index_<class>.json, and data.layout is `json-index`")
     mapping = _PathMap({**_map_file(tree, posixpath.dirname(names[0])), **path_map})
     findings = list(tree.findings)
-    samples = Samples.of(sample for name in names for sample in _read_class(tree, name, mapping, findings))
+    is_divided = len({posixpath.dirname(name) for name in names}) > 1
+    samples = Samples.of(
+        replace(sample, id=f"{posixpath.dirname(name)}/{sample.id}") if is_divided else sample
+        for name in names
+        for sample in _read_class(tree, name, mapping, findings)
+    )
     if not len(samples):
         missing = next((finding.paths[0] for finding in findings if finding.code == "missing-file"), None)
         if missing is None:
             raise DataError(f"{tree.shown}: the indexes list no pictures")
         raise DataError(f"{tree.shown}: none of the pictures that the indexes list is there, for example {missing!r}; "
                         "say where they lie with data.path_map")  # fmt: skip
+    num_classes = len({posixpath.basename(name) for name in names})
     said = (
-        f"one JSON index per class ({posixpath.basename(names[0])} ...): {len(names)} classes, {len(samples)} pictures"
+        f"one JSON index per class ({posixpath.basename(names[0])} ...): {num_classes} classes, {len(samples)} pictures"
     )
     return Listing(tree.root, samples, ("image",), said, "json-index", findings)
 
@@ -57,6 +65,7 @@ def _read_class(tree: Tree, name: str, mapping: _PathMap, findings: list[Finding
     found = INDEX_NAME.fullmatch(posixpath.basename(name))
     assert found is not None
     label, base = found[1], posixpath.dirname(name)
+    split = SPLIT_WORDS.get(posixpath.basename(base).lower())
     listed = _listed(tree, name)
     missing, names = [], dict.fromkeys(listed)
     for original in names:
@@ -64,7 +73,7 @@ def _read_class(tree: Tree, name: str, mapping: _PathMap, findings: list[Finding
         if not os.path.isabs(path) and not remote_url(path):
             path = posixpath.normpath(posixpath.join(base, path))
         if tree.has(path):
-            yield Sample(f"{label}/{original}", label, {"image": tree.locator(path)})
+            yield Sample(f"{label}/{original}", label, {"image": tree.locator(path)}, split=split)
         else:
             missing.append(path)
     if missing:

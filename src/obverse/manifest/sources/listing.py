@@ -11,6 +11,9 @@ from obverse.errors import DataError
 from obverse.imaging import PICTURE_SUFFIXES
 from obverse.manifest.sample import Finding, Sample
 
+# Of a run, an evaluation, a study.
+RESULTS = ({"recipe.yaml", "manifest.csv"}, {"report.html", "metrics.json"}, {"sweep.yaml", "table.csv"})
+
 
 @dataclass
 class Listing:
@@ -46,7 +49,7 @@ class Folder:
 def walk_folders(root: Path) -> Iterator[Folder]:
     """The folders below root that hold pictures, root first, sorted; hidden files and folders are left out.
 
-    A folder reached again through a symbolic link is not entered twice.
+    A folder reached again through a symbolic link is not entered twice, and results of Obverse are left out, too.
     """
     seen: set[tuple[int, int]] = set()
 
@@ -55,7 +58,7 @@ def walk_folders(root: Path) -> Iterator[Folder]:
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
-        folders, names = [], []
+        folders, names, others = [], [], set()
         with os.scandir(path) as entries:
             for entry in entries:
                 name = entry.name
@@ -65,6 +68,10 @@ def walk_folders(root: Path) -> Iterator[Folder]:
                     folders.append(name)
                 elif is_picture_name(name):
                     names.append(name)
+                else:
+                    others.add(name)
+        if parts and any(mark <= others for mark in RESULTS):
+            return
         if names:
             names.sort()
             prefix = "".join(f"{part}/" for part in parts)

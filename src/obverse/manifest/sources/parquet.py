@@ -101,7 +101,8 @@ def _columns(tree: Tree, shard: str, given: Sequence[str] | None, spec: DataSpec
 
 
 def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: list[Finding]) -> Iterator[Sample]:
-    has_ids = "id" in columns.others
+    own = {name.lower(): name for name in reversed(columns.others) if name.lower() in RESERVED}
+    has_ids = "id" in own
     use_paths = not has_ids and _paths_are_ids(tree, shards, columns)
     for shard in shards:
         num_unlabelled = 0
@@ -111,7 +112,7 @@ def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: lis
             if label is None:
                 num_unlabelled += 1
                 continue
-            name = str(row["id"]) if has_ids else f"{shard}/{number}"
+            name = str(row[own["id"]]) if has_ids else f"{shard}/{number}"
             if use_paths:
                 name = "|".join(row[column]["path"] for column in columns.paths)
             yield Sample(
@@ -122,13 +123,17 @@ def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: lis
                     for view, column in columns.views.items()
                     if (view, number) not in holes
                 },
-                _split(row.get("split"), shard, tree.told(shard)),
-                str(row["group"]) if row.get("group") is not None else None,
-                extra={key: "" if row[key] is None else str(row[key]) for key in columns.others if key not in RESERVED},
+                _split(row.get(own.get("split", "")), shard, tree.told(shard)),
+                None if row.get(own.get("group", "")) is None else str(row[own["group"]]),
+                extra={key: _text(row[key]) for key in columns.others if key not in own.values()},
             )
         if num_unlabelled:
             message = f"{num_unlabelled} row(s) of {shard} have no label and are left out"
             findings.append(Finding("warning", "no-label", message))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def _holes(tree: Tree, shard: str, columns: _Columns) -> set[tuple[str, int]]:

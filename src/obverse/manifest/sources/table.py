@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from obverse.errors import DataError
 from obverse.manifest.label_sets import SEPARATOR, described
@@ -26,13 +26,21 @@ from .words import SPLIT_WORDS, VIEW_WORDS
 
 LABEL_WORDS = ("label", "class", "grade")
 PICTURE_WORDS = ("image", "picture", "path", "file", "filename", "file_name")
+CHECKED, PREPARED = "check.json", "-manifest.csv"
 ANY = DataSpec()
+OWN = {*RESERVED, LABEL_RANK}
 KNOWN_VIEWS = {word for words in VIEW_WORDS for word in words} | set(PICTURE_WORDS)
+
+
+def tables_near_top(tree: Tree) -> list[str]:
+    """Without those that `check` and `prepare` write into the folder they are called in, unless there are no others."""
+    names = [name for name in tree.others if is_table_name(name)]
+    return [n for n in names if posixpath.basename(n) != CHECKED and not n.endswith(PREPARED)] or names
 
 
 def find_table(tree: Tree, layout: str) -> str:
     """The only table near the top; DataError when there is none or more than one."""
-    names = [name for name in tree.others if is_table_name(name)]
+    names = tables_near_top(tree)
     if len(names) != 1:
         which = f"the tables {', '.join(names[:5])}; give the one that is meant as DATA" if names else f"no {layout}"
         raise DataError(f"{tree.shown} holds {which}, and data.layout is `{layout}`; a table ends in .csv, .jsonl, "
@@ -57,24 +65,28 @@ def read_table(
         raise DataError(f"{told}: {wanted}; the columns are {', '.join(columns)}")
     base = posixpath.dirname(name)
     place = (lambda cell: cell) if is_manifest else (lambda cell: _locator(tree, base, cell))
-    samples = [_sample(row, f"{told}, row {line}", cells, {v: place(row[v].strip()) for v in names if row[v].strip()})
-               for line, row in enumerate(rows, 2)]  # fmt: skip
+    own = {column.lower(): column for column in reversed(columns) if column.lower() in OWN}
+    samples = []
+    for line, row in enumerate(rows, 2):
+        pictures = {view: place(row[view].strip()) for view in names if row[view].strip()}
+        samples.append(_sample(row, f"{told}, row {line}", cells, pictures, own))
     labels = [sample.label for sample in samples]
     findings = [*tree.findings, *_check(told, samples, names, multi_label=cells.multi_label)]
     findings += [] if cells.multi_label else looks_like_sets(labels)
     kind = "a prepared manifest" if is_manifest else "a table"
-    seen = described(labels) if cells.multi_label else f"{len(set(labels))} classes"
+    seen = described(labels) if cells.multi_label else f"{len(set(labels))} classes in `{cells.columns[0]}`"
     said = f"{kind} with the views {', '.join(names)}: {seen}, {len(rows)} rows"
     listing = Listing(tree.root, Samples.of(samples), names, said, "table", findings, keeps_missing_views=True)
     listing.multi_label = cells.multi_label
     if is_manifest:
         listing.layout, listing.order = "manifest", _ranked(told, rows, cells.columns[0])
-        listing.samples = Samples.of(listing.samples).with_columns(digests=(row["digest"] or None for row in rows))
+        if names == _view_columns(rows, [c for c in columns if c not in cells.columns]):  # a digest is of all of them
+            listing.samples = Samples.of(listing.samples).with_columns(digests=(row["digest"] or None for row in rows))
     return listing
 
 
 def _labels(table: Table, columns: Sequence[str], spec: DataSpec, told: str) -> LabelCells:
-    single = [column for column in columns if column.lower() in LABEL_WORDS]
+    single = [column for word in LABEL_WORDS for column in columns if column.lower() == word]
     cells = find_label(columns, single, table.lists, spec, told)
     if cells is None:
         several = next((column for column in columns if column.lower() in SET_WORDS), None)
@@ -114,18 +126,23 @@ def _locator(tree: Tree, base: str, cell: str) -> str:
     return tree.locator(path) if is_plain else path
 
 
-def _sample(row: Row, where: str, cells: LabelCells, views: dict[str, str]) -> Sample:
-    split = row.get("split", "").strip().lower()
+def _sample(row: Row, where: str, cells: LabelCells, views: dict[str, str], own: Mapping[str, str]) -> Sample:
+    """own: the columns called `id`, `split`, `group` ..., by that word."""
+
+    def cell(word: str) -> str:
+        return row[own[word]] if word in own else ""
+
+    split = cell("split").strip().lower()
     if split and split not in SPLIT_WORDS:
         raise DataError(f"{where}: the split `{split}` is none of {', '.join(SPLITS)}")
-    used = {*RESERVED, LABEL_RANK, *views, *cells.columns}
+    used = {*own.values(), *views, *cells.columns}
     return Sample(
-        id=row.get("id") or "|".join(row[view].strip() for view in views),
+        id=cell("id") or "|".join(row[view].strip() for view in views),
         label=cells.label(row, where),
         views=views,
         split=SPLIT_WORDS.get(split),
-        group=row.get("group") or None,
-        extra={name: cell for name, cell in row.items() if name not in used},
+        group=cell("group") or None,
+        extra={name: value for name, value in row.items() if name not in used},
     )
 
 

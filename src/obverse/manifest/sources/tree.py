@@ -28,7 +28,7 @@ from obverse.manifest.store import (
     remote_url,
 )
 
-from .listing import Folder, is_picture_name, walk_folders
+from .listing import RESULTS, Folder, is_picture_name, walk_folders
 from .words import SPLIT_WORDS
 
 MAX_TABLE_BYTES = 4 * 2**30
@@ -179,6 +179,8 @@ def _near_top(contents: ListFolder) -> tuple[str, ...]:
     folder = ""
     for _ in range(4):
         files, folders = contents(folder)
+        if folder and any(mark <= set(files) for mark in RESULTS):
+            break
         found += [posixpath.join(folder, name) for name in files]
         beside = [name for name in folders if name.lower() in ("data", *SPLIT_WORDS)]
         if len(folders) != 1:

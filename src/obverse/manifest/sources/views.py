@@ -176,4 +176,5 @@ def in_parts(listing: Listing, names: Sequence[str], parts: Sequence[Part]) -> L
         name: tuple(None if picture is None else add_step(picture, *part.step) for picture in pictures)
         for name, part in zip(names, parts, strict=True)
     }
-    return replace(listing, samples=replace(samples, views=columns), views=tuple(names))
+    # What a manifest recorded is the digest of the whole picture.
+    return replace(listing, samples=replace(samples, views=columns, digests=(None,) * len(samples)), views=tuple(names))
