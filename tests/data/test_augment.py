@@ -119,6 +119,15 @@ def test_min_scale_bounds_the_area_that_is_kept():
     assert max(areas) > 0.95
 
 
+@pytest.mark.parametrize("policy", ["generic", "no-mirror"])
+def test_no_policy_keeps_less_than_it_says_and_coins_stay_round(policy):
+    spec = AugmentSpec(policy=policy, rotation_degrees=0.0).filled()
+    areas, aspects = areas_and_aspects(spec)
+    assert min(areas) >= spec.min_scale - 0.01
+    assert max(aspects) <= spec.max_stretch + 0.02
+    assert (max(aspects) > 1.1) == (policy != "no-mirror")
+
+
 def test_max_stretch_bounds_the_aspect_ratio_and_one_keeps_it():
     _, kept = areas_and_aspects(spec_of(min_scale=0.5, max_stretch=1.0))
     assert kept == pytest.approx([1.0] * len(kept))

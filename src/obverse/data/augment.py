@@ -86,9 +86,11 @@ def apply_change(pixels: Pixels, change: Change, out_CHW: Pixels, fill: int) -> 
 def _draw_crop(spec: AugmentSpec, working: tuple[int, int], u: Sequence[float]) -> Box:
     """A box of whole pixels inside the working picture (random resized crop, Szegedy et al. 2015)."""
     scale = 1 - (1 - (spec.min_scale or 1)) * u[0]
-    stretch = spec.max_stretch ** (u[1] - 0.5) if scale < 1 else 1.0
-    height = max(1, round(min(1.0, math.sqrt(scale) / stretch) * working[0]))
-    width = max(1, round(min(1.0, math.sqrt(scale) * stretch) * working[1]))
+    # Never beyond the picture, so that the box has its share of the area.
+    most = 1 / math.sqrt(scale)
+    stretch = min(most, max(1 / most, (spec.max_stretch or 1) ** (u[1] - 0.5)))
+    height = max(1, round(math.sqrt(scale) / stretch * working[0]))
+    width = max(1, round(math.sqrt(scale) * stretch * working[1]))
     top, left = int(u[2] * (working[0] - height + 1)), int(u[4] * (working[1] - width + 1))
     return top, left, top + height, left + width
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from obverse.errors import RecipeError
 from obverse.launch import launched
-from obverse.manifest import Index, Manifest, grade_order
+from obverse.manifest import Index, Manifest, mostly_grades
 from obverse.models import InputNeeds, input_needs, pinned, why_unavailable
 from obverse.recipe import (
     AugmentSpec,
@@ -195,8 +195,8 @@ def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, in
     augment = recipe.augment
     if augment.policy == "auto":
         # Mirrored lettering does not exist, and coins have lettering (A13).
-        is_coins = bool(grade_order(index.manifest.classes)) or bool(COIN_VIEWS & set(index.manifest.views))
-        augment = augment.model_copy(update={"policy": "no-mirror" if is_coins else "generic"})
+        has_lettering = mostly_grades(index.manifest.classes) or COIN_VIEWS & set(map(str.lower, index.manifest.views))
+        augment = augment.model_copy(update={"policy": "no-mirror" if has_lettering else "generic"})
         if median(min(s) for s in sizes) <= SMALL_SIDE and augment.shift is None and augment.min_scale is None:
             # Resampling blurs small pictures: they are moved by whole pixels instead of cropped.
             augment = augment.model_copy(update={"shift": 0.125, "min_scale": 1.0, "jitter": augment.jitter or 0.0})
