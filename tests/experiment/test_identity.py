@@ -93,3 +93,19 @@ def test_a_run_that_does_not_say_what_it_began_with_is_refused(stopped):
     (run.path / ".start.json").unlink()
     with pytest.raises(DataError, match="cannot be read"):
         resume_run(RunFolder(run.path))
+
+
+def test_forced_into_another_network_it_says_what_does_not_fit(stopped):
+    run, _ = stopped
+    edit(run, "    hidden: []\n", "    hidden: [4]\n")
+    with pytest.raises(
+        DataError, match=r"the checkpoint does not fit the recipe, which has changed: .*start a new run"
+    ):
+        resume_run(RunFolder(run.path), force=True)
+
+
+def test_other_pixels_are_another_run_though_the_cache_is_free(stopped):
+    run, _ = stopped
+    edit(run, "kind: memory\n", "kind: jpeg\n")
+    with pytest.raises(DataError, match=r'data\.cache\.kind was "memory" and is "jpeg"'):
+        resume_run(RunFolder(run.path))

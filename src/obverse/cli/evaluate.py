@@ -9,20 +9,23 @@ import typer
 
 from obverse.errors import printable
 
-from .options import Device
+from .options import Device, Layout
 
 
 def command(
     run: Annotated[Path, typer.Argument(help="A run folder, or a bundle together with --data and --out.")],
-    split: Annotated[str, typer.Option(help="train, val or test of the run's own data.")] = "test",
-    data: Annotated[Path | None, typer.Option(help="Other labelled data, instead of a split.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The output folder; by default RUN/evaluation/SPLIT.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, val or test: of the run's own data (test), or of --data (all of it).")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Other labelled data.")] = None,
+    layout: Layout = None,
+    out: Annotated[Path | None, typer.Option(help="The output folder; by default below RUN/evaluation.")] = None,
     device: Device = "auto",
 ) -> None:
     """Measure a trained model and write its report."""
     from obverse.experiment import evaluate_run
 
-    folder, metrics = evaluate_run(run, split=split, data=data, out=out, device=device)
+    folder, metrics = evaluate_run(run, split=split, data=data, layout=layout, out=out, device=device)
     for line in set_lines(metrics) if metrics.get("labels") == "multi" else _lines(metrics):
         typer.echo(line)
     typer.echo(f"report: {printable(str(folder / 'report.html'))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,9 @@ from obverse.evaluation import (
     write_evaluation,
     write_set_evaluation,
 )
-from obverse.manifest import (
-    SPLITS,
-    Manifest,
-    PictureStore,
-    Samples,
-    class_counts,
-    data_root,
-    in_parts,
-    is_prepared,
-    read_manifest,
-    read_source,
-    verify_pictures,
-)
+from obverse.manifest import SPLITS, Manifest, data_root, read_manifest
 from obverse.models import Classifier
-from obverse.recipe import DataSpec, Recipe, load_recipe
+from obverse.recipe import Recipe, load_recipe
 from obverse.runs import RunFolder
 from obverse.runs.failures import explained
 from obverse.runs.rundir import short_name
@@ -41,7 +30,9 @@ from obverse.runtime import resolve_device
 
 from .caching import open_cache
 from .facts import RunStory, read_story
+from .identity import require_unchanged
 from .maps import report_maps
+from .other_data import OTHER, other_manifest
 
 Ready = tuple[Bundle, Classifier, Forward]
 
@@ -88,17 +79,31 @@ def report_split(
 
 
 def evaluate_run(
-    path: Path, *, split: str = "test", data: Path | None = None, out: Path | None = None, device: str = "auto"
+    path: Path,
+    *,
+    split: str | None = None,
+    data: Path | None = None,
+    layout: str | None = None,
+    out: Path | None = None,
+    device: str = "auto",
 ) -> tuple[Path, dict[str, Any]]:
-    """Evaluate a run on one of its splits, or a run or bundle on other labelled data; the folder and the metrics."""
+    """Evaluate a run on one of its splits (test), or a run or bundle on other labelled data; folder and metrics.
+
+    With data, split is one of the data's own, else all of it counts. layout: how the data is laid out, where what is
+    seen is wrong.
+    """
+    if split is not None and split not in SPLITS:
+        raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")
+    if layout is not None and data is None:
+        raise RecipeError("--layout belongs to --data; a run reads its own data as it did before")
     if out is not None:
         _require_ours(out)
     with explained(out or path, "try a smaller evaluation.batch_size, or --device cpu"):
-        return _evaluate(RunFolder(path), split, data, out, device)
+        return _evaluate(RunFolder(path), split, data, layout, out, device)
 
 
 def _evaluate(
-    run: RunFolder, split: str, data: Path | None, out: Path | None, device: str
+    run: RunFolder, split: str | None, data: Path | None, layout: str | None, out: Path | None, device: str
 ) -> tuple[Path, dict[str, Any]]:
     bundle, model = read_bundle(run.path)
     is_run = run.recipe.is_file()
@@ -107,22 +112,23 @@ def _evaluate(
     recipe = load_recipe(str(run.recipe)) if is_run else Recipe()
     place = resolve_device(device)
     ready = (bundle, model.to(place), Forward(bundle.mean, bundle.std, place, output=bundle.output))
-    if data is None:
-        if split not in SPLITS:
-            raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")
-        manifest, name = run_manifest(run, recipe, bundle), split
-    else:
-        manifest, name = _other_manifest(data, bundle, recipe), "data"
-    folder = out or run.evaluation(split if data is None else f"data-{short_name(data)}")
     story = read_story(run.path / "training_log.json")
-    if data is not None:
-        story.facts["evaluated on"] = _told(data, recipe)
+    if data is None:
+        name = split or "test"
+        manifest, folder = run_manifest(run, recipe, bundle), out or run.evaluation(name)
+        require_unchanged(run, manifest, name)
+    else:
+        name = OTHER
+        manifest, told = other_manifest(data, bundle, recipe, split=split, layout=layout)
+        story.facts.update(told)
+        folder = out or run.evaluation(_name_of(data, split))
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, story=story)
 
 
-def _told(data: Path, recipe: Recipe) -> str:
-    left_out = recipe.data.exclude_classes
-    return f"{data} without the class(es) {', '.join(left_out)}" if left_out else str(data)
+def _name_of(data: Path, split: str | None) -> str:
+    """A folder's name; the place is in it, because data of the same name may lie elsewhere."""
+    place = hashlib.blake2b(str(data.resolve()).encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
+    return "-".join(["data", short_name(data), place, *([split] if split else [])])
 
 
 def _require_ours(folder: Path) -> None:
@@ -148,45 +154,3 @@ def run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
         multi_label=bundle.multi_label,
     )
     return replace(manifest, columns=bundle.columns)
-
-
-def _other_manifest(data: Path, bundle: Bundle, recipe: Recipe) -> Manifest:
-    """Labelled data the run has never seen, with the bundle's classes and views; what the run left out, it does too."""
-    views = {"views": bundle.views} if len(bundle.views) > 1 and not bundle.parts else {}
-    listing = read_source(data, DataSpec().model_copy(update=views | _labels_of(bundle, recipe, data)))
-    if bundle.parts and len(listing.views) == 1:
-        listing = in_parts(listing, bundle.views, bundle.parts)
-    listing.samples = Samples.of(s for s in listing.samples if s.label not in recipe.data.exclude_classes)
-    if set(listing.views) != set(bundle.views) and len(bundle.views) > 1:
-        raise DataError(f"{str(data)!r} has the views {', '.join(listing.views)}, the model {', '.join(bundle.views)}")
-    if len(bundle.views) == 1:
-        (view,) = bundle.views
-        listing.samples = [replace(s, views={view: next(iter(s.views.values()))}) for s in listing.samples]
-    labels = (s.label for s in listing.samples)
-    unknown = sorted(class_counts(labels, multi_label=bundle.multi_label).keys() - set(bundle.classes))
-    if unknown:
-        raise DataError(f"the model does not know the class(es) {', '.join(unknown[:5])}; it knows "
-                        f"{', '.join(bundle.classes[:10])}")  # fmt: skip
-    facts = verify_pictures(PictureStore(listing.root), [path for s in listing.samples for path in s.views.values()])
-    if facts.findings:
-        first = facts.findings[0]
-        raise DataError(f"{len(facts.findings)} unusable picture(s), the first is {first.paths[0]!r}: {first.message}")
-    samples = (replace(sample, split="data") for sample in listing.samples)
-    return Manifest(
-        listing.root,
-        Samples.of(samples),
-        bundle.classes,
-        bundle.views,
-        bundle.ordered,
-        bundle.columns,
-        bundle.multi_label,
-    )
-
-
-def _labels_of(bundle: Bundle, recipe: Recipe, data: Path) -> dict[str, object]:
-    """How the labels of other data are read: as the run's own, but a manifest says it itself."""
-    labels = "multi" if bundle.multi_label else "single"
-    if not bundle.multi_label or is_prepared(data):
-        return {"labels": labels}
-    own = recipe.data
-    return {"labels": labels, "label_separator": own.label_separator, "label_columns": own.label_columns}

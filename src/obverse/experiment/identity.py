@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from obverse.errors import DataError
+from obverse.errors import DataError, ObverseError
 from obverse.imaging import joint_digest
-from obverse.manifest import Manifest, Sample, verify_pictures
+from obverse.manifest import Manifest, Sample, Samples, verify_pictures
 from obverse.recipe import Recipe
 from obverse.runs import RunFolder
 
 FILE = ".start.json"
-# What may change without making it another run: where things lie, how fast they are read, what is reported.
+# What may change without making it another run: where things lie, how fast they are read (a cache of JPEGs holds other
+# pixels), what is reported.
 FREE = (
     "name", "data.path", "data.cache", "distill.teacher", "training.trackers", "evaluation.",
     "runtime.num_workers", "runtime.distributed",
@@ -55,9 +57,23 @@ def differences(run: RunFolder, recipe: Recipe, manifest: Manifest) -> Iterator[
         yield from _changed_pictures(manifest)
 
 
+def require_unchanged(run: RunFolder, manifest: Manifest, split: str) -> None:
+    """DataError when pictures of a split are not those that the run began with: the numbers would be of others."""
+    try:
+        is_as_it_was = json.loads((run.path / FILE).read_text(encoding="utf-8"))["pictures"] == _stamp(manifest)
+    except (OSError, ValueError, KeyError, TypeError, ObverseError):
+        is_as_it_was = False
+    if is_as_it_was:
+        return
+    samples = Samples.of(manifest.split(split))
+    for sentence in _changed_pictures(replace(manifest, samples=samples)):
+        raise DataError(f"{sentence}, or evaluate on them as they are with --data")
+
+
 def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key) and not key.startswith(FREE):
+        is_free = key.startswith(FREE) and not (key == "data.cache.kind" and "jpeg" in (before.get(key), now.get(key)))
+        if before.get(key) != now.get(key) and not is_free:
             yield f"{key} was {json.dumps(before.get(key))} and is {json.dumps(now.get(key))}"
 
 
@@ -77,7 +93,7 @@ def _changed_pictures(manifest: Manifest) -> Iterator[str]:
         yield f"{len(gone)} picture(s) can no longer be read: {_shown(gone)}. Put them back, start a new run"
     if other:
         yield f"{len(other)} sample(s) have other pictures than when the run began: {_shown(other)}. " \
-              "Put them back, or start a new run"  # fmt: skip
+              "Put them back, start a new run"  # fmt: skip
 
 
 def _digest(sample: Sample, digest_of: Mapping[str, str]) -> str | None:

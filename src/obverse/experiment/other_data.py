@@ -1,0 +1,98 @@
+"""Labelled data that a model has never seen, read as its run read its own: classes, views, what was left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from obverse.bundle import Bundle
+from obverse.errors import DataError, RecipeError
+from obverse.manifest import (
+    Manifest,
+    PictureStore,
+    Samples,
+    class_counts,
+    handle_missing_views,
+    in_parts,
+    is_prepared,
+    read_source,
+    verify_pictures,
+)
+from obverse.manifest.sources import Listing
+from obverse.recipe import DataSpec, Recipe
+
+# The split that all samples are in.
+OTHER = "data"
+
+
+def other_manifest(
+    data: Path, bundle: Bundle, recipe: Recipe, *, split: str | None, layout: str | None
+) -> tuple[Manifest, dict[str, str]]:
+    """The samples of `data`, or of one of its own splits, and facts for the report: where from, and what was found.
+
+    DataError for classes and views that the model does not know, and for what training would refuse.
+    """
+    left_out = recipe.data.exclude_classes
+    listing = _read(data, bundle, recipe, layout)
+    if bundle.parts and len(listing.views) == 1:
+        listing = in_parts(listing, bundle.views, bundle.parts)
+    listing = _with_views(listing, bundle, data)
+    samples = Samples.of(s for s in listing.samples if s.label not in left_out and split in (None, s.split))
+    if split is not None and not samples:
+        raise DataError(f"{str(data)!r} has no samples in a split `{split}`; leave out --split to evaluate all of it")
+    samples, unpaired = handle_missing_views(samples, listing, recipe.data)
+    unknown = sorted(class_counts(samples.labels, multi_label=bundle.multi_label).keys() - set(bundle.classes))
+    if unknown:
+        raise DataError(f"the model does not know the class(es) {', '.join(unknown[:5])}; it knows "
+                        f"{', '.join(bundle.classes[:10])}")  # fmt: skip
+    facts = verify_pictures(PictureStore(listing.root), list(samples.paths()))
+    errors = [found for found in (*listing.findings, *facts.findings) if found.severity == "error"]
+    if errors:
+        first = f"{', '.join(map(repr, errors[0].paths[:3]))}: {errors[0].message}"
+        raise DataError(f"{len(errors)} unusable picture(s), the first is {first}")
+    samples = Samples.of(replace(sample, split=OTHER) for sample in samples)
+    told = {"evaluated on": _told(data, split, left_out)}
+    if unpaired:
+        told["unpaired"] = f"{len(unpaired)} sample(s) lack a view; the first: {unpaired[0].message}"
+    warnings = [found.message for found in listing.findings if found.severity == "warning"]
+    told |= {"warnings": "; ".join(warnings[:5])} if warnings else {}
+    manifest = Manifest(
+        listing.root, samples, bundle.classes, bundle.views, bundle.ordered, bundle.columns, bundle.multi_label
+    )
+    return manifest, told
+
+
+def _read(data: Path, bundle: Bundle, recipe: Recipe, layout: str | None) -> Listing:
+    """Labels are read as the run's own, but a manifest says itself how; originals are found as the run found them."""
+    own = recipe.data
+    values: dict[str, object] = {"labels": "multi" if bundle.multi_label else "single"}
+    if len(bundle.views) > 1 and not bundle.parts:
+        values["views"] = bundle.views
+    if bundle.multi_label and not is_prepared(data):
+        values |= {"label_separator": own.label_separator, "label_columns": own.label_columns}
+    if layout is not None:
+        values["layout"] = layout
+    if own.path_map and layout in (None, own.layout) and not is_prepared(data):
+        values |= {"path_map": own.path_map, "layout": own.layout}
+    try:
+        spec = DataSpec.model_validate(values)
+    except ValueError:
+        raise RecipeError(f"no layout `{layout}`; `obverse evaluate --help` names them") from None
+    return read_source(data, spec)
+
+
+def _with_views(listing: Listing, bundle: Bundle, data: Path) -> Listing:
+    """The views that the model looks at. A model of one view sees the view of that name, or the only one there is."""
+    if set(listing.views) == set(bundle.views):
+        return listing
+    if len(bundle.views) > 1 or (len(listing.views) > 1 and bundle.views[0] not in listing.views):
+        raise DataError(f"{str(data)!r} has the views {', '.join(listing.views)}, the model {', '.join(bundle.views)}")
+    (view,) = bundle.views
+    seen = view if view in listing.views else listing.views[0]
+    samples = Samples.of(replace(s, views={view: s.views[seen]}) for s in listing.samples if seen in s.views)
+    return replace(listing, samples=samples, views=bundle.views)
+
+
+def _told(data: Path, split: str | None, left_out: tuple[str, ...]) -> str:
+    told = f"{data}, its split {split}" if split else str(data)
+    return f"{told}, without the class(es) {', '.join(left_out)}" if left_out else told

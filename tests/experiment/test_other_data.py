@@ -1,0 +1,134 @@
+"""A run evaluated on other data: the view it knows, the split that is asked for, and nothing left out silently."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from obverse.errors import DataError, RecipeError
+from obverse.experiment import evaluate_run, start_run
+from obverse.manifest import build_index, write_prepared
+from obverse.recipe import DataSpec, load_recipe
+from obverse.runs import RunFolder
+
+
+def draw(path, brightness, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).normal(brightness, 15, (16, 16, 3)).clip(0, 255)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Coins whose reverse tells the class, and whose obverse tells the other one."""
+    root = tmp_path_factory.mktemp("two") / "coins"
+    for k, label in enumerate("ab"):
+        for n in range(12):
+            draw(root / label / "obverse" / f"{n}.png", 200 - 150 * k, 100 * k + n)
+            draw(root / label / "reverse" / f"{n}.png", 50 + 150 * k, 1000 + 100 * k + n)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run_of(data, make_recipe, tmp_path_factory):
+    """run_of(views): a run that was trained on them, made once."""
+    known = {}
+
+    def make(*views):
+        if views not in known:
+            known[views] = RunFolder(tmp_path_factory.mktemp("run") / "run")
+            recipe = make_recipe(data={"views": list(views)}, training={"epochs": 6}, evaluation={"maps": 0})
+            start_run(data, recipe, known[views])
+        return known[views].path
+
+    return make
+
+
+def accuracy(metrics):
+    return metrics["accuracy"]["value"]
+
+
+def test_a_model_of_one_view_sees_that_view(run_of, data, tmp_path):
+    assert accuracy(evaluate_run(run_of("reverse"), data=data, out=tmp_path / "out", device="cpu")[1]) > 0.9
+
+
+def test_a_model_of_one_view_sees_single_pictures(run_of, data, tmp_path):
+    for label in "ab":
+        shutil.copytree(data / label / "reverse", tmp_path / "set" / label)
+    found = evaluate_run(run_of("reverse"), data=tmp_path / "set", out=tmp_path / "out", device="cpu")
+    assert accuracy(found[1]) > 0.9
+
+
+def test_a_view_that_is_not_there_is_said(run_of, data, tmp_path):
+    rows = "\n".join(f"{label},{label}/obverse/{n}.png,{label}/reverse/{n}.png" for label in "ab" for n in range(12))
+    (tmp_path / "t.csv").write_text("label,front,back\n" + rows.replace("a/", f"{data}/a/").replace("b/", f"{data}/b/"))
+    with pytest.raises(DataError, match="has the views front, back, the model reverse"):
+        evaluate_run(run_of("reverse"), data=tmp_path / "t.csv", out=tmp_path / "out", device="cpu")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_of_other_data_is_that_split(run_of, data, tmp_path, split):
+    index = build_index(data, DataSpec())
+    write_prepared(index.manifest, tmp_path / "coins.csv")
+    run = run_of("obverse", "reverse")
+    folder, metrics = evaluate_run(run, data=tmp_path / "coins.csv", split=split, out=tmp_path / "out", device="cpu")
+    assert set(json.loads((folder / "ids.json").read_text())) == {s.id for s in index.manifest.split(split)}
+    assert metrics["num_samples"] == len(index.manifest.split(split)) < 24
+    assert f"coins.csv, its split {split}" in (folder / "summary.md").read_text()
+    with pytest.raises(DataError, match=f"has no samples in a split `{split}`"):
+        evaluate_run(run, data=data, split=split, out=tmp_path / "none", device="cpu")
+
+
+def test_unpaired_pictures_are_left_out_as_in_training_and_told(run_of, data, tmp_path):
+    shutil.copytree(data, tmp_path / "set")
+    (tmp_path / "set" / "a" / "reverse" / "3.png").unlink()
+    run = run_of("obverse", "reverse")
+    folder, metrics = evaluate_run(run, data=tmp_path / "set", out=tmp_path / "out", device="cpu")
+    assert metrics["num_samples"] == 23
+    assert "No matching reverse for 3.png" in (folder / "summary.md").read_text()
+
+
+def test_what_training_would_refuse_is_refused(run_of, data, tmp_path):
+    shutil.copytree(data, tmp_path / "set")
+    shutil.copy(tmp_path / "set/a/obverse/3.png", tmp_path / "set/a/obverse/3.jpg")
+    with pytest.raises(DataError, match=r"1 unusable picture\(s\), the first is .*3\.jpg"):
+        evaluate_run(run_of("obverse", "reverse"), data=tmp_path / "set", out=tmp_path / "out", device="cpu")
+
+
+def test_data_of_one_name_in_two_places_has_two_reports(run_of, data, tmp_path):
+    run = run_of("obverse", "reverse")
+    for place in ("x", "y"):
+        shutil.copytree(data, tmp_path / place / "coins-v1.0")
+    first, second = (evaluate_run(run, data=tmp_path / place / "coins-v1.0", device="cpu")[0] for place in ("x", "y"))
+    assert first != second
+    assert first.parent == second.parent == run / "evaluation"
+    assert evaluate_run(run, data=tmp_path / "x" / "coins-v1.0", device="cpu")[0] == first
+
+
+def test_layout_is_for_other_data(run_of, data, tmp_path):
+    run = run_of("obverse", "reverse")
+    with pytest.raises(RecipeError, match="--layout belongs to --data"):
+        evaluate_run(run, layout="class-folders")
+    with pytest.raises(RecipeError, match="no layout `folders`"):
+        evaluate_run(run, data=data, layout="folders", out=tmp_path / "out", device="cpu")
+    _, metrics = evaluate_run(run, data=data, layout="view-folders", out=tmp_path / "out", device="cpu")
+    assert metrics["num_samples"] == 24
+
+
+def test_changed_pictures_of_a_run_are_not_measured_as_its_own(data, make_recipe, tmp_path):
+    own, run = tmp_path / "own", RunFolder(tmp_path / "run")
+    shutil.copytree(data, own)
+    start_run(own, make_recipe(training={"epochs": 1}, evaluation={"maps": 0}), run)
+    recipe = load_recipe(str(run.recipe))
+    changed = next(s for s in build_index(own, recipe.data).manifest.split("test"))
+    draw(own / changed.views["obverse"], 128, 5)
+    with pytest.raises(
+        DataError, match=r"1 sample\(s\) have other pictures .* evaluate on them as they are with --data"
+    ):
+        evaluate_run(run.path, device="cpu")
+    assert evaluate_run(run.path, split="val", out=tmp_path / "val", device="cpu")[1]["num_samples"]
+    shutil.rmtree(own)
+    shutil.copytree(data, own)  # other times of change, the same content
+    assert evaluate_run(run.path, out=tmp_path / "test", device="cpu")[1]["num_samples"]
