@@ -105,11 +105,11 @@ def plan(total: int) -> list[dict[str, Any]]:
     command = [*OBVERSE, "plan", "--recipe", "long-tail-scratch", "--classes", str(CLASSES), "--samples", str(total)]
     rows = []
     for num in (1, 8):
-        more = ["--device", "cuda", "--memory", "141", "--format", "json", "--set", f"training.batch_size={256 // num}"]
+        more = ["--device", "cuda", "--memory", "141", "--format", "json", "--processes", str(num)]
+        more += ["--pictures-per-second", str(PICTURES_PER_SECOND)]
         done = subprocess.run([*command, *more], capture_output=True, text=True, check=True)
         values = json.loads(done.stdout)
-        steps = 0.8 * total * values["epochs"]
-        hours = steps / (PICTURES_PER_SECOND * num) / 3600
+        hours = values["seconds_per_epoch"] * values["epochs"] / 3600
         rows.append(
             {
                 "phase": f"plan, {num} GPU(s)",

@@ -31,6 +31,25 @@ def test_a_plan_for_a_machine_and_data_that_are_not_here(obverse):
     assert values["seconds_per_epoch"] is None
 
 
+def test_a_known_speed_gives_the_hours_of_one_device_and_of_several(obverse):
+    def planned(*more):
+        result = obverse("plan", *TINY, "--device", "cuda", "--memory", "8", "--samples", 1000, "--set",
+                         "training.batch_size=64", "--pictures-per-second", 100, *more, "--format", "json")  # fmt: skip
+        assert result.code == 0, result.err
+        return json.loads(result.out)
+
+    one, four = planned(), planned("--processes", 4)
+    assert one["seconds_per_epoch"] == (700 + 150 / 3) / 100
+    assert four["seconds_per_epoch"] == one["seconds_per_epoch"] / 4
+    assert one["activations_bytes"] > 3 * four["activations_bytes"]
+    table = obverse("plan", *TINY, "--device", "cuda", "--memory", "8", "--pictures-per-second", 50, "--processes", 2)
+    assert "at 50 pictures a second, as said, on each of 2 devices" in table.out
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(refused):
+    refused(2, "give a multiple of 6", "plan", *TINY, "--set", "training.batch_size=64", "--processes", 3)
+
+
 def test_the_device_may_stand_in_the_recipe(obverse):
     result = obverse("plan", *TINY, "--set", "runtime.device=cuda", "--memory", "8", "--format", "json")
     assert result.code == 0, result.err

@@ -154,6 +154,21 @@ def test_the_document_s_batches(gigabytes, batch):
     assert document_batch(int(gigabytes * 1e9)) == batch
 
 
+def test_neighbours_that_are_mixed_stay_together(planned):
+    plan = planned(gigabytes=1e-6, mixing={"mixup": 0.4})
+    assert plan.recipe.training.micro_batch_size == 2
+    assert not plan.fits
+
+
+def test_minutes_are_what_a_budget_says(make_recipe, draw_classes, tmp_path):
+    recipe = make_recipe(training={"minutes": 30.0})
+    index = build_index(draw_classes(tmp_path), recipe.data)
+    plan, counts = make_plan(recipe, index, speed=10.0), index.manifest.split_counts()
+    seconds = (counts["train"] + counts["val"] / 3) / 10
+    assert plan.seconds_per_epoch == pytest.approx(seconds)
+    assert f"so {1800 / seconds:.2g} epochs in the 30 minutes" in dict(plan.lines())["time"]
+
+
 def test_here_the_time_is_measured_and_called_an_estimate(make_recipe, draw_classes, tmp_path):
     recipe = make_recipe(runtime={"channels_last": "auto"})
     index = build_index(draw_classes(tmp_path), recipe.data)
@@ -227,6 +242,26 @@ def test_the_rate_that_is_found_is_neither_useless_nor_too_high(setup):
     assert 1e-4 < found.suggestion < 1
     assert found.losses[-1] != found.losses[0]
     assert list(found.rates) == sorted(found.rates)
+
+
+def test_the_search_trains_as_the_run_would(make_recipe, draw_classes, tmp_path, monkeypatch):
+    """Pictures are mixed, and what is deferred has not begun."""
+    loss = {"kind": "cross-entropy", "class_weights": "sqrt", "defer_fraction": 0.5}
+    recipe = make_recipe(mixing={"mixup": 0.4}, loss=loss)
+    data = draw_classes(tmp_path, per_class=20)
+    for path in sorted((data / "dark").iterdir())[8:]:
+        path.unlink()
+    index = build_index(data, recipe.data)
+    setup, seen = Setup(resolve(recipe, index).recipe, index.manifest), []
+    train_step = sys.modules["obverse.experiment.lr_finder"].train_step
+    monkeypatch.setattr(
+        "obverse.experiment.lr_finder.train_step",
+        lambda *args, **more: seen.append((args[3], more["objective"])) or train_step(*args, **more),
+    )
+    find_rate(setup, num_steps=6)
+    assert any(((batch.targets_BK > 0).sum(1) > 1).any() for batch, _ in seen)
+    assert not torch.equal(setup.objective.weights_K, torch.ones(2))
+    assert all(torch.equal(objective.weights_K, torch.ones(2)) for _, objective in seen)
 
 
 def test_and_everything_is_as_before(setup, monkeypatch):

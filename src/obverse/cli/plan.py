@@ -23,6 +23,13 @@ def command(
     memory: Annotated[float | None, typer.Option(min=0, help="Plan for a device with so many GB instead.")] = None,
     classes: Annotated[int, typer.Option(min=2, help="Without DATA: how many classes.")] = 10,
     samples: Annotated[int, typer.Option(min=10, help="Without DATA: how many samples.")] = 1000,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            "--pictures-per-second", min=0.01, help="What a device trains on, where it is known: gives the time."
+        ),
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="How many devices share the work (torchrun).")] = 1,
     find_lr: Annotated[bool, typer.Option("--find-lr", help="Search a learning rate on training pictures.")] = False,
     output: Annotated[Literal["table", "json"], typer.Option("--format", help="table or json.")] = "table",
 ) -> None:
@@ -40,7 +47,7 @@ def command(
         index = imagined_index(chosen, num_classes=classes, num_samples=samples)
     else:
         index = build_index(data, chosen.data, show_progress)
-    plan = make_plan(chosen, index, device=device, gigabytes=memory)
+    plan = make_plan(chosen, index, device=device, gigabytes=memory, speed=speed, processes=processes)
     values, lines = plan.to_json(), plan.lines()
     if find_lr:
         from obverse.experiment.lr_finder import find_rate

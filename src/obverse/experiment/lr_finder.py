@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 
-from obverse.data import Batch
+import torch
+
+from obverse.data import Batch, mix
 from obverse.errors import DivergedError
 from obverse.runtime import restore_torch_random_state, torch_random_state
-from obverse.training import MicroBatches, Update, build_optimizer, train_step
+from obverse.training import Loaders, MicroBatches, Update, build_optimizer, train_step
 from obverse.training.parallel import Parallel
 
 from .setup import Setup
@@ -47,30 +50,31 @@ def find_rate(setup: Setup, *, num_steps: int = NUM_STEPS) -> RateTest:
     state = {name: tensor.clone() for name, tensor in setup.model.state_dict().items()}
     random_state = torch_random_state()
     try:
-        return _raise_rate(setup, num_steps)
+        with closing(setup.loaders()) as loaders:
+            return _raise_rate(setup, num_steps, _batches(setup, loaders))
     finally:
         setup.model.load_state_dict(state)
         setup.model.zero_grad(set_to_none=True)
         restore_torch_random_state(random_state)
 
 
-def _raise_rate(setup: Setup, num_steps: int) -> RateTest:
+def _raise_rate(setup: Setup, num_steps: int, batches: Iterator[Batch]) -> RateTest:
     recipe, forward = setup.recipe, setup.forward()
     assert recipe.training.micro_batch_size != "auto"
     setup.model.to(forward.device).train()
     optimizer = build_optimizer(recipe.optim, setup.model, layer_decay=recipe.finetune.layer_decay)
-    parallel, update = Parallel(setup.model), Update(optimizer, recipe.optim.clip_norm)
+    scaler = torch.amp.GradScaler(forward.device.type) if recipe.runtime.precision == "fp16" else None
+    parallel, update = Parallel(setup.model), Update(optimizer, recipe.optim.clip_norm, scaler)
     micro_batches = MicroBatches(recipe.training.micro_batch_size)
     rates: list[float] = []
     losses: list[float] = []
-    for step, batch in zip(range(num_steps), _batches(setup), strict=False):
+    objective = setup.objective.at(0.0)
+    for step, batch in zip(range(num_steps), batches, strict=False):
         rate = LOWEST * (HIGHEST / LOWEST) ** (step / (num_steps - 1))
         for group in optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
         try:
-            result = train_step(
-                parallel, update, forward, batch, micro_batches=micro_batches, objective=setup.objective
-            )
+            result = train_step(parallel, update, forward, batch, micro_batches=micro_batches, objective=objective)
         except DivergedError:
             break
         rates.append(rate)
@@ -80,11 +84,16 @@ def _raise_rate(setup: Setup, num_steps: int) -> RateTest:
     return RateTest(tuple(rates), tuple(_smoothed(losses)))
 
 
-def _batches(setup: Setup) -> Iterator[Batch]:
-    """Training batches, epoch after epoch."""
-    loader = setup.loaders().train
+def _batches(setup: Setup, loaders: Loaders) -> Iterator[Batch]:
+    """Training batches, epoch after epoch, as the trainer would see them."""
+    recipe, teach = setup.recipe, loaders.teach or (lambda batch: batch)
     for epoch in count():
-        yield from loader.epoch(epoch)
+        for batch in map(teach, loaders.train.epoch(epoch)):
+            if recipe.mixing.is_on:
+                num_classes = setup.objective.num_classes
+                yield mix(batch, recipe.mixing, num_classes=num_classes, seed=recipe.training.seed, epoch=epoch)
+            else:
+                yield batch
 
 
 def _smoothed(losses: Sequence[float]) -> list[float]:

@@ -19,6 +19,7 @@ from obverse.manifest import Index, Manifest
 from obverse.models import enable_checkpointing
 from obverse.recipe import Recipe
 from obverse.runtime import available_memory, fastest_seconds, resolve_device
+from obverse.runtime.sharding import UNIT
 
 from .facts import model_words
 from .memory import Memory, plan_memory, sizes_that_halve
@@ -38,6 +39,8 @@ class Plan:
     """recipe: resolved, with what the plan proposes. fits: whether `memory.peak` is within `available` bytes.
 
     available: None where the machine does not say. seconds_per_epoch: None where nothing could be measured.
+    rule_of_thumb: the batch that requirement A8 sets for two views of 1000 pixels. speed: pictures per second that each
+    of the processes is said to train on; memory is that of each.
     """
 
     recipe: Recipe
@@ -47,6 +50,9 @@ class Plan:
     available: int | None
     seconds_per_epoch: float | None
     changes: tuple[str, ...]
+    rule_of_thumb: int | None = None
+    speed: float | None = None
+    processes: int = 1
 
     @property
     def fits(self) -> bool:
@@ -66,7 +72,9 @@ class Plan:
             "batch_size": training.batch_size,
             "micro_batch_size": training.micro_batch_size,
             "checkpointing": self.recipe.runtime.checkpointing,
+            "processes": self.processes,
             "epochs": training.epochs,
+            "minutes": training.minutes,
             "seconds_per_epoch": self.seconds_per_epoch,
             "changes": list(self.changes),
         }
@@ -79,7 +87,7 @@ class Plan:
                  "activations": m.activations, "decoded pictures": m.pixels}  # fmt: skip
         lines = [
             ("model", model_words(self.recipe)),
-            ("memory", f"{_size(m.peak)} at most on {self.device}: "
+            ("memory", f"{_size(m.peak)} at most on {self._devices}: "
              + ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)),
             ("available", "not known" if self.available is None else _size(self.available)),
             ("numbers", "fp32; bf16, where it is chosen, needs less" if runtime.precision == "auto"
@@ -89,9 +97,9 @@ class Plan:
             ("work", f"{m.training_flops / 1e9:.3g} GFLOP to train on one sample"),
             ("time", self._time()),
         ]  # fmt: skip
-        preset = document_batch(self.available) if len(self.bundle.views) > 1 and self.available else None
-        if preset:
-            lines.append(("rule of thumb", f"batch {preset} for two views of 1000 pixels with this memory (A8)"))
+        if self.rule_of_thumb and len(self.bundle.views) > 1:
+            told = f"batch {self.rule_of_thumb} for two views of 1000 pixels with this memory (A8)"
+            lines.append(("rule of thumb", told))
         if not self.fits:
             lines.append(("does not fit", "take a smaller data.size, a smaller model, or a machine with more memory"))
         elif self.changes:
@@ -101,16 +109,42 @@ class Plan:
     def _time(self) -> str:
         if self.seconds_per_epoch is None:
             return "not measured: the plan is for another machine"
-        total = f", {_duration(self.seconds_per_epoch * self.recipe.training.epochs)} in all"  # type: ignore[operator]
-        return (f"about {_duration(self.seconds_per_epoch)} an epoch{total} (an estimate from a few steps; "
-                "reading pictures is not in it)")  # fmt: skip
+        training = self.recipe.training
+        if training.minutes is not None:
+            total = (
+                f", so {60 * training.minutes / self.seconds_per_epoch:.2g} epochs in the {training.minutes:g} minutes"
+            )
+        else:
+            total = f", {_duration(self.seconds_per_epoch * training.epochs)} in all"  # type: ignore[operator]
+        source = (
+            "an estimate from a few steps" if self.speed is None else f"at {self.speed:g} pictures a second, as said"
+        )
+        source += f", on each of {self.processes} devices" if self.processes > 1 else ""
+        return f"about {_duration(self.seconds_per_epoch)} an epoch{total} ({source}; reading pictures is not in it)"
+
+    @property
+    def _devices(self) -> str:
+        return self.device if self.processes == 1 else f"each {self.device} of {self.processes}"
 
 
-def make_plan(recipe: Recipe, index: Index, *, device: str | None = None, gigabytes: float | None = None) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    index: Index,
+    *,
+    device: str | None = None,
+    gigabytes: float | None = None,
+    speed: float | None = None,
+    processes: int = 1,
+) -> Plan:
     """The plan for this machine, or for one with so many gigabytes on its `cpu` or `cuda` device.
 
-    device: None leaves it to the recipe.
+    device: None leaves it to the recipe. speed: pictures per second of each device, instead of a measurement.
+    processes: how many devices share every batch.
     """
+    batch = recipe.training.batch_size
+    if batch != "auto" and batch % (UNIT * processes):
+        raise RecipeError(f"training.batch_size {batch} counts the samples of all {processes} processes, and each "
+                          f"takes whole pairs of them; give a multiple of {UNIT * processes}")  # fmt: skip
     is_elsewhere, device = gigabytes is not None, device or recipe.runtime.device
     kind = "cuda" if is_elsewhere and device.startswith("cuda") else resolve_device(device).type
     if kind not in ("cpu", "cuda"):
@@ -120,19 +154,29 @@ def make_plan(recipe: Recipe, index: Index, *, device: str | None = None, gigaby
     resolved = resolve(recipe, index, planned=kind if is_elsewhere else None).recipe
     free = available_memory(torch.device(resolved.runtime.device))
     available = int(gigabytes * GB) if gigabytes is not None else free and int(USABLE * free)
-    search = _Search(resolved, index.manifest, kind, available)
+    search = _Search(resolved, index.manifest, kind, available, processes)
     chosen, memory = search.fitting()
     seconds = None
-    if not is_elsewhere and (available is None or memory.peak <= available):
+    if speed is not None:
+        seconds = _samples_of_epoch(index.manifest) * len(index.manifest.views) / speed
+    elif not is_elsewhere and (available is None or memory.peak <= available):
         chosen, seconds = _measured(chosen, index.manifest)
         memory = search.memory(chosen)
-    return Plan(chosen, search.bundle, kind, memory, available, seconds, _changes(resolved, chosen))
+    seconds = seconds and seconds / processes
+    # A device that is sold with 16 GB has a little less than that free.
+    whole = available if is_elsewhere else free and int(free / USABLE)
+    preset = document_batch(whole) if whole else None
+    changes = _changes(resolved, chosen)
+    return Plan(chosen, search.bundle, kind, memory, available, seconds, changes, preset, speed, processes)
 
 
 class _Search:
     """Finds the largest micro-batch that fits, first without checkpointing, then with it."""
 
-    def __init__(self, recipe: Recipe, manifest: Manifest, device: str, available: int | None) -> None:
+    def __init__(
+        self, recipe: Recipe, manifest: Manifest, device: str, available: int | None, processes: int = 1
+    ) -> None:
+        self.processes = processes
         objective = objective_of(recipe, manifest)
         self.bundle = describe(recipe, manifest, objective)
         self.recipe, self.device, self.available = recipe, device, available
@@ -156,17 +200,20 @@ class _Search:
     def memory(self, recipe: Recipe) -> Memory:
         """Of a recipe."""
         assert recipe.training.micro_batch_size != "auto"
+        assert recipe.training.batch_size != "auto"
         return plan_memory(
             recipe,
             self.bundle,
             device=self.device,
-            micro_batch_size=recipe.training.micro_batch_size,
+            micro_batch_size=min(recipe.training.micro_batch_size, -(-recipe.training.batch_size // self.processes)),
             cache_bytes=self.cache_bytes,
         )
 
     def _largest(self, recipe: Recipe) -> tuple[Recipe, Memory]:
         assert recipe.training.micro_batch_size != "auto"
-        for size in sizes_that_halve(recipe.training.micro_batch_size):
+        sizes = sizes_that_halve(recipe.training.micro_batch_size)
+        # Neighbours are mixed.
+        for size in [size for size in sizes if size % 2 == 0] if recipe.mixing.is_on else sizes:
             training = recipe.training.model_copy(update={"micro_batch_size": size})
             smaller = recipe.model_copy(update={"training": training})
             if size < recipe.training.micro_batch_size:
@@ -192,8 +239,13 @@ def _measured(recipe: Recipe, manifest: Manifest) -> tuple[Recipe, float]:
     runtime = tuned.runtime
     step = training_step(tuned, setup.model, setup.bundle, runtime.precision, runtime.channels_last is True)
     seconds = fastest_seconds(step, repeats=3) / measured_samples(tuned, setup.bundle)
+    return tuned, seconds * _samples_of_epoch(manifest)
+
+
+def _samples_of_epoch(manifest: Manifest) -> float:
+    """Samples of an epoch, in what training on one costs."""
     counts = manifest.split_counts()
-    return tuned, seconds * (counts["train"] + FORWARD_SHARE * counts["val"])
+    return counts["train"] + FORWARD_SHARE * counts["val"]
 
 
 def _changes(before: Recipe, after: Recipe) -> tuple[str, ...]:
