@@ -1,5 +1,6 @@
 """What is nobody's input: memory, divergence, and bugs of ours."""
 
+import errno
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import torch
 
 LACKS = [
     MemoryError(),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:75] DefaultCPUAllocator: can't allocate memory: you tried ..."),
 ]

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from obverse.errors import DataError
+
 EPOCHS = 40
 
 
@@ -76,10 +78,18 @@ def test_a_signal_after_the_last_step_still_counts(obverse, classes, tiny, tmp_p
     assert obverse("train", "--run", run, "--resume").code == 0
 
 
-def test_a_signal_that_also_ends_the_workers_is_no_bug(refused, training, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated."),
+        DataError("a process that reads pictures died"),  # what the loader makes of it
+    ],
+    ids=["anywhere", "waiting"],
+)
+def test_a_signal_that_also_ends_the_workers_is_no_bug(refused, training, monkeypatch, error):
     def stopped(self):
         signal.raise_signal(signal.SIGTERM)
-        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated.")
+        raise error
         yield
 
     monkeypatch.setattr("obverse.experiment.train.Trainer.run", stopped)

@@ -3,15 +3,16 @@
 import hashlib
 import json
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from obverse.errors import Interrupted, OutputError, UnavailableError
+from obverse.errors import Interrupted, OutputError, RecipeError, UnavailableError
 from obverse.experiment import resume_run, start_run
 from obverse.models import timm_backbone
-from obverse.recipe import load_recipe
+from obverse.recipe import ModelSpec, load_recipe
 from obverse.runs import RunFolder, StepEnd
 from obverse.runtime import num_usable_cpus
 
@@ -123,6 +124,42 @@ def test_weights_that_cannot_be_had_leave_nothing_behind(draw_classes, make_reci
     with pytest.raises(UnavailableError, match="Ways:"):
         start_run(draw_classes(tmp_path / "data", per_class=6), recipe, run)
     assert not run.path.exists()
+
+
+def test_what_auto_counted_on_and_cannot_be_had_is_trained_from_scratch(
+    draw_classes, make_recipe, tmp_path, monkeypatch
+):
+    """A proxy may answer, and refuse afterwards."""
+    monkeypatch.setattr(sys.modules["obverse.experiment.resolve"], "why_unavailable", lambda name: None)
+    monkeypatch.setattr(timm_backbone, "why_unavailable", lambda name: "the proxy refuses it")
+    recipe = make_recipe(model={"backbone": {"kind": "auto"}}, training={"epochs": 1}, evaluation={"maps": 0})
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"size": "auto"}), "model": ModelSpec()})
+    log = Log()
+    run = RunFolder(tmp_path / "run")
+    start_run(draw_classes(tmp_path / "data", per_class=6, size=(70, 70)), recipe, run, observers=[log])
+    assert load_recipe(str(run.recipe)).model.backbone.kind == "convnet"
+    assert any(text.startswith("model: from scratch, because ") and "the proxy refuses it" in text for text in log.said)
+
+
+class Log:
+    """Remembers what was said."""
+
+    def __init__(self):
+        self.said = []
+
+    def notify(self, event):
+        self.said.append(getattr(event, "text", ""))
+
+    def close(self):
+        pass
+
+
+def test_batch_norm_of_a_single_sample_is_said(draw_classes, make_recipe, tmp_path):
+    backbone = {"kind": "timm", "name": "test_resnet", "pretrained": "none"}
+    recipe = make_recipe(model={"backbone": backbone}, training={"batch_size": 4, "micro_batch_size": 1, "epochs": 1})
+    data = draw_classes(tmp_path / "data", per_class=6, size=(16, 16))
+    with pytest.raises(RecipeError, match="batch norm has nothing to compare at step 0"):
+        start_run(data, recipe, RunFolder(tmp_path / "run"))
 
 
 def test_a_folder_that_holds_something_is_never_written_into(trained, make_recipe, tmp_path):

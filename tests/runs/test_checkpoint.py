@@ -141,3 +141,19 @@ def test_a_read_only_folder_is_another_error(folder, monkeypatch):
     with pytest.raises(OutputError, match="Read-only") as caught:
         save_checkpoint(folder, 3, checkpoint(3))
     assert caught.value.exit_code == 73
+
+
+def test_damaged_ones_ahead_of_a_run_that_began_again_do_not_push_out_the_new_ones(folder):
+    for path in folder.iterdir():
+        (path / "model.safetensors").write_bytes(b"damaged")
+    assert load_newest(folder)[0] is None
+    save_checkpoint(folder, 1, checkpoint(1))
+    assert_is(load_newest(folder)[0], 1)
+    assert [path.name for path in folder.iterdir()] == ["step-000001"]
+
+
+def test_what_a_killed_process_was_writing_goes_with_the_next_one(folder):
+    (folder / ".tmp-000003").mkdir()
+    (folder / ".tmp-000003" / "model.safetensors").write_bytes(b"half")
+    save_checkpoint(folder, 4, checkpoint(4))
+    assert sorted(path.name for path in folder.iterdir()) == ["step-000002", "step-000004"]

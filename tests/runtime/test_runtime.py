@@ -96,3 +96,13 @@ def test_measuring_matmul_leaves_the_setting_as_it_was():
 
 def test_there_is_a_processor():
     assert 1 <= num_usable_cpus() <= (os.cpu_count() or 1)
+
+
+def test_the_random_state_of_a_gpu_that_is_gone_is_left_out(monkeypatch):
+    restored = {}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda value, device: restored.update({device: value}))
+    here, gone = torch.tensor([1]), torch.tensor([2])
+    restore_torch_random_state({"cpu": torch.get_rng_state(), "cuda:0": here, "cuda:1": gone})
+    assert restored == {0: here}

@@ -213,3 +213,23 @@ def test_no_process_that_loads_outlives_the_training(train):
     assert multiprocessing.active_children() == []
     interrupt(train, "vit", 8, 2)
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_signal_after_the_last_minute_costs_no_validation(data, make_recipe, make_trainer, tmp_path, asked):
+    """In the step that used up the minutes, or in the validation after it: the epoch is validated when it goes on."""
+    times_asked = []
+
+    def wanted_signal():
+        times_asked.append(1)
+        return 15 if len(times_asked) == asked else None
+
+    recipe = make_recipe(training={"minutes": 1e-6, "batch_size": 4})
+    with pytest.raises(Interrupted):
+        list(make_trainer(data, recipe, tmp_path, wanted_signal=wanted_signal).run())
+    resumed = make_trainer(data, recipe, tmp_path)
+    resumed.restore(load_newest(tmp_path)[0])
+    events = list(resumed.run())
+    assert sum(isinstance(event, EpochEnd) for event in events) == len(resumed.progress.history) == 1
+    assert resumed.best_weights
+    assert resumed.progress.best_epoch == 0

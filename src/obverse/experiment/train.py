@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
-from obverse.errors import DataError, Interrupted, printable
+from obverse.errors import DataError, Interrupted, UnavailableError, printable
 from obverse.evaluation import best_prior, plot_history, run_model, to_probabilities
 from obverse.launch import launched
 from obverse.manifest import Finding, Index, Manifest, build_index, data_root, fit_columns, full_path, read_manifest
 from obverse.metrics import best_thresholds
 from obverse.models import Classifier, merge_lora
-from obverse.recipe import OutputSpec, Recipe, dump_recipe, load_recipe
+from obverse.recipe import AutoBackbone, ConvNetBackbone, OutputSpec, Recipe, dump_recipe, load_recipe
 from obverse.runs import Message, Observer, RunFolder, describe_environment, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.failures import explained
@@ -89,13 +89,25 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
     for line in (index.said, *_finding_lines(index.findings)):
         watch.notify(Message(printable(line)))
     require_teacher(recipe, index.manifest)
-    resolved = resolve(recipe, index)
-    for line in resolved.reasons:
-        watch.notify(Message(printable(line)))
-    setup = Setup(_with_source(resolved.recipe, data, index), index.manifest)
+    setup = _set_up(data, recipe, index, watch)
     _write_inputs(run, setup.tuned(), index)
     _open_caches(setup, watch, progress)
     return setup
+
+
+def _set_up(data: Path, recipe: Recipe, index: Index, watch: Watch) -> Setup:
+    """Where the weights that `auto` counted on cannot be had after all, it is from scratch."""
+    resolved = resolve(recipe, index)
+    for line in resolved.reasons:
+        watch.notify(Message(printable(line)))
+    try:
+        return Setup(_with_source(resolved.recipe, data, index), index.manifest)
+    except UnavailableError as error:
+        if not isinstance(recipe.model.backbone, AutoBackbone):
+            raise
+        watch.notify(Message(printable(f"model: from scratch, because {error}")))
+    model = recipe.model.model_copy(update={"backbone": ConvNetBackbone()})
+    return _set_up(data, recipe.model_copy(update={"model": model}), index, watch)
 
 
 def _open_caches(setup: Setup, watch: Watch, progress: Progress = lambda done, total: None) -> None:
@@ -178,7 +190,8 @@ def _train(
                 checkpoints=run.checkpoints,
                 wanted_signal=wish,
             )
-            for line in filter(None, (*complaints, setup.rounding)):
+            parameters = f"{trainer.model.num_parameters():,} parameters"
+            for line in filter(None, (*complaints, setup.rounding, parameters)):
                 watch.notify(Message(line))
             if setup.process.from_main(lambda: checkpoint is not None):
                 notes = trainer.restore(checkpoint)
@@ -214,14 +227,17 @@ def _workers_explained(trainer: Trainer, wish: Callable[[], int | None]) -> Iter
     """
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (DataError, RuntimeError) as error:
+        # The loader has made a DataError of it when the main process was waiting for pictures.
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         number = wish()
-        if number is None:
-            raise trainer.loaders.train.blame(error) from None
-        raise Interrupted("stopped by a signal that also ended the processes which load pictures; "
-                          "--resume goes on from the last checkpoint", number) from None  # fmt: skip
+        if number is not None:
+            raise Interrupted("stopped by a signal that also ended the processes which load pictures; "
+                              "--resume goes on from the last checkpoint", number) from None  # fmt: skip
+        if isinstance(error, DataError):
+            raise
+        raise trainer.loaders.train.blame(error) from None
 
 
 def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> RunResult:

@@ -37,10 +37,11 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
-    """Write `folder/step-NNNNNN` and remove all but the newest two. DiskError leaves the older ones untouched."""
+    """Write `folder/step-NNNNNN` and remove all but this one and the one before. DiskError leaves those untouched."""
     target = folder / f"step-{step:06d}"
     aside = folder / f".tmp-{step:06d}"
-    shutil.rmtree(aside, ignore_errors=True)
+    for half in folder.glob(".tmp-*"):  # of a process that was killed
+        shutil.rmtree(half, ignore_errors=True)
     contents: dict[str, Callable[[], bytes]] = {
         **{f"{name}.safetensors": partial(_tensor_bytes, state) for name, state in checkpoint.tensors.items()},
         "optimizer.pt": partial(_torch_bytes, checkpoint.optimizer),
@@ -62,8 +63,11 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise disk_error(target, _num_bytes(checkpoint), error) from error
-    for old in _newest_first(folder)[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+    found = _newest_first(folder)
+    place = found.index(target)
+    # What is ahead of the run was damaged: it went on from an earlier step.
+    for other in (*found[:place], *found[place + KEPT :]):
+        shutil.rmtree(other, ignore_errors=True)
     return target
 
 
@@ -140,6 +144,8 @@ def _write_synced(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows opens no folders
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -25,6 +25,8 @@ def explained(path: Path, advice: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise OutOfMemoryError(f"out of memory; {advice}. {error}") from error
         if error.errno not in (*DISK_FAULTS, *UNWRITABLE):
             raise
         raise disk_error(Path(error.filename) if isinstance(error.filename, str) else path, None, error) from error

@@ -8,7 +8,6 @@ checkpoints/step-000123/   bundle/   evaluation/test/
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import platform
@@ -25,6 +24,11 @@ from uuid import uuid4
 
 from obverse.errors import BusyError, DataError, DiskError, OutputError
 from obverse.launch import Launch
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 NAME_BYTES = 100
@@ -184,11 +188,21 @@ def _lock(file: int, patience_seconds: float) -> None:
     end = time.monotonic() + patience_seconds
     while True:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return _try_lock(file)
         except BlockingIOError:
             if time.monotonic() >= end:
                 raise
             time.sleep(0.1)
+
+
+def _try_lock(file: int) -> None:
+    if sys.platform == "win32":
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError from error
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def write_text(path: Path, text: str) -> None:

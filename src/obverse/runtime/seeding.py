@@ -54,6 +54,6 @@ def torch_random_state() -> dict[str, torch.Tensor]:
 def restore_torch_random_state(state: dict[str, torch.Tensor]) -> None:
     """Undo to what `torch_random_state` returned; a GPU that is gone is left out."""
     torch.set_rng_state(state["cpu"])
-    for name, value in state.items():
-        if name != "cpu" and torch.cuda.is_available():
-            torch.cuda.set_rng_state(value, name)
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        if (value := state.get(f"cuda:{number}")) is not None:
+            torch.cuda.set_rng_state(value, number)

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from obverse.data import Batch, Loader, mix
-from obverse.errors import DivergedError, Interrupted
+from obverse.errors import DataError, DivergedError, Interrupted, RecipeError
 from obverse.evaluation import Forward, Outputs, is_better, run_model, selected_value, to_probabilities, with_best_prior
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
 from obverse.recipe import HeadFirstSpec, Recipe
 from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
+from obverse.runs.failures import is_lack_of_memory
 from obverse.runtime import restore_torch_random_state, torch_random_state
 
 from .ema import WeightAverage
@@ -37,6 +38,8 @@ from .step import StepResult, Update, train_step
 from .stopping import should_stop
 
 CHECKPOINT_SECONDS = 60.0
+# What torch says of batch norm on one value per channel.
+ONE_VALUE = "Expected more than 1 value per channel"
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,9 @@ class Trainer:
         with closing(self.loaders):
             if self.recipe.finetune.head_first and not self.progress.step:
                 yield from self._fit_head()
-            # Fitting the head can take all the minutes; one step makes a model that can be validated and kept.
-            while not self.progress.step or not self._pace.is_over(self.progress):
+            # Fitting the head can take all the minutes; one step makes a model that can be validated and kept. An epoch
+            # that a signal stopped after the last minute is not validated yet.
+            while not self.progress.step or self.progress.batch or not self._pace.is_over(self.progress):
                 yield from self._train_epoch()
                 yield from self._finish_epoch()
                 if self._is_due() or self._pace.is_over(self.progress):
@@ -199,6 +203,12 @@ class Trainer:
             )
         except DivergedError as error:
             raise DivergedError(f"diverged at step {self.progress.step}: {error}") from None
+        except ValueError as error:
+            if ONE_VALUE not in str(error):
+                raise
+            raise RecipeError(f"batch norm has nothing to compare at step {self.progress.step}: a single sample is "
+                              "left, its map one place. Take a training.batch_size and micro_batch_size that leave no "
+                              "single sample over, or larger pictures") from error  # fmt: skip
         if self.average:
             self.average.update(self.model)
         return result
@@ -330,10 +340,18 @@ class Trainer:
         states = [tensors[_random_name(rank)] for rank in range(len(tensors)) if _random_name(rank) in tensors]
         progress, states = self.process.from_main(lambda: (checkpoint.state if checkpoint else {}, states))
         self.progress = Progress(**progress)
-        self.parallel.load(tensors.get("model", {}))
-        self.parallel.load_optimizer(self.optimizer, checkpoint.optimizer if checkpoint else {})
+        try:
+            self.parallel.load(tensors.get("model", {}))
+            self.parallel.load_optimizer(self.optimizer, checkpoint.optimizer if checkpoint else {})
+            if self.average:
+                self.parallel.load(tensors.get("average", {}), self.average.model)
+        except (RuntimeError, ValueError, KeyError) as error:
+            if is_lack_of_memory(error):
+                raise
+            told = " ".join(str(error).split())[:300]
+            raise DataError(f"the checkpoint does not fit the recipe, which has changed: {told}. Put the recipe back, "
+                            "or start a new run") from error  # fmt: skip
         if self.average:
-            self.parallel.load(tensors.get("average", {}), self.average.model)
             self.average.num_updates = self.progress.num_ema_updates
         self.micro_batches.size = self.progress.micro_batch_size or self.micro_batches.size
         if self.update.scaler and self.progress.loss_scale:
