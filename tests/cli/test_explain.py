@@ -84,6 +84,19 @@ def test_explaining_again_replaces_the_maps_and_nothing_else(obverse, shapes, sh
     refused(73, "holds no maps", "explain", shapes_run, shapes / "sample.jpg", "--out", mine, untouched=mine)
 
 
+def test_what_ended_early_can_be_done_again(obverse, shapes, shapes_run, refused, tmp_path):
+    pictures, out = tmp_path / "pictures", tmp_path / "maps"
+    shutil.copytree(shapes / "star", pictures)
+    spoilt = sorted(pictures.iterdir())[2]
+    whole = spoilt.read_bytes()
+    spoilt.write_bytes(b"no picture")
+    refused(65, spoilt.name, "explain", shapes_run, pictures, "--out", out)
+    assert len(index_of(out)) == 2
+    spoilt.write_bytes(whole)
+    assert obverse("explain", shapes_run, pictures, "--out", out).code == 0
+    assert len(index_of(out)) == len(list(pictures.iterdir()))
+
+
 def test_views_are_given_as_for_predict(obverse, coins, coins_run, refused, tmp_path):
     picture = next(coins.glob("*/reverse/*"))
     result = obverse("explain", coins_run, "--view", f"reverse={picture}", "--out", tmp_path / "out")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from obverse.errors import DataError, RecipeError
+from obverse.errors import DataError, OutOfMemoryError, RecipeError
 from obverse.experiment import start_run
 from obverse.inference import load
 from obverse.manifest import read_manifest
@@ -164,3 +165,21 @@ def test_embeddings_are_those_of_the_evaluation(trained, predictor, sides):
     """Of the same pictures, in the same order; all views fused, before the head."""
     expected = np.load(trained.evaluation("test") / "embeddings.npy")
     np.testing.assert_allclose(predictor.embed(sides, batch_size=3), expected, atol=1e-5)
+
+
+def test_views_are_paired_as_in_training_whatever_the_case(predictor, sides, tmp_path):
+    for view, name in (("obverse", "Coin1.PNG"), ("reverse", "coin1.png")):
+        (tmp_path / view).mkdir()
+        shutil.copyfile(sides[0][view], tmp_path / view / name)
+    (prediction,) = predictor.predict(tmp_path)
+    assert set(prediction.by_view) == {"obverse", "reverse"}
+    assert prediction.top == predictor.predict(sides[0])[0].top
+
+
+def test_too_little_memory_for_the_model_is_said(trained, monkeypatch):
+    def full(self, device):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("obverse.models.Classifier.to", full)
+    with pytest.raises(OutOfMemoryError, match="try --device cpu"):
+        load(trained.path, device="cpu")

@@ -14,7 +14,7 @@ import typer
 from obverse.errors import printable
 
 from .options import Device
-from .predict import Format, View, given_inputs
+from .predict import Column, Format, View, given_columns, given_inputs
 
 
 def command(
@@ -22,6 +22,7 @@ def command(
     among: Annotated[list[Path], typer.Option(help="Where to look: a folder or a picture; repeat for several.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="Pictures and folders of pictures to look for.")] = None,
     view: View = None,
+    column: Column = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many to show.")] = 5,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
     device: Device = "auto",
@@ -30,7 +31,7 @@ def command(
     inputs = given_inputs(paths, view)
     from obverse.experiment.searching import search
 
-    found = search(model, inputs, among, top_k=top_k, device=device)
+    found = search(model, inputs, among, top_k=top_k, columns=given_columns(column), device=device)
     if format is Format.json:
         typer.echo(json.dumps([asdict(neighbours) for neighbours in found], indent=2))
     elif format is Format.csv:

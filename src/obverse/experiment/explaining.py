@@ -35,7 +35,9 @@ def explain_pictures(
     batches = chain(list(islice(batches, 1)), batches)
     with explained(out, "try --device cpu"):
         maps = MapFolder(out, predictor.classes, predictor.bundle.output, tile=TILE)
-        for row, batch in enumerate(batches):
-            for explanation in explain(predictor.classifier, predictor.forward, batch, predictor.views):
-                yield maps.add(row, explanation)
-        maps.close()
+        try:
+            for row, batch in enumerate(batches):
+                for explanation in explain(predictor.classifier, predictor.forward, batch, predictor.views):
+                    yield maps.add(row, explanation)
+        finally:  # what is drawn is listed, so that the folder can be used again
+            maps.close()

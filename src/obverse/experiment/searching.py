@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from obverse.evaluation import Outputs, run_model
 from obverse.explain import nearest
 from obverse.inference import Predictor, load
-from obverse.inference.inputs import Input
+from obverse.inference.inputs import Cell, Input
 from obverse.runs.failures import explained
 
 BATCH_SIZE = 16
@@ -24,12 +24,21 @@ class Neighbours:
 
 
 def search(
-    model: Path, queries: Input | Sequence[Input], among: Sequence[Path], *, top_k: int = 5, device: str = "auto"
+    model: Path,
+    queries: Input | Sequence[Input],
+    among: Sequence[Path],
+    *,
+    top_k: int = 5,
+    columns: Mapping[str, Cell] | None = None,
+    device: str = "auto",
 ) -> list[Neighbours]:
-    """For each query the `top_k` nearest samples of `among`; a query that is among them does not find itself."""
+    """For each query the `top_k` nearest samples of `among`; a query that is among them does not find itself.
+
+    columns: of the queries, as `Predictor.predict` takes them; of those that are searched they are missing.
+    """
     predictor = load(model, device=device)
     with explained(Path(), "try --device cpu"):
-        asked = _embedded(predictor, queries)
+        asked = _embedded(predictor, queries, columns)
         there = _embedded(predictor, list(among))
     rows, cosines = nearest(asked.embeddings_ND, there.embeddings_ND, top_k + 1)
     result = []
@@ -39,5 +48,8 @@ def search(
     return result
 
 
-def _embedded(predictor: Predictor, inputs: Input | Sequence[Input]) -> Outputs:
-    return run_model(predictor.classifier, predictor.forward, predictor.batches(inputs, BATCH_SIZE))
+def _embedded(
+    predictor: Predictor, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None = None
+) -> Outputs:
+    batches = predictor.batches(inputs, BATCH_SIZE, columns=columns)
+    return run_model(predictor.classifier, predictor.forward, batches)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 from obverse.errors import DataError
 from obverse.imaging import Pixels, picture_from_image, read_picture
 from obverse.manifest import PictureStore, data_root, walk_pictures
+from obverse.manifest.sources.listing import stem_key
 from obverse.manifest.sources.tree import open_tree
 from obverse.manifest.store import ARCHIVE_SUFFIXES
 from obverse.recipe import did_you_mean
@@ -180,14 +180,15 @@ def _paired(
     if len(views) == 1:
         return [Request(str(folder / path), {views[0]: picture(path)}) for path in paths]
     spelled = {view.lower(): view for view in views}
-    objects: dict[str, dict[str, Picture | Stored]] = defaultdict(dict)
+    objects: dict[tuple[str, ...], tuple[str, dict[str, Picture | Stored]]] = {}
     for path in paths:
         *parents, view, name = ("", *path.split("/"))
         if view.lower() not in spelled:
             raise DataError(f"{str(folder / path)!r} lies in no folder called {' or '.join(views)}: "
                             "this model cannot know which view it is")  # fmt: skip
         key = str(folder.joinpath(*[part for part in parents if part], Path(name).stem))
-        if spelled[view.lower()] in objects[key]:
+        key, found = objects.setdefault((*parents, stem_key(name)), (key, {}))
+        if spelled[view.lower()] in found:
             raise DataError(f"two pictures could be the {view} of {key!r}; rename one")
-        objects[key][spelled[view.lower()]] = picture(path)
-    return [Request(key, found) for key, found in objects.items()]
+        found[spelled[view.lower()]] = picture(path)
+    return [Request(key, found) for key, found in objects.values()]

@@ -229,4 +229,5 @@ def _named(request: Request, picture: Picture | Stored) -> Iterator[None]:
 def load(path: str | Path, *, device: str = "auto") -> Predictor:
     """The predictor of a run folder or bundle. DataError when it is neither or is damaged."""
     bundle, classifier = read_bundle(Path(path))
-    return Predictor(bundle, classifier, device=device)
+    with explained(Path(path), "try --device cpu"):
+        return Predictor(bundle, classifier, device=device)
