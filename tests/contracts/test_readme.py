@@ -1,15 +1,18 @@
-"""Every command in the README parses: its verb and its options exist."""
+"""Every command in the README and the docs parses: its verb and its options exist."""
 
 import re
 import shlex
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from obverse.cli.main import app
+from obverse.recipe import load_recipe
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 
 
 def commands_in(text):
@@ -30,19 +33,24 @@ def parse(command):
     found.make_context(verb, words, resilient_parsing=False)
 
 
-def readme_commands():
-    return commands_in(README.read_text(encoding="utf-8")) if README.is_file() else []
+def shown_commands(pages=PAGES):
+    return list(dict.fromkeys(chain.from_iterable(commands_in(page.read_text(encoding="utf-8")) for page in pages)))
 
 
 def test_the_readme_shows_commands():
-    verbs = {shlex.split(command)[1] for command in readme_commands()}
+    verbs = {shlex.split(command)[1] for command in shown_commands(PAGES[:1])}
     assert {"train", "predict"} <= verbs
 
 
-@pytest.mark.parametrize("command", readme_commands())
+@pytest.mark.parametrize("command", shown_commands())
 def test_command(command):
     parse(command)
     assert command.startswith("obverse ")
+    words = shlex.split(command, comments=True)
+    given = {option: word for option, word in pairwise(words) if option == "--recipe"}
+    settings = [word for option, word in pairwise(words) if option == "--set"]
+    if settings and not given.get("--recipe", "auto").endswith(".yaml"):
+        load_recipe(given.get("--recipe", "auto"), settings)
 
 
 def test_what_does_not_exist_is_noticed():

@@ -89,14 +89,16 @@ def test_without_weights_it_says_so_and_with_a_name_it_fine_tunes(example, monke
     assert out.startswith("from scratch: the hub cannot be reached; give a weight file with --weights")
     assert "Test accuracy: " in out
     for run in (folder.path / "runs").iterdir():
-        run.rename(folder.path / "first")
+        run.rename(folder.path / "first")  # the next may begin in the same second
     untested = ("data.split.train=0.8", "data.split.val=0.2", "data.split.test=0")
     code, out, err = folder.run(
         "train.py", "--epochs", "1", "--model", "test_vit", "--weights", "none", *fast(VIT[0], *untested)
     )
     assert code == 0, err
     assert "Val accuracy: " in out
-    assert out.startswith("fine-tuning test_vit, weights from none")
+    assert out.startswith("test_vit from scratch: asked for")
+    for run in (folder.path / "runs").iterdir():
+        run.rename(folder.path / "second")
     code, _, err = folder.run("train.py", "--weights", "absent.safetensors", *fast())
     assert code == 69
     assert "absent.safetensors" in err

@@ -7,9 +7,11 @@ import signal
 import pytest
 import torch
 
+from obverse.bundle import read_bundle
 from obverse.data import Batch, mix
 from obverse.errors import DataError, Interrupted
 from obverse.experiment import resume_run, start_run
+from obverse.experiment.ensemble import make_ensemble
 from obverse.experiment.teacher import soft_targets
 from obverse.manifest import build_index
 from obverse.recipe import MixingSpec, load_recipe
@@ -44,6 +46,29 @@ def test_targets_are_the_teachers_probabilities(teacher, make_recipe):
         k = manifest.class_index[name]
         assert float(row[k]) == pytest.approx(0.75 * probability + 0.25 * (name == sample.label), abs=1e-5)
     torch.testing.assert_close(targets.targets_NK.sum(1), torch.ones(len(targets.place)))
+
+
+def test_an_ensemble_teaches_the_mean_of_its_members(teacher, make_recipe, tmp_path):
+    """Several models become one bundle that is as large as one of them."""
+    members = [teacher / "run", tmp_path / "other"]
+    size = {"size": {"height": 24, "width": 24}}
+    recipe = make_recipe(data=size, training={"epochs": 1, "seed": 5}, evaluation={"maps": 0})
+    start_run(teacher / "data", recipe, RunFolder(members[1]))
+    make_ensemble(members, tmp_path / "joined", device="cpu")
+    manifest = build_index(teacher / "data", recipe.data).manifest
+    alone = []
+    for path in (*members, tmp_path / "joined"):
+        taught = make_recipe(distill={"teacher": str(path), "share": 1.0})
+        alone.append(soft_targets(taught, manifest).targets_NK)
+    torch.testing.assert_close(alone[2], (alone[0] + alone[1]) / 2, atol=1e-5, rtol=0)
+    student = RunFolder(tmp_path / "student")
+    taught = {"distill": {"teacher": str(tmp_path / "joined"), "share": 1.0}}
+    start_run(
+        teacher / "data", make_recipe(data=size, training={"epochs": 1}, evaluation={"maps": 0}, **taught), student
+    )
+    _, model = read_bundle(student.path)
+    assert len(model.encoders) == 1
+    assert model.num_parameters() == read_bundle(members[1])[1].num_parameters()
 
 
 def test_mixed_pictures_have_mixed_targets():

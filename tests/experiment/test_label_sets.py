@@ -158,7 +158,7 @@ def test_settings_that_contradict_are_refused(settings, message):
 def test_what_joins_models_of_one_class_is_refused(run, make_recipe, tmp_path):
     with pytest.raises(DataError, match="is a multi-label run, and ensembles"):
         make_ensemble([run, run], tmp_path / "out", device="cpu")
-    with pytest.raises(RecipeError, match="folds are pooled for one class per sample"):
+    with pytest.raises(RecipeError, match="multi-label; train single folds"):
         run_folds(run.parent / "data" / "list.csv", make_recipe(data={"labels": "multi"}), tmp_path / "folds", folds=2)
     recipe = make_recipe(data={"labels": "multi"}, distill={"teacher": str(run)})
     with pytest.raises(DataError, match="distillation is for one class per sample"):

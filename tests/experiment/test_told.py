@@ -77,7 +77,7 @@ def test_a_training_on_shuffled_labels_and_few_pictures_says_so_everywhere(
 @pytest.mark.parametrize(
     ("sections", "remedy"),
     [
-        ({"loss": {"kind": "cross-entropy"}}, "loss={kind: logit-adjustment, prior: tuned}"),
+        ({"loss": {"kind": "cross-entropy"}}, "loss.kind=logit-adjustment with loss.prior=tuned"),
         ({"loss": {"kind": "sord"}}, "loss.class_weights=sqrt"),
         ({"loss": {"kind": "logit-adjustment", "prior": "tuned"}}, None),
         ({"loss": {"kind": "cross-entropy", "class_weights": "sqrt"}}, None),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from obverse.errors import RecipeError
-from obverse.models import build_classifier
+from obverse.models import build_classifier, input_needs
 from obverse.models.vgg import VGG
 from obverse.recipe import HeadSpec, ModelSpec, VGGBackbone
 
@@ -49,6 +49,11 @@ def test_a_head_of_4096_and_a_residual_net_are_computed_too():
 def test_the_flattened_size_follows_the_picture(height, width):
     with torch.device("meta"):
         assert VGG(VGGBackbone(), height=height, width=width).num_features == 512 * (height // 32) * (width // 32)
+
+
+def test_no_edge_is_dropped_where_halving_leaves_something_over():
+    for num_blocks in (4, 5, 6):
+        assert input_needs(ModelSpec(backbone=VGGBackbone(num_blocks=num_blocks))).multiple == 2**num_blocks
 
 
 def small(height=32, width=64, **fields):

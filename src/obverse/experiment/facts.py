@@ -92,7 +92,7 @@ def imbalance_remedy(recipe: Recipe) -> str | None:
         return None
     if recipe.training.sampler != "natural":
         return None
-    return "loss.class_weights=sqrt" if loss.kind in ORDINAL else "loss={kind: logit-adjustment, prior: tuned}"
+    return "loss.class_weights=sqrt" if loss.kind in ORDINAL else "loss.kind=logit-adjustment with loss.prior=tuned"
 
 
 def run_facts(

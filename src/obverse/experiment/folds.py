@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from obverse.errors import BusyError, DataError, RecipeError, RefusedError
+from obverse.errors import BusyError, DataError, RefusedError
 from obverse.evaluation import Predictions, require_same_samples, write_evaluation
 from obverse.evaluation.predictions import Float32Array
 from obverse.manifest import read_manifest
 from obverse.recipe import Recipe, SplitSpec, load_recipe
 from obverse.runs import Message, RunFolder
 
-from .many import MakeObservers, require_same_study, train_to_end
+from .many import MakeObservers, require_one_class, require_same_study, train_to_end
 from .train import Progress
 
 POOLED = "out-of-fold"
@@ -60,9 +60,7 @@ def run_folds(
     progress: Progress | None = None,
 ) -> Folded:
     """Train every fold that is not trained yet, then pool. BusyError while another process trains one of them."""
-    if recipe.data.labels == "multi" or recipe.data.label_columns:
-        raise RecipeError("folds are pooled for one class per sample, and the data is multi-label; train single folds "
-                          "with data.split.folds and data.split.fold")  # fmt: skip
+    require_one_class(data, recipe, "train single folds with data.split.folds and data.split.fold")
     require_same_study(out, fold_recipe(recipe, folds, 0), data)
     paths = [out / f"fold-{fold}" for fold in range(folds)]
     num_busy = 0

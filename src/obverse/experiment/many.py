@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from obverse.errors import BusyError, DivergedError, ObverseError, OutOfMemoryError, OutputError, RecipeError
 from obverse.evaluation.predictions import create_folder
+from obverse.manifest import read_source
 from obverse.recipe import Recipe
 from obverse.runs import Observer, RunFolder, write_text
 
@@ -105,6 +106,16 @@ def require_same_study(folder: Path, recipe: Recipe, data: Path) -> None:
             forget_failure(failure.parent)
         file.unlink()
     require_same(file, values)
+
+
+def require_one_class(data: Path, recipe: Recipe, advice: str) -> None:
+    """RecipeError for multi-label data, before anything is trained. Data that cannot be read says so when it is."""
+    is_multi = recipe.data.labels == "multi" or bool(recipe.data.label_columns)
+    with suppress(ObverseError):
+        is_multi = is_multi or read_source(data, recipe.data).multi_label
+    if is_multi:
+        raise RecipeError(f"models are compared and joined by the one class that they give, and {str(data)!r} is "
+                          f"multi-label; {advice}")  # fmt: skip
 
 
 def study_facts(recipe: Recipe, data: Path) -> dict[str, Any]:

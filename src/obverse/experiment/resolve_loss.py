@@ -73,7 +73,7 @@ def _choose(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> dict[str,
         reasons.append(
             f"loss: logit-adjustment, because the largest class has {ratio:.0f} times the training samples of the "
             "smallest; how frequent classes are in use is tuned on val; to decide it, say "
-            "loss={kind: logit-adjustment, prior: balanced} (or train)"
+            "loss.kind=logit-adjustment and loss.prior=balanced (or train)"
         )
         return {"kind": "logit-adjustment", "prior": "tuned"}
     return {"kind": "cross-entropy"}

@@ -74,6 +74,8 @@ def input_needs(spec: ModelSpec) -> InputNeeds:
             multiple, library = hf_backbone.size_multiple(backbone), hf_files
         case ViTBackbone() as vit:
             return InputNeeds(vit.patch, HALF, HALF)
+        case VGGBackbone() as vgg:  # each block halves, and would drop what is left over
+            return InputNeeds(2**vgg.num_blocks, HALF, HALF)
         case _:
             return InputNeeds(1, HALF, HALF)
     mean, std = library.weights_statistics(backbone)

@@ -19,7 +19,8 @@ class HeadSpec(Spec):
 
 
 class ViewHeadsSpec(Spec):
-    """A linear head of its own for every view, which learns the sample's label from that view's picture alone.
+    """Every view is graded by itself, too: a linear head, shared among views as the backbone is, learns the sample's
+    label from that view's picture alone.
 
     weight: of the mean loss of the views, beside the loss of all views together.
     """
