@@ -53,12 +53,13 @@ def run_wanted(
     A row's key is its job's parts, joined by "-"; it says its own commit, because a table may grow over several.
     """
     jobs, rows = list(jobs), finished(name, "key")
-    done = {row["key"] for row in rows}
+    done, keys = {row["key"] for row in rows}, set(map(_key, jobs))
     wanted = [job for job in jobs if only(job) and _key(job) not in done]
     with ThreadPoolExecutor(2) as pool:
         for job, row in zip(wanted, pool.map(lambda job: run_one(*job), wanted), strict=True):
             rows.append({"key": _key(job), **row})
-            save(name, rows, command=command, notes=f"{len(rows)} of {len(jobs)} runs. {notes}".strip())
+            num_done = sum(kept["key"] in keys for kept in rows)
+            save(name, rows, command=command, notes=f"{num_done} of {len(jobs)} runs. {notes}".strip())
 
 
 def _key(job: tuple[Any, ...]) -> str:

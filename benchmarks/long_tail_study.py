@@ -76,6 +76,9 @@ def run_study(name: str, work: Path, minutes: float, seeds: int) -> Path:
     # The table is whole when the last of them wrote it; once more, should they have ended in the same moment.
     if subprocess.run(command, check=False).returncode not in (0, CRITERIA_MISSED):
         raise SystemExit("the study is not finished")
+    for run in out.glob("runs/*/seed-*"):
+        if not (run / "bundle" / "best_model.pth").exists():
+            subprocess.run([*OBVERSE, "export", str(run), "--format", "pth"], check=True)
     return out
 
 

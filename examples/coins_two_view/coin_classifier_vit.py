@@ -23,7 +23,7 @@ from obverse.data import Geometry
 from obverse.errors import Interrupted, ObverseError, UnavailableError
 from obverse.experiment import resume_run, start_run
 from obverse.export import write_pth
-from obverse.models import Classifier, build_classifier, input_needs
+from obverse.models import Classifier, build_classifier, input_needs, pinned
 from obverse.recipe import Recipe, load_recipe
 from obverse.runs import RunFolder
 from obverse.runs.observers import ConsoleObserver
@@ -69,7 +69,7 @@ class DualViTClassifier(Classifier):
 
     def __init__(self, num_classes: int) -> None:
         spec = recipe().model
-        needs = input_needs(spec)
+        needs = input_needs(pinned(spec))
         size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE, "multiple": needs.multiple, "fit": "pad"}
         canvas = Geometry.for_multiple(**size)
         height, width = canvas.canvas_height, canvas.canvas_width

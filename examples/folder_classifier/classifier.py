@@ -52,6 +52,11 @@ def choose_recipe(model: str, weights: str, epochs: int, settings: list[str]) ->
         return load_recipe(
             "auto", ["model.backbone={kind: convnet}", f"training.epochs={epochs}", *settings]
         ), f"from scratch: {reason}{ways}"
+    if weights == "none":
+        backbone = f"model.backbone={{kind: timm, name: {model}, pretrained: none}}"
+        return load_recipe(
+            "auto", [backbone, f"training.epochs={epochs}", *settings]
+        ), f"{model} from scratch: asked for"
     fine = [f"model.backbone.name={model}", f"model.backbone.pretrained={weights}"]
     if epochs < 10:  # what the recipe is meant for
         fine += [f"schedule.warmup_epochs={epochs / 10}"]
