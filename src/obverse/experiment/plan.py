@@ -198,14 +198,16 @@ class _Search:
             return chosen, memory
 
     def memory(self, recipe: Recipe) -> Memory:
-        """Of a recipe."""
+        """Of a recipe, on each of the devices that share its batches."""
         assert recipe.training.micro_batch_size != "auto"
         assert recipe.training.batch_size != "auto"
+        share = -(-recipe.training.batch_size // self.processes)
+        training = recipe.training.model_copy(update={"batch_size": share})
         return plan_memory(
-            recipe,
+            recipe.model_copy(update={"training": training}),
             self.bundle,
             device=self.device,
-            micro_batch_size=min(recipe.training.micro_batch_size, -(-recipe.training.batch_size // self.processes)),
+            micro_batch_size=min(recipe.training.micro_batch_size, share),
             cache_bytes=self.cache_bytes,
         )
 
