@@ -14,7 +14,7 @@ from itertools import count
 
 import torch
 
-from obverse.data import Batch, mix
+from obverse.data import Batch
 from obverse.errors import DivergedError
 from obverse.runtime import restore_torch_random_state, torch_random_state
 from obverse.training import Loaders, MicroBatches, Update, build_optimizer, train_step
@@ -86,14 +86,9 @@ def _raise_rate(setup: Setup, num_steps: int, batches: Iterator[Batch]) -> RateT
 
 def _batches(setup: Setup, loaders: Loaders) -> Iterator[Batch]:
     """Training batches, epoch after epoch, as the trainer would see them."""
-    recipe, teach = setup.recipe, loaders.teach or (lambda batch: batch)
     for epoch in count():
-        for batch in map(teach, loaders.train.epoch(epoch)):
-            if recipe.mixing.is_on:
-                num_classes = setup.objective.num_classes
-                yield mix(batch, recipe.mixing, num_classes=num_classes, seed=recipe.training.seed, epoch=epoch)
-            else:
-                yield batch
+        for batch in loaders.train.epoch(epoch):
+            yield loaders.taught(batch, setup.recipe, num_classes=setup.objective.num_classes, epoch=epoch)
 
 
 def _smoothed(losses: Sequence[float]) -> list[float]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from obverse.data import Batch, Loader, mix
+from obverse.data import Batch
 from obverse.errors import DataError, DivergedError, Interrupted, RecipeError
 from obverse.evaluation import Forward, Outputs, is_better, run_model, selected_value, to_probabilities, with_best_prior
 from obverse.losses import Objective
@@ -28,6 +28,7 @@ from obverse.runtime import restore_torch_random_state, torch_random_state
 
 from .ema import WeightAverage
 from .head_first import fit_head, frozen_features
+from .loaders import Loaders
 from .meter import Meter
 from .micro_batches import MicroBatches
 from .optim import build_optimizer
@@ -40,25 +41,6 @@ from .stopping import should_stop
 CHECKPOINT_SECONDS = 60.0
 # What torch says of batch norm on one value per channel.
 ONE_VALUE = "Expected more than 1 value per channel"
-
-
-@dataclass(frozen=True)
-class Loaders:
-    """train: shuffled and augmented; val: in manifest order; plain: train as it is, where a head is fitted first.
-
-    teach: gives a batch of train soft targets, before neighbours are mixed.
-    """
-
-    train: Loader
-    val: Loader
-    plain: Loader | None = None
-    teach: Callable[[Batch], Batch] | None = None
-
-    def close(self) -> None:
-        """End the processes that load, when training ends in whatever way."""
-        for loader in (self.train, self.val, self.plain):
-            if loader is not None:
-                loader.close()
 
 
 class Trainer:
@@ -182,16 +164,8 @@ class Trainer:
                 return
 
     def _step(self, batch: Batch) -> StepResult:
-        if self.loaders.teach is not None:
-            batch = self.loaders.teach(batch)
-        if self.recipe.mixing.is_on:
-            batch = mix(
-                batch,
-                self.recipe.mixing,
-                num_classes=self.objective.num_classes,
-                seed=self.recipe.training.seed,
-                epoch=self.progress.epoch,
-            )
+        num_classes, epoch = self.objective.num_classes, self.progress.epoch
+        batch = self.loaders.taught(batch, self.recipe, num_classes=num_classes, epoch=epoch)
         try:
             result = train_step(
                 self.parallel,
@@ -345,14 +319,13 @@ class Trainer:
             self.parallel.load_optimizer(self.optimizer, checkpoint.optimizer if checkpoint else {})
             if self.average:
                 self.parallel.load(tensors.get("average", {}), self.average.model)
+                self.average.num_updates = self.progress.num_ema_updates
         except (RuntimeError, ValueError, KeyError) as error:
             if is_lack_of_memory(error):
                 raise
             told = " ".join(str(error).split())[:300]
             raise DataError(f"the checkpoint does not fit the recipe, which has changed: {told}. Put the recipe back, "
                             "or start a new run") from error  # fmt: skip
-        if self.average:
-            self.average.num_updates = self.progress.num_ema_updates
         self.micro_batches.size = self.progress.micro_batch_size or self.micro_batches.size
         if self.update.scaler and self.progress.loss_scale:
             self.update.scaler.load_state_dict(self.progress.loss_scale)
