@@ -169,6 +169,13 @@ def test_minutes_are_what_a_budget_says(make_recipe, draw_classes, tmp_path):
     assert f"so {1800 / seconds:.2g} epochs in the 30 minutes" in dict(plan.lines())["time"]
 
 
+def test_processes_on_one_processor_are_not_said_to_be_faster(make_recipe, draw_classes, tmp_path):
+    recipe = make_recipe()
+    plan = make_plan(recipe, build_index(draw_classes(tmp_path), recipe.data), device="cpu", processes=2)
+    assert plan.seconds_per_epoch is None
+    assert "--pictures-per-second" in dict(plan.lines())["time"]
+
+
 def test_here_the_time_is_measured_and_called_an_estimate(make_recipe, draw_classes, tmp_path):
     recipe = make_recipe(runtime={"channels_last": "auto"})
     index = build_index(draw_classes(tmp_path), recipe.data)

@@ -19,12 +19,11 @@ from obverse.manifest import Index, Manifest
 from obverse.models import enable_checkpointing
 from obverse.recipe import Recipe
 from obverse.runtime import available_memory, fastest_seconds, resolve_device
-from obverse.runtime.sharding import UNIT
 
 from .facts import model_words
 from .memory import Memory, plan_memory, sizes_that_halve
 from .resolve import resolve
-from .setup import Setup, describe, objective_of
+from .setup import Setup, describe, objective_of, require_shares
 from .tune import measured_samples, training_step
 
 # What the system and other programs may take meanwhile.
@@ -108,7 +107,7 @@ class Plan:
 
     def _time(self) -> str:
         if self.seconds_per_epoch is None:
-            return "not measured: the plan is for another machine"
+            return "not measured here; --pictures-per-second says what one device trains on"
         training = self.recipe.training
         if training.minutes is not None:
             total = (
@@ -141,10 +140,7 @@ def make_plan(
     device: None leaves it to the recipe. speed: pictures per second of each device, instead of a measurement.
     processes: how many devices share every batch.
     """
-    batch = recipe.training.batch_size
-    if batch != "auto" and batch % (UNIT * processes):
-        raise RecipeError(f"training.batch_size {batch} counts the samples of all {processes} processes, and each "
-                          f"takes whole pairs of them; give a multiple of {UNIT * processes}")  # fmt: skip
+    require_shares(recipe, processes)
     is_elsewhere, device = gigabytes is not None, device or recipe.runtime.device
     kind = "cuda" if is_elsewhere and device.startswith("cuda") else resolve_device(device).type
     if kind not in ("cpu", "cuda"):
@@ -162,6 +158,8 @@ def make_plan(
     elif not is_elsewhere and (available is None or memory.peak <= available):
         chosen, seconds = _measured(chosen, index.manifest)
         memory = search.memory(chosen)
+        if kind == "cpu" and processes > 1:  # several processes have no more cores than one
+            seconds = None
     seconds = seconds and seconds / processes
     # A device that is sold with 16 GB has a little less than that free.
     whole = available if is_elsewhere else free and int(free / USABLE)

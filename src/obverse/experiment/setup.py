@@ -206,9 +206,9 @@ def describe(recipe: Recipe, manifest: Manifest, objective: Objective) -> Bundle
     )
 
 
-def require_shares(recipe: Recipe) -> None:
-    """RecipeError when the processes of this launch cannot share a batch."""
-    num, batch = launched().world_size, recipe.training.batch_size
+def require_shares(recipe: Recipe, processes: int | None = None) -> None:
+    """RecipeError when so many processes, by default those of this launch, cannot share a batch."""
+    num, batch = processes or launched().world_size, recipe.training.batch_size
     if num > 1 and batch != "auto" and batch % (UNIT * num):
         raise RecipeError(f"training.batch_size {batch} counts the samples of all {num} processes, and each takes "
                           f"whole pairs of them; give a multiple of {UNIT * num}")  # fmt: skip
