@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,14 @@ def test_runs_inside_the_data_are_no_classes(tree: Tree) -> None:
     (root / "runs/first/recipe.yaml").touch()
     (root / "runs/first/manifest.csv").touch()
     assert {s.label for s in read(root).samples} == {"cat", "dog"}
+
+
+def test_runs_inside_an_archive_are_no_classes_either(tree: Tree, tmp_path: Path) -> None:
+    root = tree([*TWO, "runs/first/training_history.png", "runs/first/evaluation/test/confusion_matrix.png"])
+    (root / "runs/first/recipe.yaml").touch()
+    (root / "runs/first/manifest.csv").touch()
+    packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", root))
+    assert {s.label for s in read(packed).samples} == {"cat", "dog"}
 
 
 def test_a_run_beside_a_table_is_no_second_table(tree: Tree) -> None:

@@ -160,9 +160,16 @@ def _named_tree(
 
     def walk() -> list[Folder]:
         by_folder: dict[tuple[str, ...], list[str]] = defaultdict(list)
-        for name in filter(is_picture_name, visible):
-            by_folder[tuple(name.split("/")[:-1])].append(name)
-        return [Folder(parts, by_folder[parts]) for parts in sorted(by_folder)]
+        others: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        for name in visible:
+            *parts, last = name.split("/")
+            if is_picture_name(last):
+                by_folder[tuple(parts)].append(name)
+            else:
+                others[tuple(parts)].add(last)
+        results = {parts for parts, found in others.items() if parts and any(mark <= found for mark in RESULTS)}
+        inside = (p for p in sorted(by_folder) if not any(p[:depth] in results for depth in range(1, len(p) + 1)))
+        return [Folder(parts, by_folder[parts]) for parts in inside]
 
     near_top = _near_top(_inside(visible))
     return Tree(root, shown, near_top, walk, archive, findings, members=frozenset(visible))
