@@ -13,6 +13,7 @@ from obverse.bundle import read_bundle
 from obverse.cli.main import app
 from obverse.errors import DataError, RecipeError
 from obverse.experiment import evaluate_run, resume_run, start_run
+from obverse.experiment.searching import search
 from obverse.inference import load
 from obverse.manifest import build_index
 from obverse.runs import RunFolder
@@ -91,6 +92,16 @@ def test_embeddings_take_columns(finished):
     given, own = {"mint": "D", "year": 1860}, {"image": picture, "mint": "D", "year": 1860}
     np.testing.assert_array_equal(predictor.embed(picture, columns=given), predictor.embed(own))
     assert not np.array_equal(predictor.embed(picture, columns=given), predictor.embed(picture))
+
+
+def test_search_sees_the_columns_of_what_is_looked_for(finished):
+    run, table, _ = finished
+    pictures = sorted(table.parent.glob("*.png"))
+    bare, given = (
+        search(run.path, pictures[0], pictures, top_k=1, columns=columns, device="cpu")[0].found[0][1]
+        for columns in (None, {"mint": "D", "year": 1860})
+    )
+    assert bare != given
 
 
 def test_prediction_equals_evaluation_with_the_same_columns(finished):

@@ -115,6 +115,8 @@ def test_layout_is_for_other_data(run_of, data, tmp_path):
         evaluate_run(run, data=data, layout="folders", out=tmp_path / "out", device="cpu")
     _, metrics = evaluate_run(run, data=data, layout="view-folders", out=tmp_path / "out", device="cpu")
     assert metrics["num_samples"] == 24
+    with pytest.raises(DataError, match="are called obverse and reverse"):
+        evaluate_run(run, data=data, layout="class-folders", out=tmp_path / "out", device="cpu")
 
 
 def test_changed_pictures_of_a_run_are_not_measured_as_its_own(data, make_recipe, tmp_path):
