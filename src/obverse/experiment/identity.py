@@ -15,7 +15,7 @@ from typing import Any
 
 from obverse.errors import DataError, ObverseError
 from obverse.imaging import joint_digest
-from obverse.manifest import Manifest, Sample, Samples, verify_pictures
+from obverse.manifest import Manifest, Sample, verify_pictures
 from obverse.recipe import Recipe
 from obverse.runs import RunFolder
 
@@ -65,8 +65,7 @@ def require_unchanged(run: RunFolder, manifest: Manifest, split: str) -> None:
         is_as_it_was = False
     if is_as_it_was:
         return
-    samples = Samples.of(manifest.split(split))
-    for sentence in _changed_pictures(replace(manifest, samples=samples)):
+    for sentence in _changed_pictures(replace(manifest, samples=manifest.split(split))):
         raise DataError(f"{sentence}, or evaluate on them as they are with --data")
 
 
