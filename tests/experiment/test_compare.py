@@ -1,5 +1,7 @@
 """A table of many: adjusted for all of them, and still able to find what is there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,22 @@ def contender(name, right):
         probabilities_NK=np.eye(2, dtype=np.float32)[answers_N],
     )
     return Contender(name, (predictions,), ({},))
+
+
+def test_samples_without_a_label_do_not_count_for_the_size_of_the_test_set():
+    def said(*, unlabelled):
+        pair = []
+        for name, right in (("base", 8), ("other", 14)):
+            predictions = contender(name, right).runs[0]
+            ids = (*predictions.ids, *(f"new {k}" for k in range(unlabelled)))
+            labels_N = np.append(predictions.labels_N, np.full(unlabelled, -1))
+            rows_NK = np.concatenate([predictions.probabilities_NK, np.eye(2, dtype=np.float32)[[0] * unlabelled]])
+            whole = replace(predictions, ids=ids, labels_N=labels_N, probabilities_NK=rows_NK)
+            pair.append(Contender(name, (whole,), ({},)))
+        return compare(pair, num_resamples=10).sentences
+
+    assert said(unlabelled=30) == said(unlabelled=0)
+    assert "there are 20" in said(unlabelled=30)[0]
 
 
 @pytest.mark.parametrize("num", [2, 31])

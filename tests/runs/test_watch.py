@@ -184,6 +184,17 @@ def test_other_observers_are_still_plain_files(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "events.jsonl").read_text())["val_accuracy"] == 0.7
 
 
+def test_half_a_line_that_a_kill_left_is_cut_off(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    for number in (1, 2):
+        watch = Watch([JsonlObserver(log)])
+        watch.notify(epoch(number))
+        watch.close()
+        with log.open("a") as file:
+            file.write('{"event": "StepEnd", "st')
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()[:-1]] == [1, 2]
+
+
 def test_the_packages_are_not_imported_unasked(tmp_path: Path) -> None:
     # timm imports wandb itself, where it is installed: our own file tells whether we did.
     files = "{'mlflow', 'obverse.runs.observers.mlflow_store', 'obverse.runs.observers.wandb_run'}"

@@ -192,6 +192,14 @@ def test_the_prior_follows_what_val_shows():
     """Two samples in doubt that lean to the rare class: wrong in a val as uneven as training, right in an even one."""
     logits_NK = np.array([[9, 0], [0, 9], [0, 2], [0, 2]], np.float32)
     for labels, power in (([0, 1, 0, 0], 1.0), ([0, 1, 1, 1], 0.0)):
-        assert best_prior("accuracy", logits_NK, np.array(labels), counts=[90, 10]) == training_prior(
-            [90, 10], power=power
-        )
+        found = best_prior("accuracy", logits_NK, np.array(labels), counts=[90, 10], decode="mode")
+        assert found == training_prior([90, 10], power=power)
+
+
+@pytest.mark.parametrize(("decode", "power"), [("mode", 0.25), ("median", 0.0)])
+def test_the_prior_is_tuned_for_the_answers_that_ship(decode, power):
+    """The first sample's median is the middle class, which is right, while classes count alike; its mode never is."""
+    logits_NK = np.log(np.array([[0.45, 0.2, 0.35], [0.38, 0.15, 0.47]], np.float32))
+    counts = [81, 9, 1]
+    found = best_prior("accuracy", logits_NK, np.array([1, 0]), counts=counts, decode=decode)
+    assert found == training_prior(counts, power=power)

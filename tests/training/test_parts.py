@@ -13,6 +13,7 @@ from obverse.training import build_optimizer
 from obverse.training.ema import WeightAverage
 from obverse.training.schedule import rate_factor
 from obverse.training.stopping import should_stop
+from obverse.training.trainer import Trainer
 
 
 def factors(spec, *, steps, warmup):
@@ -95,11 +96,34 @@ def test_the_shipped_recipe_reaches_its_low_rates():
 
 
 def test_the_trainer_says_how_long_the_run_is(make_recipe, make_trainer, draw_classes, tmp_path, monkeypatch):
-    monkeypatch.setattr("obverse.training.trainer.is_better", lambda select, value, best: best is None)
+    monkeypatch.setattr(Trainer, "_is_best", lambda self, value, val_loss: not self.progress.history)
     stopping = {"patience": 1, "min_fraction": 0.5}
     recipe = make_recipe(training={"epochs": 6, "early_stopping": stopping})
     trainer = make_trainer(draw_classes(tmp_path / "data", per_class=6), recipe, tmp_path / "run")
     assert [event.epoch for event in trainer.run() if isinstance(event, EpochEnd)] == [1, 2, 3, 4]
+
+
+def test_of_equal_epochs_the_lower_loss_ships(make_recipe, make_trainer, draw_classes, tmp_path):
+    trainer = make_trainer(
+        draw_classes(tmp_path / "data", per_class=12), make_recipe(training={"epochs": 8}), tmp_path / "run"
+    )
+    epochs = [event for event in trainer.run() if isinstance(event, EpochEnd)]
+    perfect = [event for event in epochs if event.select_value == 1]
+    assert len(perfect) > 1
+    best = min(perfect, key=lambda event: event.val_loss)
+    assert best is not perfect[0]
+    assert trainer.progress.best_epoch == best.epoch - 1
+    assert [event.is_best for event in epochs][best.epoch - 1 :] == [True] + [False] * (8 - best.epoch)
+
+
+def test_equal_epochs_do_not_put_off_early_stopping(make_recipe, make_trainer, draw_classes, tmp_path):
+    recipe = make_recipe(training={"epochs": 20, "early_stopping": {"patience": 3, "min_epochs": 0, "min_fraction": 0}})
+    trainer = make_trainer(draw_classes(tmp_path / "data", per_class=12), recipe, tmp_path / "run")
+    values = [event.select_value for event in trainer.run() if isinstance(event, EpochEnd)]
+    first = values.index(max(values))
+    assert len(values) == first + 4
+    assert trainer.progress.best_epoch > first
+    assert trainer.progress.stop_reason == f"no better accuracy since epoch {first + 1}"
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0])

@@ -59,14 +59,19 @@ def selected_value(name: str, outputs: Outputs, output: OutputSpec) -> float:
     return metrics.set_macro_f1(metrics.set_scores(truth_NK, answers_NK))
 
 
-def with_best_prior(name: str, outputs: Outputs, *, counts: Sequence[int]) -> Outputs:
+def with_best_prior(name: str, outputs: Outputs, *, counts: Sequence[int], decode: Decode) -> Outputs:
     """What the model would say if its prior were tuned on this split: its logits with the best one's logarithm."""
-    prior = best_prior(name, outputs.logits_NK, outputs.labels_N, counts=counts)
+    prior = best_prior(name, outputs.logits_NK, outputs.labels_N, counts=counts, decode=decode)
     return replace(outputs, logits_NK=outputs.logits_NK + np.log(prior, dtype=np.float32))
 
 
 def best_prior(
-    name: str, logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64], *, counts: Sequence[int]
+    name: str,
+    logits_NK: npt.NDArray[np.float32],
+    labels_N: npt.NDArray[np.int64],
+    *,
+    counts: Sequence[int],
+    decode: Decode,
 ) -> tuple[float, ...]:
     """Of the powers of the training frequencies, the one whose logarithm on the logits selects best; shares (K).
 
@@ -74,7 +79,9 @@ def best_prior(
     enough: a prior of its own for each class would learn val by heart.
     """
     priors = [training_prior(counts, power=power) for power in PRIOR_POWERS]
-    values = [selection_value(name, logits_NK + np.log(prior, dtype=np.float32), labels_N) for prior in priors]
+    values = [
+        selection_value(name, logits_NK + np.log(prior, dtype=np.float32), labels_N, decode=decode) for prior in priors
+    ]
     best = 0
     for place, value in enumerate(values):
         if is_better(name, value, values[best]):

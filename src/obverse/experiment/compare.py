@@ -148,7 +148,7 @@ def _power(contenders: Sequence[Contender]) -> list[str]:
         return []
     first, other = contenders
     counts = discordant(first.runs[0], _aligned(first, other)[0])
-    num_samples = len(first.runs[0].ids)
+    num_samples = int((first.runs[0].labels_N >= 0).sum())
     needed = samples_needed(*counts, num_samples)
     said = f"{counts[0]} samples only {first.name} has right, {counts[1]} only {other.name}"
     if needed is None:

@@ -295,7 +295,8 @@ def _output(setup: Setup, trainer: Trainer) -> OutputSpec:
     def tuned() -> dict[str, Any]:
         if counts is not None:
             select = setup.recipe.training.select
-            return {"prior": best_prior(select, outputs.logits_NK, outputs.labels_N, counts=counts)}
+            logits_NK, labels_N = outputs.logits_NK, outputs.labels_N
+            return {"prior": best_prior(select, logits_NK, labels_N, counts=counts, decode=output.decode)}
         assert outputs.label_sets_NK is not None
         return {"thresholds": best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, output))}
 

@@ -87,7 +87,8 @@ class TrainingSpec(Spec):
     minutes: a time budget for the training loop; the schedule then follows the clock instead of `epochs`, and such a
     run is exempt from bit-for-bit repeatability. trackers: who else is told of every epoch, besides the run folder.
     select: the metric on val that chooses the best epoch; `auto` is mae for ordered classes, macro_f1 for unbalanced
-    ones, map (mean average precision) for multi-label data, and accuracy otherwise.
+    ones, map (mean average precision) for multi-label data, and accuracy otherwise; of equal epochs the lower loss
+    decides.
     """
 
     epochs: Auto | PositiveInt = "auto"

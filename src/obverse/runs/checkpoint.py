@@ -84,7 +84,7 @@ def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
             for name, data in files.items()
             if name.endswith(".safetensors")
         }
-        optimizer = torch.load(_buffer(files["optimizer.pt"]), map_location="cpu", weights_only=True)
+        optimizer = torch.load(io.BytesIO(files["optimizer.pt"]), map_location="cpu", weights_only=True)
         return Checkpoint(tensors, optimizer, json.loads(files["state.json"])), complaints
     return None, complaints
 
@@ -125,15 +125,9 @@ def _plain(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _torch_bytes(value: Any) -> bytes:
-
     buffer = io.BytesIO()
     torch.save(value, buffer)
     return buffer.getvalue()
-
-
-def _buffer(data: bytes) -> Any:
-
-    return io.BytesIO(data)
 
 
 def _write_synced(path: Path, data: bytes) -> None:

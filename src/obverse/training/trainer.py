@@ -215,7 +215,7 @@ class Trainer:
         progress.seconds, value, val_loss, val_accuracy = self.process.from_main(
             lambda: (progress.seconds, *self._values(outputs))
         )
-        best = is_better(recipe.training.select, value, progress.best_value)
+        best = self._is_best(value, val_loss)
         if best:
             progress.best_value, progress.best_epoch, progress.best_step = value, progress.epoch, progress.step
             self.best_weights = self.parallel.shipped(self.shipped_model)
@@ -239,21 +239,31 @@ class Trainer:
         progress.reset_epoch_sums()
         yield event
         assert recipe.schedule.warmup_epochs != "auto"
+        # Equal epochs are no better, whichever of them ships.
+        equal = (n for n, row in enumerate(progress.history) if row["select_value"] == progress.best_value)
+        first_best = next(equal, progress.best_epoch)
         if should_stop(
             recipe.training.early_stopping,
             epoch=progress.epoch - 1,
-            best_epoch=progress.best_epoch,
+            best_epoch=first_best,
             warmup_epochs=recipe.schedule.warmup_epochs,
             num_epochs=progress.epoch / self._pace.fraction_done(progress),
         ):
-            progress.stop_reason = f"no better {recipe.training.select} since epoch {progress.best_epoch + 1}"
+            progress.stop_reason = f"no better {recipe.training.select} since epoch {first_best + 1}"
             yield Message(f"stopped early: {progress.stop_reason}")
+
+    def _is_best(self, value: float, val_loss: float) -> bool:
+        """Of equals the one with the lower loss: a small val is soon all right, long before the weights settle."""
+        progress = self.progress
+        if value == progress.best_value:
+            return val_loss < float(progress.history[progress.best_epoch]["val_loss"])
+        return is_better(self.recipe.training.select, value, progress.best_value)
 
     def _values(self, outputs: Outputs) -> Iterator[float]:
         """Of val, read as these weights would ship: the metric that chooses the epoch, loss and accuracy."""
-        select, counts = self.recipe.training.select, self.objective.tuned_counts
-        read = outputs if counts is None else with_best_prior(select, outputs, counts=counts)
-        return (selected_value(name, read, self.objective.output) for name in (select, "loss", "accuracy"))
+        select, counts, output = self.recipe.training.select, self.objective.tuned_counts, self.objective.output
+        read = outputs if counts is None else with_best_prior(select, outputs, counts=counts, decode=output.decode)
+        return (selected_value(name, read, output) for name in (select, "loss", "accuracy"))
 
     def _require_numbers(self, outputs: Outputs) -> None:
         """Weights may diverge in the very step after which val is measured."""

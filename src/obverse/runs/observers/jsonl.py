@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +14,11 @@ STEP_SECONDS = 1.0
 
 
 class JsonlObserver:
-    """Appends to `events.jsonl`; a resumed run goes on in the same file."""
+    """Appends to `events.jsonl`; a resumed run goes on in the same file. Half a line that a kill left is cut off."""
 
     def __init__(self, path: Path) -> None:
+        if path.is_file():
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
         self._file = path.open("a", encoding="utf-8")
         self._last_step = float("-inf")
 
