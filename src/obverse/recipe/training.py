@@ -68,7 +68,8 @@ class ScheduleSpec(Spec):
 
 
 class EarlyStopping(Spec):
-    """Patience counts epochs without a better selection metric, after warm-up and `min_epochs` only (trap in C4).
+    """Patience counts epochs without a better selection metric, after warm-up and `min_epochs` only (trap in C4); an
+    equal one is no better, whatever its loss.
 
     min_fraction: share of the run before which it does not count either, so that a cosine comes down to its low rates.
     """
