@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 from obverse.data import Batch, PictureDataset, mix
 from obverse.errors import OutputError, printable
 from obverse.evaluation import Forward
+from obverse.files import open_regular
 from obverse.imaging import Pixels
 from obverse.manifest import Manifest, build_index
 from obverse.recipe import Recipe
@@ -75,7 +76,7 @@ def as_seen(batch: Batch, forward: Forward) -> Pixels:
 def require_ours(path: Path) -> None:
     """OutputError when the sheet would replace a file that is none of ours."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             is_ours = MARK.encode() in file.read(1000)
     except FileNotFoundError:
         return

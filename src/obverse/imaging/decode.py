@@ -21,7 +21,9 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, ImageCms
 
-from .limits import MAX_WORKING_BYTES, jpeg_bytes, pillow_bytes, scaled_size, turbo_bytes
+from obverse.files import read_regular
+
+from .limits import MAX_BYTES, MAX_WORKING_BYTES, jpeg_bytes, pillow_bytes, scaled_size, turbo_bytes
 from .probe import JPEG_FORMATS, Header, PictureError, exif_orientation, open_picture
 
 Pixels = npt.NDArray[np.uint8]
@@ -35,7 +37,7 @@ MAX_PROFILE_BYTES = 4 * 2**20  # profiles of printing presses have 0.5 to 3 MB
 def read_picture(path: Path | str, *, min_height: int = 0, min_width: int = 0) -> Pixels:
     """Decode a file; see `decode_picture`. PictureError names the file."""
     try:
-        data = Path(path).read_bytes()
+        data = read_regular(path, max_bytes=MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"{str(path)!r} cannot be read: {reason}") from None

@@ -19,6 +19,7 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from obverse.errors import OutputError, printable
+from obverse.files import open_regular
 from obverse.imaging import PictureError, Pixels, Sandbox
 
 from .check import Check
@@ -55,7 +56,7 @@ def require_free(folder: Path) -> None:
     for name, mark in MARKS.items():
         path = folder / name
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 is_ours = mark.encode() in file.read(1000)
         except FileNotFoundError:
             continue

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from obverse.errors import DataError
+from obverse.files import regular_status
 from obverse.imaging import Part
 from obverse.recipe import ColumnKind
 
@@ -147,6 +148,7 @@ def read_manifest(
 ) -> Manifest:
     """Read what `Manifest.write` wrote; classes, views and their order come from the recipe or bundle beside it."""
     try:
+        regular_status(path)
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reserved = SET_RESERVED if multi_label else RESERVED
             samples = Samples.of(_read_rows(csv.reader(file, strict=True), reserved, tuple(views)))

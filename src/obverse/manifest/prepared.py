@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from obverse.errors import OutputError
+from obverse.files import open_regular
 
 from .manifest import LABEL_RANK, RESERVED, SET_RESERVED, Manifest
 from .sample import Finding
@@ -50,7 +51,7 @@ def write_prepared(manifest: Manifest, path: Path) -> None:
 
 def is_prepared(path: Path) -> bool:
     """Whether the file begins like a manifest."""
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError), open_regular(path) as file:
         starts = tuple(",".join(names).encode() + b"," for names in (RESERVED, SET_RESERVED))
         return file.read(max(map(len, starts))).startswith(starts)
     return False

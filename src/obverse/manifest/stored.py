@@ -9,6 +9,7 @@ import csv
 from pathlib import Path
 
 from obverse.errors import DataError
+from obverse.files import regular_status
 
 from .sample import SPLITS
 from .samples import Samples
@@ -37,6 +38,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Id -> split and digest -> split."""
     by_id, by_digest = {}, {}
     try:
+        regular_status(path)
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             for row in csv.DictReader(file, strict=True):
                 if row["split"] not in (*SPLITS, ""):

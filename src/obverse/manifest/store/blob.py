@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from obverse.errors import DataError
+from obverse.files import open_regular, regular_status
 
 
 class Blob(Hashable, Protocol):
@@ -41,8 +42,8 @@ class FileBlob:
 
     @classmethod
     def of(cls, path: str) -> FileBlob:
-        """The file at `path`; OSError when there is none."""
-        status = os.stat(path)
+        """The ordinary file at `path`; OSError when there is none."""
+        status = regular_status(path)
         return cls(path, status.st_size, status.st_mtime_ns)
 
     @property
@@ -52,7 +53,7 @@ class FileBlob:
 
     def read_at(self, start: int, length: int) -> bytes:
         """The bytes [start, start + length)."""
-        with open(self.path, "rb", buffering=0) as file:
+        with open_regular(self.path) as file:
             file.seek(start)
             parts = []
             while length > 0 and (part := file.read(length)):
