@@ -44,7 +44,7 @@ def special(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 def test_what_is_no_ordinary_file_is_never_opened(special: Path) -> None:
     for read in (regular_status, open_regular, lambda path: read_regular(path, max_bytes=LIMIT), read_text):
-        with pytest.raises(OSError, match="it is a (pipe|device|socket), not an ordinary file"):
+        with pytest.raises(OSError, match=r"it is a (pipe|device|socket), not an ordinary file"):
             read(special)
 
 
