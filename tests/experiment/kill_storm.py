@@ -118,7 +118,7 @@ def result(folder: Path) -> dict[str, object]:
 def main() -> None:
     data, folder, mode = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(1)
-    trainer.CHECKPOINT_SECONDS = 0.0  # a checkpoint after every epoch
+    trainer.CHECKPOINT_SECONDS = trainer.CHECKPOINT_SHARE = 0  # a checkpoint after every step
     start = time.monotonic()
     in_child(lambda: train(data, RunFolder(folder / "whole")))
     seconds = time.monotonic() - start

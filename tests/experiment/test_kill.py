@@ -38,7 +38,7 @@ def test_killed_at_random_moments(storm):
 
 
 def test_killed_at_some_changes_of_the_run_folder(storm):
-    assert num_killed(storm("writes", 23)) >= 4
+    assert num_killed(storm("writes", 43)) >= 4
 
 
 @pytest.mark.full

@@ -190,6 +190,7 @@ def _train(
                 checkpoints=run.checkpoints,
                 wanted_signal=wish,
             )
+            trainer.before_save = run.require_ours
             parameters = f"{trainer.model.num_parameters():,} parameters"
             for line in filter(None, (*complaints, setup.rounding, parameters)):
                 watch.notify(Message(line))
@@ -200,6 +201,7 @@ def _train(
                     watch.notify(Message(line))
             with _workers_explained(trainer, wish):
                 for event in trainer.run():
+                    run.require_ours()
                     watch.notify(event)
             late = int(max(row[0] for row in setup.process.rows([wish() or 0])))
             if late:  # it came after the last step, which asks
@@ -210,6 +212,7 @@ def _train(
 
 
 def _write_events(watch: Watch, run: RunFolder, recipe: Recipe) -> None:
+    run.require_ours()
     watch.add(JsonlObserver(run.path / "events.jsonl"))
     watch.add(TensorBoardObserver(run.path))
     for name in recipe.training.trackers:
@@ -248,6 +251,7 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     trainer.parallel.load(trainer.best_weights)
     output = _output(setup, trainer)
     bundle, forward = replace(setup.bundle, trained=trained, output=output), replace(trainer.forward, output=output)
+    run.require_ours()
     if setup.process.is_main:
         write_bundle(run.bundle, bundle, trainer.best_weights)
     facts = run_facts(
@@ -256,6 +260,7 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     name = "train subset accuracy" if bundle.multi_label else "train accuracy"
     train = measure_train(trainer.model, forward, setup.manifest, bundle, setup.recipe)
     story = RunStory(facts | {name: str(train)})
+    run.require_ours()
     if setup.process.is_main:
         history_png = run.path / "training_history.png"
         plot_history(progress.history, history_png)
@@ -266,6 +271,7 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     whole = _whole(bundle, trainer) if trainer.parallel.is_sharded and setup.process.is_main else None
     for name in splits:
         ready = (bundle, trainer.model, forward)
+        run.require_ours()
         measured[name] = report_split(
             run.evaluation(name), name, setup.manifest, ready, recipe=setup.recipe, story=story, whole=whole
         )
@@ -315,6 +321,7 @@ def _holding(run: RunFolder) -> Iterator[None]:
 
 def _write_inputs(run: RunFolder, recipe: Recipe, index: Index) -> None:
     """The recipe comes last: where it is, the rest is whole."""
+    run.require_ours()
     index.manifest.write(run.manifest)
     run.write_json("config.json", {**recipe.model_dump(mode="json"), "classes": list(index.manifest.classes)})
     run.write_json("environment.json", describe_environment(device=recipe.runtime.device, launch=asdict(launched())))
@@ -322,6 +329,7 @@ def _write_inputs(run: RunFolder, recipe: Recipe, index: Index) -> None:
     counts = {split: index.manifest.counts(split) for split in ("train", "val", "test")}
     run.write_json("data_report.json", {"source": index.said, "findings": report, "counts": counts})
     remember(run, recipe, index.manifest)
+    run.require_ours()
     write_text(run.recipe, dump_recipe(recipe))
 
 

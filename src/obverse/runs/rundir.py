@@ -136,6 +136,8 @@ class RunFolder:
 
     def undo(self) -> None:
         """Remove what a run that never began has written: it lies in a folder that was empty or not there."""
+        if self._lock_file is None or not self._is_ours():
+            return
         with suppress(OSError):
             for path in self.path.iterdir():
                 path.unlink()
@@ -179,8 +181,27 @@ class RunFolder:
             os.close(self._lock_file)
             self._lock_file = None
 
+    def require_ours(self) -> None:
+        """OutputError when the folder that is locked no longer lies at its path: removed, moved, or another one.
+
+        To be called before each write, which would else make half a run there, or spoil another one.
+        """
+        if self._lock_file is not None and not self._is_ours():
+            raise OutputError(f"the run folder {str(self.path)!r} was removed or moved while the run was going on, and "
+                              "nothing more is written there; go on with --resume where it lies now, or start "
+                              "again")  # fmt: skip
+
+    def _is_ours(self) -> bool:
+        assert self._lock_file is not None
+        try:
+            here, ours = os.stat(self.path / ".lock"), os.fstat(self._lock_file)
+        except OSError:
+            return False
+        return (here.st_dev, here.st_ino) == (ours.st_dev, ours.st_ino)
+
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file, whole or not at all."""
+        self.require_ours()
         write_text(self.path / name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -34,3 +34,7 @@ class Meter:
         self.pictures += pictures
         self.seconds += passed
         return passed
+
+    def skip(self) -> None:
+        """What has passed since the last lap belongs to no lap."""
+        self._mark = time.perf_counter()

@@ -39,6 +39,8 @@ from .step import StepResult, Update, train_step
 from .stopping import should_stop
 
 CHECKPOINT_SECONDS = 60.0
+# A checkpoint that takes long is written more seldom: saving takes at most one part in so many of the time.
+CHECKPOINT_SHARE = 20
 # What torch says of batch norm on one value per channel.
 ONE_VALUE = "Expected more than 1 value per channel"
 
@@ -87,7 +89,9 @@ class Trainer:
         self.micro_batches = MicroBatches(recipe.training.micro_batch_size, can_shrink=self.process.is_alone)
         self.progress = Progress()
         self.best_weights: dict[str, torch.Tensor] = {}
-        self._saved_at = time.monotonic()
+        # Called before a checkpoint is written: raises when the place is no longer the run's.
+        self.before_save: Callable[[], None] = lambda: None
+        self._saved_at, self._save_seconds = time.monotonic(), 0.0
         self._pace = Pace(recipe, len(loaders.train))
 
     @property
@@ -110,7 +114,7 @@ class Trainer:
             while not self.progress.step or self.progress.batch or not self._pace.is_over(self.progress):
                 yield from self._train_epoch()
                 yield from self._finish_epoch()
-                if self._is_due() or self._pace.is_over(self.progress):
+                if self.process.from_main(self._wants_checkpoint) or self._pace.is_over(self.progress):
                     yield self._save()
 
     def _fit_head(self) -> Iterator[Event]:
@@ -131,8 +135,10 @@ class Trainer:
         self.progress.seconds += self.process.from_main(lambda: time.perf_counter() - start)
         yield Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
 
-    def _is_due(self) -> bool:
-        return self.process.from_main(lambda: time.monotonic() - self._saved_at > CHECKPOINT_SECONDS)
+    def _wants_checkpoint(self) -> bool:
+        """By this process's clock; the main one's counts."""
+        wait = max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * self._save_seconds)
+        return time.monotonic() - self._saved_at > wait
 
     def _train_epoch(self) -> Iterator[Event]:
         set_trainable(self.model, self.recipe.finetune, epoch=self.progress.epoch)
@@ -159,7 +165,9 @@ class Trainer:
             progress.seconds += meter.lap(pictures=result.num_pictures)
             yield self._step_event(result, rate, meter)
             yield from map(Message, self.micro_batches.news())
-            self._stop_if_asked()
+            if self._stop_if_asked():
+                yield self._save()
+                meter.skip()  # writing is no training time
             if self.recipe.training.minutes is not None and self._pace.is_over(self.progress):
                 return
 
@@ -286,19 +294,26 @@ class Trainer:
                 self._stop_if_asked()
                 yield batch
 
-    def _stop_if_asked(self) -> None:
-        """Any rank's wish is everybody's; the main process's clock too."""
-        rows = self.process.rows([self.progress.seconds, self.wanted_signal() or 0])
-        self.progress.seconds = rows[0][0]
-        signal_number = int(max(wish for _, wish in rows))
+    def _stop_if_asked(self) -> bool:
+        """Any rank's wish is everybody's; the main process's clock too. Whether a checkpoint is due by that clock."""
+        rows = self.process.rows([self.progress.seconds, self.wanted_signal() or 0, self._wants_checkpoint()])
+        self.progress.seconds, _, is_due = rows[0]
+        signal_number = int(max(wish for _, wish, _ in rows))
         if signal_number:
             self._save()
             raise Interrupted("stopped by a signal; everything is saved, go on with --resume", signal_number)
+        return bool(is_due)
 
     def _save(self) -> CheckpointSaved:
-        checkpoint = self.checkpoint()
-        name = self.process.from_main(lambda: save_checkpoint(self.checkpoints, self.progress.step, checkpoint).name)
+        start, checkpoint = time.monotonic(), self.checkpoint()
+
+        def write() -> str:
+            self.before_save()
+            return save_checkpoint(self.checkpoints, self.progress.step, checkpoint).name
+
+        name = self.process.from_main(write)
         self._saved_at = time.monotonic()
+        self._save_seconds = self._saved_at - start
         return CheckpointSaved(self.progress.step, name)
 
     def checkpoint(self) -> Checkpoint:

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import time
 from pathlib import Path
 
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event as Entry
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from obverse.runs.events import EpochEnd, Event, epoch_scalars
 
 
 class TensorBoardObserver:
-    """One event file in the run folder."""
+    """One event file in the run folder.
+
+    It stays open: the library's own writer opens it by name again and again, in a thread whose failure is a traceback,
+    and would begin another file in whatever lies at that name by then.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._writer = SummaryWriter(str(folder))
+        now = time.time()
+        path = folder / f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}.{now % 1:.9f}"
+        self._writer = RecordWriter(path.open("wb"))
+        self._write(Entry(wall_time=now, file_version="brain.Event:2"))
 
     def notify(self, event: Event) -> None:
         """Write an epoch's scalars at its step."""
         if not isinstance(event, EpochEnd):
             return
-        for name, value in epoch_scalars(event).items():
-            self._writer.add_scalar(name, value, event.step)
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in epoch_scalars(event).items()]
+        self._write(Entry(wall_time=time.time(), step=event.step, summary=Summary(value=values)))
 
     def close(self) -> None:
-        """Flush and close."""
+        """Close the file."""
         self._writer.close()
+
+    def _write(self, entry: Entry) -> None:
+        self._writer.write(entry.SerializeToString())
+        self._writer.flush()
