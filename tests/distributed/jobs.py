@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,10 +17,11 @@ from obverse.experiment.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.launch import launched
 from obverse.manifest import build_index
-from obverse.models import sync_batch_norms
-from obverse.recipe import Recipe
+from obverse.models import build_classifier, sync_batch_norms
+from obverse.recipe import ConvNetBackbone, DistributedKind, ModelSpec, Recipe
 from obverse.runs import StepEnd
 from obverse.runs.checkpoint import load_newest
+from obverse.runtime import Process
 from obverse.training import Trainer, parallel
 
 CLOCKS = ("seconds", "pictures_per_second", "data_wait")
@@ -138,10 +139,37 @@ def normalise(*, sizes: list[int], padding: int, kind: str, steps: int = 2) -> d
     return {"rows": rows, "gradients": gradients, "buffers": buffers, "eval": net(inputs[0]).detach()}
 
 
+def missing_views(
+    *, present: list[list[bool]], sharing: Literal["shared", "separate"], kind: DistributedKind
+) -> dict[str, Any]:
+    """Gradients and statistics after one step on samples that are dealt in halves, and one that is padding."""
+    launch, num = launched(), len(present)
+    torch.manual_seed(0)
+    spec = ModelSpec(backbone=ConvNetBackbone(widths=(4, 8)), sharing=sharing)
+    model = build_classifier(spec, num_views=2, num_classes=3, height=16, width=16).train()
+    images_BVCHW = torch.randn(num, 2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    present_BV, valid_B = torch.tensor(present), torch.ones(num, dtype=torch.bool)
+    is_alone = launch.world_size == 1
+    if not is_alone:
+        half = slice(launch.rank * num // 2, (launch.rank + 1) * num // 2)
+        padding = int(launch.rank == launch.world_size - 1)
+        images_BVCHW = torch.cat([images_BVCHW[half], torch.full((padding, 2, 3, 16, 16), 100.0)])
+        present_BV = torch.cat([present_BV[half], present_BV[:1].expand(padding, -1)])
+        valid_B = torch.cat([valid_B[half], torch.zeros(padding, dtype=torch.bool)])
+    ranks = parallel.Parallel(model, Process(launch.rank, launch.world_size), kind)
+    forward = ranks.forward_model()
+    ranks.count(valid_B, present_BV)
+    losses_B = forward(images_BVCHW, present_BV).square().sum(1)
+    (torch.where(valid_B, losses_B, 0.0).sum() * launch.world_size / num).backward()
+    gradients = {
+        name: grad.full_tensor() if hasattr(grad := parameter.grad, "full_tensor") else grad
+        for name, parameter in model.named_parameters()
+    }
+    return {"gradients": gradients, "buffers": dict(model.named_buffers())}
+
+
 def talk() -> dict[str, Any]:
     """What processes say to each other."""
-    from obverse.runtime import Process
-
     process = Process(launched().rank, launched().world_size)
     numbers = [0.1 + process.rank, 1e300, 2.0**53 + 2]
     return {

@@ -193,3 +193,21 @@ def test_batch_norm_over_ranks_is_batch_norm_over_all(ranks, alone, kind, sizes,
         for column, whole in enumerate((outputs, gradients)):
             parts = torch.cat([answer["rows"][step][column] for answer in answers])
             torch.testing.assert_close(parts, whole, atol=1e-4, rtol=1e-4)
+
+
+PRESENT = {
+    "some": [[True, False], [True, True], [False, True], [True, True], [True, False], [True, True]],
+    "a-rank-has-none": [[True, True], [False, True], [True, True], [True, False], [True, False], [True, False]],
+    "nobody-has": [[True, False]] * 6,
+}
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+@pytest.mark.parametrize("sharing", ["shared", "separate"])
+@pytest.mark.parametrize("present", PRESENT)
+def test_views_that_are_missing_are_in_no_rank_s_statistics(ranks, alone, present, sharing, kind):
+    arguments = {"present": PRESENT[present], "sharing": sharing, "kind": kind}
+    expected = alone.missing_views(**arguments)
+    for answer in ranks.missing_views(**arguments):
+        for name in ("gradients", "buffers"):
+            torch.testing.assert_close(answer[name], expected[name], atol=1e-5, rtol=1e-4)

@@ -7,6 +7,7 @@ from .freezing import has_folded_norm, prepare, set_trainable
 from .groups import parameter_groups, undecayed_names
 from .head import start_bias
 from .lora import merge_lora, plain_state
+from .present import rows_of
 from .synced_norm import SyncedBatchNorm, sync_batch_norms
 from .timm_backbone import require_known, why_unavailable
 
@@ -26,6 +27,7 @@ __all__ = [
     "plain_state",
     "prepare",
     "require_known",
+    "rows_of",
     "set_trainable",
     "start_bias",
     "sync_batch_norms",

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .columns import ColumnEncoder
+from .present import PresentViews
 
 
 def feature_size(backbone: nn.Module) -> int:
@@ -38,6 +39,7 @@ class Classifier(nn.Module):
         self.head = head
         self.view_heads = nn.ModuleList(view_heads)
         self.columns = columns
+        self._present = PresentViews()
 
     def forward(
         self,
@@ -48,7 +50,7 @@ class Classifier(nn.Module):
         each_view: bool = False,
     ) -> torch.Tensor:
         """Logits (B, K); each_view: (B, 1 + V, K), after those of the sample what every view's own head says."""
-        return self.answer(self.features(images_BVCHW), present_BV, columns_BE, each_view=each_view)
+        return self.answer(self.features(images_BVCHW, present_BV), present_BV, columns_BE, each_view=each_view)
 
     def answer(
         self,
@@ -68,7 +70,7 @@ class Classifier(nn.Module):
         self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor, columns_BE: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Fused features (B, D): the sample's embedding."""
-        return self.fuse(self.features(images_BVCHW), present_BV, columns_BE)
+        return self.fuse(self.features(images_BVCHW, present_BV), present_BV, columns_BE)
 
     def fuse(
         self, features_BVD: torch.Tensor, present_BV: torch.Tensor, columns_BE: torch.Tensor | None = None
@@ -94,13 +96,24 @@ class Classifier(nn.Module):
         """Whether views have heads of their own."""
         return len(self.view_heads) > 0
 
-    def features(self, images_BVCHW: torch.Tensor) -> torch.Tensor:
-        """Features of every view (B, V, D)."""
+    def features(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor | None = None) -> torch.Tensor:
+        """Features of every view (B, V, D); in training zeros where `present_BV` says that there is none."""
         batch, views = images_BVCHW.shape[:2]
+        self._present.release()
+        if self.training and views > 1 and present_BV is not None and not _is_full(present_BV):
+            return self._features_of_present(images_BVCHW, present_BV)
         if len(self.backbones) == 1:
             features: torch.Tensor = self.backbones[0](images_BVCHW.flatten(0, 1))
             return features.view(batch, views, -1)
         return torch.stack([net(images_BVCHW[:, v]) for v, net in enumerate(self.backbones)], dim=1)
+
+    def _features_of_present(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor) -> torch.Tensor:
+        run = self._present.features
+        if len(self.backbones) == 1:
+            features_ND = run(self.backbones[0], images_BVCHW.flatten(0, 1), present_BV.flatten())
+            return features_ND.view(*present_BV.shape, -1)
+        parts = [run(net, images_BVCHW[:, v], present_BV[:, v]) for v, net in enumerate(self.backbones)]
+        return torch.stack(parts, dim=1)
 
     @property
     def encoders(self) -> list[nn.ModuleList]:
@@ -111,6 +124,7 @@ class Classifier(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Training mode, except for frozen parts: their batch norm keeps its statistics and their dropout is off."""
         super().train(mode)
+        self._present.forget()
         for module in self.modules() if mode else ():
             parameters = list(module.parameters())
             if parameters and not any(parameter.requires_grad for parameter in parameters):
@@ -124,3 +138,8 @@ class Classifier(nn.Module):
     def num_trainable(self) -> int:
         """Parameters that train now."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+
+def _is_full(present_BV: torch.Tensor) -> bool:
+    """On the meta device, where memory is planned, there are shapes only: every view is counted."""
+    return present_BV.is_meta or bool(present_BV.all())

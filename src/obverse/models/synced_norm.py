@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class SyncedBatchNorm(_BatchNorm):
     """Takes the place of `norm` and shares its tensors. timm's batch norms also drop and activate.
 
-    valid_B: which samples of the next batch count; None for all.
+    valid_B: which samples of the next batch count, or which of its pictures; None for all.
     """
 
     def __init__(self, norm: _BatchNorm) -> None:
@@ -61,11 +61,12 @@ class SyncedBatchNorm(_BatchNorm):
     def _track(self, mean_C: torch.Tensor, var_C: torch.Tensor, count: torch.Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
-        self.num_batches_tracked.add_(1)
-        share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        is_any = count > 0  # no rank may have a picture of this view
+        self.num_batches_tracked.add_(is_any.squeeze())
+        share = 1 / self.num_batches_tracked.clamp(min=1) if self.momentum is None else self.momentum
         unbiased_C = var_C * (count / (count - 1).clamp(min=1))
-        self.running_mean.lerp_(mean_C.to(self.running_mean.dtype), share)
-        self.running_var.lerp_(unbiased_C.to(self.running_var.dtype), share)
+        for running_C, seen_C in ((self.running_mean, mean_C), (self.running_var, unbiased_C)):
+            running_C.copy_(torch.where(is_any, running_C.lerp(seen_C.to(running_C.dtype), share), running_C))
 
 
 class _Normalize(torch.autograd.Function):
@@ -98,7 +99,7 @@ class _Normalize(torch.autograd.Function):
         bias_grad_C, weight_grad_C = exact.sum(axes), (exact * hat).sum(axes)
         sums_2C = torch.stack([bias_grad_C, weight_grad_C])
         dist.all_reduce(sums_2C)
-        mean_2C = sums_2C / count
+        mean_2C = sums_2C / count.clamp(min=1)
         through_statistics = _wide(mean_2C[0], exact) + hat * _wide(mean_2C[1], exact)
         if mask_N is not None:
             through_statistics = through_statistics * mask_N
@@ -140,9 +141,10 @@ def _merged(
     rows_RX = torch.stack(ranks)
     counts_R1, means_RC, squares_RC = torch.split(rows_RX, [1, len(mean_C), len(mean_C)], dim=1)
     total = counts_R1.sum()
-    merged_C = (counts_R1 * means_RC).sum(0) / total
+    weight = total.clamp(min=1)
+    merged_C = (counts_R1 * means_RC).sum(0) / weight
     between_C = (counts_R1 * (means_RC - merged_C).square()).sum(0)
-    return merged_C, (squares_RC.sum(0) + between_C) / total, total
+    return merged_C, (squares_RC.sum(0) + between_C) / weight, total
 
 
 def sync_batch_norms(model: nn.Module) -> list[SyncedBatchNorm]:

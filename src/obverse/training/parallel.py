@@ -23,7 +23,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.tensor import DTensor
 
-from obverse.models import Classifier, plain_state, sync_batch_norms
+from obverse.models import Classifier, plain_state, rows_of, sync_batch_norms
 from obverse.recipe import DistributedKind
 from obverse.runtime import Process
 
@@ -66,11 +66,17 @@ class Parallel:
             return cast(AbstractContextManager[None], self._wrapped[0].no_sync())  # type: ignore[operator]
         return nullcontext()
 
-    def count(self, valid_B: torch.Tensor) -> None:
-        """Say which samples of the next batch are no padding, which batch norms must know."""
-        mask_B = None if not self._norms or bool(valid_B.all()) else valid_B.to(next(self.model.parameters()).device)
+    def count(self, valid_B: torch.Tensor, present_BV: torch.Tensor) -> None:
+        """Say which pictures of the next batch are no padding and no stand-in, which batch norms must know."""
+        if not self._norms:
+            return
+        device = next(self.model.parameters()).device
+        backbones = self.model.backbones
+        masks = rows_of(valid_B, present_BV, num_backbones=len(backbones))
+        mask_of = {norm: mask for net, mask in zip(backbones, masks, strict=True) for norm in net.modules()}
         for norm in self._norms:
-            norm.valid_B = mask_B
+            mask = mask_of.get(norm, valid_B)
+            norm.valid_B = None if bool(mask.all()) else mask.to(device)
 
     def weights(self, model: nn.Module | None = None) -> dict[str, torch.Tensor]:
         """Copies of all tensors of the model (or of another of its form) on the CPU of the main process."""

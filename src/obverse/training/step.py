@@ -121,7 +121,7 @@ def _backward(
     num_correct = torch.zeros((), device=forward.device)
     for number, micro in enumerate(micros, start=1):
         part = micro.to(forward.device)
-        parallel.count(micro.valid_B)
+        parallel.count(micro.valid_B, micro.present_BV)
         with parallel.gradients(is_last=number == len(micros)):
             targets_BK = targets_of(part, objective)
             if objective.view_weight:
