@@ -7,6 +7,7 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 
 from obverse.data.augment import NUM_DRAWS, apply_change, draw_change
+from obverse.data.resample import turned
 from obverse.recipe import POLICIES, AugmentSpec
 from obverse.runtime import named_uniforms
 
@@ -94,16 +95,36 @@ def test_turning_samples_where_the_angle_says():
     """Against SciPy's spline of the same picture; smooth, so that kernels hardly differ."""
     yx = np.mgrid[0:48, 0:48] / 48
     plane = (127 + 90 * np.sin(5 * yx[0]) * np.cos(4 * yx[1])).astype(np.uint8)
-    picture = torch.from_numpy(plane).expand(3, 48, 48).contiguous()
+    picture, num_outside = torch.from_numpy(plane).expand(3, 48, 48).contiguous(), 0
     for change in draws(spec_of(rotation_degrees=30.0, min_scale=0.6), 5, (48, 48), (32, 32)):
         a, b, c, d, e, f = change.affine
         row, column = np.mgrid[0:32, 0:32] + 0.5
         places = np.array([d * column + e * row + f, a * column + b * row + c]) - 0.5
         expected = map_coordinates(plane.astype(float), places, order=3, mode="nearest")
-        inside = ((places > 1) & (places < 46)).all(0)
+        reach = max(1, np.hypot(a, b), np.hypot(d, e))  # of a kernel, in pixels of the picture
+        inside = ((places > reach) & (places < 47 - reach)).all(0)
         result = changed(picture, change, (32, 32))[0].numpy()
         assert np.abs(result - expected)[inside].max() < 3
-        assert (result[((places < -2.5) | (places > 49.5)).any(0)] == 128).all()
+        outside = ((places < -2.5 * reach) | (places > 47 + 2.5 * reach)).any(0)
+        num_outside += outside.sum()
+        assert (result[outside] == 128).all()
+    assert num_outside > 10
+
+
+@pytest.mark.parametrize("degrees", [0.0, 10.0, 90.0])
+def test_a_turned_picture_that_gets_smaller_is_antialiased(degrees):
+    """Of stripes one pixel wide nothing but their mean is left; samples that skip pixels make wider stripes of them."""
+    stripes = np.zeros((96, 96, 3), np.uint8)
+    stripes[::2] = 255
+    cos, sin = 3 * np.cos(np.radians(degrees)), 3 * np.sin(np.radians(degrees))
+    affine = (cos, sin, 48 - 16 * (cos + sin), -sin, cos, 48 - 16 * (cos - sin))
+    small = turned(stripes, affine, 32, 32, fill=128)[8:-8, 8:-8]
+    assert np.abs(small.astype(int) - 127.5).max() < 12
+
+
+def test_a_turned_picture_of_the_same_scale_is_sampled_once():
+    picture = noise(48, 48).permute(1, 2, 0).numpy()
+    assert np.array_equal(turned(picture, (1.0, 0.0, 5.0, 0.0, 1.0, 9.0), 24, 24, fill=128), picture[9:33, 5:29])
 
 
 def areas_and_aspects(spec):

@@ -58,6 +58,7 @@ def test_groups_hold_every_trainable_parameter_once():
         ("swin_tiny_patch4_window7_224", 32),
         ("resnet18", 1),
         ("test_convnext", 32),
+        ("naflexvit_base_patch16_gap", 16),
         ("coat_tiny", 32),
         ("crossvit_9_240", 240),
     ],

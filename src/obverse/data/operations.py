@@ -5,7 +5,8 @@
     three     grey, solarise or blur (Touvron et al. 2022, DeiT III, section 3); its jitter, crop and mirror are the
               policy's numbers (`recipe/augment.py`)
 
-None of them mirrors: lettering stays lettering where `mirror` is 0.
+None of them mirrors: lettering stays lettering where `mirror` is 0. One thing differs from torchvision: a shear leaves
+the centre where it is, there the upper left corner, so that the object stays in the picture.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ own threads, which belong to the model.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -48,7 +50,11 @@ def _moved_rows(pixels: Pixels, offset: int) -> Pixels:
 
 
 def turned(pixels: Pixels, affine: Affine, height: int, width: int, fill: int) -> Pixels:
-    """Sample bicubically at the places that `affine` gives; outside lies `fill`."""
+    """Sample bicubically at the places that `affine` gives; outside lies `fill`.
+
+    A picture that gets smaller is shrunk first, with antialiasing: samples that lie apart would skip pixels.
+    """
+    pixels, affine = _shrunk(pixels, affine)
     a, b, c, d, e, f = affine
     columns, rows = np.arange(width) + 0.5, (np.arange(height) + 0.5)[:, None]
     grid_1HW2 = np.empty((1, height, width, 2), np.float32)
@@ -63,3 +69,14 @@ def turned(pixels: Pixels, affine: Affine, height: int, width: int, fill: int) -
     values_CHW: npt.NDArray[np.float32] = sampled_1CHW[0].numpy()
     values_CHW += fill + 0.5
     return values_CHW.clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def _shrunk(pixels: Pixels, affine: Affine) -> tuple[Pixels, Affine]:
+    """The picture at the scale at which `affine` takes about one sample for each pixel, and the places in it."""
+    a, b, c, d, e, f = affine
+    height, width = pixels.shape[:2]
+    rows, columns = round(height / max(1, math.hypot(d, e))), round(width / max(1, math.hypot(a, b)))
+    if (rows, columns) == (height, width):
+        return pixels, affine
+    x, y = columns / width, rows / height
+    return resized(pixels, rows, columns, mode="bicubic"), (a * x, b * x, c * x, d * y, e * y, f * y)

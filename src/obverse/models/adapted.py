@@ -16,10 +16,16 @@ from torch.utils.checkpoint import checkpoint
 
 from obverse.errors import RecipeError
 
+from .lora import LoraLinear
+
 # A stage is a child with a number in its name (layer1, features.3, encoder.layer.0); its layers are numbered children.
 # The number of a family (dinov2, swinv2) or a bare convolution (conv1) is none.
 STAGE = re.compile(r"^(?:\w*v\d\w*\.)?+(?:[^.\d]+\.)*?[^.]*\d[^.]*")
 LAYER = re.compile(STAGE.pattern + r"(?:\.(?:(?:layers?|blocks?)\.)?(?:\d+|denselayer\d+|block\d+-\d+)(?=\.|$))?")
+# Layers whose parameters with two and more axes are weights: our own low-rank ones have names of their own.
+MULTIPLIES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention, LoraLinear)
+# In Swin v2 two layers compute what is a table in Swin.
+POSITIONS = re.compile(r"(?:^|\.)(?:cpb_mlp|continuous_position_bias_mlp)(?:\.|$)")
 
 
 class AdaptedBackbone(nn.Module):
@@ -42,6 +48,22 @@ class AdaptedBackbone(nn.Module):
         """Parameter name -> stage or layer, in the order of the network (timm's convention)."""
         numbers = _numbers(self, STAGE if coarse else LAYER)
         return lambda name: numbers[name]
+
+    def no_weight_decay(self) -> set[str]:
+        """What is no weight, by its kind (timm's convention): tokens, tables of positions, scales, and the small
+        networks that compute a table of positions.
+
+        A weight belongs to a layer that multiplies, or is called one and is more than a scale of each channel.
+        """
+        found = set()
+        for path, module in self.named_modules():
+            places = POSITIONS.search(path)
+            for name, parameter in module.named_parameters(recurse=False):
+                is_scale = sum(length > 1 for length in parameter.shape) <= 1
+                is_weight = isinstance(module, MULTIPLIES) or (name.endswith("weight") and not is_scale)
+                if places or "bias" in name or not is_weight:
+                    found.add(f"{path}.{name}" if path else name)
+        return found
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Keep only the input of each layer for the backward pass (timm's convention)."""

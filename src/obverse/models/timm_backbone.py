@@ -111,7 +111,9 @@ def size_multiple(spec: TimmBackbone) -> int:
             return multiple
     model, config = _skeleton(spec), _config(spec)
     patches = patch_strides(model)
-    if not (config.fixed_input_size or getattr(model, "patch_embed", None) or patches):
+    # NaFlexViT cuts patches without a convolution, in what it calls `embeds`.
+    cuts = any(getattr(model, name, None) is not None for name in ("patch_embed", "embeds"))
+    if not (config.fixed_input_size or cuts or patches):
         return 1
     reductions = [stage["reduction"] for stage in getattr(model, "feature_info", None) or ()]
     return int(max(reductions or patches or [1]))
