@@ -103,8 +103,11 @@ def test_the_layout_can_be_given(tree: Tree, layout: str, count: int) -> None:
 
 
 def test_unknown_folder_names_are_views_when_the_stems_pair(tree: Tree) -> None:
-    names = [f"{label}/{view}/{i}.png" for label in "ab" for view in ("uv", "visible") for i in range(10)]
-    assert read(tree(names)).views == ("uv", "visible")
+    names = [f"{label}/{view}/stamp{i}.png" for label in "ab" for view in ("uv", "visible") for i in range(10)]
+    listing = read(tree(names))
+    assert listing.views == ("uv", "visible")
+    assert [(f.severity, f.code) for f in listing.findings] == [("warning", "guessed-views")]
+    assert "data.layout=class-folders" in listing.findings[0].message
 
 
 def test_unknown_folder_names_are_classes_when_they_do_not_pair(tree: Tree) -> None:
@@ -117,10 +120,11 @@ def test_views_can_be_named_and_keep_their_order(tree: Tree) -> None:
     assert read(root, views=("visible", "uv")).views == ("visible", "uv")
 
 
-def test_one_class_with_views_is_not_taken_for_a_class_per_view(tree: Tree) -> None:
+def test_one_class_with_views_stays_one_where_views_are_asked_for(tree: Tree) -> None:
     root = tree([name for name in COINS if name.startswith("ms65")])
-    with pytest.raises(DataError, match="Need at least 2 classes, found only 'ms65'"):
-        build_index(root, DataSpec())
+    for fields in ({"layout": "view-folders"}, {"views": ("obverse", "reverse")}):
+        with pytest.raises(DataError, match="Need at least 2 classes, found only 'ms65'"):
+            build_index(root, DataSpec(**fields))
 
 
 def test_one_class_with_a_size_folder_is_one_class(tree: Tree) -> None:

@@ -18,6 +18,7 @@ from obverse.manifest import (
     read_source,
     verify_pictures,
 )
+from obverse.manifest.names import composed
 from obverse.manifest.sources import Listing
 from obverse.recipe import DataSpec, Recipe
 
@@ -40,7 +41,7 @@ def other_manifest(
     samples = Samples.of(s for s in listing.samples if s.label not in left_out and split in (None, s.split))
     if split is not None and not samples:
         raise DataError(f"{str(data)!r} has no samples in a split `{split}`; leave out --split to evaluate all of it")
-    samples, unpaired = handle_missing_views(samples, listing, recipe.data)
+    samples, unpaired = handle_missing_views(_as_known(samples, bundle), listing, recipe.data)
     unknown = sorted(class_counts(samples.labels, multi_label=bundle.multi_label).keys() - set(bundle.classes))
     if unknown:
         raise DataError(f"the model does not know the class(es) {', '.join(unknown[:5])}; it knows "
@@ -60,6 +61,14 @@ def other_manifest(
         listing.root, samples, bundle.classes, bundle.views, bundle.ordered, bundle.columns, bundle.multi_label
     )
     return manifest, told
+
+
+def _as_known(samples: Samples, bundle: Bundle) -> Samples:
+    """With the model's own spelling of a class that it has in another Unicode form, as older models may."""
+    known = {composed(name): name for name in bundle.classes}
+    if bundle.multi_label or all(name == own for name, own in known.items()):
+        return samples
+    return replace(samples, labels=tuple(known.get(label, label) for label in samples.labels))
 
 
 def _read(data: Path, bundle: Bundle, recipe: Recipe, layout: str | None) -> Listing:

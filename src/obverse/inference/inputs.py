@@ -13,6 +13,7 @@ from PIL import Image
 from obverse.errors import DataError
 from obverse.imaging import Pixels, picture_from_image, read_picture
 from obverse.manifest import PictureStore, data_root, walk_pictures
+from obverse.manifest.names import composed, name_key
 from obverse.manifest.sources.listing import stem_key
 from obverse.manifest.sources.tree import open_tree
 from obverse.manifest.store import ARCHIVE_SUFFIXES
@@ -179,16 +180,16 @@ def _paired(
         raise DataError(f"no pictures below {str(folder)!r}")
     if len(views) == 1:
         return [Request(str(folder / path), {views[0]: picture(path)}) for path in paths]
-    spelled = {view.lower(): view for view in views}
+    spelled = {name_key(view): view for view in views}
     objects: dict[tuple[str, ...], tuple[str, dict[str, Picture | Stored]]] = {}
     for path in paths:
         *parents, view, name = ("", *path.split("/"))
-        if view.lower() not in spelled:
+        if name_key(view) not in spelled:
             raise DataError(f"{str(folder / path)!r} lies in no folder called {' or '.join(views)}: "
                             "this model cannot know which view it is")  # fmt: skip
         key = str(folder.joinpath(*[part for part in parents if part], Path(name).stem))
-        key, found = objects.setdefault((*parents, stem_key(name)), (key, {}))
-        if spelled[view.lower()] in found:
+        key, found = objects.setdefault((*map(composed, parents), stem_key(name)), (key, {}))
+        if spelled[name_key(view)] in found:
             raise DataError(f"two pictures could be the {view} of {key!r}; rename one")
-        found[spelled[view.lower()]] = picture(path)
+        found[spelled[name_key(view)]] = picture(path)
     return [Request(key, found) for key, found in objects.values()]

@@ -11,12 +11,14 @@ from collections.abc import Iterable
 
 from obverse.errors import DataError
 
+from .names import composed
+
 SEPARATOR = "|"
 
 
 def joined(names: Iterable[str], where: str) -> str:
     """The set as text; DataError names `where` for a name that is empty or holds the separator."""
-    stripped = {name.strip() for name in names}
+    stripped = {composed(name.strip()) for name in names}
     for name in sorted(stripped):
         if not name:
             raise DataError(f"{where}: one of several classes is empty; leave out what separates it")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .cache import CacheSpec
 from .spec import Auto, PositiveInt, Spec
@@ -91,6 +92,12 @@ class DataSpec(Spec):
     decode: Literal["scaled", "full"] = "scaled"
     cache: CacheSpec = CacheSpec()
     split: SplitSpec = SplitSpec()
+
+    @field_validator("order", "exclude_classes")
+    @classmethod
+    def _composed(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        """In the Unicode form that class names have, however a keyboard or a copied folder name spells them."""
+        return names if isinstance(names, str) else tuple(unicodedata.normalize("NFC", name) for name in names)
 
     @model_validator(mode="after")
     def _crop_takes_effect(self) -> Self:

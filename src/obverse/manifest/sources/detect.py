@@ -16,6 +16,7 @@ from obverse.manifest.store import part_of
 from obverse.recipe import DataSpec
 
 from .cifar import find_batches, read_cifar_batches
+from .class_names import in_one_form
 from .folders import read_folders
 from .json_index import index_names, read_json_indexes
 from .listing import Listing
@@ -30,7 +31,16 @@ FOLDER_LAYOUTS = ("class-folders", "view-folders", "suffix-views", "split-horizo
 
 
 def read_source(path: Path, spec: DataSpec) -> Listing:
-    """Read DATA as what it is, or as `spec.layout` says; DataError when it cannot be read so."""
+    """Read DATA as what it is, or as `spec.layout` says, with class names in one Unicode form.
+
+    DataError when it cannot be read so.
+    """
+    listing = _read_source(path, spec)
+    samples, findings = in_one_form(listing.samples)
+    return replace(listing, samples=samples, findings=[*listing.findings, *findings])
+
+
+def _read_source(path: Path, spec: DataSpec) -> Listing:
     root = data_root(path)
     run = run_folder_of(path)
     if run is not None and spec.layout != "table":

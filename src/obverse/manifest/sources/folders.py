@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from obverse.errors import DataError
+from obverse.manifest.names import name_key
 from obverse.manifest.sample import Finding
 from obverse.manifest.samples import Samples
 
 from .listing import Listing, stem_key
-from .places import Place, take_apart
+from .places import STRAY_SHARE, Apart, Place, take_apart
 from .tree import Tree
-from .views import folder_views, read_views, suffix_views
+from .views import Views, folder_views, read_views, suffix_views
 from .words import VIEW_WORDS
 
 T = TypeVar("T")
@@ -30,12 +31,36 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     """
     if not tree.folders:
         raise DataError(f"no pictures below {tree.shown}: expected <class>/picture.jpg in it")
-    view_words = [] if layout in ("class-folders", "suffix-views") else [set(words) for words in VIEW_WORDS]
-    view_words += [{name.lower() for name in views}] if views else []
-    places, wrapper, said = take_apart(tree.folders, view_words, tree.shown)
-    findings = [*tree.findings, *_left_out([p for place in places if not place.parts for p in place.pictures], "class")]
-    places = [place for place in places if place.parts]
-    found = folder_views(places, views) if layout in ("auto", "view-folders") else None
+    # A lone folder around view words is a class only where views are asked for.
+    view_words = [set(words) for words in VIEW_WORDS] if layout == "view-folders" else []
+    view_words += [set(map(name_key, views))] if views else []
+    apart = take_apart(tree.folders, view_words, tree.shown)
+    findings = [*tree.findings, *apart.findings, *_outside(apart.places)]
+    places = [place for place in apart.places if place.parts]
+    found, kind, about = _find_views(tree, places, layout, views)
+    findings += about
+    if found is None:
+        return _by_class(tree, places, apart, [*findings, *_view_words(places, layout, about)])
+    findings += _left_out(found.strays, kind)
+    samples = read_views(tree, found, findings)
+    what = "view folders" if kind == "view" else "view suffixes"
+    where = "above" if "above" in found.why else "in"
+    said = f"{apart.said}{what} {', '.join(found.names)} {where} each class ({found.why}): "
+    said += f"{len(set(samples.labels))} classes, {len(samples)} samples"
+    layout = "view-folders" if kind == "view" else "suffix-views"
+    return Listing(tree.root, samples, found.names, said, layout, findings)
+
+
+def _find_views(
+    tree: Tree, places: Sequence[Place], layout: str, views: Sequence[str] | None
+) -> tuple[Views | None, str, list[Finding]]:
+    """The views, whether folders or suffixes say them, and what to say of it; DataError when they are asked for and
+    are not there.
+    """
+    found: Views | None = None
+    about: list[Finding] = []
+    if layout in ("auto", "view-folders"):
+        found, about = folder_views(places, views, is_told=layout == "view-folders")
     if layout == "view-folders" and found is None:
         raise DataError(f"no view folders below {tree.shown}: expected <class>/{{obverse,reverse}}/picture.jpg in it")
     kind = "view" if found else "suffix"
@@ -48,23 +73,37 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
         seen = ", ".join(sorted({place.parts[-1] for place in places})[:10])
         raise DataError(f"{tree.shown}: no folders and no endings of file names are called {' and '.join(views)} "
                         f"(data.views); the folders are {seen}")  # fmt: skip
-    if found is None:
-        return _by_class(tree, places, wrapper, said, findings)
-    findings += _left_out(found.strays, kind)
-    samples = read_views(tree, found, findings)
-    what = "view folders" if kind == "view" else "view suffixes"
-    said += f"{what} {', '.join(found.names)} in each class ({found.why}): {len(set(samples.labels))} classes, "
-    layout = "view-folders" if kind == "view" else "suffix-views"
-    return Listing(tree.root, samples, found.names, f"{said}{len(samples)} samples", layout, findings)
+    return found, kind, about
 
 
-def _left_out(paths: Sequence[str], what: str) -> list[Finding]:
+def _view_words(places: Sequence[Place], layout: str, about: Sequence[Finding]) -> list[Finding]:
+    """What to say where folders are called like views and are taken for classes."""
+    if layout != "auto" or about:
+        return []
+    for names in ({name_key(p.parts[-1]) for p in places}, {name_key(p.parts[0]) for p in places}):
+        words = next((words for words in VIEW_WORDS if names == set(words)), None)
+        if words is not None:
+            message = (f"{' and '.join(words)} are taken as classes, because as views they would leave fewer than two; "
+                       "if they are views: give each class a folder, or a table with a column per view")  # fmt: skip
+            return [Finding("warning", "guessed-classes", message)]
+    return []
+
+
+def _outside(places: Sequence[Place]) -> list[Finding]:
+    """Pictures in no class folder: a stray one, or a split without labels."""
+    paths = [path for place in places if not place.parts for path in place.pictures]
+    is_stray = len(paths) <= max(1, STRAY_SHARE * sum(len(place.pictures) for place in places))
+    return _left_out(paths, "class", "note" if is_stray else "warning")
+
+
+def _left_out(paths: Sequence[str], what: str, severity: str = "note") -> list[Finding]:
     place = {"class": "lie outside any class folder", "view": "lie outside any view folder"}
     message = f"{len(paths)} picture(s) {place.get(what, 'have no view suffix')} and are left out"
-    return [Finding("note", "loose-picture", message, tuple(paths))] if paths else []
+    return [Finding(severity, "loose-picture", message, tuple(paths))] if paths else []
 
 
-def _by_class(tree: Tree, places: Sequence[Place], wrapper: str, said: str, findings: list[Finding]) -> Listing:
+def _by_class(tree: Tree, places: Sequence[Place], apart: Apart, findings: list[Finding]) -> Listing:
+    wrapper, said = apart.wrapper, apart.said
     classes = [place.label for place in places]
     paths = [path for place in places for path in place.pictures]
     # An id does not hold the wrapper: a folder and the archive made of it give the same ids.

@@ -72,6 +72,7 @@ def _read_class(tree: Tree, name: str, mapping: _PathMap, findings: list[Finding
         path = mapping(original)
         if not os.path.isabs(path) and not remote_url(path):
             path = posixpath.normpath(posixpath.join(base, path))
+        path = tree.spelled(path)
         if tree.has(path):
             yield Sample(f"{label}/{original}", label, {"image": tree.locator(path)}, split=split)
         else:

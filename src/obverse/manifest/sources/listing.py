@@ -9,6 +9,7 @@ from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.imaging import PICTURE_SUFFIXES
+from obverse.manifest.names import is_left_out, name_key
 from obverse.manifest.sample import Finding, Sample
 
 # Of a run, an evaluation, a study.
@@ -47,7 +48,7 @@ class Folder:
 
 
 def walk_folders(root: Path) -> Iterator[Folder]:
-    """The folders below root that hold pictures, root first, sorted; hidden files and folders are left out.
+    """The folders below root that hold pictures, root first, sorted; hidden ones and those of a system are left out.
 
     A folder reached again through a symbolic link is not entered twice, and results of Obverse are left out, too.
     """
@@ -62,7 +63,7 @@ def walk_folders(root: Path) -> Iterator[Folder]:
         with os.scandir(path) as entries:
             for entry in entries:
                 name = entry.name
-                if name[0] == ".":
+                if is_left_out(name):
                     continue
                 if _is_folder(entry):
                     folders.append(name)
@@ -104,7 +105,7 @@ def is_picture_name(name: str) -> bool:
 
 
 def stem_key(path: str) -> str:
-    """The case-folded stem, by which the views of one object are paired (`Coin1.JPG` meets `coin1.png`)."""
+    """The stem's `name_key`, by which the views of one object are paired (`Coin1.JPG` meets `coin1.png`)."""
     name = path[path.rfind("/") + 1 :]
     dot = name.rfind(".")
-    return (name[:dot] if dot > 0 else name).casefold()
+    return name_key(name[:dot] if dot > 0 else name)

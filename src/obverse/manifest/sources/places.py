@@ -1,4 +1,4 @@
-"""Folder paths taken apart: wrapper, split, class, and view or size, in this order."""
+"""Folder paths taken apart: wrapper, split, class, and view or size."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from obverse.errors import DataError
+from obverse.manifest.names import composed, name_key
+from obverse.manifest.sample import Finding
 
+from .class_names import forms_joined
 from .listing import Folder
-from .words import SPLIT_WORDS
+from .words import UNLABELLED_WORDS, has_word, split_folders, split_word
 
 SIZE_FOLDER = re.compile(r"\d{2,5}x\d{2,5}")
 # A sample picture or a banner beside the classes is not a class.
@@ -18,7 +21,7 @@ STRAY_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder of pictures with the wrapper and the split taken off: parts names class and view or size."""
+    """A folder of pictures with the wrapper and the split taken off: parts names class and view or size, composed."""
 
     pictures: list[str]
     split: str | None
@@ -31,34 +34,103 @@ class Place:
         return "/".join(self.parts[:-1] if is_size else self.parts)
 
 
-def take_apart(folders: Sequence[Folder], view_words: Sequence[set[str]], shown: str) -> tuple[list[Place], str, str]:
-    """Wrapper folders and split folders off the front; the wrapper, and words that say what was seen.
+@dataclass(frozen=True)
+class Apart:
+    """Folders taken apart. said: what was seen, in words. A place without parts lies in no class folder."""
 
-    A lone folder that holds nothing but views or sizes is a class, not a wrapper. Where a few pictures lie beside the
-    wrapper, the splits or the classes, their place has no parts. DataError when many lie beside split folders.
+    places: list[Place]
+    wrapper: str
+    said: str
+    findings: list[Finding]
+
+
+def take_apart(folders: Sequence[Folder], view_words: Sequence[set[str]], shown: str) -> Apart:
+    """Wrapper folders and split folders taken off.
+
+    A lone folder that holds nothing but the views that are asked for, or sizes, is a class, not a wrapper. Where a few
+    pictures lie beside the wrapper, the splits or the classes, their place has no parts. DataError when many lie beside
+    split folders.
     """
     depth = 0
     while _is_wrapped(folders, depth):
-        below = {"/".join(f.parts[depth + 1 :]).lower() for f in folders if len(f.parts) > depth + 1}
+        below = {name_key("/".join(f.parts[depth + 1 :])) for f in folders if len(f.parts) > depth + 1}
         if below in view_words or all(map(SIZE_FOLDER.fullmatch, below)):
             break
         depth += 1
     wrapper = "".join(f"{part}/" for part in folders[-1].parts[:depth])
     said = f"inside {wrapper}, " if depth else ""
-    split_of = {f.parts[depth]: SPLIT_WORDS.get(f.parts[depth].lower()) for f in folders if len(f.parts) > depth}
-    splits = set(split_of.values())
-    if "train" not in splits or splits == {"train", None}:  # a class may be called train
-        return [Place(f.pictures, None, f.parts[depth:]) for f in folders], wrapper, said
-    named = [name for name, split in split_of.items() if split]
-    beside = [f for f in folders if not set(f.parts[depth : depth + 1]) & set(named)]
+    findings = forms_joined({part for folder in folders for part in folder.parts[depth:]})
+    level, splits = _split_level(folders, depth)
+    if not splits:
+        places = [Place(f.pictures, None, tuple(map(composed, f.parts[depth:]))) for f in folders]
+        return Apart(places, wrapper, said, findings)
+    _refuse_many_beside(folders, level, splits, shown)
+    places = _divided(folders, depth, level, splits)
+    names = ", ".join(sorted(name.lower() for name in splits))
+    said += f"split folders {names}, " if level == depth else f"split folders {names} inside the classes, "
+    return Apart(places, wrapper, said, findings)
+
+
+def _split_level(folders: Sequence[Folder], depth: int) -> tuple[int, dict[str, str]]:
+    """How deep the split folders lie and what they are called; none when there are none.
+
+    Below the top (`<class>/train/`) every picture has to lie in one, and there must be several folders above.
+    """
+    for level in range(depth, max((len(f.parts) for f in folders), default=0)):
+        inside = [f for f in folders if len(f.parts) > level]
+        splits = split_folders({f.parts[level] for f in inside})
+        if not splits:
+            continue
+        if level == depth:
+            return level, splits
+        outside = [f for f in folders if len(f.parts) <= level or f.parts[level] not in splits]
+        if _are_few(outside, folders) and len({f.parts[depth:level] for f in inside}) > 1:
+            return level, splits
+    return depth, {}
+
+
+def _divided(folders: Sequence[Folder], depth: int, level: int, splits: dict[str, str]) -> list[Place]:
+    """The places in split folders, and those beside them, which have no parts."""
+    doubled = {name: _num_doubled(folders, level, name, splits) for name in splits}
+    places = []
+    for folder in folders:
+        name = folder.parts[level] if len(folder.parts) > level else ""
+        if name in splits:
+            rest = folder.parts[depth:level] + folder.parts[level + 1 + doubled[name] :]
+            places.append(Place(folder.pictures, splits[name], tuple(map(composed, rest))))
+        else:
+            places.append(Place(folder.pictures, None, ()))
+    return places
+
+
+def _num_doubled(folders: Sequence[Folder], level: int, name: str, splits: dict[str, str]) -> int:
+    """How many folders of the split's own name lie inside each other (`seg_train/seg_train/<class>`): unpacked twice.
+
+    A class may be called like its split: then another split has it, too.
+    """
+    inside = [f for f in folders if f.parts[level : level + 1] == (name,)]
+    elsewhere = {f.parts[level + 1] for f in folders if len(f.parts) > level + 1 and f.parts[level] != name}
+    num = 0
+    while True:
+        below = {f.parts[level + 1 + num] for f in inside if len(f.parts) > level + 1 + num}
+        if len(below) != 1 or below & elsewhere or (split_word(min(below)) or ("",))[0] != splits[name]:
+            return num
+        num += 1
+
+
+def _refuse_many_beside(folders: Sequence[Folder], level: int, splits: dict[str, str], shown: str) -> None:
+    """DataError when many pictures lie beside the split folders, and not in one for pictures without labels."""
+
+    def is_beside(folder: Folder) -> bool:
+        name = folder.parts[level] if len(folder.parts) > level else ""
+        return name not in splits and not has_word(name, UNLABELLED_WORDS)
+
+    beside = [folder for folder in folders if is_beside(folder)]
     if not _are_few(beside, folders):
-        where = ", ".join(sorted({f.parts[depth] for f in beside if len(f.parts) > depth})[:5]) or "none of them"
+        where = ", ".join(sorted({f.parts[level] for f in beside if len(f.parts) > level})[:5]) or "none of them"
         num = sum(len(f.pictures) for f in beside)
-        raise DataError(f"{shown} has the split folders {', '.join(sorted(named))}, and {num} pictures lie in {where}: "
-                        "move them, or rename the split folders if they are classes")  # fmt: skip
-    places = [Place(f.pictures, split_of[f.parts[depth]], f.parts[depth + 1 :]) for f in folders if f not in beside]
-    places += [Place(f.pictures, None, ()) for f in beside]
-    return places, wrapper, f"{said}split folders {', '.join(sorted(map(str.lower, named)))}, "
+        raise DataError(f"{shown} has the split folders {', '.join(sorted(splits))}, and {num} pictures lie in {where}"
+                        ": move them, or rename the split folders if they are classes")  # fmt: skip
 
 
 def _is_wrapped(folders: Sequence[Folder], depth: int) -> bool:

@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from obverse.errors import DataError
 from obverse.manifest.label_sets import SEPARATOR, described
 from obverse.manifest.manifest import LABEL_RANK, RESERVED, SET_RESERVED
+from obverse.manifest.names import composed
 from obverse.manifest.sample import SPLITS, Finding, Sample
-from obverse.manifest.samples import Samples
 from obverse.manifest.store import parse_locator, remote_url
 from obverse.recipe import DataSpec
 
+from .class_names import in_one_form
 from .label_cells import LabelCells, find_label, looks_like_sets
 from .listing import Listing, is_picture_name
 from .rows import SET_WORDS, Row, Table, is_table_name, read_rows
@@ -64,24 +65,28 @@ def read_table(
         wanted = f"no column `{absent[0]}`" if absent else "no column with picture files"
         raise DataError(f"{told}: {wanted}; the columns are {', '.join(columns)}")
     base = posixpath.dirname(name)
-    place = (lambda cell: cell) if is_manifest else (lambda cell: _locator(tree, base, cell))
+
+    def place(cell: str) -> str:
+        return _locator(tree, base, cell) if not is_manifest else cell if "::" in cell else tree.spelled(cell)
+
     own = {column.lower(): column for column in reversed(columns) if column.lower() in OWN}
     samples = []
     for line, row in enumerate(rows, 2):
         pictures = {view: place(row[view].strip()) for view in names if row[view].strip()}
         samples.append(_sample(row, f"{told}, row {line}", cells, pictures, own))
-    labels = [sample.label for sample in samples]
-    findings = [*tree.findings, *_check(told, samples, names, multi_label=cells.multi_label)]
+    found, joined = in_one_form(samples)
+    labels = found.labels
+    findings = [*tree.findings, *joined, *_check(told, samples, names, multi_label=cells.multi_label)]
     findings += [] if cells.multi_label else looks_like_sets(labels)
     kind = "a prepared manifest" if is_manifest else "a table"
     seen = described(labels) if cells.multi_label else f"{len(set(labels))} classes in `{cells.columns[0]}`"
     said = f"{kind} with the views {', '.join(names)}: {seen}, {len(rows)} rows"
-    listing = Listing(tree.root, Samples.of(samples), names, said, "table", findings, keeps_missing_views=True)
+    listing = Listing(tree.root, found, names, said, "table", findings, keeps_missing_views=True)
     listing.multi_label = cells.multi_label
     if is_manifest:
         listing.layout, listing.order = "manifest", _ranked(told, rows, cells.columns[0])
         if names == _view_columns(rows, [c for c in columns if c not in cells.columns]):  # a digest is of all of them
-            listing.samples = Samples.of(listing.samples).with_columns(digests=(row["digest"] or None for row in rows))
+            listing.samples = found.with_columns(digests=(row["digest"] or None for row in rows))
     return listing
 
 
@@ -123,7 +128,7 @@ def _locator(tree: Tree, base: str, cell: str) -> str:
         return cell
     path = posixpath.normpath(posixpath.join(base, cell)) if base or tree.archive else cell
     is_plain = not parse_locator(cell)[1] or (tree.archive is None and os.path.lexists(tree.root / path))
-    return tree.locator(path) if is_plain else path
+    return tree.locator(tree.spelled(path)) if is_plain else path
 
 
 def _sample(row: Row, where: str, cells: LabelCells, views: dict[str, str], own: Mapping[str, str]) -> Sample:
@@ -166,7 +171,7 @@ def _ranked(path: str, rows: Sequence[Row], label: str) -> tuple[str, ...] | Non
         return None
     rank_of: dict[str, int] = {}
     for line, row in enumerate(rows, 2):
-        name, cell = row[label].strip(), row[LABEL_RANK].strip()
+        name, cell = composed(row[label].strip()), row[LABEL_RANK].strip()
         if not cell.isdecimal() or rank_of.setdefault(name, int(cell)) != int(cell):
             raise DataError(
                 f"{path}, row {line}: `{LABEL_RANK}` is {cell!r}; give class {name!r} one number everywhere"

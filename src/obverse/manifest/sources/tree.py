@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from obverse.errors import DataError
+from obverse.manifest.names import composed, is_left_out
 from obverse.manifest.sample import Finding
 from obverse.manifest.store import (
     ARCHIVE_SUFFIXES,
@@ -29,7 +30,7 @@ from obverse.manifest.store import (
 )
 
 from .listing import RESULTS, Folder, is_picture_name, walk_folders
-from .words import SPLIT_WORDS
+from .words import split_word
 
 MAX_TABLE_BYTES = 4 * 2**30
 # The folder's path in the tree -> (files that are no pictures, folders).
@@ -85,6 +86,38 @@ class Tree:
         if self.members is not None and not os.path.isabs(name):
             return name in self.members
         return os.path.isfile(self.root / name)
+
+    def spelled(self, name: str) -> str:
+        """The path as the tree has it where only its Unicode form is another, else the path as it is.
+
+        A table that was written on Linux names files that macOS stores decomposed, and the other way round.
+        """
+        if name.isascii() or remote_url(name) or self.has(name):
+            return name
+        if self.members is not None and not os.path.isabs(name):
+            return self._member_of.get(composed(name), name)
+        path = "/" if os.path.isabs(name) else ""
+        for part in filter(None, name.split("/")):
+            path = posixpath.join(path, self._names_in(path).get(composed(part), part))
+        return path
+
+    @cached_property
+    def _member_of(self) -> dict[str, str]:
+        """Composed name -> member."""
+        return {composed(name): name for name in self.members or ()}
+
+    @cached_property
+    def _listed(self) -> dict[str, dict[str, str]]:
+        return {}
+
+    def _names_in(self, folder: str) -> dict[str, str]:
+        """Composed name -> name, in a folder."""
+        if folder not in self._listed:
+            try:
+                self._listed[folder] = {composed(name): name for name in os.listdir(self.root / folder)}
+            except OSError:
+                self._listed[folder] = {}
+        return self._listed[folder]
 
     def read(self, name: str) -> bytes:
         """The content of a table or index."""
@@ -176,8 +209,7 @@ def _named_tree(
 
 
 def _is_hidden(name: str) -> bool:
-    parts = name.split("/")
-    return parts[0] == "__MACOSX" or any(part[:1] == "." and part not in (".", "..") for part in parts)
+    return any(map(is_left_out, name.split("/")))
 
 
 def _near_top(contents: ListFolder) -> tuple[str, ...]:
@@ -189,7 +221,7 @@ def _near_top(contents: ListFolder) -> tuple[str, ...]:
         if folder and any(mark <= set(files) for mark in RESULTS):
             break
         found += [posixpath.join(folder, name) for name in files]
-        beside = [name for name in folders if name.lower() in ("data", *SPLIT_WORDS)]
+        beside = [name for name in folders if name.lower() == "data" or split_word(name)]
         if len(folders) != 1:
             found += [posixpath.join(folder, name, file) for name in beside for file in contents(f"{folder}{name}")[0]]
             break
@@ -204,7 +236,7 @@ def _scan(root: Path) -> ListFolder:
         try:
             with os.scandir(root / folder) as entries:
                 for entry in entries:
-                    if entry.name[0] != "." and not is_picture_name(entry.name):
+                    if not is_left_out(entry.name) and not is_picture_name(entry.name):
                         (folders if entry.is_dir() else files).append(entry.name)
         except OSError as error:
             raise DataError(f"the folder {error.filename!r} cannot be read: {error.strerror}") from None

@@ -10,22 +10,28 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from obverse.imaging import Part
+from obverse.manifest.names import name_key
 from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.samples import Samples
 from obverse.manifest.store import add_step
 
 from .listing import Listing, stem_key
-from .places import SIZE_FOLDER, Place
+from .places import SIZE_FOLDER, STRAY_SHARE, Place
 from .tree import Tree
 from .words import VIEW_WORDS
 
 PAIRING_SHARE = 0.9
 MAX_VIEWS = 8
 SEPARATORS = "_-. "
+# What cameras and crawlers put before a number.
+COUNTED_WORDS = frozenset(
+    {"img", "image", "pic", "picture", "photo", "frame", "scan", "dsc", "dscn", "dscf", "p", "file"}
+)
+COUNT_SEPARATORS = SEPARATORS + "()[]#"
 # A picture's view in lower case, the stem that its object shares, its name.
 Shot = tuple[str, str, str]
 # (split, class) -> its folders.
@@ -56,25 +62,113 @@ class Views:
             num_objects += len(holders)
         return num_paired / max(1, num_objects)
 
+    def are_in_classes(self) -> bool:
+        """Whether two classes remain, and at least half of the classes have all views: else the folders are classes."""
+        folders: dict[str, set[str]] = defaultdict(set)
+        for (_, label), places in self.classes.items():
+            folders[label].update(view for place in places for view, _, _ in itertools.islice(self.shots(place), 1))
+        num_complete = sum(1 for found in folders.values() if len(found) == len(self.names))
+        return len(folders) > 1 and 2 * num_complete >= len(folders)
 
-def folder_views(places: Sequence[Place], given: Sequence[str] | None) -> Views | None:
-    """The views, when the deepest folders are views."""
-    leaves = {place.parts[-1].lower() for place in places if len(place.parts) > 1}
-    strays = {place.parts for place in places if len(place.parts) == 1}
-    if not leaves or not strays <= {place.parts[:-1] for place in places}:
-        return None
+
+def folder_views(
+    places: Sequence[Place], given: Sequence[str] | None, *, is_told: bool = False
+) -> tuple[Views | None, list[Finding]]:
+    """The views, when the deepest folders are views, or the first are, above the classes; and what to say of it.
+
+    is_told: the layout is given, so one class is enough and nothing is warned of.
+    """
     if given is not None:
-        is_named = bool({name.lower() for name in given} & leaves)
-        return _by_folder(places, given, "as data.views says") if is_named else None
-    if len(leaves) < 2 or all(SIZE_FOLDER.fullmatch(leaf) for leaf in leaves):
+        return _given_views(places, given), []
+    for find in (_known_below, _known_above):
+        found = find(places, is_told=is_told)
+        if found is not None:
+            return found
+    return _views_by_pairing(places, is_told=is_told)
+
+
+def _given_views(places: Sequence[Place], given: Sequence[str]) -> Views | None:
+    names = {name_key(name) for name in given}
+    nested = [place for place in places if len(place.parts) > 1]
+    if names & {name_key(place.parts[-1]) for place in nested} and _are_beside(places):
+        return _by_folder(places, given, "as data.views says")
+    if names & {name_key(place.parts[0]) for place in nested}:
+        return _by_folder(places, given, "above the classes, as data.views says", at=0)
+    return None
+
+
+def _known_below(places: Sequence[Place], *, is_told: bool) -> tuple[Views, list[Finding]] | None:
+    """`<class>/{obverse,reverse}/`: view words, in at least two classes, half of which have all views."""
+    leaves = _leaves(places)
+    words = next((words for words in VIEW_WORDS if leaves == set(words)), None)
+    if words is None or not _are_beside(places):
         return None
-    for words in VIEW_WORDS:
-        if leaves == set(words):
-            return _by_folder(places, words, "known view words")
-    if strays or len(leaves) > MAX_VIEWS:
+    views = _by_folder(places, words, "known view words")
+    return (views, []) if is_told or views.are_in_classes() else None
+
+
+def _known_above(places: Sequence[Place], *, is_told: bool) -> tuple[Views, list[Finding]] | None:
+    """`{obverse,reverse}/<class>/`, under the same conditions."""
+    firsts = {name_key(place.parts[0]) for place in places if len(place.parts) > 1}
+    words = next((words for words in VIEW_WORDS if firsts == set(words)), None)
+    num_loose = sum(len(place.pictures) for place in places if len(place.parts) == 1)
+    if words is None or num_loose > STRAY_SHARE * sum(len(place.pictures) for place in places):
         return None
+    views = _by_folder(places, words, "known view words above the classes", at=0)
+    if not is_told and not views.are_in_classes():
+        return None
+    if is_told or (views.paired_share() >= PAIRING_SHARE and not _are_counted(places)):
+        return views, []
+    message = (f"the folders {' and '.join(words)} above the classes are taken as views of one object; if they are "
+               "part of the class: data.layout=class-folders")  # fmt: skip
+    return views, [Finding("warning", "guessed-views", message)]
+
+
+def _views_by_pairing(places: Sequence[Place], *, is_told: bool) -> tuple[Views | None, list[Finding]]:
+    """Folders whose file names pair. Names that only count (`001.jpg`) pair by accident: then they are classes."""
+    leaves = _leaves(places)
+    if not 2 <= len(leaves) <= MAX_VIEWS or any(len(place.parts) == 1 for place in places):
+        return None, []
+    if all(SIZE_FOLDER.fullmatch(leaf) for leaf in leaves):
+        return None, []
     views = _by_folder(places, sorted(leaves), "at least 90 % of the file names pair")
-    return views if views.paired_share() >= PAIRING_SHARE else None
+    if views.paired_share() < PAIRING_SHARE or not (is_told or views.are_in_classes()):
+        return None, []
+    shown = ", ".join(views.names)
+    if is_told:
+        return views, []
+    if _are_counted(places):
+        message = (f"the folders {shown} are taken as part of the class, because their file names are only numbered; "
+                   f"if they are views of one object: data.views=[{','.join(views.names)}]")  # fmt: skip
+        return None, [Finding("note", "guessed-classes", message)]
+    message = (f"the folders {shown} are taken as views of one object, only because their file names pair; if they are "
+               "classes: data.layout=class-folders")  # fmt: skip
+    return views, [Finding("warning", "guessed-views", message)]
+
+
+def _leaves(places: Sequence[Place]) -> set[str]:
+    return {name_key(place.parts[-1]) for place in places if len(place.parts) > 1}
+
+
+def _are_beside(places: Sequence[Place]) -> bool:
+    """Whether every picture that lies in no deeper folder lies directly in a class that has such folders."""
+    return {p.parts for p in places if len(p.parts) == 1} <= {p.parts[:-1] for p in places}
+
+
+def _are_counted(places: Sequence[Place]) -> bool:
+    """Whether most file names only count: a number alone, after a camera's word, or after the name of a folder."""
+    num_counted = num_pictures = 0
+    for place in places:
+        words = {name_key(part).rstrip(COUNT_SEPARATORS) for part in place.parts} | COUNTED_WORDS
+        num_counted += sum(_is_counted(stem_key(path), words) for path in place.pictures)
+        num_pictures += len(place.pictures)
+    return 2 * num_counted > num_pictures
+
+
+def _is_counted(stem: str, words: Collection[str]) -> bool:
+    name = stem.rstrip(COUNT_SEPARATORS)
+    rest = name.rstrip("0123456789")
+    return rest != name and (not rest.strip(COUNT_SEPARATORS) or rest.rstrip(COUNT_SEPARATORS) in words)
 
 
 def suffix_views(places: Sequence[Place], given: Sequence[str] | None, *, is_told: bool) -> Views | None:
@@ -93,18 +187,20 @@ def suffix_views(places: Sequence[Place], given: Sequence[str] | None, *, is_tol
     return None
 
 
-def _by_folder(places: Sequence[Place], names: Sequence[str], why: str) -> Views:
-    known = {name.lower() for name in names}
+def _by_folder(places: Sequence[Place], names: Sequence[str], why: str, *, at: int = -1) -> Views:
+    """at: which folder of the place is the view, the last or the first."""
+    known = {name_key(name) for name in names}
     classes: Classes = defaultdict(list)
     strays: list[str] = []
     for place in places:
-        if place.parts[-1].lower() in known:
-            classes[place.split, "/".join(place.parts[:-1])].append(place)
+        if len(place.parts) > 1 and name_key(place.parts[at]) in known:
+            label = "/".join(place.parts[:-1]) if at else replace(place, parts=place.parts[1:]).label
+            classes[place.split, label].append(place)
         else:
             strays += place.pictures
 
     def shots(place: Place) -> Iterator[Shot]:
-        view = place.parts[-1].lower()
+        view = name_key(place.parts[at])
         return ((view, stem_key(path), path) for path in place.pictures)
 
     return Views(tuple(names), why, classes, shots, strays)
@@ -137,13 +233,13 @@ def _without_suffix(places: Sequence[Place], names: Sequence[str], *, at_most: i
 
 
 def _suffix_pattern(names: Sequence[str]) -> re.Pattern[str]:
-    words = "|".join(re.escape(name.casefold()) for name in names)
+    words = "|".join(re.escape(name_key(name)) for name in names)
     return re.compile(rf"(.+)[{re.escape(SEPARATORS)}]({words})", re.DOTALL)
 
 
 def read_views(tree: Tree, views: Views, findings: list[Finding]) -> Samples:
     """Objects whose views share a stem within a class; a stem with two pictures of one view is a finding instead."""
-    spelled = {name.lower(): name for name in views.names}
+    spelled = {name_key(name): name for name in views.names}
     return Samples.of(
         sample
         for key, places in views.classes.items()

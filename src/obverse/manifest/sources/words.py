@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 VIEW_WORDS = (
     ("obverse", "reverse"),
     ("obv", "rev"),
@@ -18,6 +21,44 @@ SPLIT_WORDS = {
     "valid": "val",
     "validation": "val",
     "dev": "val",
+    "eval": "val",
+    "evaluation": "val",
     "test": "test",
     "testing": "test",
 }
+# Of pictures without labels beside split folders, as competitions have them.
+UNLABELLED_WORDS = frozenset({"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "unsup"})
+# What may stand beside a split word without a meaning of its own; all else must be the same in every split folder.
+FILLERS = frozenset({"set", "data", "dataset", "folder", "folders", "dir", "split", "images", "image", "imgs", "img",
+                     "pictures", "photos", "pics", "jpg", "jpeg", "png", "files", "final", "all", "v"})  # fmt: skip
+_GLUED = re.compile(r"(train|training|test|testing|val|valid|validation)(set|data|dataset|images|imgs)")
+_TOKEN = re.compile(r"[^\W\d_]+")
+
+
+def split_folders(names: Iterable[str]) -> dict[str, str]:
+    """Folder name -> split, for the names that carry a split word; empty unless train and another split are among them.
+
+    A word with something around it (`training_set`, `seg_train`, `train_images`) counts where the rest is the same in
+    all of them or a filler: `train_station` beside `test_tube` are two classes.
+    """
+    found = {name: word for name in names if (word := split_word(name)) is not None}
+    if len({rest for _, rest in found.values()}) > 1:
+        found = {name: (split, rest) for name, (split, rest) in found.items() if not rest}
+    splits = {name: split for name, (split, _) in found.items()}
+    return splits if "train" in splits.values() and len(set(splits.values())) > 1 else {}
+
+
+def has_word(name: str, words: frozenset[str]) -> bool:
+    """Whether one of the words stands in the name by itself."""
+    return not words.isdisjoint(_TOKEN.findall(name.lower()))
+
+
+def split_word(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """The split, and the other words of the name without fillers; None unless there is exactly one split word."""
+    tokens = _TOKEN.findall(name.lower())
+    glued = [_GLUED.fullmatch(token) for token in tokens]
+    tokens = [found[1] if found else token for token, found in zip(tokens, glued, strict=True)]
+    splits = [SPLIT_WORDS[token] for token in tokens if token in SPLIT_WORDS]
+    if len(splits) != 1:
+        return None
+    return splits[0], tuple(token for token in tokens if token not in SPLIT_WORDS and token not in FILLERS)

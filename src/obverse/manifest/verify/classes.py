@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from obverse.manifest.grades import is_off_scale, parse_grade
 from obverse.manifest.label_sets import class_counts, members
+from obverse.manifest.names import name_key
 from obverse.manifest.sample import SPLITS, Finding, Sample
 from obverse.recipe import DataSpec
 
@@ -21,6 +23,7 @@ def class_findings(samples: Sequence[Sample], spec: DataSpec) -> list[Finding]:
     may_be_ordered = spec.order == "auto" and not multi_label
     return [
         *_sizes(counts),
+        *_look_alike(counts),
         *_splits(samples, multi_label=multi_label),
         *(_order(sorted(counts)) if may_be_ordered else ()),
     ]
@@ -37,6 +40,18 @@ def _sizes(counts: Counter[str]) -> Iterator[Finding]:
     if num_most > IMBALANCE * num_least:
         message = f"class {most!r} has {num_most} samples and {least!r} has {num_least}, more than {IMBALANCE} to 1"
         yield Finding("warning", "imbalance", message)
+
+
+def _look_alike(counts: Counter[str]) -> Iterator[Finding]:
+    """Classes that differ only in letter case, spaces or width of letters: most likely one class."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(counts):
+        alike[" ".join(name_key(unicodedata.normalize("NFKC", name)).split())].append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            shown = ", ".join(f"{name!r} ({counts[name]})" for name in names)
+            message = f"the classes {shown} differ only in letter case or spaces, and stay {len(names)}; rename one"
+            yield Finding("warning", "classes-look-alike", message)
 
 
 def _splits(samples: Sequence[Sample], *, multi_label: bool) -> Iterator[Finding]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from obverse.imaging import PICTURE_SUFFIXES
+from obverse.manifest.names import composed, is_left_out
 from obverse.manifest.sample import Finding
-
-SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin"})
 
 
 def tree_findings(root: Path) -> list[Finding]:
@@ -41,7 +39,7 @@ def _visit(folder: str, prefix: str, above: tuple[tuple[int, int], ...], found: 
     above = (*above, (status.st_dev, status.st_ino))
     for entry in entries:
         path = prefix + entry.name
-        if entry.name.startswith(".") or entry.name.lower() in SYSTEM_NAMES:
+        if is_left_out(entry.name):
             found["hidden-file"].append(path)
         elif entry.is_symlink() and _leads_up(entry, above):
             found["symlink-loop"].append(path)
@@ -67,7 +65,7 @@ def name_findings(paths: Iterable[str]) -> list[Finding]:
         names |= folders
         folders = {name.rpartition("/")[0] for name in folders} - {""}
     case = _clashes(names, str.casefold)
-    accents = _clashes((name for name in names if not name.isascii()), lambda name: unicodedata.normalize("NFC", name))
+    accents = _clashes((name for name in names if not name.isascii()), composed)
     return [
         *(Finding("warning", "case-clash", f"{_shown(group)} differ only in case", tuple(group)) for group in case),
         *(
