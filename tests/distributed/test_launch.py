@@ -5,12 +5,13 @@ import json
 import pytest
 import torch
 
+from obverse.cpus import num_usable_cpus
 from obverse.errors import RecipeError, UnavailableError
 from obverse.experiment import start_run
 from obverse.experiment.setup import require_launch
 from obverse.launch import Launch, launched
 from obverse.runs import RunFolder
-from obverse.runtime import deal, dealt_order, num_usable_cpus, resolve_device
+from obverse.runtime import deal, dealt_order, resolve_device
 
 TORCHRUN = {
     "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2",

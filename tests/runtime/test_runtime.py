@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from obverse.cpus import num_usable_cpus
 from obverse.errors import UnavailableError
 from obverse.runtime import (
     choose_matmul,
     deal,
     named_generator,
     named_uniforms,
-    num_usable_cpus,
     resolve_device,
     restore_torch_random_state,
     seed_torch,

@@ -15,12 +15,11 @@ Raw entries give the bits of the original path. JPEG entries (quality 95, 4:2:0)
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import islice
@@ -31,17 +30,13 @@ import numpy.typing as npt
 import simplejpeg
 import torch
 
+from obverse.cpus import num_usable_cpus
 from obverse.imaging import DECODER_VERSION, PictureError, Pixels, content_digest, joint_digest
 from obverse.manifest import Manifest, Sample
-from obverse.runtime import num_usable_cpus
+from obverse.runtime import locked
 
 from .geometry import Geometry
 from .pixel_file import PART, PixelFile, PixelWriter
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: two builders make the same files twice, and both are right
-    fcntl = None  # type: ignore[assignment]
 
 Progress = Callable[[int, int], None]
 JPEG_QUALITY = 95
@@ -140,7 +135,7 @@ def open_disk_cache(root: Path, wanted: Wanted, progress: Progress = lambda done
     complaint, num_made, num_damaged = "", 0, 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with locked(folder):
             for part in folder.glob(f"*{PART}"):
                 part.unlink()
             (folder / "about.json").write_text(json.dumps(wanted.about(), indent=1) + "\n", encoding="utf-8")
@@ -217,15 +212,3 @@ def _make(folder: Path, wanted: Wanted, keys: dict[int, bytes], have: set[bytes]
                         done.add(key)
             progress(len(done), len(lacking))
     return len(done)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One builder at a time; the lock goes with the process, so none is left behind."""
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if fcntl:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

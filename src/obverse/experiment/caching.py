@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from obverse.errors import RecipeError
 from obverse.launch import launched
 from obverse.manifest import Manifest, Sample
 from obverse.recipe import CacheSpec
+from obverse.runtime import cache_folder
 
 # Reading an original costs little more than reading its cached pixels until it has several times as many of them.
 MUCH_LARGER = 4
@@ -26,8 +26,11 @@ def cache_root(spec: CacheSpec) -> Path:
     """The folder of all caches on disk."""
     if spec.folder is not None:
         return Path(spec.folder).expanduser()
-    own, shared = os.environ.get("OBVERSE_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    return Path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "obverse"
+    folder = cache_folder()
+    if folder is None:
+        raise RecipeError("this user has no home folder to keep a cache in; say which with OBVERSE_CACHE or "
+                          "data.cache.folder")  # fmt: skip
+    return folder
 
 
 def choose_cache(

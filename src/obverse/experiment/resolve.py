@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from obverse.cpus import num_usable_cpus
 from obverse.errors import RecipeError
 from obverse.launch import launched
 from obverse.manifest import Index, Manifest, mostly_grades
@@ -29,7 +30,7 @@ from obverse.recipe import (
     TimmBackbone,
     WithWeights,
 )
-from obverse.runtime import choose_matmul, has_fast_bf16, num_usable_cpus, resolve_device
+from obverse.runtime import choose_matmul, has_fast_bf16, resolve_device
 from obverse.runtime.sharding import UNIT
 
 from .caching import choose_cache

@@ -1,7 +1,7 @@
-"""Number format, memory format and compilation by measurement: real steps in each form, the fastest wins.
+"""Number format, memory format and compilation by measurement: real steps in each form, remembered on this machine.
 
-torch.compile is tried only where the run is long enough to pay for it, and taken only when what it saves over the run
-is more than it costs.
+A plain form is taken unless another is clearly and repeatedly faster. torch.compile is tried only where the run is long
+enough to pay for it, and taken only when what it saves over the run is more than it costs.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,51 +18,136 @@ from obverse.bundle import Bundle
 from obverse.evaluation import Forward
 from obverse.models import Classifier
 from obverse.recipe import Recipe
-from obverse.runtime import autocast, fastest_seconds, has_fast_bf16, restore_torch_random_state, torch_random_state
+from obverse.runtime import (
+    autocast,
+    choose_faster,
+    choose_once,
+    device_name,
+    fastest_seconds,
+    has_fast_bf16,
+    restore_torch_random_state,
+    torch_random_state,
+)
 
 # So many pixels, or at least so many pictures, are a step whose time says something: of 8 tiny pictures it is noise.
 MEASURED_PIXELS, MEASURED_PICTURES = 8 * 224 * 224, 8
-CONVINCING = 0.95
 # Compiling takes a minute or two: in a shorter run there is nothing to win.
 WORTH_COMPILING_SECONDS = 1800.0
+Tell = Callable[[str], None]
 
 
-def tune(recipe: Recipe, model: Classifier, bundle: Bundle, *, num_train: int) -> Recipe:
+def tune(
+    recipe: Recipe, model: Classifier, bundle: Bundle, *, num_train: int, tell: Tell = lambda line: None
+) -> Recipe:
     """The recipe with precision, channels_last and compile decided, for `num_train` training samples.
 
-    The model and torch's generators are left as they were.
+    The model and torch's generators are left as they were. tell: hears what is measured before it is.
     """
     runtime = recipe.runtime
     if "auto" not in (runtime.precision, runtime.channels_last, runtime.compile):
         return recipe
     with _left_as_it_was(model):
-        seconds = _of_each_format(recipe, model, bundle)
-        plain = next(iter(seconds))
-        best = min(seconds, key=lambda key: seconds[key])
-        choice = best if seconds[best] < CONVINCING * seconds[plain] else plain
-        update: dict[str, Any] = {"precision": choice[0], "channels_last": choice[1]}
+        measuring = _Measuring(recipe, model, bundle, tell)
+        precision, channels_last = measuring.form()
+        update: dict[str, Any] = {"precision": precision, "channels_last": channels_last}
         if runtime.compile == "auto":
-            num_steps = _num_steps(recipe, bundle, num_train, seconds[choice])
-            update["compile"] = _pays(recipe, model, bundle, choice, num_steps=num_steps, plain_seconds=seconds[choice])
+            update["compile"] = measuring.pays_to_compile((precision, channels_last), num_train)
     return recipe.model_copy(update={"runtime": runtime.model_copy(update=update)})
 
 
-def _of_each_format(recipe: Recipe, model: Classifier, bundle: Bundle) -> dict[tuple[str, bool], float]:
-    """Seconds of a step in each form that the recipe leaves open; where all is said, nothing is measured."""
-    runtime = recipe.runtime
-    precisions = [runtime.precision] if runtime.precision != "auto" else ["fp32", "bf16"]
-    if runtime.precision == "auto" and not has_fast_bf16(torch.device(runtime.device)):
-        precisions = ["fp32"]
-    formats = [runtime.channels_last] if runtime.channels_last != "auto" else [False, True]
-    forms = [(p, bool(c)) for p in precisions for c in formats]
-    if len(forms) == 1 and not _may_be_long(recipe):
-        return {forms[0]: 0.0}
-    return {form: fastest_seconds(training_step(recipe, model, bundle, *form), repeats=2) for form in forms}
+class _Measuring:
+    """Measures, or remembers, what is open in a recipe."""
+
+    def __init__(self, recipe: Recipe, model: Classifier, bundle: Bundle, tell: Tell) -> None:
+        self.recipe, self.model, self.bundle, self.tell = recipe, model, bundle, tell
+
+    def form(self) -> tuple[str, bool]:
+        """Number and memory format; the plain ones come first."""
+        runtime = self.recipe.runtime
+        precisions = [runtime.precision] if runtime.precision != "auto" else ["fp32", "bf16"]
+        if runtime.precision == "auto" and not has_fast_bf16(torch.device(runtime.device)):
+            precisions = ["fp32"]
+        formats = [runtime.channels_last] if runtime.channels_last != "auto" else [False, True]
+        forms = [[p, bool(c)] for p in precisions for c in formats]
+        if len(forms) > 1:
+            wanted = {**self._circumstances(), "forms": forms}
+            precision, channels_last = choose_once(
+                "number format", wanted, lambda: self._fastest_form(forms), is_valid=forms.__contains__
+            )
+        else:
+            ((precision, channels_last),) = forms
+        return str(precision), bool(channels_last)
+
+    def pays_to_compile(self, form: tuple[str, bool], num_train: int) -> bool:
+        """Whether compiling saves more than it costs; False where it does not work at all (no C++ compiler, say)."""
+        minutes = self.recipe.training.minutes
+        if minutes is not None and 60 * minutes < WORTH_COMPILING_SECONDS:
+            return False
+        wanted = {**self._circumstances(), "form": list(form)}
+        plain = choose_once("seconds of a step", wanted, lambda: self._seconds(form), is_valid=_is_time)
+        num_steps = _num_steps(self.recipe, self.bundle, num_train, plain)
+        if num_steps * plain < WORTH_COMPILING_SECONDS:
+            return False
+        found = choose_once("compilation", wanted, lambda: self._compiled(form), is_valid=_is_gain)
+        # Twice the cost: the last batch of an epoch has another shape, which is compiled, too.
+        return found is not None and (plain - found["seconds"]) * num_steps > 2 * found["cost"]
+
+    def _circumstances(self) -> dict[str, Any]:
+        """What the time of a step depends on, beside the machine."""
+        recipe, runtime = self.recipe, self.recipe.runtime
+        return {
+            "model": recipe.model.model_dump(mode="json"),
+            "finetune": recipe.finetune.model_dump(mode="json", exclude={"head_first", "head_bias"}),
+            "classes": len(self.bundle.classes),
+            "columns": len(self.bundle.columns),
+            "shape": list(_shape(recipe, self.bundle)),
+            "micro_batch": recipe.training.micro_batch_size,
+            "device": device_name(torch.device(runtime.device)),
+            "matmul": runtime.matmul,
+            "checkpointing": runtime.checkpointing,
+        }
+
+    def _step(self, form: tuple[str, bool]) -> Callable[[], None]:
+        return training_step(self.recipe, self.model, self.bundle, *form)
+
+    def _fastest_form(self, forms: list[list[Any]]) -> list[Any]:
+        self.tell("measuring which number and memory format is fastest here; it is remembered on this machine")
+        steps: list[Callable[[], None]] = []
+
+        def prepare(form: list[Any]) -> None:
+            steps[:] = [self._step((form[0], form[1]))]
+
+        return choose_faster(forms, lambda: steps[0](), prepare=prepare)
+
+    def _seconds(self, form: tuple[str, bool]) -> float:
+        self.tell("measuring how long a training step takes")
+        return fastest_seconds(self._step(form), repeats=2)
+
+    def _compiled(self, form: tuple[str, bool]) -> dict[str, float] | None:
+        """Seconds of a compiled step and of compiling; None where it is not clearly faster or does not work."""
+        self.tell("measuring whether torch.compile pays, which takes a minute or two; it is remembered on this machine")
+        model, step = self.model, self._step(form)
+        start = time.perf_counter()
+        try:
+            model.compile(dynamic=False)
+            seconds = fastest_seconds(step, repeats=2)
+            cost = time.perf_counter() - start
+            calls = (None, model._compiled_call_impl)
+            is_faster = choose_faster(calls, step, prepare=partial(setattr, model, "_compiled_call_impl")) is not None
+        except Exception:  # whatever the compiler does not master: the model runs without it
+            return None
+        finally:
+            model._compiled_call_impl = None
+            torch._dynamo.reset()
+        return {"seconds": seconds, "cost": cost} if is_faster else None
 
 
-def _may_be_long(recipe: Recipe) -> bool:
-    minutes = recipe.training.minutes
-    return recipe.runtime.compile == "auto" and (minutes is None or 60 * minutes >= WORTH_COMPILING_SECONDS)
+def _is_time(value: Any) -> bool:
+    return isinstance(value, float) and 0 < value < float("inf")
+
+
+def _is_gain(value: Any) -> bool:
+    return value is None or (_is_time(value["seconds"]) and _is_time(value["cost"]))
 
 
 def measured_samples(recipe: Recipe, bundle: Bundle) -> int:
@@ -76,35 +162,15 @@ def measured_samples(recipe: Recipe, bundle: Bundle) -> int:
 def _num_steps(recipe: Recipe, bundle: Bundle, num_train: int, seconds: float) -> float:
     """How many measured steps the whole run is."""
     if recipe.training.minutes is not None:
-        return 60 * recipe.training.minutes / max(seconds, 1e-9)
+        return 60 * recipe.training.minutes / seconds
     assert recipe.training.epochs != "auto"
     return recipe.training.epochs * num_train / measured_samples(recipe, bundle)
 
 
-def _pays(
-    recipe: Recipe,
-    model: Classifier,
-    bundle: Bundle,
-    form: tuple[str, bool],
-    *,
-    num_steps: float,
-    plain_seconds: float,
-) -> bool:
-    """Whether compiling saves more than it costs; False where it does not work at all (no C++ compiler, say)."""
-    if num_steps * plain_seconds < WORTH_COMPILING_SECONDS:
-        return False
-    start = time.perf_counter()
-    try:
-        model.compile(dynamic=False)
-        compiled = fastest_seconds(training_step(recipe, model, bundle, *form), repeats=2)
-    except Exception:  # whatever the compiler does not master: the model runs without it
-        return False
-    finally:
-        model._compiled_call_impl = None
-        torch._dynamo.reset()
-    cost = time.perf_counter() - start
-    # Twice the cost: the last batch of an epoch has another shape, which is compiled, too.
-    return compiled < CONVINCING * plain_seconds and (plain_seconds - compiled) * num_steps > 2 * cost
+def _shape(recipe: Recipe, bundle: Bundle) -> tuple[int, ...]:
+    """Of a measured step's pictures (B, V, C, H, W)."""
+    geometry = bundle.geometry
+    return measured_samples(recipe, bundle), len(bundle.views), 3, geometry.canvas_height, geometry.canvas_width
 
 
 def training_step(
@@ -112,8 +178,7 @@ def training_step(
 ) -> Callable[[], None]:
     """One forward and backward pass of `measured_samples` samples in the given form."""
     device = torch.device(recipe.runtime.device)
-    geometry = bundle.geometry
-    shape = (measured_samples(recipe, bundle), len(bundle.views), 3, geometry.canvas_height, geometry.canvas_width)
+    shape = _shape(recipe, bundle)
     forward = Forward(bundle.mean, bundle.std, device, precision, channels_last)
     model.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     model.train()

@@ -5,13 +5,13 @@ Training composes the same detectors in `index.py`, but stops at errors and look
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from obverse.cpus import num_allowed_cpus
 from obverse.imaging import Sandbox, joint_digest
 from obverse.recipe import DataSpec
 
@@ -84,7 +84,7 @@ def check_data(
     everything, excluded = without_excluded(Samples.of(listing.samples), spec)
     samples, unpaired = handle_missing_views(everything, listing, spec)
     pictures = list(pictures_of(listing, everything))
-    with nullcontext(sandbox) if sandbox else Sandbox(os.cpu_count() or 1) as running:
+    with nullcontext(sandbox) if sandbox else Sandbox(num_allowed_cpus()) as running:
         facts = verify_pictures(store, pictures, progress, details=True, sandbox=running)
     classes = class_counts(samples.labels, multi_label=listing.multi_label)
     findings = [

@@ -1,9 +1,11 @@
 """WHERE it runs: device, process, number formats, randomness."""
 
+from .choices import cache_folder, choose_once, device_name, forget_choices, remembered_choices
 from .group import joined
+from .locking import locked
 from .memory import available_memory, peak_memory
-from .precision import autocast, choose_matmul, fastest_seconds, has_fast_bf16
-from .process import ALONE, Process, keep_freed_memory, num_usable_cpus, resolve_device
+from .precision import autocast, choose_matmul, has_fast_bf16
+from .process import ALONE, Process, keep_freed_memory, resolve_device
 from .seeding import (
     named_generator,
     named_uniforms,
@@ -13,23 +15,30 @@ from .seeding import (
     torch_random_state,
 )
 from .sharding import deal, dealt_order
+from .timing import choose_faster, fastest_seconds
 
 __all__ = [
     "ALONE",
     "Process",
     "autocast",
     "available_memory",
+    "cache_folder",
+    "choose_faster",
     "choose_matmul",
+    "choose_once",
     "deal",
     "dealt_order",
+    "device_name",
     "fastest_seconds",
+    "forget_choices",
     "has_fast_bf16",
     "joined",
     "keep_freed_memory",
+    "locked",
     "named_generator",
     "named_uniforms",
-    "num_usable_cpus",
     "peak_memory",
+    "remembered_choices",
     "resolve_device",
     "restore_torch_random_state",
     "seed_torch",

@@ -7,16 +7,17 @@ measured at the start instead of guessed from a processor's name.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import torch
 
+from .choices import choose_once
+from .timing import choose_faster
+
 MATMUL_SETTINGS = ("highest", "medium")
 # fp32 products of this size differ by about 4e-7 between libraries; bf16 rounding gives about 4e-3.
 MAX_RELATIVE_ERROR = 1e-5
-WORTHWHILE = 0.9
+SIDE = 512
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
@@ -33,34 +34,28 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def choose_matmul(device: torch.device) -> str:
-    """The fp32 matmul setting: on a CPU the fastest that keeps fp32 accuracy, on a GPU `high` (TF32)."""
+    """The fp32 matmul setting. A GPU takes `high` (TF32); a CPU `highest`, unless `medium` keeps fp32 accuracy and is
+    clearly faster. The measurement on a CPU is remembered on this machine.
+    """
     if device.type == "cuda":
         return "high"
     if device.type != "cpu":
         return "highest"
+    setting: str = choose_once("matmul", {"side": SIDE}, _measured_matmul, is_valid=MATMUL_SETTINGS.__contains__)
+    return setting
+
+
+def _measured_matmul() -> str:
     before = torch.get_float32_matmul_precision()
     generator = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(512, 512, generator=generator) for _ in range(2))
-    exact = a.double() @ b.double()
-    seconds, error = {}, {}
-    for setting in MATMUL_SETTINGS:
-        torch.set_float32_matmul_precision(setting)
-        error[setting] = float(((a @ b) - exact).norm() / exact.norm())
-        seconds[setting] = fastest_seconds(lambda: a @ b, repeats=10)
-    torch.set_float32_matmul_precision(before)
-    usable = error["medium"] < MAX_RELATIVE_ERROR and seconds["medium"] < WORTHWHILE * seconds["highest"]
-    return "medium" if usable else "highest"
+    a, b = (torch.randn(SIDE, SIDE, generator=generator) for _ in range(2))
 
-
-def fastest_seconds(work: Callable[[], object], *, repeats: int = 3) -> float:
-    """The least wall time of `repeats` calls after one warm-up."""
-    work()
-    return min(_seconds(work) for _ in range(repeats))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+    try:
+        exact = a.double() @ b.double()
+        torch.set_float32_matmul_precision("medium")
+        error = float(((a @ b) - exact).norm() / exact.norm())
+        if error >= MAX_RELATIVE_ERROR:
+            return "highest"
+        return choose_faster(MATMUL_SETTINGS, lambda: a @ b, prepare=torch.set_float32_matmul_precision)
+    finally:
+        torch.set_float32_matmul_precision(before)

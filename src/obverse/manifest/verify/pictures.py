@@ -5,13 +5,13 @@ Bytes travel once: read, digested and examined in one place, and only the facts 
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
+from obverse.cpus import num_allowed_cpus
 from obverse.imaging import Examination, PictureError, Sandbox, examine_picture
 from obverse.manifest.sample import Finding
 from obverse.manifest.store import PictureStore, StoredPicture
@@ -72,7 +72,7 @@ def _in_sandbox(sandbox: Sandbox, work: Work, pictures: Sequence[StoredPicture])
 
 def _examined(store: PictureStore, paths: Sequence[str], work: Work) -> Iterator[Seen]:
     """In order, with only a few chunks on the way: a future for each of 435,000 pictures would fill the memory."""
-    num_threads = os.cpu_count() or 1
+    num_threads = num_allowed_cpus()
     waiting: deque[Future[list[Seen]]] = deque()
     with ThreadPoolExecutor(num_threads) as pool:
         for start in range(0, len(paths), CHUNK):
