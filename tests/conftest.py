@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,20 @@ FIXED_RUNTIME = {
     "num_workers": 0,
     "compile": False,
 }
+
+
+def pytest_configure(config) -> None:
+    """One cache folder for the whole session, the workers of pytest-xdist and every process that a test starts.
+
+    What is chosen by measurement is remembered there, so that two runs in one session can be compared.
+    """
+    if not hasattr(config, "workerinput"):
+        config.obverse_cache = os.environ["OBVERSE_CACHE"] = tempfile.mkdtemp(prefix="obverse-tests-")
+
+
+def pytest_unconfigure(config) -> None:
+    """The session's cache goes with it."""
+    shutil.rmtree(getattr(config, "obverse_cache", ""), ignore_errors=True)
 
 
 def picture(path: Path, *, size: tuple[int, int] = (20, 20), gray: float = 128.0, seed: int = 0) -> Path:

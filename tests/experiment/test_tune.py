@@ -16,6 +16,11 @@ AUTO = {"compile": "auto"}
 tune_module = sys.modules["obverse.experiment.tune"]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_remembered(tmp_path, monkeypatch):
+    monkeypatch.setenv("OBVERSE_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def setup_of(draw_classes, make_recipe, tmp_path):
     def make(**sections):
@@ -27,7 +32,8 @@ def setup_of(draw_classes, make_recipe, tmp_path):
 
 
 def test_a_short_run_is_not_compiled_and_not_even_measured(setup_of, monkeypatch):
-    monkeypatch.setattr(tune_module, "fastest_seconds", lambda *_, **__: pytest.fail("something was measured"))
+    for name in ("fastest_seconds", "choose_faster"):
+        monkeypatch.setattr(tune_module, name, lambda *_, **__: pytest.fail("something was measured"))
     assert setup_of(runtime=AUTO, training={"minutes": 1.0}).tuned().runtime.compile is False
 
 
@@ -38,16 +44,55 @@ def test_a_measured_step_has_enough_pixels_and_no_more_samples_than_a_micro_batc
     assert tune_module.measured_samples(setup.recipe, setup.bundle) == samples
 
 
+@pytest.fixture
+def step_takes(monkeypatch):
+    """Measured steps take so many seconds, plain and compiled."""
+
+    def imitate(setup, plain, compiled):
+        def seconds(step=None, **_):
+            return compiled if setup.model._compiled_call_impl else plain
+
+        def choose(forms, step, *, prepare):
+            times = [(prepare(form), seconds())[1] for form in forms]
+            return forms[1] if times[1] < 0.85 * times[0] else forms[0]
+
+        monkeypatch.setattr(tune_module, "fastest_seconds", seconds)
+        monkeypatch.setattr(tune_module, "choose_faster", choose)
+
+    return imitate
+
+
 @pytest.mark.parametrize(
-    ("plain", "compiled", "pays"), [(10.0, 5.0, True), (10.0, 9.8, False), (10.0, 20.0, False), (0.001, 0.0001, False)]
+    ("plain", "compiled", "pays"), [(10.0, 5.0, True), (10.0, 9.0, False), (10.0, 20.0, False), (0.001, 0.0001, False)]
 )
-def test_a_long_run_is_compiled_where_it_pays(setup_of, monkeypatch, plain, compiled, pays):
+def test_a_long_run_is_compiled_where_it_pays(setup_of, step_takes, plain, compiled, pays):
     setup = setup_of(runtime=AUTO, training={"epochs": 1000})
-    monkeypatch.setattr(
-        tune_module, "fastest_seconds", lambda step, **_: compiled if setup.model._compiled_call_impl else plain
-    )
+    step_takes(setup, plain, compiled)
     assert setup.tuned().runtime.compile is pays
     assert setup.model._compiled_call_impl is None
+
+
+def test_what_was_measured_is_remembered_and_the_length_of_the_run_still_counts(setup_of, step_takes, monkeypatch):
+    setup = setup_of(runtime=AUTO, training={"epochs": 1000})
+    step_takes(setup, 10.0, 5.0)
+    assert setup.tuned().runtime.compile is True
+    for name in ("fastest_seconds", "choose_faster"):
+        monkeypatch.setattr(tune_module, name, lambda *_, **__: pytest.fail("something was measured"))
+    assert setup_of(runtime=AUTO, training={"epochs": 1000}).tuned().runtime.compile is True
+    assert setup_of(runtime=AUTO, training={"epochs": 2}).tuned().runtime.compile is False
+
+
+def test_formats_are_chosen_once_and_it_is_said(setup_of, monkeypatch):
+    """Whatever the timings say the second time."""
+    said = []
+    for last, expected in ((True, True), (False, True)):
+        monkeypatch.setattr(tune_module, "choose_faster", lambda forms, *_, last=last, **__: forms[-1 if last else 0])
+        setup = setup_of(runtime={"channels_last": "auto"})
+        assert setup.tuned(said.append).runtime.channels_last is expected
+    assert len(said) == 1
+    monkeypatch.setattr(tune_module, "choose_faster", lambda forms, *_, **__: forms[0])
+    other = setup_of(runtime={"channels_last": "auto"}, model={"backbone": {"kind": "convnet", "widths": [8, 9]}})
+    assert other.tuned().runtime.channels_last is False
 
 
 def test_what_the_compiler_does_not_master_runs_without_it(setup_of, monkeypatch):
@@ -59,6 +104,7 @@ def test_what_the_compiler_does_not_master_runs_without_it(setup_of, monkeypatch
         return 10.0
 
     monkeypatch.setattr(tune_module, "fastest_seconds", measure)
+    monkeypatch.setattr(tune_module, "choose_faster", lambda *_, **__: pytest.fail("there is nothing to compare"))
     assert setup.tuned().runtime.compile is False
 
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from obverse.cli.main import app
 from obverse.experiment import doctor
+from obverse.runtime import choose_once
 
 NMS = """Traceback (most recent call last):
   File "<string>", line 1, in <module>
@@ -148,3 +149,20 @@ def test_a_healthy_installation_ends_with_0(imports):
     marks = {line.split()[0] for line in result.output.splitlines() if not line.startswith(" ")}
     assert marks <= {"ok", "note"}
     assert result.exit_code == 0
+
+
+def test_choices_by_measurement_are_shown_and_cleared(imports, monkeypatch, tmp_path):
+    monkeypatch.setenv("OBVERSE_CACHE", str(tmp_path))
+    model = {"backbone": {"kind": "timm", "name": "resnet18"}}
+    choose_once("number format", {"shape": [4, 2, 3, 8, 9], "model": model}, lambda: ["fp32", True], is_valid=bool)
+    choose_once("matmul", {"side": 512}, lambda: "medium", is_valid=bool)
+    lines = [line for line in run_doctor().output.splitlines() if "remembered" in line]
+    assert lines[0].startswith("ok      remembered: matmul medium (")
+    assert lines[1].startswith("ok      remembered: number format fp32, true (")
+    assert lines[1].endswith("resnet18, 4x2x3x8x9)")
+    assert "2 choices by measurement forgotten" in CliRunner().invoke(app, ["doctor", "--forget"]).output
+    assert "remembered" not in run_doctor().output
+    imports(returncode=1, stderr=NMS)
+    result = CliRunner().invoke(app, ["doctor", "--forget"])
+    assert "were not cleared" in result.output
+    assert result.exit_code == 69

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -11,8 +12,14 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
+
+from obverse.errors import printable
+
+if TYPE_CHECKING:
+    from obverse.runtime.choices import Choice
 
 IMPORT_SECONDS = 120
 OPTIONAL = {"transformers": "hf", "onnxruntime": "export", "openvino": "openvino", "fastapi": "serve", "gradio": "ui",
@@ -28,11 +35,14 @@ class Check:
     mend: str = ""
 
 
-def diagnose() -> list[Check]:
-    """All checks, in the order in which they matter."""
+def diagnose(*, forget: bool = False) -> list[Check]:
+    """All checks, in the order in which they matter. forget: clear what was chosen by measurement and is remembered."""
     checks = [_python(), *_requirements(), _imports()]
     if checks[-1].mark == "ok":
-        checks += [_devices(), *_attention()]
+        checks += [_devices(), *_attention(), *([_forgotten()] if forget else _remembered())]
+    elif forget:
+        checks.append(Check("error", "choices by measurement were not cleared, because torch cannot be imported",
+                            "mend that first"))  # fmt: skip
     return [*checks, _shared_memory(), _disk(), _extras()]
 
 
@@ -100,6 +110,34 @@ def _attention() -> list[Check]:
         return []
     return [Check("note", "TIMM_FUSED_ATTN=0: vision transformers of timm need more memory and time",
                   "unset TIMM_FUSED_ATTN")]  # fmt: skip
+
+
+def _remembered() -> list[Check]:
+    """What was chosen by measurement on this machine, one check for each."""
+    from obverse.runtime import remembered_choices
+
+    return [Check("ok", f"remembered: {_words(choice)}") for choice in remembered_choices()]
+
+
+def _words(choice: Choice) -> str:
+    where = choice.circumstances
+    parts = [str(where.get("processor", "")), f"{where.get('threads')} threads", f"torch {where.get('torch')}"]
+    if isinstance(shape := where.get("shape"), list):
+        model = where.get("model")
+        backbone = model.get("backbone", {}) if isinstance(model, dict) else {}
+        parts += [str(backbone.get("name", backbone.get("kind", ""))), "x".join(map(str, shape))]
+    value = json.dumps(choice.value).replace('"', "").strip("[]{}")
+    return printable(f"{choice.subject} {value} ({', '.join(filter(None, parts))})")
+
+
+def _forgotten() -> Check:
+    from obverse.runtime import cache_folder, forget_choices
+
+    try:
+        return Check("ok", f"{forget_choices()} choices by measurement forgotten; the next run measures again")
+    except OSError as error:
+        return Check("error", f"choices by measurement cannot be cleared ({error.strerror})",
+                     f"remove the folder {str(cache_folder())!r}")  # fmt: skip
 
 
 def _shared_memory() -> Check:

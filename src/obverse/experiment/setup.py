@@ -72,15 +72,16 @@ class Setup:
             total = sum(counts)
             start_bias(self.model.head, [math.log(count / total) for count in counts])
 
-    def tuned(self) -> Recipe:
-        """Decide by looking at the weights and by measurement what is still `auto`."""
+    def tuned(self, tell: Callable[[str], None] = lambda line: None) -> Recipe:
+        """Decide by looking at the weights and by measurement what is still `auto`. tell: hears what is measured."""
         finetune = self.recipe.finetune
         if finetune.freeze_norm == "auto":
             folded = not self.recipe.model.backbone.is_scratch and has_folded_norm(self.model)
             finetune = finetune.model_copy(update={"freeze_norm": folded})
             self.recipe = self.recipe.model_copy(update={"finetune": finetune})
             set_trainable(self.model, finetune)
-        self.recipe = tune(self.recipe, self.model, self.bundle, num_train=len(self.manifest.split("train")))
+        num_train = len(self.manifest.split("train"))
+        self.recipe = tune(self.recipe, self.model, self.bundle, num_train=num_train, tell=tell)
         return self.recipe
 
     @property
