@@ -106,7 +106,7 @@ def test_a_table_beside_class_folders_is_only_read_when_told(tree: Tree) -> None
     (root / "notes.csv").write_text("label,image\nx,a/1.png\ny,b/2.png\n")
     assert read_source(root, DataSpec()).layout == "class-folders"
     assert {s.label for s in read_source(root, DataSpec(layout="table")).samples} == {"x", "y"}
-    (root / "more.csv").write_text("label,image\n")
+    (root / "more.csv").write_text("label,image\nx,a/1.png\n")
     with pytest.raises(DataError, match=r"holds the tables more\.csv, notes\.csv; give the one that is meant"):
         read_source(root, DataSpec(layout="table"))
 

@@ -15,6 +15,7 @@ from obverse.imaging import grid
 from obverse.manifest.store import part_of
 from obverse.recipe import DataSpec
 
+from .beside import Choice, choose_tables, read_chosen
 from .cifar import find_batches, read_cifar_batches
 from .class_names import in_one_form
 from .folders import read_folders
@@ -51,10 +52,16 @@ def _read_source(path: Path, spec: DataSpec) -> Listing:
         return listing
     tree = open_tree(path, root)
     layout = _detect(tree) if spec.layout == "auto" else spec.layout
+    choice = _tables_beside(tree, layout, spec)
+    layout = "table" if choice.tables else layout
     if spec.path_map and layout != "json-index":
         raise DataError(f"data.path_map is for JSON indexes, and {tree.shown} is read as {layout}; leave it out")
     views = None if spec.views == "auto" else spec.views
-    listing = _tiled(_read(tree, layout, None if spec.tiles else views, spec), spec)
+    views = None if spec.tiles else views
+    listing = read_chosen(tree, choice, spec) if choice.tables else _read(tree, layout, views, spec)
+    if not choice.tables:
+        listing.findings = [*listing.findings, *choice.findings]
+    listing = _tiled(listing, spec)
     listing = _as_said(listing, tree.shown, spec)
     if tree.archive is not None:
         listing = replace(listing, said=f"in the archive {path.name}: {listing.said}")
@@ -107,6 +114,14 @@ def _detect(tree: Tree) -> str:
         return "table"
     in_class_folders = len({folder.parts for folder in tree.folders}) > 1
     return "table" if tables and tree.folders and not in_class_folders else "auto"
+
+
+def _tables_beside(tree: Tree, layout: str, spec: DataSpec) -> Choice:
+    """The label tables beside folders of pictures; none where DATA is a table or a layout is told that has none."""
+    is_open = layout == "table" or (layout == "auto" and spec.layout == "auto")
+    if tree.is_single_file or not is_open or not tree.folders or not tables_near_top(tree):
+        return Choice()
+    return choose_tables(tree, spec)
 
 
 def _read_table(tree: Tree, spec: DataSpec, views: Sequence[str] | None) -> Listing:

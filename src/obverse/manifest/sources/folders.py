@@ -19,7 +19,7 @@ from .listing import Listing, stem_key
 from .places import STRAY_SHARE, Apart, Place, take_apart
 from .tree import Tree
 from .views import Views, folder_views, read_views, suffix_views
-from .words import VIEW_WORDS
+from .words import VIEW_WORDS, are_parts
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     found, kind, about = _find_views(tree, places, layout, views)
     findings += about
     if found is None:
-        return _by_class(tree, places, apart, [*findings, *_view_words(places, layout, about)])
+        return _by_class(tree, places, apart, [*findings, *_strange_classes(places, layout, about)])
     findings += _left_out(found.strays, kind)
     samples = read_views(tree, found, findings)
     what = "view folders" if kind == "view" else "view suffixes"
@@ -76,10 +76,15 @@ def _find_views(
     return found, kind, about
 
 
-def _view_words(places: Sequence[Place], layout: str, about: Sequence[Finding]) -> list[Finding]:
-    """What to say where folders are called like views and are taken for classes."""
+def _strange_classes(places: Sequence[Place], layout: str, about: Sequence[Finding]) -> list[Finding]:
+    """What to say where folders that are called like views, or like parts of one set, are taken for classes."""
     if layout != "auto" or about:
         return []
+    labels = {place.label for place in places}
+    if are_parts(labels):
+        message = (f"the folders {', '.join(sorted(labels)[:5])} look like parts of one set and are taken as classes; "
+                   "if a table says the classes, give it as DATA")  # fmt: skip
+        return [Finding("warning", "guessed-classes", message)]
     for names in ({name_key(p.parts[-1]) for p in places}, {name_key(p.parts[0]) for p in places}):
         words = next((words for words in VIEW_WORDS if names == set(words)), None)
         if words is not None:

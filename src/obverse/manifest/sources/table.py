@@ -36,7 +36,12 @@ KNOWN_VIEWS = {word for words in VIEW_WORDS for word in words} | set(PICTURE_WOR
 def tables_near_top(tree: Tree) -> list[str]:
     """Without those that `check` and `prepare` write into the folder they are called in, unless there are no others."""
     names = [name for name in tree.others if is_table_name(name)]
-    return [n for n in names if posixpath.basename(n) != CHECKED and not n.endswith(PREPARED)] or names
+    return [name for name in names if not is_ours(name)] or names
+
+
+def is_ours(name: str) -> bool:
+    """Whether the file is called like what `check` and `prepare` write."""
+    return posixpath.basename(name) == CHECKED or name.endswith(PREPARED)
 
 
 def find_table(tree: Tree, layout: str) -> str:
@@ -58,8 +63,8 @@ def read_table(
     is_manifest = tuple(columns[: len(RESERVED)]) in (RESERVED, SET_RESERVED) and layout != "table"
     if layout == "manifest" and not is_manifest:
         raise DataError(f"{told} is no prepared manifest: its columns do not begin with {','.join(RESERVED)}")
-    cells = _manifest_labels(columns, spec, told) if is_manifest else _labels(table, columns, spec, told)
-    names = tuple(views) if views is not None else _view_columns(rows, [c for c in columns if c not in cells.columns])
+    cells = _manifest_labels(columns, spec, told) if is_manifest else label_cells(table, spec, told)
+    names = tuple(views) if views is not None else view_columns(rows, [c for c in columns if c not in cells.columns])
     absent = [view for view in names if view not in columns]
     if absent or not names:
         wanted = f"no column `{absent[0]}`" if absent else "no column with picture files"
@@ -85,12 +90,14 @@ def read_table(
     listing.multi_label = cells.multi_label
     if is_manifest:
         listing.layout, listing.order = "manifest", _ranked(told, rows, cells.columns[0])
-        if names == _view_columns(rows, [c for c in columns if c not in cells.columns]):  # a digest is of all of them
+        if names == view_columns(rows, [c for c in columns if c not in cells.columns]):  # a digest is of all of them
             listing.samples = found.with_columns(digests=(row["digest"] or None for row in rows))
     return listing
 
 
-def _labels(table: Table, columns: Sequence[str], spec: DataSpec, told: str) -> LabelCells:
+def label_cells(table: Table, spec: DataSpec, told: str) -> LabelCells:
+    """How the rows say their classes; DataError when no column does."""
+    columns = list(table.rows[0])
     single = [column for word in LABEL_WORDS for column in columns if column.lower() == word]
     cells = find_label(columns, single, table.lists, spec, told)
     if cells is None:
@@ -109,7 +116,9 @@ def _manifest_labels(columns: Sequence[str], spec: DataSpec, told: str) -> Label
     return LabelCells((columns[1],), is_set, SEPARATOR if is_set else None)
 
 
-def _view_columns(rows: Sequence[Row], columns: Sequence[str]) -> tuple[str, ...]:
+def view_columns(rows: Sequence[Row], columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns of pictures, by their names or the endings of their cells."""
+
     def is_view(column: str) -> bool:
         cells = [row[column] for row in rows[:100] if row[column]]
         return column.lower() in KNOWN_VIEWS or (bool(cells) and all(map(_is_picture, cells)))
@@ -128,7 +137,7 @@ def _locator(tree: Tree, base: str, cell: str) -> str:
         return cell
     path = posixpath.normpath(posixpath.join(base, cell)) if base or tree.archive else cell
     is_plain = not parse_locator(cell)[1] or (tree.archive is None and os.path.lexists(tree.root / path))
-    return tree.locator(tree.spelled(path)) if is_plain else path
+    return tree.locator(tree.found(path, cell, base)) if is_plain else path
 
 
 def _sample(row: Row, where: str, cells: LabelCells, views: dict[str, str], own: Mapping[str, str]) -> Sample:

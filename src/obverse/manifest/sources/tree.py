@@ -30,6 +30,7 @@ from obverse.manifest.store import (
 )
 
 from .listing import RESULTS, Folder, is_picture_name, walk_folders
+from .lookup import PictureLookup
 from .words import split_word
 
 MAX_TABLE_BYTES = 4 * 2**30
@@ -87,37 +88,25 @@ class Tree:
             return name in self.members
         return os.path.isfile(self.root / name)
 
-    def spelled(self, name: str) -> str:
-        """The path as the tree has it where only its Unicode form is another, else the path as it is.
+    def found(self, path: str, cell: str = "", base: str = "") -> str:
+        """The path of a picture as the tree has it: as it is when it is there or nothing like it is.
 
-        A table that was written on Linux names files that macOS stores decomposed, and the other way round.
+        cell: as a table wrote it, relative to `base`; it may lack folders and the ending, or have another Unicode form.
         """
-        if name.isascii() or remote_url(name) or self.has(name):
-            return name
-        if self.members is not None and not os.path.isabs(name):
-            return self._member_of.get(composed(name), name)
-        path = "/" if os.path.isabs(name) else ""
-        for part in filter(None, name.split("/")):
-            path = posixpath.join(path, self._names_in(path).get(composed(part), part))
-        return path
+        if remote_url(path) or self.has(path):
+            return path
+        return self.lookup.find(cell or path, base) or path
+
+    def spelled(self, path: str) -> str:
+        """The path in the Unicode form that the tree has it in; else as it is."""
+        found = path if path.isascii() else self.found(path)
+        return found if composed(found) == composed(path) else path
 
     @cached_property
-    def _member_of(self) -> dict[str, str]:
-        """Composed name -> member."""
-        return {composed(name): name for name in self.members or ()}
-
-    @cached_property
-    def _listed(self) -> dict[str, dict[str, str]]:
-        return {}
-
-    def _names_in(self, folder: str) -> dict[str, str]:
-        """Composed name -> name, in a folder."""
-        if folder not in self._listed:
-            try:
-                self._listed[folder] = {composed(name): name for name in os.listdir(self.root / folder)}
-            except OSError:
-                self._listed[folder] = {}
-        return self._listed[folder]
+    def lookup(self) -> PictureLookup:
+        """The tree's pictures by name; for a lone table those below its folder."""
+        is_walked = self.is_single_file and self.archive is None and not remote_url(self.root)
+        return PictureLookup(walk_folders(self.root) if is_walked else self.folders)
 
     def read(self, name: str) -> bytes:
         """The content of a table or index."""

@@ -31,6 +31,9 @@ UNLABELLED_WORDS = frozenset({"pred", "predict", "prediction", "predictions", "u
 # What may stand beside a split word without a meaning of its own; all else must be the same in every split folder.
 FILLERS = frozenset({"set", "data", "dataset", "folder", "folders", "dir", "split", "images", "image", "imgs", "img",
                      "pictures", "photos", "pics", "jpg", "jpeg", "png", "files", "final", "all", "v"})  # fmt: skip
+# What numbered folders are called that are parts of one set, not classes.
+PART_WORDS = frozenset({"part", "parts", "batch", "chunk", "shard", "images", "image", "imgs", "img", "folder", "fold",
+                        "pictures", "photos", "data", "dir", "archive", "set", "vol", "volume", "disk"})  # fmt: skip
 _GLUED = re.compile(r"(train|training|test|testing|val|valid|validation)(set|data|dataset|images|imgs)")
 _TOKEN = re.compile(r"[^\W\d_]+")
 
@@ -46,6 +49,14 @@ def split_folders(names: Iterable[str]) -> dict[str, str]:
         found = {name: (split, rest) for name, (split, rest) in found.items() if not rest}
     splits = {name: split for name, (split, _) in found.items()}
     return splits if "train" in splits.values() and len(set(splits.values())) > 1 else {}
+
+
+def are_parts(folders: Iterable[str]) -> bool:
+    """Whether the folders are called like numbered parts of one set: `batch_1`, `HAM_images_part_2`."""
+    names = {name.lower() for name in folders}
+    stems = {name.rstrip("0123456789").rstrip("_-. ") for name in names}
+    words = {(_TOKEN.findall(stem) or [""])[-1] for stem in stems}
+    return len(names) > 1 and len(stems) == 1 and words <= PART_WORDS and not names & stems
 
 
 def has_word(name: str, words: frozenset[str]) -> bool:

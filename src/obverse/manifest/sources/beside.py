@@ -1,0 +1,224 @@
+"""Label tables beside folders of pictures: which of them says the labels, if any does.
+
+A table is used when its rows name the pictures, unless its labels say what the folders say. One that names them and is
+not used is mentioned.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from obverse.errors import DataError
+from obverse.manifest.names import composed
+from obverse.manifest.sample import Finding
+from obverse.manifest.samples import Samples
+from obverse.recipe import DataSpec
+
+from .listing import Listing
+from .places import take_apart
+from .rows import Table, read_rows
+from .table import KNOWN_VIEWS, is_ours, label_cells, read_table, tables_near_top, view_columns
+from .tree import Tree
+from .words import are_parts, split_word
+
+# The share of the rows whose pictures are there, or of the pictures that rows name, with which a table is meant.
+NAMING_SHARE = 0.9
+NUM_TRIED_ROWS = 200
+SAME = "the folders say the same"
+MAX_TABLES = 20
+MAX_TRIED_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class NamingTable:
+    """A table whose rows name pictures of the tree.
+
+    columns: those whose cells do. labels: picture -> label, where there is a column of labels. is_meant: whether nearly
+    all rows or pictures are matched. reason: why it cannot be used.
+    """
+
+    name: str
+    columns: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    is_meant: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The tables to read, which may be none, and what to say of the others."""
+
+    tables: tuple[NamingTable, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def choose_tables(tree: Tree, spec: DataSpec) -> Choice:
+    """The tables near the top that say the labels of the pictures in folders.
+
+    DataError when several say labels of the same pictures, and when the folders are parts of one set, whose table
+    cannot be used.
+    """
+    names = [name for name in tables_near_top(tree) if not is_ours(name)]
+    tried = [_naming(tree, name, spec) for name in names] if len(names) <= MAX_TABLES else []
+    naming = [table for table in tried if table is not None]
+    folders = _folder_classes(tree)
+    usable = [table for table in naming if table.is_meant and table.reason is None]
+    # A sample submission has a column `label`, too.
+    usable = [table for table in usable if "submission" not in table.name.lower()] or usable
+    agreeing = [table for table in usable if spec.layout == "auto" and _agree(table.labels, folders)]
+    if agreeing:
+        return Choice(findings=tuple(_unused(table, SAME) for table in agreeing))
+    if _overlap(usable):
+        listed = ", ".join(table.name for table in usable[:5])
+        raise DataError(f"{tree.shown} holds the tables {listed}; give the one that is meant as DATA: each says labels "
+                        "of the same pictures (or data.layout=class-folders)")  # fmt: skip
+    others = [table for table in naming if table not in usable]
+    if not usable and spec.layout == "auto" and any(table.columns for table in others) and are_parts(folders.values()):
+        raise DataError(f"the folders in {tree.shown} look like parts of one set, and the table that names their "
+                        f"pictures cannot be used: {others[0].reason}; if they are classes: data.layout=class-folders"
+                        )  # fmt: skip
+    return Choice(tuple(usable), tuple(_unused(table, table.reason) for table in others))
+
+
+def read_chosen(tree: Tree, choice: Choice, spec: DataSpec) -> Listing:
+    """The samples of all tables together, with the splits that the tables' names or the pictures' folders say."""
+    listings = [_read(tree, table, spec, is_one_of_several=len(choice.tables) > 1) for table in choice.tables]
+    first = listings[0]
+    if len(listings) > 1:
+        if any(listing.views != first.views or listing.multi_label != first.multi_label for listing in listings):
+            listed = ", ".join(table.name for table in choice.tables[:5])
+            raise DataError(f"{tree.shown}: the tables {listed} have different columns; give one as DATA")
+        first.samples = _joined(listings, choice)
+        first.findings = [*tree.findings, *(f for x in listings for f in x.findings if f not in tree.findings)]
+        num_classes = len({sample.label for sample in first.samples})
+        first.said = f"tables: {num_classes} classes, {len(first.samples)} rows"
+    names = ", ".join(table.name for table in choice.tables)
+    first.said = f"{names} beside the pictures, {first.said}"
+    first.samples = _with_folder_splits(tree, Samples.of(first.samples))
+    first.findings += [*choice.findings, *_unnamed(tree, first)]
+    return first
+
+
+def _joined(listings: Sequence[Listing], choice: Choice) -> Samples:
+    """The rows of all tables; where two have one id, the table's folder or name goes before it."""
+    ids = [sample_id for listing in listings for sample_id in Samples.of(listing.samples).ids]
+    if len(set(ids)) == len(ids):
+        return Samples.of(sample for listing in listings for sample in listing.samples)
+    folders = [posixpath.dirname(table.name) for table in choice.tables]
+    if len(set(folders)) < len(folders):
+        folders = [posixpath.splitext(table.name)[0] for table in choice.tables]
+    return Samples.of(
+        replace(sample, id=posixpath.join(folder, sample.id))
+        for folder, listing in zip(folders, listings, strict=True)
+        for sample in listing.samples
+    )
+
+
+def _naming(tree: Tree, name: str, spec: DataSpec) -> NamingTable | None:
+    """The table, when some column's cells name pictures; None for any other file."""
+    try:
+        if tree.file(name).size > MAX_TRIED_BYTES:
+            return NamingTable(name, reason=f"it is larger than {MAX_TRIED_BYTES >> 20} MB; give it as DATA")
+        table = read_rows(tree, name)
+    except DataError as error:
+        return None if name.lower().endswith(".json") else NamingTable(name, reason=str(error))
+    rows, base = table.rows, posixpath.dirname(name)
+    columns = _naming_columns(tree, table, base, spec)
+    if not columns:
+        return None
+    pictures = [tree.lookup.find(row[columns[0]].strip(), base) for row in rows]
+    named = {picture for picture in pictures if picture is not None}
+    num_rows = sum(1 for row in rows if row[columns[0]].strip())
+    share = max(len(named) / num_rows, len(named) / len(tree.lookup.paths))
+    found = NamingTable(name, columns, is_meant=share >= NAMING_SHARE)
+    if not found.is_meant:
+        return replace(found, reason=f"{len(named)} of its {len(rows)} rows name one")
+    try:
+        cells = label_cells(table, spec, tree.told(name))
+        labels = {picture: cells.label(row, name) for picture, row in zip(pictures, rows, strict=True) if picture}
+    except DataError as error:
+        return replace(found, reason=str(error))
+    return replace(found, labels=labels)
+
+
+def _naming_columns(tree: Tree, table: Table, base: str, spec: DataSpec) -> tuple[str, ...]:
+    """The columns of pictures: those given or called so, if any of them names pictures, else all whose cells do.
+
+    Of several that name the same pictures the first.
+    """
+    names = list(table.rows[0])
+    is_given = spec.views != "auto" and not spec.tiles
+    known = tuple(spec.views) if is_given else view_columns(table.rows, names)
+    tried = table.rows[:: max(1, len(table.rows) // NUM_TRIED_ROWS)]
+    found: dict[tuple[str | None, ...], str] = {}
+    for column in known or names:
+        cells = [row.get(column, "").strip() for row in tried]
+        pictures = tuple(tree.lookup.find(cell, base) if cell else None for cell in cells)
+        if known or 2 * len({picture for picture in pictures if picture}) > sum(map(bool, cells)) > 0:
+            found.setdefault(pictures, column)
+    named = any(picture for pictures in found for picture in pictures)
+    return tuple(found.values()) if named and set(known) <= {*names} else ()
+
+
+def _folder_classes(tree: Tree) -> dict[str, str]:
+    """Picture -> class, as the folders alone would have it."""
+    try:
+        places = take_apart(tree.folders, [], tree.shown).places
+    except DataError:
+        return {}
+    return {path: place.label for place in places if place.parts for path in place.pictures}
+
+
+def _agree(labels: Mapping[str, str], folders: Mapping[str, str]) -> bool:
+    """Whether every class of the table is one class of the folders, and the other way round."""
+    pairs = {(composed(label), folders.get(picture, "")) for picture, label in labels.items()}
+    return len(pairs) > 1 and len(pairs) == len({label for label, _ in pairs}) == len({name for _, name in pairs})
+
+
+def _overlap(tables: Sequence[NamingTable]) -> bool:
+    pictures = [picture for table in tables for picture in table.labels]
+    return len(set(pictures)) < len(pictures)
+
+
+def _unused(table: NamingTable, reason: str | None) -> Finding:
+    if not table.columns:
+        return Finding("note", "unused-table", f"{table.name} beside the pictures is not used: {reason}")
+    severity = "note" if reason == SAME else "warning"
+    message = f"the table {table.name} names pictures and is not used: {reason}; to use it, give it as DATA"
+    return Finding(severity, "unused-table", message)
+
+
+def _read(tree: Tree, table: NamingTable, spec: DataSpec, *, is_one_of_several: bool) -> Listing:
+    """The rows of one table. A lone picture column that is called like no view (`image_id`) is the view `image`."""
+    listing = read_table(tree, table.name, views=table.columns, layout=spec.layout, spec=spec)
+    split = (split_word(posixpath.splitext(posixpath.basename(table.name))[0]) or (None,))[0]
+    samples = Samples.of(listing.samples)
+    if split and is_one_of_several and not any(samples.splits):
+        samples = samples.with_columns(splits=[split] * len(samples))
+    if len(listing.views) == 1 and listing.views[0].lower() not in KNOWN_VIEWS and spec.views == "auto":
+        samples = replace(samples, views={"image": samples.views[listing.views[0]]})
+        listing.views = ("image",)
+    listing.samples = samples
+    return listing
+
+
+def _with_folder_splits(tree: Tree, samples: Samples) -> Samples:
+    """The splits of the folders that the pictures lie in, where no table says splits."""
+    if any(samples.splits):
+        return samples
+    places = take_apart(tree.folders, [], tree.shown).places
+    split_of = {tree.locator(path): place.split for place in places for path in place.pictures if place.split}
+    rows = zip(*samples.views.values(), strict=True)
+    splits = [next((split_of.get(path) for path in row if path), None) for row in rows]
+    return samples.with_columns(splits=splits) if len(set(splits)) > 1 else samples
+
+
+def _unnamed(tree: Tree, listing: Listing) -> list[Finding]:
+    """The pictures that no row names."""
+    known = set(Samples.of(listing.samples).paths())
+    paths = tuple(path for folder in tree.folders for path in folder.pictures if tree.locator(path) not in known)
+    if not paths:
+        return []
+    return [Finding("warning", "not-in-table", f"{len(paths)} picture(s) are in no row and are left out", paths)]
