@@ -31,7 +31,7 @@ class PictureLookup:
         """The path of the picture; None when there is none, or several could be meant.
 
         base: the folder that the cell is relative to. A cell with folders names a picture whose own folders end like
-        its, or the other way round: `/home/me/data/cat/1.jpg` is `cat/1.jpg`, but `cat/1.jpg` is not `dog/1.jpg`.
+        its, or the other way round: `/mnt/old/cat/1.jpg` is `cat/1.jpg`, but `cat/1.jpg` is not `dog/1.jpg`.
         """
         for path in (posixpath.normpath(posixpath.join(base, cell)), cell):
             if path in self.paths:
