@@ -56,5 +56,5 @@ def test_what_is_refused(obverse, refused, two_runs, coins_run, tmp_path):
     refused(2, "at least two", "compare", two_runs[0])
     refused(65, "does not exist", "compare", two_runs[0], tmp_path / "absent")
     (tmp_path / "empty").mkdir()
-    refused(65, "is the run finished?", "compare", two_runs[0], tmp_path / "empty")
+    refused(65, "has no evaluation of", "compare", two_runs[0], tmp_path / "empty")
     assert obverse("compare", *two_runs, "--split", "val").code == 0

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributed.run import get_args_parser
 
 from obverse.experiment import start_run
 from obverse.recipe import dump_recipe
 from obverse.runs import RunFolder
 
 pytestmark = pytest.mark.xdist_group("ranks")
+PAGE = Path(__file__).parents[2] / "docs/how-to/several-processes.md"
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
 
 
@@ -73,3 +77,34 @@ def test_a_run_of_two_processes_is_the_run_of_one(prepared, tmp_path, port):
     assert again.returncode == 1  # torchrun's own
     assert again.stderr.count("already holds a run; go on with --resume") == 1
     assert "exitcode  : 73" in again.stderr
+
+
+def documented(first):
+    """The page's commands that begin so, as words."""
+    lines = re.findall(rf"^{first} .*$", PAGE.read_text(encoding="utf-8"), re.M)
+    assert lines
+    return [shlex.split(line) for line in lines]
+
+
+def test_the_documented_command_trains_one_model(prepared, tmp_path):
+    command, *words = next(words for words in documented("obverse train") if "--processes" in words)
+    places = {"DATA": prepared / "data", "runs/NAME": tmp_path / "run", "8": 2}
+    words = [str(places.get(word, word)) for word in words] + ["--recipe", str(prepared / "recipe.yaml")]
+    done = subprocess.run(
+        [sys.executable, "-m", command, *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("report: ") == 1
+    assert_as_alone(prepared, tmp_path / "run")
+
+
+def test_torchrun_takes_the_documented_commands():
+    """Its parser takes `--run` for a beginning of its own `--run-path`, unless a `--` stands before."""
+    for _, *words in documented("torchrun --n"):
+        told = get_args_parser().parse_args(words)
+        assert (told.module, told.training_script) == (True, "obverse")
+        assert told.training_script_args[:4] == ["train", "DATA", "--run", "runs/NAME"]

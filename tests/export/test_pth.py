@@ -1,6 +1,7 @@
 """`best_model.pth` loads without running code, says all that the bundle says, and predicts the same."""
 
 import json
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -12,7 +13,9 @@ import obverse
 from obverse.bundle import read_bundle
 from obverse.errors import DataError
 from obverse.export import class_names, read_pth, write_pth
+from obverse.export.pth import load_safely
 from obverse.inference import Predictor
+from obverse.models.weight_files import read_weights
 from obverse.recipe import OutputSpec, ViewHeadsSpec
 
 BUILTINS = (str, int, float, bool, type(None))
@@ -97,6 +100,21 @@ def test_a_foreign_or_damaged_file_is_refused(written, tmp_path):
 class Harmful:
     def __reduce__(self):
         return print, ("code ran",)
+
+
+@pytest.mark.parametrize("read", [load_safely, read_weights])
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("content", [Harmful(), torch.nn.Linear(1, 1)])
+def test_how_to_load_a_refused_file_unsafely_is_not_told(tmp_path, content, legacy, read):
+    """torch's own message is: set weights_only to False, or allowlist the class."""
+    path = tmp_path / "bad.pth"
+    if legacy:
+        path.write_bytes(pickle.dumps({"model_state_dict": content}))
+    else:
+        torch.save({"model_state_dict": content}, path)
+    with pytest.raises(DataError, match="only tensors and plain values are read; save the state dict alone") as caught:
+        read(path)
+    assert not any(word in str(caught.value) for word in ("weights_only", "safe_globals", "trust", "http"))
 
 
 def test_code_in_a_file_never_runs(tmp_path, capsys):

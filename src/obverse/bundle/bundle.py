@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -146,6 +147,9 @@ def find_bundle(path: Path) -> Path:
             return folder
     if not path.exists():
         raise DataError(f"{str(path)!r} does not exist; give a run folder such as runs/NAME, or a bundle")
+    if (path / "recipe.yaml").is_file():
+        raise DataError(f"the run {str(path)!r} is not finished; if nothing trains in it any more, resume with: "
+                        f"obverse train --run {shlex.quote(str(path))} --resume")  # fmt: skip
     raise DataError(f"{str(path)!r} is neither a finished run nor a bundle: there is no model.json in it")
 
 

@@ -60,11 +60,12 @@ def command(
 
 
 def _print(check: Check) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from obverse.manifest.check_report import kinds_of
+
+    from .tables import Console
 
     console = Console(highlight=False)
     console.print(Text(printable(check.said)))

@@ -76,9 +76,10 @@ def _contenders(runs: list[Path], split: str, *, may_be_unfinished: bool) -> tup
 
 def print_comparison(comparison: Comparison) -> None:
     """One line per run and metric."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from .tables import Console
 
     table = Table("run", "metric", "value", "95 % interval", "difference", "95 % interval", "p",
                   box=None, pad_edge=False, header_style="dim")  # fmt: skip

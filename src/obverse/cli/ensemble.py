@@ -9,6 +9,7 @@ import typer
 
 from obverse.errors import printable
 
+from .hints import compare_hint, predict_hint
 from .options import Device
 
 
@@ -31,5 +32,5 @@ def command(
         accuracy = metrics["accuracy"]
         typer.echo(f"{split} accuracy {accuracy['value']:.1%} "
                    f"(95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%})")  # fmt: skip
-    typer.echo(printable(f"predict: obverse predict {joined.folder} PICTURE"))
-    typer.echo(printable(f"compare: obverse compare {runs[0]} {joined.folder}"))
+    typer.echo(f"predict: {predict_hint(joined.folder, joined.example)}")
+    typer.echo(f"compare: {compare_hint(runs[0], joined.folder)}")

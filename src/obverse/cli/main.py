@@ -6,14 +6,17 @@ import errno
 import os
 import signal
 import sys
-from contextlib import suppress
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from obverse.errors import DiskError, Interrupted, ObverseError, RecipeError, printable
 from obverse.launch import launched
+from obverse.terminal import painted
 
 from . import (
     check,
@@ -38,16 +41,32 @@ from . import (
 class _Group(TyperGroup):
     """Takes what typer would end with exit code 1, which is kept for bugs."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Here the help is printed that is not a verb's."""
+        with _quiet_pipe():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
+        """Carry out the verb."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-            return result
+            with _quiet_pipe():
+                result = super().invoke(ctx)
+                sys.stdout.flush()
+                return result
         except KeyboardInterrupt:
             raise Interrupted("interrupted", signal.SIGINT) from None
-        except BrokenPipeError:
-            _drop_output()
-            raise Interrupted("nobody reads the output any more", signal.SIGPIPE) from None
+
+
+@contextmanager
+def _quiet_pipe() -> Iterator[None]:
+    """Whoever closes the pipe has read enough (`obverse ... | head`): no error, so nothing is said."""
+    try:
+        yield
+    except BrokenPipeError:
+        _drop_output()
+        closed = Interrupted("nobody reads the output any more", signal.SIGPIPE)
+        closed.is_said = True
+        raise closed from None
 
 
 app = typer.Typer(
@@ -55,7 +74,6 @@ app = typer.Typer(
     cls=_Group,
     help="From a folder of pictures to an image classifier that people can trust and ship.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -83,8 +101,19 @@ BUG = 1
 ON_EVERY_RANK = ("train",)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"obverse {version('obverse')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root(context: typer.Context) -> None:
+def _root(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
     """Verbs are listed below; `obverse VERB --help` tells more."""
     launch = launched()
     if launch.world_size > 1 and context.invoked_subcommand not in ON_EVERY_RANK:
@@ -98,7 +127,7 @@ def main() -> None:
     """Run the command; an error that the user can mend is one sentence and an exit code."""
     _show_any_name()
     try:
-        app()
+        app(prog_name="obverse")
     except ObverseError as error:
         _end(error)
     except Exception as error:
@@ -114,7 +143,10 @@ def main() -> None:
 
 def _end(error: ObverseError) -> NoReturn:
     if not error.is_said:
-        sys.stderr.write(f"Error: {printable(' '.join(str(error).split()))}\n")
+        said = painted("Error: ", "red", sys.stderr) + printable(" ".join(str(error).split())) + "\n"
+        with suppress(BrokenPipeError):  # `2>&1 | head`
+            sys.stderr.write(said)
+            sys.stderr.flush()
     sys.exit(error.exit_code)
 
 
@@ -126,9 +158,13 @@ def _show_any_name() -> None:
 
 
 def _drop_output() -> None:
-    """What is still buffered for stdout cannot be written: without this Python complains again at its end."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """What is still buffered cannot be written: without this Python complains again at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

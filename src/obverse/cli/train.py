@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +14,16 @@ from obverse.errors import RecipeError, printable
 from obverse.launch import launched
 
 from .evaluate import set_lines
-from .options import Layout, OptionalDevice, layout_setting
+from .hints import predict_hint
+from .options import Layout, OptionalDevice
+from .processes import run_processes
 from .progress import show_progress
 from .ranks import on_every_rank
+from .short_forms import given_forms, recipe_of
 
 if TYPE_CHECKING:
+    from obverse.experiment.train import RunResult
+    from obverse.recipe import Recipe
     from obverse.runs.rundir import RunFolder
 
 # The loaders' processes of a rank that was killed hold its lock until they notice.
@@ -26,46 +32,54 @@ ENDING_SECONDS = 30
 
 @on_every_rank
 def command(
+    context: typer.Context,
     data: Annotated[Path | None, typer.Argument(help="A folder, an archive, a table or a manifest.")] = None,
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
     layout: Layout = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
     run: Annotated[Path | None, typer.Option(help="The run folder; by default runs/DATA-DATE-TIME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="A name of timm, torchvision:NAME, hf:NAME, convnet, vit, cct, vgg or auto.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Of the model: hub, none, or a weight file.")] = None,
+    size: Annotated[str | None, typer.Option(help="Of the pictures: 224, or WIDTHxHEIGHT.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How many.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples per step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="The learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed is another run.")] = None,
     device: OptionalDevice = None,
     minutes: Annotated[float | None, typer.Option(help="A time budget for training.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Train with so many, one per GPU.")] = 1,
     track: Annotated[list[str] | None, typer.Option("--track", help="Also tell mlflow or wandb.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="With --resume: go on although recipe or data have changed.")
     ] = False,
 ) -> None:
     """Train, evaluate and write a run folder with report, plots, results and the model."""
-    from obverse.recipe import load_recipe
-
-    changes = [*(settings or []), *layout_setting(layout)]
-    changes += [f"training.minutes={minutes}"] if minutes is not None else []
-    changes += [f"runtime.device={device}"] if device is not None else []
-    changes += [f"training.trackers=[{', '.join(track)}]"] if track else []
+    forms = given_forms(context.params)
+    chosen = None
     if resume:
-        if run is None:
-            raise RecipeError("--resume needs --run: which run should go on?")
-        if changes or recipe != "auto":
-            raise RecipeError(
-                "--resume goes on with the run's own recipe; leave out --recipe, --set, --layout, --device, --minutes "
-                "and --track"
-            )
-        if data is not None:
-            raise RecipeError("--resume goes on with the run's own data; leave out DATA")
+        given = [*forms, *["--recipe"] * (recipe != "auto"), *["--set"] * bool(settings)]
+        _require_resumable(run, data, given)
     elif force:
         raise RecipeError("--force belongs to --resume")
     elif data is None:
         raise RecipeError("say what to train on: obverse train DATA")
     else:
-        chosen = load_recipe(recipe, changes)
-    folder = _folder(run, data)
-    resume = resume or folder.began_under(launched())
+        chosen = recipe_of(recipe, settings or [], forms)
+    _start_all(processes)
+    result = _train(_folder(run, data), data, chosen, force=force)
+    typer.echo(_result_line(result.metrics))
+    typer.echo(f"report: {printable(str(result.report))}")
+    typer.echo(f"predict: {predict_hint(result.run.path, result.example)}")
+
+
+def _train(folder: RunFolder, data: Path | None, recipe: Recipe | None, *, force: bool) -> RunResult:
+    """A new run, or without a recipe one that goes on."""
+    resumes = recipe is None or folder.began_under(launched())
     # Before torch is loaded, which takes seconds: of several starts in one folder all but one leave at once.
-    if resume:
+    if resumes:
         folder.reopen()
     else:
         folder.claim()
@@ -74,14 +88,29 @@ def command(
     from obverse.runs.observers import ConsoleObserver
 
     console = ConsoleObserver()
-    if resume:
-        result = resume_run(folder, observers=[console], force=force)
-    else:
-        assert data is not None
-        result = start_run(data, chosen, folder, observers=[console], progress=show_progress)
-    typer.echo(_result_line(result.metrics))
-    typer.echo(f"report: {printable(str(result.report))}")
-    typer.echo(f"predict: obverse predict {printable(shlex.quote(str(result.run.path)))} PICTURE")
+    if resumes:
+        return resume_run(folder, observers=[console], force=force)
+    assert data is not None
+    assert recipe is not None
+    return start_run(data, recipe, folder, observers=[console], progress=show_progress)
+
+
+def _require_resumable(run: Path | None, data: Path | None, given: Sequence[str]) -> None:
+    if run is None:
+        raise RecipeError("--resume needs --run: which run should go on?")
+    if given:
+        raise RecipeError(f"--resume goes on with the run's own recipe; leave out {', '.join(given)}")
+    if data is not None:
+        raise RecipeError("--resume goes on with the run's own data; leave out DATA")
+
+
+def _start_all(processes: int) -> None:
+    """Where several processes are asked for and none of them is this one, start them, and end as they do."""
+    launch = launched()
+    if launch.world_size > 1 and processes not in (1, launch.world_size):
+        raise RecipeError(f"--processes {processes}, but a launcher has started {launch.world_size}; leave it out")
+    if processes > 1 and launch.world_size == 1:
+        raise typer.Exit(run_processes(processes, sys.argv[1:]))
 
 
 def _folder(run: Path | None, data: Path | None) -> RunFolder:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from obverse.bundle import find_bundle
 from obverse.errors import DataError
 from obverse.evaluation import (
     Difference,
@@ -85,7 +86,9 @@ def read_contender(path: Path, split: str = "test", name: str | None = None) -> 
     """Of a run folder, or of a folder that `evaluate` wrote. DataError when there is nothing to read."""
     folder = path if (path / "names.json").is_file() else RunFolder(path).evaluation(split)
     if not folder.is_dir():
-        what = f"has no evaluation of {split!r}; is the run finished?" if path.is_dir() else "does not exist"
+        if (path / "recipe.yaml").is_file():
+            find_bundle(path)  # says how an interrupted run goes on
+        what = f"has no evaluation of {split!r}" if path.is_dir() else "does not exist"
         raise DataError(f"{str(path)!r} {what}")
     try:
         measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

@@ -31,6 +31,7 @@ from obverse.runtime import resolve_device
 
 from .compare import Contender, read_contender
 from .evaluate import report_split, run_manifest
+from .example import Example, example_of
 from .facts import RunStory
 
 FILE = "ensemble.json"
@@ -50,11 +51,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Joined:
-    """metrics: of the whole by split. kept: the members that are in it."""
+    """metrics: of the whole by split. kept: the members that are in it. example: pictures to try the model on."""
 
     folder: Path
     metrics: dict[str, dict[str, Any]]
     kept: tuple[str, ...]
+    example: Example
 
 
 def make_ensemble(runs: Sequence[Path], out: Path, *, soup: bool = False, device: str = "auto") -> Joined:
@@ -151,7 +153,7 @@ def _measured(
         )
     alone = [{"run": str(part.path), "kept": str(part.path) in kept} for part in parts]
     write_text(out / FILE, json.dumps({"kind": what, "members": alone, "trained": bundle.trained}, indent=2) + "\n")
-    return Joined(out, metrics, kept)
+    return Joined(out, metrics, kept, example_of(first.manifest))
 
 
 def _plain(recipe: Recipe) -> Recipe:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
-from obverse.errors import DataError, Interrupted, UnavailableError, printable
+from obverse.errors import DataError, Interrupted, ObverseError, UnavailableError, printable
 from obverse.evaluation import best_prior, plot_history, run_model, to_probabilities
 from obverse.launch import launched
 from obverse.manifest import Finding, Index, Manifest, build_index, data_root, fit_columns, full_path, read_manifest
@@ -25,6 +25,7 @@ from obverse.runtime import Process, joined
 from obverse.training import Trainer, catch_signals
 
 from .evaluate import report_split
+from .example import Example, example_of
 from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
 from .identity import differences, remember
 from .resolve import resolve
@@ -41,11 +42,12 @@ MEMORY_ADVICE = (
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where the run lies, and the report to read first."""
+    """Where the run lies, and the report to read first. example: pictures to try the model on."""
 
     run: RunFolder
     report: Path
     metrics: dict[str, Any]
+    example: Example
 
 
 def start_run(
@@ -147,8 +149,15 @@ def _finished(run: RunFolder) -> RunResult | None:
     for folder in (run.evaluation("test"), run.evaluation("val")) if run.is_finished else ():
         with suppress(OSError, ValueError):
             metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-            return RunResult(run, folder / "report.html", metrics)
+            return RunResult(run, folder / "report.html", metrics, _known_example(run))
     return None
+
+
+def _known_example(run: RunFolder) -> Example:
+    """Of a run whose data may be gone."""
+    with suppress(ObverseError):
+        return example_of(_read_inputs(run)[1])
+    return {"image": None}
 
 
 def _read_inputs(run: RunFolder) -> tuple[Recipe, Manifest]:
@@ -280,7 +289,8 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
         run.write_json("training_log.json", training_log(progress, story, train))
     for finding in story.diagnoses:
         watch.notify(Message(printable(finding.sentence)))
-    return RunResult(run, run.evaluation(splits[-1]) / "report.html", measured[splits[-1]])
+    report, example = run.evaluation(splits[-1]) / "report.html", example_of(setup.manifest)
+    return RunResult(run, report, measured[splits[-1]], example)
 
 
 def _whole(bundle: Bundle, trainer: Trainer) -> Classifier:

@@ -25,6 +25,7 @@ from torch import nn
 from obverse.bundle import Bundle
 from obverse.errors import DataError, OutputError
 from obverse.models import Classifier
+from obverse.models.weight_files import one_line, unpickled
 
 FORMAT = "obverse-pth"
 FORMAT_VERSION = 1
@@ -90,12 +91,11 @@ def load_safely(path: Path) -> dict[str, Any]:
     """The dict in a `.pth` file, on the CPU and without running code from it; DataError when there is none."""
     try:
         with path.open("rb") as file:
-            values = torch.load(file, map_location="cpu", weights_only=True)
+            values = unpickled(file)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise DataError(f"{str(path)!r} cannot be read: {error.strerror}") from None
     except Exception as error:  # pickle raises many types; weights_only never runs code
-        fault = " ".join(str(error).split())[:200]
-        raise DataError(f"{str(path)!r} is not a file of tensors that can be read safely: {fault}") from None
+        raise DataError(f"{str(path)!r} is not a file of tensors that can be read safely: {one_line(error)}") from None
     if not isinstance(values, dict):
         raise DataError(f"{str(path)!r} holds no dict, so no model")
     return values

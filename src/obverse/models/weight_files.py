@@ -7,8 +7,10 @@ Not what the tensors mean: vit_formats.py and the backbones know that.
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -58,7 +60,7 @@ def read_weights(path: Path) -> State:
             return _read_shards(path)
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = unpickled(path)
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, AttributeError, EOFError) as error:
         raise DataError(f"{str(path)!r} is not a weight file that can be read: {one_line(error)}") from None
     except Exception as error:  # pickle raises many types; weights_only never runs code
@@ -132,6 +134,18 @@ def _is_dict(content: dict[Any, Any], key: str) -> bool:
     return isinstance(content.get(key), dict)
 
 
+def unpickled(file: Path | BinaryIO) -> Any:
+    """What is in a `.pth` file, on the CPU; a pickle of more than tensors and plain values is refused."""
+    with warnings.catch_warnings():  # about old pickles, which are read or refused all the same
+        warnings.simplefilter("ignore")
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
 def one_line(error: Exception) -> str:
-    """What a library says, short enough for a sentence."""
-    return " ".join(str(error).split())[:200]
+    """What a library says, short enough for a sentence; not torch's advice on how to run the code in a pickle."""
+    text = " ".join(str(error).split())
+    if "weights_only" not in text:
+        return text[:200]
+    found = re.search(r"GLOBAL (\S+)", text)
+    what = f"it holds `{found[1]}`" if found else "it is a pickle of another kind"
+    return f"{what}, and only tensors and plain values are read; save the state dict alone"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from .cache import CacheSpec
 from .spec import Auto, PositiveInt, Spec
@@ -20,6 +20,16 @@ class Size(Spec):
 
     height: PositiveInt
     width: PositiveInt
+
+
+def _square(size: Any) -> Any:
+    """One number is both sides."""
+    is_side = isinstance(size, int) and not isinstance(size, bool)
+    return {"height": size, "width": size} if is_side else size
+
+
+def _or_one_side(schema: dict[str, Any]) -> None:
+    schema["anyOf"].append({"type": "integer", "exclusiveMinimum": 0, "description": "both sides"})
 
 
 class TilesSpec(Spec):
@@ -62,10 +72,11 @@ class DataSpec(Spec):
 
     columns: extra columns of the data that the model sees beside the pictures, name -> kind (requirement A14).
     largest_classes: only so many classes, those with the most training samples; of equals the first by name.
-    size: `auto` is what the pretrained weights know best, else from the pictures. fit: pad keeps the whole picture,
-    squash ignores its aspect ratio, crop fills the size and cuts the rest, in evaluation to the middle `crop_fraction`
-    of what is left (0.875 is "resize 256, centre crop 224"; `auto` is what the weights say of themselves). decode:
-    scaled reads a JPEG that is much larger than needed at 1/2, 1/4 or 1/8; full always reads every pixel.
+    size: `auto` is what the pretrained weights know best, else from the pictures; one number is a square. fit: pad
+    keeps the whole picture, squash ignores its aspect ratio, crop fills the size and cuts the rest, in evaluation to
+    the middle `crop_fraction` of what is left (0.875 is "resize 256, centre crop 224"; `auto` is what the weights say
+    of themselves). decode: scaled reads a JPEG that is much larger than needed at 1/2, 1/4 or 1/8; full always reads
+    every pixel.
     labels: `multi` when a sample has any number of classes, which lists say in one cell per sample, separated by
     `label_separator`, or with a column of 0 and 1 for each class, named by `label_columns`. `auto` is `single`, unless
     the cells are lists (JSON, Parquet) or label_columns are given.
@@ -85,7 +96,7 @@ class DataSpec(Spec):
     largest_classes: int | None = Field(default=None, ge=2)
     missing_view: Literal["auto", "exclude", "keep"] = "auto"
     on_bad_picture: Literal["stop", "quarantine"] = "stop"
-    size: Auto | Size = "auto"
+    size: Annotated[Auto | Size, BeforeValidator(_square), Field(json_schema_extra=_or_one_side)] = "auto"
     fit: Literal["pad", "squash", "crop"] = "pad"
     round_to_multiple: Literal["up", "down"] = "up"
     crop_fraction: Auto | Annotated[float, Field(gt=0, le=1)] = "auto"

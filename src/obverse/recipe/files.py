@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -23,6 +23,8 @@ from .recipe import Recipe
 from .spec import Spec
 
 S = TypeVar("S", bound=Spec)
+# Of a section, in an error.
+SHOWN_FIELDS = 4
 
 
 class _Loader(yaml.SafeLoader):
@@ -205,7 +207,7 @@ def _sentences(error: ValidationError, values: Any, schema: dict[str, Any]) -> s
             hint = did_you_mean(str(fault["loc"][-1]), _fields_at(fault["loc"][:-1], schema))
             places.setdefault(where, []).append(f"unknown key{hint}")
         else:
-            message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            message = _words(fault, schema)
             given = json.dumps(fault["input"], default=str)
             given = f" (given: {given})" if len(given) < 60 else ""
             places.setdefault(where, []).append(message + given)
@@ -216,6 +218,24 @@ def _sentences(error: ValidationError, values: Any, schema: dict[str, Any]) -> s
         alternatives = [message.partition(" (given")[0] for message in messages[:-1]] + messages[-1:]
         clauses.append(f"`{where or 'recipe'}`: {' or '.join(dict.fromkeys(alternatives))}")
     return "; ".join(clauses)
+
+
+def _words(fault: Mapping[str, Any], schema: dict[str, Any]) -> str:
+    """What a value must be, as a user would say it."""
+    kinds = _kinds_at(fault["loc"], schema)
+    tag = str(fault.get("ctx", {}).get("tag"))
+    if fault["type"] == "union_tag_invalid":
+        return f"unknown kind `{tag}`{did_you_mean(tag, kinds)}; the kinds are {', '.join(kinds)}"
+    if fault["type"] == "union_tag_not_found":
+        return f"say which `kind`: {', '.join(kinds)}"
+    if fault["type"] in ("model_type", "dict_type") and kinds:
+        return f"{{kind: ...}}, where kind is one of {', '.join(kinds)}"
+    if fault["type"] in ("model_type", "dict_type"):
+        section = schema.get("$defs", {}).get(fault.get("ctx", {}).get("class_name"), {})
+        fields = list(section.get("properties", {}))
+        shown = [f"{field}: ..." for field in fields[:SHOWN_FIELDS]] + ["..."] * (len(fields) > SHOWN_FIELDS)
+        return f"{{{', '.join(shown) or 'key: value'}}}"
+    return str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
 
 
 def _dotted(loc: Sequence[str | int], values: Any, *, is_missing: bool) -> str:
@@ -230,6 +250,15 @@ def _dotted(loc: Sequence[str | int], values: Any, *, is_missing: bool) -> str:
 
 def _fields_at(loc: Sequence[str | int], schema: dict[str, Any]) -> list[str]:
     """Field names of the section at a pydantic error location, read from the JSON Schema."""
+    return list(_node_at(loc, schema).get("properties", {}))
+
+
+def _kinds_at(loc: Sequence[str | int], schema: dict[str, Any]) -> list[str]:
+    """The kinds of the section there, where it has kinds."""
+    return list(_node_at(loc, schema).get("discriminator", {}).get("mapping", {}))
+
+
+def _node_at(loc: Sequence[str | int], schema: dict[str, Any]) -> dict[str, Any]:
     node: dict[str, Any] = schema
     for part in loc:
         if isinstance(part, int) and "items" in node:
@@ -241,7 +270,7 @@ def _fields_at(loc: Sequence[str | int], schema: dict[str, Any]) -> list[str]:
         by_name = [c["properties"][part] for c in choices if part in c.get("properties", {})]
         found = by_kind or by_name
         node = _resolved(found[0], schema) if found else node
-    return list(node.get("properties", {}))
+    return node
 
 
 def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TextIO
 
 from obverse.runs.events import EpochEnd, Event, Message, StepEnd
+from obverse.terminal import SEPARATOR, Colour, fitted, is_terminal, num_columns, painted
 
 REFRESH_SECONDS = 0.5
+BEST = "best"
+# Of the parts of the two lines, as they stand there: what a narrow terminal shows longest has the smallest number.
+STEP_IMPORTANCE = (0, 1, 3, 4, 5, 6, 2)
+EPOCH_IMPORTANCE = (0, 4, 6, 3, 1, 7, 8, 2, 5)
+COLOURS: tuple[tuple[str, Colour], ...] = (("Error: ", "red"), ("Warning: ", "yellow"), ("Note: ", "dim"))
 
 
 class ConsoleObserver:
-    """One line per epoch; on a terminal the current epoch's line is live."""
+    """One line per epoch; on a terminal the current epoch's line is live, and both are as long as it is wide."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._is_live = self._stream.isatty()
+        self._is_live = is_terminal(self._stream)
         self._last = 0.0
         self._left = ""
 
@@ -26,14 +33,26 @@ class ConsoleObserver:
             self._left = time_left(event.run_seconds, event.fraction_done)
             if self._is_live and time.monotonic() - self._last > REFRESH_SECONDS:
                 self._last = time.monotonic()
-                self._print(step_line(event) + f"  left {self._left}", end="\r")
+                self._print(self._line([*step_parts(event), f"left {self._left}"], STEP_IMPORTANCE), end="\r")
         elif isinstance(event, EpochEnd):
-            self._print(epoch_line(event) + f"  left {self._left}")
+            line = self._line([*epoch_parts(event), f"left {self._left}"], EPOCH_IMPORTANCE)
+            self._print(line.replace(BEST, painted(BEST, "green", self._stream)))
         elif isinstance(event, Message):
-            self._print(event.text)
+            self._print(self._message(event.text))
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _line(self, parts: Sequence[str], importance: Sequence[int]) -> str:
+        """A line that wraps cannot be rewritten; the last column stays free, because a cursor there wraps, too."""
+        shown = fitted(parts, importance, num_columns(self._stream) - 1 if self._is_live else None)
+        return SEPARATOR.join(filter(None, shown))
+
+    def _message(self, text: str) -> str:
+        for word, colour in COLOURS:
+            if text.startswith(word):
+                return painted(word, colour, self._stream) + text.removeprefix(word)
+        return text
 
     def _print(self, text: str, end: str = "\n") -> None:
         clear = "\x1b[2K" if self._is_live else ""
@@ -41,24 +60,32 @@ class ConsoleObserver:
         self._stream.flush()
 
 
-def step_line(event: StepEnd) -> str:
+def step_parts(event: StepEnd) -> list[str]:
     """The line inside an epoch."""
     per_second = event.pictures / event.seconds if event.seconds else 0.0
     wait = event.data_seconds / event.seconds if event.seconds else 0.0
-    return (
-        f"epoch {event.epoch}  step {event.batch}/{event.num_batches}  loss {event.epoch_loss:.3f}  "
-        f"accuracy {event.epoch_accuracy:.1%}  {per_second:,.0f} pictures/s  data wait {wait:.0%}"
-    )
+    return [
+        f"epoch {event.epoch}",
+        f"step {event.batch}/{event.num_batches}",
+        f"loss {event.epoch_loss:.3f}",
+        f"accuracy {event.epoch_accuracy:.1%}",
+        f"{per_second:,.0f} pictures/s",
+        f"data wait {wait:.0%}",
+    ]
 
 
-def epoch_line(event: EpochEnd) -> str:
+def epoch_parts(event: EpochEnd) -> list[str]:
     """The line after an epoch."""
-    best = "  best" if event.is_best else ""
-    return (
-        f"epoch {event.epoch}  loss {event.train_loss:.3f}  accuracy {event.train_accuracy:.1%}  "
-        f"val loss {event.val_loss:.3f}  val accuracy {event.val_accuracy:.1%}  "
-        f"{event.pictures_per_second:,.0f} pictures/s  data wait {event.data_wait:.0%}{best}"
-    )
+    return [
+        f"epoch {event.epoch}",
+        f"loss {event.train_loss:.3f}",
+        f"accuracy {event.train_accuracy:.1%}",
+        f"val loss {event.val_loss:.3f}",
+        f"val accuracy {event.val_accuracy:.1%}",
+        f"{event.pictures_per_second:,.0f} pictures/s",
+        f"data wait {event.data_wait:.0%}",
+        BEST if event.is_best else "",
+    ]
 
 
 def time_left(run_seconds: float, fraction_done: float) -> str:

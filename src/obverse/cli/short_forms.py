@@ -1,0 +1,89 @@
+"""Options that are short for a field of the recipe: `--epochs 5` is `--set training.epochs=5`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from obverse.errors import RecipeError
+from obverse.recipe import Recipe, load_recipe
+from obverse.recipe.backbone import Backbone, WithWeights
+from obverse.recipe.files import parse_yaml
+
+FIELDS = {
+    "--layout": "data.layout",
+    "--size": "data.size",
+    "--model": "model.backbone",
+    "--weights": "model.backbone.pretrained",
+    "--epochs": "training.epochs",
+    "--batch-size": "training.batch_size",
+    "--lr": "optim.lr",
+    "--seed": "training.seed",
+    "--minutes": "training.minutes",
+    "--device": "runtime.device",
+    "--track": "training.trackers",
+}
+# `kind` of a backbone -> whether it goes by a name.
+NAMED = {kind.model_fields["kind"].default: issubclass(kind, WithWeights) for kind in get_args(get_args(Backbone)[0])}
+
+
+def given_forms(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of FIELDS that the user has given, as values of their fields. options: of the verb, by parameter."""
+    named = {option: options.get(option.removeprefix("--").replace("-", "_")) for option in FIELDS}
+    given = {option: value for option, value in named.items() if value not in (None, [], ())}
+    readers = {"--size": _size, "--model": _backbone}
+    return {option: readers[option](value) if option in readers else value for option, value in given.items()}
+
+
+def recipe_of(name: str, settings: Sequence[str], forms: Mapping[str, Any]) -> Recipe:
+    """The recipe with the short forms and `--set`; RecipeError when they contradict each other."""
+    for option, value in forms.items():
+        for setting in settings:
+            _require_agreement(option, value, setting)
+    short = {option: f"{FIELDS[option]}={json.dumps(value, ensure_ascii=False)}" for option, value in forms.items()}
+    # Which model comes first: a backbone of another kind leaves none of the old one's fields.
+    first = [short.pop("--model")] if "--model" in short else []
+    try:
+        return load_recipe(name, [*first, *settings, *short.values()])
+    except RecipeError as error:
+        if "--weights" in forms and "`model.backbone" in str(error):
+            raise RecipeError(f"{error} (--weights is for a model that can have weights; --model says which)") from None
+        raise
+
+
+def _require_agreement(option: str, value: Any, setting: str) -> None:
+    path, equals, text = setting.partition("=")
+    if not equals:
+        return  # `load_recipe` says what is wrong with it
+    mine, other = _leaves(FIELDS[option], value), _leaves(path, parse_yaml(text, f"--set {setting}"))
+    pairs = [(a, b) for a in mine for b in other]
+    if any(mine[a] != other[b] if a == b else f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.")
+           for a, b in pairs):  # fmt: skip
+        raise RecipeError(f"{option} and --set {setting} contradict each other; leave one out")
+
+
+def _leaves(path: str, value: Any) -> dict[str, Any]:
+    """Dotted field -> value."""
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    return {leaf: v for key, inner in value.items() for leaf, v in _leaves(f"{path}.{key}", inner).items()}
+
+
+def _size(text: str) -> int | dict[str, int]:
+    found = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", text)
+    if found is None:
+        raise RecipeError(f"--size {text}: write 224 for a square, or WIDTHxHEIGHT such as 640x320")
+    width, height = found.groups()
+    return int(width) if height is None else {"height": int(height), "width": int(width)}
+
+
+def _backbone(text: str) -> dict[str, str]:
+    """`convnet`, `hf:NAME`, `torchvision:NAME`; anything else is a name of timm."""
+    kind, colon, name = text.partition(":")
+    if not colon and NAMED.get(text) is False:
+        return {"kind": text}
+    if not colon or not NAMED.get(kind):
+        return {"kind": "timm", "name": text}
+    return {"kind": kind, "name": name}

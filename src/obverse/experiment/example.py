@@ -1,0 +1,32 @@
+"""Pictures of one sample that a user can hand to `predict` right after training, to see the command work."""
+
+from __future__ import annotations
+
+import os
+
+from obverse.manifest import SPLITS, Manifest
+from obverse.manifest.store import parse_locator, part_of, remote_url
+
+# View -> its picture's file, or None where there is none: the picture lies in an archive, for example.
+Example = dict[str, str | None]
+WHOLE = "image"
+
+
+def example_of(manifest: Manifest) -> Example:
+    """Of the first sample that has all views, of test where there is one."""
+    names = (WHOLE,) if manifest.parts else manifest.views
+    for split in reversed(SPLITS):
+        for sample in manifest.split(split):
+            if len(sample.views) == len(manifest.views):
+                pictures = list(sample.views.values())[: len(names)]
+                files = (_file(manifest, picture) for picture in pictures)
+                return dict(zip(names if manifest.parts else sample.views, files, strict=True))
+    return dict.fromkeys(names)
+
+
+def _file(manifest: Manifest, locator: str) -> str | None:
+    name, steps = parse_locator(part_of(locator)[0])
+    path = os.path.relpath(os.path.join(manifest.root, name))
+    shown = path if not path.startswith(os.pardir) else os.path.abspath(path)
+    is_plain = not steps and not remote_url(name) and shown.isprintable()
+    return shown if is_plain and os.path.isfile(shown) else None
