@@ -94,3 +94,10 @@ def test_the_sound_files_of_pngsuite_are_pictures(archive: zipfile.ZipFile) -> N
     refused = [name for name in names if isinstance(decoded(archive.read(name)), PictureError)]
     assert len(names) > 100
     assert refused == []
+
+
+def test_a_lossless_jpeg_is_read_whole_at_every_size_asked_for(real_data: Path) -> None:
+    data = (real_data / "lossless_sof3.jpg").read_bytes()
+    whole = decode_picture(data)
+    for side in (1, 8, 16, 32, 64, 90) * 20:
+        np.testing.assert_array_equal(decode_picture(data, min_height=side, min_width=side), whole)

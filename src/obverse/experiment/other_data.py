@@ -46,7 +46,8 @@ def other_manifest(
     if unknown:
         raise DataError(f"the model does not know the class(es) {', '.join(unknown[:5])}; it knows "
                         f"{', '.join(bundle.classes[:10])}")  # fmt: skip
-    facts = verify_pictures(PictureStore(listing.root), list(samples.paths()))
+    use = bundle.geometry.least_decode
+    facts = verify_pictures(PictureStore(listing.root), list(samples.paths()), use=use)
     errors = [found for found in (*listing.findings, *facts.findings) if found.severity == "error"]
     if errors:
         first = f"{', '.join(map(repr, errors[0].paths[:3]))}: {errors[0].message}"

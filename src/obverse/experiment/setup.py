@@ -14,7 +14,7 @@ from obverse.errors import RecipeError
 from obverse.evaluation import Forward
 from obverse.launch import launched
 from obverse.losses import Objective, build_objective
-from obverse.manifest import Manifest
+from obverse.manifest import Manifest, PictureFacts, require_decodable
 from obverse.models import (
     Classifier,
     has_folded_norm,
@@ -133,6 +133,12 @@ class Setup:
             Loader(plain, recipe.evaluation.batch_size, pin_memory=pin) if recipe.finetune.head_first else None,
             soft_targets(recipe, self.manifest),
         )
+
+    def require_decodable(self, facts: PictureFacts, progress: Callable[[int, int], None]) -> None:
+        """DataError when a picture cannot be decoded at a size at which this run will decode it."""
+        geometry, manifest = self.bundle.geometry, self.manifest
+        uses = (working_geometry(geometry, self.recipe.augment).least_decode, geometry.least_decode)
+        require_decodable(manifest.store, facts, manifest.samples.paths(), uses, progress)
 
     def open_caches(self, progress: Callable[[int, int], None] = lambda done, total: None) -> list[str]:
         """Find or make the cached pixels of train and val; a line for each that lies on disk."""

@@ -92,6 +92,7 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
         watch.notify(Message(printable(line)))
     require_teacher(recipe, index.manifest)
     setup = _set_up(data, recipe, index, watch)
+    setup.require_decodable(index.facts, progress)
     _write_inputs(run, setup.tuned(lambda line: watch.notify(Message(line))), index)
     _open_caches(setup, watch, progress)
     return setup

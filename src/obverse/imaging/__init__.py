@@ -13,7 +13,7 @@ from .fingerprint import (
 )
 from .part import Part, grid
 from .probe import PICTURE_SUFFIXES, Header, PictureError, open_picture
-from .sandbox import Sandbox
+from .sandbox import Sandbox, shared_sandbox
 
 __all__ = [
     "DECODER_VERSION",
@@ -35,6 +35,7 @@ __all__ = [
     "open_picture",
     "picture_from_image",
     "read_picture",
+    "shared_sandbox",
     "thumbprint",
     "unit_interval",
     "unit_intervals",

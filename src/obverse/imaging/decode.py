@@ -1,9 +1,11 @@
 """Bytes to upright RGB: the one decoder of training, evaluation, serving and export samples (requirement T8).
 
 A JPEG much larger than needed is decoded at a reduced scale (DCT scaling), never below the size asked for; the rule is
-the same everywhere, because scaled decoding changes pixels. Transparent pixels are laid on white, as viewers show them;
-16-bit samples keep their high byte; other colour spaces go to sRGB through the embedded ICC profile. Floats and 32-bit
-integers are read on the smallest scale that holds them all: 0 to 1 (floats), 0 to 255 or 0 to 65535.
+the same everywhere, because scaled decoding changes pixels. A lossless JPEG is always decoded whole.
+
+Transparent pixels are laid on white, as viewers show them; 16-bit samples keep their high byte; other colour spaces go
+to sRGB through the embedded ICC profile. Floats and 32-bit integers are read on the smallest scale that holds them all:
+0 to 1 (floats), 0 to 255 or 0 to 65535.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,26 +26,32 @@ from PIL import Image, ImageCms
 
 from obverse.files import read_regular
 
+from .bmp import lay_on_white
 from .limits import MAX_BYTES, MAX_WORKING_BYTES, jpeg_bytes, pillow_bytes, scaled_size, turbo_bytes
 from .probe import JPEG_FORMATS, Header, PictureError, exif_orientation, open_picture
 
 Pixels = npt.NDArray[np.uint8]
 
 # Part of every cache key: raise it whenever a decoded pixel may change.
-DECODER_VERSION = 4
+DECODER_VERSION = 5
 BAND_PIXELS = 2**20
 MAX_PROFILE_BYTES = 4 * 2**20  # profiles of printing presses have 0.5 to 3 MB
 
 
-def read_picture(path: Path | str, *, min_height: int = 0, min_width: int = 0) -> Pixels:
-    """Decode a file; see `decode_picture`. PictureError names the file."""
+def read_picture(
+    path: Path | str, *, min_height: int = 0, min_width: int = 0, decode: Callable[..., Pixels] | None = None
+) -> Pixels:
+    """Decode a file; see `decode_picture`. PictureError names the file.
+
+    decode: in place of `decode_picture`, as `Sandbox.decode` for bytes that nothing has verified.
+    """
     try:
         data = read_regular(path, max_bytes=MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PictureError(f"{str(path)!r} cannot be read: {reason}") from None
     try:
-        return decode_picture(data, min_height=min_height, min_width=min_width)
+        return (decode or decode_picture)(data, min_height=min_height, min_width=min_width)
     except PictureError as error:
         raise PictureError(f"{str(path)!r} is unusable: {error}") from None
 
@@ -77,7 +86,10 @@ def decode_opened(
 
 def picture_from_image(image: Image.Image) -> Pixels:
     """Upright RGB pixels of a PIL image that is already in memory."""
+    drawn = _drawn_box(image)
     image.load()  # a PNG may carry its EXIF behind the pixels
+    # Many programs write BMPs of 32 bits whose fourth byte is 0 everywhere and means nothing.
+    has_empty_alpha = image.format == "BMP" and image.mode == "RGBA" and image.getextrema()[-1] == (0, 0)
     orientation = exif_orientation(image)
     size = (image.width, image.height) if orientation >= 5 else (image.height, image.width)
     pixels = np.empty((*size, 3), np.uint8)
@@ -87,8 +99,23 @@ def picture_from_image(image: Image.Image) -> Pixels:
     num_rows = max(1, BAND_PIXELS // image.width)
     for top in range(0, image.height, num_rows):
         bottom = min(top + num_rows, image.height)
-        stored[top:bottom] = _to_rgb(image.crop((0, top, image.width, bottom)), white)
+        band = image.crop((0, top, image.width, bottom))
+        stored[top:bottom] = _to_rgb(band.convert("RGB") if has_empty_alpha else band, white)
+    left, top, right, bottom = drawn
+    for outside in (stored[:top], stored[bottom:], stored[:, :left], stored[:, right:]):
+        outside[...] = 255
     return pixels
+
+
+def _drawn_box(image: Image.Image) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of a GIF's first frame: around it the screen is transparent, and Pillow fills it with
+    the first colour of the palette. All of any other picture.
+    """
+    tile = getattr(image, "tile", ())
+    if image.format == "GIF" and tile and tile[0][1]:
+        left, top, right, bottom = tile[0][1]
+        return left, top, right, bottom
+    return 0, 0, image.width, image.height
 
 
 def _decode(data: bytes, image: Image.Image, header: Header, least: tuple[int, int]) -> Pixels:
@@ -96,6 +123,8 @@ def _decode(data: bytes, image: Image.Image, header: Header, least: tuple[int, i
     if header.format == "PNG":
         _require_sound_chunks(data)
     elif header.format in JPEG_FORMATS:
+        if header.scans is None or not header.scans.can_scale:
+            least = (0, 0)
         pixels = _decode_direct(data, header, least)
         if pixels is not None:
             return pixels
@@ -103,7 +132,10 @@ def _decode(data: bytes, image: Image.Image, header: Header, least: tuple[int, i
             size = scaled_size(*size, least)
             image.draft(None, (least[1], least[0]))
     _require_affordable(data, header, pillow_bytes(size, header.format, header.mode) + header.buffer_bytes)
-    return picture_from_image(image)
+    pixels = picture_from_image(image)
+    if header.format == "BMP":
+        lay_on_white(pixels, data)
+    return pixels
 
 
 def _decode_direct(data: bytes, header: Header, least: tuple[int, int]) -> Pixels | None:
@@ -116,7 +148,9 @@ def _decode_direct(data: bytes, header: Header, least: tuple[int, int]) -> Pixel
         if simplejpeg.decode_jpeg_header(data)[:2] != (header.height, header.width):
             return None
         # Exactly that size: 3/8, 5/8, 6/8 and 7/8, which would do too, are slower than the whole and less exact.
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=size[0], min_width=size[1])
+        # Nothing is asked for where all is wanted: of a side below 8, seven eighths have as many pixels as the whole.
+        asked = (0, 0) if size == (header.height, header.width) else size
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=asked[0], min_width=asked[1])
     except ValueError:
         return None  # strict mode also refuses harmless oddities; Pillow tells those from truncation
     return _upright(pixels, header.orientation)

@@ -11,13 +11,15 @@ from enum import IntFlag
 import numpy as np
 from PIL import Image
 
-from .decode import decode_opened
+from .decode import decode_opened, decode_picture
 from .fingerprint import thumbprint
+from .limits import scaled_size
 from .part import Part
 from .probe import Header, PictureError, open_picture
 
 # A damaged JPEG shows at any scale, so photographs are decoded small; the thumbprint needs no more.
 EXAMINE_SIDE = 64
+Least = tuple[int, int]
 # Up to these (in levels of 255) a picture has no content, or no colour: JPEG's own rounding is smaller.
 BLANK_RANGE = 8
 GREY_CHROMA = 3
@@ -63,18 +65,25 @@ class Examination:
     print: bytes = b""
 
 
-def examine_picture(data: bytes, *, part: Part | None = None, details: bool = True) -> Examination:
-    """Decode once and describe; never raises for bad bytes.
+def examine_picture(
+    data: bytes, *, part: Part | None = None, details: bool = True, use: Least | None = None
+) -> Examination:
+    """Decode and describe; never raises for bad bytes.
 
-    part: when only that part is the picture. details: also traits of the content, and the thumbprint.
+    part: when only that part is the picture. details: also traits of the content, and the thumbprint. use: the least
+    (height, width) that it will be decoded with later: what passes here has been decoded in that very way.
     """
-    least = (EXAMINE_SIDE, EXAMINE_SIDE) if part is None else part.enlarged(EXAMINE_SIDE, EXAMINE_SIDE)
+    small = (EXAMINE_SIDE, EXAMINE_SIDE)
+    least = _least_of(part, small if details or use is None else use)
     try:
         image, header = open_picture(data)
     except PictureError as error:
         return Examination(_fault_in_header(data, str(error)), str(error))
     try:
         pixels = decode_opened(data, image, header, min_height=least[0], min_width=least[1])
+        if details and use is not None and _is_other_scale(header, least, _least_of(part, use)):
+            height, width = _least_of(part, use)
+            decode_picture(data, min_height=height, min_width=width)
     except PictureError as error:
         fault = "truncated" if _is_cut_short(data, header.format, str(error)) else "unreadable"
         return Examination(fault, str(error), header.format)
@@ -91,6 +100,16 @@ def examine_picture(data: bytes, *, part: Part | None = None, details: bool = Tr
     ycbcr = Image.fromarray(np.ascontiguousarray(pixels)).convert("YCbCr")
     traits |= _pixel_traits(ycbcr)
     return Examination("", "", header.format, height, width, traits, thumbprint(ycbcr).tobytes())
+
+
+def _least_of(part: Part | None, least: Least) -> Least:
+    return least if part is None else part.enlarged(*least)
+
+
+def _is_other_scale(header: Header, one: Least, other: Least) -> bool:
+    if header.scans is None or not header.scans.can_scale:
+        return False
+    return scaled_size(*header.upright_size, one) != scaled_size(*header.upright_size, other)
 
 
 def _fault_in_header(data: bytes, message: str) -> str:

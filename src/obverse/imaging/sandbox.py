@@ -8,9 +8,11 @@ limited, and time only by the wall clock.
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import queue
+import select
 import signal
 import struct
 import subprocess
@@ -24,6 +26,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any
 
+from obverse.cpus import num_allowed_cpus
+
 from .decode import Pixels, decode_picture
 from .probe import PictureError
 
@@ -31,9 +35,11 @@ MEMORY_BYTES = 512 * 2**20
 CPU_SECONDS = 3.0
 # The wall clock only ends what sleeps: on a busy machine three seconds of work take longer.
 WALL_SECONDS = 30.0
+# A child of the shared sandbox that has nothing to do gives its memory back; a new one starts in a fifth of a second.
+IDLE_SECONDS = 20.0
 
 _SIZE = struct.Struct("<Q")
-_START = "import sys; sys.path[:] = {path!r}; from obverse.imaging.sandbox import _serve; _serve({limits!r})"
+_START = "import sys; sys.path[:] = {path!r}; from obverse.imaging.sandbox import _serve; _serve({limits!r}, {idle!r})"
 
 
 class Sandbox:
@@ -46,8 +52,10 @@ class Sandbox:
         memory_bytes: int = MEMORY_BYTES,
         cpu_seconds: float = CPU_SECONDS,
         wall_seconds: float = WALL_SECONDS,
+        idle_seconds: float | None = None,
     ) -> None:
-        self.num_processes = num_processes
+        """idle_seconds: a child without work for so long ends, and another is started when there is some."""
+        self.num_processes, self._idle_seconds = num_processes, idle_seconds
         self._limits = (memory_bytes, cpu_seconds, wall_seconds)
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()  # None: not started, or dead
         for _ in range(num_processes):
@@ -77,8 +85,13 @@ class Sandbox:
             if child is not None and not child.is_alive():
                 child.end()
                 child = None
-            child = child or _Child(self._limits)
-            return child.ask(function, argument)
+            child = child or _Child(self._limits, self._idle_seconds)
+            try:
+                return child.ask(function, argument)
+            except _EndedIdleError:
+                child.end()
+                child = _Child(self._limits, self._idle_seconds)
+                return child.ask(function, argument)
         except BaseException:
             if child is not None and not child.is_idle:
                 child.end()
@@ -120,17 +133,38 @@ class Sandbox:
             return error
 
 
+_SHARED: dict[int, Sandbox] = {}
+_SHARED_LOCK = threading.Lock()
+
+
+def shared_sandbox() -> Sandbox:
+    """This process's sandbox for whatever bytes come from outside, with a child for each core it may use.
+
+    Children start when they are first needed, and end when they are idle or with the process.
+    """
+    with _SHARED_LOCK:
+        pid = os.getpid()  # a forked process must not talk to its parent's children
+        if pid not in _SHARED:
+            _SHARED[pid] = Sandbox(num_allowed_cpus(), idle_seconds=IDLE_SECONDS)
+            atexit.register(_SHARED[pid].close)
+        return _SHARED[pid]
+
+
 def _decode(request: tuple[bytes, int, int]) -> Pixels:
     data, min_height, min_width = request
     return decode_picture(data, min_height=min_height, min_width=min_width)
 
 
+class _EndedIdleError(Exception):
+    """The child ended itself for want of work just before it was asked."""
+
+
 class _Child:
     """One child process; requests go through its standard input, replies through its standard output."""
 
-    def __init__(self, limits: tuple[int, float, float]) -> None:
-        self._limits = limits
-        start = _START.format(path=sys.path, limits=limits)
+    def __init__(self, limits: tuple[int, float, float], idle_seconds: float | None) -> None:
+        self._limits, self._may_end_idle = limits, idle_seconds is not None
+        start = _START.format(path=sys.path, limits=limits, idle=idle_seconds)
         # One thread: a BLAS with a pool would reserve the memory that the limit grants to the picture.
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
@@ -154,6 +188,8 @@ class _Child:
         try:
             kind, result = self._within(lambda: self._exchange(request))
         except (OSError, EOFError):
+            if self._ended_idle():
+                raise _EndedIdleError from None
             raise PictureError(self._reason_of_death()) from None
         self.is_idle = True
         if kind == "refused":
@@ -197,6 +233,11 @@ class _Child:
         reply: tuple[str, Any] = pickle.loads(head, buffers=buffers)
         return reply
 
+    def _ended_idle(self) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            return self._may_end_idle and not self._is_late and self._process.wait(1) == 0
+        return False
+
     def _reason_of_death(self) -> str:
         self._process.kill()
         code = self._process.wait()
@@ -206,8 +247,8 @@ class _Child:
         return f"the decoder crashed on it (its process ended with code {code})"
 
 
-def _serve(limits: tuple[int, float, float]) -> None:
-    """The child: answer requests until the parent closes the pipe or is gone."""
+def _serve(limits: tuple[int, float, float], idle_seconds: float | None) -> None:
+    """The child: answer requests until the parent closes the pipe or is gone, or for want of work."""
     memory_bytes, cpu_seconds, wall_seconds = limits
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -218,7 +259,7 @@ def _serve(limits: tuple[int, float, float]) -> None:
         os.dup2(nowhere, descriptor)
     # A parent that is gone shows as the end of the pipe, and a child that hangs ends by its clocks: no orphan stays.
     with suppress(EOFError, BrokenPipeError):
-        while True:
+        while os.name != "posix" or select.select([requests], [], [], idle_seconds)[0]:
             size = _read(requests, _SIZE.size)
             _start_clocks(cpu_seconds, wall_seconds)
             _reply(replies, _answer(requests, *_SIZE.unpack(size)))

@@ -22,6 +22,12 @@ MAX_TIFF_TAGS = 4096
 MAX_TIFF_NUMBER_BYTES = 2**20  # strip offsets of 40,000 rows are 320 kB
 MAX_RUN_LENGTH_BYTES = 2 * 2**20  # Pillow decodes run-length BMP in Python
 
+# T.81 table B.1. The decoders here scale only what is made of DCT blocks: a lossless frame comes in its full size
+# whatever scale is asked for, into a buffer that is as large as what was asked for.
+_DCT_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+_LOSSLESS_FRAME = 0xC3
+_OTHER_FRAMES = frozenset({0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
+
 _IS_MARKER = np.array([0x01 <= code <= 0xCF or 0xD8 <= code <= 0xFE for code in range(256)])  # no stuffing, no restart
 _BLOCK = 2**18
 _TIFF_UNIT_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -33,10 +39,14 @@ class StructureError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class JpegScans:
-    """num_scans: passes over the pixels; holds_coefficients: whether all of them stay in memory until the last."""
+    """num_scans: passes over the pixels; holds_coefficients: whether all of them stay in memory until the last.
+
+    can_scale: whether every frame is made of DCT blocks, which can be decoded at a reduced scale.
+    """
 
     num_scans: int
     holds_coefficients: bool
+    can_scale: bool
 
 
 def require_modest_structure(data: bytes) -> None:
@@ -54,15 +64,20 @@ def require_modest_structure(data: bytes) -> None:
 def jpeg_scans(data: bytes) -> JpegScans:
     """Walk the markers of a JPEG to its end, without decoding anything."""
     place, num_scans, progressive = 2, 0, False
+    frames: set[int] = set()
     num_bytes: Counter[int] = Counter()
     for _ in range(MAX_SEGMENTS):
         place = _behind_marker(data, place)
         code = data[place - 1] if place else 0xD9
         if code == 0xD9:
-            return JpegScans(num_scans, progressive or num_scans > 1)
+            can_scale = bool(frames) and frames <= _DCT_FRAMES
+            return JpegScans(num_scans, progressive or num_scans > 1, can_scale)
         if code in (0x01, 0xD8):
             continue
         length = int.from_bytes(data[place : place + 2], "big")
+        if code in _DCT_FRAMES or code == _LOSSLESS_FRAME or code in _OTHER_FRAMES:
+            _require_readable(code, data[place + 2 : place + 3])
+            frames.add(code)
         num_scans += code == 0xDA
         progressive |= code in (0xC2, 0xC6, 0xCA, 0xCE)
         num_bytes[code] += length if code != 0xE1 or data.startswith(b"Exif\0", place + 2) else 0
@@ -72,6 +87,17 @@ def jpeg_scans(data: bytes) -> JpegScans:
             raise StructureError("the JPEG has more metadata than its limits allow")
         place += max(2, length)
     raise StructureError(f"the JPEG has more than {MAX_SEGMENTS} segments")
+
+
+def _require_readable(frame: int, precision: bytes) -> None:
+    """StructureError for frames and sample sizes that no decoder here is made for."""
+    if frame in _OTHER_FRAMES:
+        what = f"a JPEG of the rare kind SOF{frame - 0xC0} (lossless arithmetic or hierarchical)"
+    elif precision and precision[0] != 8:
+        what = f"a JPEG with {precision[0]} bits a sample, where 8 are usual"
+    else:
+        return
+    raise StructureError(f"{what}, which cannot be read: save it as an ordinary JPEG or as PNG")
 
 
 def _behind_marker(data: bytes, place: int) -> int:

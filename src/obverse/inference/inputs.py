@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from obverse.errors import DataError
-from obverse.imaging import Pixels, picture_from_image, read_picture
+from obverse.imaging import Pixels, picture_from_image, read_picture, shared_sandbox
 from obverse.manifest import PictureStore, data_root, walk_pictures
 from obverse.manifest.names import composed, name_key
 from obverse.manifest.sources.listing import stem_key
@@ -101,11 +101,15 @@ def _cells(columns: Mapping[str, Cell], known: Sequence[str]) -> dict[str, str]:
 
 
 def load_pixels(picture: Picture | Stored, least: tuple[int, int]) -> Pixels:
-    """Upright RGB uint8 (height, width, 3) of any kind of picture; least: (min_height, min_width) of the decoder."""
+    """Upright RGB uint8 (height, width, 3) of any kind of picture; least: (min_height, min_width) of the decoder.
+
+    Files are of unknown origin, and decoded in a child process: what kills a decoder is an error, not our end.
+    """
     if isinstance(picture, (str, Path)):
-        return read_picture(picture, min_height=least[0], min_width=least[1])
+        return read_picture(picture, min_height=least[0], min_width=least[1], decode=shared_sandbox().decode)
     if isinstance(picture, Stored):
-        return picture.store.decode(picture.locator, min_height=least[0], min_width=least[1])
+        sandbox = shared_sandbox()
+        return picture.store.decode(picture.locator, min_height=least[0], min_width=least[1], sandbox=sandbox)
     if isinstance(picture, Image.Image):
         return picture_from_image(picture)
     if (

@@ -13,7 +13,7 @@ from .sources.listing import walk_pictures
 from .sources.views import in_parts
 from .split import assign_splits
 from .store import PictureStore
-from .verify import verify_pictures
+from .verify import PictureFacts, require_decodable, verify_pictures
 
 __all__ = [
     "SPLITS",
@@ -22,6 +22,7 @@ __all__ = [
     "Grade",
     "Index",
     "Manifest",
+    "PictureFacts",
     "PictureStore",
     "Sample",
     "Samples",
@@ -41,6 +42,7 @@ __all__ = [
     "parse_grade",
     "read_manifest",
     "read_source",
+    "require_decodable",
     "require_free",
     "verify_pictures",
     "walk_pictures",

@@ -16,7 +16,7 @@ from obverse.imaging import Sandbox, joint_digest
 from obverse.recipe import DataSpec
 
 from .classes import without_excluded
-from .index import as_stored, handle_missing_views, pictures_of, with_digests
+from .index import as_stored, handle_missing_views, pictures_of, usual_use, with_digests
 from .label_sets import class_counts
 from .prepared import changed_pictures
 from .sample import Finding
@@ -85,7 +85,7 @@ def check_data(
     samples, unpaired = handle_missing_views(everything, listing, spec)
     pictures = list(pictures_of(listing, everything))
     with nullcontext(sandbox) if sandbox else Sandbox(num_allowed_cpus()) as running:
-        facts = verify_pictures(store, pictures, progress, details=True, sandbox=running)
+        facts = verify_pictures(store, pictures, progress, details=True, use=usual_use(spec), sandbox=running)
     classes = class_counts(samples.labels, multi_label=listing.multi_label)
     findings = [
         *with_digests(listing.findings, facts),

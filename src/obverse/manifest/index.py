@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,15 @@ from .sample import Finding
 from .samples import Samples
 from .sources import Listing, read_source
 from .store import PictureStore, parse_locator
-from .verify import PictureFacts, class_findings, duplicate_findings, near_duplicates, near_ties, verify_pictures
+from .verify import (
+    USUAL_USE,
+    PictureFacts,
+    class_findings,
+    duplicate_findings,
+    near_duplicates,
+    near_ties,
+    verify_pictures,
+)
 
 QUARANTINE_LIMIT = 0.01
 
@@ -52,7 +61,8 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     samples, excluded = without_excluded(Samples.of(listing.samples), spec)
     samples, findings = handle_missing_views(samples, listing, spec)
     pictures, details = list(pictures_of(listing, samples)), spec.split.group_near_duplicates
-    facts = verify_pictures(PictureStore(listing.root), pictures, progress, details=details)
+    use = usual_use(spec)
+    facts = verify_pictures(PictureStore(listing.root), pictures, progress, details=details, use=use)
     findings = [*with_digests(listing.findings, facts), *excluded, *findings, *facts.findings]
     samples = _without_unusable(samples, findings, spec)
     # Copies within a class stay in one split and do no harm: `check` tells them.
@@ -87,6 +97,19 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     return Index(
         manifest, tuple(findings), facts, listing.said, listing.layout, listing.source, listing.stored, tuple(dropped)
     )
+
+
+def usual_use(spec: DataSpec) -> tuple[int, int]:
+    """The least (height, width) that training will probably decode with; (0, 0) is full size.
+
+    JPEGs are read at twice the input's size, whose middle part is all that a crop keeps.
+    """
+    if spec.decode == "full":
+        return 0, 0
+    if spec.size == "auto":
+        return USUAL_USE
+    kept = spec.crop_fraction if spec.crop_fraction != "auto" else 0.875 if spec.fit == "crop" else 1.0
+    return math.ceil(2 * spec.size.height / kept), math.ceil(2 * spec.size.width / kept)
 
 
 def as_stored(spec: DataSpec, listing: Listing) -> DataSpec:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obverse.errors import DataError
-from obverse.imaging import Part, PictureError, Pixels, content_digest, decode_picture, open_picture
+from obverse.imaging import Part, PictureError, Pixels, Sandbox, content_digest, decode_picture, open_picture
 from obverse.imaging.limits import MAX_BYTES
 
 from .archive import open_archive
@@ -38,12 +38,16 @@ class StoredPicture:
         height, width = open_picture(self.data)[1].upright_size
         return (height, width) if self.part is None else self.part.size(height, width)
 
-    def decode(self, *, min_height: int = 0, min_width: int = 0) -> Pixels:
-        """Upright RGB pixels; see `imaging.decode_picture`. PictureError when it is no usable picture."""
+    def decode(self, *, min_height: int = 0, min_width: int = 0, sandbox: Sandbox | None = None) -> Pixels:
+        """Upright RGB pixels; see `imaging.decode_picture`. PictureError when it is no usable picture.
+
+        sandbox: decode in its processes, for bytes that nothing has verified.
+        """
+        decode = decode_picture if sandbox is None else sandbox.decode
         if self.part is None:
-            return decode_picture(self.data, min_height=min_height, min_width=min_width)
+            return decode(self.data, min_height=min_height, min_width=min_width)
         min_height, min_width = self.part.enlarged(min_height, min_width)
-        return self.part.of(decode_picture(self.data, min_height=min_height, min_width=min_width))
+        return self.part.of(decode(self.data, min_height=min_height, min_width=min_width))
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,12 @@ class PictureStore:
             reason = error if isinstance(error, DataError) else f"{UNREADABLE}: {_reason(error)}"
             raise PictureError(str(reason)) from None
 
-    def decode(self, locator: str, *, min_height: int = 0, min_width: int = 0) -> Pixels:
-        """Upright RGB pixels; PictureError names the locator."""
+    def decode(
+        self, locator: str, *, min_height: int = 0, min_width: int = 0, sandbox: Sandbox | None = None
+    ) -> Pixels:
+        """Upright RGB pixels; PictureError names the locator. sandbox: see `StoredPicture.decode`."""
         try:
-            return self.read(locator).decode(min_height=min_height, min_width=min_width)
+            return self.read(locator).decode(min_height=min_height, min_width=min_width, sandbox=sandbox)
         except PictureError as error:
             said = str(error) if str(error).startswith(UNREADABLE) else f"is unusable: {error}"
             raise PictureError(f"{os.path.join(self.root, locator)!r} {said}") from None

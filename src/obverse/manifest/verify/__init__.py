@@ -6,12 +6,13 @@ from .facts import PictureFacts
 from .formats import format_findings
 from .names import name_findings, tree_findings
 from .near import NearDuplicates, near_duplicates
-from .pictures import verify_pictures
+from .pictures import USUAL_USE, require_decodable, verify_pictures
 from .scenes import scene_findings, scene_groups
 from .shortcuts import shortcut_findings
 from .swapped import swapped_findings
 
 __all__ = [
+    "USUAL_USE",
     "NearDuplicates",
     "PictureFacts",
     "class_findings",
@@ -21,6 +22,7 @@ __all__ = [
     "near_duplicate_findings",
     "near_duplicates",
     "near_ties",
+    "require_decodable",
     "scene_findings",
     "scene_groups",
     "shortcut_findings",

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from obverse.imaging import PRINT_LENGTH, Examination
+from obverse.imaging.limits import scaled_size
 from obverse.manifest.sample import Finding
+from obverse.manifest.store import part_of
 
 Array = npt.NDArray[Any]
 
@@ -19,6 +21,7 @@ Array = npt.NDArray[Any]
 class PictureFacts:
     """Columns over N distinct paths; sizes are upright (height, width). A row that is not usable holds zeros.
 
+    use: the least (height, width) that the pictures were decoded with.
     prints_NP has no columns when the pass was made without details. findings: the pictures that cannot be used.
     """
 
@@ -32,9 +35,10 @@ class PictureFacts:
     formats_N: npt.NDArray[np.bytes_]
     prints_NP: npt.NDArray[np.uint8]
     findings: tuple[Finding, ...]
+    use: tuple[int, int] = (0, 0)
 
     @classmethod
-    def empty(cls, paths: Sequence[str], *, details: bool) -> PictureFacts:
+    def empty(cls, paths: Sequence[str], *, details: bool, use: tuple[int, int] = (0, 0)) -> PictureFacts:
         """Room for `paths`, each of them once."""
         distinct = tuple(dict.fromkeys(paths))
         num = len(distinct)
@@ -49,6 +53,7 @@ class PictureFacts:
             np.zeros(num, "S4"),
             np.zeros((num, PRINT_LENGTH if details else 0), np.uint8),
             (),
+            use,
         )
 
     def put(self, place: int, seen: Examination, digest: str, num_bytes: int) -> None:
@@ -72,6 +77,16 @@ class PictureFacts:
     def size_of(self) -> Mapping[str, tuple[int, int]]:
         """Path -> upright (height, width), for usable pictures."""
         return _Column(self, lambda place: tuple(self.sizes_N2[place].tolist()))
+
+    def may_differ(self, path: str, use: tuple[int, int]) -> bool:
+        """Whether decoding with this least (height, width) may be at another scale than with `self.use`."""
+        place = self.place_of[path]
+        if use == self.use or self.formats_N[place] not in (b"JPEG", b"MPO"):
+            return False
+        height, width = self.sizes_N2[place].tolist()
+        # Where a part is the picture, its file's size is not known.
+        is_part = part_of(path)[1] is not None
+        return is_part or scaled_size(height, width, use) != scaled_size(height, width, self.use)
 
     def paths_at(self, places: Array) -> tuple[str, ...]:
         """The paths at `places`."""

@@ -1,18 +1,21 @@
 """Every picture is read and decoded once before a run: an unreadable one is found now, not in the night.
 
-Bytes travel once: read, digested and examined in one place, and only the facts stay.
+Bytes travel once: read, digested and examined in one place, and only the facts stay. They are of unknown origin, so
+that child processes decode them: a decoder that dies takes a child with it, not the run. What comes later decodes in
+its own process, and at the very scales that were decoded here (`require_decodable`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
 from obverse.cpus import num_allowed_cpus
-from obverse.imaging import Examination, PictureError, Sandbox, examine_picture
+from obverse.errors import DataError
+from obverse.imaging import Examination, PictureError, Sandbox, examine_picture, shared_sandbox
 from obverse.manifest.sample import Finding
 from obverse.manifest.store import PictureStore, StoredPicture
 
@@ -21,6 +24,8 @@ from .facts import PictureFacts
 # Small enough for a smooth progress bar, large enough that handing over to a thread or a child costs little.
 CHUNK = 32
 CHUNK_BYTES = 2**20
+# Twice the size of most pretrained weights, as JPEGs are read; what is used otherwise is decoded once more.
+USUAL_USE = (512, 512)
 
 # What a picture shows, its digest (empty when it cannot be read), its number of bytes.
 Seen = tuple[Examination, str, int]
@@ -33,18 +38,18 @@ def verify_pictures(
     progress: Callable[[int, int], None] = lambda done, total: None,
     *,
     details: bool = False,
+    use: tuple[int, int] = USUAL_USE,
     sandbox: Sandbox | None = None,
 ) -> PictureFacts:
-    """Read, digest and decode `paths` (locators) in threads; facts are in the order of `paths`.
+    """Read, digest and decode `paths` (locators); facts are in the order of `paths`.
 
-    details: also the traits of the content and the thumbprints, which `check` needs and training does not.
-    sandbox: decode in its processes, for bytes of unknown origin.
+    details: also the traits of the content and the thumbprints, which `check` needs and training does not. use: the
+    least (height, width) that the pictures will be decoded with. sandbox: whose processes decode.
     """
-    facts = PictureFacts.empty(paths, details=details)
+    facts = PictureFacts.empty(paths, details=details, use=use)
     findings = []
-    work: Work = partial(examine_all, details=details)
-    if sandbox is not None:
-        work = partial(_in_sandbox, sandbox, work)
+    examine: Work = partial(examine_all, details=details, use=use)
+    work: Work = partial(_in_sandbox, sandbox or shared_sandbox(), examine)
     for place, (seen, digest, num_bytes) in enumerate(_examined(store, facts.paths, work)):
         facts.put(place, seen, digest, num_bytes)
         if seen.fault:
@@ -54,9 +59,29 @@ def verify_pictures(
     return replace(facts, findings=tuple(findings))
 
 
-def examine_all(pictures: Sequence[StoredPicture], *, details: bool) -> list[Examination]:
-    """One examination for each; a child process runs this too."""
-    return [examine_picture(picture.data, part=picture.part, details=details) for picture in pictures]
+def require_decodable(
+    store: PictureStore,
+    facts: PictureFacts,
+    paths: Iterable[str],
+    uses: Iterable[tuple[int, int]],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Decode again what one of `uses`, each a least (height, width), decodes at a scale that `facts` has not seen.
+
+    DataError when one cannot be decoded so.
+    """
+    wanted = tuple(dict.fromkeys(paths))
+    for use in dict.fromkeys(uses):
+        again = [path for path in wanted if facts.may_differ(path, use)]
+        found = verify_pictures(store, again, progress, use=use).findings if again else ()
+        if found:
+            raise DataError(f"{len(found)} picture(s) cannot be decoded at the size that they are used in; the first "
+                            f"is {found[0].paths[0]!r}: {found[0].message}. Leave them out")  # fmt: skip
+
+
+def examine_all(pictures: Sequence[StoredPicture], *, details: bool, use: tuple[int, int]) -> list[Examination]:
+    """One examination for each; a child process runs this."""
+    return [examine_picture(picture.data, part=picture.part, details=details, use=use) for picture in pictures]
 
 
 def _in_sandbox(sandbox: Sandbox, work: Work, pictures: Sequence[StoredPicture]) -> list[Examination]:
