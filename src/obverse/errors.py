@@ -13,6 +13,8 @@ class ObverseError(Exception):
     exit_code = 1
     # Another process of the run has told the user already.
     is_said = False
+    # Lines that explain the sentence, to be shown before it.
+    details: tuple[str, ...] = ()
 
 
 class RecipeError(ObverseError, ValueError):

@@ -145,7 +145,7 @@ def _end(error: ObverseError) -> NoReturn:
     if not error.is_said:
         said = painted("Error: ", "red", sys.stderr) + printable(" ".join(str(error).split())) + "\n"
         with suppress(BrokenPipeError):  # `2>&1 | head`
-            sys.stderr.write(said)
+            sys.stderr.write("".join(f"{printable(line)}\n" for line in error.details) + said)
             sys.stderr.flush()
     sys.exit(error.exit_code)
 

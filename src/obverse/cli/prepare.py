@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from obverse.manifest import Index
 
 SHOWN_CLASSES = 50
-SHOWN_FINDINGS = 5
 
 
 def command(
@@ -29,7 +28,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace an older manifest.")] = False,
 ) -> None:
     """Read, verify and split a data set, and write the manifest, to look at, to edit and to train on."""
-    from obverse.manifest import build_index, require_free, write_prepared
+    from obverse.manifest import build_index, finding_lines, require_free, write_prepared
     from obverse.recipe import load_recipe
     from obverse.runs.rundir import short_name
 
@@ -43,21 +42,13 @@ def command(
     spec = load_recipe(recipe, changes).data
     require_free(path, force=force)
     index = build_index(data, spec, show_progress)
-    typer.echo(printable(index.said))
-    _print_findings(index)
+    for line in (index.said, *finding_lines(index.findings, "`obverse check` lists them all")):
+        typer.echo(printable(line))
     _print_counts(index)
     write_prepared(index.manifest, path)
     typer.echo(f"wrote {printable(str(path))}: {len(index.manifest.samples)} samples; pictures below its folder are "
                "named relative to it, others by their full path")  # fmt: skip
     typer.echo(f"train: obverse train {printable(shlex.quote(str(path)))}")
-
-
-def _print_findings(index: Index) -> None:
-    for finding in index.findings[:SHOWN_FINDINGS]:
-        where = f" ({', '.join(map(repr, finding.paths[:3]))})" if finding.paths else ""
-        typer.echo(printable(f"{finding.severity.capitalize()}: {finding.message}{where}"))
-    if len(index.findings) > SHOWN_FINDINGS:
-        typer.echo(f"{len(index.findings) - SHOWN_FINDINGS} more findings; `obverse check` lists them all")
 
 
 def _print_counts(index: Index) -> None:

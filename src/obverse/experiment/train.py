@@ -13,7 +13,16 @@ from obverse.bundle import Bundle, write_bundle
 from obverse.errors import DataError, Interrupted, ObverseError, UnavailableError, printable
 from obverse.evaluation import best_prior, plot_history, run_model, to_probabilities
 from obverse.launch import launched
-from obverse.manifest import Finding, Index, Manifest, build_index, data_root, fit_columns, full_path, read_manifest
+from obverse.manifest import (
+    Index,
+    Manifest,
+    build_index,
+    data_root,
+    finding_lines,
+    fit_columns,
+    full_path,
+    read_manifest,
+)
 from obverse.metrics import best_thresholds
 from obverse.models import Classifier, merge_lora
 from obverse.recipe import AutoBackbone, ConvNetBackbone, OutputSpec, Recipe, dump_recipe, load_recipe
@@ -33,7 +42,6 @@ from .setup import Setup, require_launch
 from .teacher import require_teacher, with_digest
 
 Progress = Callable[[int, int], None]
-SHOWN_FINDINGS = 5
 MEMORY_ADVICE = (
     "try a smaller training.micro_batch_size (the result stays the same without batch norm), "
     "runtime.checkpointing=true or a smaller data.size; `obverse plan` says what fits"
@@ -88,7 +96,7 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
     """Read the data, decide what is `auto`, and write down what will be trained."""
     recipe = with_digest(recipe)
     index = build_index(data, recipe.data, progress)
-    for line in (index.said, *_finding_lines(index.findings)):
+    for line in (index.said, *finding_lines(index.findings, "all are in data_report.json")):
         watch.notify(Message(printable(line)))
     require_teacher(recipe, index.manifest)
     setup = _set_up(data, recipe, index, watch)
@@ -357,19 +365,3 @@ def _with_source(recipe: Recipe, data: Path, index: Index) -> Recipe:
     split = recipe.data.split.model_copy(update={"stored": stored and str(Path(stored).resolve())})
     update = {"path": full_path(index.source or data), "layout": index.layout, "split": split}
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=update)})
-
-
-def _finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
-    """The first few of each kind; all of them are in data_report.json."""
-    by_code: dict[str, list[Finding]] = {}
-    for finding in findings:
-        by_code.setdefault(finding.code, []).append(finding)
-    for code, alike in by_code.items():
-        for finding in alike[:SHOWN_FINDINGS]:
-            yield f"{finding.severity.capitalize()}: {finding.message} {_examples(finding.paths)}".rstrip()
-        if len(alike) > SHOWN_FINDINGS:
-            yield f"{len(alike) - SHOWN_FINDINGS} more of {code}; all are in data_report.json"
-
-
-def _examples(paths: Sequence[str]) -> str:
-    return f"({', '.join(map(repr, paths[:3]))}{' ...' if len(paths) > 3 else ''})" if paths else ""

@@ -1,6 +1,7 @@
 """WHICH samples; no torch."""
 
 from .columns import encode, fit_columns, missing_code
+from .findings import finding_lines
 from .grades import Grade, grade_order, mostly_grades, parse_grade
 from .index import Index, build_index, handle_missing_views
 from .label_sets import class_counts
@@ -31,6 +32,7 @@ __all__ = [
     "class_counts",
     "data_root",
     "encode",
+    "finding_lines",
     "fit_columns",
     "full_path",
     "grade_order",

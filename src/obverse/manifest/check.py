@@ -23,6 +23,7 @@ from .sample import Finding
 from .samples import Samples
 from .sources import Listing, read_source
 from .store import PictureStore
+from .too_few import Stages, too_few_classes
 from .verify import (
     PictureFacts,
     class_findings,
@@ -83,6 +84,7 @@ def check_data(
     spec = as_stored(spec, listing)
     everything, excluded = without_excluded(Samples.of(listing.samples), spec)
     samples, unpaired = handle_missing_views(everything, listing, spec)
+    stages = Stages(Samples.of(listing.samples), everything, samples)
     pictures = list(pictures_of(listing, everything))
     with nullcontext(sandbox) if sandbox else Sandbox(num_allowed_cpus()) as running:
         facts = verify_pictures(store, pictures, progress, details=True, use=usual_use(spec), sandbox=running)
@@ -97,7 +99,7 @@ def check_data(
         *name_findings(everything.paths()),
         *format_findings(facts),
         *duplicate_findings(samples, facts, multi_label=listing.multi_label),
-        *_too_few_classes(classes, multi_label=listing.multi_label),
+        *_too_few_classes(classes, listing, stages, spec, str(path)),
         *class_findings(samples, spec),
         *scene_findings(samples),
         *(_advisory(samples, facts, listing) if advisory else ()),
@@ -125,14 +127,15 @@ def _changed(samples: Samples, facts: PictureFacts) -> list[Finding]:
     return changed_pictures(samples.with_columns(digests=digests), samples.digests)
 
 
-def _too_few_classes(classes: Collection[str], *, multi_label: bool) -> list[Finding]:
-    if multi_label:
+def _too_few_classes(
+    classes: Collection[str], listing: Listing, stages: Stages, spec: DataSpec, shown: str
+) -> list[Finding]:
+    if listing.multi_label:
         message = "every label set is empty: give the samples that have a class their classes"
         return [] if classes else [Finding("error", "too-few-classes", message)]
-    num = len(classes)
-    if num >= 2:
+    if len(classes) >= 2:
         return []
-    return [Finding("error", "too-few-classes", f"Need at least 2 classes, found {num}: make one folder per class")]
+    return [Finding("error", "too-few-classes", too_few_classes(classes, listing, stages, spec, shown))]
 
 
 def _advisory(samples: Samples, facts: PictureFacts, listing: Listing) -> list[Finding]:

@@ -14,6 +14,7 @@ from obverse.recipe import DataSpec
 from .classes import dropped_finding, smaller_classes, without_excluded
 from .columns import fit_columns, require_columns, require_known
 from .divide import divide
+from .findings import finding_lines
 from .grades import grade_order, is_off_scale
 from .grouping import group_together
 from .label_sets import class_counts
@@ -23,6 +24,7 @@ from .sample import Finding
 from .samples import Samples
 from .sources import Listing, read_source
 from .store import PictureStore, parse_locator
+from .too_few import Stages, too_few_classes
 from .verify import (
     USUAL_USE,
     PictureFacts,
@@ -58,8 +60,9 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     """Read, verify, order classes and split. Raises DataError when the data cannot be trained on."""
     listing = read_source(path, spec)
     spec = as_stored(spec, listing)
-    samples, excluded = without_excluded(Samples.of(listing.samples), spec)
-    samples, findings = handle_missing_views(samples, listing, spec)
+    included, excluded = without_excluded(Samples.of(listing.samples), spec)
+    samples, findings = handle_missing_views(included, listing, spec)
+    stages = Stages(Samples.of(listing.samples), included, samples)
     pictures, details = list(pictures_of(listing, samples)), spec.split.group_near_duplicates
     use = usual_use(spec)
     facts = verify_pictures(PictureStore(listing.root), pictures, progress, details=details, use=use)
@@ -69,6 +72,8 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     duplicates = duplicate_findings(samples, facts, multi_label=listing.multi_label)
     findings += [found for found in duplicates if found.severity != "note"]
     require_columns(samples, spec.columns)
+    if spec.labels != "multi" and len(names := set(samples.labels)) < 2:
+        raise _explained(too_few_classes(names, listing, stages, spec, str(path)), listing.said, findings)
     classes, ordered = _class_order(samples, spec, path)
     digests = [joint_digest(map(facts.digest_of.__getitem__, sample.views.values())) for sample in samples]
     samples, recorded = samples.with_columns(digests=digests), samples.digests
@@ -91,7 +96,7 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
         findings.append(dropped_finding(dropped))
     manifest = Manifest(listing.root, samples, classes, listing.views, ordered, multi_label=listing.multi_label)
     manifest = fit_columns(manifest, spec.columns)
-    _require_usable_splits(manifest)
+    _require_usable_splits(manifest, listing.said, findings)
     require_known(manifest)
     findings += about_split
     return Index(
@@ -193,14 +198,18 @@ def _shown(paths: Sequence[str]) -> str:
     return ", ".join(repr(path) for path in paths[:3]) + (" ..." if len(paths) > 3 else "")
 
 
+def _explained(message: str, said: str, findings: Sequence[Finding]) -> DataError:
+    """The error with what was found before it."""
+    error = DataError(message)
+    error.details = (said, *finding_lines(findings, "`obverse check` lists them all"))
+    return error
+
+
 def _class_order(samples: Samples, spec: DataSpec, path: Path) -> tuple[tuple[str, ...], bool]:
     """Class names in label order, and whether that order means something (requirement A12)."""
     if spec.labels == "multi":
         return _classes_of_sets(samples, path), False
     names = tuple(sorted(set(samples.labels)))
-    if len(names) < 2:
-        found = f"only {names[0]!r}" if names else "none"
-        raise DataError(f"Need at least 2 classes, found {found} in {str(path)!r}: make one folder per class")
     if isinstance(spec.order, tuple):
         unknown = [name for name in names if name not in spec.order]
         if unknown:
@@ -221,11 +230,13 @@ def _classes_of_sets(samples: Samples, path: Path) -> tuple[str, ...]:
     return names
 
 
-def _require_usable_splits(manifest: Manifest) -> None:
+def _require_usable_splits(manifest: Manifest, said: str, findings: Sequence[Finding]) -> None:
     counts = manifest.split_counts()
     for name in ("train", "val"):
         if counts[name] == 0:
-            raise DataError(f"{len(manifest.samples)} samples leave none for `{name}`; give more pictures")
+            message = f"{len(manifest.samples)} samples leave none for `{name}`; give more pictures"
+            raise _explained(message, said, findings)
     if len(set(manifest.split("train").labels)) < 2:
         what = "different label sets" if manifest.multi_label else "classes"
-        raise DataError(f"Need at least 2 {what} in train; give more pictures per class or other split fractions")
+        message = f"Need at least 2 {what} in train; give more pictures per class or other split fractions"
+        raise _explained(message, said, findings)
