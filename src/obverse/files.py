@@ -1,19 +1,30 @@
-"""Files that users name, read without surprises: ordinary files only, and a limit of bytes before the first is read.
+"""Files read without surprises, and written whole or not at all.
 
-A path on a command line may be a pipe without a writer, a device that never ends, or a sparse file of 30 GB. Every
-refusal is an `OSError` with the reason in `strerror`, so that callers say it like "no such file".
+Reading: ordinary files only, and a limit of bytes before the first is read. A path on a command line may be a pipe
+without a writer, a device that never ends, or a sparse file of 30 GB. Every refusal is an `OSError` with the reason in
+`strerror`, so that callers say it like "no such file".
+
+Writing: aside, synced, then renamed, so that whoever reads and whoever is killed never meets half a file.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
+import re
 import stat
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+from uuid import uuid4
+
+from .errors import DataError
 
 # Recipes, indexes and other text that is read as a whole and then parsed.
 MAX_TEXT_BYTES = 64 * 2**20
+# Of lists in lists: far more than any file of ours has, far less than what a parser of Python runs out of.
+MAX_DEPTH = 64
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -51,7 +62,7 @@ def read_regular(path: Path | str, *, max_bytes: int) -> bytes:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= max_bytes:
-            data = _read(file, max_bytes + 1)
+            data = _read(file, max_bytes + 1, at_once=size + 1)
             size = len(data)
     if size > max_bytes:
         raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than the limit of {max_bytes:,}", str(path))
@@ -63,9 +74,67 @@ def read_text(path: Path | str, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
     return read_regular(path, max_bytes=max_bytes).decode("utf-8")
 
 
-def _read(file: IO[bytes], max_bytes: int) -> bytes:
+def read_json(path: Path | str, *, max_bytes: int = MAX_TEXT_BYTES) -> Any:
+    """The value in a JSON file; DataError with one sentence when there is none, whatever is wrong with it."""
+    try:
+        value = json.loads(read_text(path, max_bytes=max_bytes), object_pairs_hook=_without_doubles)
+        _require_flat(value)
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{str(path)!r} cannot be read as JSON: {error}") from None
+    return value
+
+
+def read_json_object(path: Path | str, *, max_bytes: int = MAX_TEXT_BYTES) -> dict[str, Any]:
+    """The same, where the value must be an object."""
+    value = read_json(path, max_bytes=max_bytes)
+    if not isinstance(value, dict):
+        raise DataError(f"{str(path)!r} holds no JSON object, but {type(value).__name__}")
+    return value
+
+
+# What `write_whole` writes before it renames.
+ASIDE = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
+
+
+def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write aside, then rename; several may write at once. OSError leaves what was there, and no rest."""
+    aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key is there twice")
+    return values
+
+
+def _require_flat(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        parts = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
+        level = [inner for part in parts for inner in part]
+        if not level:
+            return
+    raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+
+
+def _read(file: IO[bytes], max_bytes: int, *, at_once: int) -> bytes:
+    """at_once: memory is taken for so much, however much the limit is."""
     parts = []
-    while max_bytes > 0 and (part := file.read(max_bytes)):
+    while max_bytes > 0 and (part := file.read(min(max_bytes, at_once))):
         parts.append(part)
         max_bytes -= len(part)
     return b"".join(parts)

@@ -75,8 +75,8 @@ def test_broken_json_is_refused(folder):
 
 
 def test_a_newer_format_names_the_version_that_wrote_it(folder):
-    change(folder, format_version=2, obverse="9.9")
-    assert refusal(folder).endswith("has format version 2, and this Obverse reads 1; "
+    change(folder, format_version=3, obverse="9.9")
+    assert refusal(folder).endswith("has format version 3, and this Obverse reads up to 2; "
                                     "install the version that wrote it (9.9)")  # fmt: skip
 
 

@@ -217,9 +217,9 @@ def test_an_unknown_name_gets_a_near_one(name):
 
 def test_an_option_the_model_does_not_take_is_a_recipe_error():
     with pytest.raises(RecipeError, match="does not take these"):
-        build_timm(vit(options={"wings": 2}), height=32, width=32)
+        build_timm(vit(options={"cardinality": 2}), height=32, width=32)
     with pytest.raises(RecipeError, match="does not take these"):
-        size_multiple(vit(options={"wings": 2}))
+        size_multiple(vit(options={"cardinality": 2}))
 
 
 @pytest.mark.parametrize("name", ["vgg11", "ghostnet_050", "hgnet_tiny"])

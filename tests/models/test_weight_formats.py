@@ -325,7 +325,10 @@ def test_torchvision_weights_in_torch_s_cache_need_no_network(monkeypatch, tmp_p
     [
         (TorchvisionBackbone(name="resnet51"), r"no classification model `resnet51` \(did you mean `resnet50`"),
         (TorchvisionBackbone(name="resnet50.V9"), "no weights `V9` of `resnet50`; it has IMAGENET1K_V1"),
-        (TorchvisionBackbone(name="resnet18", options={"wings": 2}, pretrained="none"), "does not take these options"),
+        (
+            TorchvisionBackbone(name="resnet18", options={"embed_dim": 2}, pretrained="none"),
+            "does not take these options",
+        ),
         (TorchvisionBackbone(name="alexnet", pretrained="none"), "cannot take pictures of 16x16"),
     ],
 )

@@ -1,6 +1,6 @@
 """The shippable model."""
 
-from .bundle import Bundle, find_bundle, read_bundle, read_description, write_bundle
+from .bundle import Bundle, fill, find_bundle, read_bundle, read_description, write_bundle
 from .ensemble import Member, join
 
-__all__ = ["Bundle", "Member", "find_bundle", "join", "read_bundle", "read_description", "write_bundle"]
+__all__ = ["Bundle", "Member", "fill", "find_bundle", "join", "read_bundle", "read_description", "write_bundle"]

@@ -1,15 +1,17 @@
 """The bundle: what ships. Weights, geometry, normalisation, classes, views, in one folder, read and written here only.
 
     bundle/model.safetensors   tensors
-    bundle/model.json          everything else; holds the SHA-256 of the tensors
+    bundle/model.json          everything else; holds the SHA-256 of the tensors, and one of itself
 
-There is no code in a bundle and no pickle, so loading one from a stranger is safe.
+There is no code in a bundle and no pickle, and nothing in it is believed that `schema.py` has not checked, so loading
+one from a stranger is safe.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shlex
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
@@ -17,22 +19,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensors_to_bytes
 
 from obverse.data import Geometry
 from obverse.errors import DataError, OutputError
+from obverse.files import read_json, write_whole
 from obverse.imaging import Part
 from obverse.manifest import Column
 from obverse.models import Classifier, Interface, build_classifier
 from obverse.recipe import ModelSpec, OutputSpec
 
 from .ensemble import Member, join
+from .schema import DIGEST, checked, digest_of
+from .weights import built, outline, read_state, require_fit
 
 FORMAT = "obverse-bundle"
-FORMAT_VERSION = 1
+# 2 has a digest of the description. 1 had none, and is still read.
+FORMAT_VERSION, UNSEALED = 2, 1
+# Said by the file, not by the bundle.
+ENVELOPE = ("format", "format_version", "obverse", "weights_sha256", DIGEST)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,24 +79,22 @@ class Bundle:
 
     @classmethod
     def from_values(cls, values: dict[str, Any], where: str) -> Bundle:
-        """What `to_values` gave; DataError names `where` it was read."""
-        try:
-            return cls(
-                classes=tuple(values["classes"]),
-                ordered=bool(values["ordered"]),
-                views=tuple(values["views"]),
-                geometry=Geometry(**values["geometry"]),
-                mean=tuple(values["mean"]),
-                std=tuple(values["std"]),
-                model=ModelSpec.model_validate_json(json.dumps(values["model"])),
-                output=OutputSpec.model_validate_json(json.dumps(values["output"])),
-                trained=values["trained"],
-                columns=tuple(_column(**column) for column in values.get("columns", [])),
-                parts=tuple(Part.parse(*step) for step in values.get("parts", [])),
-                members=tuple(map(_member, values.get("members", ()))),
-            )
-        except (KeyError, TypeError, ValidationError) as error:
-            raise DataError(f"{where} is incomplete or changed: {_one_line(error)}") from None
+        """What `to_values` gave; DataError names `where` it was read. Keys that are no field of a bundle are faults."""
+        read = checked(values, where)
+        return cls(
+            classes=read.classes,
+            ordered=read.ordered,
+            views=read.views,
+            geometry=read.as_geometry(),
+            mean=read.mean,
+            std=read.std,
+            model=read.model,
+            output=read.output,
+            trained=read.trained,
+            columns=read.as_columns(),
+            parts=read.parts,
+            members=tuple(Member(m.model, m.output, m.mean, m.std) for m in read.members),
+        )
 
     @property
     def multi_label(self) -> bool:
@@ -121,7 +125,7 @@ class Bundle:
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor]) -> None:
-    """Write both files; the description last, so that a bundle with a description is whole."""
+    """Write both files; the description last, so that one that is there describes weights that are whole."""
     data = tensors_to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
     values = {
         "format": FORMAT,
@@ -130,12 +134,12 @@ def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor])
         "weights_sha256": hashlib.sha256(data).hexdigest(),
         **bundle.to_values(),
     }
+    values[DIGEST] = digest_of(json.loads(json.dumps(values)))
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.safetensors").write_bytes(data)
-        (folder / "model.json").write_text(
-            json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
-        )
+        write_whole(folder / "model.safetensors", data)
+        write_whole(folder / "model.json", text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise OutputError(f"the bundle {str(folder)!r} cannot be written: {error.strerror}") from error
 
@@ -155,9 +159,7 @@ def find_bundle(path: Path) -> Path:
 
 def read_description(path: Path) -> tuple[Bundle, str]:
     """The description alone, and the SHA-256 of the weights as it has it; `read_bundle` is what checks that."""
-    file = find_bundle(path) / "model.json"
-    values = _read_values(file)
-    return Bundle.from_values(values, repr(str(file))), str(values.get("weights_sha256"))
+    return _read_description(find_bundle(path) / "model.json")
 
 
 def read_bundle(path: Path) -> tuple[Bundle, Classifier]:
@@ -166,50 +168,43 @@ def read_bundle(path: Path) -> tuple[Bundle, Classifier]:
     Raises DataError for a foreign, damaged or newer bundle.
     """
     folder = find_bundle(path)
-    values = _read_values(folder / "model.json")
-    try:
-        data = (folder / "model.safetensors").read_bytes()
-    except OSError as error:
-        raise DataError(f"{str(folder / 'model.safetensors')!r} cannot be read: {error.strerror}") from None
-    if hashlib.sha256(data).hexdigest() != values.get("weights_sha256"):
-        raise DataError(f"{str(folder / 'model.safetensors')!r} is not the file that model.json describes: "
-                        "it is damaged or belongs to another model")  # fmt: skip
-    bundle = Bundle.from_values(values, repr(str(folder / "model.json")))
-    classifier = bundle.build()
-    try:
-        classifier.load_state_dict(load_tensors(data))
-    except (RuntimeError, SafetensorError) as error:
-        raise DataError(
-            f"the weights in {str(folder)!r} do not fit the model they come with: {_one_line(error)}"
-        ) from None
-    return bundle, classifier.eval()
+    bundle, sha256 = _read_description(folder / "model.json")
+    where = repr(str(folder / "model.json"))
+    state = read_state(folder / "model.safetensors", outline(bundle.build, where), sha256=sha256)
+    return bundle, _filled(bundle, state, where)
 
 
-def _read_values(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{str(path)!r} cannot be read as JSON: {error}") from None
+def fill(bundle: Bundle, state: dict[str, torch.Tensor], where: str) -> Classifier:
+    """The bundle's classifier with these weights, in evaluation mode; DataError names `where` when they do not fit."""
+    require_fit(state, outline(bundle.build, where), where)
+    return _filled(bundle, state, where)
+
+
+def _filled(bundle: Bundle, state: dict[str, torch.Tensor], where: str) -> Classifier:
+    classifier = built(bundle.build, where)
+    assert isinstance(classifier, Classifier)
+    classifier.load_state_dict(state)
+    return classifier.eval()
+
+
+def _read_description(path: Path) -> tuple[Bundle, str]:
+    values, where = read_json(path), repr(str(path))
     if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise DataError(f"{str(path)!r} was not written by Obverse: it does not say `format: {FORMAT}`")
-    if values.get("format_version") != FORMAT_VERSION:
-        raise DataError(f"{str(path)!r} has format version {values.get('format_version')}, and this Obverse reads "
-                        f"{FORMAT_VERSION}; install the version that wrote it ({values.get('obverse')})")  # fmt: skip
-    return values
-
-
-def _column(*, values: list[str], **rest: Any) -> Column:
-    return Column(values=tuple(values), **rest)
-
-
-def _member(values: dict[str, Any]) -> Member:
-    return Member(
-        ModelSpec.model_validate_json(json.dumps(values["model"])),
-        OutputSpec.model_validate_json(json.dumps(values["output"])),
-        tuple(values["mean"]),
-        tuple(values["std"]),
-    )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise DataError(f"{where} was not written by Obverse: it does not say `format: {FORMAT}`")
+    number = values.get("format_version")
+    if number not in (UNSEALED, FORMAT_VERSION) or isinstance(number, bool):
+        raise DataError(f"{where} has format version {str(number)[:20]}, and this Obverse reads up to "
+                        f"{FORMAT_VERSION}; install the version that wrote it "
+                        f"({str(values.get('obverse'))[:20]})")  # fmt: skip
+    if number == FORMAT_VERSION and values.get(DIGEST) != digest_of(values):
+        raise DataError(f"{where} is not as it was written: its digest is that of something else. Nobody knows what "
+                        "was changed, so take the file from where the model was made, or train again")  # fmt: skip
+    if number == UNSEALED:
+        if DIGEST in values:
+            raise DataError(f"{where} is not as it was written: format version {UNSEALED} has no {DIGEST}")
+        _log.warning("%s was written by an older Obverse and has no digest: whether it was changed since cannot be "
+                     "told", where)  # fmt: skip
+    sha256 = values.get("weights_sha256")
+    if not isinstance(sha256, str):
+        raise DataError(f"{where} is incomplete or changed: it does not say the SHA-256 of the weights")
+    return Bundle.from_values({key: value for key, value in values.items() if key not in ENVELOPE}, where), sha256

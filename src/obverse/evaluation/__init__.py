@@ -3,7 +3,15 @@
 from .compare import Difference, differences, holm, require_same_samples, samples_needed, seed_interval
 from .decoding import decide
 from .diagnosis import Diagnosis, Story, diagnose
-from .evaluate import Outputs, run_model, softmax, to_predictions, to_probabilities, to_set_predictions
+from .evaluate import (
+    Outputs,
+    require_numbers,
+    run_model,
+    softmax,
+    to_predictions,
+    to_probabilities,
+    to_set_predictions,
+)
 from .forward import Forward
 from .measure import Estimate, Metrics, measure
 from .plots import plot_conditions, plot_history
@@ -45,6 +53,7 @@ __all__ = [
     "measure",
     "plot_conditions",
     "plot_history",
+    "require_numbers",
     "require_same_samples",
     "run_model",
     "samples_needed",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from obverse.data import Batch
+from obverse.errors import DataError
 from obverse.losses import probabilities
 from obverse.manifest import Manifest
 from obverse.models import Classifier
@@ -112,18 +113,28 @@ def to_probabilities(logits_NK: npt.NDArray[np.float32], output: OutputSpec) -> 
     return found
 
 
+def require_numbers(rows_NX: npt.NDArray[np.float32], names: Sequence[str]) -> None:
+    """DataError naming the first sample whose row is no finite number: weights or pixels led to an overflow."""
+    wrong_N = ~np.isfinite(rows_NX).all(axis=1)
+    if wrong_N.any():
+        raise DataError(f"the model's answer to {names[int(wrong_N.argmax())]!r} is no finite number; the model is "
+                        "damaged, or was not made for pictures like it")  # fmt: skip
+
+
 def to_predictions(
     outputs: Outputs, manifest: Manifest, split: str, *, decode: Decode, embeddings: bool = True
 ) -> Predictions:
     """Outputs as the arrays that are reported and written."""
     alone = dict(zip(manifest.views, map(softmax, outputs.alone_VNK), strict=False))
     grades = dict(zip(manifest.views, map(softmax, outputs.grades_VNK), strict=False))
+    probabilities_NK = softmax(outputs.logits_NK)
+    require_numbers(probabilities_NK, outputs.ids)
     return Predictions(
         split=split,
         classes=manifest.classes,
         ids=outputs.ids,
         labels_N=outputs.labels_N,
-        probabilities_NK=softmax(outputs.logits_NK),
+        probabilities_NK=probabilities_NK,
         embeddings_ND=outputs.embeddings_ND if embeddings else None,
         view_probabilities=alone,
         view_grades=grades,
@@ -140,12 +151,14 @@ def to_set_predictions(
     alone = {
         view: to_probabilities(rows, output) for view, rows in zip(manifest.views, outputs.alone_VNK, strict=False)
     }
+    probabilities_NK = to_probabilities(outputs.logits_NK, output)
+    require_numbers(probabilities_NK, outputs.ids)
     return SetPredictions(
         split=split,
         classes=manifest.classes,
         ids=outputs.ids,
         label_sets_NK=outputs.label_sets_NK,
-        probabilities_NK=to_probabilities(outputs.logits_NK, output),
+        probabilities_NK=probabilities_NK,
         thresholds=output.thresholds,
         embeddings_ND=outputs.embeddings_ND if embeddings else None,
         view_probabilities=alone,

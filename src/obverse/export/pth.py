@@ -11,10 +11,11 @@ Not for resuming: a checkpoint has the optimizer. What else should travel is giv
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from obverse.bundle import Bundle
+from obverse.bundle import Bundle, fill
 from obverse.errors import DataError, OutputError
 from obverse.models import Classifier
 from obverse.models.weight_files import one_line, unpickled
@@ -77,14 +78,17 @@ def read_pth(path: Path) -> tuple[Bundle, Classifier]:
     values = load_safely(path)
     if values.get("format") != FORMAT or values.get("format_version") != FORMAT_VERSION:
         raise DataError(f"{str(path)!r} was not written by `obverse export --format pth` of this version")
-    bundle = Bundle.from_values(values, repr(str(path)))
-    classifier = bundle.build()
+    names = {field.name for field in fields(Bundle)}
+    described = {name: value for name, value in values.items() if name in names}
+    where = repr(str(path))
     try:
-        classifier.load_state_dict(values["model_state_dict"])
-    except (KeyError, RuntimeError) as error:
-        fault = " ".join(str(error).split())[:300]
-        raise DataError(f"the weights in {str(path)!r} do not fit the model they come with: {fault}") from None
-    return bundle, classifier.eval()
+        plain = json.loads(json.dumps(described))  # tuples become lists, as in model.json
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{where} holds more than plain values: {error}") from None
+    bundle, weights = Bundle.from_values(plain, where), values.get("model_state_dict")
+    if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
+        raise DataError(f"{where} holds no weights under `model_state_dict`")
+    return bundle, fill(bundle, weights, where)
 
 
 def load_safely(path: Path) -> dict[str, Any]:

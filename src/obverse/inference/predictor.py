@@ -14,7 +14,7 @@ import torch
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Batch, column_codes
 from obverse.errors import RecipeError
-from obverse.evaluation import Forward, decide, run_model, to_probabilities
+from obverse.evaluation import Forward, decide, require_numbers, run_model, to_probabilities
 from obverse.imaging import PictureError
 from obverse.losses import decide_sets
 from obverse.models import Classifier
@@ -116,7 +116,9 @@ class Predictor:
         """Embeddings (N, D) of samples, in order: what the encoder hands to the head, all views fused."""
         with explained(Path(), "try a smaller batch_size, or device cpu"):
             batches = self.batches(inputs, batch_size, columns=columns)
-            return run_model(self.classifier, self.forward, batches).embeddings_ND
+            outputs = run_model(self.classifier, self.forward, batches)
+        require_numbers(outputs.embeddings_ND, outputs.ids)
+        return outputs.embeddings_ND
 
     def batches(
         self, inputs: Input | Sequence[Input], batch_size: int, *, columns: Mapping[str, Cell] | None = None
@@ -137,6 +139,7 @@ class Predictor:
         outputs = run_model(self.classifier, self.forward, self._batches(requests, batch_size), each_view=True)
         output = self.bundle.output
         rows_NK = to_probabilities(outputs.logits_NK, output)
+        require_numbers(rows_NK, outputs.ids)
         alone = [to_probabilities(of_view, output) for of_view in outputs.alone_VNK]
         if self.bundle.multi_label:
             return [

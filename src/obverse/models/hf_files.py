@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from obverse.errors import DataError, RecipeError, UnavailableError
-from obverse.recipe import HFBackbone
+from obverse.recipe import CONFIG_IGNORED, HFBackbone
 
 from .hub import cached, not_here, not_said, why_not_on_hub
 from .weight_files import CONFIG, PREPROCESSOR, Framing, find_weights, one_line, read_json
@@ -21,7 +21,7 @@ KEYS = ("mean", "std")
 # From this side on, Transformers' ConvNextImageProcessor, whose file says crop_pct, cuts nothing.
 CONVNEXT_SQUASHES = 384
 # Said about the weights' own classes, or about where the file was: no part of the model.
-FOREIGN = ("id2label", "label2id", "_name_or_path", "transformers_version", "torch_dtype", "dtype", "auto_map")
+FOREIGN = CONFIG_IGNORED | {"id2label", "label2id", "_name_or_path", "transformers_version"}
 
 
 def described(spec: HFBackbone) -> HFBackbone:

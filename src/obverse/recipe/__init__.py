@@ -33,6 +33,7 @@ from .fusion import (
 )
 from .loss import ADJUSTED, BINARY, COSINE_SCALE, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
 from .model import HeadSpec, ModelSpec, ViewHeadsSpec
+from .options import CONFIG_IGNORED
 from .recipe import Recipe
 from .split import GroupBy, SplitSpec
 from .sweep import Condition, SearchSpec, SweepSpec, load_sweep
@@ -50,6 +51,7 @@ __all__ = [
     "ADJUSTED",
     "ALIASES",
     "BINARY",
+    "CONFIG_IGNORED",
     "COSINE_SCALE",
     "ORDINAL",
     "OWN_RULE",

@@ -6,8 +6,20 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .spec import Fraction, PositiveFloat, PositiveInt, Spec
+from .options import (
+    CONFIG_IGNORED,
+    MAX_LAYERS,
+    MAX_NUMBER,
+    TIMM_OPTIONS,
+    TORCHVISION_OPTIONS,
+    require_config,
+    require_options,
+)
+from .spec import Fraction, PositiveFloat, Spec
 
+Layers = Annotated[int, Field(gt=0, le=MAX_LAYERS)]
+Width = Annotated[int, Field(gt=0, le=MAX_NUMBER)]
+Ratio = Annotated[PositiveFloat, Field(le=1024)]
 Channels = tuple[float, float, float]
 Options = dict[str, bool | int | float | str]
 
@@ -68,7 +80,7 @@ class AutoBackbone(Spec):
 class TimmBackbone(WithWeights):
     """Any model of timm by its name, or by one of ALIASES.
 
-    options: passed to timm's constructor, for example `{pad_type: same}`.
+    options: passed to timm's constructor, for example `{pad_type: same}`; those that decide the architecture.
     """
 
     kind: Literal["timm"] = "timm"
@@ -77,15 +89,25 @@ class TimmBackbone(WithWeights):
     drop_rate: Fraction = 0.0
     drop_path_rate: Fraction = 0.0
 
+    @model_validator(mode="after")
+    def _options_are_of_the_architecture(self) -> Self:
+        require_options(self.options, TIMM_OPTIONS, "timm")
+        return self
+
 
 class TorchvisionBackbone(WithWeights):
     """Any classification model of torchvision by its name, which may say which weights: `resnet50.IMAGENET1K_V2`.
 
-    options: passed to torchvision's constructor.
+    options: passed to torchvision's constructor; those that decide the architecture.
     """
 
     kind: Literal["torchvision"] = "torchvision"
     options: Options = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _options_are_of_the_architecture(self) -> Self:
+        require_options(self.options, TORCHVISION_OPTIONS, "torchvision")
+        return self
 
 
 class HFBackbone(WithWeights):
@@ -98,6 +120,11 @@ class HFBackbone(WithWeights):
     kind: Literal["hf"] = "hf"
     config: dict[str, Any] | None = None
 
+    @model_validator(mode="after")
+    def _config_is_in_bounds(self) -> Self:
+        require_config({key: value for key, value in (self.config or {}).items() if key not in CONFIG_IGNORED})
+        return self
+
 
 class ViTBackbone(FromScratch):
     """A plain vision transformer (Dosovitskiy et al. 2020) of any size; the defaults are ViT-B/16.
@@ -107,11 +134,11 @@ class ViTBackbone(FromScratch):
     """
 
     kind: Literal["vit"] = "vit"
-    patch: PositiveInt = 16
-    width: PositiveInt = 768
-    depth: PositiveInt = 12
-    heads: PositiveInt = 12
-    mlp_ratio: PositiveFloat = 4.0
+    patch: Width = 16
+    width: Width = 768
+    depth: Layers = 12
+    heads: Width = 12
+    mlp_ratio: Ratio = 4.0
     drop_path_rate: Fraction = 0.0
     embed_drop_rate: Fraction = 0.0
 
@@ -129,12 +156,12 @@ class CCTBackbone(FromScratch):
     """
 
     kind: Literal["cct"] = "cct"
-    depth: PositiveInt = 7
-    width: PositiveInt = 256
-    heads: PositiveInt = 4
-    mlp_ratio: PositiveFloat = 2.0
-    num_convs: PositiveInt = 1
-    kernel: Annotated[int, Field(ge=3)] = 3
+    depth: Layers = 7
+    width: Width = 256
+    heads: Width = 4
+    mlp_ratio: Ratio = 2.0
+    num_convs: Annotated[int, Field(gt=0, le=16)] = 1
+    kernel: Annotated[int, Field(ge=3, le=63)] = 3
     drop_path_rate: Fraction = 0.1
 
     @model_validator(mode="after")
@@ -154,7 +181,7 @@ class ConvNetBackbone(FromScratch):
     """
 
     kind: Literal["convnet"] = "convnet"
-    widths: tuple[PositiveInt, ...] = (32, 64, 128)
+    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)] = (32, 64, 128)
     mirrored: Literal["auto"] | bool = "auto"
 
 

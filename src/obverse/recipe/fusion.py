@@ -9,7 +9,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .spec import PositiveInt, Spec
+from .options import MAX_LAYERS, MAX_NUMBER
+from .spec import Spec
+
+Width = Annotated[int, Field(gt=0, le=MAX_NUMBER)]
 
 
 class ConcatFusion(Spec):
@@ -38,7 +41,7 @@ class GatedFusion(Spec):
     """
 
     kind: Literal["gated"] = "gated"
-    width: PositiveInt = 256
+    width: Width = 256
     view_embedding: bool = False
 
 
@@ -58,13 +61,13 @@ class MultiplicativeFusion(Spec):
     """The product over views of 1 + tanh of a linear layer; a missing view counts 1 (after Kim et al. 2017)."""
 
     kind: Literal["multiplicative"] = "multiplicative"
-    width: PositiveInt = 256
+    width: Width = 256
     view_embedding: bool = False
 
 
 class _Heads(Spec):
-    width: PositiveInt = 256
-    num_heads: PositiveInt = 4
+    width: Width = 256
+    num_heads: Width = 4
     view_embedding: bool = False
 
     @model_validator(mode="after")
@@ -84,7 +87,7 @@ class CrossViewFusion(_Heads):
     """`depth` transformer layers in which the views look at each other, read out by a class token."""
 
     kind: Literal["cross-view"] = "cross-view"
-    depth: PositiveInt = 2
+    depth: Annotated[int, Field(gt=0, le=MAX_LAYERS)] = 2
 
 
 Fusion = Annotated[

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from .backbone import AutoBackbone, Backbone
 from .fusion import AutoFusion, Fusion
-from .spec import Fraction, PositiveFloat, PositiveInt, Spec
+from .options import MAX_NUMBER
+from .spec import Fraction, PositiveFloat, Spec
 
 
 class HeadSpec(Spec):
     """Hidden layers with ReLU and dropout, then one linear layer to the classes; no hidden layers = linear head."""
 
-    hidden: tuple[PositiveInt, ...] = ()
+    hidden: Annotated[tuple[Annotated[int, Field(gt=0, le=MAX_NUMBER)], ...], Field(max_length=16)] = ()
     dropout: Fraction = 0.0
 
 

@@ -11,7 +11,6 @@ import errno
 import json
 import os
 import platform
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -20,9 +19,9 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from obverse.errors import BusyError, DataError, DiskError, OutputError
+from obverse.files import ASIDE, write_whole
 from obverse.launch import Launch
 
 if sys.platform == "win32":
@@ -34,8 +33,6 @@ DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 NAME_BYTES = 100
 # What a start writes before recipe.yaml; a start that was killed in between leaves these, and they hold nothing yet.
 BEGUN = frozenset({".lock", ".start.json", "manifest.csv", "config.json", "environment.json", "data_report.json"})
-# What `write_text` writes before it renames.
-ASIDE = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 LIBRARIES = ("obverse", "torch", "torchvision", "timm", "transformers", "numpy", "pillow", "simplejpeg")
 
 
@@ -232,13 +229,9 @@ def write_text(path: Path, text: str) -> None:
     """
     # A name that is no UTF-8 becomes `\\udcff`, which JSON reads back as it was.
     data = text.encode("utf-8", "backslashreplace")
-    aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
-        aside.write_bytes(data)
-        os.replace(aside, path)
+        write_whole(path, data, sync=False)
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
         raise disk_error(path, len(data), error) from error
 
 

@@ -1,0 +1,193 @@
+"""What `model.json` may say: every field with its type and its range. Anything else is refused.
+
+The description decides what an answer means, and files travel: one number out of place would give another answer
+without a word. So nothing is read that was not checked here, and a digest over all of it tells whether it was changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, model_validator
+
+from obverse.data import Geometry
+from obverse.errors import DataError
+from obverse.imaging import Part
+from obverse.manifest import Column
+from obverse.recipe import AutoBackbone, ModelSpec, OutputSpec
+from obverse.recipe.spec import Spec
+
+# What a picture becomes lies in memory as 32-bit numbers, several at a time.
+MAX_PIXELS = 2**26
+MAX_CLASSES = 1_000_000
+MAX_VIEWS = 1024
+MAX_MEMBERS = 64
+DIGEST = "description_sha256"
+
+S = TypeVar("S", bound=Spec)
+T = TypeVar("T")
+
+
+def _text(value: Any) -> str:
+    """A name; not pydantic's own type, which refuses what no UTF-8 can say, as file names may be."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("a name must be text, and not empty")
+    return value
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a value must be text")
+    return value
+
+
+def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("a name is there twice")
+    return values
+
+
+def _spec(kind: type[S]) -> Callable[[Any], S]:
+    """A part of a recipe, from JSON's plain values."""
+    return lambda values: values if isinstance(values, kind) else kind.model_validate_json(json.dumps(values))
+
+
+def _part(step: Any) -> Part:
+    if not (isinstance(step, list) and len(step) == 2 and all(isinstance(word, str) for word in step)):
+        raise ValueError("a part is a pair of words")
+    return Part.parse(*step)
+
+
+Name = Annotated[Any, AfterValidator(_text)]
+Names = Annotated[tuple[Name, ...], Strict(False), AfterValidator(_unique)]
+Cells = Annotated[tuple[Annotated[Any, AfterValidator(_cell)], ...], Strict(False), AfterValidator(_unique)]
+Side = Annotated[int, Field(ge=1, le=MAX_PIXELS)]
+Number = Annotated[float, Field(ge=-1e6, le=1e6)]
+Positive = Annotated[float, Field(gt=1e-6, le=1e6)]
+Mean = Annotated[tuple[Number, Number, Number], Strict(False)]
+Deviation = Annotated[tuple[Positive, Positive, Positive], Strict(False)]
+Model = Annotated[ModelSpec, BeforeValidator(_spec(ModelSpec))]
+Output = Annotated[OutputSpec, BeforeValidator(_spec(OutputSpec))]
+
+
+class GeometryValues(Spec):
+    """As `obverse.data.Geometry`."""
+
+    height: Side
+    width: Side
+    canvas_height: Side
+    canvas_width: Side
+    fit: Literal["pad", "squash", "crop"]
+    fill: Annotated[int, Field(ge=0, le=255)]
+    decode: Literal["scaled", "full"]
+    crop_fraction: Annotated[float, Field(gt=0.01, le=1)]
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> Self:
+        if max(self.height * self.width, self.canvas_height * self.canvas_width) > MAX_PIXELS:
+            raise ValueError(f"pictures of more than {MAX_PIXELS:,} pixels cannot be used")
+        return self
+
+
+class ColumnValues(Spec):
+    """As `obverse.manifest.Column`. Numbers of a column are whatever its data was (a year, a weight)."""
+
+    name: Name
+    kind: Literal["category", "number"]
+    values: Cells
+    mean: float
+    std: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _values_are_a_category_s(self) -> Self:
+        if self.kind == "number" and self.values:
+            raise ValueError("a number has no list of values")
+        return self
+
+
+class MemberValues(Spec):
+    """As `obverse.bundle.Member`."""
+
+    model: Model
+    output: Output
+    mean: Mean
+    std: Deviation
+
+
+class BundleValues(Spec):
+    """As `obverse.bundle.Bundle`, with what fields must agree on."""
+
+    classes: Annotated[Names, Field(min_length=1, max_length=MAX_CLASSES)]
+    ordered: bool
+    views: Annotated[Names, Field(min_length=1, max_length=MAX_VIEWS)]
+    geometry: GeometryValues
+    mean: Mean
+    std: Deviation
+    model: Model
+    output: Output
+    calibration: None = None
+    trained: dict[str, Any]
+    columns: Annotated[tuple[ColumnValues, ...], Strict(False)] = ()
+    parts: Annotated[tuple[Annotated[Part, BeforeValidator(_part)], ...], Strict(False)] = ()
+    members: Annotated[tuple[MemberValues, ...], Strict(False), Field(max_length=MAX_MEMBERS)] = ()
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        for model, output in [(self.model, self.output), *((m.model, m.output) for m in self.members)]:
+            if isinstance(model.backbone, AutoBackbone):
+                raise ValueError("the model is not decided: model.backbone is still `auto`")
+            _require_output(output, len(self.classes), ordered=self.ordered)
+        if self.parts and len(self.parts) != len(self.views):
+            raise ValueError(f"there are {len(self.parts)} parts for {len(self.views)} views")
+        _unique(tuple(column.name for column in self.columns))
+        return self
+
+    def as_columns(self) -> tuple[Column, ...]:
+        """The extra columns, as the rest of the program has them."""
+        return tuple(Column(**dict(column)) for column in self.columns)
+
+    def as_geometry(self) -> Geometry:
+        """The geometry, as the rest of the program has it."""
+        return Geometry(**dict(self.geometry))
+
+
+def _require_output(output: OutputSpec, num_classes: int, *, ordered: bool) -> None:
+    for name, numbers in (("prior", output.prior), ("thresholds", output.thresholds)):
+        if numbers is not None and len(numbers) != num_classes:
+            raise ValueError(f"output.{name} has {len(numbers)} numbers for {num_classes} classes")
+    if output.thresholds is not None and (
+        output.kind != "binary" or not all(0 <= value <= 1 for value in output.thresholds)
+    ):
+        raise ValueError("output.thresholds are probabilities, of a multi-label model")
+    if output.prior is not None and output.kind not in ("classes", "cosine"):
+        raise ValueError(f"output.prior does not go with kind {output.kind}")
+    if output.num_outputs(num_classes) < 1:
+        raise ValueError(f"{num_classes} class(es) are too few for output.kind {output.kind}")
+    if output.decode != "mode" and not ordered:
+        raise ValueError(f"output.decode {output.decode} is for classes that have an order")
+
+
+def checked(values: dict[str, Any], where: str) -> BundleValues:
+    """The description in plain values; DataError names `where` it was read and the first faults."""
+    try:
+        return BundleValues.model_validate(values)
+    except ValidationError as error:
+        faults = [_clause(fault) for fault in error.errors(include_url=False)]
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise DataError(f"{where} is incomplete or changed: {'; '.join(faults[:3])}{more}") from None
+
+
+def _clause(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    message = re.sub(r"\s+", " ", str(fault["msg"]).removeprefix("Value error, "))[:200]
+    return f"`{place}`: {message}" if place else message
+
+
+def digest_of(values: dict[str, Any]) -> str:
+    """SHA-256 of plain values; the digest itself is not in it."""
+    known = {key: value for key, value in values.items() if key != DIGEST}
+    return hashlib.sha256(json.dumps(known, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

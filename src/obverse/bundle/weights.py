@@ -1,0 +1,112 @@
+"""The tensors of a bundle, held against the model that they are for before memory is taken for either.
+
+The model is built on torch's meta device, where tensors have shapes and no memory. So a description that asks for
+100 GB is refused at once, and so is a file of another model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import nn
+
+from obverse.errors import DataError, ObverseError, UnavailableError
+from obverse.files import read_regular
+
+# Of a safetensors file beside its tensors: names and shapes. The format itself allows 100 MB.
+MAX_HEADER_BYTES = 100_000_000
+# What networks raise that cannot be built as they are described.
+UNBUILDABLE = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError, RuntimeError)
+
+State = dict[str, torch.Tensor]
+Outline = dict[str, tuple[tuple[int, ...], torch.dtype]]
+
+
+def outline(build: Callable[[], nn.Module], where: str) -> Outline:
+    """Name -> (shape, dtype) of the model's tensors, without memory for them. DataError when it cannot be built."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                model = build()
+        except NotImplementedError:  # some constructors compute with tensors
+            model = built(build, where)
+        except (*UNBUILDABLE, MemoryError) as error:
+            raise _unbuildable(where, error) from None
+    return outline_of(model.state_dict())
+
+
+def outline_of(state: Mapping[str, torch.Tensor]) -> Outline:
+    """Of tensors."""
+    return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
+
+
+def built(build: Callable[[], nn.Module], where: str) -> nn.Module:
+    """The model with memory. DataError when it cannot be built."""
+    try:
+        return build()
+    except (*UNBUILDABLE, MemoryError) as error:
+        raise _unbuildable(where, error) from None
+
+
+def read_state(path: Path, wanted: Outline, *, sha256: str) -> State:
+    """The tensors in a file, which must be those of `wanted`. DataError when they are not."""
+    num_bytes = sum(torch.Size(shape).numel() * dtype.itemsize for shape, dtype in wanted.values())
+    try:
+        data = read_regular(path, max_bytes=num_bytes + MAX_HEADER_BYTES)
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DataError(f"{str(path)!r} is not the file that model.json describes: "
+                        "it is damaged or belongs to another model")  # fmt: skip
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        header.pop("__metadata__", None)
+        shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
+        _require_same({name: (shape, None) for name, shape in shapes.items()}, wanted, str(path.parent))
+        state = load_tensors(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError, RuntimeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{str(path)!r} is no file of tensors that can be read: {one_line(error)}") from None
+    require_fit(state, wanted, str(path.parent))
+    return state
+
+
+def require_fit(state: Mapping[str, torch.Tensor], wanted: Outline, where: str) -> None:
+    """DataError when tensors are not those of a model, or hold what is no number."""
+    _require_same(outline_of(state), wanted, where)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise DataError(f"the weights in {where!r} are damaged: `{name}` holds what is no finite number")
+
+
+def _require_same(found: Mapping[str, tuple[tuple[int, ...], torch.dtype | None]], wanted: Outline, where: str) -> None:
+    """dtype None: of any."""
+    clauses = [f"`{name}` is missing" for name in wanted if name not in found]
+    clauses += [f"`{name}` is not of it" for name in found if name not in wanted]
+    for name in filter(found.__contains__, wanted):
+        (shape, dtype), (own_shape, own_dtype) = found[name], wanted[name]
+        if shape != own_shape:
+            clauses.append(f"`{name}` is {list(shape)} and not {list(own_shape)}")
+        elif dtype not in (None, own_dtype):
+            clauses.append(f"`{name}` is {dtype} and not {own_dtype}")
+    if clauses:
+        more = f" and {len(clauses) - 3} more" if len(clauses) > 3 else ""
+        raise DataError(f"the weights in {where!r} do not fit the model they come with: {', '.join(clauses[:3])}{more}")
+
+
+def _unbuildable(where: str, error: BaseException) -> ObverseError:
+    if isinstance(error, UnavailableError):
+        return error
+    return DataError(f"{where} describes a model that cannot be built: {one_line(error)}")
+
+
+def one_line(error: BaseException) -> str:
+    """What a library says, short enough for a sentence."""
+    return " ".join(f"{error}".split())[:300] or type(error).__name__
