@@ -211,3 +211,19 @@ def test_new_samples_join_the_split_of_their_group() -> None:
     new = [Sample(f"n{i}", "a", {"image": str(i)}, group="g") for i in range(9)]
     for strategy in STRATEGIES:
         assert {s.split for s in assign_splits([old, *new], spec_of((90, 5, 5), strategy))} == {"test"}
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_class_of_one_picture_belongs_to_train(multi_label: bool) -> None:
+    """Whatever rounding owes to val and test: nobody can be tested on what is never learned."""
+    names = [*(f"a{n}" for n in range(40)), *(f"b{n}" for n in range(40)), *(f"rare{n}" for n in range(30))]
+    samples = [Sample(name, name if name.startswith("rare") else name[0], {}) for name in names]
+    done = assign_splits(samples, SplitSpec(strategy="stratified"), multi_label=multi_label)
+    assert {s.split for s in done if s.id.startswith("rare")} == {"train"}
+    assert {s.split for s in done} == {"train", "val", "test"}
+
+
+def test_a_class_of_one_group_belongs_to_train() -> None:
+    samples = [Sample(f"a{n}", "a", {}) for n in range(20)] + [Sample(f"b{n}", "b", {}, group="g") for n in range(4)]
+    done = assign_splits(samples, SplitSpec(strategy="stratified"))
+    assert {s.split for s in done if s.label == "b"} == {"train"}

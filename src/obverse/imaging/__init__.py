@@ -3,6 +3,7 @@
 from .decode import DECODER_VERSION, Pixels, decode_picture, picture_from_image, read_picture
 from .examine import Examination, Trait, examine_picture
 from .fingerprint import (
+    CHROMA_SIDE,
     PRINT_LENGTH,
     PRINT_SIDE,
     content_digest,
@@ -18,6 +19,7 @@ from .sandbox import Sandbox, shared_sandbox
 __all__ = [
     "DECODER_VERSION",
     "PICTURE_SUFFIXES",
+    "CHROMA_SIDE",
     "PRINT_LENGTH",
     "PRINT_SIDE",
     "Examination",

@@ -27,6 +27,8 @@ from .too_few import Stages, too_few_classes
 from .verify import (
     PictureFacts,
     class_findings,
+    copy_findings,
+    copy_groups,
     duplicate_findings,
     format_findings,
     name_findings,
@@ -101,7 +103,8 @@ def check_data(
         *duplicate_findings(samples, facts, multi_label=listing.multi_label),
         *_too_few_classes(classes, listing, stages, spec, str(path)),
         *class_findings(samples, spec),
-        *scene_findings(samples),
+        *copy_findings(samples, copy_groups(samples), grouped=spec.split.group_duplicates),
+        *(scene_findings(samples) if spec.split.group_by is None else ()),
         *(_advisory(samples, facts, listing) if advisory else ()),
     ]
     return Check(

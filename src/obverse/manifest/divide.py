@@ -7,12 +7,13 @@ from pathlib import Path
 
 from obverse.recipe import SplitSpec
 
-from .grouping import group_by, group_duplicates
+from .grouping import group_by, group_duplicates, group_together
 from .sample import Finding
 from .samples import Samples
 from .split import assign_splits
 from .split_report import split_findings
 from .stored import keep_stored
+from .verify import copy_findings, copy_groups, scene_findings
 
 
 def divide(
@@ -32,9 +33,15 @@ def divide(
         samples, findings = group_by(samples, spec.group_by)
     if spec.group_duplicates:
         samples = group_duplicates(samples, digest_of)
+        copies = copy_groups(samples)
+        findings += copy_findings(samples, copies, grouped=True)
+        if copies:
+            ties = ((f"copies of {copies[place]}",) if place in copies else () for place in range(len(samples)))
+            samples = group_together(samples, ties)
     if spec.stored is not None:
         samples = keep_stored(samples, Path(spec.stored))
     if (is_prepared or spec.stored is not None) and spec.folds is None and None not in samples.splits:
         return samples, findings  # whoever decided it may have wanted no test: nothing is carved again
+    findings += scene_findings(samples) if spec.group_by is None else []
     done = assign_splits(samples, spec, multi_label=multi_label)
     return done, [*findings, *split_findings(samples, done, spec, multi_label=multi_label)]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 
 from obverse.errors import DataError
@@ -119,7 +119,7 @@ def by_class(
     keys: Sequence[str], labels: Sequence[str], fixed: Mapping[str, str], fractions: Fractions, seed: int
 ) -> Iterator[str]:
     """A name of `fractions` for each key: groups, the largest first, each to where most of its classes is lacking."""
-    lacking = _targets(Counter(labels), fractions)
+    lacking = _targets(Counter(labels), fractions, alone=_of_one_key(keys, labels))
     taken = dict.fromkeys(fractions, 0)
     wanted = [name for name in fractions if fractions[name] > 0]
     groups, alone = _groups_and_alone(keys, labels)
@@ -156,7 +156,8 @@ def by_sets(
 ) -> Iterator[str]:
     """As `by_class`, of label sets."""
     counts = things_to_share(labels, min(fraction for fraction in fractions.values() if fraction > 0))
-    return by_label_set(keys, labels, fixed, _targets(counts, fractions), seed)
+    targets = _targets(counts, fractions, alone={name for name, count in counts.items() if count == 1})
+    return by_label_set(keys, labels, fixed, targets, seed)
 
 
 def _groups_and_alone(
@@ -174,17 +175,30 @@ def _groups_and_alone(
     return groups, alone
 
 
-def _targets(counts: Mapping[str, int], fractions: Fractions) -> dict[str, dict[str, int]]:
+def _of_one_key(keys: Sequence[str], labels: Sequence[str]) -> set[str]:
+    """Classes of one picture, or of one group."""
+    first: dict[str, str] = {}
+    several = {label for key, label in zip(keys, labels, strict=True) if first.setdefault(label, key) != key}
+    return first.keys() - several
+
+
+def _targets(
+    counts: Mapping[str, int], fractions: Fractions, *, alone: Collection[str] = ()
+) -> dict[str, dict[str, int]]:
     """Class -> name -> number of samples, each within one of exact.
 
     Largest remainder; what rounding takes from a name in one class it gives back in the next, so that many small
     classes do not add up to other fractions. A class of 3 or more has at least one sample under every name if it can.
+    alone: classes that cannot be divided; they belong to train, because what is never learned cannot be tested either.
     """
     owed = dict.fromkeys(fractions, 0.0)
     wanted = [name for name in fractions if fractions[name] > 0]
     targets = {}
     for label in sorted(counts):
         exact = {name: counts[label] * fraction for name, fraction in fractions.items()}
+        if label in alone and "train" in wanted:
+            targets[label] = {name: counts[label] * (name == "train") for name in fractions}
+            continue
         target = {name: int(exact[name] + 1e-9) for name in fractions}
         rest = {name: exact[name] - target[name] for name in wanted if exact[name] - target[name] > 1e-9}
         ranked = sorted(rest, key=lambda name: -round(owed[name] + rest[name], 9))

@@ -43,6 +43,7 @@ class SplitSpec(Spec):
     A split that the data already gives (folders, a CSV column, a stored manifest) is kept; only what is missing is
     carved from train. With `folds`, val is one fold of what is not test, so train and val follow from folds and test.
     stored: a run folder or manifest whose assignment is kept; samples that it does not know are fitted around it.
+    group_duplicates: samples that share a picture, byte for byte, or whose names say augmented copies.
     """
 
     strategy: Literal["auto", "stratified", "digest"] = "auto"

@@ -194,7 +194,7 @@ def rename(root, name_of):
 def test_names_that_share_a_scene(tmp_path, make_set, findings):
     root = rename(make_set(tmp_path / "data"), lambda name, number: f"photo{number // 2}_{name}{number % 2}.png")
     found = findings(root)
-    assert codes(found) == {"scene-prefix": ["note"]}
+    assert codes(found) == {"scene-prefix": ["warning"]}
     assert found["scene-prefix"][0].message.startswith("24 of 24 names share a prefix with others, in 12 groups")
     assert found["scene-prefix"][0].message.endswith(f"data.split.group_by={{pattern: '{SCENE_PATTERN}'}}")
     groups = scene_groups(read_source(root, DataSpec()).samples)

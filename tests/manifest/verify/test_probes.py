@@ -111,6 +111,22 @@ def test_exchanged_views(tmp_path, draw, encoded, findings):
     assert list(found) == ["swapped-views"]
 
 
+def test_a_sample_that_stands_on_its_head_is_not_exchanged(tmp_path, draw, encoded, findings):
+    """Half of each reverse is the obverse upside down, so that such a sample is read the other way round."""
+    bases = draw(0), Image.blend(draw(0).rotate(180), draw(1), 0.5)
+    for place in range(80):
+        for number, view in enumerate(("obverse", "reverse")):
+            picture = Image.blend(bases[number], draw(100 + 2 * place + number), 0.3)
+            path = tmp_path / "data" / "ab"[place % 2] / view / f"{place:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(picture.rotate(180) if place in (12, 33, 50) else picture))
+    assert "swapped-views" not in findings(tmp_path / "data")
+    exchange(tmp_path / "data" / "a", "20.png")
+    exchange(tmp_path / "data" / "b", "31.png")
+    found = findings(tmp_path / "data")
+    assert {f.paths[0] for f in found["swapped-views"]} == {"a/obverse/20.png", "b/obverse/31.png"}
+
+
 @pytest.mark.full
 def test_of_exchanged_generated_coins_95_percent_are_named_and_no_other(tmp_path, findings):
     num_named = 0

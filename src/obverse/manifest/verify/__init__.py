@@ -1,6 +1,7 @@
 """What is wrong with the data, found before training."""
 
 from .classes import class_findings
+from .copies import copy_findings, copy_groups
 from .duplicates import duplicate_findings, near_duplicate_findings, near_ties
 from .facts import PictureFacts
 from .formats import format_findings
@@ -16,6 +17,8 @@ __all__ = [
     "NearDuplicates",
     "PictureFacts",
     "class_findings",
+    "copy_findings",
+    "copy_groups",
     "duplicate_findings",
     "format_findings",
     "name_findings",

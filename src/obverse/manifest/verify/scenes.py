@@ -50,9 +50,10 @@ def scene_findings(samples: Sequence[Sample]) -> list[Finding]:
     paths = tuple(path for s in samples if groups.get(s.id) == scene for path in s.views.values())
     message = (
         f"{len(groups)} of {len(samples)} names share a prefix with others, in {len(counts)} groups, such as {scene!r} "
-        f"with {count}; if each is one scene or object: data.split.group_by={{pattern: '{SCENE_PATTERN}'}}"
+        f"with {count}; if each is one scene or object, keep it in one split: "
+        f"data.split.group_by={{pattern: '{SCENE_PATTERN}'}}"
     )
-    return [Finding("note", "scene-prefix", message, paths)]
+    return [Finding("warning", "scene-prefix", message, paths)]
 
 
 def _scene(sample: Sample) -> str:
