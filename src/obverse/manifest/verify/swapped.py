@@ -110,7 +110,7 @@ def _turned_leaning(facts: PictureFacts, places_M: Array, order_M: Array, suspec
     features_MD = _features(facts, places_M)
     rows = np.concatenate([suspects, num + suspects])
     features_MD[rows] = _features(facts, places_M[rows], turn)
-    return _leaning(features_MD[order_M])[rows].reshape(2, -1)
+    return np.asarray(_leaning(features_MD[order_M])[rows].reshape(2, -1))
 
 
 def _leaning(features_MD: Array) -> Array:
