@@ -17,9 +17,9 @@ from .probe import PICTURE_SUFFIXES, Header, PictureError, open_picture
 from .sandbox import Sandbox, shared_sandbox
 
 __all__ = [
+    "CHROMA_SIDE",
     "DECODER_VERSION",
     "PICTURE_SUFFIXES",
-    "CHROMA_SIDE",
     "PRINT_LENGTH",
     "PRINT_SIDE",
     "Examination",
