@@ -75,7 +75,8 @@ def _as_known(samples: Samples, bundle: Bundle) -> Samples:
 def _read(data: Path, bundle: Bundle, recipe: Recipe, layout: str | None) -> Listing:
     """Labels are read as the run's own, but a manifest says itself how; originals are found as the run found them."""
     own = recipe.data
-    values: dict[str, object] = {"labels": "multi" if bundle.multi_label else "single"}
+    labels = "multi" if bundle.multi_label else "single"
+    values: dict[str, object] = {"labels": labels, "archive_encoding": own.archive_encoding}
     if len(bundle.views) > 1 and not bundle.parts:
         values["views"] = bundle.views
     if bundle.multi_label and not is_prepared(data):

@@ -50,7 +50,7 @@ def _read_source(path: Path, spec: DataSpec) -> Listing:
             raise DataError(f"{str(path)!r} is a run folder, whose data is read as {listing.layout}, and data.layout "
                             f"is {spec.layout}; leave it out, or give the data itself")  # fmt: skip
         return listing
-    tree = open_tree(path, root)
+    tree = open_tree(path, root, archive_encoding=spec.archive_encoding)
     layout = _detect(tree) if spec.layout == "auto" else spec.layout
     choice = _tables_beside(tree, layout, spec)
     layout = "table" if choice.tables else layout

@@ -18,6 +18,7 @@ from obverse.manifest.names import composed, is_left_out
 from obverse.manifest.sample import Finding
 from obverse.manifest.store import (
     ARCHIVE_SUFFIXES,
+    FALLBACK,
     Blob,
     PictureStore,
     add_step,
@@ -26,6 +27,7 @@ from obverse.manifest.store import (
     name_locator,
     open_archive,
     read_all,
+    readings,
     remote_url,
 )
 
@@ -136,26 +138,41 @@ def full_path(path: Path) -> str:
     return remote_url(path) or str(path.resolve())
 
 
-def open_tree(path: Path, root: Path) -> Tree:
-    """The tree at `path`, whose `data_root` is root; a file that is no archive is the only file of its tree."""
+def open_tree(path: Path, root: Path, *, archive_encoding: str = "auto") -> Tree:
+    """The tree at `path`, whose `data_root` is root; a file that is no archive is the only file of its tree.
+
+    archive_encoding: of a zip's names that say none.
+    """
     url = remote_url(path)
     shown = repr(url or str(path))
     if root != path:
         if not path.name.lower().endswith(ARCHIVE_SUFFIXES):
             return Tree(root, shown, (path.name,), list, is_single_file=True)
-        return _archive_tree(root, path.name, shown)
+        return _archive_tree(root, path.name, shown, archive_encoding)
     if url:
         return _named_tree(root, shown, list_remote(url))
     return Tree(root, shown, _near_top(_scan(root)), lambda: list(walk_folders(root)))
 
 
-def _archive_tree(root: Path, name: str, shown: str) -> Tree:
+def _archive_tree(root: Path, name: str, shown: str, encoding: str) -> Tree:
     try:
-        archive = open_archive(PictureStore(root).file(name_locator(name)))
+        archive = open_archive(PictureStore(root).file(name_locator(name)), encoding)
     except OSError as error:
         raise DataError(f"{shown} cannot be read: {error.strerror}") from None
     names = [*archive.members, *archive.unreadable]  # verification says of the latter why they cannot be read
-    return _named_tree(root, shown, names, name_locator(name), _left_out(archive.left_out))
+    findings = (*_left_out(archive.left_out), *(_guessed(archive.guessed) if encoding == "auto" else ()))
+    return _named_tree(root, shown, names, name_locator(name), findings)
+
+
+def _guessed(names: list[bytes]) -> tuple[Finding, ...]:
+    """Names that may be wrong, and so may the classes be called."""
+    if not names:
+        return ()
+    message = (
+        f"{len(names)} name(s) in the archive do not say in which encoding they are, and are read in {FALLBACK}; "
+        f"the first is {readings(names[0])}: set data.archive_encoding to the right one"
+    )
+    return (Finding("warning", "archive-encoding", message),)
 
 
 def _left_out(reasons: dict[str, str]) -> tuple[Finding, ...]:

@@ -7,9 +7,11 @@ from .locator import add_step, name_locator, parse_locator, part_of, relocate
 from .parquet import open_parquet, read_columns, rows_with_picture
 from .remote import is_remote_folder, list_remote, remote_url
 from .store import PictureStore, StoredPicture
+from .zip_names import FALLBACK, readings
 
 __all__ = [
     "ARCHIVE_SUFFIXES",
+    "FALLBACK",
     "Blob",
     "PictureStore",
     "StoredPicture",
@@ -25,6 +27,7 @@ __all__ = [
     "read_all",
     "read_columns",
     "read_pickle",
+    "readings",
     "relocate",
     "remote_url",
     "rows_with_picture",

@@ -18,7 +18,8 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -26,6 +27,7 @@ from typing import Any
 from obverse.errors import DataError, DiskError
 
 from .blob import Blob, BlobFile
+from .zip_names import ENCODINGS, ZipName, guessed, require_names, zip_names
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _OPENERS: dict[bytes, Callable[[Any], Any]] = {
@@ -99,21 +101,44 @@ class Archive:
     members: dict[str, MemberBlob] = field(repr=False)
     unreadable: dict[str, str]
     left_out: dict[str, str]
+    # Members of a zip that does not say what the bytes of their names mean.
+    unstated: list[tuple[ZipName, MemberBlob]] = field(default_factory=list, repr=False)
+    _by_encoding: dict[str, dict[str, MemberBlob]] = field(default_factory=dict, repr=False)
 
     def blob(self, name: str) -> MemberBlob:
-        """The member called `name`; DataError when there is none."""
+        """The member called `name`, in whichever encoding; DataError when there is none."""
         if name not in self.members:
+            for encoding in ENCODINGS if self.unstated else ():
+                if name in self._in(encoding):
+                    return self._in(encoding)[name]
             reason = self.unreadable.get(name, self.left_out.get(name, "it is not there"))
             raise DataError(f"{name!r} in the archive cannot be read: {reason}")
         return self.members[name]
 
+    @property
+    def guessed(self) -> list[bytes]:
+        """Names whose code page is a guess."""
+        return guessed([name for name, _ in self.unstated])
+
+    def _in(self, encoding: str) -> dict[str, MemberBlob]:
+        """The unstated members by their name in an encoding, where they have one."""
+        if encoding not in self._by_encoding:
+            found = self._by_encoding[encoding] = {}
+            for name, member in self.unstated:
+                with suppress(UnicodeDecodeError):
+                    found[_normal(name.text(encoding))] = member
+        return self._by_encoding[encoding]
+
 
 @lru_cache(maxsize=16)
-def open_archive(blob: Blob) -> Archive:
-    """The members of a zip or tar, by its content and not by its suffix; DataError when it is neither, or damaged."""
+def open_archive(blob: Blob, encoding: str = "auto") -> Archive:
+    """The members of a zip or tar, by its content and not by its suffix; DataError when it is neither, or damaged.
+
+    encoding: of a zip's names that say none.
+    """
     try:
         if zipfile.is_zipfile(io.BufferedReader(BlobFile(blob))):
-            return _index(_zip_members(blob))
+            return _zip_archive(blob, encoding)
         for magic, opener in _OPENERS.items():
             if blob.read_at(0, len(magic)) == magic:
                 blob = _Spooled(blob, opener)
@@ -127,27 +152,57 @@ def open_archive(blob: Blob) -> Archive:
         raise DataError(f"{blob.shown} cannot be read: {error.strerror or error}") from None
 
 
-def _index(found: Iterator[tuple[str, MemberBlob | str]]) -> Archive:
+def _index(found: Iterable[tuple[str, MemberBlob | str]]) -> Archive:
     archive = Archive({}, {}, {})
     for name, member in found:
-        parts = [part for part in name.split("/") if part not in ("", ".")]
-        if name.startswith("/") or ".." in parts:
+        if name.startswith("/") or ".." in name.split("/"):
             archive.left_out[name] = "its name leads out of the archive"
         elif member is LINK:
             archive.left_out[name] = LINK
         elif isinstance(member, str):
-            archive.unreadable["/".join(parts)] = member
+            archive.unreadable[_normal(name)] = member
         else:
-            archive.members["/".join(parts)] = member
+            archive.members[_normal(name)] = member
     return archive
 
 
-def _zip_members(blob: Blob) -> Iterator[tuple[str, MemberBlob | str]]:
-    with zipfile.ZipFile(io.BufferedReader(BlobFile(blob))) as archive:
-        infos = archive.infolist()
-    for info in infos:
-        name = info.filename
-        if info.is_dir():
+def _normal(name: str) -> str:
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _zip_archive(blob: Blob, encoding: str) -> Archive:
+    with zipfile.ZipFile(io.BufferedReader(BlobFile(blob))) as opened:
+        infos = opened.infolist()
+    _require_harmless(infos, blob)
+    names = zip_names(infos)
+    found = list(_zip_members(blob, infos, require_names(names, encoding, blob.shown)))
+    archive = _index((name, member) for name, member in found if name is not None)
+    for name, (text, member) in zip(names, found, strict=True):
+        if name.raw is not None and text is not None and isinstance(member, MemberBlob):
+            archive.unstated.append((name, member))
+    return archive
+
+
+def _require_harmless(infos: Sequence[zipfile.ZipInfo], blob: Blob) -> None:
+    """DataError when members share bytes, or unpack to far more than there are."""
+    limit = max(FREE_BYTES, MAX_RATIO * blob.size)
+    if sum(info.file_size for info in infos) > limit:
+        raise DataError(f"{blob.shown} unpacks to more than {limit:,} bytes; it looks made to do harm")
+    end = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise DataError(f"{blob.shown} has members that overlap, {info.filename[:80]!r} among them; it looks made "
+                            "to do harm: pack it anew")  # fmt: skip
+        end = info.header_offset + _LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size
+
+
+def _zip_members(
+    blob: Blob, infos: Sequence[zipfile.ZipInfo], names: Sequence[str]
+) -> Iterator[tuple[str | None, MemberBlob | str]]:
+    """One for each; a folder has no name."""
+    for info, name in zip(infos, names, strict=True):
+        if name.endswith("/"):
+            yield None, LINK
             continue
         if info.flag_bits & 1:
             yield name, "it is encrypted"
