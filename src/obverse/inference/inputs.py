@@ -187,11 +187,14 @@ def _paired(
     spelled = {name_key(view): view for view in views}
     objects: dict[tuple[str, ...], tuple[str, dict[str, Picture | Stored]]] = {}
     for path in paths:
-        *parents, view, name = ("", *path.split("/"))
-        if name_key(view) not in spelled:
+        *parents, name = path.split("/")
+        # The folder itself mostly; the classes may lie below the views.
+        at = next((at for at in reversed(range(len(parents))) if name_key(parents[at]) in spelled), None)
+        if at is None:
             raise DataError(f"{str(folder / path)!r} lies in no folder called {' or '.join(views)}: "
                             "this model cannot know which view it is")  # fmt: skip
-        key = str(folder.joinpath(*[part for part in parents if part], Path(name).stem))
+        view = parents.pop(at)
+        key = str(folder.joinpath(*parents, Path(name).stem))
         key, found = objects.setdefault((*map(composed, parents), stem_key(name)), (key, {}))
         if spelled[name_key(view)] in found:
             raise DataError(f"two pictures could be the {view} of {key!r}; rename one")

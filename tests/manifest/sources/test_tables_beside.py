@@ -38,6 +38,7 @@ def test_lookup() -> None:
     assert lookup.find("a/1.jpg") == "a/1.jpg"
     assert lookup.find("1.jpg", "b") == "b/1.jpg"
     assert lookup.find("/mnt/old/b/1.jpg") == "b/1.jpg"
+    assert lookup.find("b\\Two.JPG") == lookup.find("D:\\set\\b\\Two.JPG") == "b/Two.JPG"
     assert lookup.find("two.jpg") == lookup.find("Two") == lookup.find("b/two") == "b/Two.JPG"
     assert [lookup.find(cell) for cell in ("1.jpg", "x", "c/1.jpg", "3", "")] == [None] * 5
 
@@ -159,3 +160,13 @@ def test_a_lone_table_finds_its_pictures_by_name(tree: Tree) -> None:
     root = tree(["pictures/a.jpg", "pictures/b.jpg"])
     table(root, "t.csv", "image,label", ["a,x", "b.jpg,y"])
     assert [s.views for s in read(root / "t.csv").samples] == [{"image": "pictures/a.jpg"}, {"image": "pictures/b.jpg"}]
+
+
+def test_a_large_table_that_names_nothing_is_not_read(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("obverse.manifest.sources.beside.LARGE_BYTES", 10)
+    monkeypatch.setattr("obverse.manifest.sources.beside.HEAD_BYTES", 60)
+    root = tree(PARTS)
+    table(root, "labels.csv", "image_id,label", (f"{Path(p).stem},{KINDS[i % 3]}" for i, p in enumerate(PARTS)))
+    table(root, "pixels.csv", "pixel0,pixel1,label", ["1,2", *(f"{i},{i},0" for i in range(50))])
+    listing = read(root)
+    assert (listing.layout, listing.findings) == ("table", [])

@@ -7,6 +7,7 @@ not used is mentioned.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -28,7 +29,8 @@ NAMING_SHARE = 0.9
 NUM_TRIED_ROWS = 200
 SAME = "the folders say the same"
 MAX_TABLES = 20
-MAX_TRIED_BYTES = 2**28
+# A larger file is looked into first: a table of pixels or features has as many cells as it has bytes.
+LARGE_BYTES, HEAD_BYTES = 2**23, 2**18
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,8 @@ def _joined(listings: Sequence[Listing], choice: Choice) -> Samples:
 def _naming(tree: Tree, name: str, spec: DataSpec) -> NamingTable | None:
     """The table, when some column's cells name pictures; None for any other file."""
     try:
-        if tree.file(name).size > MAX_TRIED_BYTES:
-            return NamingTable(name, reason=f"it is larger than {MAX_TRIED_BYTES >> 20} MB; give it as DATA")
+        if not _is_likely(tree, name):
+            return None
         table = read_rows(tree, name)
     except DataError as error:
         return None if name.lower().endswith(".json") else NamingTable(name, reason=str(error))
@@ -141,6 +143,16 @@ def _naming(tree: Tree, name: str, spec: DataSpec) -> NamingTable | None:
     except DataError as error:
         return replace(found, reason=str(error))
     return replace(found, labels=labels)
+
+
+def _is_likely(tree: Tree, name: str) -> bool:
+    """Whether a large file's first cells name a picture; a small one is read in any case."""
+    file = tree.file(name)
+    if file.size <= LARGE_BYTES or name.lower().endswith(".parquet"):
+        return True
+    head = file.read_at(0, HEAD_BYTES)
+    text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
+    return any(tree.lookup.find(cell.strip()) for cell in re.split(r'[",;\t\r\n]+', text) if cell.strip())
 
 
 def _naming_columns(tree: Tree, table: Table, base: str, spec: DataSpec) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from obverse.manifest.store import remote_url
 from .listing import Listing
 from .rows import parse_json
 from .tree import Tree
-from .words import SPLIT_WORDS
+from .words import SPLIT_WORDS, split_folders
 
 INDEX_NAME = re.compile(r"index_(.+)\.json", re.IGNORECASE)
 KEY = "good"
@@ -42,11 +42,13 @@ def read_json_indexes(tree: Tree, path_map: Mapping[str, str]) -> Listing:
         raise DataError(f"{tree.shown} holds no index_<class>.json, and data.layout is `json-index`")
     mapping = _PathMap({**_map_file(tree, posixpath.dirname(names[0])), **path_map})
     findings = list(tree.findings)
-    is_divided = len({posixpath.dirname(name) for name in names}) > 1
+    folders = {posixpath.dirname(name) for name in names}
+    is_divided = len(folders) > 1
+    splits = SPLIT_WORDS | split_folders({posixpath.basename(folder) for folder in folders})
     samples = Samples.of(
         replace(sample, id=f"{posixpath.dirname(name)}/{sample.id}") if is_divided else sample
         for name in names
-        for sample in _read_class(tree, name, mapping, findings)
+        for sample in _read_class(tree, name, mapping, splits, findings)
     )
     if not len(samples):
         missing = next((finding.paths[0] for finding in findings if finding.code == "missing-file"), None)
@@ -61,11 +63,14 @@ def read_json_indexes(tree: Tree, path_map: Mapping[str, str]) -> Listing:
     return Listing(tree.root, samples, ("image",), said, "json-index", findings)
 
 
-def _read_class(tree: Tree, name: str, mapping: _PathMap, findings: list[Finding]) -> Iterator[Sample]:
+def _read_class(
+    tree: Tree, name: str, mapping: _PathMap, splits: Mapping[str, str], findings: list[Finding]
+) -> Iterator[Sample]:
     found = INDEX_NAME.fullmatch(posixpath.basename(name))
     assert found is not None
     label, base = found[1], posixpath.dirname(name)
-    split = SPLIT_WORDS.get(posixpath.basename(base).lower())
+    folder = posixpath.basename(base)
+    split = splits.get(folder) or splits.get(folder.lower())
     listed = _listed(tree, name)
     missing, names = [], dict.fromkeys(listed)
     for original in names:

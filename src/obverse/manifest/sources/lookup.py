@@ -33,6 +33,7 @@ class PictureLookup:
         base: the folder that the cell is relative to. A cell with folders names a picture whose own folders end like
         its, or the other way round: `/mnt/old/cat/1.jpg` is `cat/1.jpg`, but `cat/1.jpg` is not `dog/1.jpg`.
         """
+        cell = cell.replace("\\", "/") if "\\" in cell and cell not in self.paths else cell  # written on Windows
         for path in (posixpath.normpath(posixpath.join(base, cell)), cell):
             if path in self.paths:
                 return path

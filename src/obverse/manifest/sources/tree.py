@@ -9,6 +9,7 @@ import os
 import posixpath
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -108,7 +109,11 @@ class Tree:
     def lookup(self) -> PictureLookup:
         """The tree's pictures by name; for a lone table those below its folder."""
         is_walked = self.is_single_file and self.archive is None and not remote_url(self.root)
-        return PictureLookup(walk_folders(self.root) if is_walked else self.folders)
+        if not is_walked:
+            return PictureLookup(self.folders)
+        with suppress(DataError):  # a folder beside the table that may not be read
+            return PictureLookup(walk_folders(self.root))
+        return PictureLookup(())
 
     def read(self, name: str) -> bytes:
         """The content of a table or index."""
