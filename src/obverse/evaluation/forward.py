@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from obverse.bundle import Bundle
 from obverse.data import Batch, to_model_input
 from obverse.losses import class_logits, decide, decide_sets
 from obverse.models import Classifier
@@ -29,6 +30,11 @@ class Forward:
     channels_last: bool = False
     output: OutputSpec = PLAIN
     process: Process = ALONE
+
+    @classmethod
+    def of(cls, bundle: Bundle, device: torch.device, process: Process = ALONE) -> Forward:
+        """How a bundle computes wherever it is used: fp32, in the plain memory format."""
+        return cls(bundle.mean, bundle.std, device, output=bundle.output, process=process)
 
     def logits(self, model: Classifier, batch: Batch, *, each_view: bool = False) -> torch.Tensor:
         """The head's logits, (B, K) or what the loss asks for, of a batch that is on the device.

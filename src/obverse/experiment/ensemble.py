@@ -131,7 +131,7 @@ def _rank(select: str, value: float) -> float:
 
 def _val_value(data: Part, model: Classifier, bundle: Bundle, select: str, device: torch.device) -> float:
     """Of `select` on the val samples of `data`."""
-    forward = Forward(bundle.mean, bundle.std, device, output=bundle.output)
+    forward = Forward.of(bundle, device)
     dataset = PictureDataset(data.manifest, data.manifest.split("val"), bundle.geometry)
     outputs = run_model(model.to(device), forward, Loader(dataset, data.recipe.evaluation.batch_size).epoch())
     return selection_value(select, outputs.logits_NK, outputs.labels_N, decode=bundle.output.decode)
@@ -141,7 +141,7 @@ def _measured(
     out: Path, parts: Sequence[Part], bundle: Bundle, model: Classifier, *, kept: tuple[str, ...], splits: Sequence[str]
 ) -> Joined:
     first = parts[0]
-    ready = (bundle, model, Forward(bundle.mean, bundle.std, next(model.parameters()).device, output=bundle.output))
+    ready = (bundle, model, Forward.of(bundle, next(model.parameters()).device))
     what = "weights averaged over" if "soup" in bundle.trained else "probabilities averaged over"
     facts = {"model": f"{what} {len(kept)} of {len(parts)} runs", "members": ", ".join(kept)}
     facts["parameters"] = f"{model.num_parameters():,}"

@@ -111,7 +111,7 @@ def _evaluate(
         raise RecipeError(f"{str(run.path)!r} is a bundle without its run: give --data DATA and --out FOLDER")
     recipe = load_recipe(str(run.recipe)) if is_run else Recipe()
     place = resolve_device(device)
-    ready = (bundle, model.to(place), Forward(bundle.mean, bundle.std, place, output=bundle.output))
+    ready = (bundle, model.to(place), Forward.of(bundle, place))
     story = read_story(run.path / "training_log.json")
     if data is None:
         name = split or "test"

@@ -119,14 +119,15 @@ def run_facts(
         "loss": _loss(recipe.loss, output),
         **({"teacher": f"{recipe.distill.teacher}, {recipe.distill.share:g} of a target"} if recipe.distill else {}),
         "epochs": f"{len(progress.history)}, {progress.step} steps of {recipe.training.batch_size} samples",
-        "best epoch": f"{progress.best_epoch + 1}, by val {best['select']} {best['select_value']:.4f}",
+        "best epoch": f"{progress.best_epoch + 1}, by val {best['select']} {best['select_value']:.4f}"
+        + (f" in {recipe.runtime.precision}" if recipe.runtime.precision != "fp32" else ""),
         "micro-batches": f"of {progress.micro_batch_size or recipe.training.micro_batch_size} samples",
         "stopped early": progress.stop_reason or "no",
         "training time": f"{progress.seconds / 60:.1f} minutes on {recipe.runtime.device}",
         "pictures per second": f"{_mean(progress, 'pictures_per_second'):,.0f} in training",
         "peak memory": f"{peak / 1e9:.2f} GB" if peak else "not known",
         "data wait": f"{_mean(progress, 'data_wait'):.1%} of the training time",
-        "precision": f"{recipe.runtime.precision}, {recipe.runtime.num_threads} threads, seed {recipe.training.seed}",
+        "precision": f"{_precision(recipe)}, {recipe.runtime.num_threads} threads, seed {recipe.training.seed}",
         "recipe": recipe.name,
     }
 
@@ -154,6 +155,12 @@ def model_words(recipe: Recipe) -> str:
     return ", ".join(
         [getattr(backbone, "name", backbone.kind), weights, *["answers for both mirror images"] * mirrored]
     )
+
+
+def _precision(recipe: Recipe) -> str:
+    if recipe.runtime.precision == "fp32":
+        return "fp32"
+    return f"{recipe.runtime.precision} in training, fp32 in this report and in what ships"
 
 
 def _loss(spec: LossSpec, output: OutputSpec) -> str:

@@ -106,6 +106,8 @@ class _Run:
         # Now the optimizer has its state, and earlier best weights stay until there are better ones.
         activations.append(self._step(optimizer, ledger))
         ledger.give_back(*held, *best, *self._validate(ledger))
+        if self.recipe.runtime.precision in ("bf16", "fp16"):
+            self._report()
         return {
             "model": own,
             "gradients": gradients,
@@ -145,13 +147,13 @@ class _Run:
         optimizer.step()
         return most
 
-    def _logits(self, num_samples: int) -> torch.Tensor:
+    def _logits(self, num_samples: int, precision: str | None = None) -> torch.Tensor:
         images_BVCHW = torch.empty(self._shape(num_samples))
         if self.recipe.runtime.channels_last is True:
             flat = images_BVCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)
             images_BVCHW = flat.unflatten(0, images_BVCHW.shape[:2])  # type: ignore[no-untyped-call]
         present_BV = torch.ones(images_BVCHW.shape[:2], dtype=torch.bool)
-        precision = self.recipe.runtime.precision
+        precision = precision or self.recipe.runtime.precision
         with autocast(CPU, "fp32" if precision == "auto" else precision):
             columns_BE = torch.zeros(num_samples, len(self.bundle.columns))
             each_view = self.model.training and self.model.grades_views
@@ -166,6 +168,12 @@ class _Run:
         if self.device == "cuda":
             return []
         return [ledger.take(_bytes(tensor)) for tensor in self.model.state_dict().values()]
+
+    @torch.no_grad()
+    def _report(self) -> None:
+        """What ships is measured in fp32, whatever it was trained in."""
+        self.model.eval()
+        self._logits(self.recipe.evaluation.batch_size, "fp32")
 
     def _save(self, ledger: Ledger, model: int, optimizer: int, *, num_averages: int) -> None:
         """Copies of the states, and the largest of them once more as a file in memory."""

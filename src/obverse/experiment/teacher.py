@@ -48,7 +48,7 @@ def soft_targets(recipe: Recipe, manifest: Manifest) -> SoftTargets | None:
         raise DataError(f"distill.teacher {spec.teacher!r} is not the model that the run began with; "
                         "put that back, or start a new run")  # fmt: skip
     place = resolve_device(recipe.runtime.device)
-    forward = Forward(bundle.mean, bundle.std, place, output=bundle.output)
+    forward = Forward.of(bundle, place)
     samples = manifest.split("train")
     seen = replace(manifest, views=bundle.views, columns=bundle.columns)
     dataset = PictureDataset(seen, samples, bundle.geometry)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
 from obverse.errors import DataError, Interrupted, ObverseError, UnavailableError, printable
-from obverse.evaluation import best_prior, plot_history, run_model, to_probabilities
+from obverse.evaluation import plot_history
 from obverse.launch import launched
 from obverse.manifest import (
     Index,
@@ -23,9 +23,8 @@ from obverse.manifest import (
     full_path,
     read_manifest,
 )
-from obverse.metrics import best_thresholds
-from obverse.models import Classifier, merge_lora
-from obverse.recipe import AutoBackbone, ConvNetBackbone, OutputSpec, Recipe, dump_recipe, load_recipe
+from obverse.models import Classifier
+from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, dump_recipe, load_recipe
 from obverse.runs import Message, Observer, RunFolder, describe_environment, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.failures import explained
@@ -39,6 +38,7 @@ from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
 from .identity import differences, remember
 from .resolve import resolve
 from .setup import Setup, require_launch
+from .shipping import as_shipped, tuned_output
 from .teacher import require_teacher, with_digest
 
 Progress = Callable[[int, int], None]
@@ -265,10 +265,9 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     """Ship the best weights and look at test once."""
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
-    merge_lora(trainer.model)
-    trainer.parallel.load(trainer.best_weights)
-    output = _output(setup, trainer)
-    bundle, forward = replace(setup.bundle, trained=trained, output=output), replace(trainer.forward, output=output)
+    forward = as_shipped(trainer, setup)
+    output = tuned_output(setup, trainer, forward)
+    bundle, forward = replace(setup.bundle, trained=trained, output=output), replace(forward, output=output)
     run.require_ours()
     if setup.process.is_main:
         write_bundle(run.bundle, bundle, trainer.best_weights)
@@ -307,25 +306,6 @@ def _whole(bundle: Bundle, trainer: Trainer) -> Classifier:
     model = bundle.build()
     model.load_state_dict(trainer.best_weights)
     return model.to(trainer.forward.device)
-
-
-def _output(setup: Setup, trainer: Trainer) -> OutputSpec:
-    """How the shipped weights are read: what is tuned on val is the thresholds of label sets, or the prior."""
-    output, counts = setup.bundle.output, trainer.objective.tuned_counts
-    if not setup.manifest.multi_label and counts is None:
-        return output
-    with closing(trainer.loaders):
-        outputs = run_model(trainer.model, trainer.forward, trainer.loaders.val.epoch())
-
-    def tuned() -> dict[str, Any]:
-        if counts is not None:
-            select = setup.recipe.training.select
-            logits_NK, labels_N = outputs.logits_NK, outputs.labels_N
-            return {"prior": best_prior(select, logits_NK, labels_N, counts=counts, decode=output.decode)}
-        assert outputs.label_sets_NK is not None
-        return {"thresholds": best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, output))}
-
-    return output.model_copy(update=setup.process.from_main(tuned))
 
 
 @contextmanager

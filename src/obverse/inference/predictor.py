@@ -70,7 +70,7 @@ class Predictor:
         self.bundle = bundle
         self._device = resolve_device(device)
         self.classifier = classifier.to(self._device)
-        self.forward = Forward(bundle.mean, bundle.std, self._device, output=bundle.output)
+        self.forward = Forward.of(bundle, self._device)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Self
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from .columns import ColumnEncoder
 from .present import PresentViews
@@ -141,5 +142,5 @@ class Classifier(nn.Module):
 
 
 def _is_full(present_BV: torch.Tensor) -> bool:
-    """On the meta device, where memory is planned, there are shapes only: every view is counted."""
-    return present_BV.is_meta or bool(present_BV.all())
+    """Where memory is planned there are shapes only, on the meta device or as fake tensors: every view is counted."""
+    return present_BV.is_meta or isinstance(present_BV, FakeTensor) or bool(present_BV.all())

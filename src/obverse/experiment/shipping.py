@@ -1,0 +1,51 @@
+"""From the last step to what ships: the trained model computes as it will wherever its bundle is loaded.
+
+Training may run in bf16 or fp16, in another memory format and with another matrix setting. Whoever loads the bundle
+computes in fp32, so thresholds and prior are tuned, and every figure of the report is measured, in fp32, too.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import torch
+
+from obverse.evaluation import Forward, best_prior, run_model, to_probabilities
+from obverse.metrics import best_thresholds
+from obverse.models import merge_lora
+from obverse.recipe import OutputSpec
+from obverse.training import Trainer
+
+from .setup import Setup
+
+
+def as_shipped(trainer: Trainer, setup: Setup) -> Forward:
+    """Turn the trainer's model into what ships, with the best weights. The process's matrix setting becomes the plain
+    one.
+    """
+    merge_lora(trainer.model)
+    trainer.parallel.load(trainer.best_weights)
+    torch.set_float32_matmul_precision("highest")
+    if not trainer.parallel.is_sharded:
+        trainer.model.to(memory_format=torch.contiguous_format)
+    return Forward.of(setup.bundle, trainer.forward.device, setup.process)
+
+
+def tuned_output(setup: Setup, trainer: Trainer, forward: Forward) -> OutputSpec:
+    """How the shipped weights are read: what is tuned on val is the thresholds of label sets, or the prior."""
+    output, counts = setup.bundle.output, trainer.objective.tuned_counts
+    if not setup.manifest.multi_label and counts is None:
+        return output
+    with closing(trainer.loaders):
+        outputs = run_model(trainer.model, forward, trainer.loaders.val.epoch())
+
+    def tuned() -> dict[str, Any]:
+        if counts is not None:
+            select = setup.recipe.training.select
+            logits_NK, labels_N = outputs.logits_NK, outputs.labels_N
+            return {"prior": best_prior(select, logits_NK, labels_N, counts=counts, decode=output.decode)}
+        assert outputs.label_sets_NK is not None
+        return {"thresholds": best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, output))}
+
+    return output.model_copy(update=setup.process.from_main(tuned))
