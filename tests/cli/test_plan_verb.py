@@ -15,6 +15,10 @@ def test_memory_time_and_a_rate_for_the_data_at_hand(obverse, training, tree, mo
     assert {"memory", "available", "batch", "work", "time", "learning rate"} <= set(lines)
     assert "activations" in lines["memory"]
     assert "an estimate" in lines["time"]
+    said = [line.split()[0] for line in result.err.splitlines()]
+    assert [word for word in said if word in ("reading", "counting", "building", "measuring", "searching")] == [
+        "reading", "counting", "building", "measuring", "searching"
+    ]  # fmt: skip
     assert 0 < float(lines["learning rate"].split()[0]) <= 1
     assert tree(tmp_path) == before
 

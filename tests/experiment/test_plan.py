@@ -4,7 +4,9 @@ import json
 import sys
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from obverse.errors import RecipeError, UnavailableError
 from obverse.experiment.imagined import imagined_index
@@ -13,6 +15,7 @@ from obverse.experiment.plan import document_batch, make_plan
 from obverse.experiment.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
+from obverse.models import Classifier
 from obverse.recipe import ModelSpec, load_recipe
 from obverse.runtime import available_memory
 
@@ -185,6 +188,36 @@ def test_here_the_time_is_measured_and_called_an_estimate(make_recipe, draw_clas
     assert plan.recipe.runtime.channels_last in (True, False)
     assert json.loads(json.dumps(plan.to_json()))["peak_bytes"] == plan.memory.peak
     assert planned_elsewhere(make_recipe).seconds_per_epoch is None
+
+
+def test_the_optimizer_and_the_head_count_too(make_recipe, draw_classes, tmp_path, monkeypatch):
+    """Every measured piece of work takes 3 s here: a step of 4 samples, a validation of 4, and an update."""
+    monkeypatch.setattr("obverse.experiment.plan_time.fastest_seconds", lambda work, **_: (work(), 3.0)[1])
+    weights = tmp_path / "weights.safetensors"
+    save_file(timm.create_model("test_vit", num_classes=0).state_dict(), weights)
+    backbone = {"kind": "timm", "name": "test_vit", "pretrained": str(weights)}
+    head_first = {"head_first": {"epochs": 2}}
+    recipe = make_recipe(model={"backbone": backbone}, finetune=head_first, training={"epochs": 5, "ema_decay": 0.9})
+    index = build_index(draw_classes(tmp_path / "data", per_class=20), recipe.data)
+    counts, said = index.manifest.split_counts(), []
+    plan = make_plan(recipe, index, device="cpu", tell=said.append)
+    assert counts["train"] % 4 == 0
+    assert plan.seconds_per_epoch == pytest.approx(0.75 * (counts["train"] + counts["val"]) + 3.0 * counts["train"] / 4)
+    assert plan.seconds_before == pytest.approx(0.75 * counts["train"])
+    assert plan.to_json()["seconds_before_epochs"] == plan.seconds_before
+    time = dict(plan.lines())["time"]
+    assert "before them to fit the head first" in time
+    assert f"{(plan.seconds_before + 5 * plan.seconds_per_epoch) / 60:.0f} min in all" in time
+    assert [line.split()[0] for line in said] == ["counting", "building", "measuring"]
+
+
+def test_nothing_is_compiled_for_a_plan(make_recipe, draw_classes, tmp_path, monkeypatch):
+    """Also where a run would try it, which takes minutes."""
+    monkeypatch.setattr(Classifier, "compile", lambda *_, **__: pytest.fail("it was compiled"))
+    monkeypatch.setattr("obverse.experiment.tune.fastest_seconds", lambda *_, **__: 1000.0)
+    recipe = make_recipe(runtime={"compile": "auto"}, training={"epochs": 100_000})
+    plan = make_plan(recipe, build_index(draw_classes(tmp_path), recipe.data), device="cpu")
+    assert plan.seconds_per_epoch > 0
 
 
 def planned_elsewhere(make_recipe):

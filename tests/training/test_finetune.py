@@ -1,6 +1,7 @@
 """Fine-tuning as a run: resume is exact, the head goes first, what ships is plain, senseless settings are refused."""
 
 import math
+import time
 from contextlib import closing
 from dataclasses import replace
 
@@ -16,9 +17,10 @@ from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
 from obverse.models import set_trainable
 from obverse.recipe import build_recipe
-from obverse.runs import EpochEnd, Message, RunFolder
+from obverse.runs import EpochEnd, Message, RunFolder, StepEnd
 from obverse.runs.checkpoint import load_newest
 from obverse.training.head_first import fit_head, frozen_features
+from obverse.training.pace import Pace
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 HEAD_FIRST = {"head_first": {"epochs": 5, "lr": 0.05}}
@@ -224,3 +226,19 @@ def test_a_bias_that_the_head_does_not_have_is_refused():
 def test_a_prior_that_the_loss_has_accounted_for_is_refused(other):
     with pytest.raises(RecipeError, match="head_bias: prior is wrong here"):
         build_recipe({"finetune": {"head_bias": "prior"}, **other}, "test")
+
+
+def test_fitting_the_head_is_not_the_speed_of_training(data, recipe_for, make_trainer, tmp_path, monkeypatch):
+    """What is left is told from the steps alone, also after a resume; a budget of minutes counts all of them."""
+    monkeypatch.setattr(
+        "obverse.training.trainer.fit_head", lambda *args, **more: (time.sleep(0.3), fit_head(*args, **more))[1]
+    )
+    trainer = make_trainer(data, recipe_for(HEAD_FIRST), tmp_path / "a")
+    steps = [event for event in trainer.run() if isinstance(event, StepEnd)]
+    progress = trainer.progress
+    assert progress.head_seconds > 0.3
+    assert 0 < steps[0].run_seconds < steps[-1].run_seconds <= progress.seconds - progress.head_seconds
+    again = make_trainer(data, recipe_for(HEAD_FIRST), tmp_path / "b")
+    again.restore(trainer.checkpoint())
+    assert Pace(again.recipe, 10).seconds(again.progress) == pytest.approx(progress.seconds - progress.head_seconds)
+    assert Pace(recipe_for(HEAD_FIRST, minutes=1.0), 10).seconds(progress) == progress.seconds

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from obverse.errors import RecipeError
+from obverse.errors import RecipeError, printable
 
 from .options import Layout, OptionalDevice, layout_setting
 from .progress import show_progress
@@ -46,13 +46,15 @@ def command(
     if data is None:
         index = imagined_index(chosen, num_classes=classes, num_samples=samples)
     else:
+        _tell(f"reading the pictures of {str(data)!r}")
         index = build_index(data, chosen.data, show_progress)
-    plan = make_plan(chosen, index, device=device, gigabytes=memory, speed=speed, processes=processes)
+    plan = make_plan(chosen, index, device=device, gigabytes=memory, speed=speed, processes=processes, tell=_tell)
     values, lines = plan.to_json(), plan.lines()
     if find_lr:
         from obverse.experiment.lr_finder import find_rate
         from obverse.experiment.setup import Setup
 
+        _tell("searching a learning rate: up to 100 training steps")
         found = find_rate(Setup(plan.recipe, index.manifest))
         values["learning_rate"] = {"suggestion": found.suggestion, "rates": found.rates, "losses": found.losses}
         steps = f"range test over {len(found.rates)} steps; the recipe has {plan.recipe.optim.lr:g}"
@@ -62,3 +64,8 @@ def command(
     else:
         for heading, text in lines:
             typer.echo(f"{heading:14} {text}")
+
+
+def _tell(line: str) -> None:
+    """What takes time is said before it begins, on stderr: the plan itself is on stdout."""
+    typer.echo(printable(line), err=True)

@@ -5,6 +5,7 @@ Training, evaluation and prediction go through this one object, so that no mean 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -36,12 +37,16 @@ class Forward:
         """How a bundle computes wherever it is used: fp32, in the plain memory format."""
         return cls(bundle.mean, bundle.std, device, output=bundle.output, process=process)
 
+    def autocast(self) -> AbstractContextManager[None]:
+        """The number format in which the model runs."""
+        return autocast(self.device, self.precision)
+
     def logits(self, model: Classifier, batch: Batch, *, each_view: bool = False) -> torch.Tensor:
         """The head's logits, (B, K) or what the loss asks for, of a batch that is on the device.
 
         each_view: (B, 1 + V, K), those of every view's own head, too.
         """
-        with autocast(self.device, self.precision):
+        with self.autocast():
             logits: torch.Tensor = model(self.inputs(batch), batch.present_BV, batch.columns_BE, each_view=each_view)
         return logits
 

@@ -16,20 +16,17 @@ from obverse.bundle import Bundle
 from obverse.data import working_geometry
 from obverse.errors import RecipeError
 from obverse.manifest import Index, Manifest
-from obverse.models import enable_checkpointing
 from obverse.recipe import Recipe
-from obverse.runtime import available_memory, fastest_seconds, resolve_device
+from obverse.runtime import available_memory, resolve_device
 
 from .facts import model_words
 from .memory import Memory, plan_memory, sizes_that_halve
+from .plan_time import Seconds, Tell, measure_seconds
 from .resolve import resolve
-from .setup import Setup, describe, objective_of, require_shares
-from .tune import measured_samples, training_step
+from .setup import describe, objective_of, require_shares
 
 # What the system and other programs may take meanwhile.
 USABLE = 0.9
-# A validation picture costs a forward pass, a training picture a forward pass and a backward pass of twice that.
-FORWARD_SHARE = 1 / 3
 GB = 1e9
 
 
@@ -38,6 +35,7 @@ class Plan:
     """recipe: resolved, with what the plan proposes. fits: whether `memory.peak` is within `available` bytes.
 
     available: None where the machine does not say. seconds_per_epoch: None where nothing could be measured.
+    seconds_before: what fitting the head first takes before the epochs.
     rule_of_thumb: the batch that requirement A8 sets for two views of 1000 pixels. speed: pictures per second that each
     of the processes is said to train on; memory is that of each.
     """
@@ -52,6 +50,7 @@ class Plan:
     rule_of_thumb: int | None = None
     speed: float | None = None
     processes: int = 1
+    seconds_before: float = 0.0
 
     @property
     def fits(self) -> bool:
@@ -75,6 +74,7 @@ class Plan:
             "epochs": training.epochs,
             "minutes": training.minutes,
             "seconds_per_epoch": self.seconds_per_epoch,
+            "seconds_before_epochs": self.seconds_before,
             "changes": list(self.changes),
         }
 
@@ -109,12 +109,14 @@ class Plan:
         if self.seconds_per_epoch is None:
             return "not measured here; --pictures-per-second says what one device trains on"
         training = self.recipe.training
+        first = f", {_duration(self.seconds_before)} before them to fit the head first" if self.seconds_before else ""
         if training.minutes is not None:
-            total = (
-                f", so {60 * training.minutes / self.seconds_per_epoch:.2g} epochs in the {training.minutes:g} minutes"
-            )
+            num_epochs = max(0.0, 60 * training.minutes - self.seconds_before) / self.seconds_per_epoch
+            total = f"{first}, so {num_epochs:.2g} epochs in the {training.minutes:g} minutes"
         else:
-            total = f", {_duration(self.seconds_per_epoch * training.epochs)} in all"  # type: ignore[operator]
+            assert training.epochs != "auto"
+            seconds = self.seconds_before + self.seconds_per_epoch * training.epochs
+            total = f"{first}, {_duration(seconds)} in all"
         source = (
             "an estimate from a few steps" if self.speed is None else f"at {self.speed:g} pictures a second, as said"
         )
@@ -134,11 +136,12 @@ def make_plan(
     gigabytes: float | None = None,
     speed: float | None = None,
     processes: int = 1,
+    tell: Tell = lambda line: None,
 ) -> Plan:
     """The plan for this machine, or for one with so many gigabytes on its `cpu` or `cuda` device.
 
     device: None leaves it to the recipe. speed: pictures per second of each device, instead of a measurement.
-    processes: how many devices share every batch.
+    processes: how many devices share every batch. tell: hears what is done before it takes time.
     """
     require_shares(recipe, processes)
     is_elsewhere, device = gigabytes is not None, device or recipe.runtime.device
@@ -150,31 +153,35 @@ def make_plan(
     resolved = resolve(recipe, index, planned=kind if is_elsewhere else None).recipe
     free = available_memory(torch.device(resolved.runtime.device))
     available = int(gigabytes * GB) if gigabytes is not None else free and int(USABLE * free)
-    search = _Search(resolved, index.manifest, kind, available, processes)
+    search = _Search(resolved, index.manifest, kind, available, processes, tell=tell)
     chosen, memory = search.fitting()
     seconds = None
     if speed is not None:
-        seconds = _samples_of_epoch(index.manifest) * len(index.manifest.views) / speed
+        seconds = Seconds.at(speed, len(index.manifest.views))
     elif not is_elsewhere and (available is None or memory.peak <= available):
-        chosen, seconds = _measured(chosen, index.manifest)
+        chosen, seconds = measure_seconds(chosen, index.manifest, tell)
         memory = search.memory(chosen)
         if kind == "cpu" and processes > 1:  # several processes have no more cores than one
             seconds = None
-    seconds = seconds and seconds / processes
     # A device that is sold with 16 GB has a little less than that free.
     whole = available if is_elsewhere else free and int(free / USABLE)
     preset = document_batch(whole) if whole else None
     changes = _changes(resolved, chosen)
-    return Plan(chosen, search.bundle, kind, memory, available, seconds, changes, preset, speed, processes)
+    epoch, before = (
+        (seconds.epoch(chosen, index.manifest, processes), seconds.before(chosen, index.manifest))
+        if seconds
+        else (None, 0.0)
+    )
+    return Plan(chosen, search.bundle, kind, memory, available, epoch, changes, preset, speed, processes, before)
 
 
 class _Search:
     """Finds the largest micro-batch that fits, first without checkpointing, then with it."""
 
     def __init__(
-        self, recipe: Recipe, manifest: Manifest, device: str, available: int | None, processes: int = 1
+        self, recipe: Recipe, manifest: Manifest, device: str, available: int | None, processes: int, *, tell: Tell
     ) -> None:
-        self.processes = processes
+        self.processes, self.tell = processes, tell
         objective = objective_of(recipe, manifest)
         self.bundle = describe(recipe, manifest, objective)
         self.recipe, self.device, self.available = recipe, device, available
@@ -220,6 +227,8 @@ class _Search:
                 # Without a backward pass twice as many fit.
                 evaluation = {"batch_size": min(recipe.evaluation.batch_size, 2 * size)}
                 smaller = smaller.model_copy(update={"evaluation": recipe.evaluation.model_copy(update=evaluation)})
+            again = ", activations computed twice" if recipe.runtime.checkpointing else ""
+            self.tell(f"counting the memory of {size} samples at a time{again}")
             memory = self.memory(smaller)
             if self._fits(memory):
                 break
@@ -227,25 +236,6 @@ class _Search:
 
     def _fits(self, memory: Memory) -> bool:
         return self.available is None or memory.peak <= self.available
-
-
-def _measured(recipe: Recipe, manifest: Manifest) -> tuple[Recipe, float]:
-    """The recipe with what is decided by measurement, and the seconds of an epoch. No weights are loaded."""
-    finetune = recipe.finetune.model_copy(update={"freeze_norm": recipe.finetune.freeze_norm is True})
-    setup = Setup(recipe.model_copy(update={"finetune": finetune}), manifest, load_weights=False)
-    tuned = setup.tuned()
-    if tuned.runtime.checkpointing:
-        enable_checkpointing(setup.model)
-    runtime = tuned.runtime
-    step = training_step(tuned, setup.model, setup.bundle, runtime.precision, runtime.channels_last is True)
-    seconds = fastest_seconds(step, repeats=3) / measured_samples(tuned, setup.bundle)
-    return tuned, seconds * _samples_of_epoch(manifest)
-
-
-def _samples_of_epoch(manifest: Manifest) -> float:
-    """Samples of an epoch, in what training on one costs."""
-    counts = manifest.split_counts()
-    return counts["train"] + FORWARD_SHARE * counts["val"]
 
 
 def _changes(before: Recipe, after: Recipe) -> tuple[str, ...]:

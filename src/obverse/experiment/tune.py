@@ -19,7 +19,6 @@ from obverse.evaluation import Forward
 from obverse.models import Classifier
 from obverse.recipe import Recipe
 from obverse.runtime import (
-    autocast,
     choose_faster,
     choose_once,
     device_name,
@@ -178,19 +177,24 @@ def training_step(
 ) -> Callable[[], None]:
     """One forward and backward pass of `measured_samples` samples in the given form."""
     device = torch.device(recipe.runtime.device)
-    shape = _shape(recipe, bundle)
     forward = Forward(bundle.mean, bundle.std, device, precision, channels_last)
     model.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     model.train()
-    images_BVCHW = forward.layout(torch.zeros(shape, device=device))
-    present_BV = torch.ones(shape[:2], dtype=torch.bool, device=device)
+    images_BVCHW, present_BV = step_inputs(recipe, bundle, forward)
 
     def step() -> None:
-        with autocast(device, precision):
+        with forward.autocast():
             loss = model(images_BVCHW, present_BV).float().square().mean()
         loss.backward()
 
     return step
+
+
+def step_inputs(recipe: Recipe, bundle: Bundle, forward: Forward) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures of a measured step, in the layout of `forward`, and that every view is there."""
+    shape = _shape(recipe, bundle)
+    images_BVCHW = forward.layout(torch.zeros(shape, device=forward.device))
+    return images_BVCHW, torch.ones(shape[:2], dtype=torch.bool, device=forward.device)
 
 
 @contextmanager

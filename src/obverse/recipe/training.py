@@ -113,7 +113,8 @@ class RuntimeSpec(Spec):
     distributed: how the processes of a launcher such as torchrun train one model. `auto` is ddp: each has all of it,
     as one process has. With fsdp each has a part. num_threads, num_workers: of each process.
     precision: of training, and of the passes over val that compare its epochs with each other. What ships is tuned and
-    measured in fp32, as it answers. fp16 needs a CUDA device and scales its loss. checkpointing: activations are computed twice instead of kept.
+    measured in fp32, as it answers. fp16 needs a CUDA device and scales its loss.
+    checkpointing: activations are computed twice instead of kept.
     compile: torch.compile; `auto` takes it for long runs where it is faster, its own time included.
     """
 

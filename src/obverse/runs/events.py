@@ -10,7 +10,8 @@ from typing import Protocol
 class StepEnd:
     """After an optimizer step. step, epoch and batch count from 1; loss is the step's mean.
 
-    seconds, data_seconds: of this epoch in this process.
+    seconds, data_seconds: of this epoch in this process. run_seconds: the time in which `fraction_done` of the run was
+    done.
     """
 
     step: int

@@ -67,9 +67,9 @@ def _round(*timed: Timed) -> tuple[float, ...]:
 
 
 def fastest_seconds(work: Work, *, repeats: int = 3) -> float:
-    """The least wall time of `repeats` calls after one warm-up."""
-    work()
-    return min(seconds_of(work) for _ in range(repeats))
+    """The least wall time of `repeats` calls after one warm-up; of long work one call must do."""
+    warm_up = seconds_of(work)
+    return min(seconds_of(work) for _ in range(repeats if warm_up < LONG_SECONDS else 1))
 
 
 def seconds_of(work: Work) -> float:

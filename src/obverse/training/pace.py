@@ -32,6 +32,12 @@ class Pace:
             return min(1.0, progress.seconds / (60 * self.recipe.training.minutes))
         return progress.step / (self._num_epochs * self.steps_per_epoch)
 
+    def seconds(self, progress: Progress) -> float:
+        """The time that `fraction_done` took. Fitting the head first is none of the steps, but all of the minutes."""
+        if self.recipe.training.minutes is not None:
+            return progress.seconds
+        return progress.seconds - progress.head_seconds
+
     def rate(self, progress: Progress) -> float:
         """Of the next step; after warm-up the schedule runs over what is left."""
         spec, fraction = self.recipe.schedule, self.fraction_done(progress)

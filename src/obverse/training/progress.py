@@ -8,7 +8,8 @@ from typing import Any
 
 @dataclass
 class Progress:
-    """step: optimizer steps done. epoch, batch: the next batch to train on. seconds: training time so far.
+    """step: optimizer steps done. epoch, batch: the next batch to train on. seconds: training time so far, of which
+    head_seconds went into fitting the head first.
 
     micro_batch_size: in use, perhaps smaller than the recipe's after memory has run out. loss_scale: of fp16.
 
@@ -19,6 +20,7 @@ class Progress:
     epoch: int = 0
     batch: int = 0
     seconds: float = 0.0
+    head_seconds: float = 0.0
     loss_sum: float = 0.0
     weight: float = 0.0
     num_correct: float = 0.0

@@ -132,7 +132,8 @@ class Trainer:
         self.parallel.load(self.parallel.weights())
         if self.average:
             self.parallel.load(self.parallel.weights(), self.average.model)
-        self.progress.seconds += self.process.from_main(lambda: time.perf_counter() - start)
+        self.progress.head_seconds = self.process.from_main(lambda: time.perf_counter() - start)
+        self.progress.seconds += self.progress.head_seconds
         yield Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
 
     def _wants_checkpoint(self) -> bool:
@@ -210,7 +211,7 @@ class Trainer:
             seconds=meter.seconds,
             data_seconds=meter.data_seconds,
             fraction_done=self._pace.fraction_done(self.progress),
-            run_seconds=progress.seconds,
+            run_seconds=self._pace.seconds(progress),
         )
 
     def _finish_epoch(self) -> Iterator[Event]:

@@ -1,0 +1,106 @@
+"""How long a run takes, from a few real steps: training, the optimizer, validation, and fitting the head first.
+
+Reading pictures is not in it. Nothing is compiled: that alone takes minutes, and shortens only runs of more than half
+an hour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from obverse.evaluation import Forward
+from obverse.manifest import Manifest
+from obverse.models import enable_checkpointing
+from obverse.recipe import Recipe
+from obverse.runtime import fastest_seconds
+from obverse.training import Update, build_optimizer
+from obverse.training.ema import WeightAverage
+
+from .setup import Setup
+from .tune import measured_samples, step_inputs, training_step
+
+# A validation picture costs a forward pass, a training picture a forward pass and a backward pass of twice that.
+FORWARD_SHARE = 1 / 3
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """train, forward: of one sample. update: of one optimizer step with all that follows the gradients."""
+
+    train: float
+    forward: float
+    update: float = 0.0
+
+    @classmethod
+    def at(cls, pictures_per_second: float, num_views: int) -> Seconds:
+        """Where somebody says how fast it trains; the optimizer is then in that figure."""
+        train = num_views / pictures_per_second
+        return cls(train, FORWARD_SHARE * train)
+
+    def epoch(self, recipe: Recipe, manifest: Manifest, processes: int = 1) -> float:
+        """Of one epoch with its validation; processes: devices that share every batch."""
+        counts = manifest.split_counts()
+        assert recipe.training.batch_size != "auto"
+        samples = counts["train"] * self.train + counts["val"] * self.forward
+        return samples / processes + math.ceil(counts["train"] / recipe.training.batch_size) * self.update
+
+    def before(self, recipe: Recipe, manifest: Manifest) -> float:
+        """Before the first epoch: every rank runs all training samples once through the frozen backbone.
+
+        The head's own epochs on these features cost next to nothing beside it.
+        """
+        return manifest.split_counts()["train"] * self.forward if recipe.finetune.head_first else 0.0
+
+
+def measure_seconds(recipe: Recipe, manifest: Manifest, tell: Tell) -> tuple[Recipe, Seconds]:
+    """The recipe with what is decided by measurement, and the times. No weights are loaded."""
+    finetune = recipe.finetune.model_copy(update={"freeze_norm": recipe.finetune.freeze_norm is True})
+    runtime = recipe.runtime.model_copy(update={"compile": recipe.runtime.compile is True})
+    tell(f"building {getattr(recipe.model.backbone, 'name', recipe.model.backbone.kind)}")
+    update = {"finetune": finetune, "runtime": runtime}
+    setup = Setup(recipe.model_copy(update=update), manifest, load_weights=False)
+    tuned = setup.tuned(tell)
+    if tuned.runtime.checkpointing:
+        enable_checkpointing(setup.model)
+    tell(f"measuring a training step of {measured_samples(tuned, setup.bundle)} samples")
+    return tuned, _measured(setup, tuned)
+
+
+def _measured(setup: Setup, recipe: Recipe) -> Seconds:
+    runtime, model = recipe.runtime, setup.model
+    num_samples = measured_samples(recipe, setup.bundle)
+    step = training_step(recipe, model, setup.bundle, runtime.precision, runtime.channels_last is True)
+    train = fastest_seconds(step) / num_samples
+    optimizer = build_optimizer(recipe.optim, model, layer_decay=recipe.finetune.layer_decay)
+    update = Update(optimizer, recipe.optim.clip_norm)
+    decay = recipe.training.ema_decay
+    average = WeightAverage(model, decay) if decay else None
+
+    def after_gradients() -> None:
+        update.norm()
+        update.apply()
+        if average:
+            average.update(model)
+
+    seconds = fastest_seconds(after_gradients, repeats=2)
+    model.zero_grad(set_to_none=True)
+    return Seconds(train, _forward_seconds(setup, recipe) / num_samples, seconds)
+
+
+def _forward_seconds(setup: Setup, recipe: Recipe) -> float:
+    """Of a validation pass over as many samples as a measured step has."""
+    forward: Forward = setup.forward()
+    images_BVCHW, present_BV = step_inputs(recipe, setup.bundle, forward)
+    setup.model.eval()
+
+    @torch.no_grad()
+    def validate() -> None:
+        with forward.autocast():
+            setup.model(images_BVCHW, present_BV)
+
+    return fastest_seconds(validate, repeats=2)
