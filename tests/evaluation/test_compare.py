@@ -1,12 +1,15 @@
 """Paired tests: matched by sample, right p-values, and refused where the samples differ."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from obverse.errors import DataError
 from obverse.evaluation import Predictions, differences, holm, require_same_samples, samples_needed, seed_interval
-from obverse.evaluation.compare import discordant, mcnemar
+from obverse.evaluation.compare import discordant, groups_needed, mcnemar
+from obverse.metrics import Units
 
 CLASSES = ("a", "b", "c")
 
@@ -147,3 +150,57 @@ def test_interval_over_seeds():
     assert found.value == pytest.approx(0.6)
     assert found.high - found.value == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
     assert seed_interval([0.5]).low is None
+
+
+def grouped_pair(generator, *, num=40, size=8):
+    """Two equally good models whose errors go by group."""
+    of_N = np.arange(num).repeat(size)
+    sides = [(generator.random(num) < 0.8)[of_N] ^ (generator.random(num * size) < 0.05) for _ in range(2)]
+    groups = tuple(map(str, of_N.tolist()))
+    return [replace(predictions(right_N), groups=groups) for right_N in sides]
+
+
+def test_groups_are_compared_as_groups():
+    """Taken as samples, two equal models would differ surely in a third of all studies."""
+    generator, rejected, plainly, held = np.random.default_rng(0), 0, 0, 0
+    for _ in range(40):
+        base, other = grouped_pair(generator)
+        accuracy = differences([base], [other], num_resamples=100)["accuracy"]
+        assert accuracy.test == "paired permutation of groups"
+        rejected += accuracy.p_value < 0.05
+        held += accuracy.low <= 0 <= accuracy.high
+        plainly += mcnemar(*discordant(base, other)) < 0.05
+    assert rejected <= 6
+    assert held >= 34
+    assert plainly >= 8
+
+
+def test_a_real_difference_between_groups_is_found():
+    base, other = two(400, 0.5, 0.9)
+    groups = tuple(str(n // 8) for n in range(400))
+    found = differences([replace(base, groups=groups)], [replace(other, groups=groups)], num_resamples=400)
+    assert all(found[name].p_value < 0.01 for name in ("accuracy", "macro_f1", "loss"))
+    assert found["accuracy"].low > 0
+    assert found["macro_f1"].test == "paired permutation of groups"
+    seeds = [replace(side, groups=groups) for side in (base, base)]
+    assert (
+        differences(seeds, [other, other], num_resamples=50)["accuracy"].test
+        == "paired bootstrap over groups and seeds"
+    )
+
+
+def test_groups_that_one_side_knows_count_and_one_group_tells_nothing():
+    base, other = two(60)
+    groups = tuple(str(n // 6) for n in range(60))
+    for pair in ((base, replace(other, groups=groups)), (replace(base, groups=groups), other)):
+        assert differences([pair[0]], [pair[1]], num_resamples=20)["accuracy"].test == "paired permutation of groups"
+    assert differences([replace(base, groups=("one",) * 60)], [other], num_resamples=20) == {}
+    alone = differences([replace(base, groups=(None,) * 60)], [other], num_resamples=20)
+    assert alone["accuracy"] == differences([base], [other], num_resamples=20)["accuracy"]
+
+
+def test_groups_needed_are_samples_needed_when_each_is_alone():
+    base, other = two(400, 0.6, 0.65)
+    counts = discordant(base, other)
+    assert groups_needed(base, other, Units.alone(400)) == pytest.approx(samples_needed(*counts, 400), rel=0.05)
+    assert groups_needed(base, base, Units.alone(400)) is None

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from obverse.errors import DataError
-from obverse.evaluation import Predictions, SetPredictions, Story, diagnose, write_set_evaluation
+from obverse.evaluation import Predictions, Seen, SetPredictions, Story, diagnose, write_set_evaluation
 from obverse.evaluation.set_measure import measure_sets
 
 
@@ -57,7 +57,7 @@ def test_files_give_the_same_back(tmp_path):
 def test_numbers_are_those_of_scikit_learn():
     predictions = predictions_of()
     truth, answers = predictions.label_sets_NK, predictions.answers_NK
-    found = measure_sets(predictions, num_resamples=100)
+    found = measure_sets(predictions)
     assert found.subset_accuracy.value == pytest.approx(oracle.accuracy_score(truth, answers))
     assert found.hamming_loss.value == pytest.approx(oracle.hamming_loss(truth, answers))
     assert found.macro_f1.value == pytest.approx(oracle.f1_score(truth, answers, average="macro"))
@@ -107,10 +107,12 @@ def test_a_class_without_samples_and_hostile_names(tmp_path, hostile_names):
     predictions = SetPredictions(
         split="val", classes=hostile_names, ids=tuple("abcdef"), label_sets_NK=truth, probabilities_NK=probabilities
     )
-    found = write_set_evaluation(tmp_path, predictions, facts={})
+    found = write_set_evaluation(
+        tmp_path, predictions, facts={}, seen=Seen(chosen=("the best epoch", "the thresholds"))
+    )
     assert found.num_classes_without_samples == num - 1
     assert "<script>alert" not in (tmp_path / "report.html").read_text()
-    assert "thresholds were chosen on" in (tmp_path / "summary.md").read_text()
+    assert "This split chose the best epoch and the thresholds" in (tmp_path / "summary.md").read_text()
 
 
 def test_predictions_that_do_not_fit_are_refused():

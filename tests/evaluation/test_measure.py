@@ -31,7 +31,7 @@ def from_classes(labels, given, *, num_classes, **views):
 
 def test_numbers_agree_with_scikit_learn(make):
     predictions = make("abcdefg", num_samples=300)
-    measured = measure(predictions, num_resamples=200)
+    measured = measure(predictions)
     labels, given = predictions.labels_N, predictions.predictions_N
     assert measured.accuracy.value == pytest.approx(oracle.accuracy_score(labels, given))
     assert measured.macro_f1.value == pytest.approx(oracle.f1_score(labels, given, average="macro"))
@@ -47,15 +47,15 @@ def test_numbers_agree_with_scikit_learn(make):
 
 @pytest.mark.parametrize(("num_classes", "expected"), [(2, []), (3, []), (4, ["3"]), (5, ["3"]), (6, ["3", "5"])])
 def test_top_k_only_where_there_are_more_classes(make, num_classes, expected):
-    assert list(measure(make("abcdef"[:num_classes]), num_resamples=10).top_k) == expected
+    assert list(measure(make("abcdef"[:num_classes])).top_k) == expected
 
 
 def test_unlabelled_samples_are_left_out_and_counted(make):
     predictions = make()
     labels = predictions.labels_N.copy()
     labels[:20] = -1
-    masked = measure(replace(predictions, labels_N=labels), num_resamples=50)
-    alone = measure(predictions.take(np.arange(20, 60)), num_resamples=50)
+    masked = measure(replace(predictions, labels_N=labels))
+    alone = measure(predictions.take(np.arange(20, 60)))
     assert (masked.num_samples, masked.num_unlabelled) == (40, 20)
     assert replace(masked, num_unlabelled=0) == alone
 
@@ -98,12 +98,12 @@ def test_the_views_own_heads_decide_who_disagrees_and_how_far():
     alone = from_classes([0, 1, 2], [0, 1, 2], num_classes=3, left=[0, 1, 2], right=[0, 1, 2])
     own = from_classes([0, 1, 2], [0, 1, 2], num_classes=3, left=[0, 1, 2], right=[2, 1, None])
     predictions = replace(alone, view_grades=own.view_probabilities, ordered=True)
-    views = measure(predictions, num_resamples=10).views
+    views = measure(predictions).views
     assert find_disagreements(predictions).tolist() == [True, False, False]
     assert steps_apart(predictions).tolist() == [2, 0, 0]
     assert (views.alone["right"].accuracy.value, views.graded["right"].accuracy.value) == (1.0, 0.5)
     assert (views.num_complete, views.disagreement.value, views.steps_apart.value) == (2, 0.5, 1.0)
-    assert measure(alone, num_resamples=10).views.steps_apart is None
+    assert measure(alone).views.steps_apart is None
 
 
 def test_a_single_view_cannot_disagree():
@@ -111,25 +111,25 @@ def test_a_single_view_cannot_disagree():
 
 
 def test_ordinal_block_only_when_ordered(make):
-    assert measure(make(), num_resamples=10).ordinal is None
-    ordinal = measure(make(ordered=True), num_resamples=200).ordinal
+    assert measure(make()).ordinal is None
+    ordinal = measure(make(ordered=True)).ordinal
     for estimate in (ordinal.mean_absolute_error, ordinal.within_one, ordinal.quadratic_kappa):
         assert estimate.low < estimate.value < estimate.high
 
 
 def test_everything_is_json_even_where_numbers_are_undefined():
     one = replace(from_classes([0], [0], num_classes=2, x=[None]), ordered=True)
-    measured = measure(one, num_resamples=10)
+    measured = measure(one)
     assert measured.ordinal.quadratic_kappa is None
     assert measured.loss.low is None
-    balanced = measure(from_classes([0, 1], [0, 0], num_classes=2), num_resamples=10)
+    balanced = measure(from_classes([0, 1], [0, 0], num_classes=2))
     assert balanced.cv_ratio is None
     for each in (measured, balanced):
         assert json.loads(json.dumps(each.as_json(), allow_nan=False)) == each.as_json()
 
 
 def test_the_same_seed_gives_the_same_numbers(make):
-    assert measure(make(), num_resamples=50) == measure(make(), num_resamples=50)
+    assert measure(make()) == measure(make())
 
 
 def test_nothing_to_measure_is_a_clear_error(make):
@@ -138,3 +138,25 @@ def test_nothing_to_measure_is_a_clear_error(make):
             measure(make().take(rows))
     with pytest.raises(DataError, match="no labelled"):
         measure(replace(make(), labels_N=np.full(60, -1, dtype=np.int64)))
+
+
+def test_groups_make_intervals_wider_and_are_counted(make):
+    predictions = make(num_samples=240)
+    of_N = predictions.labels_N * 10 + np.arange(240) % 10
+    right_N = of_N % 3 > 0
+    answers_N = np.where(right_N, predictions.labels_N, (predictions.labels_N + 1) % 3)
+    sure_NK = (0.1 + 0.7 * np.eye(3)[answers_N]).astype(np.float32)
+    plain = replace(predictions, probabilities_NK=sure_NK)
+    alone, grouped = measure(plain), measure(replace(plain, groups=tuple(map(str, of_N.tolist()))))
+    assert (alone.num_groups, grouped.num_groups) == (None, 30)
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "loss"):
+        before, after = getattr(alone, name), getattr(grouped, name)
+        assert after.value == before.value
+        assert after.high - after.low > 1.5 * (before.high - before.low)
+
+
+def test_too_few_samples_for_an_average_are_said_in_words(make):
+    measured = measure(make("abcdef", num_samples=12))
+    assert (measured.macro_precision.low, measured.macro_precision.high) == (None, None)
+    assert measured.macro_precision.reason.startswith("too few samples")
+    assert measured.as_json()["macro_precision"]["reason"] == measured.macro_precision.reason

@@ -120,3 +120,21 @@ def test_a_folder_that_cannot_be_created(make, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be created"):
         make().write(tmp_path / "file" / "folder")
+
+
+def test_groups_survive_the_disk_and_older_folders_have_none(make, tmp_path):
+    predictions = make()
+    groups = tuple(None if n % 5 == 0 else f"coin {n // 3}" for n in range(60))
+    written = replace(predictions, groups=groups)
+    written.write(tmp_path)
+    assert Predictions.read(tmp_path).groups == groups
+    assert written.take(written.labels_N == 1).groups == tuple(np.array(groups, object)[written.labels_N == 1])
+    assert (written.units.num, written.units.are_groups) == (len(set(groups) - {None}) + groups.count(None), True)
+    predictions.write(tmp_path)
+    assert not (tmp_path / "groups.json").exists()
+    assert Predictions.read(tmp_path).groups == ()
+    with pytest.raises(DataError, match="3 groups for 60 samples"):
+        replace(predictions, groups=("a", "b", "c"))
+    (tmp_path / "groups.json").write_text('{"a": 1}')
+    with pytest.raises(DataError, match=r"groups\.json is not a list of names"):
+        Predictions.read(tmp_path)

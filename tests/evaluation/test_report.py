@@ -14,6 +14,7 @@ from obverse.evaluation.measure import measure
 from obverse.evaluation.plots import plot_history
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.report import markdown_text, write_evaluation
+from obverse.evaluation.seen import Seen
 
 FACTS = {"model": "vit <small>", "best epoch": "3", "pictures per second": "120 | cpu"}
 
@@ -178,3 +179,25 @@ def test_nothing_to_measure_writes_nothing(make, tmp_path):
     with pytest.raises(DataError, match="no labelled samples"):
         write_evaluation(tmp_path / "new", make().take(np.arange(0)), facts={})
     assert not (tmp_path / "new").exists()
+
+
+def test_what_the_model_has_seen_and_what_belongs_together_is_said(make, tmp_path):
+    predictions = replace(make(), groups=tuple(f"coin {n // 4}" for n in range(60)))
+    seen = Seen(chosen=("the best epoch", "the prior"), num_trained=12, num_chosen=3, is_unknown=True)
+    measured = write_evaluation(tmp_path, predictions, facts={}, seen=seen)
+    assert json.loads((tmp_path / "metrics.json").read_text())["seen"] == {
+        "chosen": ["the best epoch", "the prior"],
+        "num_trained": 12,
+        "num_chosen": 3,
+        "is_unknown": True,
+    }
+    summary = (tmp_path / "summary.md").read_text()
+    for sentence in seen.sentences(measured.num_samples):
+        assert markdown_text(sentence) in summary
+    assert "12 of 60 were trained on" in summary
+    assert "The 60 samples lie in 15 groups" in summary
+    write_evaluation(tmp_path, make(), facts={})
+    assert "Intervals treat samples as independent" in (tmp_path / "summary.md").read_text()
+    one = replace(make(), groups=("all",) * 60)
+    write_evaluation(tmp_path, one, facts={})
+    assert "accuracy has no interval: one independent sample" in (tmp_path / "summary.md").read_text()

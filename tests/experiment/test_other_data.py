@@ -1,7 +1,9 @@
 """A run evaluated on other data: the view it knows, the split that is asked for, and nothing left out silently."""
 
+import csv
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -134,3 +136,61 @@ def test_changed_pictures_of_a_run_are_not_measured_as_its_own(data, make_recipe
     shutil.rmtree(own)
     shutil.copytree(data, own)  # other times of change, the same content
     assert evaluate_run(run.path, out=tmp_path / "test", device="cpu")[1]["num_samples"]
+
+
+def test_pictures_that_were_trained_on_are_counted(run_of, data, tmp_path):
+    """By content: the files have other names, and one of them is there twice."""
+    run = run_of("reverse")
+    with (run / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    splits = Counter(row["split"] for row in rows)
+    for n, row in enumerate(rows):
+        target = tmp_path / "set" / row["label"] / f"renamed {n}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(data / row["reverse"], target)
+    for n in range(4):
+        draw(tmp_path / "set" / "a" / f"new {n}.png", 200, 7000 + n)
+    copied = next(n for n, row in enumerate(rows) if row["split"] == "train")
+    shutil.copyfile(tmp_path / f"set/{rows[copied]['label']}/renamed {copied}.png", tmp_path / "set/a/copy.png")
+    label = rows[copied]["label"]
+    (tmp_path / "set/a/copy.png").rename(tmp_path / "set" / label / "copy.png")
+    folder, metrics = evaluate_run(run, data=tmp_path / "set", out=tmp_path / "out", device="cpu")
+    assert metrics["seen"]["num_trained"] == splits["train"] + 1
+    assert metrics["seen"]["num_chosen"] == splits["val"]
+    assert f"{splits['train'] + 1} of {len(rows) + 5} were trained on" in (folder / "summary.md").read_text()
+    assert metrics["num_groups"] == len(rows) + 4
+    groups = json.loads((folder / "groups.json").read_text())
+    assert sorted(Counter(groups).values()) == [2, len(rows) + 3]
+    assert "trained on" in (folder / "report.html").read_text()
+
+
+def test_new_pictures_are_new_and_a_bundle_alone_cannot_know(run_of, tmp_path):
+    for label, brightness in zip("ab", (50, 200), strict=True):
+        for n in range(4):
+            draw(tmp_path / "set" / label / f"{n}.png", brightness, 8000 + 100 * brightness + n)
+    run = run_of("reverse")
+    for model, is_unknown in ((run, False), (run / "bundle", True)):
+        out = tmp_path / f"out-{is_unknown}"
+        folder, metrics = evaluate_run(model, data=tmp_path / "set", out=out, device="cpu")
+        assert metrics["seen"] == {"chosen": [], "num_trained": 0, "num_chosen": 0, "is_unknown": is_unknown}
+        assert ("does not know what it was trained on" in (folder / "summary.md").read_text()) is is_unknown
+
+
+def test_a_run_says_which_split_chose_its_epoch_and_which_it_learned(run_of, tmp_path):
+    run = run_of("reverse")
+    chosen = json.loads((run / "evaluation/val/metrics.json").read_text())["seen"]["chosen"]
+    assert chosen == ["the best epoch"]
+    assert "This split chose the best epoch" in (run / "evaluation/val/summary.md").read_text()
+    assert json.loads((run / "evaluation/test/metrics.json").read_text())["seen"]["chosen"] == []
+    _, metrics = evaluate_run(run, split="train", out=tmp_path / "train", device="cpu")
+    assert metrics["seen"]["num_trained"] == metrics["num_samples"]
+
+
+def test_groups_of_the_run_reach_its_evaluation(data, make_recipe, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    split = {"train": 0.5, "val": 0.25, "test": 0.25, "group_by": {"pattern": r"(\w/\d)"}}
+    recipe = make_recipe(data={"views": ["reverse"], "split": split}, training={"epochs": 1}, evaluation={"maps": 0})
+    metrics = start_run(data, recipe, run).metrics
+    groups, ids = (json.loads((run.evaluation("test") / f"{name}.json").read_text()) for name in ("groups", "ids"))
+    assert groups == [name[:3] for name in ids]
+    assert metrics["num_groups"] == (len(set(groups)) if len(set(groups)) < len(ids) else None)

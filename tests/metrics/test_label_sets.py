@@ -89,10 +89,42 @@ def test_nothing_to_measure_is_said():
         metrics.set_scores(np.zeros((0, 2), bool), np.zeros((0, 2), bool))
 
 
-def test_the_bootstrap_covers_its_own_value_and_repeats():
+@pytest.mark.parametrize("ties", [False, True])
+def test_influences_are_derivatives(ties):
+    """By one more sample among a million."""
+    truth, probabilities = drawn(ties=ties)
+    ranking, answers, much = metrics.Ranking(truth, probabilities), probabilities >= 0.5, np.full(60, 1_000_000)
+
+    def scores(weights):
+        found = metrics.set_scores(truth, answers, weights)
+        precision = metrics.mean_of_known(ranking.average_precision(weights))
+        return np.array([precision, metrics.set_macro_f1(found), metrics.set_micro_f1(found)])
+
+    more = np.array([scores(much + one) - scores(much) for one in np.eye(60, dtype=np.int64)]) * 1e6
+    ours = (
+        ranking.influence(),
+        metrics.set_macro_f1_influence(truth, answers),
+        metrics.set_micro_f1_influence(truth, answers),
+    )
+    np.testing.assert_allclose(np.stack(ours, axis=1), more, atol=1e-6)
+
+
+def test_intervals_of_label_sets_hold_their_value_and_grow_with_groups():
     truth, probabilities = drawn()
-    ranking = metrics.Ranking(truth, probabilities)
-    statistics = {"map": lambda weights: metrics.mean_of_known(ranking.average_precision(weights))}
-    first, again = (metrics.bootstrap_sets(statistics, len(truth), num_resamples=200)["map"] for _ in range(2))
-    assert first == again
-    assert first.low < metrics.mean_average_precision(truth, probabilities) < first.high
+    alone, groups = metrics.Units.alone(60), metrics.Units.of_groups((np.arange(60) // 6).tolist())
+    found = metrics.set_intervals(truth, probabilities >= 0.5, probabilities, alone)
+    assert found["map"].low < metrics.mean_average_precision(truth, probabilities) < found["map"].high
+    repeated = metrics.Units.of_groups((np.arange(120) % 60).tolist())
+    twice = metrics.set_intervals(*(np.tile(x, (2, 1)) for x in (truth, probabilities >= 0.5, probabilities)), repeated)
+    assert twice["micro_f1"].low == pytest.approx(found["micro_f1"].low, abs=0.01)
+    few = metrics.set_intervals(truth, probabilities >= 0.5, probabilities, groups)
+    assert few["micro_f1"].high - few["micro_f1"].low >= found["micro_f1"].high - found["micro_f1"].low
+
+
+def test_label_sets_of_rare_classes_have_no_average_interval():
+    truth, probabilities = drawn(num=20)
+    truth[:, 1:] = False
+    truth[:3, 1:] = True
+    found = metrics.set_intervals(truth, probabilities >= 0.5, probabilities, metrics.Units.alone(20))
+    assert found["map"].reason == "too few samples: 4 of 4 classes are in fewer than 10"
+    assert 0 <= found["micro_f1"].low < found["micro_f1"].high <= 1

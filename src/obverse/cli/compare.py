@@ -91,8 +91,9 @@ def print_comparison(comparison: Comparison) -> None:
     console.print(table)
     adjusted = ", adjusted for several comparisons (Holm)" if len(comparison.rows) > 2 else ""
     base = printable(comparison.rows[0].name)
-    console.print(Text(f"differences are from {base}, on the same samples; p of accuracy by the exact McNemar test "
-                       f"for single runs, else by paired bootstrap{adjusted}"))  # fmt: skip
+    tests = list(dict.fromkeys(found.test for row in comparison.rows for found in row.differences.values()))
+    said = f"differences are from {base}, on the same samples; p by {' or '.join(tests) or 'no test'}{adjusted}"
+    console.print(Text(printable(said)))
     for line in (*comparison.sentences, *(f"{row.name}: {row.note}" for row in comparison.rows if row.note)):
         console.print(Text(printable(line)))
 

@@ -11,6 +11,7 @@ from obverse.errors import printable
 
 from .hints import compare_hint, predict_hint
 from .options import Device
+from .shown import shown_interval
 
 
 def command(
@@ -30,7 +31,6 @@ def command(
         typer.echo(printable(f"kept {len(joined.kept)} of {len(runs)} runs: {', '.join(joined.kept)}"))
     for split, metrics in joined.metrics.items():
         accuracy = metrics["accuracy"]
-        typer.echo(f"{split} accuracy {accuracy['value']:.1%} "
-                   f"(95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%})")  # fmt: skip
+        typer.echo(f"{split} accuracy {accuracy['value']:.1%} ({shown_interval(accuracy, '.1%')})")
     typer.echo(f"predict: {predict_hint(joined.folder, joined.example)}")
     typer.echo(f"compare: {compare_hint(runs[0], joined.folder)}")

@@ -10,6 +10,7 @@ import typer
 from obverse.errors import printable
 
 from .options import Device, Layout
+from .shown import shown_interval
 
 
 def command(
@@ -23,11 +24,14 @@ def command(
     device: Device = "auto",
 ) -> None:
     """Measure a trained model and write its report."""
+    from obverse.evaluation import Seen
     from obverse.experiment import evaluate_run
 
     folder, metrics = evaluate_run(run, split=split, data=data, layout=layout, out=out, device=device)
     for line in set_lines(metrics) if metrics.get("labels") == "multi" else _lines(metrics):
         typer.echo(line)
+    for sentence in Seen(**metrics["seen"]).sentences(metrics["num_samples"]):
+        typer.echo(sentence)
     typer.echo(f"report: {printable(str(folder / 'report.html'))}")
 
 
@@ -39,6 +43,6 @@ def set_lines(metrics: dict[str, Any]) -> list[str]:
 
 def _lines(metrics: dict[str, Any]) -> list[str]:
     accuracy, macro_f1 = metrics["accuracy"], metrics["macro_f1"]
-    lines = [f"accuracy {accuracy['value']:.4f} (95 % interval {accuracy['low']:.4f} to {accuracy['high']:.4f})"]
+    lines = [f"accuracy {accuracy['value']:.4f} ({shown_interval(accuracy, '.4f')})"]
     lines += [f"macro F1 {macro_f1['value']:.4f}"] if macro_f1 else []
     return lines + [f"top-{k} accuracy {share['value']:.4f}" for k, share in metrics["top_k"].items()]

@@ -11,6 +11,7 @@ from obverse.errors import RecipeError, printable
 
 from .options import Layout, OptionalDevice, layout_setting
 from .progress import show_progress
+from .shown import shown_interval
 
 
 def command(
@@ -42,6 +43,6 @@ def command(
     )
     for name, metrics in found.metrics.items():
         accuracy = metrics["accuracy"]
-        typer.echo(f"{name} accuracy {accuracy['value']:.1%} (95 % interval {accuracy['low']:.1%} to "
-                   f"{accuracy['high']:.1%}, {metrics['num_samples']} samples)")  # fmt: skip
+        typer.echo(f"{name} accuracy {accuracy['value']:.1%} ({shown_interval(accuracy, '.1%')}, "
+                   f"{metrics['num_samples']} samples)")  # fmt: skip
     typer.echo(f"report: {printable(str(folder / 'evaluation' / 'out-of-fold' / 'report.html'))}")

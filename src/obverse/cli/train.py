@@ -20,6 +20,7 @@ from .processes import run_processes
 from .progress import show_progress
 from .ranks import on_every_rank
 from .short_forms import given_forms, recipe_of
+from .shown import shown_interval
 
 if TYPE_CHECKING:
     from obverse.experiment.train import RunResult
@@ -129,5 +130,5 @@ def _result_line(metrics: dict[str, Any]) -> str:
     accuracy = metrics["accuracy"]
     return (
         f"{metrics['split']} accuracy {accuracy['value']:.1%} "
-        f"(95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%}, {metrics['num_samples']} samples)"
+        f"({shown_interval(accuracy, '.1%')}, {metrics['num_samples']} samples)"
     )

@@ -18,6 +18,7 @@ from .plots import plot_conditions, plot_history
 from .predictions import Predictions
 from .report import write_evaluation, write_set_evaluation
 from .sections import Section
+from .seen import Seen
 from .selection import (
     LOWER_IS_BETTER,
     best_prior,
@@ -40,6 +41,7 @@ __all__ = [
     "Outputs",
     "Predictions",
     "Section",
+    "Seen",
     "SetMetrics",
     "SetPredictions",
     "Story",

@@ -6,7 +6,12 @@ its number is then the mean over them, and runs are drawn as samples are: what i
 two or three runs that says too little of how much seeds differ, and a single run stands for itself alone.
 
 Accuracy of two single runs: exact McNemar test (McNemar 1947; the binomial test on the samples that one of them alone
-has right). Everything else: paired bootstrap over samples (Efron & Tibshirani 1993). Not a table: `experiment/compare`.
+has right). Everything else: paired bootstrap over samples (Efron & Tibshirani 1993).
+
+Where samples come in groups, groups are drawn and not samples, and the p-value of two single runs is that of a
+permutation test: under no difference, what two models say of a group could as well be exchanged (Good 2005). Few
+groups vary too little when drawn from themselves, so their draws are spread by sqrt(G / (G - 1)) and by Student's t
+over the normal quantile. Not a table: `experiment/compare`.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ COMPARED_ORDINAL: dict[str, Callable[[IntArray], float]] = {
     "quadratic_kappa": metrics.quadratic_kappa,
 }
 LOSS = "loss"
+SHARES = frozenset(COMPARED)
 SMALLER_IS_BETTER = frozenset({LOSS, "mean_absolute_error"})
 POWER = 0.8
 LEVEL = 0.05
@@ -95,25 +101,52 @@ def require_same_samples(first: Predictions, other: Predictions, names: tuple[st
 
 
 def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int = 0) -> dict[str, Difference]:
-    """Of every metric; all predictions must be in one order (`require_same_samples`)."""
+    """Of every metric; all predictions must be in one order (`require_same_samples`).
+
+    Nothing where all samples are of one group, which cannot tell how much a difference varies.
+    """
     base, other = ([run.take(run.labels_N >= 0) for run in side] for side in (base, other))
     if not base[0].ids:
         raise DataError("there are no labelled samples to compare on")
-    draws_RM, point_M, names = _resampled(base, other, num_resamples, seed)
+    units, are_single = joint_units([*base, *other]), len(base) == len(other) == 1
+    if units.are_groups and units.num < 2:
+        return {}
+    draws = Resampler(base, other, units)
+    draws_RM, point_M = draws.bootstrap(num_resamples, seed), draws.point()
+    swapped_RM = draws.permute(num_resamples, seed) if units.are_groups and are_single else None
     found = {}
-    for column, name in enumerate(names):
-        draws_R = draws_RM[:, column]
+    for column, name in enumerate(draws.names):
+        draws_R, value = draws_RM[:, column], float(point_M[column])
         draws_R = draws_R[np.isfinite(draws_R)]
-        if not len(draws_R) or not math.isfinite(point_M[column]):
+        if not len(draws_R) or not math.isfinite(value):
             continue
+        if units.are_groups:
+            draws_R = value + (draws_R - draws_R.mean()) * few_groups_factor(units.effective)
         low, high = np.percentile(draws_R, [2.5, 97.5])
-        p_value, test = _bootstrap_p(draws_R), "paired bootstrap"
-        if len(base) > 1 or len(other) > 1:
-            test += " over samples and seeds"
-        if name == "accuracy" and len(base) == len(other) == 1:
+        p_value, test = _bootstrap_p(draws_R), "paired bootstrap" + (" over groups" if units.are_groups else "")
+        if not are_single:
+            test += " and seeds" if units.are_groups else " over samples and seeds"
+        elif swapped_RM is not None:
+            p_value, test = _permutation_p(swapped_RM[:, column], value), "paired permutation of groups"
+        elif name == "accuracy":
             p_value, test = mcnemar(*discordant(base[0], other[0])), "exact McNemar"
-        found[name] = Difference(name, float(point_M[column]), float(low), float(high), p_value, test)
+        most = 1.0 if name in SHARES else math.inf
+        found[name] = Difference(name, value, max(-most, float(low)), min(most, float(high)), p_value, test)
     return found
+
+
+def joint_units(runs: Sequence[Predictions]) -> metrics.Units:
+    """Of runs on the same samples; where they know different groups, those of the run that knows the fewest."""
+    return min((run.units for run in runs), key=lambda units: units.num)
+
+
+def few_groups_factor(num_groups: float) -> float:
+    """By how much a bootstrap over so few groups is too narrow."""
+    from scipy.special import stdtrit
+
+    degrees = max(1.0, num_groups - 1)
+    quantile = float(stdtrit(degrees, 1 - LEVEL / 2)) / NormalDist().inv_cdf(1 - LEVEL / 2)
+    return quantile * math.sqrt((degrees + 1) / degrees)
 
 
 def discordant(base: Predictions, other: Predictions) -> tuple[int, int]:
@@ -143,6 +176,17 @@ def samples_needed(only_base: int, only_other: int, num_samples: int) -> int | N
     return math.ceil((root / gap) ** 2)
 
 
+def groups_needed(base: Predictions, other: Predictions, units: metrics.Units) -> int | None:
+    """`samples_needed` for groups: how many of them find a difference in accuracy like this one four times in five."""
+    gain_N = (other.predictions_N == other.labels_N).astype(np.int64) - (base.predictions_N == base.labels_N)
+    gains_G = np.bincount(units.of_N, gain_N)
+    gap, spread = float(gains_G.mean()), float((gains_G - gain_N.mean() * units.sizes_G).std(ddof=1))
+    if gap == 0:
+        return None
+    z_level, z_power = NormalDist().inv_cdf(1 - LEVEL / 2), NormalDist().inv_cdf(POWER)
+    return max(2, math.ceil(((z_level + z_power) * spread / gap) ** 2))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted for so many comparisons (Holm 1979): of several models one looks different by chance."""
     adjusted, largest = [0.0] * len(p_values), 0.0
@@ -163,31 +207,59 @@ def seed_interval(values: Sequence[float], *, bounds: tuple[float, float] = (-ma
     return Estimate(mean, max(bounds[0], mean - half), min(bounds[1], mean + half))
 
 
-def _resampled(
-    base: Side, other: Side, num_resamples: int, seed: int
-) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
-    """Differences on every resample (R, M), on the samples themselves (M), and the metrics' names."""
-    statistics = COMPARED | (COMPARED_ORDINAL if base[0].ordered else {})
-    num_samples, num_classes = len(base[0].ids), len(base[0].classes)
-    cells = [np.stack([run.labels_N * num_classes + run.predictions_N for run in side]) for side in (base, other)]
-    losses = [np.stack([sample_losses(run) for run in side]) for side in (base, other)]
+class Resampler:
+    """Differences of all metrics between two sides, on the samples and on resamples of them."""
 
-    def measured(counts_N: npt.NDArray[np.int64], runs: Sequence[IntArray]) -> list[float]:
-        found = []
-        for cells_RN, losses_RN, rows in zip(cells, losses, runs, strict=True):
-            matrices = [_confusion(cells_N, counts_N, num_classes) for cells_N in cells_RN[rows]]
-            means = [float(np.mean([of(matrix) for matrix in matrices])) for of in statistics.values()]
-            found.append([*means, float((losses_RN[rows] @ counts_N).mean() / num_samples)])
-        return [b - a for a, b in zip(*found, strict=True)]
+    def __init__(self, base: Side, other: Side, units: metrics.Units) -> None:
+        self.units = units
+        self.statistics = COMPARED | (COMPARED_ORDINAL if base[0].ordered else {})
+        self.names = (*self.statistics, LOSS)
+        self.num_classes = len(base[0].classes)
+        # Of each side: the cell of the confusion matrix and the loss, per run and sample.
+        self.cells = [
+            np.stack([run.labels_N * self.num_classes + run.predictions_N for run in side]) for side in (base, other)
+        ]
+        self.losses = [np.stack([sample_losses(run) for run in side]) for side in (base, other)]
 
-    generator = np.random.default_rng(seed)
-    shares_N, sides = np.full(num_samples, 1 / num_samples), (len(base), len(other))
-    draws = [
-        measured(generator.multinomial(num_samples, shares_N), [generator.integers(n, size=n) for n in sides])
-        for _ in range(num_resamples)
-    ]
-    point = measured(np.ones(num_samples, np.int64), [np.arange(n) for n in sides])
-    return np.array(draws), np.array(point), (*statistics, LOSS)
+    def point(self) -> FloatArray:
+        """On the samples themselves (M)."""
+        once_N = np.ones(len(self.units.of_N), np.int64)
+        return self._measured(once_N, [np.arange(len(cells_RN)) for cells_RN in self.cells])
+
+    def bootstrap(self, num: int, seed: int) -> FloatArray:
+        """On groups, or samples, and runs drawn with replacement (R, M)."""
+        generator, sides = np.random.default_rng(seed), tuple(map(len, self.cells))
+        shares_G = np.full(self.units.num, 1 / self.units.num)
+        draws = []
+        for _ in range(num):
+            counts_N = generator.multinomial(self.units.num, shares_G)[self.units.of_N]
+            draws.append(self._measured(counts_N, [generator.integers(n, size=n) for n in sides]))
+        return np.array(draws)
+
+    def permute(self, num: int, seed: int) -> FloatArray:
+        """With what two single runs say of a group exchanged, each group by the toss of a coin (R, M)."""
+        generator, once_N = np.random.default_rng(seed), np.ones(len(self.units.of_N), np.int64)
+        pairs = [(np.stack([a[0], b[0]]), np.stack([b[0], a[0]])) for a, b in (self.cells, self.losses)]
+        draws = []
+        for _ in range(num):
+            is_swapped_N = generator.integers(2, size=self.units.num)[self.units.of_N].astype(bool)
+            cells, losses = (np.where(is_swapped_N, swapped, plain) for plain, swapped in pairs)
+            values = [self._values(cells[side][None], losses[side][None], once_N) for side in (0, 1)]
+            draws.append(values[1] - values[0])
+        return np.array(draws)
+
+    def _measured(self, counts_N: npt.NDArray[np.int64], runs: Sequence[IntArray]) -> FloatArray:
+        sides = zip(self.cells, self.losses, runs, strict=True)
+        base_M, other_M = (
+            self._values(cells_RN[rows], losses_RN[rows], counts_N) for cells_RN, losses_RN, rows in sides
+        )
+        return other_M - base_M
+
+    def _values(self, cells_RN: IntArray, losses_RN: FloatArray, counts_N: npt.NDArray[np.int64]) -> FloatArray:
+        """The mean of every metric over runs (M)."""
+        matrices = [_confusion(cells_N, counts_N, self.num_classes) for cells_N in cells_RN]
+        means = [float(np.mean([of(matrix) for matrix in matrices])) for of in self.statistics.values()]
+        return np.array([*means, float((losses_RN @ counts_N).mean() / counts_N.sum())])
 
 
 def _confusion(cells_N: IntArray, counts_N: npt.NDArray[np.int64], num_classes: int) -> IntArray:
@@ -200,3 +272,9 @@ def _bootstrap_p(draws_R: FloatArray) -> float:
     """Two-sided; never 0, because so few draws cannot say that."""
     tails = min(int((draws_R <= 0).sum()), int((draws_R >= 0).sum()))
     return min(1.0, 2 * (tails + 1) / (len(draws_R) + 1))
+
+
+def _permutation_p(swapped_R: FloatArray, value: float) -> float:
+    """Two-sided; the data as it is counts as one of the draws."""
+    least = abs(value) * (1 - 1e-12)
+    return float((1 + (np.abs(swapped_R) >= least).sum()) / (len(swapped_R) + 1))

@@ -140,6 +140,7 @@ def to_predictions(
         view_grades=grades,
         ordered=manifest.ordered,
         decode=decode,
+        groups=_groups(outputs.ids, manifest),
     )
 
 
@@ -162,4 +163,13 @@ def to_set_predictions(
         thresholds=output.thresholds,
         embeddings_ND=outputs.embeddings_ND if embeddings else None,
         view_probabilities=alone,
+        groups=_groups(outputs.ids, manifest),
     )
+
+
+def _groups(ids: tuple[str, ...], manifest: Manifest) -> tuple[str | None, ...]:
+    """Of each row; nothing where the manifest has no groups."""
+    if not any(manifest.samples.groups):
+        return ()
+    group_of = dict(zip(manifest.samples.ids, manifest.samples.groups, strict=True))
+    return tuple(group_of[name] or None for name in ids)

@@ -6,7 +6,7 @@ Not a judgement and no text: `obverse.evaluation.sections` words it. Samples wit
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,32 +15,22 @@ import numpy.typing as npt
 from obverse import metrics
 from obverse.errors import DataError
 from obverse.evaluation.predictions import Predictions
+from obverse.evaluation.seen import Seen
 from obverse.metrics.counts import FloatArray, IntArray
 
 TOP_K = (3, 5)
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 """Floor of a probability in the loss: one underflow to 0 costs 87, not infinity."""
 
-_STATISTICS = {
-    "balanced_accuracy": metrics.balanced_accuracy,
-    "macro_precision": metrics.macro_precision,
-    "macro_recall": metrics.balanced_accuracy,
-    "macro_f1": metrics.macro_f1,
-}
-_ORDINAL_STATISTICS = {
-    "mean_absolute_error": metrics.mean_absolute_error,
-    "within_one": metrics.within_one,
-    "quadratic_kappa": metrics.quadratic_kappa,
-}
-
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 % interval; no ends where the interval is not defined."""
+    """A number and its 95 % interval; no ends where the interval is not defined, and the reason for that."""
 
     value: float
     low: float | None
     high: float | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,10 +67,15 @@ class ViewsMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Everything measured on one split. Shares are 0 to 1; `loss` in nats; `top_k` by k, only where K > k."""
+    """Everything measured on one split. Shares are 0 to 1; `loss` in nats; `top_k` by k, only where K > k.
+
+    num_groups: independent groups of samples, where some samples belong together. seen: what the model knows of the
+    samples already.
+    """
 
     split: str
     num_samples: int
+    num_groups: int | None
     num_unlabelled: int
     num_classes: int
     num_classes_without_samples: int
@@ -96,58 +91,86 @@ class Metrics:
     cv_ratio: float | None
     ordinal: OrdinalMetrics | None
     views: ViewsMetrics | None
+    seen: Seen = field(default_factory=Seen)
 
     def as_json(self) -> dict[str, Any]:
         """Plain containers without NaN, ready for `json.dumps(..., allow_nan=False)`."""
-        return asdict(self)
+        return {**asdict(self), "seen": self.seen.as_json()}
 
 
-def measure(predictions: Predictions, *, num_resamples: int = 1000, seed: int = 0) -> Metrics:
-    """Measure one split; `num_resamples` and `seed` belong to the bootstrap of everything that is not a plain share."""
+def measure(predictions: Predictions) -> Metrics:
+    """Measure one split. Intervals treat samples of one group as drawn together."""
     labelled = predictions.take(predictions.labels_N >= 0)
     if not labelled.ids:
         raise DataError(f"split {predictions.split!r} has no labelled samples to measure")
-    num_classes = len(labelled.classes)
-    labels_N, probabilities_NK = labelled.labels_N, labelled.probabilities_NK
-    confusion_KK = metrics.confusion_matrix(labels_N, labelled.predictions_N, num_classes=num_classes)
-    statistics = _STATISTICS | (_ORDINAL_STATISTICS if labelled.ordered else {})
-    intervals = metrics.bootstrap_intervals(statistics, confusion_KK, num_resamples=num_resamples, seed=seed)
-    scores = {name: estimate(statistic(confusion_KK), intervals[name]) for name, statistic in statistics.items()}
+    num_classes, units = len(labelled.classes), labelled.units
+    labels_N, given_N, probabilities_NK = labelled.labels_N, labelled.predictions_N, labelled.probabilities_NK
+    confusion_KK = metrics.confusion_matrix(labels_N, given_N, num_classes=num_classes)
+    averages = _class_averages(confusion_KK, labels_N, given_N, units)
+    losses_N = sample_losses(labelled)
     return Metrics(
         split=predictions.split,
         num_samples=len(labelled.ids),
+        num_groups=units.num if units.are_groups else None,
         num_unlabelled=len(predictions.ids) - len(labelled.ids),
         num_classes=num_classes,
         num_classes_without_samples=int((confusion_KK.sum(axis=1) == 0).sum()),
-        accuracy=estimate_share(labels_N == labelled.predictions_N),
+        accuracy=estimate_share(labels_N == given_N, units),
         top_k={
-            str(k): estimate_share(metrics.top_k_hits(probabilities_NK, labels_N, k=k))
+            str(k): estimate_share(metrics.top_k_hits(probabilities_NK, labels_N, k=k), units)
             for k in TOP_K
             if num_classes > k
         },
-        **{name: scores[name] for name in _STATISTICS},
-        loss=estimate_mean(sample_losses(labelled)),
+        balanced_accuracy=averages["balanced_accuracy"],
+        macro_precision=averages["macro_precision"],
+        macro_recall=averages["macro_recall"],
+        macro_f1=averages["macro_f1"],
+        loss=estimate(float(losses_N.mean()), metrics.positive_mean_interval(losses_N, units)),
         prediction_cv=metrics.prediction_cv(confusion_KK),
         label_cv=metrics.label_cv(confusion_KK),
         cv_ratio=_none_if_nan(metrics.cv_ratio(confusion_KK)),
-        ordinal=OrdinalMetrics(**{name: scores[name] for name in _ORDINAL_STATISTICS}) if labelled.ordered else None,
+        ordinal=_ordinal(labels_N, given_N, units, num_classes) if labelled.ordered else None,
         views=measure_views(predictions) if predictions.view_probabilities else None,
+    )
+
+
+def _class_averages(
+    confusion_KK: IntArray, labels_N: IntArray, given_N: IntArray, units: metrics.Units
+) -> dict[str, Estimate | None]:
+    ends = {
+        name: metrics.class_average_interval(average, labels_N, given_N, units, num_classes=len(confusion_KK))
+        for name, average in metrics.CLASS_AVERAGES.items()
+    }
+    return {name: estimate(metrics.CLASS_AVERAGES[name].value(confusion_KK), found) for name, found in ends.items()}
+
+
+def _ordinal(labels_N: IntArray, given_N: IntArray, units: metrics.Units, num_classes: int) -> OrdinalMetrics:
+    confusion_KK = metrics.confusion_matrix(labels_N, given_N, num_classes=num_classes)
+    ends = metrics.ordinal_intervals(labels_N, given_N, units, num_classes=num_classes)
+    return OrdinalMetrics(
+        mean_absolute_error=estimate(metrics.mean_absolute_error(confusion_KK), ends["mean_absolute_error"]),
+        within_one=estimate_share(np.abs(labels_N - given_N) <= 1, units),
+        quadratic_kappa=estimate(metrics.quadratic_kappa(confusion_KK), ends["quadratic_kappa"]),
     )
 
 
 def measure_views(predictions: Predictions) -> ViewsMetrics:
     """Each view alone; agreement needs no labels, so it counts every sample that has all the views."""
-    own_VN, labels_N = predictions.own_grades_VN, predictions.labels_N
-    steps_M = steps_apart(predictions)[(own_VN >= 0).all(axis=0)]
+    own_VN, labels_N, units = predictions.own_grades_VN, predictions.labels_N, predictions.units
+    complete_N: npt.NDArray[np.bool_] = np.all(own_VN >= 0, axis=0)
+    steps_M, units_M = steps_apart(predictions)[complete_N], units.take(complete_N)
     is_asked = len(own_VN) > 1 and steps_M.size > 0
     alone = {view: predictions.view_predictions(view) for view in predictions.view_probabilities}
     graded = dict(zip(predictions.view_grades, own_VN, strict=False))
+    most = (0.0, float(max(1, len(predictions.classes) - 1)))
     return ViewsMetrics(
-        alone={view: _measure_view(labels_N, given_N) for view, given_N in alone.items()},
-        graded={view: _measure_view(labels_N, given_N) for view, given_N in graded.items()},
+        alone={view: _measure_view(labels_N, given_N, units) for view, given_N in alone.items()},
+        graded={view: _measure_view(labels_N, given_N, units) for view, given_N in graded.items()},
         num_complete=steps_M.size,
-        disagreement=estimate_share(steps_M > 0) if is_asked else None,
-        steps_apart=estimate_mean(steps_M.astype(np.float64)) if is_asked and predictions.ordered else None,
+        disagreement=estimate_share(steps_M > 0, units_M) if is_asked else None,
+        steps_apart=estimate_mean(steps_M.astype(np.float64), units_M, bounds=most)
+        if is_asked and predictions.ordered
+        else None,
     )
 
 
@@ -167,10 +190,11 @@ def find_disagreements(predictions: Predictions) -> npt.NDArray[np.bool_]:
     return result_N
 
 
-def _measure_view(labels_N: IntArray, given_N: IntArray) -> ViewMetrics:
+def _measure_view(labels_N: IntArray, given_N: IntArray, units: metrics.Units) -> ViewMetrics:
     seen_N = (labels_N >= 0) & (given_N >= 0)
     hits = (labels_N == given_N)[seen_N]
-    return ViewMetrics(num_samples=int(seen_N.sum()), accuracy=estimate_share(hits) if hits.size else None)
+    accuracy = estimate_share(hits, units.take(seen_N)) if hits.size else None
+    return ViewMetrics(num_samples=int(seen_N.sum()), accuracy=accuracy)
 
 
 def sample_losses(labelled: Predictions) -> FloatArray:
@@ -180,22 +204,22 @@ def sample_losses(labelled: Predictions) -> FloatArray:
     return losses_N
 
 
-def estimate_share(hits_N: npt.NDArray[np.bool_]) -> Estimate:
+def estimate_share(hits_N: npt.NDArray[np.bool_], units: metrics.Units) -> Estimate:
     """The share of true ones."""
-    low, high = metrics.wilson_interval(int(hits_N.sum()), hits_N.size)
-    return Estimate(float(hits_N.mean()), low, high)
+    ends = metrics.share_interval(hits_N, units)
+    return Estimate(float(hits_N.mean()), _none_if_nan(ends.low), _none_if_nan(ends.high), ends.reason)
 
 
-def estimate_mean(values_N: FloatArray) -> Estimate | None:
-    """The mean of one value per sample."""
-    return estimate(float(values_N.mean()), metrics.mean_interval(values_N))
+def estimate_mean(values_N: FloatArray, units: metrics.Units, *, bounds: tuple[float, float]) -> Estimate | None:
+    """The mean of one value per sample, all of them within `bounds`."""
+    return estimate(float(values_N.mean()), metrics.bounded_mean_interval(values_N, units, bounds=bounds))
 
 
 def estimate(value: float, interval: metrics.Interval) -> Estimate | None:
     """A number with its interval; None where it is not defined."""
     if math.isnan(value):
         return None
-    return Estimate(value, _none_if_nan(interval.low), _none_if_nan(interval.high))
+    return Estimate(value, _none_if_nan(interval.low), _none_if_nan(interval.high), interval.reason)
 
 
 def _none_if_nan(value: float) -> float | None:

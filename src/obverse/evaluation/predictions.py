@@ -5,6 +5,7 @@
       true_labels.npy         int64   (N,)     -1 where unknown
       probabilities.npy       float32 (N, K)
       ids.json                [id, ...]        one per row
+      groups.json             [group or null, ...]  one per row: samples of one group belong together; only with groups
       names.json              {"classes": [...], "ordered": false, "decode": "mode", "split": "test"}
       embeddings.npy          float32 (N, D)   only when there are any
       view_probabilities.npz  float32 (N, K) per view, seen alone; NaN rows where a sample lacks it; only with views
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,12 @@ import numpy as np
 import numpy.typing as npt
 
 from obverse.errors import DataError, OutputError
+from obverse.metrics import Units
 from obverse.recipe import Decode
 
 from .decoding import decide
 
+GROUPS = "groups.json"
 IntArray = npt.NDArray[np.int64]
 Float32Array = npt.NDArray[np.float32]
 
@@ -37,7 +41,8 @@ Float32Array = npt.NDArray[np.float32]
 class Predictions:
     """Row i of every array belongs to `ids[i]`. `ordered` says that `classes` stand in grade order.
 
-    decode: how the answer is read from probabilities (`decoding.decide`).
+    decode: how the answer is read from probabilities (`decoding.decide`). groups: of each row, None where a sample has
+    none; empty where no group is known.
     """
 
     split: str
@@ -50,11 +55,13 @@ class Predictions:
     view_grades: dict[str, Float32Array] = field(default_factory=dict)
     ordered: bool = False
     decode: Decode = "mode"
+    groups: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         rows, num_classes = len(self.ids), len(self.classes)
         _require(len(set(self.ids)) == rows, "an id occurs twice, so a sample would count twice")
         _require(num_classes > 0, "there are no classes")
+        _require(len(self.groups) in (0, rows), f"{len(self.groups)} groups for {rows} samples")
         _require_array("labels", self.labels_N, dtype=np.int64, shape=(rows,))
         _require(bool(((self.labels_N >= -1) & (self.labels_N < num_classes)).all()), "a label is not a class or -1")
         _require_array("probabilities", self.probabilities_NK, dtype=np.float32, shape=(rows, num_classes))
@@ -72,6 +79,11 @@ class Predictions:
     def predictions_N(self) -> IntArray:
         """The answer per sample."""
         return decide(self.probabilities_NK, self.decode)
+
+    @property
+    def units(self) -> Units:
+        """Which samples were drawn together."""
+        return Units.of_groups(self.groups) if self.groups else Units.alone(len(self.ids))
 
     def view_predictions(self, view: str) -> IntArray:
         """The class that one view alone gives; -1 for a sample without that view."""
@@ -92,6 +104,7 @@ class Predictions:
         return replace(
             self,
             ids=tuple(self.ids[row] for row in np.arange(len(self.ids))[rows]),
+            groups=tuple(self.groups[row] for row in np.arange(len(self.groups))[rows]) if self.groups else (),
             labels_N=self.labels_N[rows],
             probabilities_NK=self.probabilities_NK[rows],
             embeddings_ND=None if self.embeddings_ND is None else self.embeddings_ND[rows],
@@ -108,8 +121,9 @@ class Predictions:
         write_json(folder / "ids.json", list(self.ids))
         names = {"classes": list(self.classes), "ordered": self.ordered, "decode": self.decode, "split": self.split}
         write_json(folder / "names.json", names)
-        for optional in ("embeddings.npy", "view_probabilities.npz", "view_grades.npz"):
+        for optional in ("embeddings.npy", "view_probabilities.npz", "view_grades.npz", GROUPS):
             (folder / optional).unlink(missing_ok=True)
+        write_groups(folder, self.groups)
         if self.embeddings_ND is not None:
             np.save(folder / "embeddings.npy", self.embeddings_ND)
         if self.view_probabilities:
@@ -138,6 +152,7 @@ class Predictions:
                 view_grades=read_arrays(grades) if grades.exists() else {},
                 ordered=names["ordered"],
                 decode=names["decode"],
+                groups=read_groups(folder),
             )
         except DataError as error:
             raise DataError(f"{folder}: {error}") from error
@@ -176,6 +191,23 @@ def read_array(path: Path) -> npt.NDArray[Any]:
 def write_json(path: Path, value: object) -> None:
     """JSON with a final newline."""
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def write_groups(folder: Path, groups: Sequence[str | None]) -> None:
+    """The groups of all rows, where some sample has one."""
+    if any(group is not None for group in groups):
+        write_json(folder / GROUPS, list(groups))
+
+
+def read_groups(folder: Path) -> tuple[str | None, ...]:
+    """What `write_groups` wrote; nothing in a folder without it, as older ones are."""
+    path = folder / GROUPS
+    groups = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    _require(
+        isinstance(groups, list) and all(group is None or isinstance(group, str) for group in groups),
+        f"{GROUPS} is not a list of names",
+    )
+    return tuple(groups)
 
 
 def write_arrays(path: Path, arrays: dict[str, Float32Array]) -> None:

@@ -25,6 +25,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
@@ -40,6 +41,7 @@ from obverse.evaluation.measure import Metrics, find_disagreements, measure, ste
 from obverse.evaluation.plots import plot_confusion
 from obverse.evaluation.predictions import Predictions, create_folder
 from obverse.evaluation.sections import Section, report_sections
+from obverse.evaluation.seen import Seen
 from obverse.evaluation.set_measure import SetMetrics, average_precisions, measure_sets
 from obverse.evaluation.set_predictions import SetPredictions
 from obverse.evaluation.set_sections import set_sections
@@ -47,6 +49,7 @@ from obverse.metrics import ClassScores
 
 CONFUSION_PNG = "confusion_matrix.png"
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+NEW_SAMPLES = Seen()
 LONGEST_OPEN_TABLE = 40
 """Rows from which a table of the HTML page starts folded."""
 
@@ -59,14 +62,15 @@ def write_evaluation(
     diagnoses: Sequence[Diagnosis] = (),
     history_png: Path | None = None,
     more: Sequence[tuple[Section, Path]] = (),
+    seen: Seen = NEW_SAMPLES,
 ) -> Metrics:
     """Measure and write everything above into `folder`; `facts` are shown as they come (model, best epoch, time).
 
-    more: sections of the caller's own, each with the file of its picture.
+    more: sections of the caller's own, each with the file of its picture. seen: what the model knows of the samples.
     """
     if history_png is not None and not history_png.is_file():
         raise DataError(f"the training curves {history_png} do not exist")
-    measured = measure(predictions)
+    measured = replace(measure(predictions), seen=seen)
     labelled = predictions.take(predictions.labels_N >= 0)
     confusion_KK = metrics.confusion_matrix(
         labelled.labels_N, labelled.predictions_N, num_classes=len(predictions.classes)
@@ -94,11 +98,12 @@ def write_set_evaluation(
     diagnoses: Sequence[Diagnosis] = (),
     history_png: Path | None = None,
     more: Sequence[tuple[Section, Path]] = (),
+    seen: Seen = NEW_SAMPLES,
 ) -> SetMetrics:
     """`write_evaluation` of multi-label data."""
     if history_png is not None and not history_png.is_file():
         raise DataError(f"the training curves {history_png} do not exist")
-    measured = measure_sets(predictions)
+    measured = replace(measure_sets(predictions), seen=seen)
     scores = metrics.set_scores(predictions.label_sets_NK, predictions.answers_NK)
     precision_K = average_precisions(predictions)
     create_folder(folder)

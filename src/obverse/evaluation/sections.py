@@ -69,19 +69,37 @@ def diagnosis_section(diagnoses: Sequence[Diagnosis]) -> Section:
 
 
 def _size_sentences(metrics: Metrics) -> Iterator[str]:
-    width = (metrics.accuracy.high or 0.0) - (metrics.accuracy.low or 0.0)
     counted = f"{metrics.num_samples} labelled samples of {metrics.num_classes} classes in split {metrics.split}"
-    yield f"{counted}; the 95 % interval of accuracy is {100 * width:.1f} points wide."
-    if width > WIDE_INTERVAL:
-        yield (
-            f"This is a small set: on sets of this size, two models less than about {100 * width / math.sqrt(2):.0f} "
-            "points apart cannot be told apart without a paired test."
-        )
+    low, high = metrics.accuracy.low, metrics.accuracy.high
+    if low is None or high is None:
+        yield f"{counted}; accuracy has no interval: {metrics.accuracy.reason}."
+    else:
+        width = high - low
+        yield f"{counted}; the 95 % interval of accuracy is {100 * width:.1f} points wide."
+        if width > WIDE_INTERVAL:
+            yield (
+                "This is a small set: on sets of this size, two models less than about "
+                f"{100 * width / math.sqrt(2):.0f} points apart cannot be told apart without a paired test."
+            )
+    yield from metrics.seen.sentences(metrics.num_samples)
     if metrics.num_unlabelled:
         yield f"{metrics.num_unlabelled} samples without a label are not counted."
     if metrics.num_classes_without_samples:
         yield f"{metrics.num_classes_without_samples} classes have no sample here and are left out of the averages."
-    yield "Intervals treat samples as independent; several pictures of one object make the truth wider."
+    yield units_sentence(metrics.num_samples, metrics.num_groups)
+
+
+def units_sentence(num_samples: int, num_groups: int | None) -> str:
+    """What the intervals take to be drawn independently."""
+    if num_groups is None:
+        return (
+            "Intervals treat samples as independent; several pictures of one object make the truth wider. Say which "
+            "samples belong together by data.split.group_by or a column `group`."
+        )
+    return (
+        f"The {num_samples} samples lie in {num_groups} groups (of one object, or copies; a sample without a group is "
+        "one by itself), and intervals treat groups, not samples, as independent."
+    )
 
 
 def _metric_rows(metrics: Metrics) -> tuple[Row, ...]:
@@ -208,7 +226,7 @@ def metric_row(name: str, estimate: Estimate | None, *, share: bool = False) -> 
     scale, digits, unit = (100.0, 1, " %") if share else (1.0, 3, "")
     value = f"{scale * estimate.value:.{digits}f}{unit}"
     if estimate.low is None or estimate.high is None:
-        return name, value, "–"
+        return name, value, f"– ({estimate.reason})" if estimate.reason else "–"
     return name, value, f"{scale * estimate.low:.{digits}f} to {scale * estimate.high:.{digits}f}{unit}"
 
 

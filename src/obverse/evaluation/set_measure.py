@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from obverse import metrics
 from obverse.errors import DataError
-from obverse.metrics import ClassScores
-from obverse.metrics.counts import FloatArray, IntArray
+from obverse.metrics.counts import FloatArray
 
 from .measure import Estimate, estimate, estimate_mean, estimate_share
+from .seen import Seen
 from .selection import binary_loss
 from .set_predictions import SetPredictions
 
@@ -32,11 +31,12 @@ class SetMetrics:
 
     map: mean average precision, which needs no thresholds. The macro averages run over the classes that occur; micro F1
     is over all decisions. subset_accuracy: whole label sets that are right. hamming_loss: decisions that are wrong.
-    num_empty: samples without a class.
+    num_empty: samples without a class. num_groups, seen: as in `Metrics`.
     """
 
     split: str
     num_samples: int
+    num_groups: int | None
     num_classes: int
     num_classes_without_samples: int
     num_empty: int
@@ -48,43 +48,34 @@ class SetMetrics:
     loss: Estimate | None
     views: dict[str, SetViewMetrics] | None
     labels: str = "multi"
+    seen: Seen = field(default_factory=Seen)
 
     def as_json(self) -> dict[str, Any]:
         """Plain containers without NaN, ready for `json.dumps(..., allow_nan=False)`."""
-        return asdict(self)
+        return {**asdict(self), "seen": self.seen.as_json()}
 
 
-def measure_sets(predictions: SetPredictions, *, num_resamples: int = 1000, seed: int = 0) -> SetMetrics:
-    """Measure one split; `num_resamples` and `seed` belong to the bootstrap of F1 and mAP."""
+def measure_sets(predictions: SetPredictions) -> SetMetrics:
+    """Measure one split. Intervals treat samples of one group as drawn together."""
     if not predictions.ids:
         raise DataError(f"split {predictions.split!r} has no samples to measure")
-    truth_NK, answers_NK = predictions.label_sets_NK, predictions.answers_NK
-    ranking = metrics.Ranking(truth_NK, predictions.probabilities_NK)
-
-    def scores(weights_N: IntArray) -> ClassScores:
-        return metrics.set_scores(truth_NK, answers_NK, weights_N)
-
-    statistics: dict[str, Callable[[IntArray], float]] = {
-        "map": lambda weights_N: metrics.mean_of_known(ranking.average_precision(weights_N)),
-        "macro_f1": lambda weights_N: metrics.set_macro_f1(scores(weights_N)),
-        "micro_f1": lambda weights_N: metrics.set_micro_f1(scores(weights_N)),
-    }
-    intervals = metrics.bootstrap_sets(statistics, len(truth_NK), num_resamples=num_resamples, seed=seed)
-    once_N = np.ones(len(truth_NK), np.int64)
-    measured = {name: estimate(statistic(once_N), intervals[name]) for name, statistic in statistics.items()}
-    wrong_NK = truth_NK != answers_NK
+    truth_NK, answers_NK, units = predictions.label_sets_NK, predictions.answers_NK, predictions.units
+    scores, wrong_NK = metrics.set_scores(truth_NK, answers_NK), truth_NK != answers_NK
+    ends = metrics.set_intervals(truth_NK, answers_NK, predictions.probabilities_NK, units)
+    losses_N = binary_loss(predictions.probabilities_NK, truth_NK)
     return SetMetrics(
         split=predictions.split,
         num_samples=len(predictions.ids),
+        num_groups=units.num if units.are_groups else None,
         num_classes=len(predictions.classes),
         num_classes_without_samples=int((~truth_NK.any(axis=0)).sum()),
         num_empty=int((~truth_NK.any(axis=1)).sum()),
-        map=measured["map"],
-        macro_f1=measured["macro_f1"],
-        micro_f1=measured["micro_f1"],
-        subset_accuracy=estimate_share(~wrong_NK.any(axis=1)),
-        hamming_loss=estimate_mean(wrong_NK.mean(axis=1)),
-        loss=estimate_mean(binary_loss(predictions.probabilities_NK, truth_NK)),
+        map=estimate(metrics.mean_average_precision(truth_NK, predictions.probabilities_NK), ends["map"]),
+        macro_f1=estimate(metrics.set_macro_f1(scores), ends["macro_f1"]),
+        micro_f1=estimate(metrics.set_micro_f1(scores), ends["micro_f1"]),
+        subset_accuracy=estimate_share(~wrong_NK.any(axis=1), units),
+        hamming_loss=estimate_mean(wrong_NK.mean(axis=1), units, bounds=(0.0, 1.0)),
+        loss=estimate(float(losses_N.mean()), metrics.positive_mean_interval(losses_N, units)),
         views=_views(predictions) if predictions.view_probabilities else None,
     )
 

@@ -5,6 +5,7 @@
       true_labels.npy         uint8   (N, K)   1 where a sample has a class
       probabilities.npy       float32 (N, K)   of each class by itself
       ids.json                [id, ...]        one per row
+      groups.json             [group or null, ...]  one per row: samples of one group belong together; only with groups
       names.json              {"classes": [...], "labels": "multi", "thresholds": [...], "split": "test"}
       embeddings.npy          float32 (N, D)   only when there are any
       view_probabilities.npz  float32 (N, K) per view, seen alone; NaN rows where a sample lacks it; only with views
@@ -24,8 +25,19 @@ import numpy as np
 import numpy.typing as npt
 
 from obverse.errors import DataError
+from obverse.metrics import Units
 
-from .predictions import Float32Array, create_folder, read_array, read_arrays, write_arrays, write_json
+from .predictions import (
+    GROUPS,
+    Float32Array,
+    create_folder,
+    read_array,
+    read_arrays,
+    read_groups,
+    write_arrays,
+    write_groups,
+    write_json,
+)
 
 BoolArray = npt.NDArray[np.bool_]
 MULTI = "multi"
@@ -33,7 +45,10 @@ MULTI = "multi"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SetPredictions:
-    """Row i of every array belongs to `ids[i]`. thresholds: the probability from which a class is said; None: 1/2."""
+    """Row i of every array belongs to `ids[i]`. thresholds: the probability from which a class is said; None: 1/2.
+
+    groups: of each row, None where a sample has none; empty where no group is known.
+    """
 
     split: str
     classes: tuple[str, ...]
@@ -43,6 +58,7 @@ class SetPredictions:
     thresholds: tuple[float, ...] | None = None
     embeddings_ND: Float32Array | None = None
     view_probabilities: dict[str, Float32Array] = field(default_factory=dict)
+    groups: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         shape = (len(self.ids), len(self.classes))
@@ -54,6 +70,8 @@ class SetPredictions:
             raise DataError("predictions cannot be used: an id occurs twice, so a sample would count twice")
         if not np.isfinite(self.probabilities_NK).all():
             raise DataError("predictions cannot be used: a probability is NaN or infinite")
+        if len(self.groups) not in (0, len(self.ids)):
+            raise DataError(f"predictions cannot be used: {len(self.groups)} groups for {len(self.ids)} samples")
         if self.thresholds is not None and len(self.thresholds) != len(self.classes):
             raise DataError(f"predictions cannot be used: {len(self.thresholds)} thresholds for {shape[1]} classes")
 
@@ -61,6 +79,11 @@ class SetPredictions:
     def thresholds_K(self) -> npt.NDArray[np.float64]:
         """In class order."""
         return np.full(len(self.classes), 0.5) if self.thresholds is None else np.array(self.thresholds)
+
+    @property
+    def units(self) -> Units:
+        """Which samples were drawn together."""
+        return Units.of_groups(self.groups) if self.groups else Units.alone(len(self.ids))
 
     @property
     def answers_NK(self) -> BoolArray:
@@ -82,8 +105,9 @@ class SetPredictions:
         thresholds = self.thresholds_K.tolist()
         names = {"classes": list(self.classes), "labels": MULTI, "thresholds": thresholds, "split": self.split}
         write_json(folder / "names.json", names)
-        for optional in ("embeddings.npy", "view_probabilities.npz"):
+        for optional in ("embeddings.npy", "view_probabilities.npz", GROUPS):
             (folder / optional).unlink(missing_ok=True)
+        write_groups(folder, self.groups)
         if self.embeddings_ND is not None:
             np.save(folder / "embeddings.npy", self.embeddings_ND)
         if self.view_probabilities:
@@ -104,6 +128,7 @@ class SetPredictions:
                 thresholds=tuple(names["thresholds"]),
                 embeddings_ND=read_array(embeddings) if embeddings.exists() else None,
                 view_probabilities=read_arrays(views) if views.exists() else {},
+                groups=read_groups(folder),
             )
         except DataError as error:
             raise DataError(f"{folder}: {error}") from error

@@ -10,7 +10,17 @@ from obverse.metrics import ClassScores
 from obverse.metrics.counts import FloatArray
 
 from .diagnosis import Diagnosis
-from .sections import FEW_SAMPLES, NUM_EXAMPLES, NUM_EXTREMES, PROBABILITY, Row, Section, diagnosis_section, metric_row
+from .sections import (
+    FEW_SAMPLES,
+    NUM_EXAMPLES,
+    NUM_EXTREMES,
+    PROBABILITY,
+    Row,
+    Section,
+    diagnosis_section,
+    metric_row,
+    units_sentence,
+)
 from .set_measure import SetMetrics
 from .set_predictions import SetPredictions
 
@@ -48,12 +58,11 @@ def _size_sentences(metrics: SetMetrics) -> tuple[str, ...]:
         "A class is said when its probability reaches the class's own threshold, which was chosen on val for the "
         "highest F1; mean average precision needs no threshold.",
     ]
-    if metrics.split == "val":
-        sentences.append("This is the split that the thresholds were chosen on: F1 looks a little too good here.")
+    sentences += metrics.seen.sentences(metrics.num_samples)
     if metrics.num_classes_without_samples:
         told = f"{metrics.num_classes_without_samples} classes have no sample here and are left out of the averages."
         sentences.append(told)
-    sentences.append("Intervals treat samples as independent; several pictures of one object make the truth wider.")
+    sentences.append(units_sentence(metrics.num_samples, metrics.num_groups))
     return tuple(sentences)
 
 

@@ -25,7 +25,7 @@ from obverse.evaluation import (
     samples_needed,
     seed_interval,
 )
-from obverse.evaluation.compare import LEVEL, discordant
+from obverse.evaluation.compare import LEVEL, discordant, groups_needed, joint_units
 from obverse.runs import RunFolder
 
 ORDINAL = ("mean_absolute_error", "quadratic_kappa")
@@ -146,23 +146,28 @@ def _adjusted(rows: Sequence[Row]) -> list[Row]:
 
 
 def _power(contenders: Sequence[Contender]) -> list[str]:
-    """Two single runs that cannot be told apart: how many samples it would take (requirement T3)."""
+    """Two single runs that cannot be told apart: how many samples, or groups of samples, it would take."""
     if len(contenders) != 2 or any(len(contender.runs) > 1 for contender in contenders):
         return []
-    first, other = contenders
-    counts = discordant(first.runs[0], _aligned(first, other)[0])
-    num_samples = int((first.runs[0].labels_N >= 0).sum())
-    needed = samples_needed(*counts, num_samples)
-    said = f"{counts[0]} samples only {first.name} has right, {counts[1]} only {other.name}"
+    pair = contenders[0].runs[0], _aligned(*contenders)[0]
+    base, other = (run.take(run.labels_N >= 0) for run in pair)
+    counts, units = discordant(base, other), joint_units((base, other))
+    said = f"{counts[0]} samples only {contenders[0].name} has right, {counts[1]} only {contenders[1].name}"
+    if units.are_groups and units.num < 2:
+        return ["all samples are of one group, which cannot tell how much a difference varies"]
+    what = "groups of samples" if units.are_groups else "samples"
+    needed = groups_needed(base, other, units) if units.are_groups else samples_needed(*counts, len(base.ids))
     if needed is None:
         return [f"{said}: no difference in accuracy at all"]
-    return [f"{said}; to find a difference of this size four times in five takes about {needed:,} samples, "
-            f"and there are {num_samples:,}"]  # fmt: skip
+    return [f"{said}; to find a difference of this size four times in five takes about {needed:,} {what}, "
+            f"and there are {units.num:,}"]  # fmt: skip
 
 
 def _metric(values: Mapping[str, Any], name: str) -> Estimate | None:
     found = (values.get("ordinal") or {}).get(name) if name in ORDINAL else values.get(name)
-    return Estimate(found["value"], found["low"], found["high"]) if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    return Estimate(found["value"], found["low"], found["high"], found.get("reason", ""))
 
 
 def is_sure(row: Row, metric: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import (
     Forward,
     Predictions,
+    Seen,
     SetPredictions,
     run_model,
     to_predictions,
@@ -20,7 +22,7 @@ from obverse.evaluation import (
     write_evaluation,
     write_set_evaluation,
 )
-from obverse.manifest import SPLITS, Manifest, data_root, read_manifest
+from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
 from obverse.models import Classifier
 from obverse.recipe import Recipe, load_recipe
 from obverse.runs import RunFolder
@@ -73,6 +75,7 @@ def report_split(
     maps = report_maps(folder, predictions, dataset, whole or model, forward, recipe.evaluation.maps)
     told: dict[str, Any] = {"facts": story.facts, "diagnoses": story.diagnoses, "history_png": story.history_png}
     told["more"] = [maps] if maps else []
+    told["seen"] = story.seen or seen_split(split, len(samples), recipe, bundle)
     if isinstance(predictions, SetPredictions):
         return write_set_evaluation(folder, predictions, **told).as_json()
     return write_evaluation(folder, predictions, **told).as_json()
@@ -120,9 +123,31 @@ def _evaluate(
     else:
         name = OTHER
         manifest, told = other_manifest(data, bundle, recipe, split=split, layout=layout)
-        story.facts.update(told)
+        story = replace(story, facts=story.facts | told, seen=seen_before(run, manifest))
         folder = out or run.evaluation(_name_of(data, split))
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, story=story)
+
+
+def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> Seen:
+    """What the model has taken from a split of its own run."""
+    if split == "train":
+        return Seen(num_trained=num_samples)
+    if split != "val":
+        return Seen()
+    soup = "soup" in bundle.trained
+    tuned = {"the best epoch": not bundle.members, "the runs that are averaged": soup}
+    tuned |= {"the best epoch of each member": bool(bundle.members)}
+    tuned |= {"the prior": recipe.loss.prior == "tuned", "the thresholds": bundle.multi_label}
+    return Seen(chosen=tuple(what for what, is_tuned in tuned.items() if is_tuned))
+
+
+def seen_before(run: RunFolder, manifest: Manifest) -> Seen:
+    """How many samples of other data have the very pictures of a run's training or val samples, by their content."""
+    if not run.manifest.is_file():
+        return Seen(is_unknown=True)
+    split_of = splits_by_digest(run.manifest)
+    splits = Counter(split_of.get(digest or "") for digest in manifest.samples.digests)
+    return Seen(num_trained=splits["train"], num_chosen=splits["val"])
 
 
 def _name_of(data: Path, split: str | None) -> str:

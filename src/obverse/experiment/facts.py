@@ -12,7 +12,7 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
-from obverse.evaluation import Diagnosis, Forward, Story, diagnose, run_model, selected_value
+from obverse.evaluation import Diagnosis, Forward, Seen, Story, diagnose, run_model, selected_value
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
@@ -25,11 +25,12 @@ MOST_TRAIN_SAMPLES, LEAST_TRAIN_SAMPLES = 2000, 500
 
 @dataclass(frozen=True)
 class RunStory:
-    """What a report tells besides its measurements."""
+    """What a report tells besides its measurements. seen: of other data than the run's own."""
 
     facts: dict[str, str] = field(default_factory=dict)
     diagnoses: tuple[Diagnosis, ...] = ()
     history_png: Path | None = None
+    seen: Seen | None = None
 
 
 def read_story(training_log: Path) -> RunStory:

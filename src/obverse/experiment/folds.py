@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from obverse.errors import BusyError, DataError, RefusedError
-from obverse.evaluation import Predictions, require_same_samples, write_evaluation
+from obverse.evaluation import Predictions, Seen, require_same_samples, write_evaluation
 from obverse.evaluation.predictions import Float32Array
 from obverse.manifest import read_manifest
 from obverse.recipe import Recipe, SplitSpec, load_recipe
@@ -28,6 +28,7 @@ from .many import MakeObservers, require_one_class, require_same_study, train_to
 from .train import Progress
 
 POOLED = "out-of-fold"
+POOLED_SEEN = Seen(chosen=("the best epoch of each fold",))
 KIND = (
     "each sample is predicted by the model that never trained on it; as that sample helped to choose the model's best "
     "epoch, the numbers are a little kind"
@@ -87,7 +88,7 @@ def pool(out: Path, paths: Sequence[Path]) -> Folded:
     pooled = _joined(parts)
     _require_all(runs[0], pooled)
     facts = {"folds": str(len(paths)), "what": KIND}
-    metrics = {POOLED: write_evaluation(out / "evaluation" / POOLED, pooled, facts=facts).as_json()}
+    metrics = {POOLED: write_evaluation(out / "evaluation" / POOLED, pooled, facts=facts, seen=POOLED_SEEN).as_json()}
     if all(run.evaluation("test").is_dir() for run in runs):
         mean = mean_predictions([Predictions.read(run.evaluation("test")) for run in runs])
         told = {"model": f"probabilities averaged over the models of {len(paths)} folds"}
@@ -120,7 +121,13 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
         view_grades=joined([part.view_grades for part in parts]),
         ordered=first.ordered,
         decode=first.decode,
+        groups=tuple(group for part in parts for group in _groups(part)) if any(part.groups for part in parts) else (),
     )
+
+
+def _groups(part: Predictions) -> tuple[str | None, ...]:
+    """Of each row, whether or not this fold has groups. Folds never part a group, so equal names are one group."""
+    return part.groups or (None,) * len(part.ids)
 
 
 def _require_all(run: RunFolder, pooled: Predictions) -> None:

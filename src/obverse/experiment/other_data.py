@@ -7,11 +7,13 @@ from pathlib import Path
 
 from obverse.bundle import Bundle
 from obverse.errors import DataError, RecipeError
+from obverse.imaging import joint_digest
 from obverse.manifest import (
     Manifest,
     PictureStore,
     Samples,
     class_counts,
+    groups_of_other_data,
     handle_missing_views,
     in_parts,
     is_prepared,
@@ -46,13 +48,15 @@ def other_manifest(
     if unknown:
         raise DataError(f"the model does not know the class(es) {', '.join(unknown[:5])}; it knows "
                         f"{', '.join(bundle.classes[:10])}")  # fmt: skip
-    use = bundle.geometry.least_decode
-    facts = verify_pictures(PictureStore(listing.root), list(samples.paths()), use=use)
+    use, details = bundle.geometry.least_decode, recipe.data.split.group_near_duplicates
+    facts = verify_pictures(PictureStore(listing.root), list(samples.paths()), use=use, details=details)
     errors = [found for found in (*listing.findings, *facts.findings) if found.severity == "error"]
     if errors:
         first = f"{', '.join(map(repr, errors[0].paths[:3]))}: {errors[0].message}"
         raise DataError(f"{len(errors)} unusable picture(s), the first is {first}")
-    samples = Samples.of(replace(sample, split=OTHER) for sample in samples)
+    digests = [joint_digest(map(facts.digest_of.__getitem__, sample.views.values())) for sample in samples]
+    samples = samples.with_columns(splits=[OTHER] * len(samples), digests=digests)
+    samples = groups_of_other_data(samples, recipe.data.split, facts)
     told = {"evaluated on": _told(data, split, left_out)}
     if unpaired:
         told["unpaired"] = f"{len(unpaired)} sample(s) lack a view; the first: {unpaired[0].message}"

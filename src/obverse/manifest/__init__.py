@@ -1,6 +1,7 @@
 """WHICH samples; no torch."""
 
 from .columns import encode, fit_columns, missing_code
+from .divide import groups_of_other_data
 from .findings import finding_lines
 from .grades import Grade, grade_order, mostly_grades, parse_grade
 from .index import Index, build_index, handle_missing_views
@@ -14,6 +15,7 @@ from .sources.listing import walk_pictures
 from .sources.views import in_parts
 from .split import assign_splits
 from .store import PictureStore
+from .stored import splits_by_digest
 from .verify import PictureFacts, require_decodable, verify_pictures
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "fit_columns",
     "full_path",
     "grade_order",
+    "groups_of_other_data",
     "handle_missing_views",
     "in_parts",
     "is_prepared",
@@ -46,6 +49,7 @@ __all__ = [
     "read_source",
     "require_decodable",
     "require_free",
+    "splits_by_digest",
     "verify_pictures",
     "walk_pictures",
     "write_prepared",

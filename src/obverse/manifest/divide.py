@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from obverse.errors import DataError
 from obverse.recipe import SplitSpec
 
 from .grouping import group_by, group_duplicates, group_together
@@ -13,7 +14,7 @@ from .samples import Samples
 from .split import assign_splits
 from .split_report import split_findings
 from .stored import keep_stored
-from .verify import copy_findings, copy_groups, scene_findings
+from .verify import PictureFacts, copy_findings, copy_groups, near_duplicates, near_ties, scene_findings
 
 
 def divide(
@@ -28,6 +29,18 @@ def divide(
 
     is_prepared: the samples are a manifest's, so that a split which nobody is in stays empty.
     """
+    samples, findings = tie_together(samples, spec, digest_of)
+    if spec.stored is not None:
+        samples = keep_stored(samples, Path(spec.stored))
+    if (is_prepared or spec.stored is not None) and spec.folds is None and None not in samples.splits:
+        return samples, findings  # whoever decided it may have wanted no test: nothing is carved again
+    findings += scene_findings(samples) if spec.group_by is None else []
+    done = assign_splits(samples, spec, multi_label=multi_label)
+    return done, [*findings, *split_findings(samples, done, spec, multi_label=multi_label)]
+
+
+def tie_together(samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str]) -> tuple[Samples, list[Finding]]:
+    """Samples with the groups that a split does not part: those that the recipe names, and copies of one picture."""
     findings: list[Finding] = []
     if spec.group_by is not None:
         samples, findings = group_by(samples, spec.group_by)
@@ -38,10 +51,17 @@ def divide(
         if copies:
             ties = ((f"copies of {copies[place]}",) if place in copies else () for place in range(len(samples)))
             samples = group_together(samples, ties)
-    if spec.stored is not None:
-        samples = keep_stored(samples, Path(spec.stored))
-    if (is_prepared or spec.stored is not None) and spec.folds is None and None not in samples.splits:
-        return samples, findings  # whoever decided it may have wanted no test: nothing is carved again
-    findings += scene_findings(samples) if spec.group_by is None else []
-    done = assign_splits(samples, spec, multi_label=multi_label)
-    return done, [*findings, *split_findings(samples, done, spec, multi_label=multi_label)]
+    return samples, findings
+
+
+def groups_of_other_data(samples: Samples, spec: SplitSpec, facts: PictureFacts) -> Samples:
+    """The groups that training would make of samples which are only evaluated.
+
+    A column or pattern of `spec` that these samples do not have gives no groups; it was meant for the run's own data.
+    """
+    if spec.group_near_duplicates:
+        samples = group_together(samples, near_ties(samples, facts, near_duplicates(facts)))
+    try:
+        return tie_together(samples, spec, facts.digest_of)[0]
+    except DataError:
+        return tie_together(samples, spec.model_copy(update={"group_by": None}), facts.digest_of)[0]

@@ -34,6 +34,17 @@ def keep_stored(samples: Samples, stored: Path) -> Samples:
     return samples.with_columns(splits=(given or kept for given, kept in zip(samples.splits, found, strict=True)))
 
 
+def splits_by_digest(manifest: Path) -> dict[str, str]:
+    """Content digest -> split, of a run's manifest; train where samples of one content are in several splits."""
+    try:
+        with manifest.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = [(row["digest"], row["split"]) for row in csv.DictReader(file, strict=True)]
+    except (OSError, csv.Error, KeyError, TypeError) as error:
+        raise DataError(f"{manifest} is not a readable manifest: {error}") from None
+    by_split = {split: {digest for digest, its_split in rows if its_split == split and digest} for split in SPLITS}
+    return {digest: split for split in reversed(SPLITS) for digest in by_split[split]}
+
+
 def _read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Id -> split and digest -> split."""
     by_id, by_digest = {}, {}

@@ -16,30 +16,54 @@ from obverse.metrics.counts import (
     top_k_accuracy,
     top_k_hits,
 )
-from obverse.metrics.intervals import Interval, bootstrap_interval, bootstrap_intervals, mean_interval, wilson_interval
+from obverse.metrics.intervals import (
+    CLASS_AVERAGES,
+    Interval,
+    bounded_mean_interval,
+    class_average_interval,
+    ordinal_intervals,
+    positive_mean_interval,
+    score_interval,
+    set_intervals,
+    share_interval,
+    wilson_interval,
+)
 from obverse.metrics.label_sets import (
     Ranking,
     best_thresholds,
-    bootstrap_sets,
     mean_average_precision,
     mean_of_known,
     set_macro_f1,
+    set_macro_f1_influence,
     set_micro_f1,
+    set_micro_f1_influence,
     set_scores,
 )
 from obverse.metrics.ordinal import mean_absolute_error, quadratic_kappa, within_one
 from obverse.metrics.spread import coefficient_of_variation, cv_ratio, label_cv, prediction_cv
+from obverse.metrics.units import Spread, Units, class_spread, spread
 
 __all__ = [
+    "CLASS_AVERAGES",
+    "Spread",
+    "Units",
+    "bounded_mean_interval",
+    "class_average_interval",
+    "class_spread",
+    "ordinal_intervals",
+    "positive_mean_interval",
+    "score_interval",
+    "set_intervals",
+    "set_macro_f1_influence",
+    "set_micro_f1_influence",
+    "share_interval",
+    "spread",
     "ClassScores",
     "Interval",
     "Ranking",
     "accuracy",
     "balanced_accuracy",
     "best_thresholds",
-    "bootstrap_interval",
-    "bootstrap_intervals",
-    "bootstrap_sets",
     "class_scores",
     "coefficient_of_variation",
     "confusion_matrix",
@@ -49,7 +73,6 @@ __all__ = [
     "macro_precision",
     "mean_absolute_error",
     "mean_average_precision",
-    "mean_interval",
     "mean_of_known",
     "prediction_cv",
     "quadratic_kappa",

@@ -1,101 +1,235 @@
 """How far a measured number may be off because the samples are few.
 
-Every interval treats samples as independent draws. Pictures of one object are not: with grouped data the truth is
-wider.
+Every interval takes `Units`: samples of one group (pictures of one object, copies) are drawn together. Where samples
+are independent, a share has Wilson's interval. Everything else has a variance by linearization (`units.py`) and one of
+two forms: a score with bounds has Wilson's interval for as many samples as would give that variance, so it never
+leaves the bounds; a positive mean without an upper bound has Student's interval on the scale of its logarithm.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from obverse.errors import DataError
-from obverse.metrics.counts import FloatArray, IntArray, confusion_matrix, total
+from obverse.metrics.counts import FloatArray, IntArray, balanced_accuracy, confusion_matrix, macro_f1, macro_precision
+from obverse.metrics.label_sets import (
+    BoolArray,
+    Ranking,
+    mean_average_precision,
+    set_macro_f1,
+    set_macro_f1_influence,
+    set_micro_f1,
+    set_micro_f1_influence,
+    set_scores,
+)
+from obverse.metrics.ordinal import quadratic_kappa
+from obverse.metrics.units import Spread, Units, class_spread, spread
+
+from . import influence
+
+LARGEST_BIAS = 0.5
+"""Of the standard error: where an average over classes is biased by more, its interval would say less than it seems."""
+
+ALIKE_WEIGHT = 0.5
+"""Of the guess that all samples of a group are alike, in groups that have an error."""
+FEW_POSITIVES = 10
+"""Samples of a class, from which a score of label sets is not averaged over it well."""
+ONE_UNIT = "one independent sample does not tell how much samples differ"
 
 Statistic = Callable[[IntArray], float]
+Influence = Callable[[IntArray], FloatArray]
 
 
 class Interval(NamedTuple):
-    """Both ends, in the unit of the statistic."""
+    """Both ends, in the unit of the statistic; NaN where there is none, with the reason."""
 
     low: float
     high: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ClassAverage:
+    """An average over classes. few: below so many units a class says little; most_few: share of classes that may be so.
+
+    bias: by how much few samples lift it, None where it is unbiased.
+    """
+
+    value: Statistic
+    influence: Influence
+    bias: Statistic | None = None
+    few: int = 1
+    most_few: float = 1.0
+
+
+CLASS_AVERAGES: Mapping[str, ClassAverage] = {
+    "balanced_accuracy": ClassAverage(balanced_accuracy, influence.balanced_accuracy_influence),
+    "macro_precision": ClassAverage(
+        macro_precision, influence.macro_precision_influence, influence.macro_precision_bias, few=8, most_few=0.1
+    ),
+    "macro_recall": ClassAverage(balanced_accuracy, influence.balanced_accuracy_influence),
+    "macro_f1": ClassAverage(
+        macro_f1, influence.macro_f1_influence, influence.macro_f1_bias, few=4, most_few=0.5
+    ),
+}  # fmt: skip
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
     """Interval of a share (Wilson 1927): right for few samples and near 0 or 1, where the textbook one is not."""
     if not 0 <= successes <= n or n == 0:
         raise DataError(f"a share needs 0 <= successes <= n and n > 0, not {successes} of {n}")
-    z = _quantile(confidence)
-    share, spread = successes / n, z * z / n
+    return _wilson(successes / n, n, _quantile(confidence))
+
+
+def share_interval(hits_N: npt.NDArray[np.bool_], units: Units) -> Interval:
+    """Of the share of true ones: Wilson's for independent samples, and for groups with the sample size that they are
+    worth (Korn & Graubard 1998; Dean & Pagano 2015).
+    """
+    if not units.are_groups:
+        return wilson_interval(int(hits_N.sum()), hits_N.size)
+    share, num = float(hits_N.mean()), hits_N.size
+    found, plain = spread((hits_N - share) / num, units), share * (1 - share) / num
+    if plain > 0 and not math.isnan(found.degrees):
+        # Where few groups have an error, little is known of how alike their samples are: the worst counts as one more.
+        hits_G = np.bincount(units.of_N, hits_N)
+        known = min(int((hits_G < units.sizes_G).sum()), int((hits_G > 0).sum()))
+        effect = (known * found.variance / plain + ALIKE_WEIGHT * num / units.effective) / (known + ALIKE_WEIGHT)
+        found = Spread(effect * plain, found.degrees)
+    return score_interval(share, found, information=units.effective)
+
+
+def bounded_mean_interval(values_N: FloatArray, units: Units, *, bounds: tuple[float, float] = (0.0, 1.0)) -> Interval:
+    """Of the mean of values that lie within `bounds`."""
+    mean = float(values_N.mean()) if values_N.size else math.nan
+    found = spread((values_N - mean) / max(1, values_N.size), units)
+    return score_interval(mean, found, information=units.effective, bounds=bounds)
+
+
+def positive_mean_interval(values_N: FloatArray, units: Units) -> Interval:
+    """Of the mean of values from 0 on: a loss. No interval for a mean of 0, whose logarithm is not a number."""
+    mean = float(values_N.mean()) if values_N.size else math.nan
+    found = spread((values_N - mean) / max(1, values_N.size), units)
+    if math.isnan(found.degrees):
+        return Interval(math.nan, math.nan, ONE_UNIT)
+    if mean <= 0:
+        return Interval(math.nan, math.nan, "every value is 0, so their spread says nothing")
+    half = _student(found.degrees) * math.sqrt(found.variance) / mean
+    return Interval(mean * math.exp(-half), mean * math.exp(min(half, 700.0)))
+
+
+def score_interval(
+    value: float, found: Spread, *, information: float, bounds: tuple[float, float] = (0.0, 1.0)
+) -> Interval:
+    """Wilson's interval for the number of samples that would give this variance, by Student's t.
+
+    information: that number where the variance is 0, as when everything is right.
+    """
+    if math.isnan(found.degrees):
+        return Interval(math.nan, math.nan, ONE_UNIT)
+    low, high = bounds
+    share = min(1.0, max(0.0, (value - low) / (high - low)))
+    variance, most = found.variance / (high - low) ** 2, share * (1 - share)
+    num = most / variance if variance > 0 and most > 0 else information
+    ends = _wilson(share, num, _student(found.degrees))
+    return Interval(low + (high - low) * ends.low, low + (high - low) * ends.high)
+
+
+def class_average_interval(
+    average: ClassAverage, labels_N: IntArray, predictions_N: IntArray, units: Units, *, num_classes: int
+) -> Interval:
+    """Of the score that very many samples with these class shares would give.
+
+    What few samples lift or lower it by on average (`influence.macro_f1_bias`) is taken off first. No interval where
+    classes are too small for that.
+    """
+    confusion_KK = confusion_matrix(labels_N, predictions_N, num_classes=num_classes)
+    of_class_K = units.per_class(labels_N, num_classes)
+    of_class_M = of_class_K[of_class_K > 0]
+    what = "groups" if units.are_groups else "samples"
+    few = max(average.few, 2) if units.are_groups else average.few
+    num_few, most_few = int((of_class_M < few).sum()), average.most_few if average.bias else 0.5
+    if num_few > most_few * len(of_class_M):
+        reason = f"too few {what}: {num_few} of {len(of_class_M)} classes have fewer than {few}"
+        return Interval(math.nan, math.nan, reason)
+    influence_KK, value = average.influence(confusion_KK), average.value(confusion_KK)
+    prior_K = influence.equal_prior(influence_KK, value)
+    found, effect = class_spread(influence_KK[labels_N, predictions_N], units, labels_N, prior_K)
+    bias = effect * average.bias(confusion_KK) if average.bias else 0.0
+    if abs(bias) > LARGEST_BIAS * math.sqrt(found.variance) and found.variance > 0:
+        reason = f"too few {what} for each class: so few alone shift the score by about {bias:+.3f}"
+        return Interval(math.nan, math.nan, reason)
+    information = len(of_class_M) ** 2 / float((1 / of_class_M).sum())
+    return score_interval(value - bias, found, information=information)
+
+
+def ordinal_intervals(
+    labels_N: IntArray, predictions_N: IntArray, units: Units, *, num_classes: int
+) -> dict[str, Interval]:
+    """Of mean absolute error and quadratic kappa."""
+    confusion_KK = confusion_matrix(labels_N, predictions_N, num_classes=num_classes)
+    steps_N = np.abs(labels_N - predictions_N).astype(np.float64)
+    error = bounded_mean_interval(steps_N, units, bounds=(0.0, float(max(1, num_classes - 1))))
+    kappa = quadratic_kappa(confusion_KK)
+    if math.isnan(kappa):
+        return {"mean_absolute_error": error, "quadratic_kappa": Interval(math.nan, math.nan)}
+    moves_KK = influence.quadratic_kappa_influence(confusion_KK)
+    found = spread(moves_KK[labels_N, predictions_N], units)
+    ends = score_interval(kappa, found, information=units.effective, bounds=(-1.0, 1.0))
+    return {"mean_absolute_error": error, "quadratic_kappa": ends}
+
+
+def set_intervals(
+    truth_NK: BoolArray, answers_NK: BoolArray, probabilities_NK: npt.NDArray[np.floating[Any]], units: Units
+) -> dict[str, Interval]:
+    """Of label sets: mean average precision, macro F1 and micro F1."""
+    moved = {
+        "map": Ranking(truth_NK, probabilities_NK).influence(),
+        "macro_f1": set_macro_f1_influence(truth_NK, answers_NK),
+        "micro_f1": set_micro_f1_influence(truth_NK, answers_NK),
+    }
+    scores = set_scores(truth_NK, answers_NK)
+    values = {
+        "map": mean_average_precision(truth_NK, probabilities_NK),
+        "macro_f1": set_macro_f1(scores),
+        "micro_f1": set_micro_f1(scores),
+    }
+    found = {
+        name: score_interval(values[name], spread(moved_N, units), information=units.effective)
+        for name, moved_N in moved.items()
+    }
+    reason = _few_positives(truth_NK, units)
+    return found | ({name: Interval(math.nan, math.nan, reason) for name in ("map", "macro_f1")} if reason else {})
+
+
+def _few_positives(truth_NK: BoolArray, units: Units) -> str:
+    """Why an average over classes has no interval; empty where it has one."""
+    counts_K = np.array([len(np.unique(units.of_N[has_N])) for has_N in truth_NK.T])
+    num_few, num_all = int(((counts_K > 0) & (counts_K < FEW_POSITIVES)).sum()), int((counts_K > 0).sum())
+    what = "groups" if units.are_groups else "samples"
+    few = f"too few {what}: {num_few} of {num_all} classes are in fewer than {FEW_POSITIVES}"
+    return few if 2 * num_few > num_all else ""
+
+
+def _wilson(share: float, n: float, quantile: float) -> Interval:
+    """Of a share among `n` samples, which need not be a whole number."""
+    spread = quantile * quantile / n
     centre = (share + spread / 2) / (1 + spread)
     half = math.sqrt(spread * share * (1 - share) + spread * spread / 4) / (1 + spread)
-    low = 0.0 if successes == 0 else centre - half
-    return Interval(low, 1.0 if successes == n else centre + half)
+    # At the ends rounding would leave a trace.
+    return Interval(0.0 if share == 0 else centre - half, 1.0 if share == 1 else centre + half)
 
 
-def mean_interval(values_N: FloatArray, *, confidence: float = 0.95) -> Interval:
-    """Interval of a mean by the normal approximation; NaN for a single value, whose spread is unknown."""
-    if values_N.size == 0:
-        raise DataError("there are no samples to measure")
-    if values_N.size == 1:
-        return Interval(math.nan, math.nan)
-    half = _quantile(confidence) * float(values_N.std(ddof=1)) / math.sqrt(values_N.size)
-    return Interval(float(values_N.mean()) - half, float(values_N.mean()) + half)
+def _student(degrees: float, confidence: float = 0.95) -> float:
+    from scipy.special import stdtrit
 
-
-def bootstrap_interval(
-    statistic: Statistic,
-    labels_N: IntArray,
-    predictions_N: IntArray,
-    *,
-    num_classes: int,
-    num_resamples: int = 1000,
-    seed: int = 0,
-) -> Interval:
-    """95 % percentile bootstrap over samples, of a statistic of the confusion matrix."""
-    confusion_KK = confusion_matrix(labels_N, predictions_N, num_classes=num_classes)
-    return bootstrap_intervals({"": statistic}, confusion_KK, num_resamples=num_resamples, seed=seed)[""]
-
-
-def bootstrap_intervals(
-    statistics: Mapping[str, Statistic],
-    confusion_KK: IntArray,
-    *,
-    num_resamples: int = 1000,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> dict[str, Interval]:
-    """Percentile bootstrap (Efron 1979) of several statistics on the same resamples.
-
-    Drawing N samples with replacement and counting them is one multinomial draw over the filled cells: the same
-    distribution, at a cost that depends on the cells and not on N. Resamples on which a statistic is undefined (NaN)
-    are left out. The matrix handed to a statistic is reused, so it must not be kept.
-    """
-    num_samples = total(confusion_KK)
-    cells_U = np.flatnonzero(confusion_KK)
-    shares_U = confusion_KK.ravel()[cells_U] / num_samples
-    generator = np.random.default_rng(seed)
-    resample_KK = np.zeros_like(confusion_KK)
-    values_RS = np.empty((num_resamples, len(statistics)))
-    for row in range(num_resamples):
-        resample_KK.ravel()[cells_U] = generator.multinomial(num_samples, shares_U)
-        values_RS[row] = [statistic(resample_KK) for statistic in statistics.values()]
-    return {name: percentiles(values_RS[:, column], confidence) for column, name in enumerate(statistics)}
-
-
-def percentiles(values_R: FloatArray, confidence: float) -> Interval:
-    """Of resampled values; those that are not finite are left out."""
-    defined = values_R[np.isfinite(values_R)]
-    if defined.size == 0:
-        return Interval(math.nan, math.nan)
-    tail = 50.0 * (1.0 - confidence)
-    low, high = np.percentile(defined, [tail, 100.0 - tail])
-    return Interval(float(low), float(high))
+    return float(stdtrit(degrees, 0.5 + confidence / 2))
 
 
 def _quantile(confidence: float) -> float:

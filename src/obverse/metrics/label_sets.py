@@ -3,12 +3,11 @@
 Conventions, stated because libraries differ: a score whose denominator is zero is 0, and macro averages run over the
 classes that some sample has. Average precision is the area under the steps of precision over recall (scikit-learn's
 `average_precision_score`; samples of equal probability count as one step). Weights (N) say how often each sample
-counts, which is how a bootstrap resamples.
+counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ import numpy.typing as npt
 from obverse.errors import DataError
 
 from .counts import ClassScores, FloatArray, IntArray, divide
-from .intervals import Interval, percentiles
 
 BoolArray = npt.NDArray[np.bool_]
 Probabilities = npt.NDArray[np.floating[Any]]
@@ -55,6 +53,33 @@ class Ranking:
         ends_NK = np.where(is_end_NK, rows_N1, len(truth_NK))
         self.end_NK = np.minimum.accumulate(ends_NK[::-1], axis=0)[::-1]
 
+    def influence(self) -> FloatArray:
+        """By how much mean average precision grows with one more of each sample (N).
+
+        A positive brings the precision at its own place, every sample lowers or lifts the precision of those behind it.
+        """
+        truth_NK = self.truth_NK.astype(np.float64)
+        found_NK, support_K = truth_NK.cumsum(0), truth_NK.sum(0)
+        at_end_NK = np.take_along_axis(found_NK, self.end_NK, 0) / (self.end_NK + 1)
+        # Sums over the positives from a sample's own run of equals on; the run begins after the end of the one before.
+        rows_N1 = np.arange(len(truth_NK))[:, None]
+        is_start_NK = np.vstack([np.ones((1, truth_NK.shape[1]), bool), self.end_NK[1:] != self.end_NK[:-1]])
+        start_NK = np.maximum.accumulate(np.where(is_start_NK, rows_N1, 0), axis=0)
+
+        def behind(values_NK: FloatArray) -> FloatArray:
+            return np.take_along_axis(values_NK[::-1].cumsum(0)[::-1], start_NK, 0)
+
+        lifted_NK = truth_NK * behind(truth_NK / (self.end_NK + 1))
+        lowered_NK = behind(truth_NK * at_end_NK / (self.end_NK + 1))
+        mean_K = divide((truth_NK * at_end_NK).sum(0), support_K)
+        moved_NK = divide(
+            truth_NK * (at_end_NK - mean_K) + lifted_NK - lowered_NK, np.broadcast_to(support_K, truth_NK.shape)
+        )
+        in_order_NK = np.empty_like(moved_NK)
+        np.put_along_axis(in_order_NK, self.order_NK, moved_NK, 0)
+        whole_N: FloatArray = in_order_NK.sum(axis=1) / max(1, int((support_K > 0).sum()))
+        return whole_N
+
     def average_precision(self, weights_N: IntArray | None = None) -> FloatArray:
         """(K); NaN for a class that no sample has."""
         weights_NK = _weights(self.truth_NK, weights_N)[self.order_NK]
@@ -87,17 +112,22 @@ def best_thresholds(truth_NK: BoolArray, probabilities_NK: Probabilities) -> tup
     return tuple(_best_threshold(truth_N, p_N) for truth_N, p_N in columns)
 
 
-def bootstrap_sets(
-    statistics: Mapping[str, Callable[[IntArray], float]], num_samples: int, *, num_resamples: int = 1000, seed: int = 0
-) -> dict[str, Interval]:
-    """95 % percentile intervals of functions of the samples' weights, on the same resamples (Efron 1979)."""
-    generator = np.random.default_rng(seed)
-    shares_N = np.full(num_samples, 1 / num_samples)
-    values_RS = np.empty((num_resamples, len(statistics)))
-    for row in range(num_resamples):
-        weights_N = generator.multinomial(num_samples, shares_N)
-        values_RS[row] = [statistic(weights_N) for statistic in statistics.values()]
-    return {name: percentiles(values_RS[:, column], 0.95) for column, name in enumerate(statistics)}
+def set_macro_f1_influence(truth_NK: BoolArray, answers_NK: BoolArray) -> FloatArray:
+    """By how much macro F1 grows with one more of each sample (N); see `influence.py`."""
+    scores = set_scores(truth_NK, answers_NK)
+    occurring_K = scores.support_K > 0
+    each_K = occurring_K * divide(np.ones(len(occurring_K)), scores.support_K + scores.predicted_K)
+    said_NK = truth_NK.astype(np.float64) + answers_NK
+    moved_N: FloatArray = (2.0 * (truth_NK & answers_NK) - scores.f1_K * said_NK) @ each_K / max(1, occurring_K.sum())
+    return moved_N
+
+
+def set_micro_f1_influence(truth_NK: BoolArray, answers_NK: BoolArray) -> FloatArray:
+    """The same of micro F1 (N)."""
+    said_N = (truth_NK.astype(np.int64) + answers_NK).sum(axis=1)
+    hits_N = (truth_NK & answers_NK).sum(axis=1)
+    moved_N: FloatArray = 2 * (hits_N - said_N * hits_N.sum() / max(1, said_N.sum())) / max(1, said_N.sum())
+    return moved_N
 
 
 def _best_threshold(truth_N: BoolArray, probabilities_N: FloatArray) -> float:

@@ -15,12 +15,12 @@ from obverse.metrics.counts import IntArray, total
 
 def mean_absolute_error(confusion_KK: IntArray) -> float:
     """Mean distance between label and prediction, in steps."""
-    return float((confusion_KK * _step_counts(len(confusion_KK))).sum() / total(confusion_KK))
+    return float((confusion_KK * step_counts(len(confusion_KK))).sum() / total(confusion_KK))
 
 
 def within_one(confusion_KK: IntArray) -> float:
     """Share of samples that are right or one step off."""
-    return float(confusion_KK[_step_counts(len(confusion_KK)) <= 1].sum() / total(confusion_KK))
+    return float(confusion_KK[step_counts(len(confusion_KK)) <= 1].sum() / total(confusion_KK))
 
 
 def quadratic_kappa(confusion_KK: IntArray) -> float:
@@ -28,15 +28,15 @@ def quadratic_kappa(confusion_KK: IntArray) -> float:
 
     NaN where labels and predictions are all one class: chance then agrees fully and kappa is 0 / 0.
     """
-    weights_KK = _step_counts(len(confusion_KK)) ** 2
+    weights_KK = step_counts(len(confusion_KK)) ** 2
     by_chance_KK = np.outer(confusion_KK.sum(axis=1), confusion_KK.sum(axis=0)) / total(confusion_KK)
     expected = float((weights_KK * by_chance_KK).sum())
     return 1.0 - float((weights_KK * confusion_KK).sum()) / expected if expected > 0 else float("nan")
 
 
 @lru_cache(maxsize=4)
-def _step_counts(num_classes: int) -> IntArray:
-    """Steps between every two classes; kept, because a bootstrap asks a thousand times."""
+def step_counts(num_classes: int) -> IntArray:
+    """Steps between every two classes (K, K); kept, because several scores ask."""
     positions_K = np.arange(num_classes, dtype=np.int64)
     steps_KK: IntArray = np.abs(positions_K[:, None] - positions_K[None, :])
     steps_KK.setflags(write=False)

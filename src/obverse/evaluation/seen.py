@@ -1,0 +1,47 @@
+"""What a model has already taken from the samples that it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Nothing, by default: the samples are new to the model.
+
+    chosen: what was chosen on these samples (the best epoch, the prior, the thresholds). num_trained: how many of them
+    the model was trained on. num_chosen: how many of them are in the val split that chose the best epoch. is_unknown:
+    nobody can tell, because the model came without its run.
+    """
+
+    chosen: tuple[str, ...] = ()
+    num_trained: int = 0
+    num_chosen: int = 0
+    is_unknown: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "chosen": list(self.chosen)}
+
+    def sentences(self, num_samples: int) -> Iterator[str]:
+        """What a reader of the numbers must know."""
+        if self.chosen:
+            yield (
+                f"This split chose {_listed(self.chosen)}, so the numbers are a little kind; "
+                "judge by a split that chose nothing."
+            )
+        if self.num_trained:
+            yield (
+                f"{self.num_trained} of {num_samples} were trained on: the model has seen these very pictures with "
+                "their labels, so the numbers say little about new ones."
+            )
+        if self.num_chosen:
+            yield f"{self.num_chosen} of {num_samples} are in the val split that chose the best epoch."
+        if self.is_unknown:
+            yield "A bundle does not know what it was trained on: whether these samples are new to it cannot be told."
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
