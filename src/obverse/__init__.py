@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .inference import Prediction, Predictor, SetPrediction, load
+    from .inference import Failure, Prediction, Predictor, SetPrediction, load
 
-__all__ = ["Prediction", "Predictor", "SetPrediction", "load"]
+__all__ = ["Failure", "Prediction", "Predictor", "SetPrediction", "load"]
 
 
 def __getattr__(name: str) -> Any:

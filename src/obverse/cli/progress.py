@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import sys
 
+from obverse.terminal import is_terminal
+
 
 def show_progress(done: int, total: int) -> None:
     """Rewrite the line; nothing where no terminal looks on."""
     if sys.stderr.isatty() and (done % 50 == 0 or done == total):
         sys.stderr.write(f"\rreading pictures {done}/{total}" + ("\n" if done == total else ""))
+        sys.stderr.flush()
+
+
+def show_predicted(done: int, total: int) -> None:
+    """The same for predictions, unless they themselves appear on the terminal."""
+    if is_terminal(sys.stderr) and not is_terminal(sys.stdout):
+        sys.stderr.write(f"\r{done:,} of {total:,} predicted" + ("\n" if done == total else ""))
         sys.stderr.flush()

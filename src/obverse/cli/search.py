@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from obverse.errors import printable
+from obverse.errors import RecipeError, printable
 
+from .csv_rows import CsvRows, Spreadsheet
 from .options import Device
 from .predict import Column, Format, View, given_columns, given_inputs
 
@@ -25,21 +24,24 @@ def command(
     column: Column = None,
     top_k: Annotated[int, typer.Option(min=1, help="How many to show.")] = 5,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+    spreadsheet: Spreadsheet = False,
     device: Device = "auto",
 ) -> None:
     """Find the pictures that a model's encoder holds nearest to the given ones."""
     inputs = given_inputs(paths, view)
+    if spreadsheet and format is not Format.csv:
+        raise RecipeError("--spreadsheet is for --format csv")
     from obverse.experiment.searching import search
 
     found = search(model, inputs, among, top_k=top_k, columns=given_columns(column), device=device)
     if format is Format.json:
         typer.echo(json.dumps([asdict(neighbours) for neighbours in found], indent=2))
     elif format is Format.csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["id", "rank", "found", "cosine"])
+        rows = CsvRows(spreadsheet=spreadsheet)
+        rows.write(["id", "rank", "found", "cosine"])
         for each in found:
-            rows = enumerate(each.found, 1)
-            writer.writerows((printable(each.id), rank, printable(name), f"{c:.6f}") for rank, (name, c) in rows)
+            for rank, (name, cosine) in enumerate(each.found, 1):
+                rows.write([each.id, str(rank), name, cosine])
     else:
         for each in found:
             typer.echo(printable(each.id))

@@ -1,5 +1,6 @@
 """Bundles that answer."""
 
+from .inputs import Failure
 from .predictor import Prediction, Predictor, SetPrediction, load
 
-__all__ = ["Prediction", "Predictor", "SetPrediction", "load"]
+__all__ = ["Failure", "Prediction", "Predictor", "SetPrediction", "load"]

@@ -15,9 +15,11 @@ from obverse.imaging import Pixels, picture_from_image, read_picture, shared_san
 from obverse.manifest import PictureStore, data_root, walk_pictures
 from obverse.manifest.names import composed, name_key
 from obverse.manifest.sources.listing import stem_key
+from obverse.manifest.sources.picture_lists import LIST_SUFFIXES, read_picture_list
 from obverse.manifest.sources.tree import open_tree
 from obverse.manifest.store import ARCHIVE_SUFFIXES
 from obverse.recipe import did_you_mean
+from obverse.terminal import natural_key
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,17 @@ class Request:
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """What has no answer, and why: a file that is no picture, a folder without any."""
+
+    id: str
+    error: str
+
+
+Found = Request | Failure
+
+
 def read_requests(
     inputs: Input | Sequence[Input],
     views: tuple[str, ...],
@@ -56,26 +69,50 @@ def read_requests(
     columns: Mapping[str, Cell] | None = None,
     are_parts: bool = False,
 ) -> list[Request]:
-    """Every sample that `inputs` names; a folder or archive stands for all its pictures. DataError says what is wrong.
+    """Every sample that `inputs` names, as `find_requests`. DataError for the first that cannot be used."""
+    requests = []
+    for found in find_requests(inputs, views, known=known, columns=columns, are_parts=are_parts):
+        if isinstance(found, Failure):
+            raise DataError(found.error)
+        requests.append(found)
+    return requests
+
+
+def find_requests(
+    inputs: Input | Sequence[Input],
+    views: tuple[str, ...],
+    *,
+    known: Sequence[str] = (),
+    columns: Mapping[str, Cell] | None = None,
+    are_parts: bool = False,
+) -> list[Found]:
+    """Every sample that `inputs` names, and what of them cannot be used; a folder, an archive, a table or a list stands
+    for all its pictures.
 
     known: the extra columns that the model sees. columns: values for every sample that does not bring its own.
-    are_parts: the views are parts of one picture, which is given as it is.
+    are_parts: the views are parts of one picture, which is given as it is. DataError when there is nothing at all.
     """
     if isinstance(inputs, (str, Path, Image.Image, np.ndarray, Mapping)):
         inputs = [inputs]
     common = _cells(columns or {}, known)
-    requests = []
+    result: list[Found] = []
     for number, item in enumerate(inputs):
         pictures, own = _apart(item, known)
-        cells = {**common, **own}
-        if are_parts and not _names_a_view(pictures, views):
-            found = [Request(request.id, {}, request.views[WHOLE]) for request in _expand(pictures, number, (WHOLE,))]
-        else:
-            found = _expand(pictures, number, views)
-        requests += [replace(request, columns=cells) for request in found]
-    if not requests:
+        is_whole = are_parts and not _names_a_view(pictures, views)
+        try:
+            found = _expand(pictures, number, (WHOLE,) if is_whole else views, known)
+        except DataError as error:
+            found = [Failure(_name_of(pictures, number), str(error))]
+        for request in found:
+            if isinstance(request, Failure):
+                result.append(request)
+                continue
+            if is_whole and WHOLE in request.views:
+                request = Request(request.id, {}, request.views[WHOLE], request.columns)
+            result.append(replace(request, columns={**common, **own, **request.columns}))
+    if not result:
         raise DataError("nothing to predict: give at least one picture")
-    return requests
+    return result
 
 
 def _names_a_view(item: Picture | Mapping[str, Picture], views: tuple[str, ...]) -> bool:
@@ -122,18 +159,40 @@ def load_pixels(picture: Picture | Stored, least: tuple[int, int]) -> Pixels:
     return picture_from_image(Image.fromarray(picture))
 
 
-def _expand(item: Picture | Mapping[str, Picture], number: int, views: tuple[str, ...]) -> list[Request]:
+def _expand(
+    item: Picture | Mapping[str, Picture], number: int, views: tuple[str, ...], known: Sequence[str]
+) -> Sequence[Found]:
     if isinstance(item, Mapping):
-        return [Request(_name(item, number), _checked_views(item, views))]
+        return [Request(_name_of(item, number), _checked_views(item, views))]
     if isinstance(item, (str, Path)) and _is_folder(Path(item)):
         return _folder(Path(item), views)
     if isinstance(item, (str, Path)) and str(item).lower().endswith(ARCHIVE_SUFFIXES):
         return _archive(Path(item), views)
+    if isinstance(item, (str, Path)) and str(item).lower().endswith(LIST_SUFFIXES):
+        return _listed(Path(item), views, known)
     if len(views) > 1:
         raise DataError(f"this model looks at {', '.join(views)}: say which view each picture is, as "
                         f"--view {views[0]}=FILE on the command line or {{{views[0]!r}: FILE}} in Python, or give a "
-                        f"folder with the sub-folders {', '.join(views)}")  # fmt: skip
-    return [Request(str(item) if isinstance(item, (str, Path)) else f"picture {number + 1}", {views[0]: item})]
+                        f"folder with the sub-folders {', '.join(views)}, or a table with these columns")  # fmt: skip
+    return [Request(_name_of(item, number), {views[0]: item})]
+
+
+def _listed(path: Path, views: tuple[str, ...], known: Sequence[str]) -> Sequence[Found]:
+    """A sample for each row of a table or list."""
+    listed = read_picture_list(path)
+    column_of = {view: column for column in listed.columns for view in views if name_key(view) == name_key(column)}
+    if not column_of and len(views) == len(listed.columns) == 1:
+        column_of = {views[0]: listed.columns[0]}
+    if not column_of:
+        raise DataError(f"{str(path)!r}: the columns with pictures are {', '.join(listed.columns)}, and this model "
+                        f"looks at {', '.join(views)}; name the columns so")  # fmt: skip
+    store, found = PictureStore(listed.root), list[Found]()
+    for row in listed.rows:
+        there = {view: row.pictures[column] for view, column in column_of.items() if column in row.pictures}
+        own = {name: cell for name, cell in row.cells.items() if name in known and cell}
+        pictures = {view: Stored(store, locator) for view, locator in there.items()}
+        found.append(Request(row.name, pictures, columns=own) if there else Failure(row.name, "it names no picture"))
+    return found
 
 
 def _is_folder(path: Path) -> bool:
@@ -155,16 +214,18 @@ def _checked_views(item: Mapping[str, Picture], views: tuple[str, ...]) -> dict[
     return given
 
 
-def _name(item: Mapping[str, Picture], number: int) -> str:
+def _name_of(item: Picture | Mapping[str, Picture], number: int) -> str:
+    if not isinstance(item, Mapping):
+        return str(item) if isinstance(item, (str, Path)) else f"picture {number + 1}"
     paths = [str(picture) for picture in item.values() if isinstance(picture, (str, Path))]
     return " + ".join(paths) if paths else f"sample {number + 1}"
 
 
-def _folder(folder: Path, views: tuple[str, ...]) -> list[Request]:
+def _folder(folder: Path, views: tuple[str, ...]) -> Sequence[Found]:
     return _paired(folder, list(walk_pictures(folder)), lambda path: folder / path, views)
 
 
-def _archive(archive: Path, views: tuple[str, ...]) -> list[Request]:
+def _archive(archive: Path, views: tuple[str, ...]) -> Sequence[Found]:
     """All pictures in a zip or tar, read where they are."""
     tree = open_tree(archive, data_root(archive))
     if tree.findings:
@@ -176,27 +237,39 @@ def _archive(archive: Path, views: tuple[str, ...]) -> list[Request]:
 
 def _paired(
     folder: Path, paths: Sequence[str], picture: Callable[[str], Picture | Stored], views: tuple[str, ...]
-) -> list[Request]:
-    """A sample for each of `paths`, relative to `folder` (or archive); with several views they are paired by stem
-    across folders called like the views.
+) -> Sequence[Found]:
+    """A sample for each of `paths`, relative to `folder` (or archive), in the order in which people count; with several
+    views they are paired by stem across folders called like the views.
     """
     if not paths:
         raise DataError(f"no pictures below {str(folder)!r}")
+    paths = sorted(paths, key=_place_key)
     if len(views) == 1:
         return [Request(str(folder / path), {views[0]: picture(path)}) for path in paths]
     spelled = {name_key(view): view for view in views}
     objects: dict[tuple[str, ...], tuple[str, dict[str, Picture | Stored]]] = {}
+    failures: list[Failure] = []
+    twice: dict[str, str] = {}
     for path in paths:
         *parents, name = path.split("/")
         # The folder itself mostly; the classes may lie below the views.
         at = next((at for at in reversed(range(len(parents))) if name_key(parents[at]) in spelled), None)
         if at is None:
-            raise DataError(f"{str(folder / path)!r} lies in no folder called {' or '.join(views)}: "
-                            "this model cannot know which view it is")  # fmt: skip
+            shown = str(folder / path)
+            failures.append(Failure(shown, f"{shown!r} lies in no folder called {' or '.join(views)}: "
+                                    "this model cannot know which view it is"))  # fmt: skip
+            continue
         view = parents.pop(at)
         key = str(folder.joinpath(*parents, Path(name).stem))
         key, found = objects.setdefault((*map(composed, parents), stem_key(name)), (key, {}))
         if spelled[name_key(view)] in found:
-            raise DataError(f"two pictures could be the {view} of {key!r}; rename one")
+            twice[key] = f"two pictures could be the {view} of {key!r}; rename one"
         found[spelled[name_key(view)]] = picture(path)
-    return [Request(key, found) for key, found in objects.values()]
+    paired = (Failure(key, twice[key]) if key in twice else Request(key, found) for key, found in objects.values())
+    return [*paired, *failures]
+
+
+def _place_key(path: str) -> tuple[Any, ...]:
+    """A folder's own pictures come before those of its folders, as when folders are walked."""
+    *parents, name = path.split("/")
+    return [natural_key(part) for part in parents], natural_key(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Batch, column_codes
-from obverse.errors import RecipeError
+from obverse.errors import DataError, RecipeError
 from obverse.evaluation import Forward, decide, require_numbers, run_model, to_probabilities
 from obverse.imaging import PictureError
 from obverse.losses import decide_sets
@@ -21,9 +21,21 @@ from obverse.models import Classifier
 from obverse.runs.failures import explained
 from obverse.runtime import resolve_device
 
-from .inputs import Cell, Input, Picture, Request, Stored, load_pixels, read_requests
+from .inputs import (
+    Cell,
+    Failure,
+    Found,
+    Input,
+    Picture,
+    Request,
+    Stored,
+    find_requests,
+    load_pixels,
+    read_requests,
+)
 
 TOP_K = 3
+ADVICE = "try a smaller batch_size, or device cpu"
 
 
 @dataclass(frozen=True)
@@ -97,24 +109,57 @@ class Predictor:
     ) -> list[Prediction] | list[SetPrediction]:
         """Predict one or many samples, in order; a multi-label model gives label sets. top_k: by default 3.
 
-        inputs: a path, a folder, an archive, a PIL image, a uint8 array (height, width[, 3]), a dict view -> picture,
-        which may also hold values of extra columns, or a sequence of these. columns: values for all samples that do not
-        bring their own. Raises DataError naming the picture that cannot be used.
+        inputs: a path, a folder, an archive, a table or list of pictures, a PIL image, a uint8 array
+        (height, width[, 3]), a dict view -> picture, which may also hold values of extra columns, or a sequence of
+        these. columns: values for all samples that do not bring their own. Raises DataError naming the picture that
+        cannot be used; `predict_each` goes on.
         """
+        top_k = self._top_k(top_k, batch_size)
+        requests = self._requests(inputs, columns)
+        with explained(Path(), ADVICE):
+            batches = (requests[i : i + batch_size] for i in range(0, len(requests), batch_size))
+            return [  # type: ignore[return-value]  # all of one kind
+                answer for some in batches for answer in self._answers(some, self._batch(some), top_k)
+            ]
+
+    def predict_each(
+        self,
+        inputs: Input | Sequence[Input],
+        *,
+        columns: Mapping[str, Cell] | None = None,
+        top_k: int | None = None,
+        batch_size: int = 16,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Iterator[Prediction | SetPrediction | Failure]:
+        """The same one after another, as they come; what cannot be used becomes a `Failure`, and the rest is answered.
+
+        progress(done, total): called after every batch.
+        """
+        top_k, found = self._top_k(top_k, batch_size), self._found(inputs, columns)
+
+        def answers() -> Iterator[Prediction | SetPrediction | Failure]:
+            for start in range(0, len(found), batch_size):
+                some = found[start : start + batch_size]
+                with explained(Path(), ADVICE):
+                    of_batch = self._answers_or_failures(some, top_k)
+                yield from of_batch
+                progress(start + len(some), len(found))
+
+        return answers()
+
+    def _top_k(self, top_k: int | None, batch_size: int) -> int:
         if top_k is not None and self.bundle.multi_label:
             raise RecipeError("top_k is for models that give one class; this one gives every class above its threshold")
         top_k = TOP_K if top_k is None else top_k
         if top_k < 1 or batch_size < 1:
             raise RecipeError(f"top_k and batch_size must be at least 1, not {top_k} and {batch_size}")
-        requests = self._requests(inputs, columns)
-        with explained(Path(), "try a smaller batch_size, or device cpu"):
-            return self._predict(requests, top_k, batch_size)
+        return top_k
 
     def embed(
         self, inputs: Input | Sequence[Input], *, columns: Mapping[str, Cell] | None = None, batch_size: int = 16
     ) -> npt.NDArray[np.float32]:
         """Embeddings (N, D) of samples, in order: what the encoder hands to the head, all views fused."""
-        with explained(Path(), "try a smaller batch_size, or device cpu"):
+        with explained(Path(), ADVICE):
             batches = self.batches(inputs, batch_size, columns=columns)
             outputs = run_model(self.classifier, self.forward, batches)
         require_numbers(outputs.embeddings_ND, outputs.ids)
@@ -130,13 +175,33 @@ class Predictor:
         are_parts = bool(self.bundle.parts)
         return read_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
 
+    def _found(self, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None) -> list[Found]:
+        are_parts = bool(self.bundle.parts)
+        return find_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
+
     def _batches(self, requests: Sequence[Request], batch_size: int) -> Iterator[Batch]:
         return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
 
-    def _predict(
-        self, requests: Sequence[Request], top_k: int, batch_size: int
-    ) -> list[Prediction] | list[SetPrediction]:
-        outputs = run_model(self.classifier, self.forward, self._batches(requests, batch_size), each_view=True)
+    def _answers_or_failures(self, some: Sequence[Found], top_k: int) -> Iterator[Prediction | SetPrediction | Failure]:
+        """In order, of one batch: what cannot be read is left out of it."""
+        read: list[tuple[Request, torch.Tensor]] = []
+        failed: dict[int, Failure] = {}
+        for place, found in enumerate(some):
+            if isinstance(found, Failure):
+                failed[place] = found
+                continue
+            try:
+                column_codes(self.bundle.columns, [(found.id, found.columns)])  # says which value is none
+                read.append((found, self._views_of(found)))
+            except DataError as error:
+                failed[place] = Failure(found.id, str(error))
+        requests, rows = [request for request, _ in read], [row for _, row in read]
+        answers = iter(self._answers(requests, self._stacked(requests, rows), top_k) if read else ())
+        return iter([failed[place] if place in failed else next(answers) for place in range(len(some))])
+
+    def _answers(self, requests: Sequence[Request], batch: Batch, top_k: int) -> Sequence[Prediction | SetPrediction]:
+        """Of the samples of one batch."""
+        outputs = run_model(self.classifier, self.forward, [batch], each_view=True)
         output = self.bundle.output
         rows_NK = to_probabilities(outputs.logits_NK, output)
         require_numbers(rows_NK, outputs.ids)
@@ -184,17 +249,20 @@ class Predictor:
         return [(self.classes[k], float(probabilities_K[k])) for k in (answer, *others)]
 
     def _batch(self, requests: Sequence[Request]) -> Batch:
+        return self._stacked(requests, [self._views_of(request) for request in requests])
+
+    def _views_of(self, request: Request) -> torch.Tensor:
+        """(V, C, H, W); a view that is missing is all fill."""
+        if request.whole is not None:
+            return torch.stack(self._parts(request, request.whole))
         geometry = self.bundle.geometry
         blank = torch.full((3, geometry.canvas_height, geometry.canvas_width), geometry.fill, dtype=torch.uint8)
-        rows, present = [], []
-        for request in requests:
-            if request.whole is None:
-                rows.append(torch.stack([self._picture(request, view, blank) for view in self.views]))
-            else:
-                rows.append(torch.stack(self._parts(request, request.whole)))
-            present.append([view in request.views or request.whole is not None for view in self.views])
+        return torch.stack([self._picture(request, view, blank) for view in self.views])
+
+    def _stacked(self, requests: Sequence[Request], rows: Sequence[torch.Tensor]) -> Batch:
+        present = [[view in request.views or request.whole is not None for view in self.views] for request in requests]
         return Batch(
-            images_BVCHW=torch.stack(rows),
+            images_BVCHW=torch.stack(list(rows)),
             present_BV=torch.tensor(present),
             labels_B=torch.full((len(rows),), -1),
             valid_B=torch.ones(len(rows), dtype=torch.bool),

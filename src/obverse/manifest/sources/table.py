@@ -72,7 +72,7 @@ def read_table(
     base = posixpath.dirname(name)
 
     def place(cell: str) -> str:
-        return _locator(tree, base, cell) if not is_manifest else cell if "::" in cell else tree.spelled(cell)
+        return cell_locator(tree, base, cell) if not is_manifest else cell if "::" in cell else tree.spelled(cell)
 
     own = {column.lower(): column for column in reversed(columns) if column.lower() in OWN}
     samples = []
@@ -131,7 +131,7 @@ def _is_picture(cell: str) -> bool:
     return is_picture_name(cell) or bool(parse_locator(cell)[1])
 
 
-def _locator(tree: Tree, base: str, cell: str) -> str:
+def cell_locator(tree: Tree, base: str, cell: str) -> str:
     """What a user wrote, as a locator: mostly a path relative to the table; a locator stays one."""
     if os.path.isabs(cell) or remote_url(cell):
         return cell

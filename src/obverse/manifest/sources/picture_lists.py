@@ -1,0 +1,80 @@
+"""Pictures to look at, named by a table or a text file: rows without labels, for predictions."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from obverse.errors import DataError
+from obverse.files import read_text
+from obverse.manifest.store import name_locator
+
+from .rows import TABLE_SUFFIXES, read_rows
+from .run_folder import read_run_folder, run_folder_of
+from .table import cell_locator, view_columns
+from .tree import data_root, open_tree
+
+TEXT_SUFFIX = ".txt"
+LIST_SUFFIXES = (*TABLE_SUFFIXES, TEXT_SUFFIX)
+
+
+@dataclass(frozen=True)
+class ListedRow:
+    """pictures: column -> locator, of the cells that are not empty. cells: the other columns."""
+
+    name: str
+    pictures: Mapping[str, str]
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PictureList:
+    """Locators are relative to `root`. columns: those that hold pictures."""
+
+    root: Path
+    columns: tuple[str, ...]
+    rows: tuple[ListedRow, ...]
+
+
+def read_picture_list(path: Path) -> PictureList:
+    """A CSV, JSON or Parquet table, a run's manifest, or a text file of one path per line. DataError."""
+    if path.suffix.lower() == TEXT_SUFFIX:
+        return _read_lines(path)
+    run = run_folder_of(path)
+    if run is not None:
+        listing = read_run_folder(run)
+        rows = (ListedRow(sample.id, sample.views, sample.extra) for sample in listing.samples)
+        return PictureList(listing.root, listing.views, tuple(rows))
+    tree = open_tree(path, data_root(path))
+    table = read_rows(tree, path.name).rows
+    columns = view_columns(table, list(table[0]))
+    if not columns:
+        raise DataError(f"{str(path)!r}: no column with picture files; the columns are {', '.join(table[0])}")
+    rows_of = []
+    for number, row in enumerate(table, 2):
+        given = {column: row[column].strip() for column in columns if row[column].strip()}
+        name = row.get("id", "").strip() or " + ".join(given.values()) or f"{path}, row {number}"
+        pictures = {column: cell_locator(tree, "", cell) for column, cell in given.items()}
+        rows_of.append(ListedRow(name, pictures, {key: cell for key, cell in row.items() if key not in columns}))
+    return PictureList(tree.root, columns, tuple(rows_of))
+
+
+def _read_lines(path: Path) -> PictureList:
+    """Paths as they are relative to the file, or as they are here: both ways are used."""
+    try:
+        text = read_text(path).removeprefix("\ufeff")
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{str(path)!r} cannot be read as a UTF-8 list of one path per line: {error}") from None
+    rows = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        beside = posixpath.join(path.parent.as_posix(), line)
+        place = beside if os.path.lexists(beside) or not os.path.lexists(line) else line
+        rows.append(ListedRow(line, {"image": name_locator(os.path.abspath(place))}, {}))
+    if not rows:
+        raise DataError(f"{str(path)!r} names no pictures; write one path per line")
+    return PictureList(path.parent, ("image",), tuple(rows))
