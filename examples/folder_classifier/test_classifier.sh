@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Six checks by name, in a folder of their own: bash test_classifier.sh
+# Six checks by name, in a folder of their own: ./test_classifier.sh
 # PYTHON chooses the interpreter, MODEL what is trained (a small network from scratch, so that nothing is downloaded).
 set -uo pipefail
 python="${PYTHON:-python3}"

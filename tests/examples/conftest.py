@@ -60,13 +60,13 @@ class Example:
 
 @pytest.fixture
 def example(tmp_path, monkeypatch):
-    """example("coins_two_view") copies it and goes there; imports of its scripts are forgotten afterwards."""
+    """example("coins_two_view") copies it and goes there, or to a folder inside; its imports are forgotten."""
     made = []
     # Tests run side by side: a training that takes all processors waits for the others at every step.
     monkeypatch.setattr(import_module("obverse.experiment.resolve"), "num_usable_cpus", lambda: 1)
 
-    def copy(name: str) -> Example:
-        made.append(Example(Path(shutil.copytree(ROOT / name, tmp_path / name))))
+    def copy(name: str, inside: str = "") -> Example:
+        made.append(Example(Path(shutil.copytree(ROOT / name, tmp_path / name)) / inside))
         monkeypatch.chdir(made[-1].path)
         monkeypatch.syspath_prepend(str(made[-1].path))
         return made[-1]

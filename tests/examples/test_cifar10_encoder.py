@@ -1,8 +1,10 @@
 """The notebook, executed cell by cell on a small stand-in; the weight file it writes; inference.py."""
 
 import json
+import re
 import shutil
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 import obverse
+from obverse.data import Geometry
 
 SETTINGS = [
     *("data.size={height: 32, width: 32}", "model.backbone.name=test_vit", "model.backbone.pretrained=none"),
@@ -52,7 +55,7 @@ def execute(notebook: Path, **constants) -> None:
 @pytest.fixture
 def encoder(example, monkeypatch):
     """The example's folder; the notebook starts where Jupyter starts it."""
-    folder = example("cifar10_encoder")
+    folder = example("cifar10_encoder", "vision_encoder")
     monkeypatch.chdir(folder.path / "notebooks")
     monkeypatch.setattr(sys, "path", [*sys.path])
     return folder
@@ -120,6 +123,22 @@ def test_class_folders_have_no_test_split_and_the_picture_is_framed_as_in_the_ru
     code, _, err = encoder.run("inference.py", "--image", str(picture))
     assert code == 65
     assert "does not describe the weights" in err
+
+
+def test_the_documented_line_finds_the_weights_from_the_example_s_folder(encoder, monkeypatch, tmp_path):
+    network = timm.create_model("test_vit", num_classes=2, img_size=32)
+    (encoder.path / "models").mkdir()
+    torch.save(network.state_dict(), encoder.path / "models/vit_cifar10_finetuned.pth")
+    told = {"classes": ["a", "b"], "model": "test_vit", "geometry": asdict(Geometry(32, 32, 32, 32, "squash"))}
+    (encoder.path / "models/vit_cifar10_finetuned.json").write_text(json.dumps(told))
+    root = encoder.path.parent
+    Image.new("RGB", (32, 32)).save(root / "cat.png")
+    (line,) = re.findall(r"^python (vision_encoder/.*)$", (root / "README.md").read_text(encoding="utf-8"), re.M)
+    monkeypatch.chdir(root)
+    script, *words = line.split()
+    code, out, err = replace(encoder, path=root).run(script, *words)
+    assert code == 0, err
+    assert out.startswith("cat.png\nClass: ")
 
 
 def test_what_is_no_bare_timm_model_is_refused_before_training(encoder):

@@ -5,12 +5,14 @@ import random
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import obverse
 
+ROOT = Path(__file__).parents[2] / "examples"
 TINY = ("runtime.num_workers=0", "runtime.precision=fp32", "runtime.channels_last=false", "runtime.matmul=highest",
         "evaluation.maps=0")  # fmt: skip
 VIT = ("data.size={height: 32, width: 32}", "model.backbone.options={depth: 2}")
@@ -119,7 +121,7 @@ def test_the_test_script_passes_its_six_checks(example):
     before = {path.name for path in folder.path.iterdir()}
     cpus = {random.choice(sorted(os.sched_getaffinity(0)))}
     done = subprocess.run(
-        ["bash", "test_classifier.sh"],
+        ["./test_classifier.sh"],
         env={**os.environ, "PYTHON": sys.executable},
         preexec_fn=lambda: os.sched_setaffinity(0, cpus),
         capture_output=True,
@@ -135,15 +137,21 @@ def test_the_test_script_notices_a_fault(example):
     folder = example("folder_classifier")
     (folder.path / "classifier.py").write_text("raise SystemExit('broken here')\n")
     environment = {**os.environ, "PYTHON": sys.executable}
-    done = subprocess.run(["bash", "test_classifier.sh"], env=environment, capture_output=True, text=True)
+    done = subprocess.run(["./test_classifier.sh"], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert "ok    model" in done.stdout  # the one check that needs no classifier.py
     assert done.stdout.count("FAIL") == 5
     assert done.stdout.count("broken here") == 5
 
 
-@pytest.mark.parametrize("name", ["folder_classifier", "cifar10_encoder"])
-def test_requirements_name_this_package(example, name):
-    folder = example(name)
-    lines = [line for line in (folder.path / "requirements.txt").read_text().splitlines() if line[:1] != "#"]
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("folder_classifier", "requirements.txt"), ("cifar10_encoder", "vision_encoder/requirements.txt")],
+)
+def test_requirements_name_this_package(name, file):
+    """pip reads a relative path from where it is called, which is the example's folder."""
+    folder = ROOT / name
+    lines = [line for line in (folder / file).read_text().splitlines() if line[:1] != "#"]
     assert lines == ["-e ../.."]
+    assert 'name = "obverse"' in (folder / "../../pyproject.toml").read_text()
+    assert f"pip install -r {file}" in (folder / "README.md").read_text()

@@ -25,7 +25,8 @@ from obverse.export.pth import load_safely
 from obverse.imaging import read_picture
 from obverse.recipe import ModelSpec, TimmBackbone
 
-WEIGHTS = "models/vit_cifar10_finetuned.pth"
+# Beside this file, so that it can be called from anywhere.
+WEIGHTS = Path(__file__).parent / "models/vit_cifar10_finetuned.pth"
 # What the weight file was trained with, where no JSON says it.
 MODEL = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
 SIZE = 224
