@@ -204,6 +204,30 @@ def test_the_convnet_answers_for_mirror_images_only_where_training_mirrors(hub):
     assert mirrored(model=given) is False
 
 
+def directed(**sections):
+    index = index_of()
+    names = {"class0": "turn left", "class1": "turn right"}
+    samples = [replace(sample, label=names[sample.label]) for sample in index.manifest.samples]
+    manifest = replace(index.manifest, samples=samples, classes=tuple(names.values()))
+    return resolved(replace(index, manifest=manifest), **sections)
+
+
+def test_classes_that_are_mirror_images_are_not_mirrored_and_it_is_said(hub):
+    found = directed()
+    augment, backbone = found.recipe.augment, found.recipe.model.backbone
+    assert (augment.policy, augment.mirror, backbone.mirrored) == ("generic", 0.0, False)
+    assert "no mirror images, because `turn left` and `turn right` are each other's mirror image (by their names); " \
+        "augment.mirror=0.5 turns them on" in found.reasons  # fmt: skip
+
+
+def test_who_asks_for_mirror_images_gets_them_and_is_warned(hub):
+    found = directed(augment={"policy": "trivial"})
+    assert found.recipe.augment.mirror == 0.5
+    assert any("set augment.mirror=0" in reason for reason in found.reasons)
+    assert directed(augment={"mirror": 0.5}).recipe.augment.mirror == 0.5
+    assert directed(augment={"policy": "no-mirror"}).recipe.augment.mirror == 0.0
+
+
 def test_a_policy_that_was_given_stays_with_its_numbers():
     augment = resolved(index_of((300, 300)), augment={"policy": "none", "rotation_degrees": 5.0}).recipe.augment
     assert (augment.policy, augment.rotation_degrees, augment.mirror) == ("none", 5.0, 0.0)

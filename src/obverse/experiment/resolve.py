@@ -14,9 +14,10 @@ from typing import Any
 from obverse.cpus import num_usable_cpus
 from obverse.errors import RecipeError
 from obverse.launch import launched
-from obverse.manifest import Index, Manifest, mostly_grades
+from obverse.manifest import Index, Manifest, mirrored_classes, mostly_grades
 from obverse.models import InputNeeds, input_needs, pinned, why_unavailable
 from obverse.recipe import (
+    POLICIES,
     AugmentSpec,
     AutoBackbone,
     AutoFusion,
@@ -78,7 +79,7 @@ def resolve(recipe: Recipe, index: Index, *, planned: str | None = None) -> Reso
     size = recipe.data.size if isinstance(recipe.data.size, Size) else _size(model, sizes, needs)
     model = _fusion(model, index.manifest.views, reasons)
     data = _data(recipe, index, size, needs)
-    augment = _augment(recipe, index, size, sizes)
+    augment = _augment(_unmirrored(recipe, index, reasons), index, size, sizes)
     model = _mirrored(model, augment)
     data = data.model_copy(update={"cache": _cache(data.cache, index, size, augment.margin, reasons)})
     training = _training(recipe, index)
@@ -190,6 +191,24 @@ def _data(recipe: Recipe, index: Index, size: Size, needs: InputNeeds) -> Any:
             "split": recipe.data.split.for_samples(len(index.manifest.samples)),
         }
     )
+
+
+def _unmirrored(recipe: Recipe, index: Index, reasons: list[str]) -> Recipe:
+    """Without mirror images where two classes are each other's; a policy that was chosen stays, and that is said."""
+    augment, manifest = recipe.augment, index.manifest
+    policy = "generic" if augment.policy == "auto" else augment.policy
+    if augment.mirror is not None or not POLICIES[policy]["mirror"]:
+        return recipe
+    samples = () if manifest.multi_label else manifest.split("train")
+    found = mirrored_classes(manifest.classes, samples, index.facts, manifest.views)
+    if found is None:
+        return recipe
+    what = f"`{found.first}` and `{found.second}` are each other's mirror image ({found.evidence})"
+    if augment.policy != "auto":
+        reasons.append(f"augmentation {policy} mirrors pictures, but {what}: set augment.mirror=0")
+        return recipe
+    reasons.append(f"no mirror images, because {what}; augment.mirror=0.5 turns them on")
+    return recipe.model_copy(update={"augment": augment.model_copy(update={"mirror": 0.0})})
 
 
 def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]]) -> AugmentSpec:

@@ -16,7 +16,7 @@ from .sources.views import in_parts
 from .split import assign_splits
 from .store import PictureStore
 from .stored import splits_by_digest
-from .verify import PictureFacts, require_decodable, verify_pictures
+from .verify import PictureFacts, mirrored_classes, require_decodable, verify_pictures
 
 __all__ = [
     "SPLITS",
@@ -42,6 +42,7 @@ __all__ = [
     "handle_missing_views",
     "in_parts",
     "is_prepared",
+    "mirrored_classes",
     "missing_code",
     "mostly_grades",
     "parse_grade",

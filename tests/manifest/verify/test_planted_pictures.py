@@ -29,7 +29,7 @@ class Deadly:
     """A sandbox whose child dies of one picture."""
 
     def run(self, function, pictures):
-        if any(b"DEADLY" in picture.data for picture in pictures):
+        if any(b"DEADLY" in picture.data for picture, _ in pictures):
             raise PictureError("the decoder crashed on it")
         return function(pictures)
 

@@ -5,6 +5,7 @@ from .copies import copy_findings, copy_groups
 from .duplicates import duplicate_findings, near_duplicate_findings, near_ties
 from .facts import PictureFacts
 from .formats import format_findings
+from .mirrored import MirroredClasses, mirrored_classes
 from .names import name_findings, tree_findings
 from .near import NearDuplicates, near_duplicates
 from .pictures import USUAL_USE, require_decodable, verify_pictures
@@ -14,6 +15,7 @@ from .swapped import swapped_findings
 
 __all__ = [
     "USUAL_USE",
+    "MirroredClasses",
     "NearDuplicates",
     "PictureFacts",
     "class_findings",
@@ -21,6 +23,7 @@ __all__ = [
     "copy_groups",
     "duplicate_findings",
     "format_findings",
+    "mirrored_classes",
     "name_findings",
     "near_duplicate_findings",
     "near_duplicates",

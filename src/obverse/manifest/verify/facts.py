@@ -22,7 +22,8 @@ class PictureFacts:
     """Columns over N distinct paths; sizes are upright (height, width). A row that is not usable holds zeros.
 
     use: the least (height, width) that the pictures were decoded with.
-    prints_NP has no columns when the pass was made without details. findings: the pictures that cannot be used.
+    printed_N: which have a thumbprint in prints_NP, which has no columns when the pass was made without details.
+    findings: the pictures that cannot be used.
     """
 
     paths: tuple[str, ...]
@@ -34,6 +35,7 @@ class PictureFacts:
     traits_N: npt.NDArray[np.uint16]
     formats_N: npt.NDArray[np.bytes_]
     prints_NP: npt.NDArray[np.uint8]
+    printed_N: npt.NDArray[np.bool_]
     findings: tuple[Finding, ...]
     use: tuple[int, int] = (0, 0)
 
@@ -52,6 +54,7 @@ class PictureFacts:
             np.zeros(num, np.uint16),
             np.zeros(num, "S4"),
             np.zeros((num, PRINT_LENGTH if details else 0), np.uint8),
+            np.zeros(num, np.bool_),
             (),
             use,
         )
@@ -67,6 +70,7 @@ class PictureFacts:
         self.formats_N[place] = seen.format.encode("ascii", "replace")
         if seen.print:
             self.prints_NP[place] = np.frombuffer(seen.print, np.uint8)
+            self.printed_N[place] = True
 
     @property
     def digest_of(self) -> Mapping[str, str]:

@@ -82,7 +82,7 @@ def near_duplicates(facts: PictureFacts) -> NearDuplicates:
 
 def _representatives(facts: PictureFacts) -> Array:
     """One place for every content."""
-    places_N = np.flatnonzero(facts.usable_N & ((facts.traits_N & int(Trait.BLANK)) == 0))
+    places_N = np.flatnonzero(facts.usable_N & facts.printed_N & ((facts.traits_N & int(Trait.BLANK)) == 0))
     _, first = np.unique(facts.digests_N16[places_N], axis=0, return_index=True)
     return places_N[np.sort(first)]
 

@@ -8,7 +8,7 @@ its own process, and at the very scales that were decoded here (`require_decodab
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -29,7 +29,9 @@ USUAL_USE = (512, 512)
 
 # What a picture shows, its digest (empty when it cannot be read), its number of bytes.
 Seen = tuple[Examination, str, int]
-Work = Callable[[Sequence[StoredPicture]], list[Examination]]
+# A picture, and whether its details are wanted.
+Wanted = tuple[StoredPicture, bool]
+Work = Callable[[Sequence[Wanted]], list[Examination]]
 
 
 def verify_pictures(
@@ -37,20 +39,20 @@ def verify_pictures(
     paths: Sequence[str],
     progress: Callable[[int, int], None] = lambda done, total: None,
     *,
-    details: bool = False,
+    details: bool | Collection[str] = False,
     use: tuple[int, int] = USUAL_USE,
     sandbox: Sandbox | None = None,
 ) -> PictureFacts:
     """Read, digest and decode `paths` (locators); facts are in the order of `paths`.
 
-    details: also the traits of the content and the thumbprints, which `check` needs and training does not. use: the
-    least (height, width) that the pictures will be decoded with. sandbox: whose processes decode.
+    details: also the traits of the content and the thumbprints, of all pictures or of some of `paths`. use: the least
+    (height, width) that the pictures will be decoded with. sandbox: whose processes decode.
     """
-    facts = PictureFacts.empty(paths, details=details, use=use)
+    facts = PictureFacts.empty(paths, details=bool(details), use=use)
     findings = []
-    examine: Work = partial(examine_all, details=details, use=use)
+    examine: Work = partial(examine_all, use=use)
     work: Work = partial(_in_sandbox, sandbox or shared_sandbox(), examine)
-    for place, (seen, digest, num_bytes) in enumerate(_examined(store, facts.paths, work)):
+    for place, (seen, digest, num_bytes) in enumerate(_examined(store, facts.paths, work, details)):
         facts.put(place, seen, digest, num_bytes)
         if seen.fault:
             digests = (digest,) if digest else ()
@@ -79,12 +81,12 @@ def require_decodable(
                             f"is {found[0].paths[0]!r}: {found[0].message}. Leave them out")  # fmt: skip
 
 
-def examine_all(pictures: Sequence[StoredPicture], *, details: bool, use: tuple[int, int]) -> list[Examination]:
+def examine_all(pictures: Sequence[Wanted], *, use: tuple[int, int]) -> list[Examination]:
     """One examination for each; a child process runs this."""
-    return [examine_picture(picture.data, part=picture.part, details=details, use=use) for picture in pictures]
+    return [examine_picture(picture.data, part=picture.part, details=full, use=use) for picture, full in pictures]
 
 
-def _in_sandbox(sandbox: Sandbox, work: Work, pictures: Sequence[StoredPicture]) -> list[Examination]:
+def _in_sandbox(sandbox: Sandbox, work: Work, pictures: Sequence[Wanted]) -> list[Examination]:
     """When a child dies, each picture of the chunk goes alone, so that only the guilty one is blamed."""
     try:
         result: list[Examination] = sandbox.run(work, pictures)
@@ -95,35 +97,37 @@ def _in_sandbox(sandbox: Sandbox, work: Work, pictures: Sequence[StoredPicture])
         return [seen for picture in pictures for seen in _in_sandbox(sandbox, work, [picture])]
 
 
-def _examined(store: PictureStore, paths: Sequence[str], work: Work) -> Iterator[Seen]:
+def _examined(store: PictureStore, paths: Sequence[str], work: Work, details: bool | Collection[str]) -> Iterator[Seen]:
     """In order, with only a few chunks on the way: a future for each of 435,000 pictures would fill the memory."""
     num_threads = num_allowed_cpus()
     waiting: deque[Future[list[Seen]]] = deque()
     with ThreadPoolExecutor(num_threads) as pool:
         for start in range(0, len(paths), CHUNK):
-            waiting.append(pool.submit(_examine_chunk, store, paths[start : start + CHUNK], work))
+            waiting.append(pool.submit(_examine_chunk, store, paths[start : start + CHUNK], work, details))
             if len(waiting) > 4 * num_threads:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
 
 
-def _examine_chunk(store: PictureStore, paths: Sequence[str], work: Work) -> list[Seen]:
+def _examine_chunk(
+    store: PictureStore, paths: Sequence[str], work: Work, details: bool | Collection[str]
+) -> list[Seen]:
     seen: list[Seen] = []
-    waiting: list[StoredPicture] = []
+    waiting: list[Wanted] = []
 
     def finish() -> None:
-        for picture, examination in zip(waiting, work(waiting) if waiting else (), strict=True):
+        for (picture, _), examination in zip(waiting, work(waiting) if waiting else (), strict=True):
             seen.append((examination, picture.digest(), len(picture.data)))
         waiting.clear()
 
     for path in paths:
         try:
-            waiting.append(store.read(path))
+            waiting.append((store.read(path), details if isinstance(details, bool) else path in details))
         except PictureError as error:
             finish()
             seen.append((Examination("unreadable", str(error)), "", 0))
-        if sum(len(picture.data) for picture in waiting) > CHUNK_BYTES:
+        if sum(len(picture.data) for picture, _ in waiting) > CHUNK_BYTES:
             finish()
     finish()
     return seen

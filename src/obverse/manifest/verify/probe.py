@@ -28,11 +28,21 @@ class Skill:
     chance: float
 
 
-def out_of_fold(features_ND: Array, labels_N: Array, num_classes: int, *, ridge: float = 0.1) -> Array:
-    """(N, K) scores of every sample by a probe that has not seen its fold; ridge: total penalty over all features."""
-    spread_D = features_ND.std(axis=0)
-    x_ND = (features_ND - features_ND.mean(axis=0)) / np.where(spread_D > 0, spread_D, 1)
-    x_ND = np.concatenate([x_ND, np.ones((len(x_ND), 1))], axis=1)
+def out_of_fold(
+    features_ND: Array, labels_N: Array, num_classes: int, *, ridge: float = 0.1, scored_ND: Array | None = None
+) -> Array:
+    """(N, K) scores of every sample by a probe that has not seen its fold; ridge: total penalty over all features.
+
+    scored_ND: other features of the same samples that are scored instead; the probe learns from `features_ND`.
+    """
+    mean_D, spread_D = features_ND.mean(axis=0), features_ND.std(axis=0)
+
+    def standard(values_ND: Array) -> Array:
+        scaled_ND = (values_ND - mean_D) / np.where(spread_D > 0, spread_D, 1)
+        return np.concatenate([scaled_ND, np.ones((len(scaled_ND), 1))], axis=1)
+
+    x_ND = standard(features_ND)
+    asked_ND = x_ND if scored_ND is None else standard(scored_ND)
     weights_N = (1 / np.bincount(labels_N, minlength=num_classes).clip(1))[labels_N] / num_classes
     targets_NK = np.eye(num_classes)[labels_N]
     folds_N = _folds(labels_N)
@@ -42,13 +52,13 @@ def out_of_fold(features_ND: Array, labels_N: Array, num_classes: int, *, ridge:
         seen = folds_N != fold
         weighted_DN = (x_ND[seen] * weights_N[seen, None]).T
         solution_DK = np.linalg.solve(weighted_DN @ x_ND[seen] + penalty_DD, weighted_DN @ targets_NK[seen])
-        scores_NK[~seen] = x_ND[~seen] @ solution_DK
+        scores_NK[~seen] = asked_ND[~seen] @ solution_DK
     return scores_NK
 
 
-def skill(features_ND: Array, labels_N: Array, num_classes: int) -> Skill:
+def skill(features_ND: Array, labels_N: Array, num_classes: int, *, ridge: float = 0.1) -> Skill:
     """How well the features tell the classes."""
-    right_N = out_of_fold(features_ND, labels_N, num_classes).argmax(axis=1) == labels_N
+    right_N = out_of_fold(features_ND, labels_N, num_classes, ridge=ridge).argmax(axis=1) == labels_N
     counts_K = np.bincount(labels_N, minlength=num_classes).clip(1)
     recall_K = np.bincount(labels_N, weights=right_N, minlength=num_classes) / counts_K
     # Laplace's rule keeps the variance of a class of few samples above zero.
