@@ -150,6 +150,7 @@ def test_a_column_that_is_not_there_is_named(tree: Tree) -> None:
     spec = DataSpec.model_validate({"split": {"group_by": {"column": "con"}}})
     with pytest.raises(DataError, match=r"no column 'con' \(did you mean `coin`\?\); the further columns are coin"):
         build_index(table(root, "image,label,coin", ["1.png,a,1", "2.png,b,2"]), spec)
+    (root / "t.csv").unlink()
     with pytest.raises(DataError, match="the data has no further columns"):
         build_index(tree(["a/1.png", "b/1.png"]), spec)
 

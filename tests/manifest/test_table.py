@@ -64,7 +64,7 @@ def test_the_views_can_be_given(tmp_path: Path) -> None:
         ("label,year\na,1901\n", "no column with picture files"),
         ("label,image\n", "has no rows"),
         ("", "has no rows"),
-        (b"label,image\n\xff,1.jpg\n", "UTF-8"),
+        (b"label,image\n\x81,1.jpg\n", "UTF-8"),
         ('label,image\n"a,1.jpg\n', "cannot be read"),
     ],
 )

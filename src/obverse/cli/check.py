@@ -10,7 +10,7 @@ import typer
 
 from obverse.errors import RecipeError, printable
 
-from .options import Layout, layout_setting
+from .options import ImageColumn, ImageRoot, LabelColumn, Layout, layout_setting, table_settings
 
 if TYPE_CHECKING:
     from obverse.manifest.check import Check
@@ -23,6 +23,9 @@ def command(
     data: Annotated[Path, typer.Argument(help="A folder of class folders, a table, an archive.")],
     out: Annotated[Path, typer.Option(help="Where check.json and check.html go.")] = Path("."),
     layout: Layout = None,
+    label_column: LabelColumn = None,
+    image_column: ImageColumn = None,
+    image_root: ImageRoot = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: data.views=[front,back]")] = None,
     advisory: Annotated[bool, typer.Option(help="Also look for near duplicates, exchanged views, shortcuts.")] = True,
     preview: Annotated[
@@ -35,7 +38,7 @@ def command(
     from obverse.manifest.check_report import require_free, write_check
     from obverse.recipe import load_recipe
 
-    changes = [*(settings or []), *layout_setting(layout)]
+    changes = [*(settings or []), *layout_setting(layout), *table_settings(label_column, image_column, image_root)]
     strange = next((change for change in changes if not change.startswith("data.")), None)
     if not preview and (strange is not None or recipe != "auto"):
         what = f"--set {strange}" if strange is not None else f"--recipe {recipe}"

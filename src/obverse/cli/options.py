@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from typing import Annotated
 
@@ -26,6 +28,28 @@ Layout = Annotated[
         "split-horizontal, table, json-index, parquet, cifar or manifest."
     ),
 ]
+LabelColumn = Annotated[
+    str | None, typer.Option("--label-column", help="The column of a table that is the label, when it is not `label`.")
+]
+ImageColumn = Annotated[
+    list[str] | None,
+    typer.Option("--image-column", help="The column of a table that names the pictures; several are several views."),
+]
+ImageRoot = Annotated[
+    str | None, typer.Option("--image-root", help="The folder where the pictures lie that a table names.")
+]
+
+
+def table_settings(label: str | None, images: list[str] | None, root: str | None) -> list[str]:
+    """The options on tables as settings of the recipe, which outlives the current folder."""
+    found = [f"data.label_column={json.dumps(label)}"] if label is not None else []
+    found += [f"data.views={json.dumps(images)}"] if images else []
+    return found + ([f"data.image_root={json.dumps(image_root_setting(root))}"] if root is not None else [])
+
+
+def image_root_setting(root: str) -> str:
+    """A folder here as a full path; one beside the table, or in an archive, is no folder here and stays as it is."""
+    return os.path.abspath(root) if os.path.isdir(root) else root
 
 
 def layout_setting(layout: str | None) -> list[str]:

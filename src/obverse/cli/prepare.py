@@ -10,7 +10,7 @@ import typer
 
 from obverse.errors import OutputError, RecipeError, printable
 
-from .options import Layout, layout_setting
+from .options import ImageColumn, ImageRoot, LabelColumn, Layout, layout_setting, table_settings
 from .progress import show_progress
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ def command(
     data: Annotated[Path, typer.Argument(help="A folder, an archive, a table, or an older manifest.")],
     out: Annotated[Path | None, typer.Option(help="The manifest to write; by default DATA-manifest.csv here.")] = None,
     layout: Layout = None,
+    label_column: LabelColumn = None,
+    image_column: ImageColumn = None,
+    image_root: ImageRoot = None,
     recipe: Annotated[str, typer.Option(help="A recipe whose `data` section counts.")] = "auto",
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: data.split.val=0.1")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older manifest.")] = False,
@@ -32,7 +35,7 @@ def command(
     from obverse.recipe import load_recipe
     from obverse.runs.rundir import short_name
 
-    changes = [*(settings or []), *layout_setting(layout)]
+    changes = [*(settings or []), *layout_setting(layout), *table_settings(label_column, image_column, image_root)]
     strange = next((change for change in changes if not change.startswith("data.")), None)
     if strange is not None:
         raise RecipeError(f"--set {strange}: only fields of `data` matter to a manifest")

@@ -12,8 +12,13 @@ from obverse.recipe import Recipe, load_recipe
 from obverse.recipe.backbone import Backbone, WithWeights
 from obverse.recipe.files import parse_yaml
 
+from .options import image_root_setting
+
 FIELDS = {
     "--layout": "data.layout",
+    "--label-column": "data.label_column",
+    "--image-column": "data.views",
+    "--image-root": "data.image_root",
     "--size": "data.size",
     "--model": "model.backbone",
     "--weights": "model.backbone.pretrained",
@@ -33,7 +38,7 @@ def given_forms(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of FIELDS that the user has given, as values of their fields. options: of the verb, by parameter."""
     named = {option: options.get(option.removeprefix("--").replace("-", "_")) for option in FIELDS}
     given = {option: value for option, value in named.items() if value not in (None, [], ())}
-    readers = {"--size": _size, "--model": _backbone}
+    readers = {"--size": _size, "--model": _backbone, "--image-root": image_root_setting}
     return {option: readers[option](value) if option in readers else value for option, value in given.items()}
 
 

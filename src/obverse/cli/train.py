@@ -15,7 +15,7 @@ from obverse.launch import launched
 
 from .evaluate import set_lines
 from .hints import predict_hint
-from .options import Layout, OptionalDevice
+from .options import ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice
 from .processes import run_processes
 from .progress import show_progress
 from .ranks import on_every_rank
@@ -37,6 +37,9 @@ def command(
     data: Annotated[Path | None, typer.Argument(help="A folder, an archive, a table or a manifest.")] = None,
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
     layout: Layout = None,
+    label_column: LabelColumn = None,
+    image_column: ImageColumn = None,
+    image_root: ImageRoot = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
     run: Annotated[Path | None, typer.Option(help="The run folder; by default runs/DATA-DATE-TIME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,

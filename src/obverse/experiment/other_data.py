@@ -22,6 +22,7 @@ from obverse.manifest import (
 )
 from obverse.manifest.names import composed
 from obverse.manifest.sources import Listing
+from obverse.manifest.sources.rows import is_table_name
 from obverse.recipe import DataSpec, Recipe
 
 # The split that all samples are in.
@@ -85,6 +86,9 @@ def _read(data: Path, bundle: Bundle, recipe: Recipe, layout: str | None) -> Lis
         values["views"] = bundle.views
     if bundle.multi_label and not is_prepared(data):
         values |= {"label_separator": own.label_separator, "label_columns": own.label_columns}
+    if is_table_name(data.name) and not is_prepared(data):
+        values["label_column"] = own.label_column
+        values["table_encoding"] = own.table_encoding if data.suffix.lower() in (".csv", ".tsv") else None
     if layout is not None:
         values["layout"] = layout
     if own.path_map and layout in (None, own.layout) and not is_prepared(data):

@@ -68,7 +68,7 @@ class Manifest:
     multi_label: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "samples", Samples.of(self.samples))
+        object.__setattr__(self, "samples", Samples.of(self.samples).in_view_order(self.views))
 
     @cached_property
     def class_index(self) -> dict[str, int]:
@@ -124,13 +124,22 @@ class Manifest:
     def write(self, path: Path) -> None:
         """Write as CSV."""
         s = self.samples
+        header = [*(SET_RESERVED if self.multi_label else RESERVED), *self.views, *s.extra]
+        require_distinct(header, str(path))
         nothing = (None,) * len(s)
         views = [s.views.get(view, nothing) for view in self.views]
         rows = zip(s.ids, s.labels, s.splits, s.groups, s.digests, *views, *s.extra.values(), strict=True)
         with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.writer(file)
-            writer.writerow([*(SET_RESERVED if self.multi_label else RESERVED), *self.views, *s.extra])
+            writer.writerow(header)
             writer.writerows(rows)  # None is written as an empty cell
+
+
+def require_distinct(header: Sequence[str], where: str) -> None:
+    """DataError when two columns have one name: a reader would take one of them, and nobody knows which."""
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise DataError(f"{where}: the column `{twice[0]}` occurs twice in {', '.join(header)}; rename one of them")
 
 
 def _whole(locator: str | None) -> str | None:
@@ -151,7 +160,7 @@ def read_manifest(
         regular_status(path)
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reserved = SET_RESERVED if multi_label else RESERVED
-            samples = Samples.of(_read_rows(csv.reader(file, strict=True), reserved, tuple(views)))
+            samples = Samples.of(_read_rows(csv.reader(file, strict=True), reserved, tuple(views), str(path)))
     except (OSError, csv.Error, KeyError) as error:
         raise DataError(f"{path} is not a readable manifest: {error}") from None
     known = set(classes)
@@ -162,8 +171,11 @@ def read_manifest(
     return Manifest(root, samples, tuple(classes), tuple(views), ordered, multi_label=multi_label)
 
 
-def _read_rows(rows: Iterator[list[str]], reserved: Sequence[str], views: tuple[str, ...]) -> Iterator[Sample]:
+def _read_rows(
+    rows: Iterator[list[str]], reserved: Sequence[str], views: tuple[str, ...], where: str
+) -> Iterator[Sample]:
     header = next(rows, [])
+    require_distinct(header, where)
     at = {name: place for place, name in enumerate(header)}
     absent = [name for name in (*reserved, *views) if name not in at]
     if absent:

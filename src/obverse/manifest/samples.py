@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
@@ -68,6 +68,14 @@ class Samples(Sequence[Sample]):
             digests=self.digests if digests is None else tuple(digests),
         )
 
+    def in_view_order(self, names: Sequence[str]) -> Samples:
+        """The same samples with their views in the order of `names`, whichever sample showed them first.
+
+        Digests and cache keys follow that order, so that a sample's own do not depend on the other samples.
+        """
+        order = [*(name for name in names if name in self.views), *(name for name in self.views if name not in names)]
+        return self if order == [*self.views] else replace(self, views={name: self.views[name] for name in order})
+
     def take(self, places: Sequence[int]) -> Samples:
         """The samples at `places`, in that order."""
 
@@ -115,6 +123,20 @@ class Samples(Sequence[Sample]):
 
     def __iter__(self) -> Iterator[Sample]:
         return map(self.__getitem__, range(len(self)))
+
+
+def extra_names(columns: Sequence[str], own: Collection[str]) -> dict[str, str]:
+    """Column of a source -> name of the extra column that it becomes: `source_<name>` where a manifest has its `own`.
+
+    A second column of one name would be written, and a reader would take it for the first.
+    """
+    names = {}
+    for column in columns:
+        name = column
+        while name in own or (name != column and name in columns):
+            name = f"source_{name}"
+        names[column] = name
+    return names
 
 
 class _Packer:

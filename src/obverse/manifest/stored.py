@@ -11,6 +11,7 @@ from pathlib import Path
 from obverse.errors import DataError
 from obverse.files import regular_status
 
+from .manifest import require_distinct
 from .sample import SPLITS
 from .samples import Samples
 
@@ -51,7 +52,9 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     try:
         regular_status(path)
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            for row in csv.DictReader(file, strict=True):
+            rows = csv.DictReader(file, strict=True)
+            require_distinct(rows.fieldnames or (), f"data.split.stored: {str(path)!r}")
+            for row in rows:
                 if row["split"] not in (*SPLITS, ""):
                     raise KeyError(f"the split `{row['split']}` of `{row['id']}`")
                 if row["split"]:

@@ -98,6 +98,8 @@ class DataSpec(Spec):
     labels: `multi` when a sample has any number of classes, which lists say in one cell per sample, separated by
     `label_separator`, or with a column of 0 and 1 for each class, named by `label_columns`. `auto` is `single`, unless
     the cells are lists (JSON, Parquet) or label_columns are given.
+    label_column: of a table, the column of the label where it is called otherwise. image_root: of a table, the folder
+    that its paths start at, relative to the table's own. table_encoding: of a text table, where it is not UTF-8.
     """
 
     path: str | None = None
@@ -108,6 +110,9 @@ class DataSpec(Spec):
     labels: Literal["auto", "single", "multi"] = "auto"
     label_separator: str = Field(default="|", min_length=1)
     label_columns: tuple[str, ...] = ()
+    label_column: str | None = Field(default=None, min_length=1)
+    image_root: str | None = Field(default=None, min_length=1)
+    table_encoding: str | None = Field(default=None, min_length=1)
     order: Literal["auto", "none"] | tuple[str, ...] = "auto"
     exclude_classes: tuple[str, ...] = ()
     tiles: TilesSpec | None = None
@@ -160,6 +165,8 @@ class DataSpec(Spec):
             raise ValueError("label_columns are for `labels: multi`, and labels is single")
         if self.label_separator != "|" and self.labels != "multi":
             raise ValueError("label_separator has no effect without `labels: multi`")
+        if self.label_columns and self.label_column is not None:
+            raise ValueError("label_column has no effect with label_columns: choose one")
         if self.label_columns and self.label_separator != "|":
             raise ValueError("label_separator has no effect with label_columns: choose one")
         if self.labels == "multi" or self.label_columns:

@@ -56,7 +56,8 @@ def test_a_table_beside_part_folders_says_the_labels(tree: Tree, tmp_path: Path,
     listing = read(path)
     expected = {f"packed.zip::member={p}" if packed else p: KINDS[i % 3] for i, p in enumerate(PARTS)}
     assert {s.views["image"]: s.label for s in listing.samples} == expected
-    assert (listing.layout, listing.findings) == ("table", [])
+    expected_codes = [] if cell == "{path}" else [("note", "looked-up")]
+    assert (listing.layout, codes(listing)) == ("table", expected_codes)
     assert listing.samples[0].extra == {"lesion": "L0"}
     assert "metadata.csv" in listing.said
 
@@ -169,4 +170,4 @@ def test_a_large_table_that_names_nothing_is_not_read(tree: Tree, monkeypatch: p
     table(root, "labels.csv", "image_id,label", (f"{Path(p).stem},{KINDS[i % 3]}" for i, p in enumerate(PARTS)))
     table(root, "pixels.csv", "pixel0,pixel1,label", ["1,2", *(f"{i},{i},0" for i in range(50))])
     listing = read(root)
-    assert (listing.layout, listing.findings) == ("table", [])
+    assert (listing.layout, codes(listing)) == ("table", [("note", "looked-up")])

@@ -21,6 +21,7 @@ from .listing import Listing
 from .places import take_apart
 from .rows import Table, read_rows
 from .table import KNOWN_VIEWS, is_ours, label_cells, read_table, tables_near_top, view_columns
+from .tables.places import Places
 from .tree import Tree
 from .words import are_parts, split_word
 
@@ -123,10 +124,11 @@ def _naming(tree: Tree, name: str, spec: DataSpec) -> NamingTable | None:
     try:
         if not _is_likely(tree, name):
             return None
-        table = read_rows(tree, name)
+        table = read_rows(tree, name, spec)
+        base = Places(tree, posixpath.dirname(name), spec.image_root).top
     except DataError as error:
         return None if name.lower().endswith(".json") else NamingTable(name, reason=str(error))
-    rows, base = table.rows, posixpath.dirname(name)
+    rows = table.rows
     columns = _naming_columns(tree, table, base, spec)
     if not columns:
         return None

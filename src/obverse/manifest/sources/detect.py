@@ -22,12 +22,13 @@ from .folders import read_folders
 from .json_index import index_names, read_json_indexes
 from .listing import Listing
 from .parquet import holds_pictures, read_parquet, shard_names
-from .rows import is_table_name
+from .rows import is_table_name, require_no_spreadsheet
 from .run_folder import read_run_folder, run_folder_of
 from .table import find_table, read_table, tables_near_top
 from .tree import Tree, data_root, open_tree
 from .views import in_parts
 
+TABLES = {"table", "split-horizontal"}
 FOLDER_LAYOUTS = ("class-folders", "view-folders", "suffix-views", "split-horizontal")
 
 
@@ -51,7 +52,7 @@ def _read_source(path: Path, spec: DataSpec) -> Listing:
                             f"is {spec.layout}; leave it out, or give the data itself")  # fmt: skip
         return listing
     tree = open_tree(path, root, archive_encoding=spec.archive_encoding)
-    layout = _detect(tree) if spec.layout == "auto" else spec.layout
+    layout = (_told_table(tree, spec) or _detect(tree)) if spec.layout == "auto" else spec.layout
     choice = _tables_beside(tree, layout, spec)
     layout = "table" if choice.tables else layout
     if spec.path_map and layout != "json-index":
@@ -68,8 +69,20 @@ def _read_source(path: Path, spec: DataSpec) -> Listing:
     return listing
 
 
+def _told_table(tree: Tree, spec: DataSpec) -> str | None:
+    """`table` where the recipe speaks of one and there is one; pictures in Parquet files are no such table."""
+    is_told = spec.label_column is not None or spec.image_root is not None
+    tables = [name for name in tables_near_top(tree) if not name.lower().endswith(".parquet")]
+    return "table" if is_told and tables else None
+
+
 def _as_said(listing: Listing, shown: str, spec: DataSpec) -> Listing:
     """DataError when data.labels says otherwise than what was read, or what has no meaning for it."""
+    layouts = {"label_column": {*TABLES, "parquet"}, "image_root": TABLES, "table_encoding": TABLES}
+    for field, fitting in layouts.items():
+        if getattr(spec, field) is not None and listing.layout not in fitting:
+            raise DataError(f"data.{field} is for tables, and {shown} is read as {listing.layout}; leave it out, or "
+                            "give the table as DATA")  # fmt: skip
     wanted = "multi" if spec.label_columns else spec.labels
     if wanted == "multi" and not listing.multi_label:
         raise DataError(f"data.labels is multi, and {shown} is read as {listing.layout}, with one class per sample; "
@@ -113,6 +126,8 @@ def _detect(tree: Tree) -> str:
     if tables and tree.is_single_file:
         return "table"
     in_class_folders = len({folder.parts for folder in tree.folders}) > 1
+    if not in_class_folders and not tables:
+        require_no_spreadsheet(tree.others, tree.shown)
     return "table" if tables and tree.folders and not in_class_folders else "auto"
 
 
@@ -170,7 +185,8 @@ def _one_view(listing: Listing, views: Sequence[str] | None) -> Listing:
 
 
 def _refuse_file(tree: Tree, layout: str) -> None:
+    require_no_spreadsheet(tree.others, tree.shown)
     if is_table_name(tree.others[0]):
         raise DataError(f"{tree.shown} is a table, and data.layout is `{layout}`; give a folder or an archive")
     raise DataError(f"{tree.shown} is a file; give a folder of class folders, an archive (.zip, .tar, .tar.gz ...), or "
-                    "a table that ends in .csv, .jsonl, .json or .parquet")  # fmt: skip
+                    "a table that ends in .csv, .tsv, .jsonl, .json or .parquet")  # fmt: skip

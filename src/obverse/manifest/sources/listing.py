@@ -11,6 +11,7 @@ from obverse.errors import DataError
 from obverse.imaging import PICTURE_SUFFIXES
 from obverse.manifest.names import is_left_out, name_key
 from obverse.manifest.sample import Finding, Sample
+from obverse.manifest.samples import Samples
 
 # Of a run, an evaluation, a study.
 RESULTS = ({"recipe.yaml", "manifest.csv"}, {"report.html", "metrics.json"}, {"sweep.yaml", "table.csv"})
@@ -37,6 +38,9 @@ class Listing:
     order: tuple[str, ...] | None = None
     source: Path | None = None
     stored: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.samples = Samples.of(self.samples).in_view_order(self.views)
 
 
 @dataclass(frozen=True, slots=True)

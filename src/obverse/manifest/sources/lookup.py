@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 from obverse.manifest.names import composed, name_key
@@ -33,17 +33,21 @@ class PictureLookup:
         base: the folder that the cell is relative to. A cell with folders names a picture whose own folders end like
         its, or the other way round: `/mnt/old/cat/1.jpg` is `cat/1.jpg`, but `cat/1.jpg` is not `dog/1.jpg`.
         """
+        found = self.all(cell, base)
+        return found[0] if len(found) == 1 else None
+
+    def all(self, cell: str, base: str = "") -> list[str]:
+        """Every picture that the cell could mean: none, one, or several that nothing tells apart. base: see `find`."""
         cell = cell.replace("\\", "/") if "\\" in cell and cell not in self.paths else cell  # written on Windows
         for path in (posixpath.normpath(posixpath.join(base, cell)), cell):
             if path in self.paths:
-                return path
+                return [path]
         name = name_key(posixpath.basename(cell))
-        return self._best(self._by_name.get(name, ()), cell, base, has_ending=True) or self._best(
-            self._by_stem.get(name, ()), cell, base, has_ending=False
-        )
+        with_ending = self._best(self._by_name.get(name, ()), cell, base, has_ending=True)
+        return with_ending or self._best(self._by_stem.get(name, ()), cell, base, has_ending=False)
 
-    def _best(self, candidates: Iterable[str], cell: str, base: str, *, has_ending: bool) -> str | None:
-        """The only candidate that fits; of several, the only one below base, then the only one of the same spelling."""
+    def _best(self, candidates: Iterable[str], cell: str, base: str, *, has_ending: bool) -> list[str]:
+        """The candidates that fit; of several those below base, then of one spelling, then in the cell's folder."""
 
         def parts(path: str) -> tuple[str, ...]:
             return PurePosixPath(path if has_ending else posixpath.splitext(path)[0]).parts
@@ -51,12 +55,16 @@ class PictureLookup:
         wanted = tuple(part for part in PurePosixPath(cell).parts if part not in ("/", ".", ".."))
         folded = tuple(map(name_key, wanted))
         found = [path for path in candidates if _ends_alike(tuple(map(name_key, parts(path))), folded)]
-        inside = [path for path in found if path.startswith(f"{base}/")] if base else []
-        found = inside or found
-        if len(found) > 1:
-            form = tuple(map(composed, wanted))
-            found = [path for path in found if _ends_alike(tuple(map(composed, parts(path))), form)]
-        return found[0] if len(found) == 1 else None
+        form, folder = tuple(map(composed, wanted)), posixpath.normpath(posixpath.join(base, posixpath.dirname(cell)))
+        fits: list[Callable[[str], bool]] = [
+            lambda path: path.startswith(f"{base}/"),
+            lambda path: _ends_alike(tuple(map(composed, parts(path))), form),
+            lambda path: (posixpath.dirname(path) or ".") == folder,
+        ]
+        for fit in fits:
+            if len(found) > 1:
+                found = list(filter(fit, found)) or found
+        return found
 
 
 def _ends_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:

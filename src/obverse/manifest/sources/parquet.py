@@ -10,19 +10,21 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from obverse.errors import DataError
 from obverse.manifest.label_sets import described, joined
-from obverse.manifest.manifest import RESERVED
+from obverse.manifest.manifest import RESERVED, SET_RESERVED
 from obverse.manifest.sample import SPLITS, Finding, Sample
-from obverse.manifest.samples import Samples
+from obverse.manifest.samples import Samples, extra_names
 from obverse.manifest.store import add_step, open_parquet, read_columns, rows_with_picture
 from obverse.recipe import DataSpec
 
 from .label_cells import LabelCells, find_label, looks_like_sets
 from .listing import Listing
+from .tables.values import is_of_whole_numbers, plain
 from .tree import Tree
 from .words import SPLIT_WORDS
 
@@ -41,13 +43,18 @@ def holds_pictures(tree: Tree) -> bool:
 
 @dataclass(frozen=True)
 class _Columns:
-    """views: view name -> column; paths: columns that say the pictures' file names. names: of integer labels."""
+    """views: view name -> column; paths: columns that say the pictures' file names. extra: column -> extra column.
+
+    names: of integer labels. whole: columns of fractions that are whole numbers (`tables/values.py`).
+    """
 
     views: dict[str, str]
     label: LabelCells
     paths: list[str]
     others: list[str]
+    extra: dict[str, str]
     names: tuple[str, ...]
+    whole: frozenset[str] = frozenset()
 
 
 def read_parquet(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
@@ -56,6 +63,7 @@ def read_parquet(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Lis
     if not shards:
         raise DataError(f"{tree.shown} holds no .parquet files, and data.layout is `parquet`")
     columns = _columns(tree, shards[0], views, spec)
+    columns = replace(columns, whole=_whole_numbers(tree, shards, [*columns.label.columns, *columns.others]))
     findings = list(tree.findings)
     samples = Samples.of(_samples(tree, shards, columns, findings))
     if len(set(samples.ids)) < len(samples):
@@ -97,11 +105,13 @@ def _columns(tree: Tree, shard: str, given: Sequence[str] | None, spec: DataSpec
         )
     paths = [name for name in views.values() if info.columns[name] == "picture"]
     others = [name for name in values if name not in label.columns]
-    return _Columns(views, label, paths, others, info.class_names.get(label.columns[0], ()))
+    own = {*(SET_RESERVED if label.multi_label else RESERVED), *views}
+    extra = extra_names([name for name in others if name not in _own(others).values()], own)
+    return _Columns(views, label, paths, others, extra, info.class_names.get(label.columns[0], ()))
 
 
 def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: list[Finding]) -> Iterator[Sample]:
-    own = {name.lower(): name for name in reversed(columns.others) if name.lower() in RESERVED}
+    own = _own(columns.others)
     has_ids = "id" in own
     use_paths = not has_ids and _paths_are_ids(tree, shards, columns)
     for shard in shards:
@@ -125,11 +135,16 @@ def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: lis
                 },
                 _split(row.get(own.get("split", "")), shard, tree.told(shard)),
                 None if row.get(own.get("group", "")) is None else str(row[own["group"]]),
-                extra={key: _text(row[key]) for key in columns.others if key not in own.values()},
+                extra={name: _text(row[column]) for column, name in columns.extra.items()},
             )
         if num_unlabelled:
             message = f"{num_unlabelled} row(s) of {shard} have no label and are left out"
             findings.append(Finding("warning", "no-label", message))
+
+
+def _own(columns: Sequence[str]) -> dict[str, str]:
+    """The columns called `id`, `split`, `group` ..., by that word."""
+    return {name.lower(): name for name in reversed(columns) if name.lower() in RESERVED}
 
 
 def _text(value: object) -> str:
@@ -150,7 +165,25 @@ def _rows(tree: Tree, shard: str, columns: _Columns, *, with_paths: bool) -> lis
     absent = [name for name in (*wanted, *columns.views.values()) if name not in open_parquet(blob).columns]
     if absent:
         raise DataError(f"{tree.told(shard)} has no column `{absent[0]}`, which the first file has")
-    return read_columns(blob, wanted + [f"{name}.path" for name in columns.paths if with_paths])
+    rows = read_columns(blob, wanted + [f"{name}.path" for name in columns.paths if with_paths])
+    for row in rows:
+        for name in wanted:
+            row[name] = plain(row[name], is_whole=name in columns.whole)
+    return rows
+
+
+def _whole_numbers(tree: Tree, shards: Sequence[str], columns: Sequence[str]) -> frozenset[str]:
+    """The columns whose fractions are whole numbers, judged by all shards, so that a class has one name in them."""
+    infos = [open_parquet(tree.file(shard)) for shard in shards]
+    found = set()
+    for name in columns:
+        if not any(name in info.fractions for info in infos):
+            continue
+        holding = [shard for shard, info in zip(shards, infos, strict=True) if name in info.columns]
+        values = chain.from_iterable(read_columns(tree.file(shard), [name]) for shard in holding)
+        if is_of_whole_numbers(row[name] for row in values):
+            found.add(name)
+    return frozenset(found)
 
 
 def _paths_are_ids(tree: Tree, shards: Sequence[str], columns: _Columns) -> bool:

@@ -14,7 +14,8 @@ from obverse.manifest.store import name_locator
 
 from .rows import TABLE_SUFFIXES, read_rows
 from .run_folder import read_run_folder, run_folder_of
-from .table import cell_locator, view_columns
+from .table import views_of
+from .tables.places import Places
 from .tree import data_root, open_tree
 
 TEXT_SUFFIX = ".txt"
@@ -49,15 +50,16 @@ def read_picture_list(path: Path) -> PictureList:
         rows = (ListedRow(sample.id, sample.views, sample.extra) for sample in listing.samples)
         return PictureList(listing.root, listing.views, tuple(rows))
     tree = open_tree(path, data_root(path))
-    table = read_rows(tree, path.name).rows
-    columns = view_columns(table, list(table[0]))
+    table = read_rows(tree, path.name)
+    places = Places(tree)
+    columns = tuple(views_of(table.rows, list(table.rows[0]), None, places).values())
     if not columns:
-        raise DataError(f"{str(path)!r}: no column with picture files; the columns are {', '.join(table[0])}")
+        raise DataError(f"{str(path)!r}: no column with picture files; the columns are {', '.join(table.rows[0])}")
     rows_of = []
-    for number, row in enumerate(table, 2):
+    for number, row in zip(table.numbers, table.rows, strict=True):
         given = {column: row[column].strip() for column in columns if row[column].strip()}
         name = row.get("id", "").strip() or " + ".join(given.values()) or f"{path}, row {number}"
-        pictures = {column: cell_locator(tree, "", cell) for column, cell in given.items()}
+        pictures = {column: places.locator(cell) for column, cell in given.items()}
         rows_of.append(ListedRow(name, pictures, {key: cell for key, cell in row.items() if key not in columns}))
     return PictureList(tree.root, columns, tuple(rows_of))
 

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from obverse.errors import DataError
 from obverse.manifest.label_sets import joined
+from obverse.manifest.sample import Finding
 from obverse.manifest.store import open_parquet, read_columns
+from obverse.recipe import DataSpec
 
+from .tables.delimited import read_delimited
+from .tables.values import is_nothing, is_of_whole_numbers, plain
 from .tree import Tree
 
-TABLE_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+SPREADSHEET_SUFFIXES = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 # Columns whose cells may be lists or several classes.
 SET_WORDS = ("labels", "label", "classes", "class", "tags")
 Row = dict[str, str]
+ANY = DataSpec()
 
 
 @dataclass(frozen=True)
 class Table:
-    """Every cell as text, all rows with the same keys. lists: columns whose cells were lists, now joined label sets."""
+    """Every cell as text, all rows with the same keys. lists: columns whose cells were lists, now joined label sets.
+
+    numbers: the place of each row in its file, for messages. findings: what was odd about the file.
+    """
 
     rows: list[Row]
+    numbers: Sequence[int]
     lists: frozenset[str] = frozenset()
+    findings: tuple[Finding, ...] = ()
 
 
 def is_table_name(name: str) -> bool:
@@ -33,28 +43,39 @@ def is_table_name(name: str) -> bool:
     return name.lower().endswith(TABLE_SUFFIXES)
 
 
-def read_rows(tree: Tree, name: str) -> Table:
-    """The rows of a table; DataError says what is wrong where."""
+def require_no_spreadsheet(names: Sequence[str], shown: str) -> None:
+    """DataError that says what to do with a spreadsheet where a table was looked for."""
+    sheets = [name for name in names if name.lower().endswith(SPREADSHEET_SUFFIXES)]
+    if sheets:
+        raise DataError(f"{shown}: {sheets[0]!r} is a spreadsheet, which is not read; save the sheet as CSV UTF-8 and "
+                        "give that file as DATA")  # fmt: skip
+
+
+def read_rows(tree: Tree, name: str, spec: DataSpec = ANY) -> Table:
+    """The rows of a table; DataError says what is wrong where. spec: its encoding, and which column is the label."""
     suffix = name.lower().rpartition(".")[2]
-    table = {"csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}.get(suffix, _json_lines)(tree, name)
+    sets = frozenset({*SET_WORDS, (spec.label_column or SET_WORDS[0]).lower()})
+    if suffix in ("csv", "tsv"):
+        table = _text_rows(tree, name, spec.table_encoding)
+    else:
+        table = {"json": _json_rows, "parquet": _parquet_rows}.get(suffix, _json_lines)(tree, name, sets)
     if not table.rows:
         raise DataError(f"{tree.told(name)} has no rows; expected the columns `label,<view>...` and one row per sample")
     return table
 
 
-def _csv_rows(tree: Tree, name: str) -> Table:
-    try:
-        text = tree.read(name).decode("utf-8-sig", "surrogateescape" if _is_manifest(tree, name) else "strict")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header, rows = next(reader, []), list(filter(None, reader))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{tree.told(name)} cannot be read as a UTF-8 CSV table: {error}") from None
-    if len(set(header)) < len(header):
-        raise DataError(f"{tree.told(name)}: a column name occurs twice in {', '.join(header)}")
-    for line, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise DataError(f"{tree.told(name)}, row {line}: has another number of cells than the header")
-    return Table([dict(zip(header, row, strict=True)) for row in rows])
+def _text_rows(tree: Tree, name: str, encoding: str | None) -> Table:
+    found = read_delimited(tree.read(name), tree.told(name), encoding=encoding, is_exact=_is_manifest(tree, name))
+    findings: tuple[Finding, ...] = ()
+    if found.encoding is not None:
+        cell = next((cell for row in found.rows for cell in row if not cell.isascii()), found.header[0])
+        message = (
+            f"{name} is no UTF-8 and is read as Windows-1252, which gives for example {cell!r}; if that is wrong, save "
+            "it as CSV UTF-8, or say what it is, for example data.table_encoding=gbk"
+        )
+        findings = (Finding("warning", "table-encoding", message),)
+    rows = [dict(zip(found.header, row, strict=True)) for row in found.rows]
+    return Table(rows, found.numbers, findings=findings)
 
 
 def _is_manifest(tree: Tree, name: str) -> bool:
@@ -64,59 +85,75 @@ def _is_manifest(tree: Tree, name: str) -> bool:
     )
 
 
-def _json_rows(tree: Tree, name: str) -> Table:
+def _json_rows(tree: Tree, name: str, sets: Collection[str]) -> Table:
     values = parse_json(tree.read(name), tree.told(name))
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
         raise DataError(f"{tree.told(name)}: expected a JSON list of objects, one per sample")
-    return _even(values, tree.told(name))
+    return _even(values, tree.told(name), sets)
 
 
-def _json_lines(tree: Tree, name: str) -> Table:
+def _json_lines(tree: Tree, name: str, sets: Collection[str]) -> Table:
     lines = [(number, line) for number, line in enumerate(tree.read(name).splitlines(), 1) if line.strip()]
     values = [parse_json(line, f"{tree.told(name)}, line {number}") for number, line in lines]
     for (number, _), value in zip(lines, values, strict=True):
         if not isinstance(value, dict):
             raise DataError(f"{tree.told(name)}, line {number}: expected a JSON object")
-    return _even(values, tree.told(name))
+    return _even(values, tree.told(name), sets)
 
 
-def _parquet_rows(tree: Tree, name: str) -> Table:
+def _parquet_rows(tree: Tree, name: str, sets: Collection[str]) -> Table:
     blob = tree.file(name)
     kinds = open_parquet(blob).columns
-    columns = [column for column, kind in kinds.items() if kind == "value" or (kind == "list" and _may_be_sets(column))]
-    return _even(read_columns(blob, columns), tree.told(name))
+    columns = [
+        column for column, kind in kinds.items() if kind == "value" or (kind == "list" and column.lower() in sets)
+    ]
+    return _even(read_columns(blob, columns), tree.told(name), sets)
 
 
 def parse_json(data: bytes, where: str) -> Any:
     """The JSON value in `data`; DataError names `where`."""
     try:
-        return json.loads(data)
+        return json.loads(data, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is not valid JSON: {error}") from None
 
 
-def _even(values: list[dict[str, Any]], told: str) -> Table:
-    """Every row with every key, in the order in which they appear; a missing or null value is an empty cell."""
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, whose keys must not occur twice: of two values one would be lost."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = next(key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place]))
+        raise ValueError(f"the key `{twice}` occurs twice in an object")
+    return value
+
+
+def _even(values: list[dict[str, Any]], told: str, sets: Collection[str]) -> Table:
+    """Every row with every key, in the order in which they appear; no value is an empty cell. sets: see `_joined`."""
     keys = dict.fromkeys(key for value in values for key in value)
     lists = frozenset(key for value in values for key, cell in value.items() if isinstance(cell, list))
+    whole = {key for key in keys if is_of_whole_numbers(value.get(key) for value in values)}
     rows = []
     for number, value in enumerate(values, 1):
         where = f"{told}, row {number}"
-        rows.append({key: _cell(value.get(key), key, where, is_list=key in lists) for key in keys})
-    return Table(rows, lists)
+        cells = {key: plain(value.get(key), is_whole=key in whole) for key in keys}
+        for key in lists:
+            cells[key] = _joined(cells[key], key, where, sets)
+        rows.append({key: _text(cell, key, where) for key, cell in cells.items()})
+    return Table(rows, range(1, len(rows) + 1), lists)
 
 
-def _cell(value: Any, key: str, where: str, *, is_list: bool) -> str:
-    if not is_list and not isinstance(value, dict):
-        return "" if value is None else str(value)
-    if not _may_be_sets(key) or isinstance(value, dict):
+def _text(value: Any, key: str, where: str) -> str:
+    if isinstance(value, dict):
+        raise DataError(f"{where}: `{key}` must be text or a number")
+    return "" if value is None else str(value)
+
+
+def _joined(value: Any, key: str, where: str, sets: Collection[str]) -> str:
+    """A list of classes as a label set. sets: the columns that may hold lists, in small letters."""
+    if key.lower() not in sets:
         raise DataError(f"{where}: `{key}` must be text or a number")
     if not isinstance(value, list):
         raise DataError(f"{where}: `{key}` is a list in other rows and {value!r} here; write [] for no class")
-    if any(isinstance(name, (dict, list)) or name is None for name in value):
+    if any(isinstance(name, (dict, list)) or is_nothing(name) for name in value):
         raise DataError(f"{where}: `{key}` must be a list of class names")
     return joined(map(str, value), where)
-
-
-def _may_be_sets(column: str) -> bool:
-    return column.lower() in SET_WORDS

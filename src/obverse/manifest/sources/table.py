@@ -6,30 +6,37 @@ like picture files. Any other column is kept as an extra. Paths are relative to 
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from obverse.errors import DataError
 from obverse.manifest.label_sets import SEPARATOR, described
 from obverse.manifest.manifest import LABEL_RANK, RESERVED, SET_RESERVED
 from obverse.manifest.names import composed
 from obverse.manifest.sample import SPLITS, Finding, Sample
-from obverse.manifest.store import parse_locator, remote_url
+from obverse.manifest.samples import extra_names
+from obverse.manifest.store import parse_locator
 from obverse.recipe import DataSpec
 
 from .class_names import in_one_form
-from .label_cells import LabelCells, find_label, looks_like_sets
+from .label_cells import YES_NO, LabelCells, find_label, looks_like_sets
 from .listing import Listing, is_picture_name
-from .rows import SET_WORDS, Row, Table, is_table_name, read_rows
+from .rows import ANY, SET_WORDS, Row, Table, is_table_name, read_rows, require_no_spreadsheet
+from .tables.places import Places
 from .tree import Tree
 from .words import SPLIT_WORDS, VIEW_WORDS
 
 LABEL_WORDS = ("label", "class", "grade")
+# Columns that may hold the names of pictures without their folder or ending.
+NAME_WORDS = frozenset({"image_id", "image_name", "img", "img_id", "img_name", "image_path", "img_path", "file_path",
+                        "filepath", "fname", "photo", "photo_id", "picture_id"})  # fmt: skip
+IS_VALID = "is_valid"
+"""How fastai's tables divide: True is val."""
 PICTURE_WORDS = ("image", "picture", "path", "file", "filename", "file_name")
 CHECKED, PREPARED = "check.json", "-manifest.csv"
-ANY = DataSpec()
 OWN = {*RESERVED, LABEL_RANK}
+Names = tuple[Mapping[str, str], Mapping[str, str]]
 KNOWN_VIEWS = {word for words in VIEW_WORDS for word in words} | set(PICTURE_WORDS)
 
 
@@ -47,10 +54,12 @@ def is_ours(name: str) -> bool:
 def find_table(tree: Tree, layout: str) -> str:
     """The only table near the top; DataError when there is none or more than one."""
     names = tables_near_top(tree)
+    if not names:
+        require_no_spreadsheet(tree.others, tree.shown)
     if len(names) != 1:
         which = f"the tables {', '.join(names[:5])}; give the one that is meant as DATA" if names else f"no {layout}"
-        raise DataError(f"{tree.shown} holds {which}, and data.layout is `{layout}`; a table ends in .csv, .jsonl, "
-                        ".json or .parquet")  # fmt: skip
+        raise DataError(f"{tree.shown} holds {which}, and data.layout is `{layout}`; a table ends in .csv, .tsv, "
+                        ".jsonl, .json or .parquet")  # fmt: skip
     return names[0]
 
 
@@ -58,30 +67,26 @@ def read_table(
     tree: Tree, name: str, *, views: Sequence[str] | None = None, layout: str = "auto", spec: DataSpec = ANY
 ) -> Listing:
     """Read a table; DataError names the line of a bad row. spec: how its labels are said."""
-    table, told = read_rows(tree, name), tree.told(name)
+    table, told = read_rows(tree, name, spec), tree.told(name)
     rows, columns = table.rows, list(table.rows[0])
     is_manifest = tuple(columns[: len(RESERVED)]) in (RESERVED, SET_RESERVED) and layout != "table"
     if layout == "manifest" and not is_manifest:
         raise DataError(f"{told} is no prepared manifest: its columns do not begin with {','.join(RESERVED)}")
     cells = _manifest_labels(columns, spec, told) if is_manifest else label_cells(table, spec, told)
-    names = tuple(views) if views is not None else view_columns(rows, [c for c in columns if c not in cells.columns])
-    absent = [view for view in names if view not in columns]
-    if absent or not names:
+    places = None if is_manifest else Places(tree, posixpath.dirname(name), spec.image_root)
+    free = [column for column in columns if column not in cells.columns]
+    view_of = views_of(rows, free, views, places)
+    absent = [column for column in view_of.values() if column not in columns]
+    if absent or not view_of:
         wanted = f"no column `{absent[0]}`" if absent else "no column with picture files"
-        raise DataError(f"{told}: {wanted}; the columns are {', '.join(columns)}")
-    base = posixpath.dirname(name)
-
-    def place(cell: str) -> str:
-        return cell_locator(tree, base, cell) if not is_manifest else cell if "::" in cell else tree.spelled(cell)
-
-    own = {column.lower(): column for column in reversed(columns) if column.lower() in OWN}
-    samples = []
-    for line, row in enumerate(rows, 2):
-        pictures = {view: place(row[view].strip()) for view in names if row[view].strip()}
-        samples.append(_sample(row, f"{told}, row {line}", cells, pictures, own))
+        raise DataError(f"{told}: {wanted}; the columns are {', '.join(columns)}; say which with data.views "
+                        "(--image-column), and where the pictures lie with data.image_root (--image-root)")  # fmt: skip
+    names = tuple(view_of)
+    samples = _samples(tree, (table, told), cells, view_of, places)
     found, joined = in_one_form(samples)
     labels = found.labels
-    findings = [*tree.findings, *joined, *_check(told, samples, names, multi_label=cells.multi_label)]
+    findings = [*tree.findings, *table.findings, *joined, *(places.findings(told) if places else ())]
+    findings += _check(told, table.numbers, samples, names, multi_label=cells.multi_label)
     findings += [] if cells.multi_label else looks_like_sets(labels)
     kind = "a prepared manifest" if is_manifest else "a table"
     seen = described(labels) if cells.multi_label else f"{len(set(labels))} classes in `{cells.columns[0]}`"
@@ -89,10 +94,66 @@ def read_table(
     listing = Listing(tree.root, found, names, said, "table", findings, keeps_missing_views=True)
     listing.multi_label = cells.multi_label
     if is_manifest:
-        listing.layout, listing.order = "manifest", _ranked(told, rows, cells.columns[0])
-        if names == view_columns(rows, [c for c in columns if c not in cells.columns]):  # a digest is of all of them
+        listing.layout, listing.order = "manifest", _ranked(told, table, cells.columns[0])
+        if names == view_columns(rows, free):  # a digest is of all of them
             listing.samples = found.with_columns(digests=(row["digest"] or None for row in rows))
     return listing
+
+
+def _samples(
+    tree: Tree, said: tuple[Table, str], cells: LabelCells, view_of: Mapping[str, str], places: Places | None
+) -> list[Sample]:
+    """The rows as samples. said: the table, and its name for messages; view_of: view -> column.
+
+    places: None for a manifest, whose cells are locators.
+    """
+    (table, told), columns = said, list(said[0].rows[0])
+    own = _own(columns)
+    # A view is no extra column, although the cell of one row may be empty.
+    others = [column for column in columns if column not in {*own.values(), *view_of.values(), *cells.columns}]
+    extra = extra_names(others, {*(SET_RESERVED if cells.multi_label else RESERVED), *view_of})
+    if places is not None:
+        for column in view_of.values():
+            places.trust(column, (row[column].strip() for row in table.rows))
+
+    def place(cell: str, column: str) -> str:
+        if places is not None:
+            return places.locator(cell, column)
+        return cell if "::" in cell else tree.spelled(cell)
+
+    samples = []
+    for number, row in zip(table.numbers, table.rows, strict=True):
+        named = {view: cell for view, column in view_of.items() if (cell := row[column].strip())}
+        pictures = {view: place(cell, view_of[view]) for view, cell in named.items()}
+        key = "|".join(map(places.spelled, named.values()) if places else named.values())
+        where = f"{told}, row {number}"
+        samples.append(_sample(row, where, (cells.label(row, where), key), pictures, (own, extra)))
+    return samples
+
+
+def views_of(
+    rows: Sequence[Row], columns: Sequence[str], given: Sequence[str] | None, places: Places | None
+) -> dict[str, str]:
+    """View -> column: those given, else those that look like pictures, else the one whose cells name pictures."""
+    image = PICTURE_WORDS[0]
+    if given is not None and (tuple(given) != (image,) or image in columns):
+        return {image if column.lower() in OWN else column: column for column in given}
+    # `image` may be what a column of another name became.
+    found = view_columns(rows, columns)
+    if found or places is None:
+        return {column: column for column in found}
+    likely = sorted(columns, key=lambda column: column.lower() not in NAME_WORDS)
+    named = (c for c in likely if places.are_pictures(cell for row in rows if (cell := row[c].strip())))
+    column = next(named, None)
+    return {image: column} if column is not None else {}
+
+
+def _own(columns: Sequence[str]) -> dict[str, str]:
+    """The columns called `id`, `split`, `group` ..., by that word."""
+    own = {column.lower(): column for column in reversed(columns) if column.lower() in {*OWN, IS_VALID}}
+    if "split" in own:
+        own.pop(IS_VALID, None)
+    return own
 
 
 def label_cells(table: Table, spec: DataSpec, told: str) -> LabelCells:
@@ -103,6 +164,7 @@ def label_cells(table: Table, spec: DataSpec, told: str) -> LabelCells:
     if cells is None:
         several = next((column for column in columns if column.lower() in SET_WORDS), None)
         hint = f"; if `{several}` holds several classes per row: data.labels=multi" if several else ""
+        hint = hint or "; say which is the label with data.label_column (--label-column)"
         raise DataError(f"{told}: no column `label`; the columns are {', '.join(columns)}{hint}")
     return cells
 
@@ -112,6 +174,10 @@ def _manifest_labels(columns: Sequence[str], spec: DataSpec, told: str) -> Label
     if spec.label_columns or spec.label_separator != SEPARATOR:
         raise DataError(f"{told} is a prepared manifest, which says its labels itself; leave out data.label_columns "
                         "and data.label_separator")  # fmt: skip
+    for field in ("label_column", "image_root"):
+        if getattr(spec, field) is not None:
+            raise DataError(f"{told} is a prepared manifest, which says labels and places itself; leave out "
+                            f"data.{field}")  # fmt: skip
     is_set = columns[1] == SET_RESERVED[1]
     return LabelCells((columns[1],), is_set, SEPARATOR if is_set else None)
 
@@ -120,7 +186,7 @@ def view_columns(rows: Sequence[Row], columns: Sequence[str]) -> tuple[str, ...]
     """The columns of pictures, by their names or the endings of their cells."""
 
     def is_view(column: str) -> bool:
-        cells = [row[column] for row in rows[:100] if row[column]]
+        cells = list(islice(filter(None, (row[column] for row in rows)), 100))
         return column.lower() in KNOWN_VIEWS or (bool(cells) and all(map(_is_picture, cells)))
 
     own = (*RESERVED, LABEL_RANK)
@@ -131,40 +197,41 @@ def _is_picture(cell: str) -> bool:
     return is_picture_name(cell) or bool(parse_locator(cell)[1])
 
 
-def cell_locator(tree: Tree, base: str, cell: str) -> str:
-    """What a user wrote, as a locator: mostly a path relative to the table; a locator stays one."""
-    if os.path.isabs(cell) or remote_url(cell):
-        return cell
-    path = posixpath.normpath(posixpath.join(base, cell)) if base or tree.archive else cell
-    is_plain = not parse_locator(cell)[1] or (tree.archive is None and os.path.lexists(tree.root / path))
-    return tree.locator(tree.found(path, cell, base)) if is_plain else path
-
-
-def _sample(row: Row, where: str, cells: LabelCells, views: dict[str, str], own: Mapping[str, str]) -> Sample:
-    """own: the columns called `id`, `split`, `group` ..., by that word."""
+def _sample(row: Row, where: str, said: tuple[str, str], views: dict[str, str], names: Names) -> Sample:
+    """said: the label, and the id of a row that has none. names: the columns called `id`, `split` ... by that word,
+    and the names of the extra columns by their columns.
+    """
+    own, extra = names
 
     def cell(word: str) -> str:
         return row[own[word]] if word in own else ""
 
-    split = cell("split").strip().lower()
-    if split and split not in SPLIT_WORDS:
-        raise DataError(f"{where}: the split `{split}` is none of {', '.join(SPLITS)}")
-    used = {*own.values(), *views, *cells.columns}
     return Sample(
-        id=cell("id") or "|".join(row[view].strip() for view in views),
-        label=cells.label(row, where),
+        id=cell("id") or said[1],
+        label=said[0],
         views=views,
-        split=SPLIT_WORDS.get(split),
+        split=_split(cell("split"), cell(IS_VALID), where),
         group=cell("group") or None,
-        extra={name: value for name, value in row.items() if name not in used},
+        extra={name: row[column] for column, name in extra.items()},
     )
 
 
-def _check(path: str, samples: Sequence[Sample], views: tuple[str, ...], *, multi_label: bool) -> list[Finding]:
+def _split(split: str, is_valid: str, where: str) -> str | None:
+    split, is_valid = split.strip().lower(), is_valid.strip().lower()
+    if split and split not in SPLIT_WORDS:
+        raise DataError(f"{where}: the split `{split}` is none of {', '.join(SPLITS)}")
+    if is_valid and is_valid not in YES_NO:
+        raise DataError(f"{where}: `{IS_VALID}` is `{is_valid}`; expected True or False")
+    return ("val" if YES_NO[is_valid] else "train") if is_valid else SPLIT_WORDS.get(split)
+
+
+def _check(
+    path: str, numbers: Sequence[int], samples: Sequence[Sample], views: tuple[str, ...], *, multi_label: bool
+) -> list[Finding]:
     seen: set[str] = set()
-    for line, sample in enumerate(samples, 2):
+    for line, sample in zip(numbers, samples, strict=True):
         if not sample.label and not multi_label:
-            raise DataError(f"{path}, row {line}: the label is empty")
+            raise DataError(f"{path}, row {line}: the label is empty; fill it in, or leave the row out")
         if not sample.views:
             raise DataError(f"{path}, row {line}: no picture in {', '.join(views)}")
         if sample.id in seen:
@@ -174,12 +241,12 @@ def _check(path: str, samples: Sequence[Sample], views: tuple[str, ...], *, mult
     return [Finding("note", "missing-view", f"{missing} row(s) lack a view")] if missing else []
 
 
-def _ranked(path: str, rows: Sequence[Row], label: str) -> tuple[str, ...] | None:
+def _ranked(path: str, table: Table, label: str) -> tuple[str, ...] | None:
     """The classes in the order that a prepared manifest gives them, when it gives one."""
-    if LABEL_RANK not in rows[0]:
+    if LABEL_RANK not in table.rows[0]:
         return None
     rank_of: dict[str, int] = {}
-    for line, row in enumerate(rows, 2):
+    for line, row in zip(table.numbers, table.rows, strict=True):
         name, cell = composed(row[label].strip()), row[LABEL_RANK].strip()
         if not cell.isdecimal() or rank_of.setdefault(name, int(cell)) != int(cell):
             raise DataError(

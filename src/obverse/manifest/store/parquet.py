@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
@@ -24,12 +24,16 @@ CACHED_BYTES = 128 * 2**20
 
 @dataclass(frozen=True)
 class ParquetInfo:
-    """starts: first row of each group and the number of rows at the end; class_names by column, from the schema."""
+    """starts: first row of each group and the number of rows at the end; class_names by column, from the schema.
+
+    fractions: the columns of floating-point numbers.
+    """
 
     columns: dict[str, str]
     starts: tuple[int, ...]
     class_names: dict[str, tuple[str, ...]]
     metadata: Any
+    fractions: frozenset[str] = frozenset()
 
     @property
     def num_rows(self) -> int:
@@ -47,11 +51,15 @@ def open_parquet(blob: Blob) -> ParquetInfo:
     """What the footer says; DataError when it is no Parquet file."""
     file = _file(blob)
     schema, metadata = file.schema_arrow, file.metadata
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise DataError(f"{blob.shown}: the column `{twice[0]}` occurs twice; rename one of them")
     starts = [0]
     for group in range(metadata.num_row_groups):
         starts.append(starts[-1] + metadata.row_group(group).num_rows)
     columns = {field.name: _kind(field.type) for field in schema}
-    return ParquetInfo(columns, tuple(starts), _class_names(schema.metadata or {}), metadata)
+    fractions = frozenset(field.name for field in schema if _is_fraction(field.type))
+    return ParquetInfo(columns, tuple(starts), _class_names(schema.metadata or {}), metadata, fractions)
 
 
 def read_columns(blob: Blob, columns: list[str]) -> list[dict[str, Any]]:
@@ -146,6 +154,12 @@ def _file(blob: Blob, metadata: Any = None) -> Any:
         raise
     except Exception as error:
         raise DataError(f"{blob.shown} is no Parquet file, or it is damaged or cut short: {error}") from None
+
+
+def _is_fraction(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_floating(kind))
 
 
 def _kind(kind: Any) -> str:

@@ -1,0 +1,1 @@
+"""How a table's text becomes rows, and its cells become pictures."""

@@ -1,0 +1,141 @@
+"""Text tables as spreadsheets and programs write them: encodings, separators, blank rows, columns without a name."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from obverse.errors import DataError
+
+SEPARATORS = (",", ";", "\t", "|")
+# The line that Excel reads and writes before a header.
+SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[ \t,;]*(?:\r\n|\r|\n)', re.IGNORECASE)
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# What Western text has beyond ASCII: letters with accents, of which a second in a row is a small one, and some signs.
+# Another code page that is read as Windows-1252 gives other signs, and more of them in a row.
+LETTER, SMALL = "\u00c0-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e", "\u00df-\u00ff\u0153\u0161\u017e"
+SIGN = "\u00a0\u00a1\u00a7\u00a9-\u00ab\u00ae\u00b0\u00b2-\u00b5\u00ba-\u00bf"
+SIGN += "\u2013\u2014\u2018\u2019\u201c-\u201e\u2026\u20ac\u2122"
+WESTERN = re.compile(f"(?:[{LETTER}][{SMALL}]?|[{SIGN}])(?![\u0080-\uffff])")
+NUM_SNIFFED = 50
+Cells = list[str]
+
+
+@dataclass(frozen=True)
+class Delimited:
+    """rows: their cells, as many as the header has; numbers: the place of each row in the file, the header's is 1.
+
+    encoding: other than UTF-8, how the file was read.
+    """
+
+    header: Cells
+    rows: list[Cells]
+    numbers: list[int]
+    encoding: str | None = None
+
+
+def read_delimited(data: bytes, told: str, *, encoding: str | None = None, is_exact: bool = False) -> Delimited:
+    """A text table; DataError names `told` and the row. is_exact: our own manifest, whose cells stay as they are."""
+    text, guessed = _decoded(data, told, encoding, is_exact=is_exact)
+    separator, is_spaced = ",", False
+    if not is_exact:
+        line = SEPARATOR_LINE.match(text)
+        text = text[line.end() :] if line else text
+        separator = line[1] if line else _separator(text)
+        is_spaced = f"{separator} " in text.lstrip().partition("\n")[0]
+    try:
+        records = csv.reader(
+            io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=is_spaced, strict=True
+        )
+        found = [(number, row) for number, row in enumerate(records, 1) if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise DataError(f"{told} cannot be read as a table of text: {error}") from None
+    if not found:
+        return Delimited([], [], [], guessed)
+    (_, header), *body = found
+    if not is_exact:
+        header = [name.strip() for name in header]
+        for _, row in body:
+            row[:] = map(str.strip, row)
+    header, rows = _evened(header, body, told)
+    return Delimited(header, rows, [number for number, _ in body], guessed)
+
+
+def _decoded(data: bytes, told: str, encoding: str | None, *, is_exact: bool) -> tuple[str, str | None]:
+    """The text, and its encoding where that was not said and is not UTF-8."""
+    marked = next((name for mark, name in MARKS.items() if data.startswith(mark)), None)
+    try:
+        if marked or encoding:
+            text, guessed = data.decode(marked or encoding or ""), None
+        elif is_exact:
+            text, guessed = data.decode("utf-8", "surrogateescape"), None
+        else:
+            text, guessed = _guessed(data)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise DataError(f"{told} is no text in {marked or encoding or 'UTF-8'} ({error}); save it as CSV UTF-8, or say "
+                        "what it is, for example data.table_encoding=gbk") from None  # fmt: skip
+    if "\0" in text and not is_exact:
+        raise DataError(f"{told} holds zero bytes and is no text table; save it as CSV UTF-8")
+    return text, guessed
+
+
+def _guessed(data: bytes) -> tuple[str, str | None]:
+    """UTF-8, or Windows-1252 where that gives what Western text looks like; else the error of UTF-8."""
+    try:
+        return data.decode(), None
+    except UnicodeDecodeError:
+        with_rest = data.decode("cp1252", "replace")
+        if re.search(r"[\u0080-\uffff]", WESTERN.sub("", with_rest)):
+            raise
+        return with_rest, "cp1252"
+
+
+def _separator(text: str) -> str:
+    """What parts the header's names: that by which the next rows have as many cells, then that which gives most."""
+
+    def fit(separator: str) -> tuple[float, int]:
+        try:
+            lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+            rows = [row for row, _ in zip(filter(None, lines), range(NUM_SNIFFED), strict=False)]
+        except csv.Error:
+            return 0.0, 0
+        if not rows or len(rows[0]) < 2:
+            return 0.0, 0
+        return sum(len(row) == len(rows[0]) for row in rows) / len(rows), len(rows[0])
+
+    best = max(SEPARATORS, key=fit)  # of equals the first
+    return best if fit(best)[1] else ","
+
+
+def _evened(header: Cells, body: Sequence[tuple[int, Cells]], told: str) -> tuple[Cells, list[Cells]]:
+    """Names and rows without columns that have neither name nor cells, and without the row numbers that pandas writes.
+
+    DataError for a name that occurs twice, and for a row that has other cells than the header says.
+    """
+    nameless = [place for place, name in enumerate(header) if not name]
+    used = {place for place in nameless if any(row[place] for _, row in body if len(row) > place)}
+    kept = [place for place, name in enumerate(header) if name or place in used]
+    needed = max(kept, default=-1) + 1
+    for number, row in body:
+        if len(row) < needed or any(row[len(header) :]):
+            raise DataError(f"{told}, row {number}: has another number of cells than the header")
+    if kept and kept[0] in used and all(row[kept[0]].isdecimal() for _, row in body):
+        kept = kept[1:]
+    names = [header[place] or f"column_{place + 1}" for place in kept]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{told}: the column name `{twice[0]}` occurs twice in {', '.join(names)}; rename one of them")
+    if len(kept) == len(header):
+        return names, [row if len(row) == len(header) else row[: len(header)] for _, row in body]
+    return names, [[row[place] for place in kept] for _, row in body]

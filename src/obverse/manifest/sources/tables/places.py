@@ -1,0 +1,135 @@
+"""Where the pictures of a table lie: its cells as locators, where a cell is not simply a path.
+
+People list pictures without their ending (`ISIC_0001`), without their folder (`1.jpg`, which lies in `part_2/`), with
+the separators of Windows (`train\\a\\1.jpg`), or in another Unicode form or letter case than the disk has. Such a cell
+is taken for the one picture that it can mean (`lookup.py`); where there are two, it is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from obverse.errors import DataError
+from obverse.manifest.sample import Finding
+from obverse.manifest.sources.listing import Folder, is_picture_name, walk_folders
+from obverse.manifest.sources.lookup import PictureLookup
+from obverse.manifest.sources.tree import Tree
+from obverse.manifest.store import parse_locator, relocate, remote_url
+
+# So many cells of a column are looked for; when all are there under their plain names, the rest is believed to be.
+NUM_PROBED = 64
+
+
+class Places:
+    """Cells to locators. base: the folder in the tree that they are relative to, the table's own.
+
+    image_root: `data.image_root`, another such folder, relative to `base` or absolute.
+    """
+
+    def __init__(self, tree: Tree, base: str = "", image_root: str | None = None) -> None:
+        self.tree = tree
+        self.top = base if image_root is None else self._below(image_root, base)
+        self._is_blind = tree.members is None and bool(remote_url(tree.root))  # one remote file: nothing can be asked
+        self._trusted: set[str] = set()
+        self._num_found, self._example = 0, ""
+
+    def trust(self, column: str, cells: Iterable[str]) -> None:
+        """Look for the first cells of a column; when all are there, usual ones among the others are not looked for."""
+        near = (cell for cell in cells if cell and not _is_apart(cell))
+        if self._is_blind or all(self.tree.has(self._literal(cell)) for cell in islice(near, NUM_PROBED)):
+            self._trusted.add(column)
+
+    def locator(self, cell: str, column: str = "") -> str:
+        """The locator of what a cell means; mostly a path relative to the table, and a locator stays one.
+
+        DataError when it could be several pictures.
+        """
+        if os.path.isabs(cell) or remote_url(cell):
+            return cell
+        path = self._literal(cell)
+        if not parse_locator(cell)[1]:
+            return self.tree.locator(self._path(cell, column))
+        if self.tree.archive is not None:
+            return path
+        is_name = os.path.lexists(self.tree.root / path)  # a file may be called so
+        return self.tree.locator(path) if is_name else relocate(cell, lambda name: self._path(name, column))
+
+    def spelled(self, cell: str) -> str:
+        """The cell with `/` where it is meant, as a part of an id."""
+        is_windows = "\\" in cell and not self.tree.has(self._literal(cell))
+        return cell.replace("\\", "/") if is_windows else cell
+
+    def are_pictures(self, cells: Iterable[str]) -> bool:
+        """Whether each of the first cells of a column means a picture of its own."""
+        probed = list(islice(cells, NUM_PROBED))
+        found = {None if _is_apart(cell) else self.find(cell) for cell in probed}
+        return bool(found) and None not in found and len(found) == len(probed)
+
+    def find(self, cell: str) -> str | None:
+        """The path of the one picture that a cell can mean, as the tree names it; None for none and for several."""
+        slashed = cell.replace("\\", "/")
+        for name in dict.fromkeys((cell, slashed)):
+            if self.tree.has(path := self._literal(name)):
+                return path
+        return None if self._is_blind else self._lookup.find(slashed, self.top)
+
+    def findings(self, told: str) -> list[Finding]:
+        """A note where cells were not simply paths."""
+        if not self._num_found:
+            return []
+        how = "without folder, ending or exact spelling"
+        return [Finding("note", "looked-up", f"{told}: {self._num_found} picture(s) are named {how}: {self._example}")]
+
+    def _path(self, cell: str, column: str) -> str:
+        literal = self._literal(cell)
+        is_usual = is_picture_name(cell) and cell.isascii() and "\\" not in cell
+        if self._is_blind or (column in self._trusted and is_usual):
+            return literal
+        path = self.find(cell)
+        if path is None:
+            self._require_one(cell)
+            return literal
+        if path != literal:
+            self._num_found += 1
+            self._example = self._example or f"{cell!r} is {path!r}"
+        return path
+
+    def _require_one(self, cell: str) -> None:
+        several = self._lookup.all(cell.replace("\\", "/"), self.top)
+        if len(several) > 1:
+            raise DataError(f"{self.tree.shown}: `{cell}` could be {several[0]!r} or {several[1]!r}; write folder and "
+                            "ending into the table, or say where the pictures lie with data.image_root")  # fmt: skip
+
+    def _literal(self, name: str) -> str:
+        """The path that the cell says, whether or not there is a file."""
+        return posixpath.normpath(posixpath.join(self.top, name)) if self.top or self.tree.archive else name
+
+    def _below(self, image_root: str, base: str) -> str:
+        """data.image_root as a folder of the tree, or as an absolute path outside it."""
+        top = posixpath.normpath(posixpath.join(base, image_root.replace(os.sep, "/")))
+        root = os.path.abspath(self.tree.root)
+        if os.path.isabs(top) and self.tree.archive is None and not remote_url(self.tree.root):
+            inside = os.path.relpath(top, root)
+            top = top if inside.startswith("..") else inside
+        is_folder = any(name.startswith(f"{top}/") for name in self.tree.members or ())
+        if top != "." and not is_folder and not os.path.isdir(os.path.join(root, top)):
+            raise DataError(f"data.image_root: {image_root!r} is no folder; relative paths start at the table's folder")
+        return "" if top == "." else top
+
+    @cached_property
+    def _lookup(self) -> PictureLookup:
+        """Of the tree, or of a root that lies outside it."""
+        if not os.path.isabs(self.top) and not self.top.startswith(".."):
+            return self.tree.lookup
+        folders = walk_folders(Path(self.tree.root) / self.top)
+        return PictureLookup(Folder(f.parts, [posixpath.join(self.top, name) for name in f.pictures]) for f in folders)
+
+
+def _is_apart(cell: str) -> bool:
+    """Whether the cell says by itself where the picture is: an absolute path, a URL, or a place inside a file."""
+    return os.path.isabs(cell) or bool(remote_url(cell)) or bool(parse_locator(cell)[1])
