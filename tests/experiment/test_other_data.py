@@ -3,7 +3,9 @@
 import csv
 import json
 import shutil
+import unicodedata
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from PIL import Image
 
 from obverse.errors import DataError, RecipeError
 from obverse.experiment import evaluate_run, start_run
-from obverse.manifest import build_index, write_prepared
+from obverse.experiment.other_data import _as_known
+from obverse.manifest import Sample, Samples, build_index, write_prepared
 from obverse.recipe import DataSpec, load_recipe
 from obverse.runs import RunFolder
 
@@ -194,3 +197,10 @@ def test_groups_of_the_run_reach_its_evaluation(data, make_recipe, tmp_path):
     groups, ids = (json.loads((run.evaluation("test") / f"{name}.json").read_text()) for name in ("groups", "ids"))
     assert groups == [name[:3] for name in ids]
     assert metrics["num_groups"] == (len(set(groups)) if len(set(groups)) < len(ids) else None)
+
+
+def test_a_class_that_an_older_model_has_decomposed_is_known():
+    nfc, nfd = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    samples = Samples.of([Sample("1", nfc, {"image": "1.png"}), Sample("2", "tea", {"image": "2.png"})])
+    bundle = SimpleNamespace(classes=(nfd, "tea"), multi_label=False)
+    assert _as_known(samples, bundle).labels == (nfd, "tea")

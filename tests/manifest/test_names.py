@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -89,3 +90,22 @@ def test_letter_case_is_said_and_stays_apart(tree: Tree) -> None:
         "the classes 'Cat' (4), 'cat' (4) differ only in letter case or spaces, and stay 2; rename one",
         "the classes 'Dog' (4), 'dog' (4) differ only in letter case or spaces, and stay 2; rename one",
     ]
+
+
+def test_a_group_pattern_knows_both_forms(tree: Tree) -> None:
+    root = tree(
+        [f"{label}/{form}{i}_{n}.png" for label in "xy" for form in (NFC, NFD) for i in range(4) for n in (1, 2)]
+    )
+    index = build_index(root, DataSpec.model_validate({"split": {"group_by": {"pattern": f"({NFC}[0-9])_"}}}))
+    assert len(set(index.manifest.samples.groups)) == 4
+    assert None not in index.manifest.samples.groups
+
+
+@pytest.mark.parametrize("stored", [NFC, NFD])
+def test_a_json_index_finds_files_of_the_other_form(tree: Tree, stored: str) -> None:
+    root = tree([f"chips/{stored}/{i}.png" for i in range(2)])
+    for i, label in enumerate(("a", "b")):
+        listed = json.dumps({"good": [f"/old/{NFC}/{i}.png"]})
+        (root / f"index_{label}.json").write_text(listed, encoding="utf-8")
+    samples = read_source(root, DataSpec(path_map={f"/old/{NFD}": f"chips/{NFC}"})).samples
+    assert [s.views["image"] for s in samples] == [f"chips/{stored}/{i}.png" for i in range(2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,17 @@ def test_a_table_with_one_label(tree: Tree) -> None:
     root = tree(["1.png", "2.png"])
     (root / "t.csv").write_text("image,label\n1.png,cat\n2.png,cat\n")
     assert "every row has the same label" in str(refusal(root))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_of_other_kinds_are_counted(tmp_path: Path, packed: bool) -> None:
+    root = tmp_path / "data"
+    for name in ("cat/1.raw", "cat/2.raw", "dog/3.RAW", "notes.txt", ".git/x"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+    path = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", root)) if packed else root
+    with pytest.raises(DataError, match=r"no pictures below .* 4 file\(s\) of other kinds \(3 \.raw, 1 \.txt\)"):
+        build_index(path, DataSpec())
 
 
 def test_the_findings_are_details(tree: Tree) -> None:

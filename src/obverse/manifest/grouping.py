@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from obverse.errors import DataError
 from obverse.recipe import GroupBy, did_you_mean
 
+from .names import composed
 from .sample import Finding
 from .samples import Column, Samples
 
@@ -50,7 +51,8 @@ def _by_column(samples: Samples, column: str) -> Column:
 
 
 def _by_pattern(samples: Samples, pattern: str) -> Column:
-    found = (re.search(pattern, FILE_ENDING.sub("", name)) for name in samples.ids)
+    wanted = re.compile(composed(pattern))
+    found = (wanted.search(FILE_ENDING.sub("", composed(name))) for name in samples.ids)
     return tuple(match and match[1] for match in found)
 
 

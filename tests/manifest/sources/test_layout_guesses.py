@@ -161,6 +161,13 @@ def test_nested_classes_with_numbered_files_are_classes(tree: Tree, stem: str) -
     assert read(tree(names), views=("healthy", "sick")).views == ("healthy", "sick")
 
 
+def test_split_words_before_class_names_are_warned_of(tree: Tree) -> None:
+    listing = read(tree([f"{split}_{label}/{i}.png" for split in ("train", "test") for label in "ab" for i in (1, 2)]))
+    assert {s.label for s in listing.samples} == {"train_a", "train_b", "test_a", "test_b"}
+    assert codes(listing) == [("warning", "guessed-classes")]
+    assert codes(read(tree(["test_tube/1.png", "train_car/1.png", "cup/1.png"]))) == []
+
+
 def test_pairing_names_under_one_class_are_classes(tree: Tree) -> None:
     listing = read(tree([f"pets/{kind}/{name}.png" for kind in ("cat", "dog") for name in ("rex", "tom", "kim")]))
     assert facts(listing)[1:] == ({"cat", "dog"}, ("image",))

@@ -104,6 +104,22 @@ def test_a_table_that_names_few_of_the_pictures_is_mentioned(tree: Tree) -> None
     assert "1 of its 10 rows" in listing.findings[0].message
 
 
+def test_a_table_of_some_loose_pictures_does_not_hide_the_class_folders(tree: Tree) -> None:
+    root = tree([*CLASSES, "new1.png", "new2.png"])
+    table(root, "new.csv", "image,label", ["new1.png,cat", "new2.png,dog"])
+    listing = read(root)
+    assert {s.label for s in listing.samples} == {"cat", "dog"}
+    assert len(listing.samples) == 10
+    assert ("warning", "unused-table") in codes(listing)
+
+
+def test_several_labels_are_asked_of_the_table(tree: Tree) -> None:
+    root = tree(CLASSES)
+    table(root, "tags.csv", "path,labels", (f"{path},{path[0]}" for path in CLASSES))
+    assert read(root, labels="multi").multi_label
+    assert read(root).layout == "class-folders"
+
+
 def test_a_table_of_other_things_is_not_mentioned(tree: Tree) -> None:
     root = tree(CLASSES)
     table(root, "prices.csv", "label,price", ["cat,1", "dog,2"])

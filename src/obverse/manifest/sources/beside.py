@@ -70,9 +70,9 @@ def choose_tables(tree: Tree, spec: DataSpec) -> Choice:
     usable = [table for table in naming if table.is_meant and table.reason is None]
     # A sample submission has a column `label`, too.
     usable = [table for table in usable if "submission" not in table.name.lower()] or usable
-    agreeing = [table for table in usable if spec.layout == "auto" and _agree(table.labels, folders)]
-    if agreeing:
-        return Choice(findings=tuple(_unused(table, SAME) for table in agreeing))
+    reason = _folders_first(usable, folders) if spec.layout == "auto" and not _is_asked(spec) else None
+    if reason is not None:
+        return Choice(findings=tuple(_unused(table, reason) for table in usable))
     if _overlap(usable):
         listed = ", ".join(table.name for table in usable[:5])
         raise DataError(f"{tree.shown} holds the tables {listed}; give the one that is meant as DATA: each says labels "
@@ -189,6 +189,27 @@ def _agree(labels: Mapping[str, str], folders: Mapping[str, str]) -> bool:
     """Whether every class of the table is one class of the folders, and the other way round."""
     pairs = {(composed(label), folders.get(picture, "")) for picture, label in labels.items()}
     return len(pairs) > 1 and len(pairs) == len({label for label, _ in pairs}) == len({name for _, name in pairs})
+
+
+def _others(tables: Sequence[NamingTable], folders: Mapping[str, str]) -> set[str]:
+    """The folders' classes of the pictures that no table names, where these are most of them."""
+    named = {picture for table in tables for picture in table.labels}
+    others = [label for picture, label in folders.items() if picture not in named]
+    return set(others) if tables and 2 * len(others) >= len(folders) else set()
+
+
+def _is_asked(spec: DataSpec) -> bool:
+    """Whether the recipe says things that only a table has."""
+    return bool(spec.label_columns) or spec.labels == "multi"
+
+
+def _folders_first(usable: Sequence[NamingTable], folders: Mapping[str, str]) -> str | None:
+    """Why the folders say the labels although tables could; None where the tables do."""
+    if any(_agree(table.labels, folders) for table in usable):
+        return SAME
+    if len(_others(usable, folders)) > 1 and not are_parts(folders.values()):
+        return "most of the pictures in class folders are in no row"
+    return None
 
 
 def _overlap(tables: Sequence[NamingTable]) -> bool:

@@ -6,6 +6,7 @@ anything else nested is part of the class.
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -19,7 +20,7 @@ from .listing import Listing, stem_key
 from .places import STRAY_SHARE, Apart, Place, take_apart
 from .tree import Tree
 from .views import Views, folder_views, read_views, suffix_views
-from .words import VIEW_WORDS, are_parts
+from .words import VIEW_WORDS, are_parts, split_word
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     Raises DataError when there is no picture, or when the layout asked for is not there.
     """
     if not tree.folders:
-        raise DataError(f"no pictures below {tree.shown}: expected <class>/picture.jpg in it")
+        raise DataError(f"no pictures below {tree.shown}: expected <class>/picture.jpg in it; it holds {_kinds(tree)}")
     # A lone folder around view words is a class only where views are asked for.
     view_words = [set(words) for words in VIEW_WORDS] if layout == "view-folders" else []
     view_words += [set(map(name_key, views))] if views else []
@@ -49,6 +50,13 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     said += f"{len(set(samples.labels))} classes, {len(samples)} samples"
     layout = "view-folders" if kind == "view" else "suffix-views"
     return Listing(tree.root, samples, found.names, said, layout, findings)
+
+
+def _kinds(tree: Tree) -> str:
+    """What the tree holds instead of pictures, in words."""
+    counts = Counter(posixpath.splitext(name)[1].lower() or "without an ending" for name in tree.files())
+    shown = ", ".join(f"{count} {ending}" for ending, count in counts.most_common(5))
+    return f"{counts.total()} file(s) of other kinds ({shown})" if counts else "no files"
 
 
 def _find_views(
@@ -77,19 +85,24 @@ def _find_views(
 
 
 def _strange_classes(places: Sequence[Place], layout: str, about: Sequence[Finding]) -> list[Finding]:
-    """What to say where folders that are called like views, or like parts of one set, are taken for classes."""
+    """What to say where folders that are called like views, splits or parts of one set are taken for classes."""
     if layout != "auto" or about:
         return []
-    labels = {place.label for place in places}
+    labels = sorted({place.label for place in places})
+    message = f"the folders {', '.join(labels[:5])}"
     if are_parts(labels):
-        message = (f"the folders {', '.join(sorted(labels)[:5])} look like parts of one set and are taken as classes; "
-                   "if a table says the classes, give it as DATA")  # fmt: skip
+        message += " look like parts of one set and are taken as classes; if a table says the classes, give it as DATA"
+        return [Finding("warning", "guessed-classes", message)]
+    words = [split_word(label) for label in labels]
+    if all(words) and len({word[0] for word in words if word}) > 1:
+        message += " carry words for splits and are taken as classes; if they are splits: train/<class>, test/<class>"
         return [Finding("warning", "guessed-classes", message)]
     for names in ({name_key(p.parts[-1]) for p in places}, {name_key(p.parts[0]) for p in places}):
-        words = next((words for words in VIEW_WORDS if names == set(words)), None)
-        if words is not None:
-            message = (f"{' and '.join(words)} are taken as classes, because as views they would leave fewer than two; "
-                       "if they are views: give each class a folder, or a table with a column per view")  # fmt: skip
+        views = next((words for words in VIEW_WORDS if names == set(words)), None)
+        if views is not None:
+            message = (f"{' and '.join(views)} are taken as classes, because as views they would leave fewer than two "
+                       "complete ones; if they are views: give each class a folder, or a table with a column per view"
+                       )  # fmt: skip
             return [Finding("warning", "guessed-classes", message)]
     return []
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from obverse.errors import DataError
+from obverse.manifest.names import composed
 from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.samples import Samples
 from obverse.manifest.store import remote_url
@@ -118,9 +119,10 @@ class _PathMap:
     """Replaces the longest part of a path, whole names at a time, that the map has."""
 
     def __init__(self, pairs: Mapping[str, str]) -> None:
-        self.pairs = {old.rstrip("/"): new.rstrip("/") for old, new in pairs.items()}
+        self.pairs = {composed(old.rstrip("/")): new.rstrip("/") for old, new in pairs.items()}
 
     def __call__(self, path: str) -> str:
+        path = composed(path)
         end = len(path)
         while self.pairs and end > 0:
             if path[:end] in self.pairs:

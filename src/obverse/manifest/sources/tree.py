@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -61,6 +61,15 @@ class Tree:
     def folders(self) -> list[Folder]:
         """The folders that hold pictures."""
         return self.walk()
+
+    def files(self) -> Iterator[str]:
+        """The names of all files that are not hidden or a system's, pictures and others."""
+        if self.members is not None:
+            yield from self.members
+            return
+        for _, folders, names in os.walk(self.root):
+            folders[:] = [name for name in folders if not is_left_out(name)]
+            yield from (name for name in names if not is_left_out(name))
 
     def told(self, name: str) -> str:
         """A file of the tree, for messages."""
