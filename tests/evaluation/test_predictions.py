@@ -8,6 +8,7 @@ import pytest
 
 from obverse.errors import DataError, OutputError
 from obverse.evaluation.predictions import Predictions
+from obverse.staging import staged
 
 
 def assert_equal(left, right):
@@ -138,3 +139,12 @@ def test_groups_survive_the_disk_and_older_folders_have_none(make, tmp_path):
     (tmp_path / "groups.json").write_text('{"a": 1}')
     with pytest.raises(DataError, match=r"groups\.json is not a list of names"):
         Predictions.read(tmp_path)
+
+
+def test_arrays_of_two_times_are_refused(make, tmp_path):
+    with staged(tmp_path / "test") as stage:
+        make().write(stage)
+    whole = Predictions.read(tmp_path / "test")
+    np.save(tmp_path / "test" / "probabilities.npy", whole.probabilities_NK[::-1].copy())
+    with pytest.raises(DataError, match=r"results that do not belong together: probabilities\.npy .*obverse evaluate"):
+        Predictions.read(tmp_path / "test")

@@ -16,7 +16,7 @@ from .forward import Forward
 from .measure import Estimate, Metrics, measure
 from .plots import plot_conditions, plot_history
 from .predictions import Predictions
-from .report import write_evaluation, write_set_evaluation
+from .report import EARLIER, write_evaluation, write_set_evaluation
 from .sections import Section
 from .seen import Seen
 from .selection import (
@@ -32,6 +32,7 @@ from .set_measure import SetMetrics
 from .set_predictions import SetPredictions
 
 __all__ = [
+    "EARLIER",
     "LOWER_IS_BETTER",
     "Diagnosis",
     "Difference",

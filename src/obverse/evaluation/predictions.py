@@ -27,8 +27,10 @@ import numpy as np
 import numpy.typing as npt
 
 from obverse.errors import DataError, OutputError
+from obverse.files import read_json
 from obverse.metrics import Units
 from obverse.recipe import Decode
+from obverse.staging import require_whole
 
 from .decoding import decide
 
@@ -135,7 +137,8 @@ class Predictions:
     def read(cls, folder: Path) -> Predictions:
         """Read what `write` wrote; a file that is missing, damaged or of another length is named."""
         try:
-            names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+            require_whole(folder)
+            names = read_values(folder / "names.json")
             _require(
                 names.get("labels") != "multi", "they are of multi-label data, and this is for one class per sample"
             )
@@ -144,7 +147,7 @@ class Predictions:
             return cls(
                 split=names["split"],
                 classes=tuple(names["classes"]),
-                ids=tuple(json.loads((folder / "ids.json").read_text(encoding="utf-8"))),
+                ids=tuple(read_values(folder / "ids.json")),
                 labels_N=read_array(folder / "true_labels.npy"),
                 probabilities_NK=read_array(folder / "probabilities.npy"),
                 embeddings_ND=read_array(embeddings) if embeddings.exists() else None,
@@ -181,6 +184,14 @@ def _require_array(name: str, array: npt.NDArray[Any], *, dtype: type, shape: tu
     )
 
 
+def read_values(path: Path) -> Any:
+    """What `write_json` wrote; ValueError when it is no JSON."""
+    try:
+        return read_json(path)
+    except DataError as error:
+        raise ValueError(str(error)) from None
+
+
 def read_array(path: Path) -> npt.NDArray[Any]:
     """`np.load`, which would leave a damaged file open."""
     with path.open("rb") as file:
@@ -202,7 +213,7 @@ def write_groups(folder: Path, groups: Sequence[str | None]) -> None:
 def read_groups(folder: Path) -> tuple[str | None, ...]:
     """What `write_groups` wrote; nothing in a folder without it, as older ones are."""
     path = folder / GROUPS
-    groups = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    groups = read_values(path) if path.exists() else []
     _require(
         isinstance(groups, list) and all(group is None or isinstance(group, str) for group in groups),
         f"{GROUPS} is not a list of names",

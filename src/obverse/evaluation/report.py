@@ -46,10 +46,17 @@ from obverse.evaluation.set_measure import SetMetrics, average_precisions, measu
 from obverse.evaluation.set_predictions import SetPredictions
 from obverse.evaluation.set_sections import set_sections
 from obverse.metrics import ClassScores
+from obverse.staging import final_place
 
 CONFUSION_PNG = "confusion_matrix.png"
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 NEW_SAMPLES = Seen()
+# Results as they were called when no list of them was kept (`obverse.staging`).
+EARLIER = (
+    *("predictions.npy", "true_labels.npy", "probabilities.npy", "ids.json", "names.json", "embeddings.npy"),
+    *("view_probabilities.npz", "view_grades.npz", "results.csv", "views.csv", "metrics.json", CONFUSION_PNG),
+    *("groups.json", "summary.md", "report.html"),
+)
 LONGEST_OPEN_TABLE = 40
 """Rows from which a table of the HTML page starts folded."""
 
@@ -229,7 +236,8 @@ def _table_line(cells: Iterable[str]) -> str:
 
 def _links(pictures: dict[str, Path], folder: Path) -> dict[str, str]:
     """Relative, so that a run folder can move as a whole."""
-    relative = {name: Path(os.path.relpath(path, folder)).as_posix() for name, path in pictures.items()}
+    homes = {name: folder if path.is_relative_to(folder) else final_place(folder) for name, path in pictures.items()}
+    relative = {name: Path(os.path.relpath(path, homes[name])).as_posix() for name, path in pictures.items()}
     return {name: quote(os.fsencode(path)) for name, path in relative.items()}
 
 

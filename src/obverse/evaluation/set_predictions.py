@@ -15,7 +15,6 @@ Not a report: `obverse.evaluation.set_report` turns this into one. Of one label 
 
 from __future__ import annotations
 
-import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy.typing as npt
 
 from obverse.errors import DataError
 from obverse.metrics import Units
+from obverse.staging import require_whole
 
 from .predictions import (
     GROUPS,
@@ -34,6 +34,7 @@ from .predictions import (
     read_array,
     read_arrays,
     read_groups,
+    read_values,
     write_arrays,
     write_groups,
     write_json,
@@ -117,12 +118,13 @@ class SetPredictions:
     def read(cls, folder: Path) -> SetPredictions:
         """Read what `write` wrote; a file that is missing, damaged or of another length is named."""
         try:
-            names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+            require_whole(folder)
+            names = read_values(folder / "names.json")
             embeddings, views = folder / "embeddings.npy", folder / "view_probabilities.npz"
             return cls(
                 split=names["split"],
                 classes=tuple(names["classes"]),
-                ids=tuple(json.loads((folder / "ids.json").read_text(encoding="utf-8"))),
+                ids=tuple(read_values(folder / "ids.json")),
                 label_sets_NK=read_array(folder / "true_labels.npy").astype(np.bool_),
                 probabilities_NK=read_array(folder / "probabilities.npy"),
                 thresholds=tuple(names["thresholds"]),

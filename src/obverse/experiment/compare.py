@@ -6,7 +6,6 @@ adjusted for so many comparisons (Holm 1979).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,6 +25,7 @@ from obverse.evaluation import (
     seed_interval,
 )
 from obverse.evaluation.compare import LEVEL, discordant, groups_needed, joint_units
+from obverse.files import read_json_object
 from obverse.runs import RunFolder
 
 ORDINAL = ("mean_absolute_error", "quadratic_kappa")
@@ -90,11 +90,8 @@ def read_contender(path: Path, split: str = "test", name: str | None = None) -> 
             find_bundle(path)  # says how an interrupted run goes on
         what = f"has no evaluation of {split!r}" if path.is_dir() else "does not exist"
         raise DataError(f"{str(path)!r} {what}")
-    try:
-        measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{str(folder / 'metrics.json')!r} cannot be read: {error}") from None
-    return Contender(name or path.resolve().name, (Predictions.read(folder),), (measured,))
+    predictions = Predictions.read(folder)
+    return Contender(name or path.resolve().name, (predictions,), (read_json_object(folder / "metrics.json"),))
 
 
 def compare(contenders: Sequence[Contender], *, only_alike: bool = True, num_resamples: int = 2000) -> Comparison:

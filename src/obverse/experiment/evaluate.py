@@ -12,6 +12,7 @@ from obverse.bundle import Bundle, read_bundle
 from obverse.data import Loader, PictureDataset
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import (
+    EARLIER,
     Forward,
     Predictions,
     Seen,
@@ -29,11 +30,12 @@ from obverse.runs import RunFolder
 from obverse.runs.failures import explained
 from obverse.runs.rundir import short_name
 from obverse.runtime import resolve_device
+from obverse.staging import DIGESTS, staged
 
 from .caching import open_cache
 from .facts import RunStory, read_story
 from .identity import require_unchanged
-from .maps import report_maps
+from .maps import earlier_maps, report_maps
 from .other_data import OTHER, other_manifest
 
 Ready = tuple[Bundle, Classifier, Forward]
@@ -72,13 +74,14 @@ def report_split(
     else:
         decode = bundle.output.decode
         predictions = to_predictions(outputs, manifest, split, decode=decode, embeddings=with_embeddings)
-    maps = report_maps(folder, predictions, dataset, whole or model, forward, recipe.evaluation.maps)
-    told: dict[str, Any] = {"facts": story.facts, "diagnoses": story.diagnoses, "history_png": story.history_png}
-    told["more"] = [maps] if maps else []
-    told["seen"] = story.seen or seen_split(split, len(samples), recipe, bundle)
-    if isinstance(predictions, SetPredictions):
-        return write_set_evaluation(folder, predictions, **told).as_json()
-    return write_evaluation(folder, predictions, **told).as_json()
+    with staged(folder, earlier=(*EARLIER, *earlier_maps(folder))) as stage:
+        maps = report_maps(stage, predictions, dataset, whole or model, forward, recipe.evaluation.maps)
+        told: dict[str, Any] = {"facts": story.facts, "diagnoses": story.diagnoses, "history_png": story.history_png}
+        told["more"] = [maps] if maps else []
+        told["seen"] = story.seen or seen_split(split, len(samples), recipe, bundle)
+        if isinstance(predictions, SetPredictions):
+            return write_set_evaluation(stage, predictions, **told).as_json()
+        return write_evaluation(stage, predictions, **told).as_json()
 
 
 def evaluate_run(
@@ -158,7 +161,8 @@ def _name_of(data: Path, split: str | None) -> str:
 
 def _require_ours(folder: Path) -> None:
     """A report never overwrites somebody's files."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "metrics.json").is_file():
+    is_ours = any((folder / name).is_file() for name in ("metrics.json", DIGESTS))
+    if folder.is_dir() and any(folder.iterdir()) and not is_ours:
         raise OutputError(f"{str(folder)!r} is not empty and holds no evaluation; choose another --out")
 
 

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from obverse.errors import BusyError, DataError, RefusedError
-from obverse.evaluation import Predictions, Seen, require_same_samples, write_evaluation
+from obverse.evaluation import EARLIER, Predictions, Seen, require_same_samples, write_evaluation
 from obverse.evaluation.predictions import Float32Array
 from obverse.manifest import read_manifest
 from obverse.recipe import Recipe, SplitSpec, load_recipe
 from obverse.runs import Message, RunFolder
+from obverse.staging import staged
 
 from .many import MakeObservers, require_one_class, require_same_study, train_to_end
 from .train import Progress
@@ -88,12 +89,17 @@ def pool(out: Path, paths: Sequence[Path]) -> Folded:
     pooled = _joined(parts)
     _require_all(runs[0], pooled)
     facts = {"folds": str(len(paths)), "what": KIND}
-    metrics = {POOLED: write_evaluation(out / "evaluation" / POOLED, pooled, facts=facts, seen=POOLED_SEEN).as_json()}
+    metrics = {POOLED: _report(out, POOLED, pooled, facts, POOLED_SEEN)}
     if all(run.evaluation("test").is_dir() for run in runs):
         mean = mean_predictions([Predictions.read(run.evaluation("test")) for run in runs])
         told = {"model": f"probabilities averaged over the models of {len(paths)} folds"}
-        metrics["test"] = write_evaluation(out / "evaluation" / "test", mean, facts=told).as_json()
+        metrics["test"] = _report(out, "test", mean, told, Seen())
     return Folded(out, metrics)
+
+
+def _report(out: Path, name: str, predictions: Predictions, facts: dict[str, str], seen: Seen) -> dict[str, Any]:
+    with staged(out / "evaluation" / name, earlier=EARLIER) as stage:
+        return write_evaluation(stage, predictions, facts=facts, seen=seen).as_json()
 
 
 def mean_predictions(runs: Sequence[Predictions]) -> Predictions:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -156,6 +157,12 @@ def _earlier(path: Path) -> Iterator[Path]:
             names: Iterable[str] = [row["file"] for row in csv.DictReader(file)]
         yield from (path / name for name in names if Path(name).name == name)
         yield from (path / OVERVIEW, index)
+
+
+def earlier_maps(folder: Path) -> Iterator[str]:
+    """The maps of an earlier report in `folder`, as paths from there."""
+    with suppress(OSError, ValueError, KeyError, csv.Error):
+        yield from (path.relative_to(folder).as_posix() for path in _earlier(folder / FOLDER))
 
 
 def _stacked(sheets: Sequence[Image.Image]) -> Image.Image:

@@ -12,6 +12,7 @@ from typing import Any
 from obverse.bundle import Bundle, write_bundle
 from obverse.errors import DataError, Interrupted, ObverseError, UnavailableError, printable
 from obverse.evaluation import plot_history
+from obverse.files import read_json_object
 from obverse.launch import launched
 from obverse.manifest import (
     Index,
@@ -30,6 +31,7 @@ from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.failures import explained
 from obverse.runs.observers import JsonlObserver, TensorBoardObserver, Watch, open_tracker, require_trackers
 from obverse.runtime import Process, joined
+from obverse.staging import require_whole
 from obverse.training import Trainer, catch_signals
 
 from .evaluate import report_split
@@ -157,7 +159,8 @@ def _finished(run: RunFolder) -> RunResult | None:
     """The result of a run that has written everything, read back."""
     for folder in (run.evaluation("test"), run.evaluation("val")) if run.is_finished else ():
         with suppress(OSError, ValueError):
-            metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+            require_whole(folder)
+            metrics = read_json_object(folder / "metrics.json")
             return RunResult(run, folder / "report.html", metrics, _known_example(run))
     return None
 
