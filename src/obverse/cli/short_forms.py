@@ -44,10 +44,7 @@ def given_forms(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def recipe_of(name: str, settings: Sequence[str], forms: Mapping[str, Any]) -> Recipe:
     """The recipe with the short forms and `--set`; RecipeError when they contradict each other."""
-    for option, value in forms.items():
-        for setting in settings:
-            _require_agreement(option, value, setting)
-    short = {option: f"{FIELDS[option]}={json.dumps(value, ensure_ascii=False)}" for option, value in forms.items()}
+    short = as_settings(settings, forms)
     # Which model comes first: a backbone of another kind leaves none of the old one's fields.
     first = [short.pop("--model")] if "--model" in short else []
     try:
@@ -56,6 +53,14 @@ def recipe_of(name: str, settings: Sequence[str], forms: Mapping[str, Any]) -> R
         if "--weights" in forms and "`model.backbone" in str(error):
             raise RecipeError(f"{error} (--weights is for a model that can have weights; --model says which)") from None
         raise
+
+
+def as_settings(settings: Sequence[str], forms: Mapping[str, Any]) -> dict[str, str]:
+    """Each short form as a setting; RecipeError when it contradicts one of `settings`."""
+    for option, value in forms.items():
+        for setting in settings:
+            _require_agreement(option, value, setting)
+    return {option: f"{FIELDS[option]}={json.dumps(value, ensure_ascii=False)}" for option, value in forms.items()}
 
 
 def _require_agreement(option: str, value: Any, setting: str) -> None:

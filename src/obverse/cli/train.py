@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,7 @@ from .options import ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice
 from .processes import run_processes
 from .progress import show_progress
 from .ranks import on_every_rank
-from .short_forms import given_forms, recipe_of
+from .short_forms import as_settings, given_forms, recipe_of
 from .shown import shown_interval
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 # The loaders' processes of a rank that was killed hold its lock until they notice.
 ENDING_SECONDS = 30
+# What --more-epochs takes from the run that it goes on from.
+DECIDED_BY_WEIGHTS = ("--layout", "--size", "--model", "--weights", "--epochs")
 
 
 @on_every_rank
 def command(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Argument(help="A folder, an archive, a table or a manifest.")] = None,
+    data: Annotated[Path | None, typer.Argument(help="A folder, an archive, a table, a manifest or a run.")] = None,
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
     layout: Layout = None,
     label_column: LabelColumn = None,
@@ -52,6 +54,9 @@ def command(
     batch_size: Annotated[int | None, typer.Option(help="Samples per step.")] = None,
     lr: Annotated[float | None, typer.Option(help="The learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed is another run.")] = None,
+    more_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Train so many more in a new run; DATA is a finished run.")
+    ] = None,
     device: OptionalDevice = None,
     minutes: Annotated[float | None, typer.Option(help="A time budget for training.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Train with so many, one per GPU.")] = 1,
@@ -62,17 +67,20 @@ def command(
 ) -> None:
     """Train, evaluate and write a run folder with report, plots, results and the model."""
     forms = given_forms(context.params)
+    named = ["--recipe"] * (recipe != "auto")
     chosen = None
     if resume:
-        given = [*forms, *["--recipe"] * (recipe != "auto"), *["--set"] * bool(settings)]
-        _require_resumable(run, data, given)
+        more = ["--more-epochs"] * (more_epochs is not None)
+        _require_resumable(run, data, [*forms, *named, *["--set"] * bool(settings), *more])
     elif force:
         raise RecipeError("--force belongs to --resume")
     elif data is None:
         raise RecipeError("say what to train on: obverse train DATA")
-    else:
+    elif more_epochs is None:
         chosen = recipe_of(recipe, settings or [], forms)
     _start_all(processes)
+    if more_epochs is not None and data is not None:
+        chosen = _continued(data, more_epochs, settings or [], forms, named)
     result = _train(_folder(run, data), data, chosen, force=force)
     typer.echo(_result_line(result.metrics))
     typer.echo(f"report: {printable(str(result.report))}")
@@ -97,6 +105,19 @@ def _train(folder: RunFolder, data: Path | None, recipe: Recipe | None, *, force
     assert data is not None
     assert recipe is not None
     return start_run(data, recipe, folder, observers=[console], progress=show_progress)
+
+
+def _continued(
+    parent: Path, epochs: int, settings: Sequence[str], forms: Mapping[str, Any], named: Sequence[str]
+) -> Recipe:
+    """The recipe of a run for more epochs."""
+    fixed = [*named, *(option for option in forms if option in DECIDED_BY_WEIGHTS)]
+    if fixed:
+        raise RecipeError(f"--more-epochs goes on with the run's own recipe and weights; leave out {', '.join(fixed)}")
+    short = as_settings(settings, forms)
+    from obverse.experiment.parent import continued
+
+    return continued(parent, [*settings, *short.values()], epochs=epochs)
 
 
 def _require_resumable(run: Path | None, data: Path | None, given: Sequence[str]) -> None:

@@ -118,6 +118,7 @@ def run_facts(
         "parameters": parameters,
         **({"columns": ", ".join(recipe.data.columns)} if recipe.data.columns else {}),
         "loss": _loss(recipe.loss, output),
+        **({"goes on from": recipe.parent.run} if recipe.parent else {}),
         **({"teacher": f"{recipe.distill.teacher}, {recipe.distill.share:g} of a target"} if recipe.distill else {}),
         "epochs": f"{len(progress.history)}, {progress.step} steps of {recipe.training.batch_size} samples",
         "best epoch": f"{progress.best_epoch + 1}, by val {best['select']} {best['select_value']:.4f}"

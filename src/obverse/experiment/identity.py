@@ -23,7 +23,7 @@ FILE = ".start.json"
 # What may change without making it another run: where things lie, how fast they are read (a cache of JPEGs holds other
 # pixels), what is reported.
 FREE = (
-    "name", "data.path", "data.cache", "distill.teacher", "training.trackers", "evaluation.",
+    "name", "data.path", "data.cache", "distill.teacher", "parent.run", "training.trackers", "evaluation.",
     "runtime.num_workers", "runtime.distributed",
 )  # fmt: skip
 SHOWN = 3

@@ -29,6 +29,7 @@ from obverse.runtime.sharding import UNIT
 from obverse.training import Loaders
 
 from .caching import open_cache
+from .parent import begin
 from .teacher import soft_targets
 from .tune import tune
 
@@ -51,9 +52,13 @@ class Setup:
         self.objective = objective_of(recipe, manifest)
         self.bundle = describe(recipe, manifest, self.objective)
         seed_torch(recipe.training.seed)
-        self.model: Classifier = self.bundle.build(load_weights=load_weights)
+        has_parent = recipe.parent is not None
+        self.model: Classifier = self.bundle.build(load_weights=load_weights and not has_parent)
+        if load_weights and recipe.parent is not None:
+            begin(self.model, recipe.parent)
         prepare(self.model, recipe.finetune)
-        self._start_head()
+        if not has_parent:
+            self._start_head()
         set_trainable(self.model, recipe.finetune)
         seed_torch_of_rank(recipe.training.seed, self.process.rank)
 

@@ -38,6 +38,7 @@ from .evaluate import report_split
 from .example import Example, example_of
 from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
 from .identity import differences, remember
+from .parent import require_same_classes
 from .resolve import resolve
 from .setup import Setup, require_launch
 from .shipping import as_shipped, tuned_output
@@ -101,6 +102,7 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
     for line in (index.said, *finding_lines(index.findings, "all are in data_report.json")):
         watch.notify(Message(printable(line)))
     require_teacher(recipe, index.manifest)
+    require_same_classes(recipe, index.manifest)
     setup = _set_up(data, recipe, index, watch)
     setup.require_decodable(index.facts, progress)
     _write_inputs(run, setup.tuned(lambda line: watch.notify(Message(line))), index)

@@ -34,6 +34,7 @@ from .fusion import (
 from .loss import ADJUSTED, BINARY, COSINE_SCALE, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
 from .model import HeadSpec, ModelSpec, ViewHeadsSpec
 from .options import CONFIG_IGNORED
+from .parent import ParentSpec
 from .recipe import Recipe
 from .split import GroupBy, SplitSpec
 from .sweep import Condition, SearchSpec, SweepSpec, load_sweep
@@ -92,6 +93,7 @@ __all__ = [
     "MultiplicativeFusion",
     "OptimSpec",
     "OutputSpec",
+    "ParentSpec",
     "Recipe",
     "RuntimeSpec",
     "SamplerKind",

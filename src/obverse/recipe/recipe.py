@@ -17,6 +17,7 @@ from .evaluation import EvaluationSpec
 from .finetune import FinetuneSpec
 from .loss import ADJUSTED, OTHER_HEADS, LossSpec
 from .model import ModelSpec
+from .parent import ParentSpec
 from .spec import Spec
 from .training import OptimSpec, RuntimeSpec, ScheduleSpec, TrainingSpec
 
@@ -32,6 +33,7 @@ class Recipe(Spec):
     finetune: FinetuneSpec = FinetuneSpec()
     loss: LossSpec = LossSpec()
     distill: DistillSpec | None = None
+    parent: ParentSpec | None = None
     optim: OptimSpec = OptimSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     training: TrainingSpec = TrainingSpec()

@@ -1,0 +1,70 @@
+"""More epochs for a finished run: a new run on the same data and split, which begins with the weights that shipped.
+
+Not a resumed run: that is the same run, and goes on as if it had never stopped. Here the optimizer is new, and the
+schedule warms up and comes down once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from obverse.bundle import find_bundle, read_bundle, read_description
+from obverse.errors import DataError, RecipeError
+from obverse.manifest import Manifest
+from obverse.models import Classifier
+from obverse.recipe import ParentSpec, Recipe, load_recipe
+from obverse.runs import RunFolder
+
+# What the weights and the data decide.
+FIXED = ("data.", "data=", "model.", "model=", "distill", "finetune.head_first", "parent")
+
+
+def continued(parent: Path, settings: Sequence[str], *, epochs: int) -> Recipe:
+    """The recipe of `parent` with `settings`, for so many epochs more. DataError when it is no finished run."""
+    run = RunFolder(parent)
+    _, digest = read_description(find_bundle(parent))
+    if not run.recipe.is_file() or not run.manifest.is_file():
+        raise DataError(f"{str(parent)!r} is no run folder; --more-epochs goes on with a run's own recipe and data")
+    fixed = next((setting for setting in settings if setting.startswith(FIXED)), None)
+    if fixed is not None:
+        raise RecipeError(f"--set {fixed}: the weights of the run decide that; leave it out, or train anew")
+    recipe = load_recipe(str(run.recipe), ["training.minutes=null", *settings])
+    changes = {
+        "data": recipe.data.model_copy(update={"layout": "auto"}),  # the run's manifest
+        "training": recipe.training.model_copy(update={"epochs": epochs}),
+        "schedule": recipe.schedule.model_copy(update={"warmup_epochs": _warmup(recipe)}),
+        # The head is a trained one, and everything trains already.
+        "finetune": recipe.finetune.model_copy(update={"head_first": None, "unfreeze_epochs": 0}),
+        "parent": ParentSpec(run=str(parent.resolve()), digest=digest),
+    }
+    return recipe.model_copy(update=changes)
+
+
+def _warmup(recipe: Recipe) -> float | str:
+    """For another number of epochs; a recipe that has none keeps none."""
+    return "auto" if recipe.schedule.warmup_epochs else 0.0
+
+
+def require_same_classes(recipe: Recipe, manifest: Manifest) -> None:
+    """DataError when the data no longer has the classes and views of the parent."""
+    if recipe.parent is None:
+        return
+    bundle, _ = read_description(Path(recipe.parent.run))
+    if (bundle.classes, bundle.views) != (manifest.classes, manifest.views):
+        raise DataError(f"the data of {recipe.parent.run!r} no longer has the classes and views that it was trained "
+                        "on; train anew")  # fmt: skip
+
+
+def begin(model: Classifier, parent: ParentSpec) -> None:
+    """Give `model` the weights that the parent shipped; DataError when they are gone or others."""
+    _, digest = read_description(Path(parent.run))
+    if digest != parent.digest:
+        raise DataError(f"the weights in {parent.run!r} are not those that this run began with; put them back, or "
+                        "start a new run")  # fmt: skip
+    _, shipped = read_bundle(Path(parent.run))
+    try:
+        model.load_state_dict(shipped.state_dict())
+    except RuntimeError as error:
+        told = " ".join(str(error).split())[:200]
+        raise DataError(f"the weights in {parent.run!r} do not fit the recipe: {told}") from None
