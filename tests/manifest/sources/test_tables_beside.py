@@ -68,6 +68,9 @@ def test_part_folders_whose_table_has_no_label_are_refused(tree: Tree) -> None:
     with pytest.raises(DataError, match=r"parts of one set, and the table .* no column `label`.*image_id, dx"):
         read(root)
     assert {s.label for s in read(root, layout="class-folders").samples} == {"HAM_images_part_1", "HAM_images_part_2"}
+    told = read(root, label_column="dx")
+    assert {s.label for s in told.samples} == set(KINDS)
+    assert {s.views["image"] for s in told.samples} == set(PARTS)
 
 
 def test_part_folders_without_a_table_are_warned_of(tree: Tree) -> None:

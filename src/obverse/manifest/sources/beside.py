@@ -200,7 +200,7 @@ def _others(tables: Sequence[NamingTable], folders: Mapping[str, str]) -> set[st
 
 def _is_asked(spec: DataSpec) -> bool:
     """Whether the recipe says things that only a table has."""
-    return bool(spec.label_columns) or spec.labels == "multi"
+    return bool(spec.label_columns or spec.label_column or spec.image_root) or spec.labels == "multi"
 
 
 def _folders_first(usable: Sequence[NamingTable], folders: Mapping[str, str]) -> str | None:
