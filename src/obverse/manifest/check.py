@@ -32,8 +32,8 @@ from .verify import (
     duplicate_findings,
     format_findings,
     name_findings,
+    near_copies,
     near_duplicate_findings,
-    near_duplicates,
     scene_findings,
     shortcut_findings,
     swapped_findings,
@@ -143,7 +143,7 @@ def _too_few_classes(
 
 def _advisory(samples: Samples, facts: PictureFacts, listing: Listing) -> list[Finding]:
     return [
-        *near_duplicate_findings(samples, facts, near_duplicates(facts)),
+        *near_duplicate_findings(samples, facts, near_copies(facts)),
         *swapped_findings(samples, facts, listing.views),
         # A shortcut is looked for to one class among others, and a sample of several has none.
         *(() if listing.multi_label else shortcut_findings(samples, facts)),

@@ -14,7 +14,7 @@ from .samples import Samples
 from .split import assign_splits
 from .split_report import split_findings
 from .stored import keep_stored
-from .verify import PictureFacts, copy_findings, copy_groups, near_duplicates, near_ties, scene_findings
+from .verify import PictureFacts, copy_findings, copy_groups, near_copies, near_ties, scene_findings
 
 
 def divide(
@@ -60,7 +60,7 @@ def groups_of_other_data(samples: Samples, spec: SplitSpec, facts: PictureFacts)
     A column or pattern of `spec` that these samples do not have gives no groups; it was meant for the run's own data.
     """
     if spec.group_near_duplicates:
-        samples = group_together(samples, near_ties(samples, facts, near_duplicates(facts)))
+        samples = group_together(samples, near_ties(samples, facts, near_copies(facts)))
     try:
         return tie_together(samples, spec, facts.digest_of)[0]
     except DataError:

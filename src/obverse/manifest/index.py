@@ -29,8 +29,9 @@ from .verify import (
     USUAL_USE,
     PictureFacts,
     class_findings,
+    copies_across_splits,
     duplicate_findings,
-    near_duplicates,
+    near_copies,
     near_ties,
     verify_pictures,
 )
@@ -82,7 +83,7 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     samples, findings = _without_unusable(samples, changed, spec), [*findings, *changed]
     findings += class_findings(samples, spec)
     if spec.split.group_near_duplicates:
-        samples = group_together(samples, near_ties(samples, facts, near_duplicates(facts)))
+        samples = group_together(samples, near_ties(samples, facts, near_copies(facts)))
     if listing.multi_label and spec.largest_classes is not None:
         raise DataError("data.largest_classes is for one class per sample, and this data is multi-label; leave it out")
     undivided = samples
@@ -100,6 +101,9 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     _require_usable_splits(manifest, listing.said, findings)
     require_known(manifest)
     findings += about_split
+    if not spec.split.group_near_duplicates:
+        can_group = undivided.splits != samples.splits
+        findings += copies_across_splits(manifest.samples, facts, can_group=can_group)
     return Index(
         manifest, tuple(findings), facts, listing.said, listing.layout, listing.source, listing.stored, tuple(dropped)
     )

@@ -2,16 +2,17 @@
 
 from .classes import class_findings
 from .copies import copy_findings, copy_groups
-from .duplicates import duplicate_findings, near_duplicate_findings, near_ties
+from .duplicates import copies_across_splits, duplicate_findings, near_duplicate_findings, near_ties
 from .facts import PictureFacts
 from .formats import format_findings
 from .mirrored import MirroredClasses, mirrored_classes
 from .names import name_findings, tree_findings
-from .near import NearDuplicates, near_duplicates
+from .near import NearDuplicates
 from .pictures import USUAL_USE, require_decodable, verify_pictures
 from .scenes import scene_findings, scene_groups
 from .shortcuts import shortcut_findings
 from .swapped import swapped_findings
+from .turned import near_copies
 
 __all__ = [
     "USUAL_USE",
@@ -19,14 +20,15 @@ __all__ = [
     "NearDuplicates",
     "PictureFacts",
     "class_findings",
+    "copies_across_splits",
     "copy_findings",
     "copy_groups",
     "duplicate_findings",
     "format_findings",
     "mirrored_classes",
     "name_findings",
+    "near_copies",
     "near_duplicate_findings",
-    "near_duplicates",
     "near_ties",
     "require_decodable",
     "scene_findings",

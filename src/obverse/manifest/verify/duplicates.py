@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,11 @@ from obverse.manifest.sample import Finding, Sample
 
 from .facts import PictureFacts
 from .near import NearDuplicates
+from .turned import near_copies
+
+# Whether a set was augmented before it came is asked of so many pictures, and said from these numbers on.
+MOST_SELECTED = 1500
+LEAST_PARTED, LEAST_PARTED_SHARE = 5, 0.02
 
 Holders = Sequence[tuple[Sample, str]]
 
@@ -70,6 +76,30 @@ def near_ties(samples: Sequence[Sample], facts: PictureFacts, near: NearDuplicat
     """For every sample what it has in common with its near duplicates, for `grouping.group_together`."""
     group_of = near.groups(len(facts.paths))
     return ((f"near {group_of[facts.place_of[path]]}" for path in sample.views.values()) for sample in samples)
+
+
+def copies_across_splits(samples: Sequence[Sample], facts: PictureFacts, *, can_group: bool) -> list[Finding]:
+    """A warning where many pictures of a selection have a copy in another split; can_group: an option would help."""
+    selected = np.flatnonzero(facts.printed_N)
+    selected = selected[:: 1 + len(selected) // MOST_SELECTED]
+    is_selected_N = np.zeros_like(facts.printed_N)
+    is_selected_N[selected] = True
+    pairs_M2 = near_copies(replace(facts, printed_N=is_selected_N)).pairs_M2
+    holder = (
+        {facts.place_of[path]: sample for sample in samples for path in sample.views.values()} if len(pairs_M2) else {}
+    )
+    held = [(holder[i], holder[j], i, j) for i, j in pairs_M2.tolist() if i in holder and j in holder]
+    parted = [(i, j) for first, second, i, j in held if first.split != second.split]
+    # Of a share of the pictures the square of that share of the pairs is seen.
+    share = 2 * len(parted) * len(facts.paths) / max(1, len(selected)) ** 2
+    if len(parted) < LEAST_PARTED or share < LEAST_PARTED_SHARE:
+        return []
+    message = (
+        f"{len(parted)} pairs among {len(selected)} pictures look like copies (resized, mirrored, turned, brightened) "
+        "and are in two splits: the figures will look too good"
+    )
+    message += "; data.split.group_near_duplicates=true keeps copies in one split" if can_group else ""
+    return [Finding("warning", "copies-across-splits", message, tuple(facts.paths[place] for place in parted[0]))]
 
 
 def _shared(

@@ -1,0 +1,68 @@
+"""Copies that were mirrored, turned by quarters, brightened or speckled: what augmentation makes of a picture.
+
+Every thumbprint is turned to stand in one way that its own light decides (the brighter half right and below, the
+difference larger from left to right), and its contrast is made the same. So all eight ways of standing are one, and
+copies are near duplicates as those of `near.py` are, judged by the same law.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from obverse.imaging import CHROMA_SIDE, PRINT_SIDE
+
+from .facts import Array, PictureFacts
+from .near import NearDuplicates, near_duplicates
+
+MIDDLE, SPREAD = 128.0, 48.0
+# Less contrast is not made more: it would be noise.
+LEAST_SPREAD = 4.0
+BLOCK = 8192
+
+
+def near_copies(facts: PictureFacts) -> NearDuplicates:
+    """Near duplicates as the pictures stand, and as all of them would; needs facts with details."""
+    found = near_duplicates(facts), near_duplicates(_standing_alike(facts))
+    score_of: dict[tuple[int, int], float] = {}
+    for near in found:
+        for (first, second), score in zip(near.pairs_M2.tolist(), near.scores_M.tolist(), strict=True):
+            score_of[first, second] = min(score, score_of.get((first, second), score))
+    pairs = sorted(score_of, key=lambda pair: (score_of[pair], pair))
+    return NearDuplicates(
+        np.array(pairs, np.int64).reshape(-1, 2),
+        np.array([score_of[pair] for pair in pairs], np.float32),
+        max(near.threshold for near in found),
+        sum(near.expected for near in found),
+    )
+
+
+def _standing_alike(facts: PictureFacts) -> PictureFacts:
+    prints_NP, sizes_N2 = np.zeros_like(facts.prints_NP), facts.sizes_N2.copy()
+    places_N = np.flatnonzero(facts.printed_N)
+    for start in range(0, len(places_N), BLOCK):
+        rows = places_N[start : start + BLOCK]
+        prints_NP[rows], is_on_its_side = _upright(facts.prints_NP[rows])
+        sizes_N2[rows[is_on_its_side]] = sizes_N2[rows[is_on_its_side], ::-1]
+    return replace(facts, prints_NP=prints_NP, sizes_N2=sizes_N2)
+
+
+def _upright(prints_NP: Array) -> tuple[Array, Array]:
+    """The prints as all of them stand, and for which height and width changed places."""
+    luminance_NSS = prints_NP[:, : PRINT_SIDE**2].reshape(-1, PRINT_SIDE, PRINT_SIDE).astype(np.float32)
+    chroma_N2CC = prints_NP[:, PRINT_SIDE**2 :].reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE).astype(np.float32)
+    place_S = np.arange(PRINT_SIDE) - (PRINT_SIDE - 1) / 2
+    right_N, down_N = luminance_NSS.sum(1) @ place_S, luminance_NSS.sum(2) @ place_S
+    is_on_its_side = np.abs(down_N) > np.abs(right_N)
+    planes = []
+    for plane in (luminance_NSS, chroma_N2CC):
+        wide = (slice(None), *[None] * (plane.ndim - 1))
+        turned = np.where((right_N < 0)[wide], plane[..., ::-1], plane)
+        turned = np.where((down_N < 0)[wide], turned[..., ::-1, :], turned)
+        planes.append(np.where(is_on_its_side[wide], turned.swapaxes(-1, -2), turned))
+    mean_N11 = planes[0].mean(axis=(1, 2), keepdims=True)
+    gain_N11 = SPREAD / np.maximum(planes[0].std(axis=(1, 2), keepdims=True), LEAST_SPREAD)
+    even = (MIDDLE + (planes[0] - mean_N11) * gain_N11, MIDDLE + (planes[1] - MIDDLE) * gain_N11[:, None])
+    whole_NP = np.concatenate([plane.reshape(len(prints_NP), -1) for plane in even], axis=1)
+    return whole_NP.round().clip(0, 255).astype(np.uint8), is_on_its_side
