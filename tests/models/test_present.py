@@ -122,3 +122,21 @@ def test_what_counts_is_said_of_each_picture_that_runs():
     assert [rows.tolist() for rows in rows_of(valid, present, num_backbones=2)] == [[True, True], [True, False]]
     alone = torch.tensor([[True, False]] * 3)
     assert [rows.tolist() for rows in rows_of(valid, alone, num_backbones=2)] == [[True, True, False], [False]]
+
+
+def test_a_compiled_model_is_not_compiled_again_for_each_number_of_pictures():
+    graphs = []
+
+    def counted(graph, _):
+        graphs.append(graph)
+        return graph
+
+    torch._dynamo.reset()
+    model = classifier()
+    model.compile(backend=counted, dynamic=False)
+    for num_missing in range(4):
+        model(*pictures(6, [[True, place >= num_missing] for place in range(6)]))
+        if num_missing == 1:
+            num_graphs = len(graphs)
+    assert len(graphs) == num_graphs > 0
+    torch._dynamo.reset()

@@ -141,6 +141,7 @@ class Classifier(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _is_full(present_BV: torch.Tensor) -> bool:
     """Where memory is planned there are shapes only, on the meta device or as fake tensors: every view is counted."""
     return present_BV.is_meta or isinstance(present_BV, FakeTensor) or bool(present_BV.all())

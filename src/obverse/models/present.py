@@ -27,6 +27,8 @@ class PresentViews:
     def __init__(self) -> None:
         self._held: list[_BatchNorm] = []
 
+    # How many rows there are changes from batch to batch, and each number would be a graph of its own.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def features(self, backbone: nn.Module, images_NCHW: torch.Tensor, is_present_N: torch.Tensor) -> torch.Tensor:
         """(N, D), zeros where nothing is.
 
