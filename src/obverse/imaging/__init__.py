@@ -1,6 +1,7 @@
 """Bytes -> upright RGB; no torch."""
 
 from .decode import DECODER_VERSION, Pixels, decode_picture, picture_from_image, read_picture
+from .endings import PICTURE_SUFFIXES, is_picture_name
 from .examine import Examination, Trait, examine_picture
 from .fingerprint import (
     CHROMA_SIDE,
@@ -13,7 +14,7 @@ from .fingerprint import (
     unit_intervals,
 )
 from .part import Part, grid
-from .probe import PICTURE_SUFFIXES, Header, PictureError, open_picture
+from .probe import Header, PictureError, open_picture
 from .sandbox import Sandbox, shared_sandbox
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "decode_picture",
     "examine_picture",
     "grid",
+    "is_picture_name",
     "joint_digest",
     "open_picture",
     "picture_from_image",

@@ -184,6 +184,8 @@ def _white_level(image: Image.Image) -> float:
     """The value that means white in a picture of numbers: 65535, 255 or, for fractions, 1, whichever holds them all."""
     if image.mode not in ("I", "F"):
         return 255
+    if image.format == "PPM" and image.mode == "I":
+        return 65535  # Pillow has stretched it from the white that the header names
     low, high = (float(value) for value in image.getextrema() or (0, 0))  # type: ignore[arg-type]
     is_unclear = image.mode == "F" and 1 < high <= 2  # fractions with an overshoot, or an all but black picture
     if not 0 <= low <= high <= 65535 or is_unclear:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from .decode import decode_opened, decode_picture
+from .endings import HEAD_BYTES, is_picture_head
 from .fingerprint import thumbprint
 from .limits import scaled_size
 from .part import Part
@@ -29,6 +30,7 @@ _SIGNATURES = {
     b"GIF8": "GIF",
     b"BM": "BMP",
     b"RIFF": "WEBP",
+    **dict.fromkeys((b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"), "PPM"),
     **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
 }
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -116,7 +118,7 @@ def _fault_in_header(data: bytes, message: str) -> str:
     if not data:
         return "empty-file"
     format = next((name for start, name in _SIGNATURES.items() if data.startswith(start)), "")
-    if not format or (format == "WEBP" and data[8:12] != b"WEBP"):
+    if not format or (format in ("WEBP", "PPM") and not is_picture_head(data[:HEAD_BYTES])):
         return "not-a-picture"
     return "truncated" if _is_cut_short(data, format, message) else "unreadable"
 

@@ -19,6 +19,7 @@ from PIL import (
     Image,
     JpegImagePlugin,
     PngImagePlugin,
+    PpmImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
     _imaging,
@@ -29,7 +30,6 @@ from obverse.errors import DataError
 from . import limits
 from .structure import MAX_EXIF_BYTES, JpegScans, StructureError, jpeg_scans, require_modest_structure
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # Importing a plugin registers its format; Pillow's own lazy registration is not safe in threads.
 FORMATS = tuple(
     plugin.format
@@ -40,6 +40,7 @@ FORMATS = tuple(
         BmpImagePlugin.BmpImageFile,
         GifImagePlugin.GifImageFile,
         TiffImagePlugin.TiffImageFile,
+        PpmImagePlugin.PpmImageFile,
     )
 )
 JPEG_FORMATS = ("JPEG", "MPO")

@@ -7,6 +7,7 @@ Layouts: JPEG T.81 annex B, PNG 3rd edition chapter 5, GIF89a chapters 15 to 26,
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ MAX_EXIF_BYTES = 2**20
 MAX_PHOTOSHOP_BYTES = 4 * 2**20
 MAX_TIFF_TAGS = 4096
 MAX_TIFF_NUMBER_BYTES = 2**20  # strip offsets of 40,000 rows are 320 kB
-MAX_RUN_LENGTH_BYTES = 2 * 2**20  # Pillow decodes run-length BMP in Python
+MAX_RUN_LENGTH_BYTES = 2 * 2**20  # Pillow decodes run-length BMP and some PNM in Python
 
 # T.81 table B.1. The decoders here scale only what is made of DCT blocks: a lossless frame comes in its full size
 # whatever scale is asked for, into a buffer that is as large as what was asked for.
@@ -59,6 +60,19 @@ def require_modest_structure(data: bytes) -> None:
         _walk_tiff(data)
     elif data.startswith(b"BM") and len(data) > MAX_RUN_LENGTH_BYTES and data[30:34] in (b"\1\0\0\0", b"\2\0\0\0"):
         raise StructureError(f"a run-length BMP of {len(data):,} bytes is above the limit of {MAX_RUN_LENGTH_BYTES:,}")
+    elif len(data) > MAX_RUN_LENGTH_BYTES and _is_slow_pnm(data):
+        raise StructureError(
+            f"a PNM of {len(data):,} bytes in text, or with a white that is neither 255 nor 65535, is above the limit "
+            f"of {MAX_RUN_LENGTH_BYTES:,}"
+        )
+
+
+def _is_slow_pnm(data: bytes) -> bool:
+    """Whether Pillow decodes it in Python: numbers in text, and samples that it must stretch."""
+    header = re.match(rb"P(\d)(?:\s+|#[^\r\n]*)*\d+(?:\s+|#[^\r\n]*)*\d+(?:\s+|#[^\r\n]*)*(\d*)", data[:1024])
+    if header is None:
+        return data[:1] == b"P" and data[1:2].isdigit()
+    return header[1] in b"123" or (header[1] in b"56" and header[2] not in (b"255", b"65535"))
 
 
 def jpeg_scans(data: bytes) -> JpegScans:

@@ -31,7 +31,8 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     Raises DataError when there is no picture, or when the layout asked for is not there.
     """
     if not tree.folders:
-        raise DataError(f"no pictures below {tree.shown}: expected <class>/picture.jpg in it; it holds {_kinds(tree)}")
+        why = tree.unread.said or f"expected <class>/picture.jpg in it; it holds {_kinds(tree)}"
+        raise DataError(f"no pictures below {tree.shown}: {why}")
     # A lone folder around view words is a class only where views are asked for.
     view_words = [set(words) for words in VIEW_WORDS] if layout == "view-folders" else []
     view_words += [set(map(name_key, views))] if views else []
@@ -40,6 +41,8 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     places = [place for place in apart.places if place.parts]
     found, kind, about = _find_views(tree, places, layout, views)
     findings += about
+    parts = [folder.parts for folder in tree.folders]
+    findings += tree.unread.findings([*parts, *(p[:-1] for p in parts)] if found and kind == "view" else parts)
     if found is None:
         return _by_class(tree, places, apart, [*findings, *_strange_classes(places, layout, about)])
     findings += _left_out(found.strays, kind)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from obverse.errors import DataError
-from obverse.imaging import PICTURE_SUFFIXES
+from obverse.imaging.endings import is_picture_name, is_unclear_name
 from obverse.manifest.names import is_left_out, name_key
 from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.samples import Samples
+
+from .unread import Unread, holds_picture
 
 # Of a run, an evaluation, a study.
 RESULTS = ({"recipe.yaml", "manifest.csv"}, {"report.html", "metrics.json"}, {"sweep.yaml", "table.csv"})
@@ -51,9 +53,10 @@ class Folder:
     pictures: list[str]
 
 
-def walk_folders(root: Path) -> Iterator[Folder]:
+def walk_folders(root: Path, unread: Unread | None = None) -> Iterator[Folder]:
     """The folders below root that hold pictures, root first, sorted; hidden ones and those of a system are left out.
 
+    A file whose name does not say what it is is opened. unread: takes note of what is no picture.
     A folder reached again through a symbolic link is not entered twice, and results of Obverse are left out, too.
     """
     seen: set[tuple[int, int]] = set()
@@ -71,12 +74,14 @@ def walk_folders(root: Path) -> Iterator[Folder]:
                     continue
                 if _is_folder(entry):
                     folders.append(name)
-                elif is_picture_name(name):
+                elif is_picture_name(name) or (is_unclear_name(name) and holds_picture(entry.path)):
                     names.append(name)
                 else:
                     others.add(name)
         if parts and any(mark <= others for mark in RESULTS):
             return
+        if unread is not None:
+            unread.add(parts, others)
         if names:
             names.sort()
             prefix = "".join(f"{part}/" for part in parts)
@@ -101,11 +106,6 @@ def walk_pictures(root: Path) -> Iterator[str]:
     """Paths of the pictures below root, relative, with `/`, in the order of `walk_folders`."""
     for folder in walk_folders(root):
         yield from folder.pictures
-
-
-def is_picture_name(name: str) -> bool:
-    """Whether the file name ends like a picture's."""
-    return name[name.rfind(".") :].lower() in PICTURE_SUFFIXES
 
 
 def stem_key(path: str) -> str:

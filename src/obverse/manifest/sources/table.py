@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from obverse.errors import DataError
+from obverse.imaging.endings import is_picture_name
 from obverse.manifest.label_sets import SEPARATOR, described
 from obverse.manifest.manifest import LABEL_RANK, RESERVED, SET_RESERVED
 from obverse.manifest.names import composed
@@ -21,7 +22,7 @@ from obverse.recipe import DataSpec
 
 from .class_names import in_one_form
 from .label_cells import YES_NO, LabelCells, find_label, looks_like_sets
-from .listing import Listing, is_picture_name
+from .listing import Listing
 from .rows import ANY, SET_WORDS, Row, Table, is_table_name, read_rows, require_no_spreadsheet
 from .tables.places import Places
 from .tree import Tree

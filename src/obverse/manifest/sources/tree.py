@@ -15,11 +15,13 @@ from functools import cached_property
 from pathlib import Path
 
 from obverse.errors import DataError
+from obverse.imaging.endings import HEAD_BYTES, is_picture_head, is_picture_name, is_unclear_name
 from obverse.manifest.names import composed, is_left_out
 from obverse.manifest.sample import Finding
 from obverse.manifest.store import (
     ARCHIVE_SUFFIXES,
     FALLBACK,
+    Archive,
     Blob,
     PictureStore,
     add_step,
@@ -32,8 +34,9 @@ from obverse.manifest.store import (
     remote_url,
 )
 
-from .listing import RESULTS, Folder, is_picture_name, walk_folders
+from .listing import RESULTS, Folder, walk_folders
 from .lookup import PictureLookup
+from .unread import Unread
 from .words import split_word
 
 MAX_TABLE_BYTES = 4 * 2**30
@@ -56,6 +59,7 @@ class Tree:
     findings: tuple[Finding, ...] = ()
     is_single_file: bool = False
     members: frozenset[str] | None = None
+    unread: Unread = field(default_factory=Unread, repr=False)  # filled by the walk
 
     @cached_property
     def folders(self) -> list[Folder]:
@@ -165,7 +169,8 @@ def open_tree(path: Path, root: Path, *, archive_encoding: str = "auto") -> Tree
         return _archive_tree(root, path.name, shown, archive_encoding)
     if url:
         return _named_tree(root, shown, list_remote(url))
-    return Tree(root, shown, _near_top(_scan(root)), lambda: list(walk_folders(root)))
+    unread = Unread()
+    return Tree(root, shown, _near_top(_scan(root)), lambda: list(walk_folders(root, unread)), unread=unread)
 
 
 def _archive_tree(root: Path, name: str, shown: str, encoding: str) -> Tree:
@@ -175,7 +180,7 @@ def _archive_tree(root: Path, name: str, shown: str, encoding: str) -> Tree:
         raise DataError(f"{shown} cannot be read: {error.strerror}") from None
     names = [*archive.members, *archive.unreadable]  # verification says of the latter why they cannot be read
     findings = (*_left_out(archive.left_out), *(_guessed(archive.guessed) if encoding == "auto" else ()))
-    return _named_tree(root, shown, names, name_locator(name), findings)
+    return _named_tree(root, shown, names, name_locator(name), findings, archive)
 
 
 def _guessed(names: list[bytes]) -> tuple[Finding, ...]:
@@ -207,25 +212,44 @@ def _left_out(reasons: dict[str, str]) -> tuple[Finding, ...]:
 
 
 def _named_tree(
-    root: Path, shown: str, names: Iterable[str], archive: str | None = None, findings: tuple[Finding, ...] = ()
+    root: Path,
+    shown: str,
+    names: Iterable[str],
+    archive: str | None = None,
+    findings: tuple[Finding, ...] = (),
+    content: Archive | None = None,
 ) -> Tree:
+    """Of names that are known; content: the archive that they are in, or None for a remote folder, where to look into
+    a file would be a request for each.
+    """
     visible = sorted(name for name in names if not _is_hidden(name))
+    unread = Unread()
+
+    def is_picture(name: str, last: str) -> bool:
+        if is_picture_name(last) or content is None or not is_unclear_name(last):
+            return is_picture_name(last)
+        return name in content.members and is_picture_head(content.members[name].head(HEAD_BYTES))
 
     def walk() -> list[Folder]:
         by_folder: dict[tuple[str, ...], list[str]] = defaultdict(list)
         others: dict[tuple[str, ...], set[str]] = defaultdict(set)
         for name in visible:
             *parts, last = name.split("/")
-            if is_picture_name(last):
+            if is_picture(name, last):
                 by_folder[tuple(parts)].append(name)
             else:
                 others[tuple(parts)].add(last)
+        folders = (folder for folder in content.folders if folder and not _is_hidden(folder)) if content else ()
+        known = {*by_folder, *others, *(tuple(folder.split("/")) for folder in folders)}
         results = {parts for parts, found in others.items() if parts and any(mark <= found for mark in RESULTS)}
         inside = (p for p in sorted(by_folder) if not any(p[:depth] in results for depth in range(1, len(p) + 1)))
+        for above in sorted({path[:depth] for path in known for depth in range(len(path) + 1)}):
+            if not any(above[:depth] in results for depth in range(1, len(above) + 1)):
+                unread.add(above, others.get(above, ()))
         return [Folder(parts, by_folder[parts]) for parts in inside]
 
     near_top = _near_top(_inside(visible))
-    return Tree(root, shown, near_top, walk, archive, findings, members=frozenset(visible))
+    return Tree(root, shown, near_top, walk, archive, findings, members=frozenset(visible), unread=unread)
 
 
 def _is_hidden(name: str) -> bool:

@@ -1,6 +1,6 @@
 """From a locator, which is what a manifest holds of a picture, to the picture."""
 
-from .archive import ARCHIVE_SUFFIXES, open_archive
+from .archive import ARCHIVE_SUFFIXES, Archive, open_archive
 from .blob import Blob, read_all
 from .cifar import open_cifar, read_pickle
 from .locator import add_step, name_locator, parse_locator, part_of, relocate
@@ -12,6 +12,7 @@ from .zip_names import FALLBACK, readings
 __all__ = [
     "ARCHIVE_SUFFIXES",
     "FALLBACK",
+    "Archive",
     "Blob",
     "PictureStore",
     "StoredPicture",

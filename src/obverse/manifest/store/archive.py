@@ -37,7 +37,7 @@ _OPENERS: dict[bytes, Callable[[Any], Any]] = {
 }
 # Pictures hardly shrink: an archive that grows a hundredfold is made to fill the disk.
 MAX_RATIO, FREE_BYTES = 100, 2**30
-LINK = "it is a link or a special file"
+LINK, FOLDER = "it is a link or a special file", "it is a folder"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -66,6 +66,16 @@ class MemberBlob:
         if start == 0 and length >= self.size:
             self.check(data)
         return data
+
+    def head(self, length: int) -> bytes:
+        """The first bytes, without unpacking the rest; fewer, or none, where the member is damaged."""
+        try:
+            if not self.is_deflated:
+                return self.archive.read_at(self._place(), min(length, self.size))
+            packed = self.archive.read_at(self._place(), min(self.stored, length + 1024))
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, length)
+        except (DataError, OSError, zlib.error):
+            return b""
 
     def check(self, data: bytes) -> None:
         """DataError when `data` is not what the archive promised."""
@@ -101,6 +111,7 @@ class Archive:
     members: dict[str, MemberBlob] = field(repr=False)
     unreadable: dict[str, str]
     left_out: dict[str, str]
+    folders: list[str] = field(default_factory=list, repr=False)
     # Members of a zip that does not say what the bytes of their names mean.
     unstated: list[tuple[ZipName, MemberBlob]] = field(default_factory=list, repr=False)
     _by_encoding: dict[str, dict[str, MemberBlob]] = field(default_factory=dict, repr=False)
@@ -155,7 +166,9 @@ def open_archive(blob: Blob, encoding: str = "auto") -> Archive:
 def _index(found: Iterable[tuple[str, MemberBlob | str]]) -> Archive:
     archive = Archive({}, {}, {})
     for name, member in found:
-        if name.startswith("/") or ".." in name.split("/"):
+        if member is FOLDER:
+            archive.folders.append(_normal(name))
+        elif name.startswith("/") or ".." in name.split("/"):
             archive.left_out[name] = "its name leads out of the archive"
         elif member is LINK:
             archive.left_out[name] = LINK
@@ -176,9 +189,9 @@ def _zip_archive(blob: Blob, encoding: str) -> Archive:
     _require_harmless(infos, blob)
     names = zip_names(infos)
     found = list(_zip_members(blob, infos, require_names(names, encoding, blob.shown)))
-    archive = _index((name, member) for name, member in found if name is not None)
-    for name, (text, member) in zip(names, found, strict=True):
-        if name.raw is not None and text is not None and isinstance(member, MemberBlob):
+    archive = _index(found)
+    for name, (_, member) in zip(names, found, strict=True):
+        if name.raw is not None and isinstance(member, MemberBlob):
             archive.unstated.append((name, member))
     return archive
 
@@ -198,11 +211,11 @@ def _require_harmless(infos: Sequence[zipfile.ZipInfo], blob: Blob) -> None:
 
 def _zip_members(
     blob: Blob, infos: Sequence[zipfile.ZipInfo], names: Sequence[str]
-) -> Iterator[tuple[str | None, MemberBlob | str]]:
-    """One for each; a folder has no name."""
+) -> Iterator[tuple[str, MemberBlob | str]]:
+    """One for each."""
     for info, name in zip(infos, names, strict=True):
         if name.endswith("/"):
-            yield None, LINK
+            yield name, FOLDER
             continue
         if info.flag_bits & 1:
             yield name, "it is encrypted"
@@ -226,8 +239,8 @@ def _tar_members(blob: Blob) -> Iterator[tuple[str, MemberBlob | str]]:
             elif info.isfile() and not info.sparse:
                 sizes[name] = MemberBlob(blob, name, info.offset_data, info.size, info.size)
                 yield name, sizes[name]
-            elif not info.isdir():
-                yield name, LINK
+            else:
+                yield name, FOLDER if info.isdir() else LINK
             archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
 
 

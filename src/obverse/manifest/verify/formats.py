@@ -20,13 +20,14 @@ EXTREME_ASPECT = 5.0
 # Times longer or shorter, in the mean of both sides, than the middle picture of the set.
 FAR_SIDE = 4.0
 _SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg", ".jpe"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),
     "MPO": (".jpg", ".jpeg", ".jpe", ".mpo"),
     "PNG": (".png",),
     "WEBP": (".webp",),
     "BMP": (".bmp",),
     "GIF": (".gif",),
     "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
 }
 _TRAITS = (
     ("animated", Trait.ANIMATED, "note", "more than one frame, only the first is used"),

@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from obverse.imaging import PICTURE_SUFFIXES
+from obverse.imaging.endings import is_picture_name, is_unclear_name
 from obverse.manifest.names import composed, is_left_out
 from obverse.manifest.sample import Finding
+from obverse.manifest.sources.unread import holds_picture
 
 
 def tree_findings(root: Path) -> list[Finding]:
@@ -20,7 +21,7 @@ def tree_findings(root: Path) -> list[Finding]:
     says = {
         "hidden-file": ("note", "hidden or system file(s), left out"),
         "symlink-loop": ("warning", "link(s) that lead back into a folder above, not followed"),
-        "other-file": ("note", "file(s) that are no pictures by their name, left out"),
+        "other-file": ("note", "file(s) that are no pictures, left out"),
     }
     return [
         Finding(says[code][0], code, f"{len(paths)} {says[code][1]}", tuple(paths))
@@ -45,7 +46,7 @@ def _visit(folder: str, prefix: str, above: tuple[tuple[int, int], ...], found: 
             found["symlink-loop"].append(path)
         elif entry.is_dir():
             _visit(entry.path, f"{path}/", above, found)
-        elif os.path.splitext(entry.name)[1].lower() not in PICTURE_SUFFIXES:
+        elif not is_picture_name(entry.name) and not (is_unclear_name(entry.name) and holds_picture(entry.path)):
             found["other-file"].append(path)
 
 

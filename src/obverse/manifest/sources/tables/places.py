@@ -15,8 +15,9 @@ from itertools import islice
 from pathlib import Path
 
 from obverse.errors import DataError
+from obverse.imaging.endings import is_picture_name
 from obverse.manifest.sample import Finding
-from obverse.manifest.sources.listing import Folder, is_picture_name, walk_folders
+from obverse.manifest.sources.listing import Folder, walk_folders
 from obverse.manifest.sources.lookup import PictureLookup
 from obverse.manifest.sources.tree import Tree
 from obverse.manifest.store import parse_locator, relocate, remote_url

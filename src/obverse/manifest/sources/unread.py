@@ -1,0 +1,72 @@
+"""What lies beside the pictures of a tree and is not read: pictures of other formats, and folders without any."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from obverse.files import open_regular
+from obverse.imaging.endings import HEAD_BYTES, UNREAD_SUFFIXES, is_picture_head, suffix_of
+from obverse.manifest.sample import Finding
+
+SHOWN = 5
+CONVERT = "convert them to JPEG or PNG, for example with ImageMagick: magick mogrify -format jpg FILES"
+
+Parts = tuple[str, ...]
+
+
+@dataclass
+class Unread:
+    """Filled by a walk. folders: the path of each folder -> the endings of its files that are no pictures.
+
+    pictures: files whose ending is that of a format which is not read.
+    """
+
+    folders: dict[Parts, Counter[str]] = field(default_factory=dict)
+    pictures: list[str] = field(default_factory=list)
+
+    def add(self, parts: Parts, others: Iterable[str]) -> None:
+        """A folder, and its files that are no pictures."""
+        endings = Counter(map(suffix_of, others))
+        self.folders[parts] = endings
+        if any(ending in UNREAD_SUFFIXES for ending in endings):
+            prefix = "".join(f"{part}/" for part in parts)
+            self.pictures += sorted(prefix + name for name in others if suffix_of(name) in UNREAD_SUFFIXES)
+
+    @property
+    def said(self) -> str:
+        """How many pictures are not read, and what to do; empty when there are none."""
+        if not self.pictures:
+            return ""
+        kinds = ", ".join(f"{number} {ending}" for ending, number in Counter(map(suffix_of, self.pictures)).items())
+        return f"{len(self.pictures)} picture(s) are of a kind that is not read ({kinds}): {CONVERT}"
+
+    def findings(self, classes: Iterable[Parts]) -> list[Finding]:
+        """Warnings. classes: the folders that hold pictures, as classes or as views of classes."""
+        found = [Finding("warning", "unread-picture", self.said, tuple(self.pictures))] if self.pictures else []
+        holding = {parts[:depth] for parts in classes for depth in range(len(parts) + 1)}
+        beside = {parts[:-1] for parts in classes if parts}
+        bare = [parts for parts in sorted(self.folders) if parts not in holding and parts[:-1] in beside]
+        if bare:
+            shown = ", ".join(f"{'/'.join(parts)} ({self._content(parts)})" for parts in bare[:SHOWN])
+            more = f" and {len(bare) - SHOWN} more" if len(bare) > SHOWN else ""
+            message = f"{len(bare)} folder(s) beside the classes hold no picture that is read, and make no class: "
+            found.append(Finding("warning", "empty-class", message + shown + more, tuple(map("/".join, bare))))
+        return found
+
+    def _content(self, parts: Parts) -> str:
+        """Of the folder and all below it."""
+        inside = (endings for below, endings in self.folders.items() if below[: len(parts)] == parts)
+        total = sum(inside, Counter[str]())
+        return ", ".join(f"{number} {ending or 'without ending'}" for ending, number in total.most_common(3)) or "empty"
+
+
+def holds_picture(path: str | Path) -> bool:
+    """Whether the file's first bytes are a picture's."""
+    try:
+        with open_regular(path) as file:
+            return is_picture_head(file.read(HEAD_BYTES))
+    except (OSError, ValueError):
+        return False
