@@ -111,7 +111,7 @@ class Classifier(nn.Module):
     def _features_of_present(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor) -> torch.Tensor:
         run = self._present.features
         if len(self.backbones) == 1:
-            features_ND = run(self.backbones[0], images_BVCHW.flatten(0, 1), present_BV.flatten())
+            features_ND: torch.Tensor = run(self.backbones[0], images_BVCHW.flatten(0, 1), present_BV.flatten())
             return features_ND.view(*present_BV.shape, -1)
         parts = [run(net, images_BVCHW[:, v], present_BV[:, v]) for v, net in enumerate(self.backbones)]
         return torch.stack(parts, dim=1)
