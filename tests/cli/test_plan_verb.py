@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 TINY = ("--set", "data.size={height: 16, width: 16}", "--set", "model.backbone={kind: convnet, widths: [8, 8]}",
         "--set", "runtime={precision: fp32, channels_last: false, compile: false, num_threads: 1}")  # fmt: skip
 
@@ -58,6 +60,24 @@ def test_the_device_may_stand_in_the_recipe(obverse):
     result = obverse("plan", *TINY, "--set", "runtime.device=cuda", "--memory", "8", "--format", "json")
     assert result.code == 0, result.err
     assert json.loads(result.out)["device"] == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--memory", "nan"),
+        ("--memory", "1e400"),
+        ("--classes", 10**9),
+        ("--samples", 10**12),
+        ("--processes", 10**9),
+        ("--pictures-per-second", "nan"),
+    ],
+)
+def test_absurd_numbers_are_refused(obverse, option, value):
+    result = obverse("plan", *TINY, "--device", "cuda", "--memory", "8", option, value)
+    assert result.code == 2
+    assert option in result.err
+    assert "Traceback" not in result.err
 
 
 def test_a_search_needs_pictures(refused):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from obverse.errors import RecipeError
 from obverse.recipe import Recipe, build_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
-from obverse.recipe.files import parse_yaml
+from obverse.recipe.yaml_text import parse_yaml
 
 few = settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -162,7 +162,7 @@ words = st.text(min_size=1, max_size=12) | st.sampled_from(["no", "1e-4", "null"
     decay=fractions,
     name=words,
     views=st.lists(words, min_size=1, max_size=3, unique=True),
-    seed=st.integers(0, 2**63),
+    seed=st.integers(0, 2**63 - 1),
 )
 def test_saved_recipe_loads_equal(
     tmp_path: Path, lr: float, decay: float, name: str, views: list[str], seed: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +14,15 @@ from obverse.errors import RecipeError, printable
 from .options import Layout, OptionalDevice, layout_setting
 from .progress import show_progress
 
+MOST_GB = 1e6
+
+
+def _number(value: float | None) -> float | None:
+    """`nan` lies between all bounds."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("nan is no number")
+    return value
+
 
 def command(
     data: Annotated[Path | None, typer.Argument(help="What to train on; without it --classes and --samples.")] = None,
@@ -20,16 +30,23 @@ def command(
     layout: Layout = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
     device: OptionalDevice = None,
-    memory: Annotated[float | None, typer.Option(min=0, help="Plan for a device with so many GB instead.")] = None,
-    classes: Annotated[int, typer.Option(min=2, help="Without DATA: how many classes.")] = 10,
-    samples: Annotated[int, typer.Option(min=10, help="Without DATA: how many samples.")] = 1000,
+    memory: Annotated[
+        float | None,
+        typer.Option(min=0, max=MOST_GB, callback=_number, help="Plan for a device with so many GB instead."),
+    ] = None,
+    classes: Annotated[int, typer.Option(min=2, max=100_000, help="Without DATA: how many classes.")] = 10,
+    samples: Annotated[int, typer.Option(min=10, max=10_000_000, help="Without DATA: how many samples.")] = 1000,
     speed: Annotated[
         float | None,
         typer.Option(
-            "--pictures-per-second", min=0.01, help="What a device trains on, where it is known: gives the time."
+            "--pictures-per-second",
+            min=0.01,
+            max=1e9,
+            callback=_number,
+            help="What a device trains on, where it is known: gives the time.",
         ),
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="How many devices share the work (torchrun).")] = 1,
+    processes: Annotated[int, typer.Option(min=1, max=100_000, help="How many devices share the work (torchrun).")] = 1,
     find_lr: Annotated[bool, typer.Option("--find-lr", help="Search a learning rate on training pictures.")] = False,
     output: Annotated[Literal["table", "json"], typer.Option("--format", help="table or json.")] = "table",
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from obverse.errors import RecipeError
 from obverse.recipe import Recipe, load_recipe
 from obverse.recipe.backbone import Backbone, WithWeights
-from obverse.recipe.files import parse_yaml
+from obverse.recipe.yaml_text import parse_yaml
 
 from .options import image_root_setting
 

@@ -54,7 +54,7 @@ class AugmentSpec(Spec):
     policy: Policy = "auto"
     mirror: float | None = Field(default=None, ge=0, le=1)
     min_scale: float | None = Field(default=None, gt=0, le=1)
-    max_stretch: float | None = Field(default=None, ge=1)
+    max_stretch: float | None = Field(default=None, ge=1, le=100)
     shift: float | None = Field(default=None, ge=0, le=0.5)
     rotation_degrees: float | None = Field(default=None, ge=0, le=180)
     jitter: float | None = Field(default=None, ge=0, lt=1)

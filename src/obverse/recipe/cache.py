@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from .spec import Spec
+from .spec import MAX_FLOAT, Spec
 
 
 class CacheSpec(Spec):
@@ -18,8 +18,8 @@ class CacheSpec(Spec):
     """
 
     kind: Literal["auto", "none", "memory", "raw", "jpeg"] = "auto"
-    memory_gigabytes: float = Field(default=2.0, ge=0)
-    disk_gigabytes: float = Field(default=20.0, ge=0)
+    memory_gigabytes: float = Field(default=2.0, ge=0, le=MAX_FLOAT)
+    disk_gigabytes: float = Field(default=20.0, ge=0, le=MAX_FLOAT)
     folder: str | None = None
 
     @model_validator(mode="after")

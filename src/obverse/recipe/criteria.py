@@ -7,10 +7,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from obverse.errors import RecipeError
-
-from .files import build_spec, parse_yaml
+from .files import build_spec
 from .spec import Spec
+from .yaml_text import read_yaml
 
 ComparedMetric = Literal[
     "accuracy", "balanced_accuracy", "macro_f1", "loss", "mean_absolute_error", "quadratic_kappa"
@@ -54,8 +53,5 @@ class Criteria(Spec):
 
 def load_criteria(path: Path) -> tuple[Criterion, ...]:
     """Read a criteria file; RecipeError says what is wrong with it."""
-    try:
-        values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"criteria {str(path)!r} cannot be read: {error}") from None
+    values = read_yaml(path, f"criteria {str(path)!r}")
     return build_spec(Criteria, values, f"criteria {path}").criteria

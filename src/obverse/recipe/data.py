@@ -9,17 +9,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from .cache import CacheSpec
-from .spec import Auto, PositiveInt, Spec
+from .spec import MAX_COUNT, Auto, PositiveInt, Spec
 from .split import SplitSpec
 
 MAX_TILES = 64
+# Of a picture as the model sees it; a batch of larger ones fits in no memory.
+MAX_SIDE = 32_768
+Side = Annotated[int, Field(gt=0, le=MAX_SIDE)]
 
 
 class Size(Spec):
     """Picture size in pixels."""
 
-    height: PositiveInt
-    width: PositiveInt
+    height: Side
+    width: Side
 
 
 def _square(size: Any) -> Any:
@@ -117,7 +120,7 @@ class DataSpec(Spec):
     exclude_classes: tuple[str, ...] = ()
     tiles: TilesSpec | None = None
     columns: Mapping[str, ColumnKind] = Field(default_factory=dict)
-    largest_classes: int | None = Field(default=None, ge=2)
+    largest_classes: int | None = Field(default=None, ge=2, le=MAX_COUNT)
     missing_view: Literal["auto", "exclude", "keep"] = "auto"
     on_bad_picture: Literal["stop", "quarantine"] = "stop"
     size: Annotated[Auto | Size, BeforeValidator(_square), Field(json_schema_extra=_or_one_side)] = "auto"

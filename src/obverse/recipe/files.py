@@ -1,82 +1,29 @@
-"""Recipe files: YAML in and out, `extends`, `--set`, and sentences for what is wrong.
-
-YAML is read with the rules of YAML 1.2 for numbers and booleans: `1e-4` is a number, `no` and `off` are words (a class
-may be called that), and a key written twice is an error.
-"""
+"""Recipe files: `extends`, `--set`, and sentences for what is wrong. The rules of their YAML are in yaml_text.py."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from obverse.errors import RecipeError
 
 from .recipe import Recipe
 from .spec import Spec
+from .yaml_text import dump_yaml, parse_yaml, read_yaml
 
 S = TypeVar("S", bound=Spec)
 # Of a section, in an error.
 SHOWN_FIELDS = 4
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2 scalars and no duplicate keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise RecipeError(f"the key `{key}` is written twice (line {node.start_mark.line + 1})")
-        return super().construct_mapping(node, deep)
-
-
-# PyYAML would read 010 as octal.
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("null", r"^(?:~|null|)$", ["~", "n", ""]),
-    ("bool", r"^(?:true|false)$", list("tf")),
-    ("int", r"^[-+]?[0-9]+$", list("-+0123456789")),
-    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", list("-+0123456789.")),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
-
-
-class _Dumper(yaml.SafeDumper):
-    """SafeDumper that quotes every word that `_Loader` or a YAML 1.1 reader would take for something else."""
-
-
-def _represent_word(dumper: yaml.SafeDumper, word: str) -> yaml.ScalarNode:
-    resolvers = _Loader.yaml_implicit_resolvers.get(word[:1], [])
-    reads_back = not any(pattern.match(word) for _, pattern in resolvers)
-    # PyYAML writes these line separators as they are, and reads them as line ends.
-    is_plain = reads_back and not set(word) & set("\x85\u2028\u2029")
-    return dumper.represent_scalar("tag:yaml.org,2002:str", word, style=None if is_plain else '"')
-
-
-_Dumper.add_representer(str, _represent_word)
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """The YAML value in `text`; RecipeError names `where` and the line."""
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from None
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 3,000 brackets
-        raise RecipeError(f"{where} is not valid YAML: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise RecipeError(f"{where}{line} is not valid YAML: {getattr(error, 'problem', error)}") from None
+# Of the faulty places of a recipe; more would be no sentence.
+SHOWN_PLACES, MOST_PLACES = 8, 200
+# Of a name or value in an error.
+SHOWN_LETTERS = 120
 
 
 def shipped_recipes() -> dict[str, str]:
@@ -121,7 +68,7 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
 
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML text with every field."""
-    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return dump_yaml(recipe.model_dump(mode="json"))
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -146,18 +93,14 @@ def _read_with_base(name_or_path: str) -> dict[str, Any]:
 
 def _read(name_or_path: str, folder: Path) -> tuple[dict[str, Any], Path]:
     shipped = shipped_recipes()
-    path = folder / name_or_path
+    path, where = folder / name_or_path, f"recipe {name_or_path}"
     if name_or_path in shipped:
-        text = shipped[name_or_path]
-    elif path.is_file():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"recipe {name_or_path} cannot be read as UTF-8 text: {error}") from None
+        values = parse_yaml(shipped[name_or_path], where)
+    elif _is_there(path):
+        values = read_yaml(path, where)
     else:
-        raise RecipeError(f"no recipe `{name_or_path}`: not a file, and the shipped ones are {', '.join(shipped)}"
-                          + did_you_mean(name_or_path, list(shipped)))  # fmt: skip
-    values = parse_yaml(text, f"recipe {name_or_path}")
+        raise RecipeError(f"no recipe `{_short(name_or_path)}`: not a file, and the shipped ones are "
+                          + ", ".join(shipped) + did_you_mean(name_or_path, list(shipped)))  # fmt: skip
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -181,12 +124,12 @@ def _apply_setting(values: dict[str, Any], setting: str) -> None:
     path, equals, text = setting.partition("=")
     keys = path.split(".")
     if not equals or not all(keys):
-        raise RecipeError(f"--set {setting}: write it as section.field=value, for example optim.lr=3e-4")
+        raise RecipeError(f"--set {_short(setting)}: write it as section.field=value, for example optim.lr=3e-4")
     for key in keys[:-1]:
         section = values.get(key)
         values[key] = dict(section) if isinstance(section, dict) else {}
         values = values[key]
-    value = parse_yaml(text, f"--set {setting}")
+    value = parse_yaml(text, f"--set {_short(setting)}")
     values.update(_merged(values, {keys[-1]: value}))
 
 
@@ -203,6 +146,8 @@ def _sentences(error: ValidationError, values: Any, schema: dict[str, Any]) -> s
     places: dict[str, list[str]] = {}
     for fault in error.errors():
         where = _dotted(fault["loc"], values, is_missing=fault["type"] == "missing")
+        if where not in places and len(places) == MOST_PLACES:
+            break
         if fault["type"] == "extra_forbidden":
             hint = did_you_mean(str(fault["loc"][-1]), _fields_at(fault["loc"][:-1], schema))
             places.setdefault(where, []).append(f"unknown key{hint}")
@@ -216,8 +161,21 @@ def _sentences(error: ValidationError, values: Any, schema: dict[str, Any]) -> s
         if any(other.startswith(f"{where}.") for other in places):
             continue  # the alternative that was meant is faulty further down
         alternatives = [message.partition(" (given")[0] for message in messages[:-1]] + messages[-1:]
-        clauses.append(f"`{where or 'recipe'}`: {' or '.join(dict.fromkeys(alternatives))}")
-    return "; ".join(clauses)
+        clauses.append(f"`{_short(where or 'recipe')}`: {' or '.join(dict.fromkeys(alternatives))}")
+    more = len(clauses) - SHOWN_PLACES
+    return "; ".join(clauses[:SHOWN_PLACES] + [f"and {more} more places"] * (more > 0))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]}..."
+
+
+def _is_there(path: Path) -> bool:
+    """Something with that name, be it a pipe or a device; a name may also be too long or hold a NUL."""
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _words(fault: Mapping[str, Any], schema: dict[str, Any]) -> str:

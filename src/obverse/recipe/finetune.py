@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .options import MAX_NUMBER
 from .spec import Auto, NonNegativeInt, PositiveFloat, PositiveInt, Spec
 
 
@@ -19,7 +20,7 @@ class LoraSpec(Spec):
     The update is scaled by alpha / rank and starts at zero; what ships is the merged, plain model.
     """
 
-    rank: PositiveInt = 8
+    rank: Annotated[int, Field(gt=0, le=MAX_NUMBER)] = 8
     alpha: PositiveFloat = 16.0
 
 

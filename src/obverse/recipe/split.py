@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .spec import Fraction, NonNegativeInt, Spec
+from .spec import MAX_COUNT, Fraction, NonNegativeInt, Seed, Spec
 
 DEFAULT_TEST = 0.15
 LARGE_SET = 20_000
@@ -50,11 +50,11 @@ class SplitSpec(Spec):
     train: Fraction = 0.7
     val: Fraction = 0.15
     test: Fraction = DEFAULT_TEST
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     group_duplicates: bool = True
     group_near_duplicates: bool = False
     group_by: GroupBy | None = None
-    folds: int | None = Field(default=None, ge=2)
+    folds: int | None = Field(default=None, ge=2, le=MAX_COUNT)
     fold: NonNegativeInt = 0
     stored: str | None = None
 

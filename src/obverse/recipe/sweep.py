@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,11 +21,14 @@ from pydantic import Field, JsonValue, model_validator
 from obverse.errors import RecipeError
 
 from .criteria import Criterion, load_criteria
-from .files import build_spec, load_recipe, parse_yaml, shipped_recipes
+from .files import build_spec, load_recipe, shipped_recipes
 from .recipe import Recipe
-from .spec import NonNegativeInt, PositiveInt, Spec
+from .spec import PositiveInt, Seed, Spec
+from .yaml_text import read_yaml
 
 LONGEST_LABEL = 60
+# Each is a recipe that is looked at before anything is trained.
+MAX_CONDITIONS = 1000
 Settings = Mapping[str, JsonValue]
 
 
@@ -70,7 +74,7 @@ class SearchSpec(Spec):
     trials: PositiveInt
     space: Mapping[str, SearchValues] = Field(min_length=1)
     sampler: Literal["tpe", "random"] = "tpe"
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
 
 
 class SweepSpec(Spec):
@@ -84,7 +88,7 @@ class SweepSpec(Spec):
     variants: Mapping[str, Settings] = Field(default_factory=dict)
     grid: Mapping[str, tuple[JsonValue, ...]] = Field(default_factory=dict)
     search: SearchSpec | None = None
-    seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, max_length=MAX_CONDITIONS)
     criteria: tuple[Criterion, ...] | str = ()
 
     @model_validator(mode="after")
@@ -97,6 +101,10 @@ class SweepSpec(Spec):
             raise ValueError("seeds: a seed stands there twice")
         if any(not values for values in self.grid.values()):
             raise ValueError("grid: a field without values")
+        num_conditions = math.prod(map(len, self.grid.values())) * max(1, len(self.variants))
+        if num_conditions > MAX_CONDITIONS:
+            raise ValueError(f"variants and grid come to {num_conditions:,} conditions, more than {MAX_CONDITIONS:,}; "
+                             "leave some out, or let `search` choose")  # fmt: skip
         space: Mapping[str, object] = self.search.space if self.search else {}
         for keys in (self.settings, self.grid, space, *self.variants.values()):
             if "training.seed" in keys:
@@ -150,10 +158,7 @@ class Condition:
 
 def load_sweep(path: Path) -> SweepSpec:
     """Read a sweep file; RecipeError says what is wrong with it."""
-    try:
-        values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"sweep {str(path)!r} cannot be read: {error}") from None
+    values = read_yaml(path, f"sweep {str(path)!r}")
     spec = build_spec(SweepSpec, values, f"sweep {path}")
     for condition in _samples_of(spec):
         spec.recipe_of(condition, spec.seeds[0], path.parent)

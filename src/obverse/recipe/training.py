@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .spec import Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Spec
+from .spec import Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Spec
 
 SamplerKind = Literal["natural", "sqrt", "balanced"]
 
@@ -18,7 +18,7 @@ class OptimSpec(Spec):
     """
 
     kind: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: Auto | PositiveFloat = "auto"
+    lr: Auto | Annotated[float, Field(gt=0)] = "auto"
     weight_decay: NonNegativeFloat = 0.05
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     momentum: Fraction = 0.9
@@ -46,7 +46,7 @@ class ScheduleSpec(Spec):
     kind: Literal["cosine", "one-cycle", "step", "plateau", "constant"] = "cosine"
     warmup_epochs: Auto | NonNegativeFloat = "auto"
     min_lr_fraction: Fraction = 0.001
-    drop_at: tuple[Fraction, ...] = (0.5, 0.75)
+    drop_at: Annotated[tuple[Fraction, ...], Field(max_length=100)] = (0.5, 0.75)
     drop_factor: Fraction = 0.1
     patience: PositiveInt = 3
 
@@ -101,10 +101,13 @@ class TrainingSpec(Spec):
     early_stopping: EarlyStopping | None = None
     trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
     select: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "loss", "mae", "map"] = "auto"
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
 
 
 DistributedKind = Literal["auto", "ddp", "fsdp"]
+# More than the largest machines have; each worker is a process.
+Threads = Annotated[int, Field(gt=0, le=1024)]
+Workers = Annotated[int, Field(ge=0, le=256)]
 
 
 class RuntimeSpec(Spec):
@@ -123,7 +126,7 @@ class RuntimeSpec(Spec):
     channels_last: Auto | bool = "auto"
     matmul: Literal["auto", "highest", "high", "medium"] = "auto"
     distributed: DistributedKind = "auto"
-    num_threads: Auto | PositiveInt = "auto"
-    num_workers: Auto | NonNegativeInt = "auto"
+    num_threads: Auto | Threads = "auto"
+    num_workers: Auto | Workers = "auto"
     checkpointing: bool = False
     compile: Auto | bool = "auto"
