@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from obverse.evaluation import Story, diagnose
+from obverse.evaluation.diagnosis import share_end
 from obverse.evaluation.report import write_evaluation
 
 NUM_EPOCHS = 12
@@ -67,7 +69,7 @@ FAULTS = {
     "too few pictures": story(counts={"a": 60, "b": 60, "c": 19}),
     "unbalanced classes": story(counts={"a": 500, "b": 300, "c": 24}),
     "stopped early": story(stop_reason="no better accuracy since epoch 9"),
-    "best epoch is the last": story(history(val_accuracy=list(np.linspace(0.4, 0.9, 12)))),
+    "too short": story(history(val_accuracy=list(np.linspace(0.4, 0.9, 12)))),
     "best epoch is the first": story(history(val_accuracy=[0.93, *flat(0.9)[1:]])),
 }
 
@@ -125,7 +127,7 @@ def test_a_last_best_epoch_without_a_material_gain_is_healthy_and_a_falling_loss
     flat_end = [*np.linspace(0.4, 0.9, 8), 0.9, 0.9, 0.901, 0.902]
     assert codes(story(history(val_accuracy=flat_end))) == []
     rows = [{**row, "select": "loss", "select_value": 1 - 0.05 * n} for n, row in enumerate(history())]
-    assert codes(story(rows, best_epoch=11)) == ["best epoch is the last"]
+    assert codes(story(rows, best_epoch=11)) == ["too short"]
 
 
 def test_the_report_shows_what_stands_out(make: Any, tmp_path: Any) -> None:
@@ -138,3 +140,111 @@ def test_the_report_shows_what_stands_out(make: Any, tmp_path: Any) -> None:
         assert "stronger augmentation" in page
     write_evaluation(tmp_path, make(), facts={})
     assert "Diagnosis" not in (tmp_path / "summary.md").read_text()
+
+
+def test_few_right_answers_of_few_are_not_chance() -> None:
+    """75 % of 8 samples, where the largest class is half: it may be well above."""
+    eight = {"counts": {"a": 40, "b": 40}, "num_val": 8, "num_train": 64}
+    assert codes(story(history(val_accuracy=flat(0.75)), train_accuracy=0.72, best_epoch=3, **eight)) == []
+    many = {**eight, "num_val": 200, "num_train": 500}
+    assert codes(story(history(val_accuracy=flat(0.5)), train_accuracy=0.5, best_epoch=3, **many)) == [
+        "stuck at chance"
+    ]
+
+
+def test_a_model_that_finds_both_uneven_classes_does_not_under_fit() -> None:
+    """94 % of each class is less accuracy than always saying the larger one."""
+    counts, rows = {"a": 500, "b": 20}, history(val_accuracy=flat(0.94))
+    balanced = [{**row, "select": "balanced_accuracy", "select_value": 0.94} for row in rows]
+    assert "under-fitting" not in codes(story(balanced, counts=counts, train_accuracy=0.94, best_epoch=5))
+    assert "under-fitting" not in codes(
+        story(rows, counts=counts, train_accuracy=0.94, train_recall=0.94, best_epoch=5)
+    )
+    poor = story(rows, counts=counts, train_accuracy=0.94, train_recall=0.5, best_epoch=5)
+    assert {"under-fitting", "stuck at chance"} & set(codes(poor))
+
+
+def test_a_loss_that_is_weighted_from_some_epoch_on_has_not_jumped() -> None:
+    losses = [0.9 * 0.75**n + 0.05 if n < 8 else 0.75 * 0.8 ** (n - 8) + 0.1 for n in range(NUM_EPOCHS)]
+    assert codes(story(history(train_loss=losses))) == []
+    assert codes(story(history(train_loss=[*losses[:8], 4.0, 3.9, 3.8, 3.7]), reweighted_at=8)) == []
+    assert codes(story(history(train_loss=losses, val_loss=[*flat(0.5)[:8], *[1.5] * 4]))) == ["loss spike"]
+
+
+def test_advice_fits_what_the_run_has_already() -> None:
+    few = {"counts": {"a": 15, "b": 15}}
+    for name, told in FAULTS.items():
+        for finding in diagnose(replace(told, is_pretrained=True)):
+            assert "pretrained weights" not in finding.advice, name
+    (found,) = diagnose(story(**few))
+    assert found.advice.endswith("or start from pretrained weights")
+    assert "backbone" not in diagnose(FAULTS["best epoch is the first"])[0].advice
+
+
+def test_too_short_is_a_gain_beyond_noise_at_the_end() -> None:
+    rising = [0.4, 0.45, 0.5, 0.55, 0.6, 0.64, 0.68, 0.72, 0.76, 0.8, 0.86, 0.85]
+    (found,) = diagnose(story(history(val_accuracy=rising)))
+    assert found.code == "too short"
+    assert "from 0.8 to 0.86 in the last 2 of 12 epochs" in found.what
+    assert codes(story(history(val_accuracy=rising), num_val=16, train_accuracy=0.85)) == []
+    assert codes(story(history(val_accuracy=[*rising[:-1], 0.75]))) == []  # it has fallen again
+
+
+def drawn(generator: np.random.Generator) -> Story:
+    """Any training: rising, flat, falling or wild, on few samples or many, of even or uneven classes."""
+    num, num_val, num_train = (
+        int(generator.choice(sizes)) for sizes in ([1, 2, 3, 8, 20], [4, 8, 60, 500], [8, 60, 500])
+    )
+    counts = {name: int(generator.choice([3, 30, 300])) for name in "abcd"[: generator.integers(2, 5)]}
+    start, end, noise = generator.random(), generator.random(), generator.choice([0.0, 0.02, 0.2])
+    curve = np.clip(np.linspace(start, end, num) + noise * generator.normal(size=num), 0, 1)
+    hits = generator.binomial(num_val, curve) / num_val
+    losses = np.exp(generator.normal(0, generator.choice([0.05, 0.6]), num)) * (1.5 - curve)
+    select = str(generator.choice(["accuracy", "balanced_accuracy", "macro_f1", "loss"]))
+    values = losses if select == "loss" else np.clip(hits + 0.05 * generator.normal(size=num), 0, 1)
+    rows = [
+        {
+            "train_loss": float(losses[n]),
+            "val_loss": float(losses[n] * 1.1),
+            "val_accuracy": float(hits[n]),
+            "select": select,
+            "select_value": float(values[n]),
+            "learning_rate": float(1e-3 * (1 - n / num)),
+        }
+        for n in range(num)
+    ]
+    best = int(np.argmin(values) if select == "loss" else np.argmax(values))
+    train = float(generator.binomial(num_train, np.clip(hits[best] + generator.choice([0, 0.3]), 0, 1)) / num_train)
+    recall = None if generator.random() < 0.5 else float(generator.random())
+    return Story(rows, best, counts, num_val, train, num_train=num_train, train_recall=recall,
+                 is_pretrained=bool(generator.random() < 0.5))  # fmt: skip
+
+
+def test_findings_never_contradict_each_other() -> None:
+    generator, seen = np.random.default_rng(0), set()
+    exclusive = [
+        {"stuck at chance", "over-fitting"},
+        {"stuck at chance", "under-fitting"},
+        {"over-fitting", "under-fitting"},
+        {"stuck at chance", "too short"},
+        {"stuck at chance", "best epoch is the first"},
+        {"too short", "best epoch is the first"},
+    ]
+    for _ in range(4000):
+        told = drawn(generator)
+        findings = {finding.code: finding for finding in diagnose(told)}
+        seen |= findings.keys()
+        assert not any(pair <= findings.keys() for pair in exclusive), (told, findings.keys())
+        advice = " ".join(finding.advice for finding in findings.values())
+        assert not ("Train longer" in advice and "fewer epochs" in advice)
+        assert not ("higher optim.lr," in advice and "lower optim.lr" in advice and "stuck" not in "".join(findings))
+        assert not (told.is_pretrained and "pretrained weights" in advice)
+        if "stuck at chance" in findings:
+            # The whole interval of what was measured on training samples lies below half of the way.
+            assert share_end(told.train_accuracy, told.num_train, upper=True) < 0.5 * (1 + told.chance)
+            assert told.val_accuracy < 0.5 * (1 + told.chance)
+        if "over-fitting" in findings:
+            assert told.train_accuracy - told.val_accuracy > 0.1
+        if "under-fitting" in findings:
+            assert told.train_accuracy < 0.5 * (1 + told.chance)
+    assert {"stuck at chance", "over-fitting", "under-fitting", "too short", "loss spike", "val fluctuates"} <= seen

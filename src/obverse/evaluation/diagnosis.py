@@ -1,8 +1,10 @@
-"""What a finished training looks like, in words, each with what to try (requirement B7).
+"""What a finished training looks like, in words, each with what to try.
 
 A pure function of the history, the class counts and the accuracy on training samples without augmentation and dropout;
 it neither measures nor changes anything. The thresholds are rules of thumb, wide enough that a healthy run of a few
-hundred samples says nothing.
+hundred samples says nothing. What is measured on few samples must pass its threshold by two standard errors, or with
+the far end of its interval. Findings do not contradict each other: a model that is stuck, or does not fit its own
+training samples, is not said to over-fit them, and no advice asks for the opposite of another.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import Any
+
+from obverse.metrics import wilson_interval
 
 from .selection import LOWER_IS_BETTER
 
@@ -45,10 +49,12 @@ class Diagnosis:
 class Story:
     """What there is to judge by.
 
-    history: rows of `EpochEnd`. counts: class -> training samples. train_accuracy: of the shipped weights on training
-    samples without augmentation and dropout. best_epoch counts from 0. multi_label: accuracy is then of whole label
-    sets, and what is judged by it or by the largest class is left out. imbalance_remedy: settings that would make up
-    for uneven classes; None where the recipe has some.
+    history: rows of `EpochEnd`. counts: class -> training samples. train_accuracy: of the shipped weights on
+    `num_train` training samples without augmentation and dropout; train_recall: the mean over classes of the same,
+    where it is known. best_epoch counts from 0. multi_label: accuracy is then of whole label sets, and what is judged
+    by it or by the largest class is left out. imbalance_remedy: settings that would make up for uneven classes; None
+    where the recipe has some. is_pretrained: whether it began with pretrained weights. reweighted_at: the epoch, from
+    0, in which class weights begin that are deferred: the loss is another number from then on.
     """
 
     history: Rows
@@ -59,6 +65,10 @@ class Story:
     stop_reason: str | None = None
     multi_label: bool = False
     imbalance_remedy: str | None = None
+    is_pretrained: bool = False
+    reweighted_at: int | None = None
+    num_train: int = 500
+    train_recall: float | None = None
 
     @property
     def val_accuracy(self) -> float:
@@ -70,6 +80,15 @@ class Story:
         """Accuracy of always saying the largest class."""
         return max(self.counts.values()) / max(1, sum(self.counts.values()))
 
+    @property
+    def num_classes(self) -> int:
+        """Those with training samples."""
+        return sum(1 for count in self.counts.values() if count)
+
+    def above_chance(self, share: float) -> float:
+        """0 for an accuracy of always saying the largest class, 1 for one of 100 %."""
+        return (share - self.chance) / max(1e-9, 1 - self.chance)
+
     def noise(self, accuracy: float) -> float:
         """Two standard errors of an accuracy measured on val."""
         return 2 * math.sqrt(max(0.0, accuracy * (1 - accuracy)) / max(1, self.num_val))
@@ -79,7 +98,7 @@ def diagnose(story: Story) -> list[Diagnosis]:
     """What stands out, the gravest first; empty for a healthy run."""
     if not story.history:
         return []
-    if not _all_finite(story.history) or _has_grown(story.history):
+    if not _all_finite(story.history) or _has_grown(story):
         return [*_diverged(story), *_data(story)]
     looks = _LOOKS_AT_SETS if story.multi_label else _LOOKS
     return [finding for look in looks for finding in look(story)]
@@ -101,7 +120,8 @@ def _stuck(story: Story) -> Iterator[Diagnosis]:
             f"The model is stuck at chance: val accuracy {story.val_accuracy:.1%}, always saying the largest class "
             f"gives {story.chance:.1%}",
             "Look whether labels fit the pictures (obverse check), then try optim.lr ten times lower and ten times "
-            "higher, pretrained weights, and augment.mirror=0 where classes differ by left and right",
+            f"higher, {'' if story.is_pretrained else 'pretrained weights, '}and augment.mirror=0 where classes differ by "
+            "left and right",
         )
 
 
@@ -109,7 +129,8 @@ def _spikes(story: Story) -> Iterator[Diagnosis]:
     losses = [float(row["train_loss"]) for row in story.history]
     for epoch in range(1, len(losses)):
         usual = median(losses[max(0, epoch - 3) : epoch])
-        if losses[epoch] > SPIKE_FACTOR * usual and losses[epoch] > usual + SPIKE_NATS:
+        is_high = losses[epoch] > SPIKE_FACTOR * usual and losses[epoch] > usual + SPIKE_NATS
+        if is_high and not _is_other_loss(story, epoch, usual):
             yield Diagnosis(
                 "loss spike",
                 f"The training loss jumped from about {usual:.2f} to {losses[epoch]:.2f} in epoch {epoch + 1}",
@@ -132,23 +153,27 @@ def _fluctuation(story: Story) -> Iterator[Diagnosis]:
 
 def _overfitting(story: Story) -> Iterator[Diagnosis]:
     gap = story.train_accuracy - story.val_accuracy
-    if gap > OVERFIT_GAP:
-        yield Diagnosis(
-            "over-fitting",
-            f"The model over-fits: {story.train_accuracy:.1%} on training samples (without augmentation and dropout), "
-            f"{story.val_accuracy:.1%} on val, {100 * gap:.0f} points apart",
-            "Try more pictures first, then stronger augmentation, pretrained weights, more optim.weight_decay, or "
-            "fewer epochs",
-        )
+    if gap <= max(OVERFIT_GAP, _gap_noise(story)) or _is_stuck(story) or _is_underfit(story):
+        return
+    weights = ["freezing more of the backbone"] if story.is_pretrained else ["pretrained weights"]
+    fewer = [] if _is_too_short(story) else ["fewer epochs"]
+    ideas = ["stronger augmentation", *weights, "more optim.weight_decay", *fewer]
+    yield Diagnosis(
+        "over-fitting",
+        f"The model over-fits: {story.train_accuracy:.1%} on training samples (without augmentation and dropout), "
+        f"{story.val_accuracy:.1%} on val, {100 * gap:.0f} points apart",
+        f"Try more pictures first, then {', '.join(ideas[:-1])}, or {ideas[-1]}",
+    )
 
 
 def _underfitting(story: Story) -> Iterator[Diagnosis]:
-    learned = (story.train_accuracy - story.chance) / max(1e-9, 1 - story.chance)
-    if learned < UNDERFIT_SHARE and not _is_stuck(story):
+    if _is_underfit(story) and not _is_stuck(story):
+        is_wild = any(found for look in (_spikes, _fluctuation, _first_is_best) for found in look(story))
+        rate = "" if is_wild else "a higher optim.lr, "
         yield Diagnosis(
             "under-fitting",
             f"The model under-fits: only {story.train_accuracy:.1%} right on its own training samples",
-            "Try more epochs, a higher optim.lr, a larger model or input, or weaker augmentation",
+            f"Try more epochs, {rate}a larger model or input, or weaker augmentation",
         )
 
 
@@ -171,19 +196,25 @@ def _stopped(story: Story) -> Iterator[Diagnosis]:
         )
 
 
-def _edge(story: Story) -> Iterator[Diagnosis]:
-    last = len(story.history) - 1
-    if story.best_epoch == last and last >= 2 and _is_rising(story.history):
+def _too_short(story: Story) -> Iterator[Diagnosis]:
+    if _is_too_short(story):
+        select, values = story.history[-1]["select"], _selected(story.history)
+        part = max(1, len(values) // 5)
+        best = min if select in LOWER_IS_BETTER else max
         yield Diagnosis(
-            "best epoch is the last",
-            f"The last epoch is the best and val {story.history[last]['select']} was still getting better",
+            "too short",
+            f"Training was too short: val {select} was still getting better when it ended, from "
+            f"{best(values[:-part]):.4g} to {best(values[-part:]):.4g} in the last {part} of {len(values)} epochs",
             "Train longer: more training.epochs or --minutes",
         )
-    if story.best_epoch == 0 and last >= 4 and _has_fallen(story.history):
+
+
+def _first_is_best(story: Story) -> Iterator[Diagnosis]:
+    if story.best_epoch == 0 and len(story.history) > 4 and _has_fallen(story) and not _is_stuck(story):
         yield Diagnosis(
             "best epoch is the first",
             "The first epoch is the best: training made the model worse afterwards",
-            "Try a tenth of optim.lr, or freeze more of a pretrained backbone",
+            "Try a tenth of optim.lr" + (", or freeze more of the pretrained backbone" if story.is_pretrained else ""),
         )
 
 
@@ -195,7 +226,9 @@ def _data(story: Story) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "too few pictures",
             f"{len(few)} of {len(counts)} classes have fewer than {FEW_PER_CLASS} training samples ({shown})",
-            "Add pictures, merge classes, or start from pretrained weights",
+            "Add pictures, or merge classes"
+            if story.is_pretrained
+            else "Add pictures, merge classes, or start from pretrained weights",
         )
     if not story.multi_label and max(counts.values()) > IMBALANCE * min(counts.values()):
         yield Diagnosis(
@@ -208,13 +241,65 @@ def _data(story: Story) -> Iterator[Diagnosis]:
 
 
 def _is_stuck(story: Story) -> bool:
+    """Never better than chance, on enough samples: few right answers of few would not tell."""
     best = max(float(row["val_accuracy"]) for row in story.history)
     limit = story.chance + story.noise(story.chance)
+    most = share_end(best, story.num_val, upper=True)
     return (
         best <= limit
+        and story.above_chance(most) < UNDERFIT_SHARE
         and story.train_accuracy <= max(limit, story.chance + 0.05)
+        and story.above_chance(share_end(story.train_accuracy, story.num_train, upper=True)) < UNDERFIT_SHARE
         and all(_is_constant(story, row) for row in story.history)
     )
+
+
+def _is_underfit(story: Story) -> bool:
+    """Less than half of the way from chance to 100 % on its own training samples, whichever way that is counted.
+
+    Accuracy is held against always saying the largest class, recall against guessing; a model that recognises rare
+    classes may have less accuracy than one that never says them.
+    """
+    values = [story.above_chance(share_end(story.train_accuracy, story.num_train, upper=True))]
+    shipped = story.history[story.best_epoch]
+    guess = {"balanced_accuracy": 1.0, "macro_f1": 2 * story.chance / (1 + story.chance)}.get(str(shipped["select"]))
+    shares = [] if guess is None else [(float(shipped["select_value"]), guess / max(1, story.num_classes))]
+    shares += [] if story.train_recall is None else [(story.train_recall, 1 / max(1, story.num_classes))]
+    values += [(share - by_guess) / max(1e-9, 1 - by_guess) for share, by_guess in shares]
+    return max(values) < UNDERFIT_SHARE
+
+
+def share_end(share: float, num: int, *, upper: bool) -> float:
+    """One end of Wilson's 95 % interval of a share."""
+    found = wilson_interval(min(num, max(0, round(share * num))), num) if num > 0 else (0.0, 1.0)
+    return found[1] if upper else found[0]
+
+
+def _gap_noise(story: Story) -> float:
+    """Two standard errors of train accuracy minus val accuracy."""
+    of_train = story.train_accuracy * (1 - story.train_accuracy) / max(1, story.num_train)
+    # One more right and one more wrong, so that a val set that is all right is not taken to be certain.
+    hits = story.val_accuracy * story.num_val + 1
+    of_val = hits * (story.num_val + 2 - hits) / (story.num_val + 2) ** 2 / max(1, story.num_val)
+    return 2 * math.sqrt(max(0.0, of_train) + of_val)
+
+
+def _is_other_loss(story: Story, epoch: int, usual: float) -> bool:
+    """Whether a higher loss is one that is counted otherwise from then on, not a worse model.
+
+    Deferred class weights change it, and so may whatever keeps it up while val does not get worse.
+    """
+    begin = story.reweighted_at
+    if begin is not None and begin <= epoch <= begin + 3:
+        return True  # the usual loss is still, in part, the one before
+    row, before = story.history[epoch], story.history[epoch - 1]
+    is_worse = float(row["val_loss"]) > max(1.2 * float(before["val_loss"]), float(before["val_loss"]) + 0.1)
+    is_worse = is_worse or float(before["val_accuracy"]) - float(row["val_accuracy"]) > max(
+        0.02, story.noise(story.val_accuracy)
+    )
+    after = [float(later["train_loss"]) for later in story.history[epoch + 1 : epoch + 3]]
+    comes_back = not after or min(after) < (usual + float(row["train_loss"])) / 2
+    return not is_worse and not comes_back
 
 
 def _is_constant(story: Story, row: Mapping[str, Any]) -> bool:
@@ -222,7 +307,7 @@ def _is_constant(story: Story, row: Mapping[str, Any]) -> bool:
 
     Rare classes that are found cost accuracy, which may then stay below that of always saying the largest class.
     """
-    share, num_classes = story.chance, sum(1 for count in story.counts.values() if count)
+    share, num_classes = story.chance, story.num_classes
     constant = {"balanced_accuracy": 1.0, "macro_f1": 2 * share / (1 + share)}.get(str(row["select"]))
     if constant is None:
         return True
@@ -234,29 +319,47 @@ def _all_finite(history: Rows) -> bool:
     return all(math.isfinite(float(row[name])) for row in history for name in ("train_loss", "val_loss"))
 
 
-def _has_grown(history: Rows) -> bool:
-    losses = [float(row["train_loss"]) for row in history]
+def _has_grown(story: Story) -> bool:
+    losses = [float(row["train_loss"]) for row in story.history]
+    if story.reweighted_at is not None and story.reweighted_at + 1 < len(losses):
+        losses = losses[story.reweighted_at + 1 :]
     return losses[-1] > 2 * min(losses) + 1 and losses[-1] > losses[0]
 
 
-def _is_rising(history: Rows) -> bool:
-    """Whether the selection metric gained more than noise in the last fifth of the epochs."""
-    values, select = [float(row["select_value"]) for row in history], history[-1]["select"]
-    before = values[: -max(1, len(values) // 5)]
+def _selected(history: Rows) -> list[float]:
+    return [float(row["select_value"]) for row in history]
+
+
+def _is_too_short(story: Story) -> bool:
+    """Whether the shipped epoch is one of the last fifth, and those gained more than noise on all before."""
+    values, select = _selected(story.history), story.history[-1]["select"]
+    part = max(1, len(values) // 5)
+    before, late = values[:-part], values[-part:]
+    if len(values) < 3 or story.best_epoch < len(before) or _is_stuck(story) or _is_getting_worse(story):
+        return False
     if select in LOWER_IS_BETTER:
-        return values[-1] < min(before) * (1 - 2 * STILL_RISING)
-    return values[-1] > max(before) + STILL_RISING
+        return min(late) < min(before) * (1 - 2 * STILL_RISING)
+    return max(late) > max(before) + max(STILL_RISING, story.noise(max(late)) / 2)
 
 
-def _has_fallen(history: Rows) -> bool:
-    """Whether the selection metric of the later epochs lies below that of the first."""
-    first, *later = (float(row["select_value"]) for row in history)
-    if history[0]["select"] in LOWER_IS_BETTER:
+def _is_getting_worse(story: Story) -> bool:
+    """Whether the last epoch has lost again what the late ones gained: then it is no rise."""
+    values, select = _selected(story.history), story.history[-1]["select"]
+    before = values[: -max(1, len(values) // 5)]
+    if not before:
+        return False
+    return values[-1] >= min(before) if select in LOWER_IS_BETTER else values[-1] <= max(before)
+
+
+def _has_fallen(story: Story) -> bool:
+    """Whether the selection metric of the later epochs lies below that of the first, beyond noise."""
+    first, *later = _selected(story.history)
+    if story.history[0]["select"] in LOWER_IS_BETTER:
         return median(later) > first * (1 + 2 * STILL_RISING)
-    return median(later) < first - STILL_RISING
+    return median(later) < first - max(STILL_RISING, story.noise(first) / 2)
 
 
 _LOOKS: tuple[Callable[[Story], Iterator[Diagnosis]], ...] = (
-    _stuck, _spikes, _fluctuation, _overfitting, _underfitting, _rate, _stopped, _edge, _data,
+    _stuck, _spikes, _fluctuation, _overfitting, _underfitting, _rate, _stopped, _too_short, _first_is_best, _data,
 )  # fmt: skip
-_LOOKS_AT_SETS = (_spikes, _rate, _stopped, _edge, _data)
+_LOOKS_AT_SETS = (_spikes, _rate, _stopped, _too_short, _first_is_best, _data)

@@ -44,10 +44,14 @@ def read_story(training_log: Path) -> RunStory:
 
 @dataclass(frozen=True)
 class TrainAccuracy:
-    """Accuracy on training samples in evaluation mode: without augmentation and dropout, as val is measured."""
+    """Accuracy on training samples in evaluation mode: without augmentation and dropout, as val is measured.
+
+    recall: the mean over classes of the same; None of label sets.
+    """
 
     value: float
     num_samples: int
+    recall: float | None = None
 
     def __str__(self) -> str:
         return f"{self.value:.1%} without augmentation and dropout ({self.num_samples:,} samples)"
@@ -68,7 +72,8 @@ def measure_train(
     if not forward.process.is_main:
         return TrainAccuracy(math.nan, 0)
     value = selected_value("accuracy", outputs, bundle.output)
-    return TrainAccuracy(value, len(outputs.ids))
+    recall = None if manifest.multi_label else selected_value("balanced_accuracy", outputs, bundle.output)
+    return TrainAccuracy(value, len(outputs.ids), recall)
 
 
 def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, recipe: Recipe) -> tuple[Diagnosis, ...]:
@@ -82,8 +87,20 @@ def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, reci
         progress.stop_reason,
         manifest.multi_label,
         imbalance_remedy(recipe),
+        is_pretrained=getattr(recipe.model.backbone, "pretrained", "none") != "none",
+        reweighted_at=_reweighted_at(recipe),
+        num_train=train.num_samples,
+        train_recall=train.recall,
     )
     return tuple(diagnose(story))
+
+
+def _reweighted_at(recipe: Recipe) -> int | None:
+    """The epoch, from 0, in which deferred class weights begin; None where they are not, or by the clock."""
+    epochs, loss = recipe.training.epochs, recipe.loss
+    if not loss.defer_fraction or not isinstance(epochs, int) or recipe.training.minutes is not None:
+        return None
+    return int(loss.defer_fraction * epochs)
 
 
 def imbalance_remedy(recipe: Recipe) -> str | None:
