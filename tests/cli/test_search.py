@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 
 import numpy as np
@@ -27,6 +28,22 @@ def test_a_copy_is_the_nearest_and_a_picture_does_not_find_itself(obverse, shape
     assert len(names) == 3
     a, b = package.load(shapes_run).embed([query, names[1]])
     assert abs(row["found"][1][1] - a @ b / np.linalg.norm(a) / np.linalg.norm(b)) < 1e-5
+
+
+def test_other_spellings_of_its_path_are_the_picture_itself(obverse, shapes, shapes_run, tmp_path, monkeypatch):
+    """Relative, through a parent folder, a link to the folder, a link to the file: one file, found by none."""
+    query = sorted((shapes / "star").iterdir())[0]
+    (tmp_path / "linked").symlink_to(shapes / "star")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "other name.png").symlink_to(query)
+    monkeypatch.chdir(shapes.parent)
+    places = ("shapes/star", f"shapes/../{shapes.name}/star", tmp_path / "linked", tmp_path / "one")
+    among = [part for place in places for part in ("--among", place)]
+    result = obverse("search", shapes_run, query, *among, "--top-k", 100, "--format", "json")
+    assert result.code == 0, result.err
+    (row,) = json.loads(result.out)
+    names = [os.path.realpath(name) for name, _ in row["found"]]
+    assert sorted(names) == sorted(str(path.resolve()) for path in (shapes / "star").iterdir() if path != query)
 
 
 def test_table_and_csv_say_the_same(obverse, shapes, shapes_run):

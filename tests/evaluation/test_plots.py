@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from obverse.errors import DataError
-from obverse.evaluation.plots import LONGEST_NAME, drawable, plot_confusion, plot_history
+from obverse.evaluation import write_evaluation
+from obverse.evaluation.plots import has_key, plot_conditions, plot_confusion, plot_history
+from obverse.evaluation.tick_names import LONGEST_NAME, are_numbered, drawable, tick_names
 
 
 def size(path):
@@ -69,3 +71,49 @@ def test_history_with_gaps_and_missing_keys(tmp_path):
 def test_a_history_without_values_is_refused(history, tmp_path):
     with pytest.raises(DataError, match="no epoch"):
         plot_history(history, tmp_path / "h.png")
+
+
+ALIKE = [f"a rather long name of a class number {n} of its kind, {kind}" for n in range(3) for kind in ("old", "new")]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["MS60", "MS65"], ["MS60", "MS65"]),
+        (["金貨", "銀貨", "銅貨"], ["1", "2", "3"]),
+        (["cat", "猫", "cat 猫"], ["1 cat", "2", "3 cat"]),
+        (["ذهب", "فضة"], ["1", "2"]),
+        (["a" * 30 + " left", "a" * 30 + " right"], ["a" * 9 + "…aaaaa left", "a" * 9 + "…aaaa right"]),
+        (["a\nb", "a b"], ["1 a b", "2 a b"]),
+        (["", "x"], ["1", "2 x"]),
+    ],
+)
+def test_names_of_ticks_are_all_different(names, shown):
+    assert tick_names(names) == shown
+    assert are_numbered(names) == shown[0].startswith("1")
+
+
+def test_names_of_ticks_are_different_and_short_whatever_they_are(hostile_names):
+    for names in (hostile_names, ALIKE, [f"类{n}" for n in range(40)], ["same name " * 5 + str(n) for n in range(12)]):
+        shown = tick_names(names)
+        assert len(set(shown)) == len(names)
+        assert max(map(len, shown)) <= LONGEST_NAME
+        assert not any("\N{REPLACEMENT CHARACTER}" in name for name in shown)
+
+
+def test_a_plot_with_numbers_has_its_key_in_the_report(make, tmp_path):
+    predictions = make(("金貨", "銀貨", "gold"))
+    write_evaluation(tmp_path, predictions, facts={})
+    for name in ("summary.md", "report.html"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert "number in the plot" in text
+    assert "| 2 | 銀貨 |" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    write_evaluation(tmp_path, make(("a", "b", "c")), facts={})
+    assert "number in the plot" not in (tmp_path / "summary.md").read_text()
+    assert not has_key([f"类{n}" for n in range(41)])  # too many to be named at all
+
+
+def test_conditions_of_any_name_are_drawn(tmp_path):
+    points = {name: [0.5, 0.6] for name in ("基準", "混合", "plain")}
+    plot_conditions(points, {}, tmp_path / "sweep.png")
+    assert size(tmp_path / "sweep.png")[0] > 100

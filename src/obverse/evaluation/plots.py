@@ -6,9 +6,7 @@ default style holds inside, because a user's `matplotlibrc` (TeX, other fonts) c
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
-from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -19,18 +17,15 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from obverse.errors import DataError
 
 from .measure import Estimate
+from .tick_names import FONT, are_numbered, tick_names
 
-FONT = "DejaVu Sans"
-MISSING = "\N{REPLACEMENT CHARACTER}"
 MOST_NAMES = 40
 MOST_NUMBERS = 20
-LONGEST_NAME = 20
 
 PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("loss", (("train_loss", "train"), ("val_loss", "val"))),
@@ -53,11 +48,17 @@ def plot_confusion(confusion_KK: npt.NDArray[np.int64], classes: Sequence[str], 
         figure, axes = _figure(1, width_inches=side_inches, height_inches=side_inches)
         image = axes[0].imshow(shares_KK, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         figure.colorbar(image, ax=axes[0], shrink=0.7, label="share of the true class")
-        axes[0].set(xlabel="predicted class", ylabel="true class")
+        numbered = " (number: row of results.csv)" if has_key(classes) else ""
+        axes[0].set(xlabel=f"predicted class{numbered}", ylabel=f"true class{numbered}")
         _name_ticks(axes[0], classes)
         if num_classes <= MOST_NUMBERS:
             _write_counts(axes[0], confusion_KK, shares_KK)
         _save(figure, path)
+
+
+def has_key(classes: Sequence[str]) -> bool:
+    """Whether the confusion matrix shows numbers, which a key must explain."""
+    return len(classes) <= MOST_NAMES and are_numbered(classes)
 
 
 def plot_history(history: Sequence[Mapping[str, object]], path: Path) -> None:
@@ -93,25 +94,10 @@ def plot_conditions(points: Mapping[str, Sequence[float]], means: Mapping[str, E
             ax.plot([mean.value], [row], "|", color="black", markersize=12)
             if mean.low is not None and mean.high is not None:
                 ax.plot([mean.low, mean.high], [row, row], "-", color="black", linewidth=1)
-        ax.set_yticks(range(len(names)), [drawable(name) for name in names], parse_math=False)
+        ax.set_yticks(range(len(names)), tick_names(names), parse_math=False)
         ax.set(xlabel="accuracy", ylim=(len(names) - 0.5, -0.5))
         ax.grid(axis="x", alpha=0.3)
         _save(figure, path)
-
-
-def drawable(text: str) -> str:
-    """`text` in one line, at most 20 characters, with a mark for each character that the font lacks."""
-    known = "".join(char if _is_drawable(char) else MISSING for char in " ".join(text.split()))
-    return known if len(known) <= LONGEST_NAME else known[: LONGEST_NAME - 1] + "…"
-
-
-def _is_drawable(char: str) -> bool:
-    return ord(char) in _font_characters() and unicodedata.category(char) not in ("Cc", "Cf", "Cs")
-
-
-@cache
-def _font_characters() -> frozenset[int]:
-    return frozenset(get_font(findfont(FONT)).get_charmap())
 
 
 def _figure(num_panels: int, *, width_inches: float, height_inches: float) -> tuple[Figure, list[Axes]]:
@@ -123,7 +109,7 @@ def _figure(num_panels: int, *, width_inches: float, height_inches: float) -> tu
 def _name_ticks(ax: Axes, classes: Sequence[str]) -> None:
     if len(classes) > MOST_NAMES:
         return
-    names, positions = [drawable(name) for name in classes], range(len(classes))
+    names, positions = tick_names(classes), range(len(classes))
     style: dict[str, Any] = {"fontsize": 9 if len(classes) <= MOST_NUMBERS else 7, "parse_math": False}
     ax.set_xticks(positions, names, rotation=90, **style)
     ax.set_yticks(positions, names, **style)

@@ -14,6 +14,7 @@ import numpy as np
 
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.measure import Estimate, Metrics, find_disagreements, steps_apart
+from obverse.evaluation.plots import has_key
 from obverse.evaluation.predictions import Predictions
 from obverse.metrics import ClassScores
 
@@ -52,7 +53,7 @@ def report_sections(
         diagnosis_section(diagnoses),
         Section("Run", (), ("fact", "value"), tuple(facts.items())),
         Section("Training", ("Curves over epochs.",), picture="history"),
-        Section("Confusion", ("Rows are true classes, columns predictions.",), picture="confusion"),
+        _confusion(predictions.classes),
         _views(metrics),
         _disagreements(predictions),
         *_extremes(predictions.classes, scores),
@@ -60,6 +61,15 @@ def report_sections(
         _distribution(predictions.classes, metrics, scores),
     ]
     return [section for section in sections if section.rows or section.picture]
+
+
+def _confusion(classes: Sequence[str]) -> Section:
+    """With a key where the plot has numbers: its font lacks a script, or names look alike in 20 characters."""
+    said = ("Rows are true classes, columns predictions.",)
+    if not has_key(classes):
+        return Section("Confusion", said, picture="confusion")
+    rows = tuple((str(number), name) for number, name in enumerate(classes, 1))
+    return Section("Confusion", said, ("number in the plot", "class"), rows, picture="confusion")
 
 
 def diagnosis_section(diagnoses: Sequence[Diagnosis]) -> Section:

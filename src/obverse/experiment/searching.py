@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from obverse.evaluation import Outputs, run_model
+import numpy as np
+import numpy.typing as npt
+
+from obverse.evaluation import run_model
 from obverse.explain import nearest
 from obverse.inference import Predictor, load
-from obverse.inference.inputs import Cell, Input
+from obverse.inference.inputs import Cell, Input, Request
 from obverse.runs.failures import explained
 
 BATCH_SIZE = 16
@@ -32,24 +35,27 @@ def search(
     columns: Mapping[str, Cell] | None = None,
     device: str = "auto",
 ) -> list[Neighbours]:
-    """For each query the `top_k` nearest samples of `among`; a query that is among them does not find itself.
+    """For each query the `top_k` nearest samples of `among`; a query that is among them does not find itself, and a
+    file that is named twice is found once, however its path is spelled. A copy is another file, and is found.
 
     columns: of the queries, as `Predictor.predict` takes them; of those that are searched they are missing.
     """
     predictor = load(model, device=device)
     with explained(Path(), "try --device cpu"):
-        asked = _embedded(predictor, queries, columns)
-        there = _embedded(predictor, list(among))
-    rows, cosines = nearest(asked.embeddings_ND, there.embeddings_ND, top_k + 1)
+        asked = predictor.requests(queries, columns)
+        there = list({request.identity: request for request in reversed(predictor.requests(list(among)))}.values())[
+            ::-1
+        ]
+        asked_QD, there_ND = (_embedded(predictor, requests) for requests in (asked, there))
+    rows, cosines = nearest(asked_QD, there_ND, top_k + 1)
     result = []
-    for name, row, values in zip(asked.ids, rows.tolist(), cosines.tolist(), strict=True):
-        pairs = [(there.ids[place], value) for place, value in zip(row, values, strict=True)]
-        result.append(Neighbours(name, tuple(pair for pair in pairs if pair[0] != name)[:top_k]))
+    for query, row, values in zip(asked, rows.tolist(), cosines.tolist(), strict=True):
+        pairs = [(there[place], value) for place, value in zip(row, values, strict=True)]
+        others = [(found.id, value) for found, value in pairs if found.identity != query.identity]
+        result.append(Neighbours(query.id, tuple(others[:top_k])))
     return result
 
 
-def _embedded(
-    predictor: Predictor, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None = None
-) -> Outputs:
-    batches = predictor.batches(inputs, BATCH_SIZE, columns=columns)
-    return run_model(predictor.classifier, predictor.forward, batches)
+def _embedded(predictor: Predictor, requests: Sequence[Request]) -> npt.NDArray[np.float32]:
+    batches = predictor.batches_of(requests, BATCH_SIZE)
+    return run_model(predictor.classifier, predictor.forward, batches).embeddings_ND

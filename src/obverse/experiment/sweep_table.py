@@ -16,6 +16,7 @@ from typing import Any
 from obverse.evaluation import LOWER_IS_BETTER, Estimate, plot_conditions, seed_interval
 from obverse.evaluation.report import markdown
 from obverse.evaluation.sections import Section
+from obverse.evaluation.tick_names import are_numbered
 from obverse.recipe import Condition, Criterion
 from obverse.runs import write_text
 
@@ -99,7 +100,7 @@ def write_study(study: Study, out: Path) -> None:
         points = {name: [m["accuracy"]["value"] for m in contenders[name].metrics] for name in order}
         plot_conditions(points, {row.name: row.values["accuracy"] for row in comparison.rows}, out / "sweep.png")
         pictures = {"conditions": "sweep.png"}
-    sections = [section for section in _sections(study, rows, comparison) if section.rows or section.picture]
+    sections = [section for section in _sections(study, rows, comparison, order) if section.rows or section.picture]
     write_text(out / "summary.md", markdown(f"The study {study.name}", sections, pictures=pictures))
 
 
@@ -194,13 +195,15 @@ def _run_json(run: StudyRun) -> dict[str, Any]:
     }
 
 
-def _sections(study: Study, rows: Sequence[dict[str, Any]], comparison: Comparison) -> list[Section]:
+def _sections(
+    study: Study, rows: Sequence[dict[str, Any]], comparison: Comparison, order: Sequence[str]
+) -> list[Section]:
     told = (
         f"{study.state}. `val` is what the best epoch was chosen by; choose a condition by it, never by test.",
         "Intervals are over seeds where a condition has several (Student's t), over test samples where it has one; "
-        "differences are paired by test sample, p adjusted for several comparisons (Holm). Where a condition has "
-        "several seeds, they are drawn as samples are; with one, a difference is between these models, and other seeds "
-        "may not show it.",
+        "differences are paired by test sample, or by group where samples belong together, p adjusted for several "
+        "comparisons (Holm). Where a condition has several seeds, they are drawn as samples are; with one, a "
+        "difference is between these models, and other seeds may not show it.",
     )
     header = ("condition", "runs", "val", "accuracy", "macro F1", "difference in accuracy", "p")
     body = tuple(_summary_row(row) for row in rows)
@@ -211,10 +214,19 @@ def _sections(study: Study, rows: Sequence[dict[str, Any]], comparison: Comparis
     said = f"Sure at 5 % to differ in accuracy from {base}: {', '.join(sure) or 'none'}."
     return [
         Section("Conditions", (*told, said) if base else told, header, body),
-        Section("Accuracy", ("Points are seeds.",), picture="conditions") if base else Section("Accuracy"),
+        _accuracy(order) if base else Section("Accuracy"),
         Section("Criteria", (), ("criterion", "condition", "", "numbers"), verdicts),
         Section("Failed", (), ("condition", "seed", "why"), failures),
     ]
+
+
+def _accuracy(order: Sequence[str]) -> Section:
+    """The plot, with a key where its font cannot draw the conditions' names, or they look alike."""
+    said = ("Points are seeds.",)
+    if not are_numbered(order):
+        return Section("Accuracy", said, picture="conditions")
+    rows = tuple((str(number), name) for number, name in enumerate(order, 1))
+    return Section("Accuracy", said, ("number in the plot", "condition"), rows, picture="conditions")
 
 
 def _summary_row(row: dict[str, Any]) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from obverse.manifest.names import composed, name_key
 from obverse.manifest.sources.listing import stem_key
 from obverse.manifest.sources.picture_lists import LIST_SUFFIXES, read_picture_list
 from obverse.manifest.sources.tree import open_tree
-from obverse.manifest.store import ARCHIVE_SUFFIXES
+from obverse.manifest.store import ARCHIVE_SUFFIXES, parse_locator
 from obverse.recipe import did_you_mean
 from obverse.terminal import natural_key
 
@@ -48,6 +49,27 @@ class Request:
     views: Mapping[str, Picture | Stored]
     whole: Picture | Stored | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for requests of the very same files, however their paths are spelled."""
+        if self.whole is not None:
+            return WHOLE, _identity(self.whole)
+        return tuple((view, _identity(self.views[view])) for view in sorted(self.views))
+
+
+def _identity(picture: Picture | Stored) -> Hashable:
+    """Of a file its place on the disk, which links and other spellings share; of anything else the object itself."""
+    if isinstance(picture, Stored):
+        file, steps = parse_locator(picture.locator)
+        return _identity(picture.store.root / file), tuple(steps)
+    if not isinstance(picture, (str, Path)):
+        return id(picture)
+    try:
+        status = os.stat(picture)
+    except (OSError, ValueError):
+        return os.path.abspath(picture)
+    return status.st_dev, status.st_ino
 
 
 @dataclass(frozen=True)

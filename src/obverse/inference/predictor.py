@@ -115,7 +115,7 @@ class Predictor:
         cannot be used; `predict_each` goes on.
         """
         top_k = self._top_k(top_k, batch_size)
-        requests = self._requests(inputs, columns)
+        requests = self.requests(inputs, columns)
         with explained(Path(), ADVICE):
             batches = (requests[i : i + batch_size] for i in range(0, len(requests), batch_size))
             return [  # type: ignore[return-value]  # all of one kind
@@ -169,9 +169,10 @@ class Predictor:
         self, inputs: Input | Sequence[Input], batch_size: int, *, columns: Mapping[str, Cell] | None = None
     ) -> Iterator[Batch]:
         """Samples as the model takes them, for `predict`'s inputs and columns."""
-        return self._batches(self._requests(inputs, columns), batch_size)
+        return self.batches_of(self.requests(inputs, columns), batch_size)
 
-    def _requests(self, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None) -> list[Request]:
+    def requests(self, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None = None) -> list[Request]:
+        """What `inputs` names, sample by sample, not read yet."""
         are_parts = bool(self.bundle.parts)
         return read_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
 
@@ -179,7 +180,8 @@ class Predictor:
         are_parts = bool(self.bundle.parts)
         return find_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
 
-    def _batches(self, requests: Sequence[Request], batch_size: int) -> Iterator[Batch]:
+    def batches_of(self, requests: Sequence[Request], batch_size: int) -> Iterator[Batch]:
+        """The requests as the model takes them."""
         return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
 
     def _answers_or_failures(self, some: Sequence[Found], top_k: int) -> Iterator[Prediction | SetPrediction | Failure]:
