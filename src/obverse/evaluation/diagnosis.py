@@ -120,8 +120,8 @@ def _stuck(story: Story) -> Iterator[Diagnosis]:
             f"The model is stuck at chance: val accuracy {story.val_accuracy:.1%}, always saying the largest class "
             f"gives {story.chance:.1%}",
             "Look whether labels fit the pictures (obverse check), then try optim.lr ten times lower and ten times "
-            f"higher, {'' if story.is_pretrained else 'pretrained weights, '}and augment.mirror=0 where classes differ by "
-            "left and right",
+            f"higher, {'' if story.is_pretrained else 'pretrained weights, '}and augment.mirror=0 where classes differ "
+            "by left and right",
         )
 
 
