@@ -156,7 +156,7 @@ def tests(studies: int) -> Iterator[dict[str, Any]]:
     for num, size in ((8, 10), (15, 8), (40, 8), (150, 4)):
         for alike in (0.0, 0.5, 0.9):
             generator, found = np.random.default_rng(0), []
-            for _ in range(max(50, studies // 5)):
+            for _ in range(max(50, studies // 10)):
                 sides = [grouped(generator, num, size, alike, 0.8) for _ in range(2)]
                 labels_N = np.arange(num).repeat(size) % 3
                 pair = [
