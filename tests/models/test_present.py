@@ -124,6 +124,7 @@ def test_what_counts_is_said_of_each_picture_that_runs():
     assert [rows.tolist() for rows in rows_of(valid, alone, num_backbones=2)] == [[True, True, False], [False]]
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_a_compiled_model_is_not_compiled_again_for_each_number_of_pictures():
     graphs = []
 
