@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from obverse.bundle.schema import DIGEST, digest_of
+
 
 @pytest.fixture
 def copied(shapes_run, tmp_path):
@@ -14,7 +16,8 @@ def copied(shapes_run, tmp_path):
 
 def _change(bundle, **values):
     path = bundle / "model.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | values), encoding="utf-8")
+    described = json.loads(path.read_text(encoding="utf-8")) | values
+    path.write_text(json.dumps(described | {DIGEST: digest_of(described)}), encoding="utf-8")
 
 
 def test_no_model(refused, shapes, tmp_path):
