@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -157,3 +158,32 @@ def test_what_a_killed_process_was_writing_goes_with_the_next_one(folder):
     (folder / ".tmp-000003" / "model.safetensors").write_bytes(b"half")
     save_checkpoint(folder, 4, checkpoint(4))
     assert sorted(path.name for path in folder.iterdir()) == ["step-000002", "step-000004"]
+
+
+def test_killed_while_a_step_is_saved_again_one_of_the_two_is_there(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, 1, checkpoint(1))
+    real, calls = os.replace, []
+
+    def killed(source, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(tmp_path, 1, checkpoint(1))
+    monkeypatch.undo()
+    assert not (tmp_path / "step-000001").exists()
+    found, complaints = load_newest(tmp_path)
+    assert_is(found, 1)
+    assert complaints == []
+    save_checkpoint(tmp_path, 1, checkpoint(1))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_pipe_is_not_waited_for(folder, name):
+    (folder / "step-000002" / name).unlink()
+    os.mkfifo(folder / "step-000002" / name)
+    assert_is(load_newest(folder)[0], 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from obverse.errors import UnavailableError
+from obverse.errors import OutputError, UnavailableError
 from obverse.runs import EpochEnd, Event, Message, RunFolder
 from obverse.runs.observers import JsonlObserver, Watch, open_tracker, require_trackers
 
@@ -208,3 +209,9 @@ def test_a_tracker_is_known_by_name(make_recipe: Any) -> None:
 
     with pytest.raises(RecipeError, match="trackers"):
         make_recipe(training={"trackers": ["neptune"]})
+
+
+def test_a_pipe_in_place_of_the_events_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "events.jsonl")
+    with pytest.raises(OutputError, match="is a pipe, not a file"):
+        JsonlObserver(tmp_path / "events.jsonl")

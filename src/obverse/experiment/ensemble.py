@@ -24,7 +24,7 @@ from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import Forward, is_better, require_same_samples, run_model, selection_value
 from obverse.manifest import Manifest
 from obverse.models import Classifier
-from obverse.recipe import OutputSpec, Recipe, load_recipe
+from obverse.recipe import OutputSpec, Recipe
 from obverse.runs import RunFolder, write_text
 from obverse.runs.failures import explained
 from obverse.runtime import resolve_device
@@ -33,6 +33,7 @@ from .compare import Contender, read_contender
 from .evaluate import report_split, run_manifest
 from .example import Example, example_of
 from .facts import RunStory
+from .identity import run_recipe
 
 FILE = "ensemble.json"
 State = dict[str, torch.Tensor]
@@ -171,7 +172,7 @@ def _read(path: Path) -> Part:
         raise DataError(f"{str(path)!r} is an ensemble already; name its members")
     if bundle.multi_label:
         raise DataError(f"{str(path)!r} is a multi-label run, and ensembles are of models that give one class")
-    recipe = load_recipe(str(run.recipe))
+    recipe = run_recipe(run)
     return Part(path, bundle, model, recipe, run_manifest(run, recipe, bundle))
 
 

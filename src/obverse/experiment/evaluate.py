@@ -25,7 +25,7 @@ from obverse.evaluation import (
 )
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
 from obverse.models import Classifier
-from obverse.recipe import Recipe, load_recipe
+from obverse.recipe import Recipe
 from obverse.runs import RunFolder
 from obverse.runs.failures import explained
 from obverse.runs.rundir import short_name
@@ -34,7 +34,7 @@ from obverse.staging import DIGESTS, staged
 
 from .caching import open_cache
 from .facts import RunStory, read_story
-from .identity import require_unchanged
+from .identity import require_unchanged, run_recipe
 from .maps import earlier_maps, report_maps
 from .other_data import OTHER, other_manifest
 
@@ -112,10 +112,10 @@ def _evaluate(
     run: RunFolder, split: str | None, data: Path | None, layout: str | None, out: Path | None, device: str
 ) -> tuple[Path, dict[str, Any]]:
     bundle, model = read_bundle(run.path)
-    is_run = run.recipe.is_file()
+    is_run = run.recipe.exists()
     if not is_run and (data is None or out is None):
         raise RecipeError(f"{str(run.path)!r} is a bundle without its run: give --data DATA and --out FOLDER")
-    recipe = load_recipe(str(run.recipe)) if is_run else Recipe()
+    recipe = run_recipe(run) if is_run else Recipe()
     place = resolve_device(device)
     ready = (bundle, model.to(place), Forward.of(bundle, place))
     story = read_story(run.path / "training_log.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +11,9 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
+from obverse.errors import DataError
 from obverse.evaluation import Diagnosis, Forward, Seen, Story, diagnose, run_model, selected_value
+from obverse.files import read_json_object
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
@@ -36,10 +37,22 @@ class RunStory:
 def read_story(training_log: Path) -> RunStory:
     """Of a finished run; an empty story where the log is missing or older."""
     try:
-        log = json.loads(training_log.read_text(encoding="utf-8"))
+        log = read_json_object(training_log)
         return RunStory(log["facts"], tuple(Diagnosis(**finding) for finding in log["diagnosis"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return RunStory()
+
+
+def training_log_of(run: Path) -> dict[str, Any]:
+    """The training log of a finished run; DataError when it is none."""
+    file = run / "training_log.json"
+    log = read_json_object(file)
+    epochs = log.get("epochs")
+    rows = epochs if isinstance(epochs, list) else []
+    is_whole = bool(rows) and all(isinstance(row, dict) and "select" in row for row in rows)
+    if not is_whole or not isinstance(log.get("best_value"), int | float):
+        raise DataError(f"{str(file)!r} cannot be used: it does not say how the epochs went; train that run again")
+    return log
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ from obverse.errors import BusyError, DataError, RefusedError
 from obverse.evaluation import EARLIER, Predictions, Seen, require_same_samples, write_evaluation
 from obverse.evaluation.predictions import Float32Array
 from obverse.manifest import read_manifest
-from obverse.recipe import Recipe, SplitSpec, load_recipe
+from obverse.recipe import Recipe, SplitSpec
 from obverse.runs import Message, RunFolder
 from obverse.staging import staged
 
+from .identity import run_recipe
 from .many import MakeObservers, require_one_class, require_same_study, train_to_end
 from .train import Progress
 
@@ -138,7 +139,7 @@ def _groups(part: Predictions) -> tuple[str | None, ...]:
 
 def _require_all(run: RunFolder, pooled: Predictions) -> None:
     """Embeddings are left out: each model has its own space."""
-    recipe = load_recipe(str(run.recipe))
+    recipe = run_recipe(run)
     assert isinstance(recipe.data.views, tuple)
     manifest = read_manifest(
         run.manifest, root=Path(), classes=pooled.classes, views=recipe.data.views, ordered=pooled.ordered

@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from obverse.errors import DataError, ObverseError
+from obverse.errors import DataError, ObverseError, RecipeError
+from obverse.files import read_json_object
 from obverse.imaging import joint_digest
 from obverse.manifest import Manifest, Sample, verify_pictures
-from obverse.recipe import Recipe
+from obverse.recipe import Recipe, load_recipe
 from obverse.runs import RunFolder
 
 FILE = ".start.json"
@@ -27,6 +28,18 @@ FREE = (
     "runtime.num_workers", "runtime.distributed",
 )  # fmt: skip
 SHOWN = 3
+
+
+def run_recipe(run: RunFolder) -> Recipe:
+    """The recipe in a run folder; DataError when it is none that a run has written."""
+    try:
+        recipe = load_recipe(str(run.recipe))
+    except RecipeError as error:
+        raise DataError(f"{str(run.recipe)!r} cannot be used: {error}") from None
+    if recipe.data.path is None or not isinstance(recipe.data.views, tuple):
+        raise DataError(f"{str(run.recipe)!r} is not what a run has written: it does not say which data and views; "
+                        "put it back, or start a new run")  # fmt: skip
+    return recipe
 
 
 def remember(run: RunFolder, recipe: Recipe, manifest: Manifest) -> None:
@@ -44,11 +57,11 @@ def remember(run: RunFolder, recipe: Recipe, manifest: Manifest) -> None:
 def differences(run: RunFolder, recipe: Recipe, manifest: Manifest) -> Iterator[str]:
     """Sentences on what is no longer as it was; DataError when nobody knows what the run began with."""
     try:
-        began = json.loads((run.path / FILE).read_text(encoding="utf-8"))
+        began = read_json_object(run.path / FILE)
         changed = list(_changed_keys(_flat(began["recipe"]), _flat(recipe.model_dump(mode="json"))))
         manifest_sha256, stamp = began["manifest_sha256"], began["pictures"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{str(run.path / FILE)!r} cannot be read: {error}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{str(run.path / FILE)!r} cannot be used: {error}") from None
     if changed:
         yield f"the run's recipe.yaml has changed since it began: {'; '.join(changed)}. Put it back, start a new run"
     if manifest_sha256 != _sha256(run.manifest):
@@ -60,7 +73,7 @@ def differences(run: RunFolder, recipe: Recipe, manifest: Manifest) -> Iterator[
 def require_unchanged(run: RunFolder, manifest: Manifest, split: str) -> None:
     """DataError when pictures of a split are not those that the run began with: the numbers would be of others."""
     try:
-        is_as_it_was = json.loads((run.path / FILE).read_text(encoding="utf-8"))["pictures"] == _stamp(manifest)
+        is_as_it_was = read_json_object(run.path / FILE)["pictures"] == _stamp(manifest)
     except (OSError, ValueError, KeyError, TypeError, ObverseError):
         is_as_it_was = False
     if is_as_it_was:

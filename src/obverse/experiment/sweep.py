@@ -12,7 +12,6 @@ alone, what was interrupted is resumed, and what another process trains is passe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from obverse.runs import Message, Observer, write_text
 from obverse.runs.failures import explained
 
 from .compare import read_contender
+from .facts import training_log_of
 from .many import (
     MakeObservers,
     Outcome,
@@ -176,4 +176,4 @@ class Sweep:
 
 def best_value(run: Path) -> float:
     """Of the epoch that was chosen on val."""
-    return float(json.loads((run / "training_log.json").read_text(encoding="utf-8"))["best_value"])
+    return float(training_log_of(run)["best_value"])

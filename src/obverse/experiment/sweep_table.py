@@ -22,6 +22,7 @@ from obverse.runs import write_text
 
 from .compare import Comparison, Contender, Row, compare, is_sure, read_contender
 from .criteria import Verdict, check_criteria
+from .facts import training_log_of
 from .many import Outcome
 
 # A bootstrap for each of many conditions.
@@ -123,7 +124,7 @@ def _val_values(study: Study) -> dict[str, tuple[Estimate, float]]:
     for condition in study.conditions:
         runs = study.runs_of(condition)
         if runs:
-            logs = [json.loads((run.path / "training_log.json").read_text(encoding="utf-8")) for run in runs]
+            logs = [training_log_of(run.path) for run in runs]
             estimate = seed_interval([float(log["best_value"]) for log in logs])
             sign = 1 if logs[0]["epochs"][0]["select"] in LOWER_IS_BETTER else -1
             found[condition.name] = estimate, sign * estimate.value

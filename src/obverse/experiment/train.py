@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +24,7 @@ from obverse.manifest import (
     read_manifest,
 )
 from obverse.models import Classifier
-from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, dump_recipe, load_recipe
+from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, dump_recipe
 from obverse.runs import Message, Observer, RunFolder, describe_environment, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.failures import explained
@@ -37,7 +36,7 @@ from obverse.training import Trainer, catch_signals
 from .evaluate import report_split
 from .example import Example, example_of
 from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
-from .identity import differences, remember
+from .identity import differences, remember, run_recipe
 from .parent import require_same_classes
 from .resolve import resolve
 from .setup import Setup, require_launch
@@ -151,6 +150,9 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: boo
                 raise DataError(f"{line}, or add --force to go on all the same")
             watch.notify(Message(f"forced: {line}"))
         saved = load_newest(run.checkpoints)
+        if saved[0] is None and saved[1] and not force:
+            raise DataError(f"no checkpoint in {str(run.checkpoints)!r} can be used ({'; '.join(saved[1])}). Put one "
+                            "back, or add --force to train from the beginning")  # fmt: skip
         setup = Setup(recipe, manifest, load_weights=saved[0] is None)
         _open_caches(setup, watch)
         setup.process.from_main(lambda: (recipe, manifest, saved[0] is None))
@@ -176,7 +178,7 @@ def _known_example(run: RunFolder) -> Example:
 
 def _read_inputs(run: RunFolder) -> tuple[Recipe, Manifest]:
     """What `_write_inputs` wrote."""
-    recipe = load_recipe(str(run.recipe))
+    recipe = run_recipe(run)
     assert recipe.data.path is not None
     assert isinstance(recipe.data.views, tuple)
     classes = _saved_classes(run)
@@ -338,10 +340,11 @@ def _write_inputs(run: RunFolder, recipe: Recipe, index: Index) -> None:
 
 
 def _saved_classes(run: RunFolder) -> tuple[str, ...]:
-    try:
-        return tuple(json.loads((run.path / "config.json").read_text(encoding="utf-8"))["classes"])
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{str(run.path / 'config.json')!r} cannot be read: {error}") from None
+    file = run.path / "config.json"
+    classes = read_json_object(file).get("classes")
+    if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
+        raise DataError(f"{str(file)!r} cannot be used: it does not say the classes")
+    return tuple(classes)
 
 
 def _with_source(recipe: Recipe, data: Path, index: Index) -> Recipe:

@@ -22,9 +22,15 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensors_to_bytes
 
+from obverse.files import MAX_TEXT_BYTES, read_regular
+
 from .rundir import disk_error
 
 KEPT = 2
+# What a checkpoint of the same step is called until the new one is there.
+BEFORE = ".before-"
+NEEDED = {"model.safetensors", "optimizer.pt", "state.json"}
+MAX_FILE_BYTES = 2**42
 
 
 @dataclass
@@ -39,7 +45,7 @@ class Checkpoint:
 def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     """Write `folder/step-NNNNNN` and remove all but this one and the one before. DiskError leaves those untouched."""
     target = folder / f"step-{step:06d}"
-    aside = folder / f".tmp-{step:06d}"
+    aside, before = folder / f".tmp-{step:06d}", folder / f"{BEFORE}{step:06d}"
     for half in folder.glob(".tmp-*"):  # of a process that was killed
         shutil.rmtree(half, ignore_errors=True)
     contents: dict[str, Callable[[], bytes]] = {
@@ -56,10 +62,12 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
             digests[name] = hashlib.sha256(data).hexdigest()
             _write_synced(aside / name, data)
         _write_synced(aside / "manifest.json", json.dumps(digests).encode())
-        if target.exists():
-            shutil.rmtree(target)
+        if target.exists():  # out of the way, but not gone before the new one is there
+            shutil.rmtree(before, ignore_errors=True)
+            os.replace(target, before)
         os.replace(aside, target)
         _sync_folder(folder)
+        shutil.rmtree(before, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise disk_error(target, _num_bytes(checkpoint), error) from error
@@ -73,30 +81,41 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
 
 def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest whole checkpoint, or None, and a sentence for every damaged one that was passed over."""
-    complaints = []
+    complaints: list[str] = []
     for path in _newest_first(folder):
         files, fault = _verified(path)
-        if fault:
-            complaints.append(f"checkpoint {path.name} is damaged ({fault}); taking the one before it")
-            continue
-        tensors = {
-            name.removesuffix(".safetensors"): load_tensors(data)
-            for name, data in files.items()
-            if name.endswith(".safetensors")
-        }
-        optimizer = torch.load(io.BytesIO(files["optimizer.pt"]), map_location="cpu", weights_only=True)
-        return Checkpoint(tensors, optimizer, json.loads(files["state.json"])), complaints
+        try:
+            if not fault:
+                return _decoded(files, step=_step_of(path)), complaints
+        except Exception as error:  # pickle raises many types; weights_only never runs code
+            fault = " ".join(f"unreadable: {error}".split())[:200]
+        complaints.append(f"checkpoint {path.name} is damaged ({fault}); taking the one before it")
     return None, complaints
+
+
+def _decoded(files: Mapping[str, bytes], *, step: int) -> Checkpoint:
+    tensors = {
+        name.removesuffix(".safetensors"): load_tensors(data)
+        for name, data in files.items()
+        if name.endswith(".safetensors")
+    }
+    optimizer = torch.load(io.BytesIO(files["optimizer.pt"]), map_location="cpu", weights_only=True)
+    state = json.loads(files["state.json"])
+    # A state without its step would be taken for the beginning.
+    if not isinstance(state, dict) or not isinstance(optimizer, dict) or state.get("step") != step:
+        raise ValueError("state.json is not that of this step")
+    return Checkpoint(tensors, optimizer, state)
 
 
 def _verified(path: Path) -> tuple[dict[str, bytes], str | None]:
     """Every file's bytes and None, or a fault."""
     try:
-        digests: Mapping[str, str] = json.loads((path / "manifest.json").read_bytes())
-        files = {name: (path / name).read_bytes() for name in digests}
-    except (OSError, ValueError, TypeError) as error:
+        digests: Mapping[str, str] = json.loads(read_regular(path / "manifest.json", max_bytes=MAX_TEXT_BYTES))
+        names = [name for name in digests if Path(name).name == name]
+        files = {name: read_regular(path / name, max_bytes=MAX_FILE_BYTES) for name in names}
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         return {}, f"unreadable: {error}"
-    if not isinstance(digests, dict) or not {"model.safetensors", "optimizer.pt", "state.json"} <= set(digests):
+    if not isinstance(digests, dict) or not set(files) >= NEEDED:
         return {}, "files are missing"
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != digests[name]:
@@ -105,8 +124,17 @@ def _verified(path: Path) -> tuple[dict[str, bytes], str | None]:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    found = [path for path in folder.glob("step-*") if path.name[5:].isdigit()] if folder.is_dir() else []
-    return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
+    found = [*folder.glob("step-*"), *folder.glob(f"{BEFORE}*")] if folder.is_dir() else []
+    # Of one step, what was moved out of the way comes last.
+    return sorted(
+        (path for path in found if path.name.rpartition("-")[2].isdecimal()),
+        key=lambda path: (_step_of(path), path.name.startswith("step-")),
+        reverse=True,
+    )
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
 
 
 def _num_bytes(checkpoint: Checkpoint) -> int:

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from pydantic import TypeAdapter
+
+from obverse.errors import DataError
+
+# Without these nobody knows where a run stands; what was added later may be missing.
+CORE = {
+    "step",
+    "epoch",
+    "batch",
+    "seconds",
+    "loss_sum",
+    "weight",
+    "num_correct",
+    "num_samples",
+    "best_epoch",
+    "history",
+}
 
 
 @dataclass
@@ -37,6 +55,20 @@ class Progress:
     def to_json(self) -> dict[str, Any]:
         """Plain values; JSON keeps every float exactly."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Progress:
+        """What `to_json` gave; DataError for anything else, which would begin the run again or go on from nowhere."""
+        try:
+            known = {field.name for field in fields(cls)}
+            if missing := sorted(CORE - values.keys()) + sorted(values.keys() - known):
+                raise ValueError(f"`{missing[0]}` is missing or unknown")
+            progress: Progress = TypeAdapter(cls).validate_python(values)
+        except (ValueError, TypeError, AttributeError) as error:
+            fault = " ".join(str(error).split())[:200]
+            raise DataError(f"the checkpoint's state.json cannot be used: {fault}; remove that checkpoint, and the "
+                            "one before it is taken") from None  # fmt: skip
+        return progress
 
     def reset_epoch_sums(self) -> None:
         """A new epoch begins."""

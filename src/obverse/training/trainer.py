@@ -339,7 +339,7 @@ class Trainer:
         tensors = checkpoint.tensors if checkpoint else {}
         states = [tensors[_random_name(rank)] for rank in range(len(tensors)) if _random_name(rank) in tensors]
         progress, states = self.process.from_main(lambda: (checkpoint.state if checkpoint else {}, states))
-        self.progress = Progress(**progress)
+        self.progress = Progress.from_json(progress)
         try:
             self.parallel.load(tensors.get("model", {}))
             self.parallel.load_optimizer(self.optimizer, checkpoint.optimizer if checkpoint else {})

@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from obverse.errors import OutputError
 from obverse.runs.events import Event, StepEnd
 
 STEP_SECONDS = 1.0
@@ -17,6 +18,8 @@ class JsonlObserver:
     """Appends to `events.jsonl`; a resumed run goes on in the same file. Half a line that a kill left is cut off."""
 
     def __init__(self, path: Path) -> None:
+        if path.is_fifo():  # to open it would wait for a reader
+            raise OutputError(f"{str(path)!r} is a pipe, not a file; remove it")
         if path.is_file():
             os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
         self._file = path.open("a", encoding="utf-8")
