@@ -13,6 +13,7 @@ from PIL import Image
 
 from obverse.data import Geometry, Loader, PictureDataset, Wanted, open_disk_cache
 from obverse.data.pixel_file import FOOTER, PixelFile, PixelWriter
+from obverse.errors import DataError
 from obverse.imaging import content_digest, joint_digest
 from obverse.manifest import Manifest
 from obverse.recipe import AugmentSpec
@@ -226,12 +227,13 @@ def test_a_folder_that_cannot_be_made_costs_time_and_no_run(dataset, root):
     assert torch.equal(batches(copy), batches(dataset))
 
 
-def test_a_picture_changed_since_its_manifest_is_read_as_it_is_now(dataset, root):
+def test_a_picture_changed_since_its_manifest_is_not_cached_and_is_named(dataset, root):
     path = dataset.manifest.root / dataset.samples[0].views["obverse"]
     Image.fromarray(np.full((50, 60, 3), 7, np.uint8)).save(path)
     copy, line = cached(dataset, root)
     assert "some could not be made; 2 are decoded every time" in line
-    assert torch.equal(batches(copy), batches(dataset))
+    with pytest.raises(DataError, match=r"one of .* is not the picture that the manifest recorded"):
+        batches(copy)
 
 
 def test_an_unreadable_picture_is_left_to_whoever_needs_it(dataset, root):

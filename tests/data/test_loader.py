@@ -181,7 +181,7 @@ def before_decoding(dataset, name, harm):
                 harm()
             return self.real.decode(path, **least)
 
-    dataset.store = Store(dataset.store)
+    dataset.originals.store = Store(dataset.originals.store)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 2])

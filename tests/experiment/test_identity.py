@@ -1,12 +1,15 @@
 """A resumed run is the same run: changed recipe, manifest or pictures are refused with the difference in words."""
 
+import csv
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from obverse.errors import DataError, Interrupted
-from obverse.experiment import resume_run, start_run
+from obverse.experiment import evaluate_run, resume_run, start_run
+from obverse.recipe import load_recipe
 from obverse.runs import Message, RunFolder, StepEnd
 
 
@@ -109,3 +112,26 @@ def test_other_pixels_are_another_run_though_the_cache_is_free(stopped):
     edit(run, "kind: memory\n", "kind: jpeg\n")
     with pytest.raises(DataError, match=r'data\.cache\.kind was "memory" and is "jpeg"'):
         resume_run(RunFolder(run.path))
+
+
+def exchange(run, split):
+    """Another byte in a picture of a split, with its size and time kept; the picture's path."""
+    with run.manifest.open(newline="") as file:
+        row = next(row for row in csv.DictReader(file) if row["split"] == split)
+    path = Path(load_recipe(str(run.recipe)).data.path) / row["image"]
+    before, data = os.stat(path), bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return row["image"]
+
+
+def test_bytes_that_were_exchanged_under_one_size_and_time_are_noticed(stopped):
+    run, _ = stopped
+    name = exchange(run, "train")
+    with pytest.raises(DataError, match=f"'{name}' is not the picture that the manifest recorded"):
+        resume_run(RunFolder(run.path))
+    resume_run(RunFolder(run.path), force=True)
+    name = exchange(run, "test")
+    with pytest.raises(DataError, match=f"'{name}' is not the picture that the manifest recorded"):
+        evaluate_run(run.path, device="cpu")

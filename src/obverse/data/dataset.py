@@ -23,6 +23,7 @@ from .board import IDLE, Board
 from .cache import PixelCache
 from .columns import column_codes, drop_columns
 from .geometry import Geometry
+from .originals import Originals
 
 # What the sampler asks for: epoch, index into the split, valid.
 Place = tuple[int, int, bool]
@@ -44,7 +45,8 @@ class PictureDataset(Dataset[Batch]):
     ) -> None:
         self.board: Board | None = None
         self.manifest, self.samples, self.geometry = manifest, samples, geometry
-        self.augment, self.seed, self.cache, self.store = augment, seed, cache, manifest.store
+        self.augment, self.seed, self.cache = augment, seed, cache
+        self.originals = Originals(manifest, samples)
         self.working = working_geometry(geometry, augment)
         self._changes_color = augment is not None and bool(augment.jitter or augment.gray)
 
@@ -103,7 +105,7 @@ class PictureDataset(Dataset[Batch]):
 
     def _write(self, out_CHW: Pixels, sample: Sample, view: str, slot: int, epoch: int) -> Color:
         """Put one picture into its place; what is left to do with its colour."""
-        pixels = self._working_picture(sample, view, slot)
+        pixels = self._working_picture(view, slot)
         if self.augment is None:
             out_CHW[...] = pixels.transpose(2, 0, 1)
             return 1.0, 1.0, 1.0
@@ -112,10 +114,11 @@ class PictureDataset(Dataset[Batch]):
         apply_change(pixels, change, out_CHW, self.geometry.fill)
         return change.color
 
-    def _working_picture(self, sample: Sample, view: str, slot: int) -> Pixels:
+    def _working_picture(self, view: str, slot: int) -> Pixels:
         def make() -> Pixels:
             min_height, min_width = self.working.least_decode
-            pixels = self.store.decode(sample.views[view], min_height=min_height, min_width=min_width)
+            index = slot // len(self.manifest.views)
+            pixels = self.originals.decode(index, view, min_height=min_height, min_width=min_width)
             return self.working.fitted(pixels)
 
         return make() if self.cache is None else self.cache.get(slot, make)

@@ -82,6 +82,13 @@ def require_unchanged(run: RunFolder, manifest: Manifest, split: str) -> None:
         raise DataError(f"{sentence}, or evaluate on them as they are with --data")
 
 
+def as_they_are(manifest: Manifest) -> Manifest:
+    """The manifest with the digests of the pictures as they are now, for a run that goes on with them all the same."""
+    facts = verify_pictures(manifest.store, list(manifest.samples.paths()))
+    digests = [_digest(sample, facts.digest_of) or sample.digest for sample in manifest.samples]
+    return replace(manifest, samples=manifest.samples.with_columns(digests=digests))
+
+
 def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for key in sorted(before.keys() | now.keys()):
         is_free = key.startswith(FREE) and not (key == "data.cache.kind" and "jpeg" in (before.get(key), now.get(key)))

@@ -103,7 +103,7 @@ def _read(data: Path, bundle: Bundle, recipe: Recipe, layout: str | None) -> Lis
 def _with_views(listing: Listing, bundle: Bundle, data: Path) -> Listing:
     """The views that the model looks at. A model of one view sees the view of that name, or the only one there is."""
     if set(listing.views) == set(bundle.views):
-        return listing
+        return replace(listing, views=bundle.views)
     if len(bundle.views) > 1 or (len(listing.views) > 1 and bundle.views[0] not in listing.views):
         raise DataError(f"{str(data)!r} has the views {', '.join(listing.views)}, the model {', '.join(bundle.views)}")
     (view,) = bundle.views

@@ -36,7 +36,7 @@ from obverse.training import Trainer, catch_signals
 from .evaluate import report_split
 from .example import Example, example_of
 from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
-from .identity import differences, remember, run_recipe
+from .identity import as_they_are, differences, remember, run_recipe
 from .parent import require_same_classes
 from .resolve import resolve
 from .setup import Setup, require_launch
@@ -149,6 +149,7 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: boo
             if not force:
                 raise DataError(f"{line}, or add --force to go on all the same")
             watch.notify(Message(f"forced: {line}"))
+        manifest = as_they_are(manifest) if force else manifest
         saved = load_newest(run.checkpoints)
         if saved[0] is None and saved[1] and not force:
             raise DataError(f"no checkpoint in {str(run.checkpoints)!r} can be used ({'; '.join(saved[1])}). Put one "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +69,22 @@ class PictureStore:
             raise PictureError(str(reason)) from None
 
     def decode(
-        self, locator: str, *, min_height: int = 0, min_width: int = 0, sandbox: Sandbox | None = None
+        self,
+        locator: str,
+        *,
+        min_height: int = 0,
+        min_width: int = 0,
+        sandbox: Sandbox | None = None,
+        require: Callable[[StoredPicture], None] = lambda picture: None,
     ) -> Pixels:
-        """Upright RGB pixels; PictureError names the locator. sandbox: see `StoredPicture.decode`."""
+        """Upright RGB pixels; PictureError names the locator. sandbox: see `StoredPicture.decode`.
+
+        require: sees the bytes before they are decoded, and may raise.
+        """
         try:
-            return self.read(locator).decode(min_height=min_height, min_width=min_width, sandbox=sandbox)
+            picture = self.read(locator)
+            require(picture)
+            return picture.decode(min_height=min_height, min_width=min_width, sandbox=sandbox)
         except PictureError as error:
             said = str(error) if str(error).startswith(UNREADABLE) else f"is unusable: {error}"
             raise PictureError(f"{os.path.join(self.root, locator)!r} {said}") from None
