@@ -34,6 +34,7 @@ from .verify import (
     name_findings,
     near_copies,
     near_duplicate_findings,
+    parts_findings,
     scene_findings,
     shortcut_findings,
     swapped_findings,
@@ -104,6 +105,7 @@ def check_data(
         *_too_few_classes(classes, listing, stages, spec, str(path)),
         *class_findings(samples, spec),
         *copy_findings(samples, copy_groups(samples), grouped=spec.split.group_duplicates),
+        *parts_findings(samples),
         *(scene_findings(samples) if spec.split.group_by is None else ()),
         *(_advisory(samples, facts, listing) if advisory else ()),
     ]

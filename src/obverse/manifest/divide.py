@@ -8,13 +8,13 @@ from pathlib import Path
 from obverse.errors import DataError
 from obverse.recipe import SplitSpec
 
-from .grouping import group_by, group_duplicates, group_together
+from .grouping import group_by, group_duplicates, group_parts, group_together
 from .sample import Finding
 from .samples import Samples
 from .split import assign_splits
 from .split_report import split_findings
 from .stored import keep_stored
-from .verify import PictureFacts, copy_findings, copy_groups, near_copies, near_ties, scene_findings
+from .verify import PictureFacts, copy_findings, copy_groups, near_copies, near_ties, parts_findings, scene_findings
 
 
 def divide(
@@ -44,6 +44,8 @@ def tie_together(samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str]
     findings: list[Finding] = []
     if spec.group_by is not None:
         samples, findings = group_by(samples, spec.group_by)
+    findings += parts_findings(samples)
+    samples = group_parts(samples, digest_of)
     if spec.group_duplicates:
         samples = group_duplicates(samples, digest_of)
         copies = copy_groups(samples)

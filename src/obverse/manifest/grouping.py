@@ -18,8 +18,9 @@ from obverse.errors import DataError
 from obverse.recipe import GroupBy, did_you_mean
 
 from .names import composed
-from .sample import Finding
+from .sample import Finding, Sample
 from .samples import Column, Samples
+from .store import part_of
 
 # An id ends like its file when it is a path.
 FILE_ENDING = re.compile(r"\.\w{1,5}$")
@@ -59,6 +60,34 @@ def _by_pattern(samples: Samples, pattern: str) -> Column:
 def group_duplicates(samples: Samples, digest_of: Mapping[str, str]) -> Samples:
     """Samples that share a picture get one group, together with the groups they have. digest_of: path -> digest."""
     return group_together(samples, (map(digest_of.__getitem__, s.views.values()) for s in samples))
+
+
+def group_parts(samples: Samples, digest_of: Mapping[str, str]) -> Samples:
+    """Samples that are parts of one picture get one group, together with the groups they have, and with the samples
+    that are the whole picture.
+
+    The group's name is the whole picture's digest, also for a part that is alone: its other parts may come later. A
+    sample all of whose views are parts of one picture (`data.tiles`) is that picture.
+    """
+    if not any("::" in path and part_of(path)[1] for path in samples.paths()):
+        return samples
+    wholes = [[digest_of.get(whole, whole) for whole in wholes_of(sample.views.values())] for sample in samples]
+    groups = [
+        group or (min(held) if _is_in_parts(sample) else None)
+        for group, held, sample in zip(samples.groups, wholes, samples, strict=True)
+    ]
+    return group_together(samples.with_columns(groups=groups), wholes)
+
+
+def wholes_of(paths: Iterable[str]) -> set[str]:
+    """The pictures that the views are, or are parts of."""
+    return {part_of(path)[0] for path in paths}
+
+
+def _is_in_parts(sample: Sample) -> bool:
+    """Whether another sample may have other parts of the same pictures."""
+    paths = sample.views.values()
+    return any(part_of(path)[1] for path in paths) and (len(paths) == 1 or len(wholes_of(paths)) > 1)
 
 
 def group_together(samples: Samples, ties: Iterable[Iterable[str]]) -> Samples:

@@ -8,6 +8,7 @@ from .formats import format_findings
 from .mirrored import MirroredClasses, mirrored_classes
 from .names import name_findings, tree_findings
 from .near import NearDuplicates
+from .parts import parts_findings
 from .pictures import USUAL_USE, require_decodable, verify_pictures
 from .scenes import scene_findings, scene_groups
 from .shortcuts import shortcut_findings
@@ -30,6 +31,7 @@ __all__ = [
     "near_copies",
     "near_duplicate_findings",
     "near_ties",
+    "parts_findings",
     "require_decodable",
     "scene_findings",
     "scene_groups",

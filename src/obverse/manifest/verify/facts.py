@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class PictureFacts:
     use: the least (height, width) that the pictures were decoded with.
     printed_N: which have a thumbprint in prints_NP, which has no columns when the pass was made without details.
     findings: the pictures that cannot be used.
+    wholes: path of a picture of which parts are views -> content digest.
     """
 
     paths: tuple[str, ...]
@@ -38,6 +39,7 @@ class PictureFacts:
     printed_N: npt.NDArray[np.bool_]
     findings: tuple[Finding, ...]
     use: tuple[int, int] = (0, 0)
+    wholes: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, paths: Sequence[str], *, details: bool, use: tuple[int, int] = (0, 0)) -> PictureFacts:
@@ -74,8 +76,8 @@ class PictureFacts:
 
     @property
     def digest_of(self) -> Mapping[str, str]:
-        """Path -> content digest, for usable pictures."""
-        return _Column(self, lambda place: self.digests_N16[place].tobytes().hex())
+        """Path -> content digest, for usable pictures; also that of a whole picture of which only parts are views."""
+        return _Column(self, lambda place: self.digests_N16[place].tobytes().hex(), self.wholes)
 
     @property
     def size_of(self) -> Mapping[str, tuple[int, int]]:
@@ -98,10 +100,12 @@ class PictureFacts:
 
 
 class _Column(Mapping[str, Any]):
-    def __init__(self, facts: PictureFacts, at: Any) -> None:
-        self.facts, self.at = facts, at
+    def __init__(self, facts: PictureFacts, at: Any, more: Mapping[str, Any] | None = None) -> None:
+        self.facts, self.at, self.more = facts, at, more or {}
 
     def __getitem__(self, path: str) -> Any:
+        if path not in self.facts.place_of and path in self.more:
+            return self.more[path]
         place = self.facts.place_of[path]
         if not self.facts.usable_N[place]:
             raise KeyError(path)

@@ -15,9 +15,9 @@ from functools import partial
 
 from obverse.cpus import num_allowed_cpus
 from obverse.errors import DataError
-from obverse.imaging import Examination, PictureError, Sandbox, examine_picture, shared_sandbox
+from obverse.imaging import Examination, PictureError, Sandbox, content_digest, examine_picture, shared_sandbox
 from obverse.manifest.sample import Finding
-from obverse.manifest.store import PictureStore, StoredPicture
+from obverse.manifest.store import PictureStore, StoredPicture, part_of
 
 from .facts import PictureFacts
 
@@ -27,8 +27,9 @@ CHUNK_BYTES = 2**20
 # Twice the size of most pretrained weights, as JPEGs are read; what is used otherwise is decoded once more.
 USUAL_USE = (512, 512)
 
-# What a picture shows, its digest (empty when it cannot be read), its number of bytes.
-Seen = tuple[Examination, str, int]
+# What a picture shows, its digest (empty when it cannot be read), its number of bytes; of a part of a picture also the
+# digest of the whole.
+Seen = tuple[Examination, str, int, str | None]
 # A picture, and whether its details are wanted.
 Wanted = tuple[StoredPicture, bool]
 Work = Callable[[Sequence[Wanted]], list[Examination]]
@@ -52,8 +53,10 @@ def verify_pictures(
     findings = []
     examine: Work = partial(examine_all, use=use)
     work: Work = partial(_in_sandbox, sandbox or shared_sandbox(), examine)
-    for place, (seen, digest, num_bytes) in enumerate(_examined(store, facts.paths, work, details)):
+    for place, (seen, digest, num_bytes, whole) in enumerate(_examined(store, facts.paths, work, details)):
         facts.put(place, seen, digest, num_bytes)
+        if whole is not None:
+            facts.wholes[part_of(facts.paths[place])[0]] = whole
         if seen.fault:
             digests = (digest,) if digest else ()
             findings.append(Finding("error", seen.fault, seen.message, (facts.paths[place],), digests=digests))
@@ -118,7 +121,8 @@ def _examine_chunk(
 
     def finish() -> None:
         for (picture, _), examination in zip(waiting, work(waiting) if waiting else (), strict=True):
-            seen.append((examination, picture.digest(), len(picture.data)))
+            whole = None if picture.part is None else content_digest(picture.data)
+            seen.append((examination, picture.digest(), len(picture.data), whole))
         waiting.clear()
 
     for path in paths:
@@ -126,7 +130,7 @@ def _examine_chunk(
             waiting.append((store.read(path), details if isinstance(details, bool) else path in details))
         except PictureError as error:
             finish()
-            seen.append((Examination("unreadable", str(error)), "", 0))
+            seen.append((Examination("unreadable", str(error)), "", 0, None))
         if sum(len(picture.data) for picture, _ in waiting) > CHUNK_BYTES:
             finish()
     finish()
