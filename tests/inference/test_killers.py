@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from obverse.cli.predict import warn_of_unread
 from obverse.errors import DataError
 from obverse.imaging import PictureError, sandbox, shared_sandbox
-from obverse.inference.inputs import Stored, load_pixels
+from obverse.inference.inputs import Stored, load_pixels, read_requests
 from obverse.manifest import PictureStore, build_index
 from obverse.manifest.verify import pictures, require_decodable, verify_pictures
 from obverse.recipe import DataSpec
@@ -23,11 +25,11 @@ def decode(request):
     data, height, width = request
     if data.endswith(b"killer"): ctypes.string_at(0)
     return decode_picture(data, min_height=height, min_width=width)
-def examine(pictures, *, details, use):
-    for picture in pictures:
+def examine(pictures, *, use):
+    for picture, _ in pictures:
         if picture.data.endswith(b"killer"): ctypes.string_at(0)
         if use == (9, 9): ctypes.string_at(0)
-    return [examine_picture(picture.data, details=details, use=use) for picture in pictures]
+    return [examine_picture(picture.data, details=details, use=use) for picture, details in pictures]
 """
 
 
@@ -92,3 +94,27 @@ def test_children_without_work_end_and_are_replaced() -> None:
         child.is_alive = lambda: True
         assert child._process.wait(5) == 0
         assert box.run(str, 3) == "3"
+
+
+def test_pictures_that_get_no_answer_are_counted(
+    tmp_path: Path, draw_picture: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_picture(tmp_path / "a" / "1.png")
+    for name in ("a/2.heic", "3.heic"):
+        (tmp_path / name).write_bytes(b"x")
+    warn_of_unread([tmp_path, tmp_path / "a" / "1.png", tmp_path / "none"])
+    assert capsys.readouterr().err.count("2 picture(s) are of a kind that is not read (2 .heic)") == 1
+    (tmp_path / "a" / "1.png").unlink()
+    with pytest.raises(DataError, match=r"no pictures below .*: 2 picture\(s\) are of a kind that is not read"):
+        read_requests([tmp_path], ("image",))
+
+
+def test_names_in_a_guessed_encoding_are_predicted_all_the_same(tmp_path: Path, draw_picture: Any) -> None:
+    data = draw_picture(tmp_path / "1.png").read_bytes()
+    info = zipfile.ZipInfo("x1.png")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as opened:
+        opened.writestr(info, data)
+    packed = (tmp_path / "x.zip").read_bytes().replace(b"x1.png", b"\xc31.png")
+    (tmp_path / "x.zip").write_bytes(packed)
+    (request,) = read_requests([tmp_path / "x.zip"], ("image",))
+    assert load_pixels(request.views["image"], (16, 16)).shape == (20, 20, 3)

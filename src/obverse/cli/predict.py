@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from obverse.errors import RecipeError
+from obverse.errors import RecipeError, printable
 
 from .answers import print_answers
 from .csv_rows import Spreadsheet
@@ -42,6 +42,7 @@ def command(
 ) -> None:
     """Predict pictures with a trained model; exit 65 at the end when some could not be read."""
     inputs = given_inputs(paths, view)
+    warn_of_unread(paths or [])
     if spreadsheet and format is not Format.csv:
         raise RecipeError("--spreadsheet is for --format csv")
     from obverse.inference import load
@@ -62,6 +63,15 @@ def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> li
     if not inputs:
         raise RecipeError("nothing to predict: give at least one picture, a folder, or --view NAME=FILE")
     return inputs
+
+
+def warn_of_unread(paths: Sequence[Path]) -> None:
+    """On the console: pictures in folders and archives that get no answer, because nothing here reads their format."""
+    from obverse.inference.inputs import unread_in
+
+    for path in paths:
+        if unread := unread_in(path):
+            typer.echo(printable(f"Warning: {path}: {unread}"), err=True)
 
 
 def given_columns(column: Sequence[str] | None) -> dict[str, str]:

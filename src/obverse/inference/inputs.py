@@ -247,11 +247,21 @@ def _folder(folder: Path, views: tuple[str, ...]) -> Sequence[Found]:
     return _paired(folder, list(walk_pictures(folder)), lambda path: folder / path, views)
 
 
+def unread_in(path: Path) -> str:
+    """What a folder or archive holds that is not read, in words; empty for anything else, and when there is nothing."""
+    if not os.path.isdir(path) and not (os.path.isfile(path) and path.name.lower().endswith(ARCHIVE_SUFFIXES)):
+        return ""
+    tree = open_tree(path, data_root(path))
+    return tree.unread.said if tree.folders or tree.unread.said else ""
+
+
 def _archive(archive: Path, views: tuple[str, ...]) -> Sequence[Found]:
     """All pictures in a zip or tar, read where they are."""
     tree = open_tree(archive, data_root(archive))
-    if tree.findings:
-        raise DataError(f"{str(archive)!r}: {tree.findings[0].message}; unpack it and give the folder")
+    # Names in a guessed encoding are only how the answers are called.
+    unusable = [found for found in tree.findings if found.code != "archive-encoding"]
+    if unusable:
+        raise DataError(f"{str(archive)!r}: {unusable[0].message}; unpack it and give the folder")
     store = PictureStore(tree.root)
     names = [name for folder in tree.folders for name in folder.pictures]
     return _paired(archive, names, lambda name: Stored(store, tree.locator(name)), views)
@@ -264,7 +274,8 @@ def _paired(
     views they are paired by stem across folders called like the views.
     """
     if not paths:
-        raise DataError(f"no pictures below {str(folder)!r}")
+        unread = unread_in(folder)
+        raise DataError(f"no pictures below {str(folder)!r}{f': {unread}' if unread else ''}")
     paths = sorted(paths, key=_place_key)
     if len(views) == 1:
         return [Request(str(folder / path), {views[0]: picture(path)}) for path in paths]
