@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from obverse.errors import DataError
+from obverse.export.pth import load_safely
 from obverse.files import open_regular, read_regular, read_text, regular_status
 from obverse.imaging import PictureError, read_picture
 from obverse.manifest import PictureStore, is_prepared, read_manifest
 from obverse.manifest.store import read_all
+from obverse.models.weight_files import read_weights
 
 LIMIT = 1000
 
@@ -56,6 +58,10 @@ def test_every_reader_of_data_says_so(special: Path) -> None:
     with pytest.raises(DataError, match="it is a "):
         read_manifest(special, root=special.parent, classes=("a", "b"), views=("image",), ordered=False)
     assert not is_prepared(special)
+    with pytest.raises(DataError, match="it is a "):
+        read_weights(special)
+    with pytest.raises(DataError, match="it is a "):
+        load_safely(special)
 
 
 def test_a_file_of_too_many_bytes_is_refused_before_it_is_read(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from torch import nn
 
 from obverse.bundle import Bundle, fill
 from obverse.errors import DataError, OutputError
+from obverse.files import regular_status
 from obverse.models import Classifier
 from obverse.models.weight_files import one_line, unpickled
 
@@ -94,6 +95,7 @@ def read_pth(path: Path) -> tuple[Bundle, Classifier]:
 def load_safely(path: Path) -> dict[str, Any]:
     """The dict in a `.pth` file, on the CPU and without running code from it; DataError when there is none."""
     try:
+        regular_status(path)
         with path.open("rb") as file:
             values = unpickled(file)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:

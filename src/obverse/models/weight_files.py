@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from obverse.errors import DataError, UnavailableError
+from obverse.files import regular_status
 
 INDEX = "model.safetensors.index.json"
 IN_FOLDERS = ("model.safetensors", INDEX, "pytorch_model.bin")
@@ -56,6 +57,7 @@ def find_weights(given: str) -> Path:
 def read_weights(path: Path) -> State:
     """Name -> tensor, on the CPU. DataError for anything else; code in a pickle is never run."""
     try:
+        regular_status(path)
         if path.name.endswith(".index.json"):
             return _read_shards(path)
         if path.suffix == ".safetensors":

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from obverse.errors import DataError
+from obverse.files import read_text
 from obverse.manifest.manifest import read_manifest
 from obverse.manifest.stored import MANIFEST_FILE
 from obverse.recipe import load_recipe
@@ -31,7 +32,7 @@ def read_run_folder(folder: Path) -> Listing:
     except DataError:
         raise DataError(f"{str(data)!r}, the data of {str(folder)!r}, is no longer there") from None
     try:
-        classes = json.loads((folder / "config.json").read_text(encoding="utf-8"))["classes"]
+        classes = json.loads(read_text(folder / "config.json"))["classes"]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{str(folder / 'config.json')!r} cannot be read: {error}") from None
     order = spec.order if isinstance(spec.order, tuple) else None
