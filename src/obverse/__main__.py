@@ -1,6 +1,15 @@
-"""`python -m obverse`: the command, where the script `obverse` is not on the path."""
+"""The command, as `obverse` or as `python -m obverse`: signals first, because loading the rest takes a moment."""
 
-from obverse.cli.main import main
+from obverse.interrupts import listen
+
+
+def main() -> None:
+    """Run the command."""
+    listen()
+    from obverse.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

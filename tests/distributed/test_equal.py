@@ -103,6 +103,22 @@ def test_two_ranks_are_one(ranks, alone, make_recipe, data, tmp_path, case, kind
 
 
 @pytest.mark.parametrize("kind", ["ddp", pytest.param("fsdp", marks=pytest.mark.full)])
+def test_batch_norm_sees_the_micro_batches_of_all(ranks, alone, make_recipe, data, tmp_path, kind):
+    """Two ranks with micro-batches of 2 are one process with 4, and another run than one process with 2."""
+
+    def recipe(size, distributed="auto"):
+        training = {"batch_size": 8, "micro_batch_size": size}
+        return make_recipe(optim=SGD, training=training, runtime={"distributed": distributed})
+
+    shared = ranks.train(data=data, recipe=recipe(2, kind), folder=tmp_path / "ranks", blocks=1)
+    four = alone.train(data=data, recipe=recipe(4), folder=tmp_path / "four")
+    assert (shared[0]["progress"].pop("micro_batch_size"), four["progress"].pop("micro_batch_size")) == (2, 4)
+    assert_equal(shared, four)
+    other = alone.train(data=data, recipe=recipe(2), folder=tmp_path / "two")
+    assert max(abs(a - b) for a, b in zip(shared[0]["losses"], other["losses"], strict=True)) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["ddp", pytest.param("fsdp", marks=pytest.mark.full)])
 def test_label_sets(ranks, alone, make_recipe, draw_label_sets, tmp_path, kind):
     data = draw_label_sets(tmp_path / "data", num=39)
     loss = {"kind": "binary-cross-entropy", "pos_weight": "sqrt"}

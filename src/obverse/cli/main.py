@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from obverse.errors import DiskError, Interrupted, ObverseError, RecipeError, printable
+from obverse.interrupts import listening
 from obverse.launch import launched
 from obverse.terminal import painted
 
@@ -43,18 +44,24 @@ class _Group(TyperGroup):
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Here the help is printed that is not a verb's."""
-        with _quiet_pipe():
+        with _quiet_pipe(), _quiet_interrupt():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Carry out the verb."""
-        try:
-            with _quiet_pipe():
-                result = super().invoke(ctx)
-                sys.stdout.flush()
-                return result
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted", signal.SIGINT) from None
+        with _quiet_pipe(), _quiet_interrupt():
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+
+
+@contextmanager
+def _quiet_interrupt() -> Iterator[None]:
+    """Ctrl-C is a sentence and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", signal.SIGINT) from None
 
 
 @contextmanager
@@ -127,7 +134,8 @@ def main() -> None:
     """Run the command; an error that the user can mend is one sentence and an exit code."""
     _show_any_name()
     try:
-        app(prog_name="obverse")
+        with _quiet_interrupt(), listening():
+            app(prog_name="obverse")
     except ObverseError as error:
         _end(error)
     except Exception as error:

@@ -77,6 +77,7 @@ def start_run(
         except BaseException:
             run.undo()
             raise
+        run.begun()
         setup.process.from_main(lambda: (setup.recipe, setup.manifest, True))
         return _train(run, setup, watch)
 

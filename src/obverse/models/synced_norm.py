@@ -1,4 +1,7 @@
-"""Batch norm over the batches of all ranks, so that many processes are one (Peng et al. 2018, MegDet).
+"""Batch norm over the micro-batches that all ranks have at a time (Peng et al. 2018, MegDet).
+
+Where a rank takes its whole share of a batch at once, many processes are one; else they are one with a micro-batch as
+many times larger.
 
 torch's own SyncBatchNorm runs on GPUs only and knows no mask; here a padded sample never counts either. Each rank's
 count, mean and sum of squared deviations are merged as in Chan et al. 1983, which does not cancel.

@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from obverse import interrupts
 from obverse.errors import BusyError, DataError, DiskError, OutputError
 from obverse.files import ASIDE, write_whole
 from obverse.launch import Launch
@@ -99,6 +100,11 @@ class RunFolder:
         self.lock()
         self._remove_halves()
         self._made = made
+        interrupts.undo_at_end(self.undo)
+
+    def begun(self) -> None:
+        """The run has written down what it will do: from now on it is resumed, not undone."""
+        interrupts.keep(self.undo)
 
     def _require_unused(self, found: set[str]) -> None:
         if self.recipe.name in found:
@@ -133,6 +139,7 @@ class RunFolder:
 
     def undo(self) -> None:
         """Remove what a run that never began has written: it lies in a folder that was empty or not there."""
+        interrupts.keep(self.undo)
         if self._lock_file is None or not self._is_ours():
             return
         with suppress(OSError):
