@@ -114,6 +114,14 @@ def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
         raise
 
 
+def remove_halves(folder: Path, *names: str) -> None:
+    """What killed processes were writing under these names; nobody else may be writing them now."""
+    for path in folder.iterdir():
+        found = ASIDE.fullmatch(path.name)
+        if found and found[1] in names:
+            path.unlink(missing_ok=True)
+
+
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):

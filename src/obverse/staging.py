@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from .errors import DataError
-from .files import read_json_object, write_whole
+from .files import read_json_object, remove_halves, write_whole
 
 if sys.platform != "win32":
     import fcntl
@@ -134,6 +134,7 @@ def _locked(stage: Path) -> int | None:
 
 def _remove_dead(folder: Path) -> None:
     """What killed processes were writing."""
+    remove_halves(folder, DIGESTS)
     for stage in folder.glob(_STAGE.format("*")):
         if sys.platform == "win32":
             continue

@@ -127,3 +127,11 @@ def test_a_place_that_cannot_be_written_is_said(folder):
     folder.write_text("a file")
     with pytest.raises(OutputError, match="cannot be written"):
         write_bundle(folder, BUNDLE, {"w": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_what_a_killed_process_was_writing_goes_with_the_next_one(folder, name):
+    (folder / f".{name}.0123abcd.tmp").write_bytes(b"half")
+    (folder / ".mine.0123abcd.tmp").write_bytes(b"mine")
+    write_bundle(folder, BUNDLE, BUNDLE.build().state_dict())
+    assert sorted(path.name for path in folder.iterdir()) == [".mine.0123abcd.tmp", "model.json", "model.safetensors"]

@@ -23,7 +23,7 @@ from safetensors.torch import save as tensors_to_bytes
 
 from obverse.data import Geometry
 from obverse.errors import DataError, OutputError
-from obverse.files import read_json, write_whole
+from obverse.files import read_json, remove_halves, write_whole
 from obverse.imaging import Part
 from obverse.manifest import Column
 from obverse.models import Classifier, Interface, build_classifier
@@ -138,6 +138,7 @@ def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor])
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_halves(folder, "model.safetensors", "model.json")
         write_whole(folder / "model.safetensors", data)
         write_whole(folder / "model.json", text.encode("utf-8", "backslashreplace"))
     except OSError as error:
