@@ -69,7 +69,6 @@ Layout = Literal[
 
 # Of old Windows and DOS programs around the world; gb18030 holds gbk, and cp932 is the Shift-JIS of Windows.
 ArchiveEncoding = Literal[
-    "auto",
     "utf-8",
     "gb18030",
     "cp932",
@@ -90,7 +89,7 @@ ColumnKind = Literal["category", "number"]
 class DataSpec(Spec):
     """From a source to samples of one size. path_map: for JSON indexes, original folder or file -> where it lies.
 
-    archive_encoding: the code page of names in a zip that says none; `auto` takes what is valid UTF-8 for it.
+    archive_encoding: of names in a zip that says none, where they are not UTF-8.
     columns: extra columns of the data that the model sees beside the pictures, name -> kind (requirement A14).
     largest_classes: only so many classes, those with the most training samples; of equals the first by name.
     size: `auto` is what the pretrained weights know best, else from the pictures; one number is a square. fit: pad
@@ -107,7 +106,7 @@ class DataSpec(Spec):
 
     path: str | None = None
     layout: Layout = "auto"
-    archive_encoding: ArchiveEncoding = "auto"
+    archive_encoding: ArchiveEncoding | None = None
     path_map: Mapping[str, str] = Field(default_factory=dict)
     views: Auto | tuple[str, ...] = "auto"
     labels: Literal["auto", "single", "multi"] = "auto"

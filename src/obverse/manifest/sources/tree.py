@@ -156,7 +156,7 @@ def full_path(path: Path) -> str:
     return remote_url(path) or str(path.resolve())
 
 
-def open_tree(path: Path, root: Path, *, archive_encoding: str = "auto") -> Tree:
+def open_tree(path: Path, root: Path, *, archive_encoding: str | None = None) -> Tree:
     """The tree at `path`, whose `data_root` is root; a file that is no archive is the only file of its tree.
 
     archive_encoding: of a zip's names that say none.
@@ -173,13 +173,13 @@ def open_tree(path: Path, root: Path, *, archive_encoding: str = "auto") -> Tree
     return Tree(root, shown, _near_top(_scan(root)), lambda: list(walk_folders(root, unread)), unread=unread)
 
 
-def _archive_tree(root: Path, name: str, shown: str, encoding: str) -> Tree:
+def _archive_tree(root: Path, name: str, shown: str, encoding: str | None) -> Tree:
     try:
         archive = open_archive(PictureStore(root).file(name_locator(name)), encoding)
     except OSError as error:
         raise DataError(f"{shown} cannot be read: {error.strerror}") from None
     names = [*archive.members, *archive.unreadable]  # verification says of the latter why they cannot be read
-    findings = (*_left_out(archive.left_out), *(_guessed(archive.guessed) if encoding == "auto" else ()))
+    findings = (*_left_out(archive.left_out), *(_guessed(archive.guessed) if encoding is None else ()))
     return _named_tree(root, shown, names, name_locator(name), findings, archive)
 
 

@@ -142,7 +142,7 @@ class Archive:
 
 
 @lru_cache(maxsize=16)
-def open_archive(blob: Blob, encoding: str = "auto") -> Archive:
+def open_archive(blob: Blob, encoding: str | None = None) -> Archive:
     """The members of a zip or tar, by its content and not by its suffix; DataError when it is neither, or damaged.
 
     encoding: of a zip's names that say none.
@@ -183,7 +183,7 @@ def _normal(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def _zip_archive(blob: Blob, encoding: str) -> Archive:
+def _zip_archive(blob: Blob, encoding: str | None) -> Archive:
     with zipfile.ZipFile(io.BufferedReader(BlobFile(blob))) as opened:
         infos = opened.infolist()
     _require_harmless(infos, blob)

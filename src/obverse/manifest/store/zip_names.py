@@ -49,9 +49,9 @@ def zip_names(infos: Sequence[zipfile.ZipInfo]) -> list[ZipName]:
     return [ZipName(info, is_windows=info.create_system != _UNIX or not has_slash) for info in infos]
 
 
-def require_names(names: Sequence[ZipName], encoding: str, shown: str) -> list[str]:
-    """The text of each; DataError when one is not in `encoding`, which may be `auto`."""
-    if encoding == "auto":
+def require_names(names: Sequence[ZipName], encoding: str | None, shown: str) -> list[str]:
+    """The text of each; DataError when one is not in `encoding`; None: UTF-8 where all are, else a guess."""
+    if encoding is None:
         encoding = FALLBACK if guessed(names) else "utf-8"
     try:
         return [name.text(encoding) for name in names]
