@@ -58,16 +58,16 @@ def test_numbers_are_those_of_scikit_learn():
     predictions = predictions_of()
     truth, answers = predictions.label_sets_NK, predictions.answers_NK
     found = measure_sets(predictions)
-    assert found.subset_accuracy.value == pytest.approx(oracle.accuracy_score(truth, answers))
-    assert found.hamming_loss.value == pytest.approx(oracle.hamming_loss(truth, answers))
-    assert found.macro_f1.value == pytest.approx(oracle.f1_score(truth, answers, average="macro"))
-    assert found.micro_f1.value == pytest.approx(oracle.f1_score(truth, answers, average="micro"))
-    assert found.map.value == pytest.approx(oracle.average_precision_score(truth, predictions.probabilities_NK))
+    assert found["subset_accuracy"].value == pytest.approx(oracle.accuracy_score(truth, answers))
+    assert found["hamming_loss"].value == pytest.approx(oracle.hamming_loss(truth, answers))
+    assert found["macro_f1"].value == pytest.approx(oracle.f1_score(truth, answers, average="macro"))
+    assert found["micro_f1"].value == pytest.approx(oracle.f1_score(truth, answers, average="micro"))
+    assert found["map"].value == pytest.approx(oracle.average_precision_score(truth, predictions.probabilities_NK))
     expected = np.mean([oracle.log_loss(truth[:, k], predictions.probabilities_NK[:, k]) for k in range(3)])
-    assert found.loss.value == pytest.approx(expected, rel=1e-5)
+    assert found["loss"].value == pytest.approx(expected, rel=1e-5)
     assert found.num_empty == int((~truth.any(axis=1)).sum())
     for name in ("map", "macro_f1", "micro_f1", "subset_accuracy", "hamming_loss"):
-        estimate = getattr(found, name)
+        estimate = found[name]
         assert estimate.low < estimate.value < estimate.high
 
 

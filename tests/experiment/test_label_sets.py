@@ -132,7 +132,7 @@ def test_what_is_for_one_class_per_sample_is_refused(sections, message, draw_lab
     ("sections", "message"),
     [
         ({"loss": {"kind": "binary-cross-entropy"}}, "binary-cross-entropy is for multi-label data"),
-        ({"training": {"select": "map"}}, "map is for multi-label data"),
+        ({"training": {"select": "micro_f1"}}, "micro_f1 is for multi-label data"),
     ],
 )
 def test_what_is_for_label_sets_is_refused_elsewhere(sections, message, draw_classes, make_recipe, tmp_path):

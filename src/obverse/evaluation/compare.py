@@ -17,7 +17,7 @@ over the normal quantile. Not a table: `experiment/compare`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -29,21 +29,9 @@ from obverse import metrics
 from obverse.errors import DataError
 from obverse.metrics.counts import FloatArray, IntArray
 
-from .measure import Estimate, sample_losses
+from .measure import Estimate, answers_of
 from .predictions import Predictions
 
-COMPARED: dict[str, Callable[[IntArray], float]] = {
-    "accuracy": metrics.accuracy,
-    "balanced_accuracy": metrics.balanced_accuracy,
-    "macro_f1": metrics.macro_f1,
-}
-COMPARED_ORDINAL: dict[str, Callable[[IntArray], float]] = {
-    "mean_absolute_error": metrics.mean_absolute_error,
-    "quadratic_kappa": metrics.quadratic_kappa,
-}
-LOSS = "loss"
-SHARES = frozenset(COMPARED)
-SMALLER_IS_BETTER = frozenset({LOSS, "mean_absolute_error"})
 POWER = 0.8
 LEVEL = 0.05
 
@@ -64,7 +52,7 @@ class Difference:
     @property
     def favours_other(self) -> bool:
         """Whether the difference, sure or not, is to the good."""
-        return self.value < 0 if self.metric in SMALLER_IS_BETTER else self.value > 0
+        return self.value < 0 if self.metric in metrics.LOWER_IS_BETTER else self.value > 0
 
 
 def require_same_samples(first: Predictions, other: Predictions, names: tuple[str, str]) -> Predictions:
@@ -115,7 +103,7 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
     draws_RM, point_M = draws.bootstrap(num_resamples, seed), draws.point()
     swapped_RM = draws.permute(num_resamples, seed) if units.are_groups and are_single else None
     found = {}
-    for column, name in enumerate(draws.names):
+    for column, name in enumerate(metric.name for metric in draws.metrics):
         draws_R, value = draws_RM[:, column], float(point_M[column])
         draws_R = draws_R[np.isfinite(draws_R)]
         if not len(draws_R) or not math.isfinite(value):
@@ -130,7 +118,7 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
             p_value, test = _permutation_p(swapped_RM[:, column], value), "paired permutation of groups"
         elif name == "accuracy":
             p_value, test = mcnemar(*discordant(base[0], other[0])), "exact McNemar"
-        most = 1.0 if name in SHARES else math.inf
+        most = 1.0 if draws.metrics[column].bounds == (0.0, 1.0) else math.inf
         found[name] = Difference(name, value, max(-most, float(low)), min(most, float(high)), p_value, test)
     return found
 
@@ -212,14 +200,17 @@ class Resampler:
 
     def __init__(self, base: Side, other: Side, units: metrics.Units) -> None:
         self.units = units
-        self.statistics = COMPARED | (COMPARED_ORDINAL if base[0].ordered else {})
-        self.names = (*self.statistics, LOSS)
-        self.num_classes = len(base[0].classes)
-        # Of each side: the cell of the confusion matrix and the loss, per run and sample.
-        self.cells = [
-            np.stack([run.labels_N * self.num_classes + run.predictions_N for run in side]) for side in (base, other)
-        ]
-        self.losses = [np.stack([sample_losses(run) for run in side]) for side in (base, other)]
+        answers = [[answers_of(run) for run in side] for side in (base, other)]
+        self.num_classes = answers[0][0].num_classes
+        compared = [metric for metric in metrics.COMPARED if metric.applies_to(answers[0][0])]
+        measures = [(metric, metric.one_label) for metric in compared if metric.one_label]
+        self.statistics = [measure.of_confusion for _, measure in measures if measure.of_confusion]
+        means = [measure.of_samples for _, measure in measures if measure.of_samples]
+        self.metrics = [metric for metric, measure in measures if measure.of_confusion]
+        self.metrics += [metric for metric, measure in measures if measure.of_samples]
+        # Of each side: the cell of the confusion matrix per run and sample, and the values that are averaged (M, R, N).
+        self.cells = [np.stack([a.labels_N * self.num_classes + a.given_N for a in side]) for side in answers]
+        self.values = [np.stack([np.stack([of(a) for a in side]) for of in means]) for side in answers]
 
     def point(self) -> FloatArray:
         """On the samples themselves (M)."""
@@ -239,27 +230,31 @@ class Resampler:
     def permute(self, num: int, seed: int) -> FloatArray:
         """With what two single runs say of a group exchanged, each group by the toss of a coin (R, M)."""
         generator, once_N = np.random.default_rng(seed), np.ones(len(self.units.of_N), np.int64)
-        pairs = [(np.stack([a[0], b[0]]), np.stack([b[0], a[0]])) for a, b in (self.cells, self.losses)]
+        pairs = [([a, b], [b, a]) for a, b in (self.cells, self.values)]
         draws = []
         for _ in range(num):
             is_swapped_N = generator.integers(2, size=self.units.num)[self.units.of_N].astype(bool)
-            cells, losses = (np.where(is_swapped_N, swapped, plain) for plain, swapped in pairs)
-            values = [self._values(cells[side][None], losses[side][None], once_N) for side in (0, 1)]
-            draws.append(values[1] - values[0])
+            cells, values = (
+                [np.where(is_swapped_N, other, own) for own, other in zip(plain, swapped, strict=True)]
+                for plain, swapped in pairs
+            )
+            sides_M = [self._values(cells[side], values[side], once_N) for side in (0, 1)]
+            draws.append(sides_M[1] - sides_M[0])
         return np.array(draws)
 
     def _measured(self, counts_N: npt.NDArray[np.int64], runs: Sequence[IntArray]) -> FloatArray:
-        sides = zip(self.cells, self.losses, runs, strict=True)
+        sides = zip(self.cells, self.values, runs, strict=True)
         base_M, other_M = (
-            self._values(cells_RN[rows], losses_RN[rows], counts_N) for cells_RN, losses_RN, rows in sides
+            self._values(cells_RN[rows], values_MRN[:, rows], counts_N) for cells_RN, values_MRN, rows in sides
         )
         return other_M - base_M
 
-    def _values(self, cells_RN: IntArray, losses_RN: FloatArray, counts_N: npt.NDArray[np.int64]) -> FloatArray:
+    def _values(self, cells_RN: IntArray, values_MRN: FloatArray, counts_N: npt.NDArray[np.int64]) -> FloatArray:
         """The mean of every metric over runs (M)."""
         matrices = [_confusion(cells_N, counts_N, self.num_classes) for cells_N in cells_RN]
-        means = [float(np.mean([of(matrix) for matrix in matrices])) for of in self.statistics.values()]
-        return np.array([*means, float((losses_RN @ counts_N).mean() / counts_N.sum())])
+        of_matrices = [float(np.mean([of(matrix) for matrix in matrices])) for of in self.statistics]
+        means = [float((values_RN @ counts_N).mean() / counts_N.sum()) for values_RN in values_MRN]
+        return np.array([*of_matrices, *means])
 
 
 def _confusion(cells_N: IntArray, counts_N: npt.NDArray[np.int64], num_classes: int) -> IntArray:

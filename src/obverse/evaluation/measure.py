@@ -6,6 +6,7 @@ Not a judgement and no text: `obverse.evaluation.sections` words it. Samples wit
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,10 +19,6 @@ from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.seen import Seen
 from obverse.metrics.counts import FloatArray, IntArray
 
-TOP_K = (3, 5)
-SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
-"""Floor of a probability in the loss: one underflow to 0 costs 87, not infinity."""
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -33,13 +30,7 @@ class Estimate:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class OrdinalMetrics:
-    """Distance in steps between neighbouring classes; kappa is None where only one class occurs."""
-
-    mean_absolute_error: Estimate | None
-    within_one: Estimate | None
-    quadratic_kappa: Estimate | None
+Estimates = Mapping[str, Estimate | None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,8 @@ class ViewsMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Everything measured on one split. Shares are 0 to 1; `loss` in nats; `top_k` by k, only where K > k.
+    """Everything measured on one split. estimates: of each metric of the table that applies to the data, by name; None
+    where it is not defined.
 
     num_groups: independent groups of samples, where some samples belong together. seen: what the model knows of the
     samples already.
@@ -79,23 +71,48 @@ class Metrics:
     num_unlabelled: int
     num_classes: int
     num_classes_without_samples: int
-    accuracy: Estimate
-    top_k: dict[str, Estimate]
-    balanced_accuracy: Estimate | None
-    macro_precision: Estimate | None
-    macro_recall: Estimate | None
-    macro_f1: Estimate | None
-    loss: Estimate | None
+    estimates: Estimates
     prediction_cv: float
     label_cv: float
     cv_ratio: float | None
-    ordinal: OrdinalMetrics | None
     views: ViewsMetrics | None
     seen: Seen = field(default_factory=Seen)
 
+    def __getitem__(self, name: str) -> Estimate | None:
+        return self.estimates[name]
+
+    @property
+    def accuracy(self) -> Estimate:
+        """The headline; it is always defined."""
+        found = self.estimates["accuracy"]
+        assert found is not None
+        return found
+
     def as_json(self) -> dict[str, Any]:
         """Plain containers without NaN, ready for `json.dumps(..., allow_nan=False)`."""
-        return {**asdict(self), "seen": self.seen.as_json()}
+        values = {**asdict(self), "seen": self.seen.as_json()}
+        found = in_blocks(values["estimates"], metrics.ONE_LABEL)
+        ordinal = found.pop("ordinal") or None
+        ends = {"ordinal": ordinal, "views": values.pop("views"), "seen": values.pop("seen")}
+        return in_place(values, found) | ends
+
+
+def in_blocks(estimates: Mapping[str, Any], table: Sequence[metrics.Metric]) -> dict[str, Any]:
+    """Estimates by metric as they stand in metrics.json, some of them in a block of their own."""
+    found: dict[str, Any] = {}
+    for metric in table:
+        place = found.setdefault(metric.block, {}) if metric.block else found
+        if metric.name in estimates:
+            place[metric.key or metric.name] = estimates[metric.name]
+    return found
+
+
+def in_place(values: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with the keys of `found` where its `estimates` stand."""
+    placed: dict[str, Any] = {}
+    for key, value in values.items():
+        placed |= found if key == "estimates" else {key: value}
+    return placed
 
 
 def measure(predictions: Predictions) -> Metrics:
@@ -103,55 +120,36 @@ def measure(predictions: Predictions) -> Metrics:
     labelled = predictions.take(predictions.labels_N >= 0)
     if not labelled.ids:
         raise DataError(f"split {predictions.split!r} has no labelled samples to measure")
-    num_classes, units = len(labelled.classes), labelled.units
-    labels_N, given_N, probabilities_NK = labelled.labels_N, labelled.predictions_N, labelled.probabilities_NK
-    confusion_KK = metrics.confusion_matrix(labels_N, given_N, num_classes=num_classes)
-    averages = _class_averages(confusion_KK, labels_N, given_N, units)
-    losses_N = sample_losses(labelled)
+    answers = answers_of(labelled)
     return Metrics(
         split=predictions.split,
         num_samples=len(labelled.ids),
-        num_groups=units.num if units.are_groups else None,
+        num_groups=labelled.units.num if labelled.units.are_groups else None,
         num_unlabelled=len(predictions.ids) - len(labelled.ids),
-        num_classes=num_classes,
-        num_classes_without_samples=int((confusion_KK.sum(axis=1) == 0).sum()),
-        accuracy=estimate_share(labels_N == given_N, units),
-        top_k={
-            str(k): estimate_share(metrics.top_k_hits(probabilities_NK, labels_N, k=k), units)
-            for k in TOP_K
-            if num_classes > k
-        },
-        balanced_accuracy=averages["balanced_accuracy"],
-        macro_precision=averages["macro_precision"],
-        macro_recall=averages["macro_recall"],
-        macro_f1=averages["macro_f1"],
-        loss=estimate(float(losses_N.mean()), metrics.positive_mean_interval(losses_N, units)),
-        prediction_cv=metrics.prediction_cv(confusion_KK),
-        label_cv=metrics.label_cv(confusion_KK),
-        cv_ratio=_none_if_nan(metrics.cv_ratio(confusion_KK)),
-        ordinal=_ordinal(labels_N, given_N, units, num_classes) if labelled.ordered else None,
+        num_classes=answers.num_classes,
+        num_classes_without_samples=int((answers.confusion_KK.sum(axis=1) == 0).sum()),
+        estimates=estimates_of(answers),
+        prediction_cv=metrics.prediction_cv(answers.confusion_KK),
+        label_cv=metrics.label_cv(answers.confusion_KK),
+        cv_ratio=_none_if_nan(metrics.cv_ratio(answers.confusion_KK)),
         views=measure_views(predictions) if predictions.view_probabilities else None,
     )
 
 
-def _class_averages(
-    confusion_KK: IntArray, labels_N: IntArray, given_N: IntArray, units: metrics.Units
-) -> dict[str, Estimate | None]:
-    ends = {
-        name: metrics.class_average_interval(average, labels_N, given_N, units, num_classes=len(confusion_KK))
-        for name, average in metrics.CLASS_AVERAGES.items()
-    }
-    return {name: estimate(metrics.CLASS_AVERAGES[name].value(confusion_KK), found) for name, found in ends.items()}
-
-
-def _ordinal(labels_N: IntArray, given_N: IntArray, units: metrics.Units, num_classes: int) -> OrdinalMetrics:
-    confusion_KK = metrics.confusion_matrix(labels_N, given_N, num_classes=num_classes)
-    ends = metrics.ordinal_intervals(labels_N, given_N, units, num_classes=num_classes)
-    return OrdinalMetrics(
-        mean_absolute_error=estimate(metrics.mean_absolute_error(confusion_KK), ends["mean_absolute_error"]),
-        within_one=estimate_share(np.abs(labels_N - given_N) <= 1, units),
-        quadratic_kappa=estimate(metrics.quadratic_kappa(confusion_KK), ends["quadratic_kappa"]),
+def answers_of(labelled: Predictions) -> metrics.OneLabel:
+    """What metrics are computed from; every sample must have a label."""
+    return metrics.OneLabel(
+        labelled.labels_N, labelled.predictions_N, labelled.probabilities_NK, labelled.units, labelled.ordered
     )
+
+
+def estimates_of(answers: metrics.OneLabel | metrics.LabelSets) -> dict[str, Estimate | None]:
+    """Every metric that applies, by name, in the order of the table."""
+    return {
+        metric.name: estimate(metric.value(answers), metric.interval(answers))
+        for metric in metrics.TABLE
+        if metric.applies_to(answers)
+    }
 
 
 def measure_views(predictions: Predictions) -> ViewsMetrics:
@@ -195,13 +193,6 @@ def _measure_view(labels_N: IntArray, given_N: IntArray, units: metrics.Units) -
     hits = (labels_N == given_N)[seen_N]
     accuracy = estimate_share(hits, units.take(seen_N)) if hits.size else None
     return ViewMetrics(num_samples=int(seen_N.sum()), accuracy=accuracy)
-
-
-def sample_losses(labelled: Predictions) -> FloatArray:
-    """The negative log of the probability of each true class (N), in nats; every sample must have a label."""
-    of_label_N = labelled.probabilities_NK[np.arange(len(labelled.ids)), labelled.labels_N].astype(np.float64)
-    losses_N: FloatArray = -np.log(np.clip(of_label_N, SMALLEST_PROBABILITY, 1.0))
-    return losses_N
 
 
 def estimate_share(hits_N: npt.NDArray[np.bool_], units: metrics.Units) -> Estimate:

@@ -7,8 +7,9 @@ a section escapes it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.measure import Estimate, Metrics, find_disagreements, steps_apart
 from obverse.evaluation.plots import has_key
 from obverse.evaluation.predictions import Predictions
-from obverse.metrics import ClassScores
+from obverse.metrics import ONE_LABEL, PROBABILITY, ClassScores, Metric
+from obverse.metrics.metric import Measure
 
-PROBABILITY = "probability (as the model gives it, not calibrated)"
 WIDE_INTERVAL = 0.10
 """Width of the accuracy interval, as a share, from which a test set is called small (about 150 to 400 samples)."""
 FEW_SAMPLES = 10
@@ -113,21 +114,18 @@ def units_sentence(num_samples: int, num_groups: int | None) -> str:
 
 
 def _metric_rows(metrics: Metrics) -> tuple[Row, ...]:
-    rows = [
-        metric_row("accuracy", metrics.accuracy, share=True),
-        *(metric_row(f"top-{k} accuracy", estimate, share=True) for k, estimate in metrics.top_k.items()),
-        metric_row("balanced accuracy", metrics.balanced_accuracy, share=True),
-        metric_row("macro precision", metrics.macro_precision),
-        metric_row("macro recall", metrics.macro_recall),
-        metric_row("macro F1", metrics.macro_f1),
-        metric_row(f"loss: mean negative log of the {PROBABILITY} of the true class", metrics.loss),
-    ]
-    if metrics.ordinal:
-        rows += [
-            metric_row("mean absolute error, in steps", metrics.ordinal.mean_absolute_error),
-            metric_row("within one step", metrics.ordinal.within_one, share=True),
-            metric_row("quadratic kappa", metrics.ordinal.quadratic_kappa),
-        ]
+    return estimate_rows([(metric, metric.one_label) for metric in ONE_LABEL], metrics.estimates)
+
+
+def estimate_rows(
+    table: Sequence[tuple[Metric, Measure[Any] | None]], estimates: Mapping[str, Estimate | None]
+) -> tuple[Row, ...]:
+    """One row per metric that was measured."""
+    rows = []
+    for metric, measure in table:
+        if measure and metric.name in estimates:
+            name = f"{metric.title}: {measure.explained}" if measure.explained else metric.title
+            rows.append(metric_row(name, estimates[metric.name], share=metric.unit == "share"))
     return tuple(rows)
 
 

@@ -15,48 +15,38 @@ from obverse.recipe import Decode, OutputSpec
 
 from .decoding import decide
 from .evaluate import Outputs, softmax, to_probabilities
-from .measure import SMALLEST_PROBABILITY
 
 PRIOR_POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
-LOWER_IS_BETTER = frozenset({"loss", "mae"})
+LOWER_IS_BETTER = metrics.LOWER_IS_BETTER
 
 
 def selection_value(
     name: str, logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64], *, decode: Decode = "mode"
 ) -> float:
-    """The value of accuracy, balanced_accuracy, macro_f1, loss or mae."""
-    if name == "loss":
+    """The value of a metric of one class per sample."""
+    metric = metrics.metric_of(name)
+    if metric.name == "loss":  # from the logits, whose softmax may underflow
         return mean_loss(logits_NK, labels_N)
-    confusion_KK = metrics.confusion_matrix(
-        labels_N, decide(softmax(logits_NK), decode), num_classes=logits_NK.shape[1]
+    probabilities_NK = softmax(logits_NK)
+    answers = metrics.OneLabel(
+        labels_N, decide(probabilities_NK, decode), probabilities_NK, metrics.Units.alone(len(labels_N))
     )
-    statistics = {
-        "accuracy": metrics.accuracy,
-        "balanced_accuracy": metrics.balanced_accuracy,
-        "macro_f1": metrics.macro_f1,
-        "mae": metrics.mean_absolute_error,
-    }
-    return float(statistics[name](confusion_KK))
+    return metric.value(answers)
 
 
 def selected_value(name: str, outputs: Outputs, output: OutputSpec) -> float:
-    """`selection_value` of a split, or of its label sets accuracy (of whole sets), macro_f1, map or loss.
+    """The value of a metric of a split, of whichever kind of data it is.
 
-    Label sets are read at 1/2, but macro_f1 is at the thresholds that are best here, as it ships.
+    Label sets are read at 1/2, but what needs thresholds is at those that are best here, as it ships.
     """
     truth_NK = outputs.label_sets_NK
     if truth_NK is None:
         return selection_value(name, outputs.logits_NK, outputs.labels_N, decode=output.decode)
-    probabilities_NK = to_probabilities(outputs.logits_NK, output)
-    if name == "loss":
-        return float(binary_loss(probabilities_NK, truth_NK).mean())
-    if name == "map":
-        return metrics.mean_average_precision(truth_NK, probabilities_NK)
-    if name == "accuracy":
-        return float(((probabilities_NK >= 0.5) == truth_NK).all(axis=1).mean())
-    assert name == "macro_f1"
-    answers_NK = probabilities_NK >= np.array(metrics.best_thresholds(truth_NK, probabilities_NK))
-    return metrics.set_macro_f1(metrics.set_scores(truth_NK, answers_NK))
+    metric, probabilities_NK = metrics.metric_of(name, label_sets=True), to_probabilities(outputs.logits_NK, output)
+    needs_thresholds = "thresholds" in metric.needs
+    thresholds = np.array(metrics.best_thresholds(truth_NK, probabilities_NK)) if needs_thresholds else 0.5
+    units = metrics.Units.alone(len(truth_NK))
+    return metric.value(metrics.LabelSets(truth_NK, probabilities_NK >= thresholds, probabilities_NK, units))
 
 
 def with_best_prior(name: str, outputs: Outputs, *, counts: Sequence[int], decode: Decode) -> Outputs:
@@ -87,13 +77,6 @@ def best_prior(
         if is_better(name, value, values[best]):
             best = place
     return priors[best]
-
-
-def binary_loss(probabilities_NK: npt.NDArray[np.float32], truth_NK: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Binary cross entropy in nats of each sample, the mean over classes (N)."""
-    right_NK = np.where(truth_NK, probabilities_NK, 1 - probabilities_NK).astype(np.float64)
-    losses_N: npt.NDArray[np.float64] = -np.log(np.maximum(right_NK, SMALLEST_PROBABILITY)).mean(axis=1)
-    return losses_N
 
 
 def mean_loss(logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64]) -> float:

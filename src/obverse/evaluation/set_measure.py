@@ -11,9 +11,8 @@ from obverse import metrics
 from obverse.errors import DataError
 from obverse.metrics.counts import FloatArray
 
-from .measure import Estimate, estimate, estimate_mean, estimate_share
+from .measure import Estimate, Estimates, estimates_of, in_blocks, in_place
 from .seen import Seen
-from .selection import binary_loss
 from .set_predictions import SetPredictions
 
 
@@ -27,12 +26,7 @@ class SetViewMetrics:
 
 @dataclass(frozen=True)
 class SetMetrics:
-    """Everything measured on one split. Shares are 0 to 1; `loss` in nats, the mean over samples and classes.
-
-    map: mean average precision, which needs no thresholds. The macro averages run over the classes that occur; micro F1
-    is over all decisions. subset_accuracy: whole label sets that are right. hamming_loss: decisions that are wrong.
-    num_empty: samples without a class. num_groups, seen: as in `Metrics`.
-    """
+    """Everything measured on one split. num_empty: samples without a class. Else as in `Metrics`."""
 
     split: str
     num_samples: int
@@ -40,29 +34,26 @@ class SetMetrics:
     num_classes: int
     num_classes_without_samples: int
     num_empty: int
-    map: Estimate | None
-    macro_f1: Estimate | None
-    micro_f1: Estimate | None
-    subset_accuracy: Estimate
-    hamming_loss: Estimate | None
-    loss: Estimate | None
+    estimates: Estimates
     views: dict[str, SetViewMetrics] | None
     labels: str = "multi"
     seen: Seen = field(default_factory=Seen)
 
+    def __getitem__(self, name: str) -> Estimate | None:
+        return self.estimates[name]
+
     def as_json(self) -> dict[str, Any]:
         """Plain containers without NaN, ready for `json.dumps(..., allow_nan=False)`."""
-        return {**asdict(self), "seen": self.seen.as_json()}
+        values = {**asdict(self), "seen": self.seen.as_json()}
+        return in_place(values, in_blocks(values["estimates"], metrics.LABEL_SETS))
 
 
 def measure_sets(predictions: SetPredictions) -> SetMetrics:
     """Measure one split. Intervals treat samples of one group as drawn together."""
     if not predictions.ids:
         raise DataError(f"split {predictions.split!r} has no samples to measure")
-    truth_NK, answers_NK, units = predictions.label_sets_NK, predictions.answers_NK, predictions.units
-    scores, wrong_NK = metrics.set_scores(truth_NK, answers_NK), truth_NK != answers_NK
-    ends = metrics.set_intervals(truth_NK, answers_NK, predictions.probabilities_NK, units)
-    losses_N = binary_loss(predictions.probabilities_NK, truth_NK)
+    truth_NK, units = predictions.label_sets_NK, predictions.units
+    answers = metrics.LabelSets(truth_NK, predictions.answers_NK, predictions.probabilities_NK, units)
     return SetMetrics(
         split=predictions.split,
         num_samples=len(predictions.ids),
@@ -70,12 +61,7 @@ def measure_sets(predictions: SetPredictions) -> SetMetrics:
         num_classes=len(predictions.classes),
         num_classes_without_samples=int((~truth_NK.any(axis=0)).sum()),
         num_empty=int((~truth_NK.any(axis=1)).sum()),
-        map=estimate(metrics.mean_average_precision(truth_NK, predictions.probabilities_NK), ends["map"]),
-        macro_f1=estimate(metrics.set_macro_f1(scores), ends["macro_f1"]),
-        micro_f1=estimate(metrics.set_micro_f1(scores), ends["micro_f1"]),
-        subset_accuracy=estimate_share(~wrong_NK.any(axis=1), units),
-        hamming_loss=estimate_mean(wrong_NK.mean(axis=1), units, bounds=(0.0, 1.0)),
-        loss=estimate(float(losses_N.mean()), metrics.positive_mean_interval(losses_N, units)),
+        estimates=estimates_of(answers),
         views=_views(predictions) if predictions.view_probabilities else None,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from obverse.metrics import ClassScores
+from obverse.metrics import LABEL_SETS, PROBABILITY, ClassScores
 from obverse.metrics.counts import FloatArray
 
 from .diagnosis import Diagnosis
@@ -14,11 +14,10 @@ from .sections import (
     FEW_SAMPLES,
     NUM_EXAMPLES,
     NUM_EXTREMES,
-    PROBABILITY,
     Row,
     Section,
     diagnosis_section,
-    metric_row,
+    estimate_rows,
     units_sentence,
 )
 from .set_measure import SetMetrics
@@ -67,14 +66,7 @@ def _size_sentences(metrics: SetMetrics) -> tuple[str, ...]:
 
 
 def _metric_rows(metrics: SetMetrics) -> tuple[Row, ...]:
-    return (
-        metric_row("mean average precision (mAP)", metrics.map),
-        metric_row("macro F1", metrics.macro_f1),
-        metric_row("micro F1", metrics.micro_f1),
-        metric_row("subset accuracy: whole label sets that are right", metrics.subset_accuracy, share=True),
-        metric_row("Hamming loss: decisions that are wrong", metrics.hamming_loss, share=True),
-        metric_row("loss: mean binary cross entropy", metrics.loss),
-    )
+    return estimate_rows([(metric, metric.label_sets) for metric in LABEL_SETS], metrics.estimates)
 
 
 def _views(metrics: SetMetrics) -> Section:
@@ -83,7 +75,8 @@ def _views(metrics: SetMetrics) -> Section:
         for view, alone in (metrics.views or {}).items()
     ]
     if rows:
-        whole = "not defined" if metrics.map is None else f"{metrics.map.value:.3f}"
+        average = metrics["map"]
+        whole = "not defined" if average is None else f"{average.value:.3f}"
         rows.insert(0, ("all views a sample has", str(metrics.num_samples), whole))
     return Section("Views", (), ("seen", "samples", "mAP"), tuple(rows))
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from obverse import metrics
 from obverse.bundle import find_bundle
 from obverse.errors import DataError
 from obverse.evaluation import (
@@ -28,9 +29,7 @@ from obverse.evaluation.compare import LEVEL, discordant, groups_needed, joint_u
 from obverse.files import read_json_object
 from obverse.runs import RunFolder
 
-ORDINAL = ("mean_absolute_error", "quadratic_kappa")
-SHARES = ("accuracy", "balanced_accuracy", "macro_f1")
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "loss", *ORDINAL)
+METRICS = tuple(metric.name for metric in metrics.COMPARED)
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,14 @@ class Contender:
 
     def estimate(self, metric: str) -> Estimate | None:
         """The mean over seeds with its interval, or the interval over samples of a single run; None: not measured."""
-        found = [_metric(values, metric) for values in self.metrics]
+        compared = metrics.metric_named(metric)
+        found = [_measured(values, compared) for values in self.metrics] if compared else []
         known = [estimate for estimate in found if estimate is not None]
         if len(known) < len(found) or not known:
             return None
         if len(known) == 1:
             return known[0]
-        bounds = (0.0, 1.0) if metric in SHARES else (-math.inf, math.inf)
+        bounds = (0.0, 1.0) if compared and compared.bounds == (0.0, 1.0) else (-math.inf, math.inf)
         return seed_interval([estimate.value for estimate in known], bounds=bounds)
 
 
@@ -160,8 +160,9 @@ def _power(contenders: Sequence[Contender]) -> list[str]:
             f"and there are {units.num:,}"]  # fmt: skip
 
 
-def _metric(values: Mapping[str, Any], name: str) -> Estimate | None:
-    found = (values.get("ordinal") or {}).get(name) if name in ORDINAL else values.get(name)
+def _measured(values: Mapping[str, Any], metric: metrics.Metric) -> Estimate | None:
+    block = (values.get(metric.block) or {}) if metric.block else values
+    found = block.get(metric.key or metric.name)
     if not isinstance(found, dict):
         return None
     return Estimate(found["value"], found["low"], found["high"], found.get("reason", ""))

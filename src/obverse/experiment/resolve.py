@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from obverse import metrics
 from obverse.cpus import num_usable_cpus
 from obverse.errors import RecipeError
 from obverse.launch import launched
@@ -263,14 +264,22 @@ def _select(select: str, manifest: Manifest) -> str:
     if select == "auto":
         imbalanced = imbalance(manifest) > IMBALANCED
         return "mae" if manifest.ordered else "macro_f1" if imbalanced else "accuracy"
-    if select == "mae" and not manifest.ordered:
-        raise RecipeError("training.select: mae needs classes with an order; give data.order")
-    if manifest.multi_label and select == "balanced_accuracy":
-        raise RecipeError("training.select: balanced_accuracy is for one class per sample; for multi-label data choose "
-                          "map, macro_f1, accuracy (of whole label sets) or loss")  # fmt: skip
-    if not manifest.multi_label and select == "map":
-        raise RecipeError("training.select: map is for multi-label data (data.labels)")
+    _require_applies(select, manifest)
     return select
+
+
+def _require_applies(select: str, manifest: Manifest) -> None:
+    """RecipeError where the metric is not made for such data."""
+    multi = manifest.multi_label
+    metric = metrics.metric_named(select, label_sets=multi)
+    known = metric or metrics.metric_of(select, label_sets=not multi)
+    if "order" in known.needs and not manifest.ordered:
+        raise RecipeError(f"training.select: {select} needs classes with an order; give data.order")
+    if metric is None:
+        kinds = ["one class per sample", "multi-label data (data.labels)"]
+        table = metrics.LABEL_SETS if multi else metrics.COMPARED
+        raise RecipeError(f"training.select: {select} is for {kinds[not multi]}; for {kinds[multi]} choose "
+                          + ", ".join(metric.name for metric in table))  # fmt: skip
 
 
 def _finetune(spec: FinetuneSpec, model: ModelSpec, index: Index) -> FinetuneSpec:

@@ -5,6 +5,7 @@ samples, so ranks, folds and batches add theirs up first and divide once. Nothin
 names.
 """
 
+from obverse.metrics.answers import SMALLEST_PROBABILITY, LabelSets, OneLabel
 from obverse.metrics.counts import (
     ClassScores,
     accuracy,
@@ -39,14 +40,36 @@ from obverse.metrics.label_sets import (
     set_micro_f1_influence,
     set_scores,
 )
+from obverse.metrics.metric import PROBABILITY, Metric
 from obverse.metrics.ordinal import mean_absolute_error, quadratic_kappa, within_one
+from obverse.metrics.registry import (
+    COMPARED,
+    LABEL_SETS,
+    LOWER_IS_BETTER,
+    NAMES,
+    ONE_LABEL,
+    TABLE,
+    metric_named,
+    metric_of,
+)
 from obverse.metrics.spread import coefficient_of_variation, cv_ratio, label_cv, prediction_cv
 from obverse.metrics.units import Spread, Units, class_spread, spread
 
 __all__ = [
     "CLASS_AVERAGES",
+    "COMPARED",
+    "LABEL_SETS",
+    "LOWER_IS_BETTER",
+    "NAMES",
+    "ONE_LABEL",
+    "PROBABILITY",
+    "SMALLEST_PROBABILITY",
+    "TABLE",
     "ClassScores",
     "Interval",
+    "LabelSets",
+    "Metric",
+    "OneLabel",
     "Ranking",
     "Spread",
     "Units",
@@ -66,6 +89,8 @@ __all__ = [
     "mean_absolute_error",
     "mean_average_precision",
     "mean_of_known",
+    "metric_named",
+    "metric_of",
     "ordinal_intervals",
     "positive_mean_interval",
     "prediction_cv",

@@ -14,7 +14,7 @@ from .backbone import (
     WithWeights,
 )
 from .cache import CacheSpec
-from .criteria import ComparedMetric, Criterion, load_criteria
+from .criteria import Criterion, load_criteria
 from .data import ColumnKind, DataSpec, Layout, Size, TilesSpec
 from .distill import DistillSpec
 from .evaluation import EvaluationSpec
@@ -64,7 +64,6 @@ __all__ = [
     "CCTBackbone",
     "CacheSpec",
     "ColumnKind",
-    "ComparedMetric",
     "ConcatFusion",
     "Condition",
     "ConvNetBackbone",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from .files import build_spec
+from .metric_name import MetricName
 from .spec import Spec
 from .yaml_text import read_yaml
-
-ComparedMetric = Literal[
-    "accuracy", "balanced_accuracy", "macro_f1", "loss", "mean_absolute_error", "quadratic_kappa"
-]  # fmt: skip
 
 
 class Criterion(Spec):
@@ -26,7 +23,7 @@ class Criterion(Spec):
 
     name: str
     runs: str = "*"
-    metric: ComparedMetric | None = None
+    metric: MetricName | None = None
     above: float | None = None
     below: float | None = None
     better_than: str | None = None

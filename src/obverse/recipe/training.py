@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .metric_name import MetricOrAuto
 from .spec import Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Spec
 
 SamplerKind = Literal["natural", "sqrt", "balanced"]
@@ -100,7 +101,7 @@ class TrainingSpec(Spec):
     ema_decay: Fraction = 0.0
     early_stopping: EarlyStopping | None = None
     trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
-    select: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "loss", "mae", "map"] = "auto"
+    select: MetricOrAuto = "auto"
     seed: Seed = 0
 
 

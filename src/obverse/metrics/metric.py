@@ -1,0 +1,144 @@
+"""A metric as a value: its name, title, unit, direction, needs, and how it is computed for each kind of data.
+
+The metrics themselves are in `families/`, the table of all of them is `registry.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from .answers import LabelSets, OneLabel
+from .counts import FloatArray, IntArray
+from .intervals import Interval
+
+Answers = TypeVar("Answers", OneLabel, LabelSets)
+Need = Literal["order", "probabilities", "two classes", "thresholds"]
+"""order: classes in grade order. probabilities: not only answers. two classes: at least two occur among the labels,
+else the value is not defined. thresholds: label sets are read at the thresholds that are best for F1, not at 1/2."""
+
+PROBABILITY = "probability (as the model gives it, not calibrated)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(Generic[Answers]):
+    """How a metric is computed for one kind of data."""
+
+    value: Callable[[Answers], float]
+    """The score; NaN where it is not defined."""
+
+    interval: Callable[[Answers], Interval]
+    """Its 95 % interval; NaN ends with a reason where there is none."""
+
+    of_confusion: Callable[[IntArray], float] | None = None
+    """The score from a confusion matrix alone, for resampling; None where it needs more than that."""
+
+    of_samples: Callable[[Answers], FloatArray] | None = None
+    """One value per sample whose mean is the score (N), for resampling: the sample's own share in a mean, else the
+    score plus N times the sample's influence on it (pseudo-values: Efron 1982)."""
+
+    per_class: Callable[[Answers], FloatArray] | None = None
+    """The score of each class (K), NaN where it is not defined; a column of results.csv."""
+
+    explained: str = ""
+    """What a report says behind the title."""
+
+    is_headline: bool = False
+    """Whether a report begins with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One row of the table of metrics. A kind of data that it is not made for has no measure (None)."""
+
+    name: str
+    """Key of metrics.json, and the name in recipes, criteria and tables."""
+
+    title: str
+    unit: Literal["share", "score", "nats", "steps"]
+    """share: shown in per cent. score: without a unit."""
+
+    better: Literal["higher", "lower"]
+    one_label: Measure[OneLabel] | None = None
+    label_sets: Measure[LabelSets] | None = None
+    bounds: tuple[float, float] | None = (0.0, 1.0)
+    """Lowest and highest possible value; None where it is unbounded or depends on the number of classes."""
+
+    needs: frozenset[Need] = frozenset()
+    more_classes_than: int = 0
+    """With this many classes or fewer it says nothing and is left out."""
+
+    also: tuple[str, ...] = ()
+    """Other names under which recipes and criteria know it."""
+
+    block: str = ""
+    """The block of metrics.json in which it stands; empty for the top level."""
+
+    key: str = ""
+    """Its key there, where that is not the name."""
+
+    is_compared: bool = True
+    """Whether epochs and runs are compared by it: `training.select`, `compare`, sweeps, criteria."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, its own first."""
+        return (self.name, *self.also)
+
+    def applies_to(self, answers: OneLabel | LabelSets) -> bool:
+        """Whether it means something for this data, even if the samples at hand leave it undefined."""
+        is_one = isinstance(answers, OneLabel)
+        measure = self.one_label if is_one else self.label_sets
+        has_order = isinstance(answers, OneLabel) and answers.ordered
+        return measure is not None and answers.num_classes > self.more_classes_than and (
+            has_order or "order" not in self.needs
+        )  # fmt: skip
+
+    def value(self, answers: OneLabel | LabelSets) -> float:
+        """The score; NaN where it is not defined."""
+        if isinstance(answers, OneLabel):
+            assert self.one_label is not None
+            return self.one_label.value(answers)
+        assert self.label_sets is not None
+        return self.label_sets.value(answers)
+
+    def interval(self, answers: OneLabel | LabelSets) -> Interval:
+        """The 95 % interval of the score."""
+        if isinstance(answers, OneLabel):
+            assert self.one_label is not None
+            return self.one_label.interval(answers)
+        assert self.label_sets is not None
+        return self.label_sets.interval(answers)
+
+
+def from_confusion(
+    function: Callable[[IntArray], float],
+    interval: Callable[[OneLabel], Interval],
+    *,
+    explained: str = "",
+    is_headline: bool = False,
+) -> Measure[OneLabel]:
+    """A measure that is a function of the confusion matrix."""
+    return Measure(
+        value=lambda answers: function(answers.confusion_KK),
+        interval=interval,
+        of_confusion=function,
+        explained=explained,
+        is_headline=is_headline,
+    )
+
+
+def mean_of(
+    of_samples: Callable[[Answers], FloatArray],
+    interval: Callable[[Answers], Interval],
+    *,
+    explained: str = "",
+) -> Measure[Answers]:
+    """A measure that is the mean of one value per sample."""
+    return Measure(
+        value=lambda answers: float(of_samples(answers).mean()),
+        interval=interval,
+        of_samples=of_samples,
+        explained=explained,
+    )

@@ -1,0 +1,43 @@
+"""The table of metrics: the one place from which everything that measures, chooses, compares or names them reads.
+
+Evaluation, `training.select`, compare, sweeps, criteria and reports hold no list of their own. A metric is added to one
+of the files in `families/`; nothing else changes.
+"""
+
+from __future__ import annotations
+
+from .families import classes, order, probabilities, ranking
+from .metric import Metric
+
+TABLE: tuple[Metric, ...] = (*classes.METRICS, *probabilities.METRICS, *ranking.METRICS, *order.METRICS)
+"""All of them, in the order in which reports and tables show them."""
+
+ONE_LABEL = tuple(
+    sorted((m for m in TABLE if m.one_label), key=lambda m: not (m.one_label and m.one_label.is_headline))
+)
+"""For one class per sample, ordered or not; the headline first."""
+
+LABEL_SETS = tuple(
+    sorted((m for m in TABLE if m.label_sets), key=lambda m: not (m.label_sets and m.label_sets.is_headline))
+)
+"""For any number of classes per sample; the headline first."""
+
+COMPARED = tuple(metric for metric in ONE_LABEL if metric.is_compared)
+"""By which runs of one class per sample are compared."""
+
+NAMES = tuple(dict.fromkeys(name for metric in TABLE if metric.is_compared for name in metric.names))
+"""What `training.select` and a criterion's `metric` may be."""
+
+LOWER_IS_BETTER = frozenset(name for metric in TABLE if metric.better == "lower" for name in metric.names)
+
+
+def metric_of(name: str, *, label_sets: bool = False) -> Metric:
+    """`metric_named` where it is known to be there."""
+    found = metric_named(name, label_sets=label_sets)
+    assert found is not None, name
+    return found
+
+
+def metric_named(name: str, *, label_sets: bool = False) -> Metric | None:
+    """The metric of that name for this kind of data; None where that kind has none."""
+    return next((metric for metric in (LABEL_SETS if label_sets else ONE_LABEL) if name in metric.names), None)
