@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from obverse.metrics.answers import LabelSets, OneLabel
 from obverse.metrics.counts import (
     FloatArray,
+    IntArray,
     accuracy,
     balanced_accuracy,
+    divide,
     macro_f1,
     macro_precision,
     top_k_accuracy,
     top_k_hits,
+    total,
 )
 from obverse.metrics.intervals import (
     CLASS_AVERAGES,
     Interval,
     bounded_mean_interval,
     class_average_interval,
+    score_interval,
     share_interval,
 )
 from obverse.metrics.label_sets import set_macro_f1, set_micro_f1
 from obverse.metrics.metric import Measure, Metric, from_confusion, mean_of
+from obverse.metrics.units import spread
+
+FEW_RARER = 10
+"""Samples outside the largest class from which a correlation has an interval: of 4 it held the truth in 88 %."""
 
 
 def _class_average(name: str, answers: OneLabel) -> Interval:
@@ -58,6 +68,40 @@ def _wrong_share(answers: LabelSets) -> FloatArray:
 def _right_sets(answers: LabelSets) -> FloatArray:
     right_N: FloatArray = (answers.truth_NK == answers.answers_NK).all(axis=1).astype(np.float64)
     return right_N
+
+
+def _matthews(confusion_KK: IntArray) -> float:
+    """Correlation of labels and answers (Matthews 1975), of several classes by Gorodkin (2004).
+
+    0 where all answers are one class, as in scikit-learn; NaN where all labels are.
+    """
+    num, labels_K, given_K = total(confusion_KK), confusion_KK.sum(axis=1), confusion_KK.sum(axis=0)
+    of_labels, of_given = float(num**2 - labels_K @ labels_K), float(num**2 - given_K @ given_K)
+    if of_labels == 0:
+        return math.nan
+    both = float(np.trace(confusion_KK) * num - labels_K @ given_K)
+    return both / math.sqrt(of_labels * of_given) if of_given else 0.0
+
+
+def _matthews_interval(answers: OneLabel) -> Interval:
+    """By the influence of each cell: the derivative of Gorodkin's fraction by its count."""
+    value, confusion_KK, units = _matthews(answers.confusion_KK), answers.confusion_KK.astype(np.float64), answers.units
+    num, labels_K, given_K = confusion_KK.sum(), confusion_KK.sum(axis=1), confusion_KK.sum(axis=0)
+    of_labels, of_given = num**2 - labels_K @ labels_K, num**2 - given_K @ given_K
+    if of_labels == 0 or of_given == 0:
+        return Interval(math.nan, math.nan, f"all {'answers' if of_labels else 'labels'} are one class")
+    num_rarer = len(np.unique(units.of_N[answers.labels_N != labels_K.argmax()]))
+    if num_rarer < FEW_RARER:
+        what = "groups" if units.are_groups else "samples"
+        return Interval(math.nan, math.nan, f"too few {what}: {num_rarer} outside the largest class")
+    moved_KK = np.trace(confusion_KK) + num * np.eye(len(confusion_KK)) - given_K[:, None] - labels_K[None, :]
+    scaled_KK = (num - labels_K)[:, None] / of_labels + (num - given_K)[None, :] / of_given
+    influence_KK = moved_KK / math.sqrt(of_labels * of_given) - value * scaled_KK
+    found = spread(influence_KK[answers.labels_N, answers.given_N], units)
+    of_class_K = units.per_class(answers.labels_N, answers.num_classes)
+    # Where everything is right, the rarest classes say least about how long that lasts.
+    information = (of_class_K > 0).sum() ** 2 / float(divide(np.ones(len(of_class_K)), of_class_K).sum())
+    return score_interval(value, found, information=information, bounds=(-1.0, 1.0))
 
 
 METRICS = (
@@ -103,6 +147,16 @@ METRICS = (
         one_label=from_confusion(macro_f1, lambda a: _class_average("macro_f1", a)),
         label_sets=Measure(value=lambda a: set_macro_f1(a.scores), interval=lambda a: a.intervals["macro_f1"]),
         needs=frozenset({"thresholds"}),
+    ),
+    Metric(
+        name="matthews",
+        title="Matthews correlation (MCC)",
+        unit="score",
+        better="higher",
+        one_label=from_confusion(_matthews, _matthews_interval),
+        bounds=(-1.0, 1.0),
+        needs=frozenset({"two classes"}),
+        also=("mcc",),
     ),
     Metric(
         name="micro_f1",
