@@ -356,3 +356,9 @@ def test_smoothing_that_the_chosen_loss_cannot_use_is_refused():
 def test_what_cannot_work_is_refused(sections, sentence):
     with pytest.raises(RecipeError, match=sentence):
         resolved(**sections)
+
+
+def test_a_metric_of_several_classes_is_not_chosen_by_a_val_of_one():
+    with pytest.raises(RecipeError, match="mcc needs at least two classes in val"):
+        resolved(index_of(counts=(20, 2)), training={"select": "mcc"})
+    assert resolved(index_of(counts=(20, 8)), training={"select": "mcc"}).recipe.training.select == "mcc"

@@ -280,6 +280,9 @@ def _require_applies(select: str, manifest: Manifest) -> None:
         table = metrics.LABEL_SETS if multi else metrics.COMPARED
         raise RecipeError(f"training.select: {select} is for {kinds[not multi]}; for {kinds[multi]} choose "
                           + ", ".join(metric.name for metric in table))  # fmt: skip
+    if "two classes" in metric.needs and len({name for name, num in manifest.counts("val").items() if num}) == 1:
+        raise RecipeError(f"training.select: {select} needs at least two classes in val, and all its samples are of "
+                          "one; choose accuracy or loss, or another split")  # fmt: skip
 
 
 def _finetune(spec: FinetuneSpec, model: ModelSpec, index: Index) -> FinetuneSpec:
