@@ -31,7 +31,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from obverse.data import Geometry, Loader, MemoryCache, PictureDataset, Wanted, open_disk_cache
-from obverse.evaluation import Forward
+from obverse.engines import Forward
 from obverse.manifest import Manifest, build_index
 from obverse.recipe import AugmentSpec, DataSpec
 

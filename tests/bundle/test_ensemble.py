@@ -7,7 +7,8 @@ import torch
 
 from obverse.bundle import Bundle, read_bundle, write_bundle
 from obverse.data import Batch, Geometry
-from obverse.evaluation import Forward, run_model, softmax
+from obverse.decisions import softmax
+from obverse.engines import Forward, run_model
 from obverse.manifest import Column
 from obverse.recipe import OutputSpec, build_recipe
 

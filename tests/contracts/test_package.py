@@ -78,3 +78,10 @@ def test_the_version_is_said_once():
 def test_nothing_heavy_is_imported_by(code):
     done = subprocess.run([sys.executable, "-c", f"{code}\n{LIST_HEAVY}"], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_prediction_imports_no_report_and_no_training():
+    apart = ("matplotlib", "jinja2", "obverse.evaluation", "obverse.training", "obverse.experiment")
+    code = f"import sys\nfrom obverse.inference import load\nprint(sorted(set({apart!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from obverse.data import Loader, PictureDataset
+from obverse.engines import run_model
 from obverse.errors import ObverseError
-from obverse.evaluation import run_model
 from obverse.experiment.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.launch import launched

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from obverse.data import Loader, PictureDataset
+from obverse.engines import run_model
 from obverse.errors import DataError, Interrupted, RecipeError
-from obverse.evaluation import run_model
 from obverse.experiment import resume_run, start_run
 from obverse.experiment.parent import continued
 from obverse.experiment.setup import Setup

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from obverse.bundle import Member, join
 from obverse.data import Batch
-from obverse.evaluation import Forward
+from obverse.engines import Forward
 from obverse.explain import draw, explain, overlay
 from obverse.explain.attention import attention_maps
 from obverse.explain.watch import Seen, Watch, attention_weights

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from obverse.losses import build_objective, decide_sets, probabilities
+from obverse.decisions import decide_sets, probabilities
+from obverse.losses import build_objective
 from obverse.losses.binary import presence_weights
 from obverse.recipe import LossSpec, OutputSpec
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from obverse.data import Batch
+from obverse.engines import Forward
 from obverse.errors import DivergedError, RecipeError
-from obverse.evaluation import Forward
 from obverse.experiment import resolve
 from obverse.losses import build_objective
 from obverse.manifest import build_index

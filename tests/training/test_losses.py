@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from obverse.bundle import read_bundle
+from obverse.decisions import training_prior
 from obverse.errors import Interrupted
 from obverse.evaluation import Predictions, best_prior, selection_value
 from obverse.experiment import evaluate_run, start_run
 from obverse.inference import load
-from obverse.losses import training_prior
 from obverse.runs import EpochEnd, RunFolder
 from obverse.runs.checkpoint import load_newest
 

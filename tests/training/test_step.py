@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from obverse.data import Batch
+from obverse.engines import Forward
 from obverse.errors import DivergedError
-from obverse.evaluation import Forward
 from obverse.losses import build_objective, class_weights
 from obverse.models import build_classifier
 from obverse.recipe import HeadSpec, LossSpec, ModelSpec, VGGBackbone

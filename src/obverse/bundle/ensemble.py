@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from obverse.losses import class_logits
+from obverse.decisions import class_logits
 from obverse.models import Classifier, feature_size
 from obverse.models.columns import ColumnEncoder
 from obverse.recipe import ModelSpec, OutputSpec

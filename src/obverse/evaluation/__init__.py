@@ -1,18 +1,8 @@
 """Predictions, measurements and their report."""
 
 from .compare import Difference, differences, holm, require_same_samples, samples_needed, seed_interval
-from .decoding import decide
 from .diagnosis import Diagnosis, Story, diagnose
-from .evaluate import (
-    Outputs,
-    require_numbers,
-    run_model,
-    softmax,
-    to_predictions,
-    to_probabilities,
-    to_set_predictions,
-)
-from .forward import Forward
+from .evaluate import to_predictions, to_set_predictions
 from .measure import Estimate, Metrics, measure
 from .plots import plot_conditions, plot_history
 from .predictions import Predictions
@@ -37,9 +27,7 @@ __all__ = [
     "Diagnosis",
     "Difference",
     "Estimate",
-    "Forward",
     "Metrics",
-    "Outputs",
     "Predictions",
     "Section",
     "Seen",
@@ -47,7 +35,6 @@ __all__ = [
     "SetPredictions",
     "Story",
     "best_prior",
-    "decide",
     "diagnose",
     "differences",
     "holm",
@@ -56,16 +43,12 @@ __all__ = [
     "measure",
     "plot_conditions",
     "plot_history",
-    "require_numbers",
     "require_same_samples",
-    "run_model",
     "samples_needed",
     "seed_interval",
     "selected_value",
     "selection_value",
-    "softmax",
     "to_predictions",
-    "to_probabilities",
     "to_set_predictions",
     "with_best_prior",
     "write_evaluation",

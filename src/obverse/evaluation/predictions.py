@@ -26,13 +26,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from obverse.decisions import decide_array
 from obverse.errors import DataError, OutputError
 from obverse.files import read_json
 from obverse.metrics import Units
 from obverse.recipe import Decode
 from obverse.staging import require_whole
-
-from .decoding import decide
 
 GROUPS = "groups.json"
 IntArray = npt.NDArray[np.int64]
@@ -80,7 +79,7 @@ class Predictions:
     @property
     def predictions_N(self) -> IntArray:
         """The answer per sample."""
-        return decide(self.probabilities_NK, self.decode)
+        return decide_array(self.probabilities_NK, self.decode)
 
     @property
     def units(self) -> Units:
@@ -89,7 +88,7 @@ class Predictions:
 
     def view_predictions(self, view: str) -> IntArray:
         """The class that one view alone gives; -1 for a sample without that view."""
-        return decide(self.view_probabilities[view], self.decode)
+        return decide_array(self.view_probabilities[view], self.decode)
 
     @property
     def own_grades(self) -> dict[str, Float32Array]:
@@ -99,7 +98,7 @@ class Predictions:
     @property
     def own_grades_VN(self) -> IntArray:
         """The class by `own_grades` for every view; -1 for a sample without that view."""
-        return np.stack([decide(rows_NK, self.decode) for rows_NK in self.own_grades.values()])
+        return np.stack([decide_array(rows_NK, self.decode) for rows_NK in self.own_grades.values()])
 
     def take(self, rows: npt.NDArray[Any]) -> Predictions:
         """The given rows only: a mask or row numbers."""

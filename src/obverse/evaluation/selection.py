@@ -10,11 +10,9 @@ import numpy.typing as npt
 import torch
 
 from obverse import metrics
-from obverse.losses import training_prior
+from obverse.decisions import decide_array, softmax, to_probabilities, training_prior
+from obverse.engines import Outputs
 from obverse.recipe import Decode, OutputSpec
-
-from .decoding import decide
-from .evaluate import Outputs, softmax, to_probabilities
 
 PRIOR_POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LOWER_IS_BETTER = metrics.LOWER_IS_BETTER
@@ -29,7 +27,7 @@ def selection_value(
         return mean_loss(logits_NK, labels_N)
     probabilities_NK = softmax(logits_NK)
     answers = metrics.OneLabel(
-        labels_N, decide(probabilities_NK, decode), probabilities_NK, metrics.Units.alone(len(labels_N))
+        labels_N, decide_array(probabilities_NK, decode), probabilities_NK, metrics.Units.alone(len(labels_N))
     )
     return metric.value(answers)
 

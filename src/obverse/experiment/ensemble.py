@@ -20,8 +20,9 @@ import torch
 
 from obverse.bundle import Bundle, join, read_bundle, write_bundle
 from obverse.data import Loader, PictureDataset
+from obverse.engines import Forward, run_model
 from obverse.errors import DataError, OutputError, RecipeError
-from obverse.evaluation import Forward, is_better, require_same_samples, run_model, selection_value
+from obverse.evaluation import is_better, require_same_samples, selection_value
 from obverse.manifest import Manifest
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec, Recipe

@@ -10,14 +10,13 @@ from typing import Any
 
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Loader, PictureDataset
+from obverse.engines import Forward, run_model
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import (
     EARLIER,
-    Forward,
     Predictions,
     Seen,
     SetPredictions,
-    run_model,
     to_predictions,
     to_set_predictions,
     write_evaluation,

@@ -11,8 +11,9 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
+from obverse.engines import Forward, run_model
 from obverse.errors import DataError
-from obverse.evaluation import Diagnosis, Forward, Seen, Story, diagnose, run_model, selected_value
+from obverse.evaluation import Diagnosis, Seen, Story, diagnose, selected_value
 from obverse.files import read_json_object
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples

@@ -18,8 +18,10 @@ import numpy as np
 from PIL import Image
 
 from obverse.data import PictureDataset
+from obverse.decisions import to_probabilities
+from obverse.engines import Forward
 from obverse.errors import ObverseError, OutputError
-from obverse.evaluation import Forward, Predictions, Section, SetPredictions, to_probabilities
+from obverse.evaluation import Predictions, Section, SetPredictions
 from obverse.explain import Explanation, draw, explain
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from obverse.evaluation import Forward
+from obverse.engines import Forward
 from obverse.manifest import Manifest
 from obverse.models import enable_checkpointing
 from obverse.recipe import Recipe

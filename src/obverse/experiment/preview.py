@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 from obverse.data import Batch, PictureDataset, mix
+from obverse.engines import Forward
 from obverse.errors import OutputError, printable
-from obverse.evaluation import Forward
 from obverse.files import open_regular
 from obverse.imaging import Pixels
 from obverse.manifest import Manifest, build_index

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from obverse.evaluation import run_model
+from obverse.engines import run_model
 from obverse.explain import nearest
 from obverse.inference import Predictor, load
 from obverse.inference.inputs import Cell, Input, Request

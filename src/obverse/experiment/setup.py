@@ -10,8 +10,8 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Geometry, Loader, PictureDataset, PixelCache, working_geometry
+from obverse.engines import Forward
 from obverse.errors import RecipeError
-from obverse.evaluation import Forward
 from obverse.launch import launched
 from obverse.losses import Objective, build_objective
 from obverse.manifest import Manifest, PictureFacts, require_decodable

@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
-from obverse.evaluation import Forward, best_prior, run_model, to_probabilities
+from obverse.decisions import to_probabilities
+from obverse.engines import Forward, run_model
+from obverse.evaluation import best_prior
 from obverse.metrics import best_thresholds
 from obverse.models import merge_lora
 from obverse.recipe import OutputSpec

@@ -15,8 +15,9 @@ import torch
 
 from obverse.bundle import Bundle, read_bundle, read_description
 from obverse.data import Batch, Loader, PictureDataset
+from obverse.decisions import softmax
+from obverse.engines import Forward, run_model
 from obverse.errors import DataError, RecipeError
-from obverse.evaluation import Forward, run_model, softmax
 from obverse.losses import hard_targets
 from obverse.manifest import Manifest
 from obverse.recipe import DistillSpec, Recipe

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from obverse.bundle import Bundle
-from obverse.evaluation import Forward
+from obverse.engines import Forward
 from obverse.models import Classifier
 from obverse.recipe import Recipe
 from obverse.runtime import (

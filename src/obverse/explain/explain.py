@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from obverse.data import Batch
-from obverse.evaluation import Forward
+from obverse.engines import Forward
 from obverse.models import Classifier
 
 from .attention import attention_maps

@@ -13,10 +13,10 @@ import torch
 
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Batch, column_codes
+from obverse.decisions import decide_array, decide_sets, require_numbers, to_probabilities
+from obverse.engines import Forward, run_model
 from obverse.errors import DataError, RecipeError
-from obverse.evaluation import Forward, decide, require_numbers, run_model, to_probabilities
 from obverse.imaging import PictureError
-from obverse.losses import decide_sets
 from obverse.models import Classifier
 from obverse.runs.failures import explained
 from obverse.runtime import resolve_device
@@ -246,7 +246,7 @@ class Predictor:
 
     def _ranked(self, probabilities_K: npt.NDArray[np.float32]) -> list[tuple[str, float]]:
         """The answer, then the other classes from the likeliest down."""
-        (answer,) = decide(probabilities_K[None], self.bundle.output.decode)
+        (answer,) = decide_array(probabilities_K[None], self.bundle.output.decode)
         others = [k for k in np.argsort(-probabilities_K, kind="stable") if k != answer]
         return [(self.classes[k], float(probabilities_K[k])) for k in (answer, *others)]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from obverse.decisions import build_output
 from obverse.recipe import LossSpec
 
 from .objective import Objective
-from .output import build_output
 from .weights import class_weights
 
 

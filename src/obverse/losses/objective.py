@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional
 
+from obverse.decisions import build_output
 from obverse.recipe import ADJUSTED, LossSpec, OutputSpec, ViewHeadsSpec
 
 from . import nominal, ordinal
-from .output import build_output
 from .weights import class_weights
 
 LabelLosses = Callable[[torch.Tensor], torch.Tensor]

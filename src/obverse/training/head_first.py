@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 
 from obverse.data import Batch
+from obverse.engines import Forward
 from obverse.errors import DivergedError
-from obverse.evaluation import Forward
 from obverse.losses import Objective
 from obverse.models import Classifier
 from obverse.recipe import HeadFirstSpec

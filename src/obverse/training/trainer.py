@@ -16,8 +16,10 @@ import numpy as np
 import torch
 
 from obverse.data import Batch
+from obverse.decisions import to_probabilities
+from obverse.engines import Forward, Outputs, run_model
 from obverse.errors import DataError, DivergedError, Interrupted, RecipeError
-from obverse.evaluation import Forward, Outputs, is_better, run_model, selected_value, to_probabilities, with_best_prior
+from obverse.evaluation import is_better, selected_value, with_best_prior
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
 from obverse.recipe import HeadFirstSpec, Recipe

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from obverse.evaluation import Predictions, decide, selection_value
+from obverse.decisions import decide_array
+from obverse.evaluation import Predictions, selection_value
 
 ROWS = np.array([[0.4, 0.3, 0.0, 0.3], [0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]], np.float32)
 
@@ -12,16 +13,16 @@ ROWS = np.array([[0.4, 0.3, 0.0, 0.3], [0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0
     ("decode", "expected"), [("mode", [0, 3, 0, 3]), ("median", [1, 2, 0, 3]), ("mean", [1, 2, 1, 3])]
 )
 def test_by_hand(decode, expected):
-    assert decide(ROWS, decode).tolist() == expected
+    assert decide_array(ROWS, decode).tolist() == expected
 
 
 @pytest.mark.parametrize("decode", ["mode", "median", "mean"])
 def test_a_view_that_is_missing_is_minus_one(decode):
     rows = ROWS.copy()
     rows[1] = np.nan
-    found = decide(rows, decode)
+    found = decide_array(rows, decode)
     assert found[1] == -1
-    assert found[[0, 2, 3]].tolist() == decide(ROWS, decode)[[0, 2, 3]].tolist()
+    assert found[[0, 2, 3]].tolist() == decide_array(ROWS, decode)[[0, 2, 3]].tolist()
 
 
 def test_each_answer_is_the_best_for_its_own_error():
@@ -30,14 +31,14 @@ def test_each_answer_is_the_best_for_its_own_error():
     losses = {"mode": distance_KK > 0, "median": distance_KK, "mean": distance_KK**2}
     for decode, loss_KK in losses.items():
         expected_NK = rows @ loss_KK
-        chosen = expected_NK[np.arange(300), decide(rows, decode)]
+        chosen = expected_NK[np.arange(300), decide_array(rows, decode)]
         np.testing.assert_allclose(chosen, expected_NK.min(axis=1), atol=1e-6)
 
 
 @pytest.mark.parametrize("total", [1.0, 0.9999999, 1.0000001])
 def test_the_median_does_not_depend_on_how_well_a_row_sums_to_one(total):
     rows = (np.full((1, 4), 0.25) * total).astype(np.float32)
-    assert decide(rows, "median").tolist() == [1]
+    assert decide_array(rows, "median").tolist() == [1]
 
 
 def test_the_same_answer_everywhere(tmp_path):

@@ -12,7 +12,7 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Batch, to_model_input
-from obverse.losses import class_logits, decide, decide_sets
+from obverse.decisions import class_logits, decide, decide_sets
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec
 from obverse.runtime import ALONE, Process, autocast
