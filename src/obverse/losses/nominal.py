@@ -31,7 +31,7 @@ def logit_adjusted(logits_BK: torch.Tensor, log_prior_K: torch.Tensor) -> torch.
     With pi the class frequencies of the training set, Bayes' rule says p_train(y|x) ~ p(x|y) pi_y. Training fits
     softmax(f(x) + log pi) to p_train(y|x), so f_y(x) = log p(x|y) + const: the frequencies are out of the network, and
     f alone is the log posterior where all classes are equally frequent. Where they have frequencies q, it is
-    f(x) + log q: that is the deployment prior, added at prediction (losses/output.py). Tau scales log pi in training
+    f(x) + log q: that is the deployment prior, added at prediction (decisions/logits.py). Tau scales log pi in training
     only; above 1 it favours rare classes beyond what Bayes' rule asks.
 
     Balanced softmax (Ren et al. 2020: p_y ~ n_y exp f_y) is this with tau 1, hence the same code.

@@ -1,7 +1,7 @@
 """Losses of classes with an order; neighbours lie one step apart (A12).
 
 Each function gives losses_BK: what the sample costs if its label is k. CORN and CORAL look at K - 1 questions, "is the
-grade above j?", and their heads give one number for each (losses/output.py turns them into class probabilities).
+grade above j?", and their heads give one number for each (decisions/logits.py turns them into class probabilities).
 """
 
 from __future__ import annotations
