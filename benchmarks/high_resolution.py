@@ -92,7 +92,8 @@ def measure(name: str, folder: Path, side: int) -> dict[str, float]:
     functional.scaled_dot_product_attention = lambda query, *rest, **options: (
         calls.append(query.shape[-2]) or fused(query, *rest, **options)
     )
-    parts = (setup.model, setup.tuned(), setup.loaders(), setup.forward())
+    recipe = setup.tuned()
+    parts = (setup.engine(), recipe, setup.loaders())
     trainer = Trainer(*parts, objective=setup.objective, checkpoints=folder / "checkpoints")
     start, row = time.perf_counter(), {}
     for event in trainer.run():

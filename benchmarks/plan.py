@@ -95,14 +95,9 @@ def measure(name: str, folder: Path) -> dict[str, float]:
     resolved = resolve(recipe, index).recipe
     baseline = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     setup = Setup(resolved, index.manifest)
-    trainer = Trainer(
-        setup.model,
-        setup.tuned(),
-        setup.loaders(),
-        setup.forward(),
-        objective=setup.objective,
-        checkpoints=folder / "checkpoints",
-    )
+    recipe = setup.tuned()
+    parts = (setup.engine(), recipe, setup.loaders())
+    trainer = Trainer(*parts, objective=setup.objective, checkpoints=folder / "checkpoints")
     for _ in trainer.run():
         pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

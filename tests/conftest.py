@@ -107,7 +107,7 @@ def trainer_of(data: Path, recipe, checkpoints: Path, **hooks) -> Trainer:
     index = build_index(data, recipe.data)
     plan = Setup(resolve(recipe, index).recipe, index.manifest)
     objective = hooks.pop("objective", None) or plan.objective
-    parts = (plan.model, plan.recipe, plan.loaders(), plan.forward())
+    parts = (plan.engine(), plan.recipe, plan.loaders())
     return Trainer(*parts, objective=objective, checkpoints=checkpoints, **hooks)
 
 

@@ -8,7 +8,7 @@ import torch
 from obverse.bundle import Bundle, read_bundle, write_bundle
 from obverse.data import Batch, Geometry
 from obverse.decisions import softmax
-from obverse.engines import Forward, run_model
+from obverse.engines import TorchEngine, run_engine
 from obverse.manifest import Column
 from obverse.recipe import OutputSpec, build_recipe
 
@@ -44,8 +44,8 @@ def batch_of(num=6, *, columns=False):
 
 
 def outputs_of(bundle, model):
-    forward = Forward(bundle.mean, bundle.std, torch.device("cpu"), output=bundle.output)
-    return run_model(model.eval(), forward, [batch_of(columns=bool(bundle.columns))], each_view=True)
+    engine = TorchEngine.from_bundle(bundle, model, device=torch.device("cpu"))
+    return run_engine(engine, [batch_of(columns=bool(bundle.columns))], each_view=True)
 
 
 @pytest.fixture(params=["pictures alone", "with columns"])

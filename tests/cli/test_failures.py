@@ -41,8 +41,8 @@ def test_out_of_memory_while_training(refused, training, fails, error, place):
 
 @pytest.mark.parametrize("error", LACKS, ids=lambda error: type(error).__name__)
 def test_out_of_memory_with_a_trained_model(refused, shapes, shapes_run, fails, error):
-    fails("obverse.experiment.evaluate.run_model", error)
-    fails("obverse.inference.predictor.run_model", error)
+    fails("obverse.experiment.evaluate.run_engine", error)
+    fails("obverse.inference.predictor.run_engine", error)
     result = refused(71, "out of memory", "evaluate", shapes_run, untouched=shapes_run)
     assert "evaluation.batch_size" in result.err
     refused(71, "try a smaller batch_size", "predict", shapes_run, shapes / "sample.jpg", untouched=shapes_run)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from obverse.data import Loader, PictureDataset
-from obverse.engines import run_model
+from obverse.engines import run_engine
 from obverse.errors import ObverseError
 from obverse.experiment.resolve import resolve
 from obverse.experiment.setup import Setup
@@ -51,8 +51,15 @@ def train(
     def wanted_signal() -> int | None:
         return 15 if stop == (rank, trainer.progress.step) else None
 
-    parts = (setup.model, setup.recipe, setup.loaders(), setup.forward())
-    trainer = Trainer(*parts, objective=setup.objective, checkpoints=folder, wanted_signal=wanted_signal)
+    trainer = Trainer(
+        setup.engine(),
+        setup.recipe,
+        setup.loaders(),
+        objective=setup.objective,
+        checkpoints=folder,
+        process=setup.process,
+        wanted_signal=wanted_signal,
+    )
     notes: list[str] = []
     if resume:
         checkpoint = load_newest(folder)[0] if setup.process.is_main else None
@@ -89,10 +96,9 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
 def evaluate(*, data: Path, recipe: Recipe, split: str, batch_size: int) -> dict[str, Any]:
     """Every row of a split."""
     setup = setup_of(data, recipe)
-    setup.model.to(setup.device)
     dataset = PictureDataset(setup.manifest, setup.manifest.split(split), setup.bundle.geometry)
     loader = Loader(dataset, batch_size, process=setup.process)
-    outputs = run_model(setup.model, setup.forward(), loader.epoch(), each_view=True)
+    outputs = run_engine(setup.engine(), loader.epoch(), each_view=True, process=setup.process)
     return {"ids": outputs.ids, "labels": outputs.labels_N, "logits": outputs.logits_NK, "alone": outputs.alone_VNK}
 
 

@@ -27,7 +27,7 @@ def test_blocks_on_the_left_and_on_the_right(tmp_path):
     found = resolve(recipe, index)
     assert [reason for reason in found.reasons if "mirror image (by their pictures)" in reason]
     setup = Setup(found.recipe, index.manifest)
-    parts = (setup.model, setup.recipe, setup.loaders(), setup.forward())
+    parts = (setup.engine(), setup.recipe, setup.loaders())
     trainer = Trainer(*parts, objective=setup.objective, checkpoints=tmp_path / "checkpoints")
     last = [event for event in trainer.run() if isinstance(event, EpochEnd)][-1]
     assert last.val_accuracy > 0.9

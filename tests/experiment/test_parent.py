@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from obverse.data import Loader, PictureDataset
-from obverse.engines import run_model
+from obverse.engines import run_engine
 from obverse.errors import DataError, Interrupted, RecipeError
 from obverse.experiment import resume_run, start_run
 from obverse.experiment.parent import continued
@@ -52,7 +52,7 @@ def test_it_begins_with_the_weights_that_shipped(trained):
     shipped = weights(trained)
     assert all(torch.equal(tensor, shipped[name]) for name, tensor in setup.model.state_dict().items())
     dataset = PictureDataset(setup.manifest, setup.manifest.split("val"), setup.bundle.geometry)
-    outputs = run_model(setup.model, setup.forward(), Loader(dataset, 4).epoch())
+    outputs = run_engine(setup.engine(), Loader(dataset, 4).epoch())
     log = json.loads((trained.path / "training_log.json").read_text())
     accuracy = (outputs.logits_NK.argmax(1) == outputs.labels_N).mean()
     assert accuracy == pytest.approx(log["epochs"][log["best_epoch"] - 1]["val_accuracy"])

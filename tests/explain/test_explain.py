@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from obverse.bundle import Member, join
 from obverse.data import Batch
-from obverse.engines import Forward
+from obverse.engines import Forward, Needs, TorchEngine
 from obverse.explain import draw, explain, overlay
 from obverse.explain.attention import attention_maps
 from obverse.explain.watch import Seen, Watch, attention_weights
@@ -37,6 +37,10 @@ def small_model(backbone, *, num_views=1, height=32, width=48, sharing="shared",
     torch.manual_seed(seed)
     spec = ModelSpec(backbone=backbone, sharing=sharing)
     return build_classifier(spec, num_views=num_views, num_classes=3, height=height, width=width).eval()
+
+
+def engine_of(model):
+    return TorchEngine(model.eval(), FORWARD, Needs(1, 32, 48))
 
 
 def batch_of(num=2, *, num_views=1, height=32, width=48, missing=()):
@@ -68,7 +72,7 @@ def test_logits_stay_and_maps_have_the_pictures_size(kind):
     model, batch = small_model(backbone), batch_of()
     with torch.no_grad():
         before = FORWARD.logits(model, batch)
-    found = list(explain(model, FORWARD, batch, ("image",)))
+    found = list(explain(engine_of(model), batch, ("image",)))
     with torch.no_grad():
         after = FORWARD.logits(model, batch)
     for row, explanation in enumerate(found):
@@ -88,7 +92,7 @@ def test_maps_depend_on_the_weights(kind):
     """Other weights, another map: one that stayed would explain the picture alone (Adebayo et al. 2018)."""
     backbone, methods = KINDS[kind]
     batch = batch_of(1)
-    first, second = (next(explain(small_model(backbone, seed=s), FORWARD, batch, ("image",))) for s in (0, 1))
+    first, second = (next(explain(engine_of(small_model(backbone, seed=s)), batch, ("image",))) for s in (0, 1))
     for method in methods:
         one, other = first.maps["image"][method].ravel(), second.maps["image"][method].ravel()
         assert np.corrcoef(one, other)[0, 1] < 0.99
@@ -181,7 +185,7 @@ def test_torchs_own_attention_layer_is_seen():
 def test_each_view_has_its_own_map_and_a_missing_view_has_none(backbone, sharing):
     views = ("obverse", "reverse")
     model, batch = small_model(backbone, num_views=2, sharing=sharing), batch_of(2, num_views=2, missing=[(1, 0)])
-    both, alone = explain(model, FORWARD, batch, views)
+    both, alone = explain(engine_of(model), batch, views)
     assert list(both.maps) == list(both.views) == list(views)
     assert list(alone.maps) == ["reverse"]
     for heats in zip(*(maps.values() for maps in both.maps.values()), strict=True):
@@ -217,7 +221,7 @@ def test_a_trained_model_looks_where_the_difference_is_and_a_random_one_does_not
 
 def shares_on_the_left(model, batch):
     """Per method, of a picture with the square on the left and of one with it on the right."""
-    pair = [explanation.maps["image"] for explanation in explain(model, FORWARD, batch.split(2)[0], ("image",))]
+    pair = [explanation.maps["image"] for explanation in explain(engine_of(model), batch.split(2)[0], ("image",))]
     return {name: [maps[name][:, :24].sum() / maps[name].sum().clip(1e-9) for maps in pair] for name in pair[0]}
 
 
@@ -226,7 +230,7 @@ def test_a_transformer_of_hugging_face_is_seen():
     config = {"model_type": "vit", "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3,
               "intermediate_size": 48, "patch_size": 8, "image_size": 32}  # fmt: skip
     model = small_model(HFBackbone(name="small", pretrained="none", config=config), width=32)
-    (explanation,) = explain(model, FORWARD, batch_of(1, width=32), ("image",))
+    (explanation,) = explain(engine_of(model), batch_of(1, width=32), ("image",))
     assert set(explanation.maps["image"]) == {"attention", "rollout"}
 
 
@@ -234,8 +238,8 @@ def test_an_ensemble_shows_the_mean_of_its_members():
     members = [small_model(vit(), seed=seed) for seed in (0, 1)]
     whole = ensemble(members, vit())
     batch = batch_of(1)
-    parts = [next(explain(model, FORWARD, batch, ("image",))).maps["image"] for model in members]
-    (together,) = explain(whole, FORWARD, batch, ("image",))
+    parts = [next(explain(engine_of(model), batch, ("image",))).maps["image"] for model in members]
+    (together,) = explain(engine_of(whole), batch, ("image",))
     for name in ("attention", "rollout"):
         mean = (parts[0][name] + parts[1][name]) / 2
         np.testing.assert_allclose(together.maps["image"][name], mean / mean.max(), atol=1e-5)
@@ -251,24 +255,23 @@ def test_an_ensemble_of_convolutions_shows_members_by_what_they_decide():
     first, other = (small_model(backbone, seed=seed) for seed in (0, 1))
     heats = []
     for members in ([first], [other], [first, other]):
-        (explanation,) = explain(ensemble(members, backbone), FORWARD, batch_of(1), ("image",))
+        (explanation,) = explain(engine_of(ensemble(members, backbone)), batch_of(1), ("image",))
         heats.append(explanation.maps["image"]["grad-cam"])
     *alone, together = heats
     assert all(np.abs(together - heat).max() > 1e-3 for heat in alone)
     with torch.no_grad():
         for parameter in other.head.parameters():
             parameter.mul_(1e-5)
-    (faint,) = explain(ensemble([first, other], backbone), FORWARD, batch_of(1), ("image",))
+    (faint,) = explain(engine_of(ensemble([first, other], backbone)), batch_of(1), ("image",))
     np.testing.assert_allclose(faint.maps["image"]["grad-cam"], alone[0], atol=1e-3)
 
 
-def test_training_mode_comes_back_even_after_an_early_end():
-    model = small_model(ConvNetBackbone(widths=(8, 8))).train()
-    stream = explain(model, FORWARD, batch_of(2), ("image",))
+def test_hooks_are_gone_even_after_an_early_end():
+    model = small_model(ConvNetBackbone(widths=(8, 8)))
+    stream = explain(engine_of(model), batch_of(2), ("image",))
     next(stream)
     stream.close()
-    assert model.training
-    assert not model.backbones[0]._forward_hooks
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_the_overlay_shows_the_map_and_keeps_the_rest():
@@ -282,7 +285,7 @@ def test_the_overlay_shows_the_map_and_keeps_the_rest():
 
 def test_a_sheet_has_a_row_per_view_and_a_tile_per_map():
     model = small_model(vit(), num_views=2)
-    (explanation,) = explain(model, FORWARD, batch_of(1, num_views=2), ("obverse", "金貨\x1b" * 40))
+    (explanation,) = explain(engine_of(model), batch_of(1, num_views=2), ("obverse", "金貨\x1b" * 40))
     sheet = draw(explanation, "MS65", tile=96)
     assert sheet.width > 3 * 96
     assert sheet.width > sheet.height > 2 * 64

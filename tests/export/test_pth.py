@@ -66,7 +66,7 @@ def test_a_prior_is_in_the_weights(view_heads, trained, draw_picture, tmp_path):
     predictor = Predictor(bundle, bundle.build().eval())
     pair = {view: draw_picture(tmp_path / f"{view}.png", seed=7) for view in ("obverse", "reverse")}
     (expected,) = predictor.predict(pair)
-    write_pth(tmp_path / "model.pth", bundle, predictor.classifier)
+    write_pth(tmp_path / "model.pth", bundle, predictor.engine.model)
     folded, classifier = read_pth(tmp_path / "model.pth")
     assert folded.output.prior is None
     (found,) = Predictor(folded, classifier).predict(pair)
@@ -76,7 +76,7 @@ def test_a_prior_is_in_the_weights(view_heads, trained, draw_picture, tmp_path):
         }
     (batch,) = predictor.batches(pair, 1)
     with torch.no_grad():
-        logits_BK = classifier(predictor.forward.inputs(batch), batch.present_BV)
+        logits_BK = classifier(predictor.engine.forward.inputs(batch), batch.present_BV)
     said = dict(expected.top)
     np.testing.assert_allclose(logits_BK.softmax(1)[0].numpy(), [said[name] for name in bundle.classes], rtol=1e-5)
 

@@ -15,14 +15,14 @@ from obverse.data import Batch, to_model_input
 from obverse.decisions import class_logits, decide, decide_sets
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec
-from obverse.runtime import ALONE, Process, autocast
+from obverse.runtime import autocast
 
 PLAIN = OutputSpec()
 
 
 @dataclass(frozen=True)
 class Forward:
-    """mean, std in 0..1 units; precision: fp32, or autocast to bf16 or fp16. process: this one of all ranks."""
+    """mean, std in 0..1 units; precision: fp32, or autocast to bf16 or fp16."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -30,12 +30,13 @@ class Forward:
     precision: str = "fp32"
     channels_last: bool = False
     output: OutputSpec = PLAIN
-    process: Process = ALONE
 
     @classmethod
-    def of(cls, bundle: Bundle, device: torch.device, process: Process = ALONE) -> Forward:
-        """How a bundle computes wherever it is used: fp32, in the plain memory format."""
-        return cls(bundle.mean, bundle.std, device, output=bundle.output, process=process)
+    def from_bundle(
+        cls, bundle: Bundle, device: torch.device, *, precision: str = "fp32", channels_last: bool = False
+    ) -> Forward:
+        """What a bundle says of its inputs and outputs; by default fp32 in the plain memory format, as it ships."""
+        return cls(bundle.mean, bundle.std, device, precision, channels_last, bundle.output)
 
     def autocast(self) -> AbstractContextManager[None]:
         """The number format in which the model runs."""

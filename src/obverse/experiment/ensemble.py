@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import torch
 
 from obverse.bundle import Bundle, join, read_bundle, write_bundle
 from obverse.data import Loader, PictureDataset
-from obverse.engines import Forward, run_model
+from obverse.engines import TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import is_better, require_same_samples, selection_value
 from obverse.manifest import Manifest
@@ -31,7 +32,7 @@ from obverse.runs.failures import explained
 from obverse.runtime import resolve_device
 
 from .compare import Contender, read_contender
-from .evaluate import report_split, run_manifest
+from .evaluate import Ready, report_split, run_manifest
 from .example import Example, example_of
 from .facts import RunStory
 from .identity import run_recipe
@@ -133,9 +134,10 @@ def _rank(select: str, value: float) -> float:
 
 def _val_value(data: Part, model: Classifier, bundle: Bundle, select: str, device: torch.device) -> float:
     """Of `select` on the val samples of `data`."""
-    forward = Forward.of(bundle, device)
     dataset = PictureDataset(data.manifest, data.manifest.split("val"), bundle.geometry)
-    outputs = run_model(model.to(device), forward, Loader(dataset, data.recipe.evaluation.batch_size).epoch())
+    with closing(TorchEngine.from_bundle(bundle, model, device=device)) as engine:
+        batches = Loader(dataset, data.recipe.evaluation.batch_size).epoch()
+        outputs = run_engine(engine, batches, embeddings=False)
     return selection_value(select, outputs.logits_NK, outputs.labels_N, decode=bundle.output.decode)
 
 
@@ -143,7 +145,8 @@ def _measured(
     out: Path, parts: Sequence[Part], bundle: Bundle, model: Classifier, *, kept: tuple[str, ...], splits: Sequence[str]
 ) -> Joined:
     first = parts[0]
-    ready = (bundle, model, Forward.of(bundle, next(model.parameters()).device))
+    device = next(model.parameters()).device
+    ready = Ready(bundle, TorchEngine.from_bundle(bundle, model, device=device))
     what = "weights averaged over" if "soup" in bundle.trained else "probabilities averaged over"
     facts = {"model": f"{what} {len(kept)} of {len(parts)} runs", "members": ", ".join(kept)}
     facts["parameters"] = f"{model.num_parameters():,}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Loader, PictureDataset
-from obverse.engines import Forward, run_model
+from obverse.engines import Engine, TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import (
     EARLIER,
@@ -23,12 +23,11 @@ from obverse.evaluation import (
     write_set_evaluation,
 )
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
-from obverse.models import Classifier
 from obverse.recipe import Recipe
 from obverse.runs import RunFolder
 from obverse.runs.failures import explained
 from obverse.runs.rundir import short_name
-from obverse.runtime import resolve_device
+from obverse.runtime import ALONE, Process, resolve_device
 from obverse.staging import DIGESTS, staged
 
 from .caching import open_cache
@@ -37,7 +36,24 @@ from .identity import require_unchanged, run_recipe
 from .maps import earlier_maps, report_maps
 from .other_data import OTHER, other_manifest
 
-Ready = tuple[Bundle, Classifier, Forward]
+
+@dataclass(frozen=True)
+class Ready:
+    """A model that is ready to be measured.
+
+    process: this one of those that share its samples. whole: the same model on this process alone, where `engine` has
+    a share of it.
+    """
+
+    bundle: Bundle
+    engine: Engine
+    process: Process = ALONE
+    whole: TorchEngine | None = None
+
+    @property
+    def network(self) -> TorchEngine | None:
+        """What can be looked into for maps; None where the engine runs no network of torch."""
+        return self.whole or (self.engine if isinstance(self.engine, TorchEngine) else None)
 
 
 def report_split(
@@ -48,13 +64,9 @@ def report_split(
     *,
     recipe: Recipe,
     story: RunStory,
-    whole: Classifier | None = None,
 ) -> dict[str, Any]:
-    """Predict one split and write the report; returns the metrics as plain values, on the main process.
-
-    whole: the same model where `ready` has only this process's share of it.
-    """
-    bundle, model, forward = ready
+    """Predict one split and write the report; returns the metrics as plain values, on the main process."""
+    bundle, process, with_embeddings = ready.bundle, ready.process, recipe.evaluation.embeddings
     samples = manifest.split(split)
     if not samples:
         raise DataError(f"there are no samples in `{split}`")
@@ -62,19 +74,20 @@ def report_split(
     if recipe.data.cache.kind == "raw":  # shared with training where the geometry is the same
         cache, _ = open_cache(recipe.data.cache, manifest, samples, bundle.geometry, is_training=False)
     dataset = PictureDataset(manifest, samples, bundle.geometry, cache=cache)
-    loader = Loader(dataset, recipe.evaluation.batch_size, process=forward.process)
-    outputs = run_model(model, forward, loader.epoch(), each_view=len(bundle.views) > 1)
-    if not forward.process.is_main:
+    loader = Loader(dataset, recipe.evaluation.batch_size, process=process)
+    outputs = run_engine(
+        ready.engine, loader.epoch(), each_view=len(bundle.views) > 1, embeddings=with_embeddings, process=process
+    )
+    if not process.is_main:
         return {}
     predictions: Predictions | SetPredictions
-    with_embeddings = recipe.evaluation.embeddings
     if manifest.multi_label:
         predictions = to_set_predictions(outputs, manifest, split, output=bundle.output, embeddings=with_embeddings)
     else:
         decode = bundle.output.decode
         predictions = to_predictions(outputs, manifest, split, decode=decode, embeddings=with_embeddings)
     with staged(folder, earlier=(*EARLIER, *earlier_maps(folder))) as stage:
-        maps = report_maps(stage, predictions, dataset, whole or model, forward, recipe.evaluation.maps)
+        maps = report_maps(stage, predictions, dataset, ready.network, recipe.evaluation.maps)
         told: dict[str, Any] = {"facts": story.facts, "diagnoses": story.diagnoses, "history_png": story.history_png}
         told["more"] = [maps] if maps else []
         told["seen"] = story.seen or seen_split(split, len(samples), recipe, bundle)
@@ -115,8 +128,7 @@ def _evaluate(
     if not is_run and (data is None or out is None):
         raise RecipeError(f"{str(run.path)!r} is a bundle without its run: give --data DATA and --out FOLDER")
     recipe = run_recipe(run) if is_run else Recipe()
-    place = resolve_device(device)
-    ready = (bundle, model.to(place), Forward.of(bundle, place))
+    ready = Ready(bundle, TorchEngine.from_bundle(bundle, model, device=resolve_device(device)))
     story = read_story(run.path / "training_log.json")
     if data is None:
         name = split or "test"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
+from obverse.engines import TorchEngine
 from obverse.explain import explain
 from obverse.inference import load
 from obverse.inference.inputs import Cell, Input
@@ -30,6 +31,8 @@ def explain_pictures(
     """
     require_free(out)
     predictor = load(model, device=device)
+    engine = predictor.engine
+    assert isinstance(engine, TorchEngine), "a bundle holds the network itself"
     batches = predictor.batches(inputs, 1, columns=columns)
     # What cannot be read is refused before maps of an earlier time go.
     batches = chain(list(islice(batches, 1)), batches)
@@ -37,7 +40,7 @@ def explain_pictures(
         maps = MapFolder(out, predictor.classes, predictor.bundle.output, tile=TILE)
         try:
             for row, batch in enumerate(batches):
-                for explanation in explain(predictor.classifier, predictor.forward, batch, predictor.views):
+                for explanation in explain(engine, batch, predictor.views):
                     yield maps.add(row, explanation)
         finally:  # what is drawn is listed, so that the folder can be used again
             maps.close()

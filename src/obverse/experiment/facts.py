@@ -11,7 +11,7 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
-from obverse.engines import Forward, run_model
+from obverse.engines import Engine, run_engine
 from obverse.errors import DataError
 from obverse.evaluation import Diagnosis, Seen, Story, diagnose, selected_value
 from obverse.files import read_json_object
@@ -19,7 +19,7 @@ from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
 from obverse.recipe import ADJUSTED, ORDINAL, LossSpec, OutputSpec, Recipe, Size
-from obverse.runtime import peak_memory
+from obverse.runtime import ALONE, Process, peak_memory
 from obverse.training.progress import Progress
 
 MOST_TRAIN_SAMPLES, LEAST_TRAIN_SAMPLES = 2000, 500
@@ -72,7 +72,7 @@ class TrainAccuracy:
 
 
 def measure_train(
-    model: Classifier, forward: Forward, manifest: Manifest, bundle: Bundle, recipe: Recipe
+    engine: Engine, bundle: Bundle, *, manifest: Manifest, recipe: Recipe, process: Process = ALONE
 ) -> TrainAccuracy:
     """On as many training samples as there are in val, at least 500 and at most 2,000; chosen by their ids. Of several
     processes the main one knows it.
@@ -81,9 +81,9 @@ def measure_train(
     seed = recipe.training.seed
     chosen = sorted(manifest.split("train"), key=lambda sample: unit_interval("train accuracy", seed, sample.id))
     dataset = PictureDataset(manifest, Samples.of(chosen[:limit]), bundle.geometry)
-    loader = Loader(dataset, recipe.evaluation.batch_size, process=forward.process)
-    outputs = run_model(model, forward, loader.epoch())
-    if not forward.process.is_main:
+    loader = Loader(dataset, recipe.evaluation.batch_size, process=process)
+    outputs = run_engine(engine, loader.epoch(), embeddings=False, process=process)
+    if not process.is_main:
         return TrainAccuracy(math.nan, 0)
     value = selected_value("accuracy", outputs, bundle.output)
     recall = None if manifest.multi_label else selected_value("balanced_accuracy", outputs, bundle.output)

@@ -19,11 +19,10 @@ from PIL import Image
 
 from obverse.data import PictureDataset
 from obverse.decisions import to_probabilities
-from obverse.engines import Forward
+from obverse.engines import TorchEngine
 from obverse.errors import ObverseError, OutputError
 from obverse.evaluation import Predictions, Section, SetPredictions
 from obverse.explain import Explanation, draw, explain
-from obverse.models import Classifier
 from obverse.recipe import OutputSpec
 
 FOLDER, INDEX, OVERVIEW = "attention_maps", "maps.csv", "overview.png"
@@ -89,8 +88,7 @@ def report_maps(
     folder: Path,
     predictions: Predictions | SetPredictions,
     dataset: PictureDataset,
-    model: Classifier,
-    forward: Forward,
+    engine: TorchEngine | None,
     num: int,
 ) -> tuple[Section, Path] | None:
     """Draw `num` samples of a split into folder/attention_maps; the report's section and its picture.
@@ -98,13 +96,13 @@ def report_maps(
     Mistakes are half of them, the surest first, the rest are the first of the split. Of multi-label data the map is of
     the likeliest class. What a network does not show is said in the report, and never costs a run its result.
     """
-    if num == 0:
+    if num == 0 or engine is None:
         return None
     try:
-        maps = MapFolder(folder / FOLDER, predictions.classes, forward.output, tile=REPORT_TILE)
+        maps = MapFolder(folder / FOLDER, predictions.classes, engine.forward.output, tile=REPORT_TILE)
         for row in chosen_rows(predictions, num):
             batch = dataset[[(0, row, True)]]
-            for explanation in explain(model, forward, batch, dataset.manifest.views):
+            for explanation in explain(engine, batch, dataset.manifest.views):
                 maps.add(row, explanation, dataset.samples[row].label)
         maps.close()
     except (OSError, ObverseError):

@@ -26,7 +26,7 @@ from obverse.manifest import Manifest, build_index
 from obverse.recipe import Recipe
 
 from .resolve import resolve
-from .setup import geometry_of
+from .setup import describe, objective_of
 
 NAME = "preview.png"
 MARK = "obverse check --preview"
@@ -44,8 +44,8 @@ def write_preview(
     require_ours(path)
     index = build_index(data, recipe.data, progress)
     resolved = resolve(recipe, index)
-    geometry = geometry_of(resolved.recipe.data, resolved.needs.multiple)
-    forward = Forward(resolved.needs.mean, resolved.needs.std, torch.device("cpu"))
+    bundle = describe(resolved.recipe, index.manifest, objective_of(resolved.recipe, index.manifest))
+    geometry, forward = bundle.geometry, Forward.from_bundle(bundle, torch.device("cpu"))
     train = index.manifest.split("train")
     num_epochs = max(1, min(MOST_EPOCHS, SHEET_SIDE // geometry.canvas_width - 1))
     fitting = SHEET_SIDE // (geometry.canvas_height * len(index.manifest.views))

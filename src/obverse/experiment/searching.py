@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from obverse.engines import run_model
+from obverse.engines import run_engine
 from obverse.explain import nearest
 from obverse.inference import Predictor, load
 from obverse.inference.inputs import Cell, Input, Request
@@ -58,4 +58,4 @@ def search(
 
 def _embedded(predictor: Predictor, requests: Sequence[Request]) -> npt.NDArray[np.float32]:
     batches = predictor.batches_of(requests, BATCH_SIZE)
-    return run_model(predictor.classifier, predictor.forward, batches).embeddings_ND
+    return run_engine(predictor.engine, batches).embeddings_ND

@@ -10,7 +10,7 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Geometry, Loader, PictureDataset, PixelCache, working_geometry
-from obverse.engines import Forward
+from obverse.engines import Forward, TorchEngine
 from obverse.errors import RecipeError
 from obverse.launch import launched
 from obverse.losses import Objective, build_objective
@@ -103,14 +103,18 @@ class Setup:
     def forward(self) -> Forward:
         """Normalisation and formats as the recipe says."""
         runtime = self.recipe.runtime
-        return Forward(
-            self.bundle.mean,
-            self.bundle.std,
-            self.device,
-            runtime.precision,
-            runtime.channels_last is True,
-            self.bundle.output,
-            self.process,
+        channels_last = runtime.channels_last is True
+        return Forward.from_bundle(self.bundle, self.device, precision=runtime.precision, channels_last=channels_last)
+
+    def engine(self) -> TorchEngine:
+        """The model as training measures it: on its device, in the recipe's formats, in evaluation mode."""
+        runtime = self.recipe.runtime
+        return TorchEngine.from_bundle(
+            self.bundle,
+            self.model,
+            device=self.device,
+            precision=runtime.precision,
+            channels_last=runtime.channels_last is True,
         )
 
     def loaders(self) -> Loaders:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from obverse.decisions import to_probabilities
-from obverse.engines import Forward, run_model
+from obverse.engines import Engine, TorchEngine, run_engine
 from obverse.evaluation import best_prior
 from obverse.metrics import best_thresholds
 from obverse.models import merge_lora
@@ -22,7 +22,7 @@ from obverse.training import Trainer
 from .setup import Setup
 
 
-def as_shipped(trainer: Trainer, setup: Setup) -> Forward:
+def as_shipped(trainer: Trainer, setup: Setup) -> TorchEngine:
     """Turn the trainer's model into what ships, with the best weights. The process's matrix setting becomes the plain
     one.
     """
@@ -31,16 +31,16 @@ def as_shipped(trainer: Trainer, setup: Setup) -> Forward:
     torch.set_float32_matmul_precision("highest")
     if not trainer.parallel.is_sharded:
         trainer.model.to(memory_format=torch.contiguous_format)
-    return Forward.of(setup.bundle, trainer.forward.device, setup.process)
+    return TorchEngine.from_bundle(setup.bundle, trainer.model, device=trainer.forward.device)
 
 
-def tuned_output(setup: Setup, trainer: Trainer, forward: Forward) -> OutputSpec:
+def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
     """How the shipped weights are read: what is tuned on val is the thresholds of label sets, or the prior."""
     output, counts = setup.bundle.output, trainer.objective.tuned_counts
     if not setup.manifest.multi_label and counts is None:
         return output
     with closing(trainer.loaders):
-        outputs = run_model(trainer.model, forward, trainer.loaders.val.epoch())
+        outputs = run_engine(engine, trainer.loaders.val.epoch(), embeddings=False, process=setup.process)
 
     def tuned() -> dict[str, Any]:
         if counts is not None:

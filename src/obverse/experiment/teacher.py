@@ -7,6 +7,7 @@ then mixes targets as it mixes labels, which is exact for losses that are linear
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 from obverse.bundle import Bundle, read_bundle, read_description
 from obverse.data import Batch, Loader, PictureDataset
 from obverse.decisions import softmax
-from obverse.engines import Forward, run_model
+from obverse.engines import TorchEngine, run_engine
 from obverse.errors import DataError, RecipeError
 from obverse.losses import hard_targets
 from obverse.manifest import Manifest
@@ -48,12 +49,12 @@ def soft_targets(recipe: Recipe, manifest: Manifest) -> SoftTargets | None:
     if spec.digest not in ("auto", digest):
         raise DataError(f"distill.teacher {spec.teacher!r} is not the model that the run began with; "
                         "put that back, or start a new run")  # fmt: skip
-    place = resolve_device(recipe.runtime.device)
-    forward = Forward.of(bundle, place)
     samples = manifest.split("train")
     seen = replace(manifest, views=bundle.views, columns=bundle.columns)
     dataset = PictureDataset(seen, samples, bundle.geometry)
-    outputs = run_model(model.to(place), forward, Loader(dataset, recipe.evaluation.batch_size).epoch())
+    device = resolve_device(recipe.runtime.device)
+    with closing(TorchEngine.from_bundle(bundle, model, device=device)) as engine:
+        outputs = run_engine(engine, Loader(dataset, recipe.evaluation.batch_size).epoch(), embeddings=False)
     column = {name: k for k, name in enumerate(bundle.classes)}
     teacher_NK = torch.from_numpy(softmax(outputs.logits_NK)[:, [column[name] for name in manifest.classes]])
     labels_NK = hard_targets(torch.from_numpy(_labels(samples.labels, manifest)), len(manifest.classes))

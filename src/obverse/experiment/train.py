@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
+from obverse.engines import TorchEngine
 from obverse.errors import DataError, Interrupted, ObverseError, UnavailableError, printable
 from obverse.evaluation import plot_history
 from obverse.files import read_json_object
@@ -23,7 +24,6 @@ from obverse.manifest import (
     full_path,
     read_manifest,
 )
-from obverse.models import Classifier
 from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, dump_recipe
 from obverse.runs import Message, Observer, RunFolder, describe_environment, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
@@ -33,7 +33,7 @@ from obverse.runtime import Process, joined
 from obverse.staging import require_whole
 from obverse.training import Trainer, catch_signals
 
-from .evaluate import report_split
+from .evaluate import Ready, report_split
 from .example import Example, example_of
 from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
 from .identity import as_they_are, differences, remember, run_recipe
@@ -209,12 +209,12 @@ def _train(
             loaders = setup.loaders()
             setup.process.meet()  # a machine may have made its cache
             trainer = Trainer(
-                setup.model,
+                setup.engine(),
                 setup.recipe,
                 loaders,
-                setup.forward(),
                 objective=setup.objective,
                 checkpoints=run.checkpoints,
+                process=setup.process,
                 wanted_signal=wish,
             )
             trainer.before_save = run.require_ours
@@ -274,9 +274,9 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     """Ship the best weights and look at test once."""
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
-    forward = as_shipped(trainer, setup)
-    output = tuned_output(setup, trainer, forward)
-    bundle, forward = replace(setup.bundle, trained=trained, output=output), replace(forward, output=output)
+    output = tuned_output(setup, trainer, as_shipped(trainer, setup))
+    bundle = replace(setup.bundle, trained=trained, output=output)
+    engine = TorchEngine.from_bundle(bundle, trainer.model, device=setup.device)
     run.require_ours()
     if setup.process.is_main:
         write_bundle(run.bundle, bundle, trainer.best_weights)
@@ -284,7 +284,7 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
         setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained, output=output
     )
     name = "train subset accuracy" if bundle.multi_label else "train accuracy"
-    train = measure_train(trainer.model, forward, setup.manifest, bundle, setup.recipe)
+    train = measure_train(engine, bundle, manifest=setup.manifest, recipe=setup.recipe, process=setup.process)
     story = RunStory(facts | {name: str(train)})
     run.require_ours()
     if setup.process.is_main:
@@ -295,11 +295,11 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     measured = {}
     whole = _whole(bundle, trainer) if trainer.parallel.is_sharded and setup.process.is_main else None
+    ready = Ready(bundle, engine, setup.process, whole)
     for name in splits:
-        ready = (bundle, trainer.model, forward)
         run.require_ours()
         measured[name] = report_split(
-            run.evaluation(name), name, setup.manifest, ready, recipe=setup.recipe, story=story, whole=whole
+            run.evaluation(name), name, setup.manifest, ready, recipe=setup.recipe, story=story
         )
         setup.process.meet()  # the main process writes
     if setup.process.is_main:
@@ -310,11 +310,11 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     return RunResult(run, report, measured[splits[-1]], example)
 
 
-def _whole(bundle: Bundle, trainer: Trainer) -> Classifier:
+def _whole(bundle: Bundle, trainer: Trainer) -> TorchEngine:
     """What ships, on this process alone."""
     model = bundle.build()
     model.load_state_dict(trainer.best_weights)
-    return model.to(trainer.forward.device)
+    return TorchEngine.from_bundle(bundle, model, device=trainer.forward.device)
 
 
 @contextmanager

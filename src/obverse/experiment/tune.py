@@ -177,7 +177,7 @@ def training_step(
 ) -> Callable[[], None]:
     """One forward and backward pass of `measured_samples` samples in the given form."""
     device = torch.device(recipe.runtime.device)
-    forward = Forward(bundle.mean, bundle.std, device, precision, channels_last)
+    forward = Forward.from_bundle(bundle, device, precision=precision, channels_last=channels_last)
     model.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     model.train()
     images_BVCHW, present_BV = step_inputs(recipe, bundle, forward)

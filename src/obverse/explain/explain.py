@@ -16,8 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from obverse.data import Batch
-from obverse.engines import Forward
-from obverse.models import Classifier
+from obverse.engines import TorchEngine
 
 from .attention import attention_maps
 from .gradcam import gradcam_maps
@@ -42,19 +41,16 @@ class Explanation:
     maps: dict[str, dict[str, HeatMap]]
 
 
-def explain(model: Classifier, forward: Forward, batch: Batch, views: tuple[str, ...]) -> Iterator[Explanation]:
-    """One sample after another. Weights, training mode, random state and fused attention stay as they are."""
-    was_training = model.training
-    model.eval()
-    try:
-        for single in batch.split(1):
-            yield _explain_one(model, forward, single.to(forward.device), views)
-    finally:
-        model.train(was_training)
+def explain(engine: TorchEngine, batch: Batch, views: tuple[str, ...]) -> Iterator[Explanation]:
+    """One sample after another. Weights, modes, random state and fused attention stay as they are."""
+    assert not engine.model.training, "an engine's model is in evaluation mode"
+    for single in batch.split(1):
+        yield _explain_one(engine, single.to(engine.forward.device), views)
 
 
-def _explain_one(model: Classifier, forward: Forward, batch: Batch, views: tuple[str, ...]) -> Explanation:
-    logits_1K, members = _look(model, forward, batch)
+def _explain_one(engine: TorchEngine, batch: Batch, views: tuple[str, ...]) -> Explanation:
+    forward = engine.forward
+    logits_1K, members = _look(engine, batch)
     size = (batch.images_BVCHW.shape[3], batch.images_BVCHW.shape[4])
     shown = [number for number, present in enumerate(batch.present_BV[0].tolist()) if present]
     images = batch.images_BVCHW[0].cpu().numpy().transpose(0, 2, 3, 1)
@@ -67,14 +63,15 @@ def _explain_one(model: Classifier, forward: Forward, batch: Batch, views: tuple
     )
 
 
-def _look(model: Classifier, forward: Forward, batch: Batch) -> tuple[torch.Tensor, list[Maps]]:
+def _look(engine: TorchEngine, batch: Batch) -> tuple[torch.Tensor, list[Maps]]:
     """The head's logits, and maps (V, h, w) of every member."""
+    model, forward = engine.model, engine.forward
     # A compiled network shows nothing of its inside, so the plain one runs.
     with torch.no_grad(), torch.compiler.set_stance("force_eager"), Watch(model.encoders) as watch:
         logits_1K = forward.logits(model, batch)
     members = [_attention(backbones, calls) for backbones, calls in zip(model.encoders, watch.members(), strict=True)]
     if not all(members):
-        found = _gradcam(model, forward, batch)
+        found = _gradcam(engine, batch)
         members = [maps or cam for maps, cam in zip(members, found, strict=True)]
     return logits_1K, members
 
@@ -87,8 +84,9 @@ def _attention(backbones: nn.ModuleList, calls: list[Seen]) -> Maps:
     return {name: torch.cat([maps[name] for maps in known]) for name in known[0]} if len(known) == len(found) else {}
 
 
-def _gradcam(model: Classifier, forward: Forward, batch: Batch) -> list[Maps]:
+def _gradcam(engine: TorchEngine, batch: Batch) -> list[Maps]:
     """Maps of the answered class's logit, of every member."""
+    model, forward = engine.model, engine.forward
     with torch.enable_grad(), torch.compiler.set_stance("force_eager"), Watch(model.encoders) as watch:
         logits = forward.logits(model, batch)
         score = forward.class_logits(logits)[0, int(forward.answers(logits)[0])]

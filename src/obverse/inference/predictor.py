@@ -14,7 +14,7 @@ import torch
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Batch, column_codes
 from obverse.decisions import decide_array, decide_sets, require_numbers, to_probabilities
-from obverse.engines import Forward, run_model
+from obverse.engines import Engine, TorchEngine, run_engine
 from obverse.errors import DataError, RecipeError
 from obverse.imaging import PictureError
 from obverse.models import Classifier
@@ -76,13 +76,16 @@ class SetPrediction:
 
 
 class Predictor:
-    """Predicts with a bundle on one device."""
+    """Predicts with a bundle. Threads may share one.
 
-    def __init__(self, bundle: Bundle, classifier: Classifier, *, device: str = "auto") -> None:
+    model: the bundle's classifier, which runs on `device`, or an engine, which runs where it was made to.
+    """
+
+    def __init__(self, bundle: Bundle, model: Classifier | Engine, *, device: str = "auto") -> None:
         self.bundle = bundle
-        self._device = resolve_device(device)
-        self.classifier = classifier.to(self._device)
-        self.forward = Forward.of(bundle, self._device)
+        if isinstance(model, Classifier):
+            model = TorchEngine.from_bundle(bundle, model, device=resolve_device(device))
+        self.engine: Engine = model
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -161,7 +164,7 @@ class Predictor:
         """Embeddings (N, D) of samples, in order: what the encoder hands to the head, all views fused."""
         with explained(Path(), ADVICE):
             batches = self.batches(inputs, batch_size, columns=columns)
-            outputs = run_model(self.classifier, self.forward, batches)
+            outputs = run_engine(self.engine, batches)
         require_numbers(outputs.embeddings_ND, outputs.ids)
         return outputs.embeddings_ND
 
@@ -203,7 +206,7 @@ class Predictor:
 
     def _answers(self, requests: Sequence[Request], batch: Batch, top_k: int) -> Sequence[Prediction | SetPrediction]:
         """Of the samples of one batch."""
-        outputs = run_model(self.classifier, self.forward, [batch], each_view=True)
+        outputs = run_engine(self.engine, [batch], each_view=True, embeddings=False)
         output = self.bundle.output
         rows_NK = to_probabilities(outputs.logits_NK, output)
         require_numbers(rows_NK, outputs.ids)

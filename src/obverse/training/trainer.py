@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 
 from obverse.data import Batch
 from obverse.decisions import to_probabilities
-from obverse.engines import Forward, Outputs, run_model
+from obverse.engines import Outputs, TorchEngine, evaluating, run_engine
 from obverse.errors import DataError, DivergedError, Interrupted, RecipeError
 from obverse.evaluation import is_better, selected_value, with_best_prior
 from obverse.losses import Objective
@@ -26,7 +26,7 @@ from obverse.recipe import HeadFirstSpec, Recipe
 from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
 from obverse.runs.failures import is_lack_of_memory
-from obverse.runtime import restore_torch_random_state, torch_random_state
+from obverse.runtime import ALONE, Process, restore_torch_random_state, torch_random_state
 
 from .ema import WeightAverage
 from .head_first import fit_head, frozen_features
@@ -48,29 +48,30 @@ ONE_VALUE = "Expected more than 1 value per channel"
 
 
 class Trainer:
-    """Trains `model` by a resolved recipe. wanted_signal: the number of a signal that asked to stop, or None."""
+    """Trains the engine's model by a resolved recipe. process: this one of those that train it together.
+
+    wanted_signal: the number of a signal that asked to stop, or None.
+    """
 
     def __init__(
         self,
-        model: Classifier,
+        engine: TorchEngine,
         recipe: Recipe,
         loaders: Loaders,
-        forward: Forward,
         *,
         objective: Objective,
         checkpoints: Path,
+        process: Process = ALONE,
         wanted_signal: Callable[[], int | None] = lambda: None,
     ) -> None:
-        self.model = model.to(forward.device)
-        if forward.channels_last:
-            self.model.to(memory_format=torch.channels_last)
-        self.recipe, self.loaders, self.forward = recipe, loaders, forward
+        self.model, self.forward = engine.model, engine.forward
+        self.recipe, self.loaders, self.process = recipe, loaders, process
         self.objective = objective
         self.checkpoints, self.wanted_signal = checkpoints, wanted_signal
         set_trainable(self.model, recipe.finetune)
         decay = recipe.training.ema_decay
         self.average = WeightAverage(self.model, decay) if decay else None
-        self.process = forward.process
+        self._engine = replace(engine, model=self.shipped_model)
         self.parallel = Parallel(self.model, self.process, recipe.runtime.distributed)
         if self.average and self.parallel.is_sharded:
             shard(self.average.model)  # type: ignore[arg-type]
@@ -83,9 +84,9 @@ class Trainer:
             recipe.optim,
             self.model,
             layer_decay=recipe.finetune.layer_decay,
-            fused=forward.device.type == "cuda" and not self.parallel.is_sharded,
+            fused=self.forward.device.type == "cuda" and not self.parallel.is_sharded,
         )
-        scaler = torch.amp.GradScaler(forward.device.type) if recipe.runtime.precision == "fp16" else None
+        scaler = torch.amp.GradScaler(self.forward.device.type) if recipe.runtime.precision == "fp16" else None
         self.update = Update(self.optimizer, recipe.optim.clip_norm, scaler)
         assert recipe.training.micro_batch_size != "auto"
         self.micro_batches = MicroBatches(recipe.training.micro_batch_size, can_shrink=self.process.is_alone)
@@ -220,7 +221,7 @@ class Trainer:
         """Validate, remember the best, decide whether to stop."""
         progress, recipe = self.progress, self.recipe
         start = time.perf_counter()
-        outputs = run_model(self.shipped_model, self.forward, self._unless_asked_to_stop(self.loaders.val.epoch()))
+        outputs = self._validate()
         progress.seconds += time.perf_counter() - start
         self._require_numbers(outputs)
         progress.seconds, value, val_loss, val_accuracy = self.process.from_main(
@@ -262,6 +263,12 @@ class Trainer:
         ):
             progress.stop_reason = f"no better {recipe.training.select} since epoch {first_best + 1}"
             yield Message(f"stopped early: {progress.stop_reason}")
+
+    def _validate(self) -> Outputs:
+        """What the weights that would ship say of val. The mode is set once for the whole pass."""
+        batches = self._unless_asked_to_stop(self.loaders.val.epoch())
+        with evaluating(self.shipped_model):
+            return run_engine(self._engine, batches, embeddings=False, process=self.process)
 
     def _is_best(self, value: float, val_loss: float) -> bool:
         """Of equals the one with the lower loss: a small val is soon all right, long before the weights settle."""

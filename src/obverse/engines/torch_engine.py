@@ -1,0 +1,109 @@
+"""The engine that runs a classifier with torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from obverse.bundle import Bundle
+from obverse.data import Batch
+from obverse.models import Classifier
+
+from .engine import Needs
+from .forward import Forward
+from .outputs import Outputs
+
+
+@dataclass(frozen=True, eq=False)
+class TorchEngine:
+    """A classifier in evaluation mode, with what stands between pictures and its logits."""
+
+    model: Classifier
+    forward: Forward
+    needs: Needs
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: Bundle,
+        model: Classifier,
+        *,
+        device: torch.device,
+        precision: str = "fp32",
+        channels_last: bool = False,
+    ) -> TorchEngine:
+        """The classifier of a bundle on a device, in evaluation mode; by default as it ships, in fp32."""
+        forward = Forward.from_bundle(bundle, device, precision=precision, channels_last=channels_last)
+        model.to(device).eval()
+        if channels_last:
+            model.to(memory_format=torch.channels_last)
+        return cls(model, forward, Needs.of(bundle))
+
+    def outputs(self, batch: Batch, *, each_view: bool = False, embeddings: bool = True) -> Outputs:
+        """What the model says of every row of a batch."""
+        # The mode is the owner's to set: a call that set it would take it from another thread, or from training.
+        assert not self.model.training, "an engine's model is in evaluation mode"
+        # Not inference mode: FSDP gathers weights here that training uses again.
+        with torch.no_grad():
+            logits_BK, embeddings_BD, alone, grades = self._answers(batch.to(self.forward.device), each_view)
+        sets_BK = batch.label_sets_BK
+        labels_B = batch.labels_B.cpu().numpy() if sets_BK is None else np.full(len(batch), -1, np.int64)
+        return Outputs(
+            batch.ids,
+            labels_B,
+            _array(logits_BK),
+            _array(embeddings_BD if embeddings else embeddings_BD[:, :0]),
+            tuple(map(_array, alone)),
+            tuple(map(_array, grades)),
+            None if sets_BK is None else sets_BK.cpu().numpy(),
+        )
+
+    def _answers(
+        self, batch: Batch, each_view: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+        """Class logits, embeddings, class logits of each view alone, class logits of each view's own head."""
+        model, forward = self.model, self.forward
+        num_views = batch.present_BV.shape[1] if each_view else 1
+        with forward.autocast():
+            features_BVD = model.features(forward.inputs(batch))
+            embeddings_BD = model.fuse(features_BVD, batch.present_BV, batch.columns_BE)
+            logits_BK = forward.class_logits(model.head(embeddings_BD))
+            alone = [
+                model.head(model.fuse(features_BVD, batch.only_view(view).present_BV, batch.columns_BE))
+                for view in range(num_views if num_views > 1 else 0)
+            ]
+            grades = list(model.grade_views(features_BVD).unbind(1)) if alone and model.grades_views else []
+            alone, grades = (self._of_present(rows, batch) for rows in (alone, grades))
+        return logits_BK, embeddings_BD, alone, grades
+
+    def _of_present(self, of_views: list[torch.Tensor], batch: Batch) -> list[torch.Tensor]:
+        """Class logits of each view, NaN where it is missing."""
+        present_VB1 = batch.present_BV.unbind(1)
+        return [
+            torch.where(is_here_B[:, None], self.forward.class_logits(logits_BK), torch.nan)
+            for logits_BK, is_here_B in zip(of_views, present_VB1, strict=False)
+        ]
+
+    def close(self) -> None:
+        """Nothing to give back: the memory is the model's, and goes with it."""
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model is in evaluation mode while the block runs, and afterwards in the mode in which it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _array(rows: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    array: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = rows.float().cpu().numpy()
+    return array
