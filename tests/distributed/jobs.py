@@ -24,7 +24,7 @@ from obverse.runs.checkpoint import load_newest
 from obverse.runtime import Process
 from obverse.training import Trainer, parallel
 
-CLOCKS = ("seconds", "pictures_per_second", "data_wait")
+CLOCKS = ("seconds", "head_seconds", "pictures_per_second", "data_wait")
 
 
 def setup_of(data: Path, recipe: Recipe) -> Setup:
