@@ -132,7 +132,8 @@ def _interrupted(folder: Path, environment: dict[str, str], fixed: list[str]) ->
 def _results(folder: Path) -> list[str]:
     names = (*RUNS, "ensemble", "resumed", "ranks")
     found = [path for name in names for kind in RESULT_FILES for path in (folder / name).rglob(kind)]
-    passing = (".start.json", "environment.json", "config.json", "recipe.yaml")  # name places, times and versions
+    # They name places, times and versions; digests.json those of files that do, which are compared themselves.
+    passing = (".start.json", "environment.json", "config.json", "recipe.yaml", "digests.json")
     return sorted(
         str(path.relative_to(folder)) for path in found if path.name not in passing and "checkpoints" not in path.parts
     )
