@@ -65,7 +65,7 @@ def test_a_table_that_cannot_be_used(train, tmp_path, text, words):
 
 def test_a_table_of_bytes(train, tmp_path):
     (tmp_path / "table.csv").write_bytes(bytes(range(256)))
-    train("cannot be read as a UTF-8 CSV table", tmp_path / "table.csv")
+    train("is no text in UTF-8", tmp_path / "table.csv")
 
 
 def test_an_unreadable_picture_is_named(train, classes, tmp_path):

@@ -77,7 +77,7 @@ def test_explaining_again_replaces_the_maps_and_nothing_else(obverse, shapes, sh
     (out / "notes.txt").write_text("mine")
     assert obverse("explain", shapes_run, shapes / "sample.jpg", "--out", out).code == 0
     assert {path.name for path in out.iterdir()} == {"000000.png", "maps.csv", "overview.png", "notes.txt"}
-    refused(65, "is unusable", "explain", shapes_run, out / "notes.txt", "--out", out, untouched=out)
+    refused(65, "cannot be read", "explain", shapes_run, out / "notes.txt", "--out", out, untouched=out)
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "notes.txt").write_text("mine")

@@ -80,7 +80,7 @@ def run(case, rank: int, port: int, errors: Path) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(WORLD), "MASTER_ADDR": "127.0.0.1",
                    "MASTER_PORT": str(port)}  # fmt: skip
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
-    command.app = lambda: _joined(case)
+    command.app = lambda **_: _joined(case)
     try:
         command.main()
     except SystemExit as end:

@@ -80,7 +80,8 @@ def assert_equal(ranks, alone):
         torch.testing.assert_close(answer["losses"], alone["losses"], **CLOSE)
     torch.testing.assert_close(main["tensors"], alone["tensors"], **CLOSE)
     assert not any(other["tensors"].values())
-    assert main["progress"] == near(alone["progress"])
+    # How long fitting the head took is no result.
+    assert main["progress"] | {"head_seconds": 0} == near(alone["progress"] | {"head_seconds": 0})
 
 
 def near(value):

@@ -81,13 +81,13 @@ def test_a_run_of_two_processes_is_the_run_of_one(prepared, tmp_path, port):
 
 def documented(first):
     """The page's commands that begin so, as words."""
-    lines = re.findall(rf"^{first} .*$", PAGE.read_text(encoding="utf-8"), re.M)
+    lines = re.findall(rf"^{first}.*$", PAGE.read_text(encoding="utf-8"), re.M)
     assert lines
     return [shlex.split(line) for line in lines]
 
 
 def test_the_documented_command_trains_one_model(prepared, tmp_path):
-    command, *words = next(words for words in documented("obverse train") if "--processes" in words)
+    command, *words = next(words for words in documented("obverse train ") if "--processes" in words)
     places = {"DATA": prepared / "data", "runs/NAME": tmp_path / "run", "8": 2}
     words = [str(places.get(word, word)) for word in words] + ["--recipe", str(prepared / "recipe.yaml")]
     done = subprocess.run(

@@ -8,7 +8,7 @@ from obverse.launch import launched
 from obverse.training import trainer
 
 rank, step = map(int, os.environ["OBVERSE_VICTIM"].split(":"))
-trainer.CHECKPOINT_SECONDS = 0.0
+trainer.CHECKPOINT_SECONDS = trainer.CHECKPOINT_SHARE = 0  # a checkpoint after every step
 steps = iter(range(1_000_000))
 train_step = trainer.train_step
 

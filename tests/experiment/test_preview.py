@@ -50,7 +50,7 @@ def test_the_first_column_is_what_evaluation_sees(data, make_recipe, make_traine
     trainer = make_trainer(data, recipe(make_recipe), tmp_path / "checkpoints")
     train = trainer.loaders.train.dataset
     sample = train.samples[0]
-    expected = train.geometry.fitted(train.store.decode(sample.views["reverse"]))
+    expected = train.geometry.fitted(train.originals.store.decode(sample.views["reverse"]))
     assert np.abs(cells(path)[1, 0].astype(int) - expected).max() <= 1
     assert any("augmentation generic" in line for line in reasons)
 

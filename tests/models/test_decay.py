@@ -19,7 +19,7 @@ DECAYED = {
     "dinov2_with_registers": ("hf", ["projection.weight", "fc1.weight"]),
     "swin": ("hf", ["projection.weight", "reduction.weight"]),
     "convnextv2": ("hf", ["dwconv.weight", "pwconv1.weight"]),
-    "beit": ("hf", ["projection.weight", "dense.weight"]),
+    "beit": ("hf", ["projection.weight", "fc1.weight"]),
 }
 
 

@@ -145,7 +145,7 @@ def _too_few_classes(
 
 def _advisory(samples: Samples, facts: PictureFacts, listing: Listing) -> list[Finding]:
     return [
-        *near_duplicate_findings(samples, facts, near_copies(facts)),
+        *near_duplicate_findings(samples, facts, near_copies(samples, facts)),
         *swapped_findings(samples, facts, listing.views),
         # A shortcut is looked for to one class among others, and a sample of several has none.
         *(() if listing.multi_label else shortcut_findings(samples, facts)),

@@ -62,7 +62,7 @@ def groups_of_other_data(samples: Samples, spec: SplitSpec, facts: PictureFacts)
     A column or pattern of `spec` that these samples do not have gives no groups; it was meant for the run's own data.
     """
     if spec.group_near_duplicates:
-        samples = group_together(samples, near_ties(samples, facts, near_copies(facts)))
+        samples = group_together(samples, near_ties(samples, facts, near_copies(samples, facts)))
     try:
         return tie_together(samples, spec, facts.digest_of)[0]
     except DataError:

@@ -83,7 +83,7 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     samples, findings = _without_unusable(samples, changed, spec), [*findings, *changed]
     findings += class_findings(samples, spec)
     if spec.split.group_near_duplicates:
-        samples = group_together(samples, near_ties(samples, facts, near_copies(facts)))
+        samples = group_together(samples, near_ties(samples, facts, near_copies(samples, facts)))
     if listing.multi_label and spec.largest_classes is not None:
         raise DataError("data.largest_classes is for one class per sample, and this data is multi-label; leave it out")
     undivided = samples

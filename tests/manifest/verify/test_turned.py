@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from obverse.imaging import examine_picture
-from obverse.manifest import build_index
+from obverse.manifest import Sample, build_index
 from obverse.manifest.verify import PictureFacts, near_copies
 from obverse.recipe import DataSpec, SplitSpec
 
@@ -40,11 +40,17 @@ def facts_of(images):
     return facts
 
 
+def copies_in(images, labels=None):
+    facts = facts_of(images)
+    labels = labels or ["one"] * len(images)
+    return near_copies([Sample(p, label, {"image": p}) for p, label in zip(facts.paths, labels, strict=True)], facts)
+
+
 @pytest.mark.parametrize("way", [*WAYS, "darker", "moved", "speckled"])
 @pytest.mark.parametrize("size", [(100, 100), (80, 120)])
 def test_nearly_all_copies_are_found_and_nothing_else(draw, way, size):
     originals = [draw(seed, size) for seed in range(80)]
-    found = near_copies(facts_of([*originals, *(changed(image, way) for image in originals[:40])]))
+    found = copies_in([*originals, *(changed(image, way) for image in originals[:40])])
     pairs = {tuple(pair) for pair in found.pairs_M2.tolist()}
     wanted = {(place, 80 + place) for place in range(40)}
     assert pairs <= wanted
@@ -53,7 +59,15 @@ def test_nearly_all_copies_are_found_and_nothing_else(draw, way, size):
 
 
 def test_strangers_stay_strangers(draw):
-    assert len(near_copies(facts_of([draw(seed, (60, 60)) for seed in range(300)])).pairs_M2) == 0
+    assert len(copies_in([draw(seed, (60, 60)) for seed in range(300)]).pairs_M2) == 0
+
+
+@pytest.mark.parametrize(("label", "expected"), [("one", [[0, 60]]), ("other", [])])
+def test_one_mirrored_copy_is_found_within_its_label(draw, label, expected):
+    """A picture and its mirror image under two labels may be two things: b and d, left and right."""
+    originals = [draw(seed, (80, 80)) for seed in range(60)]
+    images = [*originals, changed(originals[0], "mirror")]
+    assert copies_in(images, ["one"] * 60 + [label]).pairs_M2.tolist() == expected
 
 
 @pytest.fixture
@@ -82,7 +96,7 @@ def test_a_set_that_was_augmented_before_it_came_is_told_and_can_be_kept_togethe
     assert len({split_of[path] for path in found.paths}) == 2
     together = build_index(augmented, DataSpec(split=SplitSpec(group_near_duplicates=True)))
     assert "copies-across-splits" not in codes(together)
-    copies = near_copies(together.facts)
+    copies = near_copies(together.manifest.samples, together.facts)
     assert len(copies.pairs_M2) >= 54
     split_of = {path: sample.split for sample in together.manifest.samples for path in sample.views.values()}
     assert all(len({split_of[together.facts.paths[place]] for place in pair}) == 1 for pair in copies.pairs_M2.tolist())

@@ -84,7 +84,7 @@ def copies_across_splits(samples: Sequence[Sample], facts: PictureFacts, *, can_
     selected = selected[:: 1 + len(selected) // MOST_SELECTED]
     is_selected_N = np.zeros_like(facts.printed_N)
     is_selected_N[selected] = True
-    pairs_M2 = near_copies(replace(facts, printed_N=is_selected_N)).pairs_M2
+    pairs_M2 = near_copies(samples, replace(facts, printed_N=is_selected_N)).pairs_M2
     holder = (
         {facts.place_of[path]: sample for sample in samples for path in sample.views.values()} if len(pairs_M2) else {}
     )
