@@ -72,7 +72,8 @@ def test_results_csv_has_one_row_per_class(make, tmp_path):
     write_evaluation(tmp_path, predictions, facts={})
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["class", "precision", "recall", "f1", "support", "predicted"]
+    counted = ["support", "predicted", "auroc", "average_precision"]
+    assert list(rows[0]) == ["class", "precision", "recall", "f1", *counted]
     assert [int(row["support"]) for row in rows] == np.bincount(predictions.labels_N, minlength=2).tolist()
     assert [int(row["predicted"]) for row in rows] == np.bincount(predictions.predictions_N, minlength=2).tolist()
 

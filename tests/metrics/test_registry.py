@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from obverse.recipe import load_criteria, load_recipe
 from obverse.recipe.files import recipe_schema
 
 
-def one_label(num=120, num_classes=7, *, ordered=True, seed=0):
+def one_label(num=1500, num_classes=7, *, ordered=True, seed=0):
     generator = np.random.default_rng(seed)
     labels_N = generator.integers(0, num_classes, num)
     drawn_NK = generator.dirichlet(np.ones(num_classes), num)
@@ -107,3 +108,14 @@ def test_directions_and_other_names():
     assert metrics.metric_of("accuracy", label_sets=True).name == "subset_accuracy"
     assert metrics.metric_named("balanced_accuracy", label_sets=True) is None
     assert not math.isnan(metrics.metric_of("mae").value(one_label()))
+
+
+def test_the_reference_lists_every_metric_with_its_kinds_and_direction():
+    page = (Path(__file__).parents[2] / "docs/reference/metrics.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    for metric in metrics.TABLE:
+        names = {f"`{name}`" for name in metric.names}
+        row = next(row for row in rows if names <= set(row[0].split(", ")))
+        kind = "ordered" if "order" in metric.needs else "yes"
+        assert row[1:3] == [kind if metric.one_label else "", "yes" if metric.label_sets else ""]
+        assert row[3:5] == ["yes" if metric.is_compared else "", metric.better]

@@ -2,7 +2,7 @@
 
     FOLDER/
       predictions.npy true_labels.npy probabilities.npy ids.json names.json ...   see `obverse.evaluation.predictions`
-      results.csv           class, precision, recall, f1, support, predicted
+      results.csv           class, precision, recall, f1, support, predicted, and metrics against the rest
       views.csv             per sample the class by every view alone, and by its own head; only with views
       metrics.json          `Metrics`
       confusion_matrix.png
@@ -37,12 +37,12 @@ from jinja2 import Environment, StrictUndefined
 from obverse import metrics
 from obverse.errors import DataError
 from obverse.evaluation.diagnosis import Diagnosis
-from obverse.evaluation.measure import Metrics, find_disagreements, measure, steps_apart
+from obverse.evaluation.measure import Metrics, answers_of, find_disagreements, measure, steps_apart
 from obverse.evaluation.plots import plot_confusion
 from obverse.evaluation.predictions import Predictions, create_folder
 from obverse.evaluation.sections import Section, report_sections
 from obverse.evaluation.seen import Seen
-from obverse.evaluation.set_measure import SetMetrics, average_precisions, measure_sets
+from obverse.evaluation.set_measure import SetMetrics, answers_of_sets, measure_sets
 from obverse.evaluation.set_predictions import SetPredictions
 from obverse.evaluation.set_sections import set_sections
 from obverse.metrics import ClassScores
@@ -86,7 +86,8 @@ def write_evaluation(
     create_folder(folder)
     predictions.write(folder)
     plot_confusion(confusion_KK, predictions.classes, folder / CONFUSION_PNG)
-    _write_csv(folder / "results.csv", _result_rows(predictions.classes, scores))
+    rows = _result_rows(predictions.classes, scores)
+    _write_csv(folder / "results.csv", _with_columns(rows, metrics.class_scores_of(answers_of(labelled))))
     _write_views(folder / "views.csv", predictions)
     _write(folder / "metrics.json", json.dumps(measured.as_json(), indent=2, allow_nan=False) + "\n")
     pictures = {"confusion": folder / CONFUSION_PNG} | ({"history": history_png} if history_png else {})
@@ -112,11 +113,13 @@ def write_set_evaluation(
         raise DataError(f"the training curves {history_png} do not exist")
     measured = replace(measure_sets(predictions), seen=seen)
     scores = metrics.set_scores(predictions.label_sets_NK, predictions.answers_NK)
-    precision_K = average_precisions(predictions)
     create_folder(folder)
     (folder / CONFUSION_PNG).unlink(missing_ok=True)
     predictions.write(folder)
-    _write_csv(folder / "results.csv", _set_result_rows(predictions, scores, precision_K))
+    columns = metrics.class_scores_of(answers_of_sets(predictions))
+    precision_K = columns.pop("average_precision")
+    rows = _set_result_rows(predictions, scores, precision_K)
+    _write_csv(folder / "results.csv", _with_columns(rows, columns))
     _write_set_views(folder / "views.csv", predictions)
     _write(folder / "metrics.json", json.dumps(measured.as_json(), indent=2, allow_nan=False) + "\n")
     pictures = {"history": history_png} if history_png else {}
@@ -176,6 +179,16 @@ def _result_rows(classes: Sequence[str], scores: ClassScores) -> Iterable[Sequen
     yield "class", "precision", "recall", "f1", "support", "predicted"
     values = (scores.precision_K, scores.recall_K, scores.f1_K, scores.support_K, scores.predicted_K)
     yield from zip(classes, *(column.tolist() for column in values), strict=True)
+
+
+def _with_columns(
+    rows: Iterable[Sequence[object]], columns: dict[str, npt.NDArray[np.float64]]
+) -> Iterable[Sequence[object]]:
+    """A cell is empty where the score is not defined for that class."""
+    header, *body = rows
+    yield *header, *columns
+    cells = [["" if np.isnan(value) else value for value in column.tolist()] for column in columns.values()]
+    yield from ((*row, *more) for row, *more in zip(body, *cells, strict=True))
 
 
 def _set_result_rows(

@@ -9,7 +9,6 @@ import numpy as np
 
 from obverse import metrics
 from obverse.errors import DataError
-from obverse.metrics.counts import FloatArray
 
 from .measure import Estimate, Estimates, estimates_of, in_blocks, in_place
 from .seen import Seen
@@ -53,7 +52,6 @@ def measure_sets(predictions: SetPredictions) -> SetMetrics:
     if not predictions.ids:
         raise DataError(f"split {predictions.split!r} has no samples to measure")
     truth_NK, units = predictions.label_sets_NK, predictions.units
-    answers = metrics.LabelSets(truth_NK, predictions.answers_NK, predictions.probabilities_NK, units)
     return SetMetrics(
         split=predictions.split,
         num_samples=len(predictions.ids),
@@ -61,14 +59,16 @@ def measure_sets(predictions: SetPredictions) -> SetMetrics:
         num_classes=len(predictions.classes),
         num_classes_without_samples=int((~truth_NK.any(axis=0)).sum()),
         num_empty=int((~truth_NK.any(axis=1)).sum()),
-        estimates=estimates_of(answers),
+        estimates=estimates_of(answers_of_sets(predictions)),
         views=_views(predictions) if predictions.view_probabilities else None,
     )
 
 
-def average_precisions(predictions: SetPredictions) -> FloatArray:
-    """Of each class; NaN for one that no sample has."""
-    return metrics.Ranking(predictions.label_sets_NK, predictions.probabilities_NK).average_precision()
+def answers_of_sets(predictions: SetPredictions) -> metrics.LabelSets:
+    """What metrics are computed from."""
+    return metrics.LabelSets(
+        predictions.label_sets_NK, predictions.answers_NK, predictions.probabilities_NK, predictions.units
+    )
 
 
 def _views(predictions: SetPredictions) -> dict[str, SetViewMetrics]:

@@ -49,6 +49,7 @@ from obverse.metrics.registry import (
     NAMES,
     ONE_LABEL,
     TABLE,
+    class_scores_of,
     metric_named,
     metric_of,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "bounded_mean_interval",
     "class_average_interval",
     "class_scores",
+    "class_scores_of",
     "class_spread",
     "coefficient_of_variation",
     "confusion_matrix",

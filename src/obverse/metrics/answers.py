@@ -16,6 +16,7 @@ import numpy.typing as npt
 from .counts import ClassScores, FloatArray, IntArray, confusion_matrix
 from .intervals import Interval, set_intervals
 from .label_sets import BoolArray, set_scores
+from .one_vs_rest import OneVsRest
 from .units import Units
 
 Probabilities = npt.NDArray[np.floating[Any]]
@@ -51,6 +52,11 @@ class OneLabel:
         losses_N: FloatArray = -np.log(np.clip(of_label_N, SMALLEST_PROBABILITY, 1.0))
         return losses_N
 
+    @cached_property
+    def one_vs_rest(self) -> OneVsRest:
+        """Each class's ranking of the samples."""
+        return OneVsRest(lambda k: self.labels_N == k, self.probabilities_NK)
+
 
 @dataclass(frozen=True, eq=False)
 class LabelSets:
@@ -82,3 +88,8 @@ class LabelSets:
         right_NK = np.where(self.truth_NK, self.probabilities_NK, 1 - self.probabilities_NK).astype(np.float64)
         losses_N: FloatArray = -np.log(np.maximum(right_NK, SMALLEST_PROBABILITY)).mean(axis=1)
         return losses_N
+
+    @cached_property
+    def one_vs_rest(self) -> OneVsRest:
+        """Each class's ranking of the samples."""
+        return OneVsRest(lambda k: self.truth_NK[:, k], self.probabilities_NK)

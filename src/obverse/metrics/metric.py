@@ -78,6 +78,9 @@ class Metric:
     key: str = ""
     """Its key there, where that is not the name."""
 
+    class_key: str = ""
+    """Column of results.csv for its score of each class."""
+
     is_compared: bool = True
     """Whether epochs and runs are compared by it: `training.select`, `compare`, sweeps, criteria."""
 
@@ -110,6 +113,14 @@ class Metric:
             return self.one_label.interval(answers)
         assert self.label_sets is not None
         return self.label_sets.interval(answers)
+
+    def per_class(self, answers: OneLabel | LabelSets) -> FloatArray | None:
+        """The score of each class (K), NaN where it is not defined; None where it has none."""
+        if isinstance(answers, OneLabel):
+            assert self.one_label is not None
+            return self.one_label.per_class(answers) if self.one_label.per_class else None
+        assert self.label_sets is not None
+        return self.label_sets.per_class(answers) if self.label_sets.per_class else None
 
 
 def from_confusion(

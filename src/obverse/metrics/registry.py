@@ -6,6 +6,8 @@ of the files in `families/`; nothing else changes.
 
 from __future__ import annotations
 
+from .answers import LabelSets, OneLabel
+from .counts import FloatArray
 from .families import classes, order, probabilities, ranking
 from .metric import Metric
 
@@ -29,6 +31,12 @@ NAMES = tuple(dict.fromkeys(name for metric in TABLE if metric.is_compared for n
 """What `training.select` and a criterion's `metric` may be."""
 
 LOWER_IS_BETTER = frozenset(name for metric in TABLE if metric.better == "lower" for name in metric.names)
+
+
+def class_scores_of(answers: OneLabel | LabelSets) -> dict[str, FloatArray]:
+    """Scores of each class (K) by the column of results.csv; NaN where one is not defined."""
+    columns = ((metric.class_key, metric.per_class(answers)) for metric in TABLE if metric.applies_to(answers))
+    return {key: scores_K for key, scores_K in columns if scores_K is not None}
 
 
 def metric_of(name: str, *, label_sets: bool = False) -> Metric:

@@ -1,11 +1,88 @@
-"""Metrics of the order in which each class's probabilities put the samples: they need no thresholds."""
+"""Metrics of the order in which each class's probabilities put the samples: they need no thresholds.
+
+Each class is held against the rest; the mean runs over the classes for which that is defined.
+"""
 
 from __future__ import annotations
 
-from obverse.metrics.answers import LabelSets
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.metrics.answers import LabelSets, OneLabel
 from obverse.metrics.counts import FloatArray
+from obverse.metrics.intervals import Interval, score_interval
 from obverse.metrics.label_sets import Ranking, mean_average_precision
 from obverse.metrics.metric import Measure, Metric
+from obverse.metrics.units import Units, spread
+
+FEW = 10
+"""Samples of a class, and of all others, from which its ranking tells much."""
+
+WRONG = 0.5
+"""What one more sample of a class, ranked in the middle of the others, takes from the class's sum of ranks."""
+
+LARGEST_BIAS = 1.0
+"""Of the standard error: where few samples alone lift an average precision by more, it has no interval."""
+
+
+def _interval(
+    value: float, influence_N: FloatArray, sizes_K: FloatArray, units: Units, *, bias: float = 0.0
+) -> Interval:
+    """By the samples' influences. sizes_K: independent samples of each class, or of the rest where those are fewer.
+
+    The lower end is that with one more sample of a class that is ranked in the middle of the others: where none
+    happened to be so wrong, their spread knows of none. bias: what few samples lift the score by on average.
+    """
+    if math.isnan(value):
+        return Interval(math.nan, math.nan)
+    known_M = sizes_K[sizes_K > 0]
+    num_few = int((known_M < FEW).sum())
+    if 2 * num_few >= len(known_M):
+        what = "groups" if units.are_groups else "samples"
+        reason = f"too few {what}: {num_few} of {len(known_M)} classes have fewer than {FEW}, or all others have"
+        return Interval(math.nan, math.nan, reason)
+    # Where every class is ranked perfectly, the rarest ones say least about how long that lasts.
+    information = len(known_M) ** 2 / float((1 / known_M).sum())
+    found = spread(influence_N, units)
+    if bias > LARGEST_BIAS * math.sqrt(found.variance) and found.variance > 0:
+        what = "groups" if units.are_groups else "samples"
+        return Interval(math.nan, math.nan, f"too few {what} of each class: so few alone lift the score by {bias:.3f}")
+    seen = score_interval(value, found, information=information)
+    step = WRONG * float((1 / known_M).mean()) / len(known_M)
+    more = found._replace(variance=found.variance + step**2)
+    return Interval(min(seen.low, score_interval(value - bias - step, more, information=information).low), seen.high)
+
+
+def _num_units(is_N: npt.NDArray[np.bool_], units: Units) -> int:
+    return len(np.unique(units.of_N[is_N])) if units.are_groups else int(is_N.sum())
+
+
+def _sizes(answers: OneLabel | LabelSets, *, with_rest: bool) -> FloatArray:
+    """Independent samples of each class (K), or of the rest of them where those are fewer."""
+    sizes = []
+    for k in range(answers.num_classes):
+        is_N = answers.labels_N == k if isinstance(answers, OneLabel) else answers.truth_NK[:, k]
+        rest = _num_units(~is_N, answers.units) if with_rest else len(is_N)
+        sizes.append(min(_num_units(is_N, answers.units), rest))
+    return np.array(sizes, np.float64)
+
+
+def _auroc_interval(answers: OneLabel | LabelSets) -> Interval:
+    found = answers.one_vs_rest
+    return _interval(found.auroc, found.auroc_influence_N, _sizes(answers, with_rest=True), answers.units)
+
+
+def _precision_interval(answers: OneLabel) -> Interval:
+    found = answers.one_vs_rest
+    sizes_K = _sizes(answers, with_rest=False)
+    bias = float(np.nanmean(found.average_precision_bias_K))
+    return _interval(found.average_precision, found.average_precision_influence_N, sizes_K, answers.units, bias=bias)
+
+
+def _pseudo_values(value: float, influence_N: FloatArray) -> FloatArray:
+    return value + len(influence_N) * influence_N
 
 
 def _average_precisions(answers: LabelSets) -> FloatArray:
@@ -14,10 +91,40 @@ def _average_precisions(answers: LabelSets) -> FloatArray:
 
 METRICS = (
     Metric(
+        name="auroc",
+        title="AUROC",
+        unit="score",
+        better="higher",
+        one_label=Measure(
+            value=lambda a: a.one_vs_rest.auroc,
+            interval=_auroc_interval,
+            of_samples=lambda a: _pseudo_values(a.one_vs_rest.auroc, a.one_vs_rest.auroc_influence_N),
+            per_class=lambda a: a.one_vs_rest.auroc_K,
+            explained="area under the ROC curve, mean over classes against the rest",
+        ),
+        label_sets=Measure(
+            value=lambda a: a.one_vs_rest.auroc,
+            interval=_auroc_interval,
+            per_class=lambda a: a.one_vs_rest.auroc_K,
+            explained="area under the ROC curve, mean over classes",
+        ),
+        needs=frozenset({"probabilities", "two classes"}),
+        class_key="auroc",
+    ),
+    Metric(
         name="map",
         title="mean average precision (mAP)",
         unit="score",
         better="higher",
+        one_label=Measure(
+            value=lambda a: a.one_vs_rest.average_precision,
+            interval=_precision_interval,
+            of_samples=lambda a: _pseudo_values(
+                a.one_vs_rest.average_precision, a.one_vs_rest.average_precision_influence_N
+            ),
+            per_class=lambda a: a.one_vs_rest.average_precision_K,
+            explained="over classes, each against the rest",
+        ),
         label_sets=Measure(
             value=lambda a: mean_average_precision(a.truth_NK, a.probabilities_NK),
             interval=lambda a: a.intervals["map"],
@@ -25,5 +132,7 @@ METRICS = (
             is_headline=True,
         ),
         needs=frozenset({"probabilities"}),
+        also=("average_precision",),
+        class_key="average_precision",
     ),
 )
