@@ -84,5 +84,6 @@ def _require_in_bounds(name: str, value: Any, limit: int) -> None:
             raise ValueError(f"`{name}` is {value[:80]!r}, which is no word")
     elif isinstance(value, int | float) and not isinstance(value, bool):
         limit = MAX_LAYERS if _REPEATED.search(name) and isinstance(value, int) else limit
-        if not math.isfinite(value) or abs(value) > limit:
-            raise ValueError(f"`{name}` is {value}; at most {limit:,} can be built")
+        # In this order: an integer beyond a float's range cannot be asked whether it is finite.
+        if abs(value) > limit or not math.isfinite(value):
+            raise ValueError(f"`{name}` is {str(value)[:80]}; at most {limit:,} can be built")
