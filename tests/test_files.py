@@ -15,7 +15,7 @@ from obverse.files import open_regular, read_regular, read_text, regular_status
 from obverse.imaging import PictureError, read_picture
 from obverse.manifest import PictureStore, is_prepared, read_manifest
 from obverse.manifest.store import read_all
-from obverse.models.weight_files import read_weights
+from obverse.models.weights.weight_files import read_weights
 
 LIMIT = 1000
 

@@ -1,6 +1,6 @@
 """The command, as `obverse` or as `python -m obverse`: signals first, because loading the rest takes a moment."""
 
-from obverse.interrupts import listen
+from .interrupts import listen
 
 
 def main() -> None:

@@ -144,7 +144,9 @@ def test_the_network_as_it_is_takes_1000_by_1000(example):
 
 
 def test_a_missing_download_is_one_sentence_and_leaves_nothing(coins, monkeypatch):
-    monkeypatch.setattr("obverse.models.timm_backbone.why_unavailable", lambda name: "the hub cannot be reached")
+    monkeypatch.setattr(
+        "obverse.models.backbones.timm_backbone.why_unavailable", lambda name: "the hub cannot be reached"
+    )
     coins.edit(SCRIPT, PRETRAINED="hub")
     code, _, err = coins.run(SCRIPT)
     assert code == 69

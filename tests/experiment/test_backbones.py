@@ -11,7 +11,7 @@ from obverse.experiment import start_run
 from obverse.experiment.imagined import imagined_index
 from obverse.experiment.plan import make_plan
 from obverse.inference import load
-from obverse.models import torchvision_backbone
+from obverse.models.backbones import torchvision_backbone
 from obverse.recipe import load_recipe
 from obverse.runs import RunFolder
 

@@ -12,7 +12,7 @@ import yaml
 from obverse.cpus import num_usable_cpus
 from obverse.errors import Interrupted, OutputError, RecipeError, UnavailableError
 from obverse.experiment import resume_run, start_run
-from obverse.models import timm_backbone
+from obverse.models.backbones import timm_backbone
 from obverse.recipe import ModelSpec, load_recipe
 from obverse.runs import RunFolder, StepEnd
 

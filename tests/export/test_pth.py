@@ -15,7 +15,7 @@ from obverse.errors import DataError
 from obverse.export import class_names, read_pth, write_pth
 from obverse.export.pth import load_safely
 from obverse.inference import Predictor
-from obverse.models.weight_files import read_weights
+from obverse.models.weights.weight_files import read_weights
 from obverse.recipe import OutputSpec, ViewHeadsSpec
 
 BUILTINS = (str, int, float, bool, type(None))

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from obverse.models import build_classifier
-from obverse.models.cct import CCT
+from obverse.models.backbones.cct import CCT
 from obverse.recipe import CCTBackbone, ModelSpec, ViTBackbone
 
 CCT_2_3X2 = CCTBackbone(depth=2, width=128, heads=2, mlp_ratio=1, num_convs=2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from obverse.errors import RecipeError
-from obverse.models.convnet import ConvNet, _cosine_filters
+from obverse.models.backbones.convnet import ConvNet, _cosine_filters
 
 WIDTHS = (24, 48, 96)
 SIZES = [(32, 32), (64, 64), (96, 96), (150, 150), (128, 256), (33, 47), (28, 28), (8, 256), (2, 2)]

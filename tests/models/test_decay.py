@@ -5,7 +5,7 @@ import torch
 from torchvision.models import get_model
 
 from obverse.models import undecayed_names
-from obverse.models.adapted import AdaptedBackbone
+from obverse.models.backbones.adapted import AdaptedBackbone
 
 DECAYED = {
     "swin_t": (

@@ -17,7 +17,7 @@ from obverse.models import (
     set_trainable,
     sync_batch_norms,
 )
-from obverse.models.groups import stage_numbers
+from obverse.models.adapt.groups import stage_numbers
 from obverse.recipe import FinetuneSpec, LoraSpec, ModelSpec, OutputSpec
 
 PRESENT = torch.ones(4, 2, dtype=torch.bool)

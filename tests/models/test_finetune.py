@@ -16,7 +16,7 @@ from obverse.models import (
     prepare,
     set_trainable,
 )
-from obverse.models.groups import stage_numbers
+from obverse.models.adapt.groups import stage_numbers
 from obverse.recipe import ConvNetBackbone, FinetuneSpec, LoraSpec, ModelSpec, TimmBackbone, VGGBackbone
 
 TINY_VIT = TimmBackbone(

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from obverse.errors import DataError, RecipeError, UnavailableError
-from obverse.models import hf_files, hub, input_needs, pinned
+from obverse.models import input_needs, pinned
 from obverse.models.build import _build_backbone
+from obverse.models.weights import hf_files, hub
 from obverse.recipe import HFBackbone, ModelSpec
 
 from .conftest import HF_DINO, HF_VIT

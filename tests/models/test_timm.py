@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 from obverse.errors import DataError, RecipeError, UnavailableError
-from obverse.models import build_classifier, input_needs, parameter_groups, timm_backbone, undecayed_names
-from obverse.models.timm_backbone import build_timm, size_multiple, why_unavailable
+from obverse.models import build_classifier, input_needs, parameter_groups, undecayed_names
+from obverse.models.backbones import timm_backbone
+from obverse.models.backbones.timm_backbone import build_timm, size_multiple, why_unavailable
 from obverse.recipe import ConcatFusion, ModelSpec, TimmBackbone
 
 TINY = {"depth": 1, "embed_dim": 48, "num_heads": 3}

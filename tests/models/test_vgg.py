@@ -5,7 +5,7 @@ import torch
 
 from obverse.errors import RecipeError
 from obverse.models import build_classifier, input_needs
-from obverse.models.vgg import VGG
+from obverse.models.backbones.vgg import VGG
 from obverse.recipe import HeadSpec, ModelSpec, VGGBackbone
 
 DOCUMENT_HEAD = HeadSpec(hidden=(2048, 1024), dropout=0.5)

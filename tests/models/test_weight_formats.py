@@ -12,11 +12,13 @@ from torchvision.models import resnet18, shufflenet_v2_x0_5
 from torchvision.models.vision_transformer import VisionTransformer
 
 from obverse.errors import DataError, RecipeError, UnavailableError
-from obverse.models import build_classifier, hub, input_needs, pinned, torchvision_backbone
+from obverse.models import build_classifier, input_needs, pinned
+from obverse.models.backbones import torchvision_backbone
+from obverse.models.backbones.vit import ViTShape, build_vit, fill_vit
 from obverse.models.build import _build_backbone
-from obverse.models.vit import ViTShape, build_vit, fill_vit
-from obverse.models.vit_formats import timm_names
-from obverse.models.weight_files import find_weights, read_weights
+from obverse.models.weights import hub
+from obverse.models.weights.vit_formats import timm_names
+from obverse.models.weights.weight_files import find_weights, read_weights
 from obverse.recipe import ALIASES, HFBackbone, ModelSpec, TimmBackbone, TorchvisionBackbone
 
 IMAGES = torch.randn(2, 3, 32, 32)

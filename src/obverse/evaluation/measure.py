@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from obverse import metrics
 from obverse.errors import DataError
-from obverse.evaluation.predictions import Predictions
-from obverse.evaluation.seen import Seen
 from obverse.metrics.counts import FloatArray, IntArray
+
+from .predictions import Predictions
+from .seen import Seen
 
 
 @dataclass(frozen=True)

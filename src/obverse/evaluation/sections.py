@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from obverse.evaluation.diagnosis import Diagnosis
-from obverse.evaluation.measure import Estimate, Metrics, find_disagreements, steps_apart
-from obverse.evaluation.plots import has_key
-from obverse.evaluation.predictions import Predictions
 from obverse.metrics import ONE_LABEL, PROBABILITY, ClassScores, Metric
 from obverse.metrics.metric import Measure
+
+from .diagnosis import Diagnosis
+from .measure import Estimate, Metrics, find_disagreements, steps_apart
+from .plots import has_key
+from .predictions import Predictions
 
 WIDE_INTERVAL = 0.10
 """Width of the accuracy interval, as a share, from which a test set is called small (about 150 to 400 samples)."""

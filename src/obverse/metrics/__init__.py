@@ -5,8 +5,8 @@ samples, so ranks, folds and batches add theirs up first and divide once. Nothin
 names.
 """
 
-from obverse.metrics.answers import SMALLEST_PROBABILITY, LabelSets, OneLabel
-from obverse.metrics.counts import (
+from .answers import SMALLEST_PROBABILITY, LabelSets, OneLabel
+from .counts import (
     ClassScores,
     accuracy,
     balanced_accuracy,
@@ -17,7 +17,7 @@ from obverse.metrics.counts import (
     top_k_accuracy,
     top_k_hits,
 )
-from obverse.metrics.intervals import (
+from .intervals import (
     CLASS_AVERAGES,
     Interval,
     bounded_mean_interval,
@@ -29,7 +29,7 @@ from obverse.metrics.intervals import (
     share_interval,
     wilson_interval,
 )
-from obverse.metrics.label_sets import (
+from .label_sets import (
     Ranking,
     best_thresholds,
     mean_average_precision,
@@ -40,9 +40,9 @@ from obverse.metrics.label_sets import (
     set_micro_f1_influence,
     set_scores,
 )
-from obverse.metrics.metric import PROBABILITY, Metric
-from obverse.metrics.ordinal import mean_absolute_error, quadratic_kappa, within_one
-from obverse.metrics.registry import (
+from .metric import PROBABILITY, Metric
+from .ordinal import mean_absolute_error, quadratic_kappa, within_one
+from .registry import (
     COMPARED,
     LABEL_SETS,
     LOWER_IS_BETTER,
@@ -53,8 +53,8 @@ from obverse.metrics.registry import (
     metric_named,
     metric_of,
 )
-from obverse.metrics.spread import coefficient_of_variation, cv_ratio, label_cv, prediction_cv
-from obverse.metrics.units import Spread, Units, class_spread, spread
+from .spread import coefficient_of_variation, cv_ratio, label_cv, prediction_cv
+from .units import Spread, Units, class_spread, spread
 
 __all__ = [
     "CLASS_AVERAGES",

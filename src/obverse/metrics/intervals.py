@@ -18,8 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from obverse.errors import DataError
-from obverse.metrics.counts import FloatArray, IntArray, balanced_accuracy, confusion_matrix, macro_f1, macro_precision
-from obverse.metrics.label_sets import (
+
+from . import influence
+from .counts import (
+    FloatArray,
+    IntArray,
+    balanced_accuracy,
+    confusion_matrix,
+    macro_f1,
+    macro_precision,
+)
+from .label_sets import (
     BoolArray,
     Ranking,
     mean_average_precision,
@@ -29,10 +38,8 @@ from obverse.metrics.label_sets import (
     set_micro_f1_influence,
     set_scores,
 )
-from obverse.metrics.ordinal import quadratic_kappa
-from obverse.metrics.units import Spread, Units, class_spread, spread
-
-from . import influence
+from .ordinal import quadratic_kappa
+from .units import Spread, Units, class_spread, spread
 
 LARGEST_BIAS = 0.5
 """Of the standard error: where an average over classes is biased by more, its interval would say less than it seems."""

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from obverse.metrics.counts import IntArray, total
+from .counts import IntArray, total
 
 
 def mean_absolute_error(confusion_KK: IntArray) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from obverse.errors import DataError
-from obverse.metrics.counts import IntArray
+
+from .counts import IntArray
 
 
 def coefficient_of_variation(counts_K: IntArray) -> float:

@@ -1,15 +1,22 @@
 """Batches -> logits."""
 
+from .adapt import (
+    SyncedBatchNorm,
+    enable_checkpointing,
+    has_folded_norm,
+    merge_lora,
+    parameter_groups,
+    plain_state,
+    prepare,
+    set_trainable,
+    sync_batch_norms,
+    undecayed_names,
+)
+from .backbones.timm_backbone import require_known, why_unavailable
 from .build import InputNeeds, Interface, build_classifier, input_needs, pinned
-from .checkpointing import enable_checkpointing
 from .classifier import Classifier, feature_size
-from .freezing import has_folded_norm, prepare, set_trainable
-from .groups import parameter_groups, undecayed_names
 from .head import start_bias
-from .lora import merge_lora, plain_state
 from .present import rows_of
-from .synced_norm import SyncedBatchNorm, sync_batch_norms
-from .timm_backbone import require_known, why_unavailable
 
 __all__ = [
     "Classifier",

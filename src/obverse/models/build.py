@@ -8,6 +8,10 @@ from typing import Any
 from torch import nn
 
 from obverse.errors import RecipeError
+from obverse.models.backbones.cct import CCT
+from obverse.models.backbones.convnet import ConvNet
+from obverse.models.backbones.vgg import VGG
+from obverse.models.backbones.vit import build_vit, shape_of
 from obverse.recipe import (
     CCTBackbone,
     ConvNetBackbone,
@@ -21,15 +25,12 @@ from obverse.recipe import (
     ViTBackbone,
 )
 
-from . import hf_backbone, hf_files, timm_backbone, torchvision_backbone
-from .cct import CCT
+from .backbones import hf_backbone, timm_backbone, torchvision_backbone
 from .classifier import Classifier, feature_size
 from .columns import ColumnEncoder
-from .convnet import ConvNet
 from .fusion import build_fusion
 from .head import build_head
-from .vgg import VGG
-from .vit import build_vit, shape_of
+from .weights import hf_files
 
 HALF = (0.5, 0.5, 0.5)
 PLAIN = OutputSpec()

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .synced_norm import SyncedBatchNorm
+from obverse.models.adapt.synced_norm import SyncedBatchNorm
 
 
 class PresentViews:

@@ -1,6 +1,6 @@
 """Picture sets that Obverse draws itself, so that every quick start and learning test runs on an empty machine."""
 
-from obverse.manifest.generated.coins import (
+from .coins import (
     GRADES,
     CoinSet,
     best_single_view_accuracy,
@@ -8,7 +8,7 @@ from obverse.manifest.generated.coins import (
     draw_coin,
     generate_coins,
 )
-from obverse.manifest.generated.shapes import SHAPES, ShapeSet, draw_shape, generate_shapes
+from .shapes import SHAPES, ShapeSet, draw_shape, generate_shapes
 
 __all__ = [
     "GRADES",

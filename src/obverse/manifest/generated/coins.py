@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from obverse.manifest.generated.shapes import (
+from .shapes import (
     Floats,
     Points,
     check_request,

@@ -15,13 +15,13 @@ from obverse.errors import DataError
 from obverse.manifest.names import composed
 from obverse.manifest.sample import Finding
 from obverse.manifest.samples import Samples
+from obverse.manifest.sources.tables.places import Places
 from obverse.recipe import DataSpec
 
 from .listing import Listing
 from .places import take_apart
 from .rows import Table, read_rows
 from .table import KNOWN_VIEWS, is_ours, label_cells, read_table, tables_near_top, view_columns
-from .tables.places import Places
 from .tree import Tree
 from .words import are_parts, split_word
 

@@ -15,8 +15,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from obverse.errors import RecipeError
-
-from .lora import LoraLinear
+from obverse.models.adapt.lora import LoraLinear
 
 # A stage is a child with a number in its name (layer1, features.3, encoder.layer.0); its layers are numbered children.
 # The number of a family (dinov2, swinv2) or a bare convolution (conv1) is none.

@@ -18,15 +18,15 @@ from safetensors import SafetensorError
 from torch import nn
 
 from obverse.errors import DataError, RecipeError, UnavailableError
+from obverse.models.weights.hf_files import image_size, is_on_hub, read_config, weights_of
+from obverse.models.weights.hub import not_here, why_not_on_hub
+from obverse.models.weights.positions import Grid
+from obverse.models.weights.vit_formats import timm_names
+from obverse.models.weights.weight_files import one_line, read_weights
 from obverse.recipe import HFBackbone
 
 from .adapted import AdaptedBackbone, patch_strides, require_size
-from .hf_files import image_size, is_on_hub, read_config, weights_of
-from .hub import not_here, why_not_on_hub
-from .positions import Grid
 from .vit import ViTShape, build_vit, fill_vit
-from .vit_formats import timm_names
-from .weight_files import one_line, read_weights
 
 NUM_LABELS = 2
 PLAIN_VITS = ("vit",)

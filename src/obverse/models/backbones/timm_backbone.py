@@ -16,13 +16,10 @@ from timm.models import get_pretrained_cfg, is_model, is_model_in_modules, list_
 from torch import nn
 
 from obverse.errors import DataError, RecipeError
-from obverse.recipe import ALIASES, TimmBackbone, did_you_mean
-
-from .adapted import patch_strides, require_size
-from .hub import WEIGHT_FILES, not_here, not_said, why_not_on_hub
-from .positions import regridded
-from .vit_formats import timm_names, written_by
-from .weight_files import (
+from obverse.models.weights.hub import WEIGHT_FILES, not_here, not_said, why_not_on_hub
+from obverse.models.weights.positions import regridded
+from obverse.models.weights.vit_formats import timm_names, written_by
+from obverse.models.weights.weight_files import (
     CONFIG,
     PREPROCESSOR,
     Framing,
@@ -33,6 +30,9 @@ from .weight_files import (
     read_weights,
     require_all,
 )
+from obverse.recipe import ALIASES, TimmBackbone, did_you_mean
+
+from .adapted import patch_strides, require_size
 
 HALF = (0.5, 0.5, 0.5)
 # torchvision publishes its ViTs with these only.

@@ -14,9 +14,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from obverse.errors import RecipeError
+from obverse.models.classifier import Classifier
 from obverse.recipe import FinetuneSpec
 
-from .classifier import Classifier
 from .groups import stage_numbers
 from .lora import add_lora
 

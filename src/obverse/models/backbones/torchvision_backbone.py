@@ -17,13 +17,13 @@ from torch import nn
 from torchvision.models.vision_transformer import VisionTransformer
 
 from obverse.errors import RecipeError
+from obverse.models.weights.hub import not_here, why_unreachable
+from obverse.models.weights.vit_formats import timm_names
+from obverse.models.weights.weight_files import Framing, State, fill, find_weights, read_weights
 from obverse.recipe import TorchvisionBackbone, did_you_mean
 
 from .adapted import AdaptedBackbone, require_size
-from .hub import not_here, why_unreachable
 from .vit import ViTShape, build_vit, fill_vit
-from .vit_formats import timm_names
-from .weight_files import Framing, State, fill, find_weights, read_weights
 
 HALF = (0.5, 0.5, 0.5)
 NUM_CLASSES = 1000

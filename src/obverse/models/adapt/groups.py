@@ -9,8 +9,7 @@ from timm.models import group_parameters
 from torch import nn
 
 from obverse.errors import RecipeError
-
-from .classifier import Classifier
+from obverse.models.classifier import Classifier
 
 
 def undecayed_names(model: nn.Module) -> set[str]:

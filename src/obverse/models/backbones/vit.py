@@ -12,10 +12,9 @@ from functools import partial
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from obverse.models.weights.positions import Grid, regridded
+from obverse.models.weights.weight_files import State, fill, misfit
 from obverse.recipe import ViTBackbone
-
-from .positions import Grid, regridded
-from .weight_files import State, fill, misfit
 
 
 @dataclass(frozen=True)

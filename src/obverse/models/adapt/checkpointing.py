@@ -14,8 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from obverse.errors import RecipeError
-
-from .classifier import Classifier
+from obverse.models.classifier import Classifier
 
 
 def enable_checkpointing(model: Classifier) -> None:
