@@ -11,8 +11,8 @@ import pytest
 
 from obverse.errors import OutputError
 from obverse.manifest import Finding
-from obverse.manifest.check import check_data
-from obverse.manifest.check_report import MAX_SHOWN, check_html, write_check
+from obverse.manifest.check.check import check_data
+from obverse.manifest.check.check_report import MAX_SHOWN, check_html, write_check
 from obverse.recipe import DataSpec
 
 

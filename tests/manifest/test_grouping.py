@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from obverse.errors import DataError
 from obverse.manifest import Sample, Samples, build_index
-from obverse.manifest.divide import divide
-from obverse.manifest.grouping import group_duplicates, group_together
+from obverse.manifest.split.divide import divide
+from obverse.manifest.split.grouping import group_duplicates, group_together
 from obverse.recipe import DataSpec, SplitSpec
 
 Tree = Callable[[Iterable[str]], Path]

@@ -14,10 +14,10 @@ import pytest
 
 from obverse.errors import DataError, RecipeError
 from obverse.manifest import build_index, read_manifest, read_source, write_prepared
-from obverse.manifest.check import check_data
-from obverse.manifest.check_report import check_json
+from obverse.manifest.check.check import check_data
+from obverse.manifest.check.check_report import check_json
 from obverse.manifest.sample import SPLITS, Sample
-from obverse.manifest.split import assign_splits
+from obverse.manifest.split.split import assign_splits
 from obverse.recipe import DataSpec, SplitSpec, load_recipe
 
 MULTI = DataSpec(labels="multi")

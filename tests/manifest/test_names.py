@@ -12,7 +12,7 @@ import pytest
 
 from obverse.inference.inputs import read_requests
 from obverse.manifest import build_index, read_source
-from obverse.manifest.check import check_data
+from obverse.manifest.check.check import check_data
 from obverse.manifest.names import composed, is_left_out, name_key
 from obverse.recipe import DataSpec
 

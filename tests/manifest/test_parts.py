@@ -11,7 +11,7 @@ import pytest
 
 from obverse.imaging import content_digest
 from obverse.manifest import Manifest, build_index
-from obverse.manifest.check import check_data
+from obverse.manifest.check.check import check_data
 from obverse.recipe import DataSpec, SplitSpec
 
 Tree = Callable[[Iterable[str]], Path]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from obverse.cli.main import app, main
 from obverse.errors import DataError
 from obverse.manifest import build_index
-from obverse.manifest.check import check_data
+from obverse.manifest.check.check import check_data
 from obverse.recipe import DataSpec
 
 Tree = Callable[[Iterable[str]], Path]

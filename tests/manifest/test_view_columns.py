@@ -12,7 +12,7 @@ from obverse.data import Geometry
 from obverse.data.disk_cache import Wanted
 from obverse.errors import DataError
 from obverse.manifest import Manifest, Sample, Samples, build_index, read_manifest, write_prepared
-from obverse.manifest.stored import keep_stored
+from obverse.manifest.split.stored import keep_stored
 from obverse.recipe import DataSpec, SplitSpec
 
 Tree = Callable[[Iterable[str]], Path]

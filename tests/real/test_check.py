@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from obverse.manifest.check import check_data
+from obverse.manifest.check.check import check_data
 from obverse.recipe import DataSpec
 
 Unpack = Callable[[str], Path]

@@ -34,8 +34,7 @@ def command(
     recipe: Annotated[str, typer.Option(help="For --preview: a shipped recipe's name or a YAML file.")] = "auto",
 ) -> None:
     """Say what is wrong with a data set, and show it; exit 65 when something cannot be trained on."""
-    from obverse.manifest.check import check_data
-    from obverse.manifest.check_report import require_free, write_check
+    from obverse.manifest.check import check_data, require_free, write_check
     from obverse.recipe import load_recipe
 
     changes = [*(settings or []), *layout_setting(layout), *table_settings(label_column, image_column, image_root)]
@@ -66,7 +65,7 @@ def _print(check: Check) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from obverse.manifest.check_report import kinds_of
+    from obverse.manifest.check import kinds_of
 
     from .tables import Console
 

@@ -1,7 +1,6 @@
 """WHICH samples; no torch."""
 
 from .columns import encode, fit_columns, missing_code
-from .divide import groups_of_other_data
 from .findings import finding_lines
 from .grades import Grade, grade_order, mostly_grades, parse_grade
 from .index import Index, build_index, handle_missing_views
@@ -13,9 +12,10 @@ from .samples import Samples
 from .sources import data_root, full_path, read_source
 from .sources.listing import walk_pictures
 from .sources.views import in_parts
-from .split import assign_splits
+from .split.divide import groups_of_other_data
+from .split.split import assign_splits
+from .split.stored import splits_by_digest
 from .store import PictureStore
-from .stored import splits_by_digest
 from .verify import PictureFacts, mirrored_classes, require_decodable, verify_pictures
 
 __all__ = [

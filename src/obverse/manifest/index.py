@@ -9,14 +9,14 @@ from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.imaging import joint_digest
+from obverse.manifest.split.divide import divide
+from obverse.manifest.split.grouping import group_together
 from obverse.recipe import DataSpec
 
 from .classes import dropped_finding, smaller_classes, without_excluded
 from .columns import fit_columns, require_columns, require_known
-from .divide import divide
 from .findings import finding_lines
 from .grades import grade_order, is_off_scale
-from .grouping import group_together
 from .label_sets import class_counts
 from .manifest import Manifest
 from .prepared import changed_pictures

@@ -12,7 +12,7 @@ from PIL import Image
 
 from obverse.imaging import Sandbox
 from obverse.manifest import Finding
-from obverse.manifest.check import check_data
+from obverse.manifest.check.check import check_data
 from obverse.recipe import DataSpec
 
 Draw = Callable[..., Image.Image]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from obverse.imaging import PictureError
-from obverse.manifest.check import check_data
+from obverse.manifest.check.check import check_data
 from obverse.recipe import DataSpec
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from obverse.errors import DataError
 from obverse.files import read_text
 from obverse.manifest.manifest import read_manifest
-from obverse.manifest.stored import MANIFEST_FILE
+from obverse.manifest.split.stored import MANIFEST_FILE
 from obverse.recipe import load_recipe
 
 from .listing import Listing

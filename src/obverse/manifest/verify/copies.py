@@ -11,9 +11,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from obverse.manifest.grouping import FILE_ENDING
 from obverse.manifest.sample import Finding
 from obverse.manifest.samples import Samples
+from obverse.manifest.split.grouping import FILE_ENDING
 
 WORDS = (
     "augmentation|augmented|augment|aug|flipped|flipping|flip|mirrored|mirror|rotated|rotation|rotate|rot|shifted|shift"

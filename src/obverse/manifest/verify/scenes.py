@@ -10,8 +10,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from obverse.manifest.grouping import FILE_ENDING
 from obverse.manifest.sample import Finding, Sample
+from obverse.manifest.split.grouping import FILE_ENDING
 
 SCENE_PATTERN = r"([^/]*[^/\d])\d+$"
 """Everything in a file's name before its last number: what `data.split.group_by.pattern` would be."""

@@ -17,10 +17,10 @@ from itertools import accumulate, chain
 
 from obverse.errors import DataError
 from obverse.imaging import unit_interval, unit_intervals
+from obverse.manifest.sample import SPLITS, Sample
+from obverse.manifest.samples import Samples
 from obverse.recipe import SplitSpec
 
-from .sample import SPLITS, Sample
-from .samples import Samples
 from .split_sets import by_label_set, things_to_share
 
 Fractions = Mapping[str, float]

@@ -15,12 +15,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from obverse.errors import DataError
+from obverse.manifest.names import composed
+from obverse.manifest.sample import Finding, Sample
+from obverse.manifest.samples import Column, Samples
+from obverse.manifest.store import part_of
 from obverse.recipe import GroupBy, did_you_mean
-
-from .names import composed
-from .sample import Finding, Sample
-from .samples import Column, Samples
-from .store import part_of
 
 # An id ends like its file when it is a path.
 FILE_ENDING = re.compile(r"\.\w{1,5}$")

@@ -13,18 +13,16 @@ from pathlib import Path
 
 from obverse.cpus import num_allowed_cpus
 from obverse.imaging import Sandbox, joint_digest
-from obverse.recipe import DataSpec
-
-from .classes import without_excluded
-from .index import as_stored, handle_missing_views, pictures_of, usual_use, with_digests
-from .label_sets import class_counts
-from .prepared import changed_pictures
-from .sample import Finding
-from .samples import Samples
-from .sources import Listing, read_source
-from .store import PictureStore
-from .too_few import Stages, too_few_classes
-from .verify import (
+from obverse.manifest.classes import without_excluded
+from obverse.manifest.index import as_stored, handle_missing_views, pictures_of, usual_use, with_digests
+from obverse.manifest.label_sets import class_counts
+from obverse.manifest.prepared import changed_pictures
+from obverse.manifest.sample import Finding
+from obverse.manifest.samples import Samples
+from obverse.manifest.sources import Listing, read_source
+from obverse.manifest.store import PictureStore
+from obverse.manifest.too_few import Stages, too_few_classes
+from obverse.manifest.verify import (
     PictureFacts,
     class_findings,
     copy_findings,
@@ -41,6 +39,7 @@ from .verify import (
     tree_findings,
     verify_pictures,
 )
+from obverse.recipe import DataSpec
 
 SEVERITIES = ("error", "warning", "note")
 

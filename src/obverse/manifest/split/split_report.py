@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
+from obverse.manifest.label_sets import class_counts, members
+from obverse.manifest.sample import SPLITS, Finding
+from obverse.manifest.samples import Samples
 from obverse.recipe import SplitSpec
 
-from .label_sets import class_counts, members
-from .sample import SPLITS, Finding
-from .samples import Samples
 from .split import split_keys
 
 # Below both, a deviation is rounding; a digest split states its own always.

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.files import regular_status
-
-from .manifest import require_distinct
-from .sample import SPLITS
-from .samples import Samples
+from obverse.manifest.manifest import require_distinct
+from obverse.manifest.sample import SPLITS
+from obverse.manifest.samples import Samples
 
 MANIFEST_FILE = "manifest.csv"
 

@@ -21,10 +21,10 @@ from PIL import Image
 from obverse.errors import OutputError, printable
 from obverse.files import open_regular
 from obverse.imaging import PictureError, Pixels, Sandbox
+from obverse.manifest.sample import Finding
+from obverse.manifest.store import PictureStore, StoredPicture
 
 from .check import Check
-from .sample import Finding
-from .store import PictureStore, StoredPicture
 
 JSON_NAME, HTML_NAME = "check.json", "check.html"
 MARKS = {JSON_NAME: '"made_by": "obverse check"', HTML_NAME: 'content="obverse check"'}
@@ -106,7 +106,7 @@ def check_json(check: Check) -> str:
 
 def check_html(check: Check) -> str:
     """The page; it fetches nothing and runs no script."""
-    template = files("obverse.manifest").joinpath("check.html").read_text(encoding="utf-8")
+    template = files("obverse.manifest.check").joinpath("check.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["printable"] = printable
     with Sandbox(1) as sandbox:

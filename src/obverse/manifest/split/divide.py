@@ -6,15 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from obverse.errors import DataError
+from obverse.manifest.sample import Finding
+from obverse.manifest.samples import Samples
+from obverse.manifest.verify import (
+    PictureFacts,
+    copy_findings,
+    copy_groups,
+    near_copies,
+    near_ties,
+    parts_findings,
+    scene_findings,
+)
 from obverse.recipe import SplitSpec
 
 from .grouping import group_by, group_duplicates, group_parts, group_together
-from .sample import Finding
-from .samples import Samples
 from .split import assign_splits
 from .split_report import split_findings
 from .stored import keep_stored
-from .verify import PictureFacts, copy_findings, copy_groups, near_copies, near_ties, parts_findings, scene_findings
 
 
 def divide(

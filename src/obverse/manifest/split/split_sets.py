@@ -12,8 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from obverse.imaging import unit_interval
-
-from .label_sets import SEPARATOR, class_counts, members
+from obverse.manifest.label_sets import SEPARATOR, class_counts, members
 
 # Every sample belongs to this one as well, so that the split's size counts where classes do not decide.
 EVERYTHING = ""
