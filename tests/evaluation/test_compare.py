@@ -9,7 +9,8 @@ from scipy.stats import binomtest
 from obverse.errors import DataError
 from obverse.evaluation import Predictions, differences, holm, require_same_samples, samples_needed, seed_interval
 from obverse.evaluation.compare import discordant, groups_needed, mcnemar
-from obverse.metrics import Units
+from obverse.evaluation.measure import answers_of
+from obverse.metrics import Units, metric_of
 
 CLASSES = ("a", "b", "c")
 
@@ -204,3 +205,31 @@ def test_groups_needed_are_samples_needed_when_each_is_alone():
     counts = discordant(base, other)
     assert groups_needed(base, other, Units.alone(400)) == pytest.approx(samples_needed(*counts, 400), rel=0.05)
     assert groups_needed(base, base, Units.alone(400)) is None
+
+
+def test_scores_that_need_probabilities_are_compared_by_influence():
+    """The difference is that of the values themselves, and a bootstrap that ranks anew each time gives the interval."""
+    generator, sides = np.random.default_rng(0), []
+    labels_N = generator.integers(0, 3, 200)
+    for sure in (0.6, 1.4):
+        weights_NK = np.exp(generator.normal(size=(200, 3)) + sure * np.eye(3)[labels_N])
+        probabilities_NK = (weights_NK / weights_NK.sum(axis=1, keepdims=True)).astype(np.float32)
+        sides.append(replace(predictions(np.ones(200, bool)), labels_N=labels_N, probabilities_NK=probabilities_NK))
+    found = differences([sides[0]], [sides[1]], num_resamples=500)
+    answers = [answers_of(side) for side in sides]
+    for name in ("auroc", "map", "brier", "loss", "matthews"):
+        metric = metric_of(name)
+        values = [metric.value(each) for each in answers]
+        assert found[name].value == pytest.approx(values[1] - values[0], abs=1e-12)
+        assert found[name].favours_other
+        drawn = []
+        for _ in range(300):
+            rows = generator.integers(0, 200, 200)
+            again = [
+                replace(each, labels_N=each.labels_N[rows], given_N=each.given_N[rows],
+                        probabilities_NK=each.probabilities_NK[rows])
+                for each in answers
+            ]  # fmt: skip
+            drawn.append(metric.value(again[1]) - metric.value(again[0]))
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        assert (found[name].low, found[name].high) == pytest.approx((low, high), abs=0.25 * (high - low))

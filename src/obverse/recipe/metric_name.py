@@ -8,19 +8,18 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticKnownError
 
 
 def _require_metric(name: str) -> str:
     if name not in _names():
-        raise PydanticKnownError("literal_error", {"expected": _listed(_names())})
+        raise ValueError(_listed(_names()))
     return name
 
 
 def _require_metric_or_auto(name: str) -> str:
     names = ("auto", *_names())
     if name not in names:
-        raise PydanticKnownError("literal_error", {"expected": _listed(names)})
+        raise ValueError(_listed(names))
     return name
 
 
