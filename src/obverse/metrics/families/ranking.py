@@ -21,19 +21,20 @@ FEW = 10
 """Samples of a class, and of all others, from which its ranking tells much."""
 
 WRONG = 0.5
-"""What one more sample of a class, ranked in the middle of the others, takes from the class's sum of ranks."""
+"""By how much a sample that is ranked in the middle of the others is worse than one that is before all of them."""
 
 LARGEST_BIAS = 1.0
 """Of the standard error: where few samples alone lift an average precision by more, it has no interval."""
 
 
 def _interval(
-    value: float, influence_N: FloatArray, sizes_K: FloatArray, units: Units, *, bias: float = 0.0
+    value: float, influence_N: FloatArray, sizes_K: FloatArray, units: Units, *, bias: float | None = None
 ) -> Interval:
     """By the samples' influences. sizes_K: independent samples of each class, or of the rest where those are fewer.
 
     The lower end is that with one more sample of a class that is ranked in the middle of the others: where none
-    happened to be so wrong, their spread knows of none. bias: what few samples lift the score by on average.
+    happened to be so wrong, their spread knows of none. bias: what few samples lift the score by on average; None where
+    they do not, because positives are compared with the rest alone.
     """
     if math.isnan(value):
         return Interval(math.nan, math.nan)
@@ -41,18 +42,20 @@ def _interval(
     num_few = int((known_M < FEW).sum())
     if 2 * num_few >= len(known_M):
         what = "groups" if units.are_groups else "samples"
-        reason = f"too few {what}: {num_few} of {len(known_M)} classes have fewer than {FEW}, or all others have"
+        whose = "classes" if bias is not None else "classes, or the rest of one,"
+        reason = f"too few {what}: {num_few} of {len(known_M)} {whose} have fewer than {FEW}"
         return Interval(math.nan, math.nan, reason)
     # Where every class is ranked perfectly, the rarest ones say least about how long that lasts.
     information = len(known_M) ** 2 / float((1 / known_M).sum())
     found = spread(influence_N, units)
-    if bias > LARGEST_BIAS * math.sqrt(found.variance) and found.variance > 0:
+    lift = bias or 0.0
+    if lift > LARGEST_BIAS * math.sqrt(found.variance) and found.variance > 0:
         what = "groups" if units.are_groups else "samples"
-        return Interval(math.nan, math.nan, f"too few {what} of each class: so few alone lift the score by {bias:.3f}")
+        return Interval(math.nan, math.nan, f"too few {what} of each class: so few alone lift the score by {lift:.3f}")
     seen = score_interval(value, found, information=information)
     step = WRONG * float((1 / known_M).mean()) / len(known_M)
     more = found._replace(variance=found.variance + step**2)
-    return Interval(min(seen.low, score_interval(value - bias - step, more, information=information).low), seen.high)
+    return Interval(min(seen.low, score_interval(value - lift - step, more, information=information).low), seen.high)
 
 
 def _num_units(is_N: npt.NDArray[np.bool_], units: Units) -> int:
