@@ -161,3 +161,14 @@ def test_class_names_are_safe_too(capsys):
 
     print_row(package.Prediction("a", "=x\x1b[0m", 0.5, (("=x\x1b[0m", 0.5),), {}), CsvRows(spreadsheet=True))
     assert capsys.readouterr().out == "a,'=x\\x1b[0m,0.500000,\n"
+
+
+def test_a_broken_archive_and_a_link_to_itself_cost_nobody_else_the_answer(obverse, shapes_run, mixed, tmp_path):
+    (mixed / "p3.png").unlink()
+    (mixed / "itself").symlink_to("itself")
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
+    result = obverse("predict", shapes_run, tmp_path / "broken.zip", mixed, "--format", "csv")
+    assert result.code == 65
+    rows = rows_of(result)
+    assert [bool(row["error"]) for row in rows] == [True, False, False, False]
+    assert "is no zip or tar archive" in rows[0]["error"]

@@ -251,7 +251,10 @@ def unread_in(path: Path) -> str:
     """What a folder or archive holds that is not read, in words; empty for anything else, and when there is nothing."""
     if not os.path.isdir(path) and not (os.path.isfile(path) and path.name.lower().endswith(ARCHIVE_SUFFIXES)):
         return ""
-    tree = open_tree(path, data_root(path))
+    try:
+        tree = open_tree(path, data_root(path))
+    except DataError:  # it gets an answer of its own, which says why
+        return ""
     return tree.unread.said if tree.folders or tree.unread.said else ""
 
 

@@ -160,8 +160,9 @@ def _sentences(error: ValidationError, values: Any, schema: dict[str, Any]) -> s
     for where, messages in places.items():
         if any(other.startswith(f"{where}.") for other in places):
             continue  # the alternative that was meant is faulty further down
-        alternatives = [message.partition(" (given")[0] for message in messages[:-1]] + messages[-1:]
-        clauses.append(f"`{_short(where or 'recipe')}`: {' or '.join(dict.fromkeys(alternatives))}")
+        last, given, value = messages[-1].partition(" (given")
+        alternatives = dict.fromkeys([*(message.partition(" (given")[0] for message in messages[:-1]), last])
+        clauses.append(f"`{_short(where or 'recipe')}`: {' or '.join(alternatives)}{given}{value}")
     more = len(clauses) - SHOWN_PLACES
     return "; ".join(clauses[:SHOWN_PLACES] + [f"and {more} more places"] * (more > 0))
 

@@ -86,10 +86,12 @@ def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         files, fault = _verified(path)
         try:
             if not fault:
-                return _decoded(files, step=_step_of(path)), complaints
+                return _decoded(files, step=_step_of(path)), [
+                    f"{said}; taking the one before it" for said in complaints
+                ]
         except Exception as error:  # pickle raises many types; weights_only never runs code
             fault = " ".join(f"unreadable: {error}".split())[:200]
-        complaints.append(f"checkpoint {path.name} is damaged ({fault}); taking the one before it")
+        complaints.append(f"checkpoint {path.name} is damaged ({fault})")
     return None, complaints
 
 

@@ -31,7 +31,8 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     Raises DataError when there is no picture, or when the layout asked for is not there.
     """
     if not tree.folders:
-        why = tree.unread.said or f"expected <class>/picture.jpg in it; it holds {_kinds(tree)}"
+        refused = "; ".join(finding.message for finding in tree.findings)
+        why = tree.unread.said or refused or f"expected <class>/picture.jpg in it; it holds {_kinds(tree)}"
         raise DataError(f"no pictures below {tree.shown}: {why}")
     # A lone folder around view words is a class only where views are asked for.
     view_words = [set(words) for words in VIEW_WORDS] if layout == "view-folders" else []

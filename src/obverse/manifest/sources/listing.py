@@ -72,7 +72,7 @@ def walk_folders(root: Path, unread: Unread | None = None) -> Iterator[Folder]:
                 name = entry.name
                 if is_left_out(name):
                     continue
-                if _is_folder(entry):
+                if is_folder(entry):
                     folders.append(name)
                 elif is_picture_name(name) or (is_unclear_name(name) and holds_picture(entry.path)):
                     names.append(name)
@@ -95,7 +95,8 @@ def walk_folders(root: Path, unread: Unread | None = None) -> Iterator[Folder]:
         raise DataError(f"the folder {error.filename!r} cannot be read: {error.strerror}") from None
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; a link that leads nowhere or to itself is none."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself

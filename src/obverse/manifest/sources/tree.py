@@ -34,7 +34,7 @@ from obverse.manifest.store import (
     remote_url,
 )
 
-from .listing import RESULTS, Folder, walk_folders
+from .listing import RESULTS, Folder, is_folder, walk_folders
 from .lookup import PictureLookup
 from .unread import Unread
 from .words import split_word
@@ -179,7 +179,11 @@ def _archive_tree(root: Path, name: str, shown: str, encoding: str | None) -> Tr
     except OSError as error:
         raise DataError(f"{shown} cannot be read: {error.strerror}") from None
     names = [*archive.members, *archive.unreadable]  # verification says of the latter why they cannot be read
-    findings = (*_left_out(archive.left_out), *(_guessed(archive.guessed) if encoding is None else ()))
+    findings = (
+        *_left_out(archive.left_out),
+        *_repeated(archive.repeated),
+        *(_guessed(archive.guessed) if encoding is None else ()),
+    )
     return _named_tree(root, shown, names, name_locator(name), findings, archive)
 
 
@@ -192,6 +196,15 @@ def _guessed(names: list[bytes]) -> tuple[Finding, ...]:
         f"the first is {readings(names[0])}: set data.archive_encoding to the right one"
     )
     return (Finding("warning", "archive-encoding", message),)
+
+
+def _repeated(names: Sequence[str]) -> tuple[Finding, ...]:
+    """Of members that have one name only one can be read."""
+    pictures = tuple(dict.fromkeys(name for name in names if is_picture_name(name) and not _is_hidden(name)))
+    if not pictures:
+        return ()
+    message = f"{len(pictures)} name(s) occur more than once in the archive, and the last of each is read"
+    return (Finding("warning", "archive-repeated", message, pictures),)
 
 
 def _left_out(reasons: dict[str, str]) -> tuple[Finding, ...]:
@@ -281,7 +294,7 @@ def _scan(root: Path) -> ListFolder:
             with os.scandir(root / folder) as entries:
                 for entry in entries:
                     if not is_left_out(entry.name) and not is_picture_name(entry.name):
-                        (folders if entry.is_dir() else files).append(entry.name)
+                        (folders if is_folder(entry) else files).append(entry.name)
         except OSError as error:
             raise DataError(f"the folder {error.filename!r} cannot be read: {error.strerror}") from None
         return files, folders

@@ -106,11 +106,15 @@ def _inflated(member: MemberBlob) -> bytes:
 
 @dataclass(frozen=True)
 class Archive:
-    """members by normal name. unreadable: what cannot be read, left_out: what must not be; name -> reason."""
+    """members by normal name. unreadable: what cannot be read, left_out: what must not be; name -> reason.
+
+    repeated: names of several members, of which the last one counts.
+    """
 
     members: dict[str, MemberBlob] = field(repr=False)
     unreadable: dict[str, str]
     left_out: dict[str, str]
+    repeated: list[str] = field(default_factory=list, repr=False)
     folders: list[str] = field(default_factory=list, repr=False)
     # Members of a zip that does not say what the bytes of their names mean.
     unstated: list[tuple[ZipName, MemberBlob]] = field(default_factory=list, repr=False)
@@ -154,7 +158,10 @@ def open_archive(blob: Blob, encoding: str | None = None) -> Archive:
             if blob.read_at(0, len(magic)) == magic:
                 blob = _Spooled(blob, opener)
                 break
-        return _index(_tar_members(blob))
+        archive = _index(_tar_members(blob))
+        if not (archive.members or archive.unreadable or archive.left_out or archive.folders):
+            raise DataError(f"{blob.shown} is no zip or tar archive, or it holds nothing")
+        return archive
     except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
         if isinstance(error, DataError):
             raise
@@ -175,6 +182,8 @@ def _index(found: Iterable[tuple[str, MemberBlob | str]]) -> Archive:
         elif isinstance(member, str):
             archive.unreadable[_normal(name)] = member
         else:
+            if _normal(name) in archive.members:
+                archive.repeated.append(_normal(name))
             archive.members[_normal(name)] = member
     return archive
 
