@@ -150,7 +150,7 @@ def test_view_words_with_classes_of_their_own_are_part_of_the_class(tree: Tree) 
     assert codes(listing) == [("warning", "guessed-classes")]
 
 
-@pytest.mark.parametrize("stem", ["{i:03}", "IMG_{i}", "{crop}_{i}", "image ({i})"])
+@pytest.mark.parametrize("stem", ["{i:03}", "IMG_{i}", "{crop}_{i}", "image ({i})", "i{i}", "x_{i}"])
 def test_nested_classes_with_numbered_files_are_classes(tree: Tree, stem: str) -> None:
     names = [f"{crop}/{state}/{stem.format(i=i, crop=crop)}.jpg" for crop in ("apple", "pear")
              for state in ("healthy", "sick") for i in range(10)]  # fmt: skip

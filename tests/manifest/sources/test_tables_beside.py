@@ -190,3 +190,43 @@ def test_a_large_table_that_names_nothing_is_not_read(tree: Tree, monkeypatch: p
     table(root, "pixels.csv", "pixel0,pixel1,label", ["1,2", *(f"{i},{i},0" for i in range(50))])
     listing = read(root)
     assert (listing.layout, codes(listing)) == ("table", [("note", "looked-up")])
+
+
+AMBIGUOUS = [f"{folder}/p{i}.png" for folder in ("one", "two") for i in range(4)]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("column", ["image", "image_id", "key"])
+@pytest.mark.parametrize("ending", ["", ".png"])
+def test_a_table_whose_names_are_ambiguous_is_mentioned(
+    tree: Tree, tmp_path: Path, column: str, ending: str, packed: bool
+) -> None:
+    root = tree(AMBIGUOUS)
+    table(root, "labels.csv", f"{column},label", (f"p{i}{ending},{'xy'[i % 2]}" for i in range(4)))
+    path = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", root)) if packed else root
+    listing = read(path)
+    reason = f"`p0{ending}` could be 'one/p0.png' or 'two/p0.png'"
+    assert {s.label for s in listing.samples} == {"one", "two"}
+    assert codes(listing) == [("warning", "unused-table")]
+    assert reason in listing.findings[0].message
+    with pytest.raises(DataError, match=reason):
+        read(path, layout="table", views=(column,))
+
+
+def test_a_sure_column_goes_before_an_ambiguous_one(tree: Tree) -> None:
+    root = tree(AMBIGUOUS)
+    table(
+        root, "t.csv", "name,place,label", (f"{Path(p).stem},{p[:-4]},{'xy'[i % 2]}" for i, p in enumerate(AMBIGUOUS))
+    )
+    listing = read(root)
+    assert [(s.views, s.label) for s in listing.samples] == [
+        ({"image": path}, "xy"[i % 2]) for i, path in enumerate(AMBIGUOUS)
+    ]
+
+
+def test_a_table_that_counts_is_no_table_of_ambiguous_pictures(tree: Tree) -> None:
+    root = tree([f"{label}/{i}.png" for label in ("cat", "dog") for i in range(4)])
+    table(root, "classes.csv", "index,name", ["0,cat", "1,dog"])
+    assert codes(read(root)) == []
+    table(root, "labels.csv", "image,label", ["0,x", "1,y"])
+    assert codes(read(root)) == [("warning", "unused-table")]

@@ -19,9 +19,10 @@ from obverse.manifest.sources.tables.places import Places
 from obverse.recipe import DataSpec
 
 from .listing import Listing
+from .lookup import in_doubt
 from .places import take_apart
 from .rows import Table, read_rows
-from .table import KNOWN_VIEWS, is_ours, label_cells, read_table, tables_near_top, view_columns
+from .table import KNOWN_VIEWS, NAME_WORDS, is_ours, label_cells, read_table, tables_near_top, view_columns
 from .tree import Tree
 from .words import are_parts, split_word
 
@@ -36,7 +37,7 @@ LARGE_BYTES, HEAD_BYTES = 2**23, 2**18
 
 @dataclass(frozen=True)
 class NamingTable:
-    """A table whose rows name pictures of the tree.
+    """A table whose rows name pictures of the tree; a name that several pictures have counts, too.
 
     columns: those whose cells do. labels: picture -> label, where there is a column of labels. is_meant: whether nearly
     all rows or pictures are matched. reason: why it cannot be used.
@@ -132,13 +133,15 @@ def _naming(tree: Tree, name: str, spec: DataSpec) -> NamingTable | None:
     columns = _naming_columns(tree, table, base, spec)
     if not columns:
         return None
-    pictures = [tree.lookup.find(row[columns[0]].strip(), base) for row in rows]
+    meant = [tree.lookup.all(row[columns[0]].strip(), base) if row[columns[0]].strip() else [] for row in rows]
+    pictures = [several[0] if len(several) == 1 else None for several in meant]
     named = {picture for picture in pictures if picture is not None}
     num_rows = sum(1 for row in rows if row[columns[0]].strip())
     share = max(len(named) / num_rows, len(named) / len(tree.lookup.paths))
     found = NamingTable(name, columns, is_meant=share >= NAMING_SHARE)
     if not found.is_meant:
-        return replace(found, reason=f"{len(named)} of its {len(rows)} rows name one")
+        doubts = (in_doubt(row[columns[0]].strip(), of) for row, of in zip(rows, meant, strict=True) if len(of) > 1)
+        return replace(found, reason=next(doubts, f"{len(named)} of its {len(rows)} rows name one"))
     try:
         cells = label_cells(table, spec, tree.told(name))
         labels = {picture: cells.label(row, name) for picture, row in zip(pictures, rows, strict=True) if picture}
@@ -154,26 +157,41 @@ def _is_likely(tree: Tree, name: str) -> bool:
         return True
     head = file.read_at(0, HEAD_BYTES)
     text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
-    return any(tree.lookup.find(cell.strip()) for cell in re.split(r'[",;\t\r\n]+', text) if cell.strip())
+    cells = filter(None, map(str.strip, re.split(r'[",;\t\r\n]+', text)))
+    return any(_meaning(tree, cell, "", numbers=False) for cell in cells)
 
 
 def _naming_columns(tree: Tree, table: Table, base: str, spec: DataSpec) -> tuple[str, ...]:
     """The columns of pictures: those given or called so, if any of them names pictures, else all whose cells do.
 
-    Of several that name the same pictures the first.
+    Of several that name the same pictures the first; where none does for sure, the first that could name several.
     """
     names = list(table.rows[0])
     is_given = spec.views != "auto" and not spec.tiles
     known = tuple(spec.views) if is_given else view_columns(table.rows, names)
     tried = table.rows[:: max(1, len(table.rows) // NUM_TRIED_ROWS)]
-    found: dict[tuple[str | None, ...], str] = {}
+    sure: dict[tuple[tuple[str, ...], ...], str] = {}
+    doubtful: dict[tuple[tuple[str, ...], ...], str] = {}
     for column in known or names:
         cells = [row.get(column, "").strip() for row in tried]
-        pictures = tuple(tree.lookup.find(cell, base) if cell else None for cell in cells)
-        if known or 2 * len({picture for picture in pictures if picture}) > sum(map(bool, cells)) > 0:
-            found.setdefault(pictures, column)
-    named = any(picture for pictures in found for picture in pictures)
+        numbers = bool(known) or column.lower() in NAME_WORDS
+        meant = tuple(_meaning(tree, cell, base, numbers=numbers) for cell in cells)
+        num_cells = sum(map(bool, cells))
+        if known or 2 * len({several for several in meant if len(several) == 1}) > num_cells > 0:
+            sure.setdefault(meant, column)
+        elif 2 * len({several for several in meant if several}) > num_cells > 0:
+            doubtful.setdefault(meant, column)
+    found = sure or dict(list(doubtful.items())[:1])
+    named = any(several for meant in found for several in meant)
     return tuple(found.values()) if named and set(known) <= {*names} else ()
+
+
+def _meaning(tree: Tree, cell: str, base: str, *, numbers: bool) -> tuple[str, ...]:
+    """The pictures that a cell could mean. numbers: whether one that several pictures are called names them; elsewhere
+    it may count anything (`0,cat` beside `cat/0.jpg`, `dog/0.jpg`).
+    """
+    several = tuple(tree.lookup.all(cell, base)) if cell else ()
+    return several if len(several) < 2 or numbers or not cell.isdecimal() else ()
 
 
 def _folder_classes(tree: Tree) -> dict[str, str]:

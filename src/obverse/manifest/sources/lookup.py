@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 
 from obverse.manifest.names import composed, name_key
@@ -70,3 +70,9 @@ class PictureLookup:
 def _ends_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     num = min(len(one), len(other))
     return one[-num:] == other[-num:]
+
+
+def in_doubt(cell: str, several: Sequence[str]) -> str:
+    """What to say of a cell that could mean several pictures."""
+    return (f"`{cell}` could be {several[0]!r} or {several[1]!r}; write folder and ending into the table, or say where "
+            "the pictures lie with data.image_root")  # fmt: skip

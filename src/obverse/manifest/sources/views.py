@@ -156,7 +156,7 @@ def _are_beside(places: Sequence[Place]) -> bool:
 
 
 def _are_counted(places: Sequence[Place]) -> bool:
-    """Whether most file names only count: a number alone, after a camera's word, or after the name of a folder."""
+    """Whether most file names only count: a number alone, after a letter, a camera's word or a folder's name."""
     num_counted = num_pictures = 0
     for place in places:
         words = {name_key(part).rstrip(COUNT_SEPARATORS) for part in place.parts} | COUNTED_WORDS
@@ -168,7 +168,8 @@ def _are_counted(places: Sequence[Place]) -> bool:
 def _is_counted(stem: str, words: Collection[str]) -> bool:
     name = stem.rstrip(COUNT_SEPARATORS)
     rest = name.rstrip("0123456789")
-    return rest != name and (not rest.strip(COUNT_SEPARATORS) or rest.rstrip(COUNT_SEPARATORS) in words)
+    prefix = rest.rstrip(COUNT_SEPARATORS)
+    return rest != name and (len(prefix.lstrip(COUNT_SEPARATORS)) < 2 or prefix in words)
 
 
 def suffix_views(places: Sequence[Place], given: Sequence[str] | None, *, is_told: bool) -> Views | None:

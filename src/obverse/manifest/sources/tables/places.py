@@ -18,7 +18,7 @@ from obverse.errors import DataError
 from obverse.imaging.endings import is_picture_name
 from obverse.manifest.sample import Finding
 from obverse.manifest.sources.listing import Folder, walk_folders
-from obverse.manifest.sources.lookup import PictureLookup
+from obverse.manifest.sources.lookup import PictureLookup, in_doubt
 from obverse.manifest.sources.tree import Tree
 from obverse.manifest.store import parse_locator, relocate, remote_url
 
@@ -103,8 +103,7 @@ class Places:
     def _require_one(self, cell: str) -> None:
         several = self._lookup.all(cell.replace("\\", "/"), self.top)
         if len(several) > 1:
-            raise DataError(f"{self.tree.shown}: `{cell}` could be {several[0]!r} or {several[1]!r}; write folder and "
-                            "ending into the table, or say where the pictures lie with data.image_root")  # fmt: skip
+            raise DataError(f"{self.tree.shown}: {in_doubt(cell, several)}")
 
     def _literal(self, name: str) -> str:
         """The path that the cell says, whether or not there is a file."""
