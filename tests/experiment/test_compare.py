@@ -7,6 +7,8 @@ import pytest
 
 from obverse.evaluation import Predictions
 from obverse.experiment.compare import Contender, compare, is_sure
+from obverse.experiment.criteria import check_criteria
+from obverse.recipe import Criterion
 
 
 def contender(name, right):
@@ -43,3 +45,22 @@ def test_a_clear_difference_is_sure_among_many(num):
     contenders = [contender("base", 2), *(contender(f"other {n}", 19) for n in range(num - 1))]
     rows = compare(contenders, num_resamples=1000).rows
     assert all(is_sure(row, "macro_f1") for row in rows[1:])
+
+
+@pytest.mark.parametrize("name", ["matthews", "mcc", "average_precision", "log_loss", "accuracy"])
+def test_criteria_know_every_name_of_a_metric(name):
+    criterion = Criterion(name="wins", runs="other", metric=name, better_than="base")
+    verdict = check_criteria([criterion], [contender("base", 2), contender("other", 19)])[0]
+    assert verdict.is_met
+    assert verdict.said.startswith(f"{name} ")
+    beaten = Criterion(name="wins", runs="base", metric=name, better_than="other")
+    assert not check_criteria([beaten], [contender("base", 2), contender("other", 19)])[0].is_met
+
+
+def test_what_is_not_measured_for_such_data_is_said():
+    for criterion in (
+        Criterion(name="sets", runs="base", metric="micro_f1", above=0.1),
+        Criterion(name="sets", runs="base", metric="micro_f1", better_than="other"),
+    ):
+        verdict = check_criteria([criterion], [contender("base", 2), contender("other", 19)])[0]
+        assert (verdict.is_met, verdict.said) == (False, "micro_f1 was not measured")

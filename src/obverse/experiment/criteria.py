@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from obverse import metrics
 from obverse.errors import DataError
 from obverse.evaluation import Estimate
 from obverse.recipe import Criterion
@@ -75,8 +76,9 @@ def _beats(base: Contender, other: Contender, metric: str) -> tuple[bool, str]:
     except DataError as error:
         return False, str(error)
     row: Row = comparison.rows[1]
-    if metric not in row.differences:
+    known = metrics.metric_named(metric)  # a criterion may use another name of the metric
+    if known is None or known.name not in row.differences:
         return False, f"{metric} was not measured"
-    found = row.differences[metric]
+    found = row.differences[known.name]
     said = f"{metric} {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}), p = {found.p_value:.3g}, {found.test}"
-    return is_sure(row, metric) and found.favours_other, said
+    return is_sure(row, known.name) and found.favours_other, said
