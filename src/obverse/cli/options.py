@@ -24,8 +24,8 @@ OptionalDevice = Annotated[str | None, _option]
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="How DATA is laid out, when what is seen is wrong: class-folders, view-folders, suffix-views, "
-        "split-horizontal, table, json-index, parquet, cifar or manifest."
+        help="How DATA is laid out, when what is seen is wrong: class-folders, view-folders, object-folders, "
+        "suffix-views, split-horizontal, table, json-index, parquet, cifar or manifest."
     ),
 ]
 LabelColumn = Annotated[

@@ -57,6 +57,7 @@ Layout = Literal[
     "auto",
     "class-folders",
     "view-folders",
+    "object-folders",
     "suffix-views",
     "split-horizontal",
     "table",

@@ -161,6 +161,89 @@ def test_nested_classes_with_numbered_files_are_classes(tree: Tree, stem: str) -
     assert read(tree(names), views=("healthy", "sick")).views == ("healthy", "sick")
 
 
+COINS = [("A", "coin0"), ("A", "coin1"), ("B", "coin0"), ("B", "coin2")]
+PAIR = ("obverse", "reverse")
+
+
+@pytest.mark.parametrize("words", [PAIR, ("front", "back"), ("front", "back", "left", "right")])
+@pytest.mark.parametrize("tops", [("",), ("all/coins/",), ("train/", "test/")])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_folder_per_object(
+    tree: Tree, tmp_path: Path, words: tuple[str, ...], tops: tuple[str, ...], packed: bool
+) -> None:
+    root = tree(f"{top}{label}/{coin}/{word}.png" for top in tops for label, coin in COINS for word in words)
+    path = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", root)) if packed else root
+    listing = read(path)
+    before = "packed.zip::member=" if packed else ""
+    expected = {
+        f"{top if len(tops) > 1 else ''}{label}/{coin}": (
+            label,
+            {word: f"{before}{top}{label}/{coin}/{word}.png" for word in words},
+        )
+        for top in tops
+        for label, coin in COINS
+    }
+    assert {s.id: (s.label, dict(s.views)) for s in listing.samples} == expected
+    assert {s.split for s in listing.samples} == ({"train", "test"} if len(tops) > 1 else {None})
+    assert (listing.layout, listing.views, listing.findings) == ("object-folders", words, [])
+    assert f"one folder per object in each class, its files are the views {', '.join(words)}" in listing.said
+    told = read(path, layout=listing.layout)
+    assert [*told.samples] == [*listing.samples]
+
+
+@pytest.mark.parametrize("name", ["{}", "{:03}", "c{}", "lot-{}"])
+def test_objects_of_one_class_are_no_views_of_another(tree: Tree, name: str) -> None:
+    listing = read(tree(f"{a}/{name.format(i)}/{word}.png" for a in "ABC" for i in range(6) for word in PAIR))
+    assert facts(listing) == ({None}, {"A", "B", "C"}, PAIR)
+    assert len(listing.samples) == 18
+
+
+def test_objects_of_a_name_of_their_own_are_no_classes(tree: Tree) -> None:
+    listing = read(tree(f"{a}/{a}{i}/{word}.JPG" for a in "ab" for i in range(3) for word in ("Front", "Back")))
+    assert facts(listing) == ({None}, {"a", "b"}, ("front", "back"))
+    assert {s.id for s in listing.samples} == {f"{a}/{a}{i}" for a in "ab" for i in range(3)}
+
+
+def test_further_pictures_and_lacking_views_of_objects(tree: Tree) -> None:
+    root = tree(f"{a}/{i}/{word}.png" for a in "AB" for i in range(10) for word in (*PAIR, "edge"))
+    assert codes(read(root)) == [("warning", "loose-picture")]
+    assert len(read(root).findings[0].paths) == 20
+    assert read(root, views=(*PAIR, "edge")).views == (*PAIR, "edge")
+    (root / "A/3/reverse.png").unlink()
+    index = build_index(root, DataSpec())
+    assert [f.code for f in index.findings if f.severity == "warning"] == ["loose-picture", "unpaired-view"]
+    assert len(index.manifest.samples) == 19
+    shutil.copy(root / "A/4/obverse.png", root / "A/4/obverse.jpg")
+    assert ("error", "ambiguous-pair") in codes(read(root))
+
+
+def test_class_folders_that_hold_the_views_are_no_objects(tree: Tree) -> None:
+    root = tree(f"{label}/{word}.png" for label in "ABC" for word in PAIR)
+    assert read(root).layout == "class-folders"
+    with pytest.raises(DataError, match="expected <class>/<object>/obverse"):
+        read(root, layout="object-folders")
+    with pytest.raises(DataError, match="give every object a folder"):
+        read(tree(f"{label}/{coin}/{word}.png" for label, coin in [*COINS, ("D", "coin4")] for word in PAIR))
+
+
+def test_one_class_of_object_folders_is_read_when_told(tree: Tree) -> None:
+    root = tree(f"A/coin{i}/{word}.png" for i in range(3) for word in PAIR)
+    assert {s.id for s in read(root, layout="object-folders").samples} == {f"A/coin{i}" for i in range(3)}
+
+
+def test_a_layout_of_view_folders_is_told_of_object_folders(tree: Tree) -> None:
+    root = tree(f"{label}/{coin}/{word}.png" for label, coin in COINS for word in PAIR)
+    with pytest.raises(DataError, match=r"data\.layout=object-folders"):
+        read(root, layout="view-folders", views=PAIR)
+
+
+def test_files_called_like_views_in_view_folders_are_objects_of_these(tree: Tree) -> None:
+    root = tree(
+        f"{label}/{side}/{hand}.png" for label in "AB" for side in ("front", "back") for hand in ("left", "right")
+    )
+    assert (read(root).layout, read(root).views) == ("view-folders", ("front", "back"))
+
+
 def test_split_words_before_class_names_are_warned_of(tree: Tree) -> None:
     listing = read(tree([f"{split}_{label}/{i}.png" for split in ("train", "test") for label in "ab" for i in (1, 2)]))
     assert {s.label for s in listing.samples} == {"train_a", "train_b", "test_a", "test_b"}

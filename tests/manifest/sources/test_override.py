@@ -17,6 +17,11 @@ Tree = Callable[[Iterable[str]], Path]
 REFUSALS = {
     "class-folders": (None, "is a table, and data.layout is `class-folders`", "is a file; give a folder"),
     "view-folders": ("no view folders", "is a table, and data.layout is `view-folders`", "is a file; give a folder"),
+    "object-folders": (
+        "no folders of objects",
+        "is a table, and data.layout is `object-folders`",
+        "is a file; give a folder",
+    ),
     "suffix-views": ("end in view words", "is a table, and data.layout is `suffix-views`", "is a file; give a folder"),
     "split-horizontal": (None, None, "is a file; give a folder"),
     "table": ("holds no table", None, "is a file; give a folder"),

@@ -29,7 +29,7 @@ from .tree import Tree, data_root, open_tree
 from .views import in_parts
 
 TABLES = {"table", "split-horizontal"}
-FOLDER_LAYOUTS = ("class-folders", "view-folders", "suffix-views", "split-horizontal")
+FOLDER_LAYOUTS = ("class-folders", "view-folders", "object-folders", "suffix-views", "split-horizontal")
 
 
 def read_source(path: Path, spec: DataSpec) -> Listing:

@@ -1,7 +1,7 @@
 """Folders as a source: root/[split/]class[/class...]/[view or WxH/]picture.
 
-Detection (architecture page): views only when sub-folders or suffixes say so (`views.py`); `<W>x<H>` folders are sizes;
-anything else nested is part of the class.
+Detection (architecture page): views only when sub-folders or file names say so (`views.py`, `object_folders.py`);
+`<W>x<H>` folders are sizes; anything else nested is part of the class.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from obverse.manifest.sample import Finding
 from obverse.manifest.samples import Samples
 
 from .listing import Listing, stem_key
+from .object_folders import object_views
 from .places import STRAY_SHARE, Apart, Place, take_apart
 from .tree import Tree
 from .views import Views, folder_views, read_views, suffix_views
@@ -26,7 +27,9 @@ T = TypeVar("T")
 
 
 def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | None = None) -> Listing:
-    """Read a folder tree. layout: auto, class-folders, view-folders or suffix-views; views: given names, or None.
+    """Read a folder tree. layout: auto, class-folders, view-folders, object-folders or suffix-views.
+
+    views: given names, or None.
 
     Raises DataError when there is no picture, or when the layout asked for is not there.
     """
@@ -37,23 +40,31 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     # A lone folder around view words is a class only where views are asked for.
     view_words = [set(words) for words in VIEW_WORDS] if layout == "view-folders" else []
     view_words += [set(map(name_key, views))] if views else []
-    apart = take_apart(tree.folders, view_words, tree.shown)
+    num_levels = 2 if layout == "object-folders" else 1
+    apart = take_apart(tree.folders, view_words, tree.shown, num_levels=num_levels)
     findings = [*tree.findings, *apart.findings, *_outside(apart.places)]
     places = [place for place in apart.places if place.parts]
     found, kind, about = _find_views(tree, places, layout, views)
     findings += about
     parts = [folder.parts for folder in tree.folders]
-    findings += tree.unread.findings([*parts, *(p[:-1] for p in parts)] if found and kind == "view" else parts)
+    findings += tree.unread.findings([*parts, *(p[:-1] for p in parts)] if found and kind != "suffix" else parts)
     if found is None:
         return _by_class(tree, places, apart, [*findings, *_strange_classes(places, layout, about)])
-    findings += _left_out(found.strays, kind)
+    is_many = kind == "object" and len(found.strays) > STRAY_SHARE * sum(len(place.pictures) for place in places)
+    findings += _left_out(found.strays, kind, "warning" if is_many else "note")
     samples = read_views(tree, found, findings)
+    said = f"{apart.said}{_said(found, kind)}: {len(set(samples.labels))} classes, {len(samples)} samples"
+    layout = {"view": "view-folders", "object": "object-folders", "suffix": "suffix-views"}[kind]
+    return Listing(tree.root, samples, found.names, said, layout, findings)
+
+
+def _said(found: Views, kind: str) -> str:
+    names = ", ".join(found.names)
+    if kind == "object":
+        return f"one folder per object in each class, its files are the views {names} ({found.why})"
     what = "view folders" if kind == "view" else "view suffixes"
     where = "above" if "above" in found.why else "in"
-    said = f"{apart.said}{what} {', '.join(found.names)} {where} each class ({found.why}): "
-    said += f"{len(set(samples.labels))} classes, {len(samples)} samples"
-    layout = "view-folders" if kind == "view" else "suffix-views"
-    return Listing(tree.root, samples, found.names, said, layout, findings)
+    return f"{what} {names} {where} each class ({found.why})"
 
 
 def _kinds(tree: Tree) -> str:
@@ -66,15 +77,26 @@ def _kinds(tree: Tree) -> str:
 def _find_views(
     tree: Tree, places: Sequence[Place], layout: str, views: Sequence[str] | None
 ) -> tuple[Views | None, str, list[Finding]]:
-    """The views, whether folders or suffixes say them, and what to say of it; DataError when they are asked for and
-    are not there.
+    """The views, whether files in a folder per object, folders or suffixes say them, and what to say of it.
+
+    DataError when they are asked for and are not there.
     """
     found: Views | None = None
     about: list[Finding] = []
+    if layout in ("auto", "object-folders"):
+        found = object_views(places, views, is_told=layout == "object-folders")
+    if found is not None:
+        return found, "object", about
+    if layout == "object-folders":
+        raise DataError(f"no folders of objects below {tree.shown}: expected <class>/<object>/obverse.jpg and "
+                        "reverse.jpg in it, or give the files' names as data.views")  # fmt: skip
     if layout in ("auto", "view-folders"):
         found, about = folder_views(places, views, is_told=layout == "view-folders")
     if layout == "view-folders" and found is None:
-        raise DataError(f"no view folders below {tree.shown}: expected <class>/{{obverse,reverse}}/picture.jpg in it")
+        is_other = object_views(places, views, is_told=False) is not None
+        hint = "; its files are called like views: data.layout=object-folders" if is_other else ""
+        raise DataError(f"no view folders below {tree.shown}: expected <class>/{{obverse,reverse}}/picture.jpg in it"
+                        f"{hint}")  # fmt: skip
     kind = "view" if found else "suffix"
     if found is None and layout in ("auto", "suffix-views"):
         found = suffix_views(places, views, is_told=layout == "suffix-views")
@@ -119,7 +141,8 @@ def _outside(places: Sequence[Place]) -> list[Finding]:
 
 
 def _left_out(paths: Sequence[str], what: str, severity: str = "note") -> list[Finding]:
-    place = {"class": "lie outside any class folder", "view": "lie outside any view folder"}
+    place = {"class": "lie outside any class folder", "view": "lie outside any view folder",
+             "object": "are called like no view (data.views names others)"}  # fmt: skip
     message = f"{len(paths)} picture(s) {place.get(what, 'have no view suffix')} and are left out"
     return [Finding(severity, "loose-picture", message, tuple(paths))] if paths else []
 

@@ -44,15 +44,15 @@ class Apart:
     findings: list[Finding]
 
 
-def take_apart(folders: Sequence[Folder], view_words: Sequence[set[str]], shown: str) -> Apart:
+def take_apart(folders: Sequence[Folder], view_words: Sequence[set[str]], shown: str, *, num_levels: int = 1) -> Apart:
     """Wrapper folders and split folders taken off.
 
     A lone folder that holds nothing but the views that are asked for, or sizes, is a class, not a wrapper. Where a few
-    pictures lie beside the wrapper, the splits or the classes, their place has no parts. DataError when many lie beside
-    split folders.
+    pictures lie beside the wrapper, the splits or the classes, their place has no parts. num_levels: so many folders
+    below each other are no wrapper. DataError when many pictures lie beside split folders.
     """
     depth = 0
-    while _is_wrapped(folders, depth):
+    while _is_wrapped(folders, depth) and max(len(f.parts) for f in folders) - depth > num_levels:
         below = {name_key("/".join(f.parts[depth + 1 :])) for f in folders if len(f.parts) > depth + 1}
         if below in view_words or all(map(SIZE_FOLDER.fullmatch, below)):
             break

@@ -1,0 +1,93 @@
+"""A folder per object: `<class>/<object>/{obverse,reverse}.jpg`, the file names alone say the view.
+
+Guessed where nine of ten folders below the classes hold the same view words, in most of their pictures. Class folders
+that hold the views themselves are none: one object would be the whole class.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+from obverse.errors import DataError
+from obverse.manifest.names import name_key
+
+from .listing import stem_key
+from .places import SIZE_FOLDER, STRAY_SHARE, Place
+from .views import PAIRING_SHARE, Classes, Shot, Views
+from .words import VIEW_WORDS
+
+# Of the folders that have all views, when the layout is told.
+TOLD_SHARE = 0.5
+ANY_WORD = tuple(dict.fromkeys(itertools.chain(*VIEW_WORDS)))
+
+
+def object_views(places: Sequence[Place], given: Sequence[str] | None, *, is_told: bool) -> Views | None:
+    """The views, when the pictures of the deepest folders are called like them. given: their names.
+
+    is_told: the layout is given, so half of the folders have to hold them. DataError when some classes hold folders of
+    objects, and others the views themselves.
+    """
+    deep = [place for place in places if len(_parts(place)) > 1]
+    if not is_told and (_are_words({p.parts[-1] for p in deep}) or _are_words({p.parts[0] for p in deep})):
+        return None  # then the folders are the views
+    stems = [set(map(stem_key, place.pictures)) for place in deep]
+    names = _names(stems, given, PAIRING_SHARE) or (_names(stems, given, TOLD_SHARE) if is_told else ())
+    keys = set(map(name_key, names))
+    if not keys or not (is_told or _are_most(deep, keys)):
+        return None
+    flat = [place for place in places if len(_parts(place)) == 1]
+    if not is_told and sum(len(p.pictures) for p in flat) > STRAY_SHARE * sum(len(p.pictures) for p in places):
+        _refuse_both(deep, [p for p in flat if keys <= set(map(stem_key, p.pictures))], names)
+        return None
+    return _views(deep, flat, names, "as data.views says" if given is not None else "known view words")
+
+
+def _are_words(folders: Collection[str]) -> bool:
+    return set(map(name_key, folders)) <= set(ANY_WORD)
+
+
+def _parts(place: Place) -> tuple[str, ...]:
+    """Class and object, without a size."""
+    is_size = bool(place.parts) and SIZE_FOLDER.fullmatch(place.parts[-1])
+    return place.parts[:-1] if is_size else place.parts
+
+
+def _names(stems: Sequence[set[str]], given: Sequence[str] | None, share: float) -> tuple[str, ...]:
+    """The words that are in so many folders, all together; none when they are no pair."""
+    counts = Counter(itertools.chain(*stems))
+    names = tuple(given or (word for word in ANY_WORD if counts[word] >= share * len(stems)))
+    keys = set(map(name_key, names))
+    is_pair = len(keys) > 1 and (given is not None or any(keys >= set(words) for words in VIEW_WORDS))
+    num_complete = sum(1 for found in stems if keys <= found)
+    return names if is_pair and num_complete and num_complete >= share * len(stems) else ()
+
+
+def _are_most(places: Sequence[Place], keys: set[str]) -> bool:
+    """Whether at least half of the pictures are called like views."""
+    num_named = sum(stem_key(path) in keys for place in places for path in place.pictures)
+    return 2 * num_named >= sum(len(place.pictures) for place in places)
+
+
+def _refuse_both(deep: Sequence[Place], flat: Sequence[Place], names: Sequence[str]) -> None:
+    """DataError where classes of both kinds stand side by side."""
+    if flat:
+        raise DataError(f"the folder {'/'.join(deep[0].parts)} holds the views {', '.join(names)} of one object, and "
+                        f"so does the class {'/'.join(flat[0].parts)}: give every object a folder, "
+                        "<class>/<object>/, or a table with a column per view (or data.layout=class-folders)"
+                        )  # fmt: skip
+
+
+def _views(deep: Sequence[Place], flat: Sequence[Place], names: Sequence[str], why: str) -> Views:
+    keys = set(map(name_key, names))
+    classes: Classes = defaultdict(list)
+    for place in deep:
+        classes[place.split, "/".join(_parts(place)[:-1])].append(place)
+
+    def shots(place: Place) -> Iterator[Shot]:
+        return ((key, _parts(place)[-1], path) for path in place.pictures if (key := stem_key(path)) in keys)
+
+    strays = [path for place in flat for path in place.pictures]
+    strays += [path for place in deep for path in place.pictures if stem_key(path) not in keys]
+    return Views(tuple(names), why, classes, shots, strays)
