@@ -217,6 +217,17 @@ def test_further_pictures_and_lacking_views_of_objects(tree: Tree) -> None:
     assert ("error", "ambiguous-pair") in codes(read(root))
 
 
+@pytest.mark.parametrize("num_lacking", [1, 4])
+def test_objects_that_lack_a_view_are_objects(tree: Tree, num_lacking: int) -> None:
+    root = tree(f"{a}/{i}/{word}.png" for a in "AB" for i in range(10) for word in PAIR)
+    for i in range(num_lacking):
+        (root / f"A/{i}/reverse.png").unlink()
+        (root / f"B/{i}/obverse.png").unlink()
+    listing = read(root)
+    assert (listing.layout, listing.views, len(listing.samples)) == ("object-folders", PAIR, 20)
+    assert [*read(root, layout="object-folders").samples] == [*listing.samples]
+
+
 def test_class_folders_that_hold_the_views_are_no_objects(tree: Tree) -> None:
     root = tree(f"{label}/{word}.png" for label in "ABC" for word in PAIR)
     assert read(root).layout == "class-folders"

@@ -1,7 +1,8 @@
 """A folder per object: `<class>/<object>/{obverse,reverse}.jpg`, the file names alone say the view.
 
-Guessed where nine of ten folders below the classes hold the same view words, in most of their pictures. Class folders
-that hold the views themselves are none: one object would be the whole class.
+Guessed where 90 % of the folders below the classes hold the same view words, and half of the pictures are called so; or
+the other way round, where objects lack views. Class folders that hold the views themselves are none: one object would
+be the whole class.
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ from .places import SIZE_FOLDER, STRAY_SHARE, Place
 from .views import PAIRING_SHARE, Classes, Shot, Views
 from .words import VIEW_WORDS
 
-# Of the folders that have all views, when the layout is told.
-TOLD_SHARE = 0.5
+HALF = 0.5
 ANY_WORD = tuple(dict.fromkeys(itertools.chain(*VIEW_WORDS)))
 
 
 def object_views(places: Sequence[Place], given: Sequence[str] | None, *, is_told: bool) -> Views | None:
     """The views, when the pictures of the deepest folders are called like them. given: their names.
 
-    is_told: the layout is given, so half of the folders have to hold them. DataError when some classes hold folders of
+    is_told: the layout is given, so other pictures may be many. DataError when some classes hold folders of
     objects, and others the views themselves.
     """
     deep = [place for place in places if len(_parts(place)) > 1]
     if not is_told and (_are_words({p.parts[-1] for p in deep}) or _are_words({p.parts[0] for p in deep})):
         return None  # then the folders are the views
     stems = [set(map(stem_key, place.pictures)) for place in deep]
-    names = _names(stems, given, PAIRING_SHARE) or (_names(stems, given, TOLD_SHARE) if is_told else ())
+    sure = _names(stems, given, PAIRING_SHARE)
+    names = sure or _names(stems, given, HALF)
     keys = set(map(name_key, names))
-    if not keys or not (is_told or _are_most(deep, keys)):
+    if not keys or not (is_told or _named_share(deep, keys) >= (HALF if sure else PAIRING_SHARE)):
         return None
     flat = [place for place in places if len(_parts(place)) == 1]
     if not is_told and sum(len(p.pictures) for p in flat) > STRAY_SHARE * sum(len(p.pictures) for p in places):
@@ -64,10 +65,10 @@ def _names(stems: Sequence[set[str]], given: Sequence[str] | None, share: float)
     return names if is_pair and num_complete and num_complete >= share * len(stems) else ()
 
 
-def _are_most(places: Sequence[Place], keys: set[str]) -> bool:
-    """Whether at least half of the pictures are called like views."""
+def _named_share(places: Sequence[Place], keys: set[str]) -> float:
+    """The share of the pictures that are called like views."""
     num_named = sum(stem_key(path) in keys for place in places for path in place.pictures)
-    return 2 * num_named >= sum(len(place.pictures) for place in places)
+    return num_named / sum(len(place.pictures) for place in places)
 
 
 def _refuse_both(deep: Sequence[Place], flat: Sequence[Place], names: Sequence[str]) -> None:
