@@ -19,7 +19,7 @@ MODULES = sorted(module.name for module in pkgutil.walk_packages(obverse.__path_
 OPTIONAL = {
     "obverse.runs.observers.wandb_run": "wandb",
     "obverse.runs.observers.mlflow_store": "mlflow",
-    "obverse.experiment.optuna_search": "optuna",
+    "obverse.studies.optuna_search": "optuna",
 }
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "matplotlib", "pyarrow")
 LIST_HEAVY = f"import sys; print(sorted(set({HEAVY!r}) & set(sys.modules)))"

@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
-from obverse.experiment.sweep import Sweep
 from obverse.recipe import load_recipe, load_sweep
+from obverse.studies.sweep import Sweep
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "long_tail_scratch"
 NAMES = (

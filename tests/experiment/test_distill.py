@@ -11,11 +11,11 @@ from obverse.bundle import read_bundle
 from obverse.data import Batch, mix
 from obverse.errors import DataError, Interrupted
 from obverse.experiment import resume_run, start_run
-from obverse.experiment.ensemble import make_ensemble
 from obverse.experiment.teacher import soft_targets
 from obverse.manifest import build_index
 from obverse.recipe import MixingSpec, load_recipe
 from obverse.runs import RunFolder, StepEnd
+from obverse.studies.ensemble import make_ensemble
 
 
 @pytest.fixture(scope="module")

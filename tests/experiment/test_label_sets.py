@@ -14,13 +14,13 @@ from obverse.cli.main import app
 from obverse.errors import DataError, RecipeError
 from obverse.evaluation import SetPredictions
 from obverse.experiment import evaluate_run, resume_run, start_run
-from obverse.experiment.ensemble import make_ensemble
-from obverse.experiment.folds import run_folds
 from obverse.experiment.resolve import resolve
 from obverse.manifest import build_index
 from obverse.metrics import best_thresholds
 from obverse.recipe import load_recipe
 from obverse.runs import RunFolder
+from obverse.studies.ensemble import make_ensemble
+from obverse.studies.folds import run_folds
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ import torch
 from obverse.errors import RecipeError
 from obverse.evaluation import Predictions
 from obverse.experiment import start_run
-from obverse.experiment.compare import compare, read_contender
-from obverse.experiment.ensemble import make_ensemble
-from obverse.experiment.folds import run_folds
 from obverse.inference import load
 from obverse.losses import build_objective, hard_targets
 from obverse.recipe import LossSpec, ViewHeadsSpec
 from obverse.runs import RunFolder
+from obverse.studies.compare import compare, read_contender
+from obverse.studies.ensemble import make_ensemble
+from obverse.studies.folds import run_folds
 
 VIEWS = ("obverse", "reverse")
 

@@ -13,8 +13,8 @@ import typer
 from obverse.errors import RecipeError, RefusedError, printable
 
 if TYPE_CHECKING:
-    from obverse.experiment.compare import Comparison, Contender
-    from obverse.experiment.criteria import Verdict
+    from obverse.studies.compare import Comparison, Contender
+    from obverse.studies.criteria import Verdict
 
 
 class Format(StrEnum):
@@ -38,8 +38,8 @@ def command(
         raise RecipeError("compare needs at least two runs, or --criteria")
     if len({run.resolve() for run in runs}) < len(runs):
         raise RecipeError("a run is given twice; it does not differ from itself")
-    from obverse.experiment.compare import compare
-    from obverse.experiment.criteria import check_criteria
+    from obverse.studies.compare import compare
+    from obverse.studies.criteria import check_criteria
 
     contenders, unfinished = _contenders(runs, split, may_be_unfinished=any(c.finished for c in asked))
     comparison = compare(contenders) if contenders else None
@@ -59,8 +59,8 @@ def command(
 
 def _contenders(runs: list[Path], split: str, *, may_be_unfinished: bool) -> tuple[list[Contender], dict[str, str]]:
     """Those that can be read, and why others cannot, where a criterion asks about that."""
-    from obverse.experiment.compare import read_contender
     from obverse.runs import RunFolder
+    from obverse.studies.compare import read_contender
 
     names = [run.resolve().name for run in runs]
     found, unfinished = [], {}

@@ -23,7 +23,7 @@ def command(
     device: Device = "auto",
 ) -> None:
     """Join runs into one model: averaged probabilities, or averaged weights."""
-    from obverse.experiment.ensemble import make_ensemble, require_several
+    from obverse.studies.ensemble import make_ensemble, require_several
 
     require_several(runs)
     joined = make_ensemble(runs, out, soup=soup, device=device)

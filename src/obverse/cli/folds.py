@@ -35,8 +35,8 @@ def command(
     chosen = load_recipe(recipe, changes)
     folder = out if out is not None else Path("runs") / f"{short_name(data)}-{folds}-folds"
 
-    from obverse.experiment.folds import run_folds
     from obverse.runs.observers import ConsoleObserver
+    from obverse.studies.folds import run_folds
 
     found = run_folds(
         data, chosen, folder, folds=folds, make_observers=lambda: (ConsoleObserver(),), progress=show_progress

@@ -27,8 +27,8 @@ def command(
     source = data if data is not None else file.parent / str(spec.data)
     folder = out if out is not None else Path("sweeps") / file.stem
 
-    from obverse.experiment.sweep import Sweep
     from obverse.runs.observers import ConsoleObserver
+    from obverse.studies.sweep import Sweep
 
     sweep = Sweep(
         spec, file, source, folder, make_observers=lambda: (ConsoleObserver(),), progress=show_progress, retry=retry

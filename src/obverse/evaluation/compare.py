@@ -11,7 +11,7 @@ has right). Everything else: paired bootstrap over samples (Efron & Tibshirani 1
 Where samples come in groups, groups are drawn and not samples, and the p-value of two single runs is that of a
 permutation test: under no difference, what two models say of a group could as well be exchanged (Good 2005). Few
 groups vary too little when drawn from themselves, so their draws are spread by sqrt(G / (G - 1)) and by Student's t
-over the normal quantile. Not a table: `experiment/compare`.
+over the normal quantile. Not a table: `studies/compare`.
 """
 
 from __future__ import annotations

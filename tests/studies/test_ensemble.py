@@ -11,9 +11,9 @@ from obverse.bundle import read_bundle, write_bundle
 from obverse.errors import DataError, OutputError
 from obverse.evaluation import Predictions
 from obverse.experiment import start_run
-from obverse.experiment.ensemble import make_ensemble, mean_state
 from obverse.inference import load
 from obverse.runs import RunFolder
+from obverse.studies.ensemble import make_ensemble, mean_state
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import textwrap
 import pytest
 
 from obverse.errors import DataError, DivergedError, Interrupted, OutputError, RecipeError
-from obverse.experiment.many import record_failure
-from obverse.experiment.sweep import Sweep
 from obverse.recipe import load_recipe, load_sweep
 from obverse.runs import EpochEnd, RunFolder
+from obverse.studies.many import record_failure
+from obverse.studies.sweep import Sweep
 
 BASE = """
 data: {size: {height: 16, width: 16}}
@@ -192,7 +192,7 @@ def test_a_run_that_cannot_be_written_is_not_taken_for_another_process(study, mo
     def refuse(*args, **options):
         raise OutputError("no permission")
 
-    monkeypatch.setattr("obverse.experiment.many.resume_run", refuse)
+    monkeypatch.setattr("obverse.studies.many.resume_run", refuse)
     stopped = study(ONE_SEED, log=Log(stop_at=1))
     with pytest.raises(Interrupted):
         stopped.run()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from obverse.evaluation import Predictions
-from obverse.experiment.compare import Contender, compare, is_sure
-from obverse.experiment.criteria import check_criteria
 from obverse.recipe import Criterion
+from obverse.studies.compare import Contender, compare, is_sure
+from obverse.studies.criteria import check_criteria
 
 
 def contender(name, right):

@@ -20,12 +20,13 @@ from pathlib import Path
 from obverse.errors import DataError, ObverseError, RecipeError, UnavailableError
 from obverse.evaluation import LOWER_IS_BETTER
 from obverse.evaluation.predictions import create_folder
+from obverse.experiment.facts import training_log_of
+from obverse.experiment.train import MEMORY_ADVICE, Progress
 from obverse.recipe import Condition, SweepSpec
 from obverse.runs import Message, Observer, write_text
 from obverse.runs.failures import explained
 
 from .compare import read_contender
-from .facts import training_log_of
 from .many import (
     MakeObservers,
     Outcome,
@@ -40,7 +41,6 @@ from .many import (
 )
 from .optuna_search import Search, Tried
 from .sweep_table import Study, StudyRun, split_of, write_study
-from .train import MEMORY_ADVICE, Progress
 
 
 @dataclass(frozen=True)

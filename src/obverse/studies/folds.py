@@ -20,14 +20,14 @@ import numpy as np
 from obverse.errors import BusyError, DataError, RefusedError
 from obverse.evaluation import EARLIER, Predictions, Seen, require_same_samples, write_evaluation
 from obverse.evaluation.predictions import Float32Array
+from obverse.experiment.identity import run_recipe
+from obverse.experiment.train import Progress
 from obverse.manifest import read_manifest
 from obverse.recipe import Recipe, SplitSpec
 from obverse.runs import Message, RunFolder
 from obverse.staging import staged
 
-from .identity import run_recipe
 from .many import MakeObservers, require_one_class, require_same_study, train_to_end
-from .train import Progress
 
 POOLED = "out-of-fold"
 POOLED_SEEN = Seen(chosen=("the best epoch of each fold",))

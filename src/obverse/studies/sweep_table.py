@@ -17,12 +17,12 @@ from obverse.evaluation import LOWER_IS_BETTER, Estimate, plot_conditions, seed_
 from obverse.evaluation.report import markdown
 from obverse.evaluation.sections import Section
 from obverse.evaluation.tick_names import are_numbered
+from obverse.experiment.facts import training_log_of
 from obverse.recipe import Condition, Criterion
 from obverse.runs import write_text
 
 from .compare import Comparison, Contender, Row, compare, is_sure, read_contender
 from .criteria import Verdict, check_criteria
-from .facts import training_log_of
 from .many import Outcome
 
 # A bootstrap for each of many conditions.

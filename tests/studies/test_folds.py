@@ -7,8 +7,8 @@ import pytest
 
 from obverse.errors import BusyError, DivergedError, RecipeError
 from obverse.evaluation import Predictions
-from obverse.experiment.folds import run_folds
 from obverse.runs import RunFolder
+from obverse.studies.folds import run_folds
 
 
 def splits(run):

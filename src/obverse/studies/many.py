@@ -15,11 +15,10 @@ from typing import Any, Literal
 
 from obverse.errors import BusyError, DivergedError, ObverseError, OutOfMemoryError, OutputError, RecipeError
 from obverse.evaluation.predictions import create_folder
+from obverse.experiment.train import Progress, resume_run, start_run
 from obverse.manifest import read_source
 from obverse.recipe import Recipe
 from obverse.runs import Observer, RunFolder, write_text
-
-from .train import Progress, resume_run, start_run
 
 FAILURE = "failure.json"
 CONDITION = "condition.json"
