@@ -112,8 +112,8 @@ def _peak() -> int:
 
 def planned(name: str, folder: Path, side: int) -> dict[str, float]:
     """What `obverse plan` says, with and without checkpointing."""
-    from obverse.experiment.plan import make_plan
     from obverse.manifest import build_index
+    from obverse.planning.plan import make_plan
 
     recipe = recipe_of(CASES[name], side)
     index = build_index(folder, recipe.data)

@@ -106,8 +106,8 @@ def measure(name: str, folder: Path) -> dict[str, float]:
 
 def planned(name: str, folder: Path) -> dict[str, float]:
     """What `obverse plan` says."""
-    from obverse.experiment.plan import make_plan
     from obverse.manifest import build_index
+    from obverse.planning.plan import make_plan
 
     recipe = recipe_of(CASES[name])
     plan = make_plan(recipe, build_index(folder, recipe.data), device="cpu", gigabytes=1000)

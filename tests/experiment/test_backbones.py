@@ -8,10 +8,10 @@ import pytest
 
 from obverse.errors import UnavailableError
 from obverse.experiment import start_run
-from obverse.experiment.imagined import imagined_index
-from obverse.experiment.plan import make_plan
 from obverse.inference import load
 from obverse.models.backbones import torchvision_backbone
+from obverse.planning.imagined import imagined_index
+from obverse.planning.plan import make_plan
 from obverse.recipe import load_recipe
 from obverse.runs import RunFolder
 

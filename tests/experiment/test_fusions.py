@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from obverse.bundle import read_bundle, write_bundle
-from obverse.experiment.imagined import imagined_index
-from obverse.experiment.memory import plan_memory
 from obverse.experiment.resolve import resolve
 from obverse.experiment.setup import describe
 from obverse.imaging import grid
 from obverse.losses import build_objective
 from obverse.manifest import Column
+from obverse.planning.imagined import imagined_index
+from obverse.planning.memory import plan_memory
 
 KINDS = ("attention", "concat", "cross-view", "gated", "max", "mean", "multiplicative")
 COLUMNS = (Column("mint", "category", ("D", "Ω")), Column("year", "number", mean=1900.5, std=12.0))

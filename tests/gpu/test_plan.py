@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from obverse.experiment.plan import make_plan
 from obverse.manifest import build_index
+from obverse.planning.plan import make_plan
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:This DataLoader will create")]
 VIT = {"kind": "timm", "name": "vit_tiny_patch16_224", "pretrained": "none"}

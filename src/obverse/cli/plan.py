@@ -56,9 +56,9 @@ def command(
     chosen = load_recipe(recipe, [*(settings or []), *layout_setting(layout)])
     if data is None and find_lr:
         raise RecipeError("--find-lr trains on pictures: say which, obverse plan DATA --find-lr")
-    from obverse.experiment.imagined import imagined_index
-    from obverse.experiment.plan import make_plan
     from obverse.manifest import build_index
+    from obverse.planning.imagined import imagined_index
+    from obverse.planning.plan import make_plan
 
     if data is None:
         index = imagined_index(chosen, num_classes=classes, num_samples=samples)
@@ -68,8 +68,8 @@ def command(
     plan = make_plan(chosen, index, device=device, gigabytes=memory, speed=speed, processes=processes, tell=_tell)
     values, lines = plan.to_json(), plan.lines()
     if find_lr:
-        from obverse.experiment.lr_finder import find_rate
         from obverse.experiment.setup import Setup
+        from obverse.planning.lr_finder import find_rate
 
         _tell("searching a learning rate: up to 100 training steps")
         found = find_rate(Setup(plan.recipe, index.manifest))

@@ -5,7 +5,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from obverse.experiment.ledger import MAPPED_BYTES, Ledger, exact_peak, heap_peak
+from obverse.planning.ledger import MAPPED_BYTES, Ledger, exact_peak, heap_peak
 
 MB = 2**20
 SLACK = 200  # header and alignment of a block

@@ -15,15 +15,15 @@ import torch
 from obverse.bundle import Bundle
 from obverse.data import working_geometry
 from obverse.errors import RecipeError
+from obverse.experiment.facts import model_words
+from obverse.experiment.resolve import resolve
+from obverse.experiment.setup import describe, objective_of, require_shares
 from obverse.manifest import Index, Manifest
 from obverse.recipe import Recipe
 from obverse.runtime import available_memory, resolve_device
 
-from .facts import model_words
 from .memory import Memory, plan_memory, sizes_that_halve
 from .plan_time import Seconds, Tell, measure_seconds
-from .resolve import resolve
-from .setup import describe, objective_of, require_shares
 
 # What the system and other programs may take meanwhile.
 USABLE = 0.9

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from obverse.errors import RecipeError, UnavailableError
-from obverse.experiment.imagined import imagined_index
-from obverse.experiment.lr_finder import find_rate
-from obverse.experiment.plan import document_batch, make_plan
 from obverse.experiment.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
 from obverse.models import Classifier
+from obverse.planning.imagined import imagined_index
+from obverse.planning.lr_finder import find_rate
+from obverse.planning.plan import document_batch, make_plan
 from obverse.recipe import ModelSpec, load_recipe
 from obverse.runtime import available_memory
 
@@ -58,7 +58,7 @@ def test_bf16_saves_memory_only_where_the_processor_knows_it(planned, monkeypatc
     """Elsewhere a convolution unfolds its whole batch, nine numbers for each of a 3x3 kernel's input."""
 
     def activations(precision, *, is_fast):
-        monkeypatch.setattr("obverse.experiment.memory.has_fast_bf16", lambda device: is_fast)
+        monkeypatch.setattr("obverse.planning.memory.has_fast_bf16", lambda device: is_fast)
         vgg = {"kind": "vgg", "num_blocks": 4, "pool": "mean"}
         return planned(model={"backbone": vgg}, runtime={"precision": precision}).memory.activations
 
@@ -192,7 +192,7 @@ def test_here_the_time_is_measured_and_called_an_estimate(make_recipe, draw_clas
 
 def test_the_optimizer_and_the_head_count_too(make_recipe, draw_classes, tmp_path, monkeypatch):
     """Every measured piece of work takes 3 s here: a step of 4 samples, a validation of 4, and an update."""
-    monkeypatch.setattr("obverse.experiment.plan_time.fastest_seconds", lambda work, **_: (work(), 3.0)[1])
+    monkeypatch.setattr("obverse.planning.plan_time.fastest_seconds", lambda work, **_: (work(), 3.0)[1])
     weights = tmp_path / "weights.safetensors"
     save_file(timm.create_model("test_vit", num_classes=0).state_dict(), weights)
     backbone = {"kind": "timm", "name": "test_vit", "pretrained": str(weights)}
@@ -293,9 +293,9 @@ def test_the_search_trains_as_the_run_would(make_recipe, draw_classes, tmp_path,
         path.unlink()
     index = build_index(data, recipe.data)
     setup, seen = Setup(resolve(recipe, index).recipe, index.manifest), []
-    train_step = sys.modules["obverse.experiment.lr_finder"].train_step
+    train_step = sys.modules["obverse.planning.lr_finder"].train_step
     monkeypatch.setattr(
-        "obverse.experiment.lr_finder.train_step",
+        "obverse.planning.lr_finder.train_step",
         lambda *args, **more: seen.append((args[3], more["objective"])) or train_step(*args, **more),
     )
     find_rate(setup, num_steps=6)
@@ -311,7 +311,7 @@ def test_and_everything_is_as_before(setup, monkeypatch):
     find_rate(setup, num_steps=10)
     torch.testing.assert_close(setup.model.state_dict(), before, atol=0, rtol=0)
     assert torch.equal(torch.get_rng_state(), state)
-    monkeypatch.setattr("obverse.experiment.lr_finder.train_step", lambda *args, **_: seen.extend(args[3].ids) or 1 / 0)
+    monkeypatch.setattr("obverse.planning.lr_finder.train_step", lambda *args, **_: seen.extend(args[3].ids) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         find_rate(setup, num_steps=3)
     train = set(setup.manifest.split("train").ids)

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 import torch
 
 from obverse.engines import Forward
+from obverse.experiment.setup import Setup
+from obverse.experiment.tune import measured_samples, step_inputs, training_step
 from obverse.manifest import Manifest
 from obverse.models import enable_checkpointing
 from obverse.recipe import Recipe
 from obverse.runtime import fastest_seconds
 from obverse.training import Update, build_optimizer
 from obverse.training.ema import WeightAverage
-
-from .setup import Setup
-from .tune import measured_samples, step_inputs, training_step
 
 # A validation picture costs a forward pass, a training picture a forward pass and a backward pass of twice that.
 FORWARD_SHARE = 1 / 3
