@@ -76,7 +76,7 @@ def measure(name: str, folder: Path, side: int) -> dict[str, float]:
     """In this process: the steps, then the rest of the epoch; peaks above the baseline."""
     from torch.nn import functional
 
-    from obverse.experiment.resolve import resolve
+    from obverse.experiment.auto.resolve import resolve
     from obverse.experiment.setup import Setup
     from obverse.manifest import build_index
     from obverse.runs import StepEnd

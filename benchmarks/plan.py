@@ -85,7 +85,7 @@ def draw(folder: Path, case: dict[str, Any]) -> None:
 
 def measure(name: str, folder: Path) -> dict[str, float]:
     """In this process: train and look at the peak above the baseline after imports and indexing."""
-    from obverse.experiment.resolve import resolve
+    from obverse.experiment.auto.resolve import resolve
     from obverse.experiment.setup import Setup
     from obverse.manifest import build_index
     from obverse.training import Trainer

@@ -15,7 +15,7 @@ from PIL import Image
 
 from obverse.data import Geometry, PictureDataset
 from obverse.experiment import start_run
-from obverse.experiment.resolve import resolve
+from obverse.experiment.auto.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.manifest import Manifest, Sample, build_index
 from obverse.recipe import build_recipe

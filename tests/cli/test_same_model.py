@@ -55,7 +55,7 @@ def test_five_runs_whose_measurements_end_differently(models_of, monkeypatch):
         measured.append(turns.choice(list(forms)))
         return measured[-1]
 
-    for place in ("obverse.runtime.precision", "obverse.experiment.tune"):
+    for place in ("obverse.runtime.precision", "obverse.experiment.auto.tune"):
         monkeypatch.setattr(f"{place}.choose_faster", any_of)
     assert len(set(models_of(5))) == 1
     assert 0 < len(measured) <= 2

@@ -13,7 +13,7 @@ from torch import nn
 from obverse.data import Loader, PictureDataset
 from obverse.engines import run_engine
 from obverse.errors import ObverseError
-from obverse.experiment.resolve import resolve
+from obverse.experiment.auto.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.launch import launched
 from obverse.manifest import build_index

@@ -68,7 +68,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(ranks_of, make_recipe, batch_s
 
 
 def test_a_batch_that_is_chosen_can_be_shared(ranks_of, make_recipe, draw_classes, tmp_path):
-    from obverse.experiment.resolve import resolve
+    from obverse.experiment.auto.resolve import resolve
     from obverse.manifest import build_index
 
     ranks_of(WORLD_SIZE=3, RANK=0)

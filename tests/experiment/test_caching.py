@@ -8,7 +8,7 @@ from PIL import Image
 
 from obverse.errors import RecipeError
 from obverse.experiment import evaluate_run, start_run
-from obverse.experiment.caching import cache_root, choose_cache
+from obverse.experiment.auto.caching import cache_root, choose_cache
 from obverse.recipe import CacheSpec, load_recipe
 from obverse.runs import Message, RunFolder
 
@@ -38,7 +38,7 @@ def test_raw_when_the_originals_are_much_larger_and_the_disk_budget_allows(tmp_p
 
 def test_auto_leaves_half_of_the_disk_free(monkeypatch):
     spec = CacheSpec(memory_gigabytes=0)
-    monkeypatch.setattr("obverse.experiment.caching.shutil.disk_usage", lambda path: SimpleNamespace(free=1e6))
+    monkeypatch.setattr("obverse.experiment.auto.caching.shutil.disk_usage", lambda path: SimpleNamespace(free=1e6))
     assert choose_cache(spec, [PHOTO] * 3, WORKING)[0].kind == "raw"
     assert choose_cache(spec, [PHOTO] * 4, WORKING)[0].kind == "none"
 

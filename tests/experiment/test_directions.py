@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from obverse.experiment.resolve import resolve
+from obverse.experiment.auto.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
 from obverse.recipe import build_recipe

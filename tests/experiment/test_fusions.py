@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from obverse.bundle import read_bundle, write_bundle
-from obverse.experiment.resolve import resolve
+from obverse.experiment.auto.resolve import resolve
 from obverse.experiment.setup import describe
 from obverse.imaging import grid
 from obverse.losses import build_objective

@@ -14,7 +14,7 @@ from obverse.cli.main import app
 from obverse.errors import DataError, RecipeError
 from obverse.evaluation import SetPredictions
 from obverse.experiment import evaluate_run, resume_run, start_run
-from obverse.experiment.resolve import resolve
+from obverse.experiment.auto.resolve import resolve
 from obverse.manifest import build_index
 from obverse.metrics import best_thresholds
 from obverse.recipe import load_recipe

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from obverse.errors import Interrupted
-from obverse.experiment.resolve import resolve
+from obverse.experiment.auto.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
 from obverse.runs.checkpoint import load_newest
 
 AUTO = {"compile": "auto"}
-tune_module = sys.modules["obverse.experiment.tune"]
+tune_module = sys.modules["obverse.experiment.auto.tune"]
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from obverse.errors import DataError
-from obverse.experiment.resolve import resolve
+from obverse.experiment.auto.resolve import resolve
 from obverse.manifest import build_index
 from obverse.recipe import DataSpec
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from obverse.errors import RecipeError, UnavailableError
-from obverse.experiment.resolve import resolve
+from obverse.experiment.auto.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
 from obverse.models import Classifier
@@ -214,7 +214,7 @@ def test_the_optimizer_and_the_head_count_too(make_recipe, draw_classes, tmp_pat
 def test_nothing_is_compiled_for_a_plan(make_recipe, draw_classes, tmp_path, monkeypatch):
     """Also where a run would try it, which takes minutes."""
     monkeypatch.setattr(Classifier, "compile", lambda *_, **__: pytest.fail("it was compiled"))
-    monkeypatch.setattr("obverse.experiment.tune.fastest_seconds", lambda *_, **__: 1000.0)
+    monkeypatch.setattr("obverse.experiment.auto.tune.fastest_seconds", lambda *_, **__: 1000.0)
     recipe = make_recipe(runtime={"compile": "auto"}, training={"epochs": 100_000})
     plan = make_plan(recipe, build_index(draw_classes(tmp_path), recipe.data), device="cpu")
     assert plan.seconds_per_epoch > 0
@@ -234,7 +234,7 @@ def test_a_device_that_is_not_there_needs_its_memory_said(make_recipe):
 
 
 def test_a_plan_for_a_gpu_elsewhere_is_for_what_would_be_trained_there(make_recipe, monkeypatch):
-    monkeypatch.setattr(sys.modules["obverse.experiment.resolve"], "why_unavailable", lambda name: None)
+    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve"], "why_unavailable", lambda name: None)
     runtime = {"precision": "auto", "matmul": "auto"}
     recipe = make_recipe(data={"size": {"height": 224, "width": 224}}, runtime=runtime)
     recipe = recipe.model_copy(update={"model": ModelSpec()})

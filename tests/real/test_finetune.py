@@ -2,7 +2,7 @@
 
 import torch
 
-from obverse.experiment.resolve import resolve
+from obverse.experiment.auto.resolve import resolve
 from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
 from obverse.models import set_trainable

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from obverse.data import Geometry, PictureDataset
 from obverse.experiment import start_run
-from obverse.experiment.caching import open_cache
+from obverse.experiment.auto.caching import open_cache
 from obverse.inference import load
 from obverse.manifest import build_index
 from obverse.recipe import CacheSpec, DataSpec

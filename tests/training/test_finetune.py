@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from obverse.bundle import read_bundle
 from obverse.errors import Interrupted, RecipeError
-from obverse.experiment import resolve, start_run
+from obverse.experiment import start_run
+from obverse.experiment.auto import resolve
 from obverse.experiment.setup import Setup
 from obverse.manifest import build_index
 from obverse.models import set_trainable

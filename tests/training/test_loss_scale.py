@@ -7,7 +7,7 @@ from torch import nn
 from obverse.data import Batch
 from obverse.engines import Forward
 from obverse.errors import DivergedError, RecipeError
-from obverse.experiment import resolve
+from obverse.experiment.auto import resolve
 from obverse.losses import build_objective
 from obverse.manifest import build_index
 from obverse.models import build_classifier

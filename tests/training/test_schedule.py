@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from obverse.errors import Interrupted, RecipeError
-from obverse.experiment import resolve
+from obverse.experiment.auto import resolve
 from obverse.manifest import build_index
 from obverse.recipe import ScheduleSpec, build_recipe
 from obverse.runs import EpochEnd, StepEnd

@@ -22,6 +22,7 @@ from obverse.evaluation import (
     write_evaluation,
     write_set_evaluation,
 )
+from obverse.experiment.auto.caching import open_cache
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
 from obverse.recipe import Recipe
 from obverse.runs import RunFolder
@@ -30,7 +31,6 @@ from obverse.runs.rundir import short_name
 from obverse.runtime import ALONE, Process, resolve_device
 from obverse.staging import DIGESTS, staged
 
-from .caching import open_cache
 from .facts import RunStory, read_story
 from .identity import require_unchanged, run_recipe
 from .maps import earlier_maps, report_maps

@@ -20,12 +20,12 @@ from PIL.PngImagePlugin import PngInfo
 from obverse.data import Batch, PictureDataset, mix
 from obverse.engines import Forward
 from obverse.errors import OutputError, printable
+from obverse.experiment.auto.resolve import resolve
 from obverse.files import open_regular
 from obverse.imaging import Pixels
 from obverse.manifest import Manifest, build_index
 from obverse.recipe import Recipe
 
-from .resolve import resolve
 from .setup import describe, objective_of
 
 NAME = "preview.png"

@@ -12,6 +12,8 @@ from obverse.bundle import Bundle
 from obverse.data import Geometry, Loader, PictureDataset, PixelCache, working_geometry
 from obverse.engines import Forward, TorchEngine
 from obverse.errors import RecipeError
+from obverse.experiment.auto.caching import open_cache
+from obverse.experiment.auto.tune import tune
 from obverse.launch import launched
 from obverse.losses import Objective, build_objective
 from obverse.manifest import Manifest, PictureFacts, require_decodable
@@ -28,10 +30,8 @@ from obverse.runtime import Process, keep_freed_memory, resolve_device, seed_tor
 from obverse.runtime.sharding import UNIT
 from obverse.training import Loaders
 
-from .caching import open_cache
 from .parent import begin
 from .teacher import soft_targets
-from .tune import tune
 
 
 class Setup:

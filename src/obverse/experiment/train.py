@@ -12,6 +12,7 @@ from obverse.bundle import Bundle, write_bundle
 from obverse.engines import TorchEngine
 from obverse.errors import DataError, Interrupted, ObverseError, UnavailableError, printable
 from obverse.evaluation import plot_history
+from obverse.experiment.auto.resolve import resolve
 from obverse.files import read_json_object
 from obverse.launch import launched
 from obverse.manifest import (
@@ -38,7 +39,6 @@ from .example import Example, example_of
 from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
 from .identity import as_they_are, differences, remember, run_recipe
 from .parent import require_same_classes
-from .resolve import resolve
 from .setup import Setup, require_launch
 from .shipping import as_shipped, tuned_output
 from .teacher import require_teacher, with_digest

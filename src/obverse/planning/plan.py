@@ -15,8 +15,8 @@ import torch
 from obverse.bundle import Bundle
 from obverse.data import working_geometry
 from obverse.errors import RecipeError
+from obverse.experiment.auto.resolve import resolve
 from obverse.experiment.facts import model_words
-from obverse.experiment.resolve import resolve
 from obverse.experiment.setup import describe, objective_of, require_shares
 from obverse.manifest import Index, Manifest
 from obverse.recipe import Recipe

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 
 from obverse.engines import Forward
+from obverse.experiment.auto.tune import measured_samples, step_inputs, training_step
 from obverse.experiment.setup import Setup
-from obverse.experiment.tune import measured_samples, step_inputs, training_step
 from obverse.manifest import Manifest
 from obverse.models import enable_checkpointing
 from obverse.recipe import Recipe

@@ -1,0 +1,5 @@
+"""What `auto` in a recipe becomes, and why: by what the data and the machine are, and by measurement."""
+
+from .resolve import Resolved, resolve
+
+__all__ = ["Resolved", "resolve"]
