@@ -13,8 +13,8 @@ from obverse.bundle import read_bundle
 from obverse.cli.main import app
 from obverse.errors import DataError, RecipeError
 from obverse.experiment import evaluate_run, resume_run, start_run
-from obverse.experiment.searching import search
 from obverse.inference import load
+from obverse.inference.searching import search
 from obverse.manifest import build_index
 from obverse.runs import RunFolder
 

@@ -15,7 +15,7 @@ def command(
     """Say what is wrong with this installation and how to mend it, and what was chosen by measurement on this machine;
     exit 69 when something is wrong.
     """
-    from obverse.experiment.doctor import diagnose
+    from .doctor_checks import diagnose
 
     findings = diagnose(forget=forget)
     for finding in findings:

@@ -23,7 +23,7 @@ def command(
 ) -> None:
     """Draw where a model looks: attention of transformers, Grad-CAM of convolutional networks, for every view."""
     inputs, columns = given_inputs(paths, view), given_columns(column)
-    from obverse.experiment.explaining import explain_pictures
+    from obverse.inference.explaining import explain_pictures
 
     for drawn in explain_pictures(model, inputs, out, columns=columns, device=device):
         answer = f"{printable(drawn.predicted)} {drawn.probability:.2%}"

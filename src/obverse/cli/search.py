@@ -31,7 +31,7 @@ def command(
     inputs = given_inputs(paths, view)
     if spreadsheet and format is not Format.csv:
         raise RecipeError("--spreadsheet is for --format csv")
-    from obverse.experiment.searching import search
+    from obverse.inference.searching import search
 
     found = search(model, inputs, among, top_k=top_k, columns=given_columns(column), device=device)
     if format is Format.json:

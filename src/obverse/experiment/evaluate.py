@@ -23,6 +23,7 @@ from obverse.evaluation import (
     write_set_evaluation,
 )
 from obverse.experiment.auto.caching import open_cache
+from obverse.explain.maps import earlier_maps, report_maps
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
 from obverse.recipe import Recipe
 from obverse.runs import RunFolder
@@ -33,7 +34,6 @@ from obverse.staging import DIGESTS, staged
 
 from .facts import RunStory, read_story
 from .identity import require_unchanged, run_recipe
-from .maps import earlier_maps, report_maps
 from .other_data import OTHER, other_manifest
 
 

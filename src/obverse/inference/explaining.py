@@ -8,11 +8,11 @@ from pathlib import Path
 
 from obverse.engines import TorchEngine
 from obverse.explain import explain
-from obverse.inference import load
-from obverse.inference.inputs import Cell, Input
+from obverse.explain.maps import Drawn, MapFolder, require_free
 from obverse.runs.failures import explained
 
-from .maps import Drawn, MapFolder, require_free
+from . import load
+from .inputs import Cell, Input
 
 TILE = 448
 

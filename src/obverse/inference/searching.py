@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from obverse.engines import run_engine
 from obverse.explain import nearest
-from obverse.inference import Predictor, load
-from obverse.inference.inputs import Cell, Input, Request
 from obverse.runs.failures import explained
+
+from . import Predictor, load
+from .inputs import Cell, Input, Request
 
 BATCH_SIZE = 16
 

@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from typer.testing import CliRunner
 
+from obverse.cli import doctor_checks as doctor
 from obverse.cli.main import app
-from obverse.experiment import doctor
 from obverse.runtime import choose_once
 
 NMS = """Traceback (most recent call last):

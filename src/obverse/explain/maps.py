@@ -22,8 +22,9 @@ from obverse.decisions import to_probabilities
 from obverse.engines import TorchEngine
 from obverse.errors import ObverseError, OutputError
 from obverse.evaluation import Predictions, Section, SetPredictions
-from obverse.explain import Explanation, draw, explain
 from obverse.recipe import OutputSpec
+
+from . import Explanation, draw, explain
 
 FOLDER, INDEX, OVERVIEW = "attention_maps", "maps.csv", "overview.png"
 REPORT_TILE, NUM_SHOWN = 224, 4
