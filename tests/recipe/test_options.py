@@ -31,6 +31,7 @@ def test_what_is_not_of_the_architecture_is_refused(backbone, name):
     [
         ({"depth": 10**9}, "`depth` is 1000000000; at most 1,000"),
         ({"embed_dim": 10**9}, "at most 65,536"),
+        ({"num_heads": -1}, "`num_heads` is -1; no option of an architecture is negative"),
         ({"mlp_ratio": 1e300}, "`mlp_ratio` is"),
         ({"act_layer": "a b"}, "which is no word"),
         ({"act_layer": "/etc/passwd"}, "which is no word"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -30,7 +31,9 @@ Outline = dict[str, tuple[tuple[int, ...], torch.dtype]]
 
 def outline(build: Callable[[], nn.Module], where: str) -> Outline:
     """Name -> (shape, dtype) of the model's tensors, without memory for them. DataError when it cannot be built."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # Of a layer without size torch warns, and then its shape is not that of the file.
+        warnings.simplefilter("ignore")
         try:
             with torch.device("meta"):
                 model = build()

@@ -64,6 +64,8 @@ def require_options(options: dict[str, Any], known: frozenset[str], library: str
             raise ValueError(f"`{name}` is no option of {library} that a recipe or a bundle can set; those that decide "
                              "the architecture can, such as depth, embed_dim or patch_size")  # fmt: skip
         _require_in_bounds(name, value, MAX_NUMBER)
+        if isinstance(value, int | float) and value < 0:  # some are built, and fail at the first picture
+            raise ValueError(f"`{name}` is {value}; no option of an architecture is negative")
 
 
 def require_config(values: Any, name: str = "config", depth: int = 0) -> None:
