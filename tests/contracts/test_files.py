@@ -1,4 +1,4 @@
-"""What every file owes the reader: its length (C9), the length of its functions, a docstring, no private places."""
+"""What every file owes the reader: its length, the length of its functions, a docstring, no private places."""
 
 import ast
 import re
@@ -63,6 +63,12 @@ def test_functions_are_short():
         if node.end_lineno - node.lineno + 1 > MAX_FUNCTION_LINES
     }
     assert long == {}
+
+
+def test_no_numbers_of_requirements_that_readers_cannot_look_up():
+    number = re.compile(r"\((?:requirement |trap )?[A-EPTX]\d{1,2}[,)]|requirement [A-EPTX]\d")
+    found = {name(path) for path in SOURCES if number.search(path.read_text(encoding="utf-8"))}
+    assert found == set()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)

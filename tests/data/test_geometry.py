@@ -1,4 +1,4 @@
-"""Pad, squash and crop; rounding to a model's multiple happens here and nowhere else (trap A4)."""
+"""Pad, squash and crop; rounding to a model's multiple happens here and nowhere else."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Extra columns that the model sees (A14): from a table through training and the bundle to a prediction."""
+"""Extra columns that the model sees: from a table through training and the bundle to a prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A head per view (A6): what each side says for itself, where the sides disagree, and that its loss counts."""
+"""A head per view: what each side says for itself, where the sides disagree, and that its loss counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prediction CV beside label CV (D8)."""
+"""Prediction CV beside label CV."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Schedules as the trainer walks them: no rise after the peak, whatever the length, accumulation or resume (D5)."""
+"""Schedules as the trainer walks them: no rise after the peak, whatever the length, accumulation or resume."""
 
 from contextlib import suppress
 from itertools import pairwise

@@ -1,7 +1,7 @@
 """Deterministic resize, pad and crop to (height, width): the one geometry of training, evaluation, export and serving.
 
 The picture is fitted into `height x width`; the canvas is that size rounded to the model's multiple, and the difference
-is padded (or cropped) around the centre, here and never inside a model, which would drop pixels silently (trap A4).
+is padded (or cropped) around the centre, here and never inside a model, which would drop pixels silently.
 """
 
 from __future__ import annotations

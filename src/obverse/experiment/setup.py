@@ -91,7 +91,7 @@ class Setup:
 
     @property
     def rounding(self) -> str | None:
-        """A line for the log when the canvas differs from the size asked for (trap A4)."""
+        """A line for the log when the canvas differs from the size asked for."""
         g = self.bundle.geometry
         if (g.height, g.width) == (g.canvas_height, g.canvas_width):
             return None

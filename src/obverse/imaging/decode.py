@@ -1,4 +1,4 @@
-"""Bytes to upright RGB: the one decoder of training, evaluation, serving and export samples (requirement T8).
+"""Bytes to upright RGB: the one decoder of training, evaluation, serving and export samples.
 
 A JPEG much larger than needed is decoded at a reduced scale (DCT scaling), never below the size asked for; the rule is
 the same everywhere, because scaled decoding changes pixels. A lossless JPEG is always decoded whole.

@@ -1,4 +1,4 @@
-"""Losses of classes with an order; neighbours lie one step apart (A12).
+"""Losses of classes with an order; neighbours lie one step apart.
 
 Each function gives losses_BK: what the sample costs if its label is k. CORN and CORAL look at K - 1 questions, "is the
 grade above j?", and their heads give one number for each (decisions/logits.py turns them into class probabilities).

@@ -13,7 +13,7 @@ from .samples import Samples
 
 
 def without_excluded(samples: Samples, spec: DataSpec) -> tuple[Samples, list[Finding]]:
-    """Leave out `data.exclude_classes`: grades with `details` have no place on the scale (requirement A12)."""
+    """Leave out `data.exclude_classes`: grades with `details` have no place on the scale."""
     if not spec.exclude_classes:
         return samples, []
     counts = Counter(samples.labels)
@@ -27,7 +27,7 @@ def without_excluded(samples: Samples, spec: DataSpec) -> tuple[Samples, list[Fi
 
 
 def smaller_classes(samples: Samples, num_kept: int | None) -> dict[str, int]:
-    """What `data.largest_classes` leaves out: class -> number of training samples (requirement D9).
+    """What `data.largest_classes` leaves out: class -> number of training samples.
 
     samples: with their splits. DataError when there are not so many classes.
     """

@@ -63,7 +63,7 @@ def mostly_grades(names: tuple[str, ...]) -> bool:
 def grade_order(names: tuple[str, ...]) -> tuple[str, ...] | None:
     """The names from worst to best when every one parses and all share one strike; otherwise None.
 
-    Proof and business strikes are judged by different rules: PR65 and MS65 have no common order (A12, docs/adr/0005).
+    Proof and business strikes are judged by different rules: PR65 and MS65 have no common order (docs/adr/0005).
     """
     grades = [(parse_grade(name), name) for name in names]
     parsed = [(grade, name) for grade, name in grades if grade is not None]

@@ -217,7 +217,7 @@ def _explained(message: str, said: str, findings: Sequence[Finding]) -> DataErro
 
 
 def _class_order(samples: Samples, spec: DataSpec, path: Path) -> tuple[tuple[str, ...], bool]:
-    """Class names in label order, and whether that order means something (requirement A12)."""
+    """Class names in label order, and whether that order means something."""
     if spec.labels == "multi":
         return _classes_of_sets(samples, path), False
     names = tuple(sorted(set(samples.labels)))

@@ -36,7 +36,7 @@ class Plan:
 
     available: None where the machine does not say. seconds_per_epoch: None where nothing could be measured.
     seconds_before: what fitting the head first takes before the epochs.
-    rule_of_thumb: the batch that requirement A8 sets for two views of 1000 pixels. speed: pictures per second that each
+    rule_of_thumb: the coin document's batch for two views of 1000 pixels. speed: pictures per second that each
     of the processes is said to train on; memory is that of each.
     """
 
@@ -97,7 +97,7 @@ class Plan:
             ("time", self._time()),
         ]  # fmt: skip
         if self.rule_of_thumb and len(self.bundle.views) > 1:
-            told = f"batch {self.rule_of_thumb} for two views of 1000 pixels with this memory (A8)"
+            told = f"batch {self.rule_of_thumb} for two views of 1000 pixels with this memory"
             lines.append(("rule of thumb", told))
         if not self.fits:
             lines.append(("does not fit", "take a smaller data.size, a smaller model, or a machine with more memory"))
@@ -250,7 +250,7 @@ def _changes(before: Recipe, after: Recipe) -> tuple[str, ...]:
 
 
 def document_batch(available: int) -> int:
-    """The batch that requirement A8 sets for two views of 1000 pixels: a rule of thumb beside the computed one."""
+    """The coin document's batch for two views of 1000 pixels: a rule of thumb beside the computed one."""
     return next(batch for least, batch in ((16, 8), (8, 4), (4, 2), (0, 1)) if available >= least * GB)
 
 

@@ -186,7 +186,7 @@ class ConvNetBackbone(FromScratch):
 
 
 class VGGBackbone(FromScratch):
-    """The rectangular VGG-style network of requirement B3; the flattened size is computed, never typed.
+    """The rectangular VGG-style network of the rectangular coin document; the flattened size is computed, never typed.
 
     residual: a 1x1 convolution of what enters a block is added to what leaves it (He et al. 2015, projection).
     """

@@ -1,4 +1,4 @@
-"""What a study must reach, written down before it is run: `compare` and `sweep` check it (requirement D9)."""
+"""What a study must reach, written down before it is run: `compare` and `sweep` check it."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class DataSpec(Spec):
     """From a source to samples of one size. path_map: for JSON indexes, original folder or file -> where it lies.
 
     archive_encoding: of names in a zip that says none, where they are not UTF-8.
-    columns: extra columns of the data that the model sees beside the pictures, name -> kind (requirement A14).
+    columns: extra columns of the data that the model sees beside the pictures, name -> kind.
     largest_classes: only so many classes, those with the most training samples; of equals the first by name.
     size: `auto` is what the pretrained weights know best, else from the pictures; one number is a square. fit: pad
     keeps the whole picture, squash ignores its aspect ratio, crop fills the size and cuts the rest, in evaluation to

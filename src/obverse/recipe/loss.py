@@ -96,9 +96,9 @@ class LossSpec(Spec):
             raise ValueError(f"{self.kind} needs prior, the class frequencies that the model is meant for: "
                              "balanced, train, tuned (on val), or a list in class order")  # fmt: skip
         if self.kind in ADJUSTED and self.class_weights != "none":
-            raise ValueError(f"{self.kind} and class_weights both correct imbalance: choose one (D4)")
+            raise ValueError(f"{self.kind} and class_weights both correct imbalance: choose one")
         if self.pos_weight != "none" and self.class_weights != "none":
-            raise ValueError("pos_weight and class_weights both correct imbalance: choose one (D4)")
+            raise ValueError("pos_weight and class_weights both correct imbalance: choose one")
         if self.kind in ORDINAL and self.label_smoothing not in (0, "auto"):
             raise ValueError(f"label_smoothing has no place in {self.kind}, whose targets already spread to neighbours")
         return self

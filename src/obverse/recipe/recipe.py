@@ -43,9 +43,9 @@ class Recipe(Spec):
     @model_validator(mode="after")
     def _one_remedy_for_imbalance(self) -> Self:
         if self.loss.class_weights != "none" and self.training.sampler != "natural":
-            raise ValueError("loss.class_weights and training.sampler both correct imbalance: choose one (D4)")
+            raise ValueError("loss.class_weights and training.sampler both correct imbalance: choose one")
         if self.loss.kind in ADJUSTED and self.training.sampler != "natural":
-            raise ValueError(f"{self.loss.kind} and training.sampler both correct imbalance: choose one (D4)")
+            raise ValueError(f"{self.loss.kind} and training.sampler both correct imbalance: choose one")
         return self
 
     @model_validator(mode="after")

@@ -38,7 +38,7 @@ class GroupBy(Spec):
 
 
 class SplitSpec(Spec):
-    """Fractions are always named, because documents disagree on their order (requirement A7).
+    """Fractions are always named, because documents disagree on their order.
 
     A split that the data already gives (folders, a CSV column, a stored manifest) is kept; only what is missing is
     carved from train. With `folds`, val is one fold of what is not test, so train and val follow from folds and test.

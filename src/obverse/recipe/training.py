@@ -36,7 +36,7 @@ class OptimSpec(Spec):
 
 
 class ScheduleSpec(Spec):
-    """How the rate moves; no kind ever rises after its peak (trap D5).
+    """How the rate moves; no kind ever rises after its peak.
 
     Linear warm-up over `warmup_epochs`, then `cosine` down to `min_lr_fraction` of the rate by step; `constant`;
     `step`, times `drop_factor` at each of `drop_at` (shares of what follows the warm-up); `plateau`, times
@@ -69,7 +69,7 @@ class ScheduleSpec(Spec):
 
 
 class EarlyStopping(Spec):
-    """Patience counts epochs without a better selection metric, after warm-up and `min_epochs` only (trap in C4); an
+    """Patience counts epochs without a better selection metric, after warm-up and `min_epochs` only; an
     equal one is no better, whatever its loss.
 
     min_fraction: share of the run before which it does not count either, so that a cosine comes down to its low rates.

@@ -1,4 +1,4 @@
-"""Whether runs reach what was written down before: a criteria file against a comparison (requirement D9)."""
+"""Whether runs reach what was written down before: a criteria file against a comparison."""
 
 from __future__ import annotations
 

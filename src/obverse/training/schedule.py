@@ -1,4 +1,4 @@
-"""The learning rate at a step: a warm-up, then down by one of several kinds. It never rises at the end (trap D5).
+"""The learning rate at a step: a warm-up, then down by one of several kinds. It never rises at the end.
 
 Every kind is a pure function of where the run stands (step, share done, finished epochs), so a resumed run needs no
 state of a scheduler. Cosine: Loshchilov & Hutter 2016. One-cycle: Smith & Topin 2017, without its second annihilation

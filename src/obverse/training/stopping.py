@@ -1,4 +1,4 @@
-"""When to stop early: patience counts only after warm-up, `min_epochs` and `min_fraction` (trap C4)."""
+"""When to stop early: patience counts only after warm-up, `min_epochs` and `min_fraction`."""
 
 from __future__ import annotations
 

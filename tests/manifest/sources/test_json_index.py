@@ -1,4 +1,4 @@
-"""One JSON index per class (D1): paths of originals, a map to the crops, and files that are missing."""
+"""One JSON index per class: paths of originals, a map to the crops, and files that are missing."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def _unmirrored(recipe: Recipe, index: Index, reasons: list[str]) -> Recipe:
 def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]]) -> AugmentSpec:
     augment = recipe.augment
     if augment.policy == "auto":
-        # Mirrored lettering does not exist, and coins have lettering (A13).
+        # Mirrored lettering does not exist, and coins have lettering.
         has_lettering = mostly_grades(index.manifest.classes) or COIN_VIEWS & set(map(str.lower, index.manifest.views))
         augment = augment.model_copy(update={"policy": "no-mirror" if has_lettering else "generic"})
         if median(min(s) for s in sizes) <= SMALL_SIDE and augment.shift is None and augment.min_scale is None:

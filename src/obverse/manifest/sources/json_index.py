@@ -1,4 +1,4 @@
-"""One JSON index per class as a source (requirement D1): `index_<class>.json` lists pictures under the key "good".
+"""One JSON index per class as a source: `index_<class>.json` lists pictures under the key "good".
 
 The listed paths may be those of originals that lie elsewhere: a path map says which folder (or file) stands for which,
 as `data.path_map` in the recipe or as `path_map.json` beside the indexes; the longest match counts. A listed file that

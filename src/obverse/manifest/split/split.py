@@ -1,9 +1,9 @@
 """Which sample is train, val or test.
 
-Two strategies (requirement A7). `stratified`: the exact fractions per class, for sets that are looked at as a whole
+Two strategies. `stratified`: the exact fractions per class, for sets that are looked at as a whole
 (of multi-label data nearly exact, `split_sets.py`).
 `digest`: each group decides by its own hash, so nothing ever moves when files are added. Both keep what the data gives
-already, and neither ever parts a group. Python's `hash` is salted per process and is never used (trap D2).
+already, and neither ever parts a group. Python's `hash` is salted per process and is never used.
 
 With folds, test is taken first and is the same for every fold; what is left is divided by the same strategy.
 """
@@ -29,7 +29,7 @@ Fractions = Mapping[str, float]
 def assign_splits(given: Iterable[Sample], spec: SplitSpec, *, multi_label: bool = False) -> Samples:
     """Every sample with a split; samples that have one keep it. multi_label: labels are label sets.
 
-    When the data names splits, a sample of `train` may move to a split that is missing entirely (trap E2: validation
+    When the data names splits, a sample of `train` may move to a split that is missing entirely (validation
     is carved from train, never from test).
     """
     samples = Samples.of(given)

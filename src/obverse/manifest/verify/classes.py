@@ -68,7 +68,7 @@ def _splits(samples: Sequence[Sample], *, multi_label: bool) -> Iterator[Finding
 
 
 def _order(names: Sequence[str]) -> Iterator[Finding]:
-    """Why classes that look ordered are taken as unordered (requirement A12)."""
+    """Why classes that look ordered are taken as unordered."""
     grades = {name: grade for name in names if (grade := parse_grade(name)) is not None}
     others = [name for name in names if name not in grades]
     why = ""

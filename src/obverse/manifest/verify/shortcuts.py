@@ -1,4 +1,4 @@
-"""Shortcuts (requirement T7): can the label be told without looking at the object? Advisory.
+"""Shortcuts: can the label be told without looking at the object? Advisory.
 
 A probe sees only the size of the file, the size or shape of the picture, its mean colour, or its border. Well above
 chance means that a model may learn that instead: check where the pictures of each class come from.

@@ -1,6 +1,6 @@
 """Any timm model as a backbone: pooled features, weights from the hub, a local file, or none.
 
-mean and std come from the weights' own configuration (trap E2), and the size multiple from the model itself.
+mean and std come from the weights' own configuration, and the size multiple from the model itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The VGG-style rectangular network of requirement B3 (after Simonyan & Zisserman 2014), from sizes.
+"""The VGG-style rectangular network of the rectangular coin document (after Simonyan & Zisserman 2014), from sizes.
 
 Blocks of 2, 2, 3, 3, 2 convolutions (3x3) with 64, 128, 256, 512, 512 channels, each followed by 2x2 max-pooling; a
 sixth block has 2 convolutions of 512. On request a 1x1 convolution leads past every block (He et al. 2015).
