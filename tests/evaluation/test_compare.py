@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from obverse.errors import DataError
 from obverse.evaluation import Predictions, differences, holm, require_same_samples, samples_needed, seed_interval
 from obverse.evaluation.compare import discordant, groups_needed, mcnemar
-from obverse.evaluation.measure import answers_of
+from obverse.evaluation.one_class.measure import answers_of
 from obverse.metrics import Units, metric_of
 
 CLASSES = ("a", "b", "c")

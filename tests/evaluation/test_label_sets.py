@@ -9,7 +9,7 @@ from sklearn import metrics as oracle
 
 from obverse.errors import DataError
 from obverse.evaluation import Predictions, Seen, SetPredictions, Story, diagnose, write_set_evaluation
-from obverse.evaluation.set_measure import measure_sets
+from obverse.evaluation.label_sets.measure import measure_sets
 
 
 def predictions_of(num=50, classes=("a", "b", "c"), *, views=(), seed=0):

@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from obverse.errors import DataError
-from obverse.evaluation.measure import find_disagreements, measure, steps_apart
+from obverse.evaluation.one_class.measure import find_disagreements, measure, steps_apart
 from obverse.evaluation.predictions import Predictions
 
 

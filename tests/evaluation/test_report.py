@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from obverse.errors import DataError
-from obverse.evaluation.measure import measure
+from obverse.evaluation.one_class.measure import measure
 from obverse.evaluation.plots import plot_history
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.report import markdown_text, write_evaluation

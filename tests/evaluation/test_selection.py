@@ -8,8 +8,9 @@ import pytest
 from obverse import metrics
 from obverse.decisions import softmax, to_probabilities
 from obverse.engines import Outputs
-from obverse.evaluation import Predictions, SetPredictions, is_better, measure, selected_value
-from obverse.evaluation.set_measure import measure_sets
+from obverse.evaluation import Predictions, SetPredictions, is_better, selected_value
+from obverse.evaluation.label_sets.measure import measure_sets
+from obverse.evaluation.one_class import measure
 from obverse.recipe import OutputSpec
 
 IDS = tuple(map(str, range(80)))

@@ -3,11 +3,12 @@
 from .compare import Difference, differences, holm, require_same_samples, samples_needed, seed_interval
 from .diagnosis import Diagnosis, Story, diagnose
 from .evaluate import to_predictions, to_set_predictions
-from .measure import Estimate, Metrics, measure
+from .label_sets.measure import SetMetrics
+from .one_class.measure import Estimate, Metrics, measure
+from .one_class.sections import Section
 from .plots import plot_conditions, plot_history
 from .predictions import Predictions
 from .report import EARLIER, write_evaluation, write_set_evaluation
-from .sections import Section
 from .seen import Seen
 from .selection import (
     LOWER_IS_BETTER,
@@ -18,7 +19,6 @@ from .selection import (
     selection_value,
     with_best_prior,
 )
-from .set_measure import SetMetrics
 from .set_predictions import SetPredictions
 
 __all__ = [

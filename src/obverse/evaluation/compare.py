@@ -27,9 +27,9 @@ from scipy.special import bdtr
 
 from obverse import metrics
 from obverse.errors import DataError
+from obverse.evaluation.one_class.measure import Estimate, answers_of
 from obverse.metrics.counts import FloatArray, IntArray
 
-from .measure import Estimate, answers_of
 from .predictions import Predictions
 
 POWER = 0.8

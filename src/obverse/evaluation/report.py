@@ -36,17 +36,18 @@ from jinja2 import Environment, StrictUndefined
 
 from obverse import metrics
 from obverse.errors import DataError
-from obverse.evaluation.diagnosis import Diagnosis
-from obverse.evaluation.measure import Metrics, answers_of, find_disagreements, measure, steps_apart
-from obverse.evaluation.plots import plot_confusion
-from obverse.evaluation.predictions import Predictions, create_folder
-from obverse.evaluation.sections import Section, report_sections
-from obverse.evaluation.seen import Seen
-from obverse.evaluation.set_measure import SetMetrics, answers_of_sets, measure_sets
-from obverse.evaluation.set_predictions import SetPredictions
-from obverse.evaluation.set_sections import set_sections
+from obverse.evaluation.label_sets.measure import SetMetrics, answers_of_sets, measure_sets
+from obverse.evaluation.label_sets.sections import set_sections
+from obverse.evaluation.one_class.measure import Metrics, answers_of, find_disagreements, measure, steps_apart
+from obverse.evaluation.one_class.sections import Section, report_sections
 from obverse.metrics import ClassScores
 from obverse.staging import final_place
+
+from .diagnosis import Diagnosis
+from .plots import plot_confusion
+from .predictions import Predictions, create_folder
+from .seen import Seen
+from .set_predictions import SetPredictions
 
 CONFUSION_PNG = "confusion_matrix.png"
 _REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

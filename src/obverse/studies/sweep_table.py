@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from obverse.evaluation import LOWER_IS_BETTER, Estimate, plot_conditions, seed_interval
+from obverse.evaluation.one_class.sections import Section
 from obverse.evaluation.report import markdown
-from obverse.evaluation.sections import Section
 from obverse.evaluation.tick_names import are_numbered
 from obverse.experiment.facts import training_log_of
 from obverse.recipe import Condition, Criterion

@@ -9,10 +9,9 @@ import numpy as np
 
 from obverse import metrics
 from obverse.errors import DataError
-
-from .measure import Estimate, Estimates, estimates_of, in_blocks, in_place
-from .seen import Seen
-from .set_predictions import SetPredictions
+from obverse.evaluation.one_class.measure import Estimate, Estimates, estimates_of, in_blocks, in_place
+from obverse.evaluation.seen import Seen
+from obverse.evaluation.set_predictions import SetPredictions
 
 
 @dataclass(frozen=True)

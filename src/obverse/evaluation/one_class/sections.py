@@ -1,6 +1,6 @@
 """What a report says, as titles, sentences and tables, once for Markdown and HTML alike.
 
-Not its looks, and no numbers of its own: they come from `obverse.evaluation.measure`. Text is raw here; whoever renders
+Not its looks, and no numbers of its own: they come from `measure.py`. Text is raw here; whoever renders
 a section escapes it.
 """
 
@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from obverse.evaluation.diagnosis import Diagnosis
+from obverse.evaluation.plots import has_key
+from obverse.evaluation.predictions import Predictions
 from obverse.metrics import ONE_LABEL, PROBABILITY, ClassScores, Metric
 from obverse.metrics.metric import Measure
 
-from .diagnosis import Diagnosis
 from .measure import Estimate, Metrics, find_disagreements, steps_apart
-from .plots import has_key
-from .predictions import Predictions
 
 WIDE_INTERVAL = 0.10
 """Width of the accuracy interval, as a share, from which a test set is called small (about 150 to 400 samples)."""

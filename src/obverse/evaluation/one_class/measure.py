@@ -1,6 +1,6 @@
 """Predictions to numbers, each with its 95 % interval.
 
-Not a judgement and no text: `obverse.evaluation.sections` words it. Samples without a label are left out and counted.
+Not a judgement and no text: `sections.py` words it. Samples without a label are left out and counted.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import numpy.typing as npt
 
 from obverse import metrics
 from obverse.errors import DataError
+from obverse.evaluation.predictions import Predictions
+from obverse.evaluation.seen import Seen
 from obverse.metrics.counts import FloatArray, IntArray
-
-from .predictions import Predictions
-from .seen import Seen
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from obverse.metrics import LABEL_SETS, PROBABILITY, ClassScores
-from obverse.metrics.counts import FloatArray
-
-from .diagnosis import Diagnosis
-from .sections import (
+from obverse.evaluation.diagnosis import Diagnosis
+from obverse.evaluation.one_class.sections import (
     FEW_SAMPLES,
     NUM_EXAMPLES,
     NUM_EXTREMES,
@@ -20,8 +17,11 @@ from .sections import (
     estimate_rows,
     units_sentence,
 )
-from .set_measure import SetMetrics
-from .set_predictions import SetPredictions
+from obverse.evaluation.set_predictions import SetPredictions
+from obverse.metrics import LABEL_SETS, PROBABILITY, ClassScores
+from obverse.metrics.counts import FloatArray
+
+from .measure import SetMetrics
 
 SCORES = ("precision", "recall", "F1", "average precision", "threshold")
 

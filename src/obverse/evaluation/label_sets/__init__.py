@@ -1,0 +1,1 @@
+"""Measurements and sections of multi-label data."""

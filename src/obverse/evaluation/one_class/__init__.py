@@ -1,0 +1,1 @@
+"""Measurements and sections where every sample has one class."""
