@@ -1,7 +1,7 @@
 """Digests of content: what makes two files the same picture, byte for byte or to the eye.
 
 The thumbprint is for near duplicates: the picture squashed to 16x16 luminance and 4x4 of each chroma plane. Resizing
-and re-encoding leave it almost as it was, and a small crop moves it in a way that `obverse.manifest.verify.near`
+and re-encoding leave it almost as it was, and a small crop moves it in a way that `obverse.manifest.verify.copies.near`
 undoes. It stays in grey levels, not in bits of a hash: distances among a set's own pictures give the threshold.
 """
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from obverse.imaging import examine_picture
 from obverse.manifest import build_index
-from obverse.manifest.verify import near
+from obverse.manifest.verify.copies import near
 from obverse.manifest.verify.facts import PictureFacts
 from obverse.recipe import DataSpec, SplitSpec
 

@@ -9,7 +9,7 @@ import pytest
 
 from obverse.manifest import build_index, read_source
 from obverse.manifest.verify import scene_groups
-from obverse.manifest.verify.scenes import SCENE_PATTERN
+from obverse.manifest.verify.copies.scenes import SCENE_PATTERN
 from obverse.recipe import DataSpec, GroupBy, SplitSpec
 
 

@@ -1,19 +1,19 @@
 """What is wrong with the data, found before training."""
 
 from .classes import class_findings
-from .copies import copy_findings, copy_groups
-from .duplicates import copies_across_splits, duplicate_findings, near_duplicate_findings, near_ties
+from .copies.duplicates import copies_across_splits, duplicate_findings, near_duplicate_findings, near_ties
+from .copies.groups import copy_findings, copy_groups
+from .copies.mirrored import MirroredClasses, mirrored_classes
+from .copies.near import NearDuplicates
+from .copies.parts import parts_findings
+from .copies.scenes import scene_findings, scene_groups
+from .copies.turned import near_copies
 from .facts import PictureFacts
 from .formats import format_findings
-from .mirrored import MirroredClasses, mirrored_classes
 from .names import name_findings, tree_findings
-from .near import NearDuplicates
-from .parts import parts_findings
 from .pictures import USUAL_USE, require_decodable, verify_pictures
-from .scenes import scene_findings, scene_groups
 from .shortcuts import shortcut_findings
 from .swapped import swapped_findings
-from .turned import near_copies
 
 __all__ = [
     "USUAL_USE",

@@ -15,9 +15,9 @@ import numpy as np
 
 from obverse.imaging import CHROMA_SIDE, PRINT_SIDE
 from obverse.manifest.sample import Finding, Sample
+from obverse.manifest.verify.copies.near import blurred
 
 from .facts import Array, PictureFacts
-from .near import blurred
 from .probe import out_of_fold
 
 MAX_SAMPLES = 20_000

@@ -17,8 +17,8 @@ import numpy as np
 
 from obverse.imaging import CHROMA_SIDE, PRINT_SIDE
 from obverse.manifest.sample import Sample
+from obverse.manifest.verify.facts import Array, PictureFacts
 
-from .facts import Array, PictureFacts
 from .near import NearDuplicates, near_duplicates
 
 MIDDLE, SPREAD = 128.0, 48.0

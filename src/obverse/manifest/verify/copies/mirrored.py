@@ -15,10 +15,10 @@ import numpy as np
 
 from obverse.imaging import CHROMA_SIDE, PRINT_SIDE
 from obverse.manifest.sample import Sample
+from obverse.manifest.verify.facts import Array, PictureFacts
+from obverse.manifest.verify.probe import out_of_fold, skill
 
-from .facts import Array, PictureFacts
 from .near import blurred
-from .probe import out_of_fold, skill
 
 DIRECTIONS = (
     ("left", "right"), ("l", "r"), ("links", "rechts"), ("linke", "rechte"), ("gauche", "droite"), ("gauche", "droit"),

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from obverse.manifest.sample import Finding, Sample
+from obverse.manifest.verify.facts import PictureFacts
 
-from .facts import PictureFacts
 from .near import NearDuplicates
 from .turned import near_copies
 

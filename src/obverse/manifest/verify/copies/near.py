@@ -19,8 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obverse.imaging import PRINT_SIDE, Trait
-
-from .facts import Array, PictureFacts
+from obverse.manifest.verify.facts import Array, PictureFacts
 
 Floats = npt.NDArray[np.float32]
 
