@@ -22,7 +22,7 @@ from obverse.manifest import (
 )
 from obverse.manifest.names import composed
 from obverse.manifest.sources import Listing
-from obverse.manifest.sources.rows import is_table_name
+from obverse.manifest.sources.tables.rows import is_table_name
 from obverse.recipe import DataSpec, Recipe
 
 # The split that all samples are in.

@@ -15,9 +15,9 @@ from obverse.errors import DataError
 from obverse.imaging import Pixels, picture_from_image, read_picture, shared_sandbox
 from obverse.manifest import PictureStore, data_root, walk_pictures
 from obverse.manifest.names import composed, name_key
+from obverse.manifest.sources.folders.tree import open_tree
 from obverse.manifest.sources.listing import stem_key
-from obverse.manifest.sources.picture_lists import LIST_SUFFIXES, read_picture_list
-from obverse.manifest.sources.tree import open_tree
+from obverse.manifest.sources.tables.picture_lists import LIST_SUFFIXES, read_picture_list
 from obverse.manifest.store import ARCHIVE_SUFFIXES, parse_locator
 from obverse.recipe import did_you_mean
 from obverse.terminal import natural_key

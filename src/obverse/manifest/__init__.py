@@ -10,8 +10,8 @@ from .prepared import is_prepared, require_free, write_prepared
 from .sample import SPLITS, Finding, Sample
 from .samples import Samples
 from .sources import data_root, full_path, read_source
+from .sources.folders.views import in_parts
 from .sources.listing import walk_pictures
-from .sources.views import in_parts
 from .split.divide import groups_of_other_data
 from .split.split import assign_splits
 from .split.stored import splits_by_digest

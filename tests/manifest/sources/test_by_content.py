@@ -15,7 +15,7 @@ from obverse.errors import DataError
 from obverse.imaging import decode_picture
 from obverse.imaging.endings import is_picture_head
 from obverse.manifest import Index, build_index, walk_pictures
-from obverse.manifest.sources.unread import CONVERT
+from obverse.manifest.sources.folders.unread import CONVERT
 from obverse.manifest.verify import tree_findings
 from obverse.recipe import DataSpec
 
@@ -103,7 +103,7 @@ def test_only_names_that_say_nothing_are_opened(tree: Tree, monkeypatch: pytest.
     for name in ("a/table.csv", "a/notes.txt", "b/x.zip", "b/unknown", "b/9.heic"):
         (root / name).write_bytes(b"x")
     os.mkfifo(root / "b" / "pipe")
-    from obverse.manifest.sources import unread
+    from obverse.manifest.sources.folders.layouts import unread
 
     opened: list[str] = []
     real = unread.open_regular

@@ -11,7 +11,7 @@ import pytest
 
 from obverse.errors import DataError
 from obverse.manifest import build_index, read_source
-from obverse.manifest.sources.words import split_folders
+from obverse.manifest.sources.folders.words import split_folders
 from obverse.recipe import DataSpec
 
 Tree = Callable[[Iterable[str]], Path]

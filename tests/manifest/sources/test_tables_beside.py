@@ -13,7 +13,7 @@ import pytest
 from obverse.errors import DataError
 from obverse.manifest import read_source
 from obverse.manifest.sources.listing import Folder
-from obverse.manifest.sources.lookup import PictureLookup
+from obverse.manifest.sources.tables.lookup import PictureLookup
 from obverse.recipe import DataSpec
 
 Tree = Callable[[Iterable[str]], Path]
@@ -183,8 +183,8 @@ def test_a_lone_table_finds_its_pictures_by_name(tree: Tree) -> None:
 
 
 def test_a_large_table_that_names_nothing_is_not_read(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("obverse.manifest.sources.beside.LARGE_BYTES", 10)
-    monkeypatch.setattr("obverse.manifest.sources.beside.HEAD_BYTES", 60)
+    monkeypatch.setattr("obverse.manifest.sources.tables.beside.LARGE_BYTES", 10)
+    monkeypatch.setattr("obverse.manifest.sources.tables.beside.HEAD_BYTES", 60)
     root = tree(PARTS)
     table(root, "labels.csv", "image_id,label", (f"{Path(p).stem},{KINDS[i % 3]}" for i, p in enumerate(PARTS)))
     table(root, "pixels.csv", "pixel0,pixel1,label", ["1,2", *(f"{i},{i},0" for i in range(50))])

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from obverse.errors import DataError
 from obverse.manifest.sample import Sample
 from obverse.manifest.samples import Samples
+from obverse.manifest.sources.folders.tree import Tree
 from obverse.manifest.store import add_step, open_cifar, read_pickle
 
 from .listing import Listing
-from .tree import Tree
 
 BATCH_NAME = re.compile(r"data_batch_\d+|test_batch")
 

@@ -12,21 +12,21 @@ from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.imaging import grid
+from obverse.manifest.sources.folders.class_names import in_one_form
+from obverse.manifest.sources.folders.layouts import read_folders
+from obverse.manifest.sources.folders.tree import Tree, data_root, open_tree
+from obverse.manifest.sources.folders.views import in_parts
+from obverse.manifest.sources.tables.beside import Choice, choose_tables, read_chosen
+from obverse.manifest.sources.tables.json_index import index_names, read_json_indexes
+from obverse.manifest.sources.tables.rows import is_table_name, require_no_spreadsheet
+from obverse.manifest.sources.tables.table import find_table, read_table, tables_near_top
 from obverse.manifest.store import part_of
 from obverse.recipe import DataSpec
 
-from .beside import Choice, choose_tables, read_chosen
 from .cifar import find_batches, read_cifar_batches
-from .class_names import in_one_form
-from .folders import read_folders
-from .json_index import index_names, read_json_indexes
 from .listing import Listing
 from .parquet import holds_pictures, read_parquet, shard_names
-from .rows import is_table_name, require_no_spreadsheet
 from .run_folder import read_run_folder, run_folder_of
-from .table import find_table, read_table, tables_near_top
-from .tree import Tree, data_root, open_tree
-from .views import in_parts
 
 TABLES = {"table", "split-horizontal"}
 FOLDER_LAYOUTS = ("class-folders", "view-folders", "object-folders", "suffix-views", "split-horizontal")

@@ -12,8 +12,7 @@ from obverse.imaging.endings import is_picture_name, is_unclear_name
 from obverse.manifest.names import is_left_out, name_key
 from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.samples import Samples
-
-from .unread import Unread, holds_picture
+from obverse.manifest.sources.folders.unread import Unread, holds_picture
 
 # Of a run, an evaluation, a study.
 RESULTS = ({"recipe.yaml", "manifest.csv"}, {"report.html", "metrics.json"}, {"sweep.yaml", "table.csv"})

@@ -19,14 +19,14 @@ from obverse.manifest.label_sets import described, joined
 from obverse.manifest.manifest import RESERVED, SET_RESERVED
 from obverse.manifest.sample import SPLITS, Finding, Sample
 from obverse.manifest.samples import Samples, extra_names
+from obverse.manifest.sources.folders.tree import Tree
+from obverse.manifest.sources.folders.words import SPLIT_WORDS
+from obverse.manifest.sources.tables.label_cells import LabelCells, find_label, looks_like_sets
 from obverse.manifest.sources.tables.values import is_of_whole_numbers, plain
 from obverse.manifest.store import add_step, open_parquet, read_columns, rows_with_picture
 from obverse.recipe import DataSpec
 
-from .label_cells import LabelCells, find_label, looks_like_sets
 from .listing import Listing
-from .tree import Tree
-from .words import SPLIT_WORDS
 
 LABEL_WORDS = ("label", "labels", "class", "grade", "target", "fine_label")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from obverse.errors import DataError
 from obverse.manifest.names import composed, name_key
 from obverse.manifest.sample import Finding
+from obverse.manifest.sources.folders.class_names import forms_joined
+from obverse.manifest.sources.folders.words import UNLABELLED_WORDS, has_word, split_folders, split_word
 
-from .class_names import forms_joined
 from .listing import Folder
-from .words import UNLABELLED_WORDS, has_word, split_folders, split_word
 
 SIZE_FOLDER = re.compile(r"\d{2,5}x\d{2,5}")
 # A sample picture or a banner beside the classes is not a class.

@@ -8,11 +8,11 @@ from pathlib import Path
 from obverse.errors import DataError
 from obverse.files import read_text
 from obverse.manifest.manifest import read_manifest
+from obverse.manifest.sources.folders.tree import data_root
 from obverse.manifest.split.stored import MANIFEST_FILE
 from obverse.recipe import load_recipe
 
 from .listing import Listing
-from .tree import data_root
 
 
 def run_folder_of(path: Path) -> Path | None:

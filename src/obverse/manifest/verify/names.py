@@ -11,7 +11,7 @@ from pathlib import Path
 from obverse.imaging.endings import is_picture_name, is_unclear_name
 from obverse.manifest.names import composed, is_left_out
 from obverse.manifest.sample import Finding
-from obverse.manifest.sources.unread import holds_picture
+from obverse.manifest.sources.folders.unread import holds_picture
 
 
 def tree_findings(root: Path) -> list[Finding]:

@@ -17,10 +17,11 @@ from pathlib import Path
 from obverse.errors import DataError
 from obverse.imaging.endings import is_picture_name
 from obverse.manifest.sample import Finding
+from obverse.manifest.sources.folders.tree import Tree
 from obverse.manifest.sources.listing import Folder, walk_folders
-from obverse.manifest.sources.lookup import PictureLookup, in_doubt
-from obverse.manifest.sources.tree import Tree
 from obverse.manifest.store import parse_locator, relocate, remote_url
+
+from .lookup import PictureLookup, in_doubt
 
 # So many cells of a column are looked for; when all are there under their plain names, the rest is believed to be.
 NUM_PROBED = 64

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.files import read_text
-from obverse.manifest.sources.tables.places import Places
+from obverse.manifest.sources.folders.tree import data_root, open_tree
+from obverse.manifest.sources.run_folder import read_run_folder, run_folder_of
 from obverse.manifest.store import name_locator
 
+from .places import Places
 from .rows import TABLE_SUFFIXES, read_rows
-from .run_folder import read_run_folder, run_folder_of
 from .table import views_of
-from .tree import data_root, open_tree
 
 TEXT_SUFFIX = ".txt"
 LIST_SUFFIXES = (*TABLE_SUFFIXES, TEXT_SUFFIX)

@@ -10,12 +10,12 @@ from typing import Any
 from obverse.errors import DataError
 from obverse.manifest.label_sets import joined
 from obverse.manifest.sample import Finding
-from obverse.manifest.sources.tables.delimited import read_delimited
-from obverse.manifest.sources.tables.values import is_nothing, is_of_whole_numbers, plain
+from obverse.manifest.sources.folders.tree import Tree
 from obverse.manifest.store import open_parquet, read_columns
 from obverse.recipe import DataSpec
 
-from .tree import Tree
+from .delimited import read_delimited
+from .values import is_nothing, is_of_whole_numbers, plain
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 SPREADSHEET_SUFFIXES = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")

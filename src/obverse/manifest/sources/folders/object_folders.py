@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterator, Sequence
 
 from obverse.errors import DataError
 from obverse.manifest.names import name_key
+from obverse.manifest.sources.listing import stem_key
+from obverse.manifest.sources.places import SIZE_FOLDER, STRAY_SHARE, Place
 
-from .listing import stem_key
-from .places import SIZE_FOLDER, STRAY_SHARE, Place
 from .views import PAIRING_SHARE, Classes, Shot, Views
 from .words import VIEW_WORDS
 

@@ -15,16 +15,16 @@ from obverse.errors import DataError
 from obverse.manifest.names import composed
 from obverse.manifest.sample import Finding
 from obverse.manifest.samples import Samples
-from obverse.manifest.sources.tables.places import Places
+from obverse.manifest.sources.folders.tree import Tree
+from obverse.manifest.sources.folders.words import are_parts, split_word
+from obverse.manifest.sources.listing import Listing
+from obverse.manifest.sources.places import take_apart
 from obverse.recipe import DataSpec
 
-from .listing import Listing
 from .lookup import in_doubt
-from .places import take_apart
+from .places import Places
 from .rows import Table, read_rows
 from .table import KNOWN_VIEWS, NAME_WORDS, is_ours, label_cells, read_table, tables_near_top, view_columns
-from .tree import Tree
-from .words import are_parts, split_word
 
 # The share of the rows whose pictures are there, or of the pictures that rows name, with which a table is meant.
 NAMING_SHARE = 0.9

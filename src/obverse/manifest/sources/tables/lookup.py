@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 
 from obverse.manifest.names import composed, name_key
-
-from .listing import Folder
+from obverse.manifest.sources.listing import Folder
 
 
 class PictureLookup:

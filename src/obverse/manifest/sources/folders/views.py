@@ -17,10 +17,10 @@ from obverse.imaging import Part
 from obverse.manifest.names import name_key
 from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.samples import Samples
+from obverse.manifest.sources.listing import Listing, stem_key
+from obverse.manifest.sources.places import SIZE_FOLDER, STRAY_SHARE, Place
 from obverse.manifest.store import add_step
 
-from .listing import Listing, stem_key
-from .places import SIZE_FOLDER, STRAY_SHARE, Place
 from .tree import Tree
 from .words import VIEW_WORDS
 

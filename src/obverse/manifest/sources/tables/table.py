@@ -17,16 +17,16 @@ from obverse.manifest.manifest import LABEL_RANK, RESERVED, SET_RESERVED
 from obverse.manifest.names import composed
 from obverse.manifest.sample import SPLITS, Finding, Sample
 from obverse.manifest.samples import extra_names
-from obverse.manifest.sources.tables.places import Places
+from obverse.manifest.sources.folders.class_names import in_one_form
+from obverse.manifest.sources.folders.tree import Tree
+from obverse.manifest.sources.folders.words import SPLIT_WORDS, VIEW_WORDS
+from obverse.manifest.sources.listing import Listing
 from obverse.manifest.store import parse_locator
 from obverse.recipe import DataSpec
 
-from .class_names import in_one_form
 from .label_cells import YES_NO, LabelCells, find_label, looks_like_sets
-from .listing import Listing
+from .places import Places
 from .rows import ANY, SET_WORDS, Row, Table, is_table_name, read_rows, require_no_spreadsheet
-from .tree import Tree
-from .words import SPLIT_WORDS, VIEW_WORDS
 
 LABEL_WORDS = ("label", "class", "grade")
 # Columns that may hold the names of pictures without their folder or ending.

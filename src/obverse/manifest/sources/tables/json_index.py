@@ -19,12 +19,12 @@ from obverse.errors import DataError
 from obverse.manifest.names import composed
 from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.samples import Samples
+from obverse.manifest.sources.folders.tree import Tree
+from obverse.manifest.sources.folders.words import SPLIT_WORDS, split_folders
+from obverse.manifest.sources.listing import Listing
 from obverse.manifest.store import remote_url
 
-from .listing import Listing
 from .rows import parse_json
-from .tree import Tree
-from .words import SPLIT_WORDS, split_folders
 
 INDEX_NAME = re.compile(r"index_(.+)\.json", re.IGNORECASE)
 KEY = "good"

@@ -15,10 +15,10 @@ from obverse.errors import DataError
 from obverse.manifest.names import name_key
 from obverse.manifest.sample import Finding
 from obverse.manifest.samples import Samples
+from obverse.manifest.sources.listing import Listing, stem_key
+from obverse.manifest.sources.places import STRAY_SHARE, Apart, Place, take_apart
 
-from .listing import Listing, stem_key
 from .object_folders import object_views
-from .places import STRAY_SHARE, Apart, Place, take_apart
 from .tree import Tree
 from .views import Views, folder_views, read_views, suffix_views
 from .words import VIEW_WORDS, are_parts, split_word

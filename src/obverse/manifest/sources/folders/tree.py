@@ -18,6 +18,8 @@ from obverse.errors import DataError
 from obverse.imaging.endings import HEAD_BYTES, is_picture_head, is_picture_name, is_unclear_name
 from obverse.manifest.names import composed, is_left_out
 from obverse.manifest.sample import Finding
+from obverse.manifest.sources.listing import RESULTS, Folder, is_folder, walk_folders
+from obverse.manifest.sources.tables.lookup import PictureLookup
 from obverse.manifest.store import (
     ARCHIVE_SUFFIXES,
     FALLBACK,
@@ -34,8 +36,6 @@ from obverse.manifest.store import (
     remote_url,
 )
 
-from .listing import RESULTS, Folder, is_folder, walk_folders
-from .lookup import PictureLookup
 from .unread import Unread
 from .words import split_word
 
