@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
-from obverse.data.augment import NUM_DRAWS, apply_change, draw_change
+from obverse.data.augmentation.changes import NUM_DRAWS, apply_change, draw_change
 from obverse.data.resample import turned
 from obverse.recipe import POLICIES, AugmentSpec
 from obverse.runtime import named_uniforms

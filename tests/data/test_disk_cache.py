@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from obverse.data import Geometry, Loader, PictureDataset, Wanted, open_disk_cache
-from obverse.data.pixel_file import FOOTER, PixelFile, PixelWriter
+from obverse.data.caches.pixel_file import FOOTER, PixelFile, PixelWriter
 from obverse.errors import DataError
 from obverse.imaging import content_digest, joint_digest
 from obverse.manifest import Manifest
@@ -129,7 +129,7 @@ def test_another_geometry_has_its_own_pixels(dataset, root, geometry):
 @pytest.mark.parametrize("field", ["DECODER_VERSION"])
 def test_another_decoder_has_its_own_pixels(dataset, root, monkeypatch, field):
     cached(dataset, root)
-    monkeypatch.setattr(f"obverse.data.disk_cache.{field}", 999)
+    monkeypatch.setattr(f"obverse.data.caches.disk.{field}", 999)
     assert "11 made" in cached(dataset, root)[1]
 
 
@@ -213,7 +213,7 @@ def test_a_full_disk_while_building_costs_time_and_no_run(dataset, root, monkeyp
 
 
 def test_a_disk_that_is_too_small_is_not_filled(dataset, root, monkeypatch):
-    monkeypatch.setattr("obverse.data.disk_cache.shutil.disk_usage", lambda path: SimpleNamespace(free=10))
+    monkeypatch.setattr("obverse.data.caches.disk.shutil.disk_usage", lambda path: SimpleNamespace(free=10))
     copy, line = cached(dataset, root)
     assert "the cache cannot be completed (it needs 0.0 GB and the disk has 0.0 GB left)" in line
     assert files(root) == []

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from obverse.data import Batch, mix, to_model_input
-from obverse.data.mixing import blend
+from obverse.data.augmentation.mixing import blend
 from obverse.recipe import MixingSpec
 
 MIXUP, CUTMIX, BOTH = MixingSpec(mixup=0.8), MixingSpec(cutmix=1.0), MixingSpec(mixup=0.8, cutmix=1.0)

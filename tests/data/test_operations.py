@@ -9,8 +9,8 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.autoaugment import _apply_op
 
-from obverse.data.augment import NUM_DRAWS, num_draws
-from obverse.data.operations import Operation, apply_operations, draw_operations
+from obverse.data.augmentation.changes import NUM_DRAWS, num_draws
+from obverse.data.augmentation.operations import Operation, apply_operations, draw_operations
 from obverse.errors import RecipeError
 from obverse.recipe import AugmentSpec, load_recipe
 from obverse.runtime import named_uniforms

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from obverse.data import Geometry
-from obverse.data.disk_cache import Wanted
+from obverse.data.caches.disk import Wanted
 from obverse.errors import DataError
 from obverse.manifest import Manifest, Sample, Samples, build_index, read_manifest, write_prepared
 from obverse.manifest.split.stored import keep_stored

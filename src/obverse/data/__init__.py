@@ -1,13 +1,13 @@
 """Manifest -> batches."""
 
+from .augmentation.mixing import mix
 from .batch import Batch
-from .cache import MemoryCache, PixelCache
+from .caches.disk import Wanted, open_disk_cache
+from .caches.memory import MemoryCache, PixelCache
 from .columns import column_codes
 from .dataset import PictureDataset, working_geometry
-from .disk_cache import Wanted, open_disk_cache
 from .geometry import Geometry
 from .loader import Loader
-from .mixing import mix
 from .preprocess import to_model_input
 
 __all__ = [

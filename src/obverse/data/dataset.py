@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from obverse.data.augmentation.changes import apply_change, draw_change, num_draws
+from obverse.data.caches.memory import PixelCache
 from obverse.imaging import Pixels
 from obverse.manifest import Manifest, Sample
 from obverse.recipe import AugmentSpec
 from obverse.runtime import named_uniforms
 
-from .augment import apply_change, draw_change, num_draws
 from .batch import Batch
 from .board import IDLE, Board
-from .cache import PixelCache
 from .columns import column_codes, drop_columns
 from .geometry import Geometry
 from .originals import Originals

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from .mixing import blend
+from obverse.data.augmentation.mixing import blend
 
 # ITU-R BT.601 luma, as Pillow's grey conversion.
 LUMA = (0.299, 0.587, 0.114)

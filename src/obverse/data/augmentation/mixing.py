@@ -20,10 +20,9 @@ from dataclasses import replace
 import torch
 from scipy.special import betaincinv
 
+from obverse.data.batch import Batch
 from obverse.recipe import MixingSpec
 from obverse.runtime import named_uniforms
-
-from .batch import Batch
 
 
 def mix(batch: Batch, spec: MixingSpec, *, num_classes: int, seed: int, epoch: int) -> Batch:

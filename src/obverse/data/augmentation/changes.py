@@ -13,11 +13,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from obverse.data.resample import Affine, Box, moved, resized, turned
 from obverse.imaging import Pixels
 from obverse.recipe import AugmentSpec
 
 from .operations import DRAWS_EACH, Operation, apply_operations, draw_operations
-from .resample import Affine, Box, moved, resized, turned
 
 # Besides those of operations.
 NUM_DRAWS = 17

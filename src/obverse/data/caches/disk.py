@@ -31,11 +31,11 @@ import simplejpeg
 import torch
 
 from obverse.cpus import num_usable_cpus
+from obverse.data.geometry import Geometry
 from obverse.imaging import DECODER_VERSION, PictureError, Pixels, content_digest, joint_digest
 from obverse.manifest import Manifest, Sample
 from obverse.runtime import locked
 
-from .geometry import Geometry
 from .pixel_file import PART, PixelFile, PixelWriter
 
 Progress = Callable[[int, int], None]

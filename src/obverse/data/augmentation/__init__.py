@@ -1,0 +1,1 @@
+"""Random changes of training pictures: of one picture, and of the batch."""

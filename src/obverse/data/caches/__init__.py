@@ -1,0 +1,1 @@
+"""Pixels at the working size, kept in memory or in a file."""
