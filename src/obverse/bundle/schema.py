@@ -19,7 +19,7 @@ from obverse.errors import DataError
 from obverse.imaging import Part
 from obverse.manifest import Column
 from obverse.recipe import AutoBackbone, ModelSpec, OutputSpec
-from obverse.recipe.spec import Spec
+from obverse.recipe.specs.spec import Spec
 
 # What a picture becomes lies in memory as 32-bit numbers, several at a time.
 MAX_PIXELS = 2**26

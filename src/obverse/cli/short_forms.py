@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from obverse.errors import RecipeError
 from obverse.recipe import Recipe, load_recipe
-from obverse.recipe.backbone import Backbone, WithWeights
+from obverse.recipe.specs.backbone import Backbone, WithWeights
 from obverse.recipe.yaml_text import parse_yaml
 
 from .options import image_root_setting

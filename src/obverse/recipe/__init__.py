@@ -1,7 +1,11 @@
 """WHAT to do: frozen recipes, no torch."""
 
-from .augment import POLICIES, AugmentSpec, MixingSpec
-from .backbone import (
+from .criteria import Criterion, load_criteria
+from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
+from .options import CONFIG_IGNORED
+from .recipe import Recipe
+from .specs.augment import POLICIES, AugmentSpec, MixingSpec
+from .specs.backbone import (
     ALIASES,
     AutoBackbone,
     CCTBackbone,
@@ -13,14 +17,12 @@ from .backbone import (
     ViTBackbone,
     WithWeights,
 )
-from .cache import CacheSpec
-from .criteria import Criterion, load_criteria
-from .data import ColumnKind, DataSpec, Layout, Size, TilesSpec
-from .distill import DistillSpec
-from .evaluation import EvaluationSpec
-from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
-from .finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
-from .fusion import (
+from .specs.cache import CacheSpec
+from .specs.data import ColumnKind, DataSpec, Layout, Size, TilesSpec
+from .specs.distill import DistillSpec
+from .specs.evaluation import EvaluationSpec
+from .specs.finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
+from .specs.fusion import (
     AttentionFusion,
     AutoFusion,
     ConcatFusion,
@@ -31,14 +33,11 @@ from .fusion import (
     MeanFusion,
     MultiplicativeFusion,
 )
-from .loss import ADJUSTED, BINARY, COSINE_SCALE, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
-from .model import HeadSpec, ModelSpec, ViewHeadsSpec
-from .options import CONFIG_IGNORED
-from .parent import ParentSpec
-from .recipe import Recipe
-from .split import GroupBy, SplitSpec
-from .sweep import Condition, SearchSpec, SweepSpec, load_sweep
-from .training import (
+from .specs.loss import ADJUSTED, BINARY, COSINE_SCALE, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
+from .specs.model import HeadSpec, ModelSpec, ViewHeadsSpec
+from .specs.parent import ParentSpec
+from .specs.split import GroupBy, SplitSpec
+from .specs.training import (
     DistributedKind,
     EarlyStopping,
     OptimSpec,
@@ -47,6 +46,7 @@ from .training import (
     ScheduleSpec,
     TrainingSpec,
 )
+from .sweep import Condition, SearchSpec, SweepSpec, load_sweep
 
 __all__ = [
     "ADJUSTED",

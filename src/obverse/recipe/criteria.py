@@ -7,9 +7,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from obverse.recipe.specs.spec import Spec
+
 from .files import build_spec
 from .metric_name import MetricName
-from .spec import Spec
 from .yaml_text import read_yaml
 
 

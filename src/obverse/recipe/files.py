@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from obverse.errors import RecipeError
+from obverse.recipe.specs.spec import Spec
 
 from .recipe import Recipe
-from .spec import Spec
 from .yaml_text import dump_yaml, parse_yaml, read_yaml
 
 S = TypeVar("S", bound=Spec)

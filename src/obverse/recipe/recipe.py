@@ -10,16 +10,16 @@ from typing import Self
 
 from pydantic import model_validator
 
-from .augment import AugmentSpec, MixingSpec
-from .data import DataSpec
-from .distill import DistillSpec
-from .evaluation import EvaluationSpec
-from .finetune import FinetuneSpec
-from .loss import ADJUSTED, OTHER_HEADS, LossSpec
-from .model import ModelSpec
-from .parent import ParentSpec
-from .spec import Spec
-from .training import OptimSpec, RuntimeSpec, ScheduleSpec, TrainingSpec
+from obverse.recipe.specs.augment import AugmentSpec, MixingSpec
+from obverse.recipe.specs.data import DataSpec
+from obverse.recipe.specs.distill import DistillSpec
+from obverse.recipe.specs.evaluation import EvaluationSpec
+from obverse.recipe.specs.finetune import FinetuneSpec
+from obverse.recipe.specs.loss import ADJUSTED, OTHER_HEADS, LossSpec
+from obverse.recipe.specs.model import ModelSpec
+from obverse.recipe.specs.parent import ParentSpec
+from obverse.recipe.specs.spec import Spec
+from obverse.recipe.specs.training import OptimSpec, RuntimeSpec, ScheduleSpec, TrainingSpec
 
 
 class Recipe(Spec):

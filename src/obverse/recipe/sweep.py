@@ -19,11 +19,11 @@ from typing import Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from obverse.errors import RecipeError
+from obverse.recipe.specs.spec import PositiveInt, Seed, Spec
 
 from .criteria import Criterion, load_criteria
 from .files import build_spec, load_recipe, shipped_recipes
 from .recipe import Recipe
-from .spec import PositiveInt, Seed, Spec
 from .yaml_text import read_yaml
 
 LONGEST_LABEL = 60

@@ -3,7 +3,7 @@
     trivial   one of 14, its strength uniform (Müller & Hutter 2021, the wide space of table 1, as torchvision has it)
     rand      `num_ops` of the same 14, one after the other, at one strength (Cubuk et al. 2020, as torchvision has it)
     three     grey, solarise or blur (Touvron et al. 2022, DeiT III, section 3); its jitter, crop and mirror are the
-              policy's numbers (`recipe/augment.py`)
+              policy's numbers (`recipe/specs/augment.py`)
 
 None of them mirrors: lettering stays lettering where `mirror` is 0. One thing differs from torchvision: a shear leaves
 the centre where it is, there the upper left corner, so that the object stays in the picture.

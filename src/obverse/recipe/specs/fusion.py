@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .options import MAX_LAYERS, MAX_NUMBER
+from obverse.recipe.options import MAX_LAYERS, MAX_NUMBER
+
 from .spec import Spec
 
 Width = Annotated[int, Field(gt=0, le=MAX_NUMBER)]

@@ -6,9 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from obverse.recipe.options import MAX_NUMBER
+
 from .backbone import AutoBackbone, Backbone
 from .fusion import AutoFusion, Fusion
-from .options import MAX_NUMBER
 from .spec import Fraction, PositiveFloat, Spec
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .metric_name import MetricOrAuto
+from obverse.recipe.metric_name import MetricOrAuto
+
 from .spec import Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Spec
 
 SamplerKind = Literal["natural", "sqrt", "balanced"]

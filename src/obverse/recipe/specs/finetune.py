@@ -10,7 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .options import MAX_NUMBER
+from obverse.recipe.options import MAX_NUMBER
+
 from .spec import Auto, NonNegativeInt, PositiveFloat, PositiveInt, Spec
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .options import (
+from obverse.recipe.options import (
     CONFIG_IGNORED,
     MAX_LAYERS,
     MAX_NUMBER,
@@ -15,6 +15,7 @@ from .options import (
     require_config,
     require_options,
 )
+
 from .spec import Fraction, PositiveFloat, Spec
 
 Layers = Annotated[int, Field(gt=0, le=MAX_LAYERS)]

@@ -1,0 +1,1 @@
+"""The parts of a recipe, one model per file."""
