@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from typer.testing import CliRunner
 
-from obverse.cli import doctor_checks as doctor
+from obverse.cli.machine import doctor_checks as doctor
 from obverse.cli.main import app
 from obverse.runtime import choose_once
 

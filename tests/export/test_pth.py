@@ -137,7 +137,7 @@ def test_class_names_come_from_int_or_string_keys():
 def test_the_verb_writes_it_beside_the_bundle(trained, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained.path, run)
-    from obverse.cli.export import ExportFormat, command
+    from obverse.cli.models.export import ExportFormat, command
     from obverse.errors import OutputError
 
     command(run, ExportFormat.pth)

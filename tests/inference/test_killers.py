@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from obverse.cli.predict import warn_of_unread
+from obverse.cli.models.predict import warn_of_unread
 from obverse.errors import DataError
 from obverse.imaging import PictureError, sandbox, shared_sandbox
 from obverse.inference.inputs import Stored, load_pixels, read_requests

@@ -19,24 +19,10 @@ from obverse.interrupts import listening
 from obverse.launch import launched
 from obverse.terminal import painted
 
-from . import (
-    check,
-    compare,
-    doctor,
-    ensemble,
-    evaluate,
-    explain,
-    export,
-    folds,
-    plan,
-    predict,
-    prepare,
-    recipes,
-    sample,
-    search,
-    sweep,
-    train,
-)
+from .data import check, prepare, sample
+from .machine import doctor, recipes
+from .models import ensemble, evaluate, explain, export, predict, search, train
+from .studies import compare, folds, plan, sweep
 
 
 class _Group(TyperGroup):

@@ -38,8 +38,8 @@ class AugmentSpec(Spec):
     """`None` means: as the policy says.
 
     policy: `trivial` (TrivialAugment), `rand` (RandAugment) and `three` (3-Augment) also draw operations
-    (`data/augmentation/operations.py`); set `mirror: 0` beside them where pictures show lettering. magnitude (of 30), num_ops: of
-    `rand`.
+    (`data/augmentation/operations.py`); set `mirror: 0` beside them where pictures show lettering. magnitude (of 30),
+    num_ops: of `rand`.
     mirror: probability of a left-right flip. min_scale: smallest share of the area that a random crop keeps (1 = no
     crop). max_stretch: largest change of the aspect ratio of that crop. shift: largest move, as a share of the side,
     by whole pixels. rotation_degrees: largest angle either way. jitter: strength of brightness, contrast and

@@ -11,7 +11,8 @@ import typer
 
 from obverse.errors import DataError, printable
 
-from . import print_one, print_sets
+from . import label_sets as print_sets
+from . import one_class as print_one
 from .csv_rows import CsvRows
 
 if TYPE_CHECKING:

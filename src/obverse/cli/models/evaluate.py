@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from obverse.cli.options import Device, Layout
+from obverse.cli.printing.intervals import shown_interval
 from obverse.errors import printable
-
-from .options import Device, Layout
-from .shown import shown_interval
 
 
 def command(

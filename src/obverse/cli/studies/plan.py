@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from obverse.cli.options import Layout, OptionalDevice, layout_setting
+from obverse.cli.printing.progress import show_progress
 from obverse.errors import RecipeError, printable
-
-from .options import Layout, OptionalDevice, layout_setting
-from .progress import show_progress
 
 MOST_GB = 1e6
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, layout_setting, table_settings
 from obverse.errors import RecipeError, printable
-
-from .options import ImageColumn, ImageRoot, LabelColumn, Layout, layout_setting, table_settings
 
 if TYPE_CHECKING:
     from obverse.manifest.check import Check
@@ -65,9 +64,8 @@ def _print(check: Check) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from obverse.cli.printing.tables import Console
     from obverse.manifest.check import kinds_of
-
-    from .tables import Console
 
     console = Console(highlight=False)
     console.print(Text(printable(check.said)))

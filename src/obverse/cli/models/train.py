@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice
+from obverse.cli.printing.hints import predict_hint
+from obverse.cli.printing.intervals import shown_interval
+from obverse.cli.printing.progress import show_progress
+from obverse.cli.processes import run_processes
+from obverse.cli.ranks import on_every_rank
+from obverse.cli.short_forms import as_settings, given_forms, recipe_of
 from obverse.errors import RecipeError, printable
 from obverse.launch import launched
 
 from .evaluate import set_lines
-from .hints import predict_hint
-from .options import ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice
-from .processes import run_processes
-from .progress import show_progress
-from .ranks import on_every_rank
-from .short_forms import as_settings, given_forms, recipe_of
-from .shown import shown_interval
 
 if TYPE_CHECKING:
     from obverse.experiment.train import RunResult

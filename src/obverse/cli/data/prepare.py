@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, layout_setting, table_settings
+from obverse.cli.printing.progress import show_progress
 from obverse.errors import OutputError, RecipeError, printable
-
-from .options import ImageColumn, ImageRoot, LabelColumn, Layout, layout_setting, table_settings
-from .progress import show_progress
 
 if TYPE_CHECKING:
     from obverse.manifest import Index

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
+from obverse.cli.options import Device
+from obverse.cli.printing.hints import compare_hint, predict_hint
+from obverse.cli.printing.intervals import shown_interval
 from obverse.errors import printable
-
-from .hints import compare_hint, predict_hint
-from .options import Device
-from .shown import shown_interval
 
 
 def command(

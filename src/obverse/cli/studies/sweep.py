@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
+from obverse.cli.printing.progress import show_progress
 from obverse.errors import BusyError, RecipeError, RefusedError, printable
-
-from .progress import show_progress
 
 
 def command(

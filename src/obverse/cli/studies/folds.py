@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
+from obverse.cli.options import Layout, OptionalDevice, layout_setting
+from obverse.cli.printing.intervals import shown_interval
+from obverse.cli.printing.progress import show_progress
 from obverse.errors import RecipeError, printable
-
-from .options import Layout, OptionalDevice, layout_setting
-from .progress import show_progress
-from .shown import shown_interval
 
 
 def command(

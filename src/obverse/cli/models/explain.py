@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from obverse.cli.options import Device
 from obverse.errors import printable
 
-from .options import Device
 from .predict import Column, View, given_columns, given_inputs
 
 

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from obverse.cli.options import Device
+from obverse.cli.printing.csv_rows import CsvRows, Spreadsheet
 from obverse.errors import RecipeError, printable
 
-from .csv_rows import CsvRows, Spreadsheet
-from .options import Device
 from .predict import Column, Format, View, given_columns, given_inputs
 
 

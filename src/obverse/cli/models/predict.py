@@ -9,12 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from obverse.cli.options import Device
+from obverse.cli.printing.answers import print_answers
+from obverse.cli.printing.csv_rows import Spreadsheet
+from obverse.cli.printing.progress import show_predicted
 from obverse.errors import RecipeError, printable
-
-from .answers import print_answers
-from .csv_rows import Spreadsheet
-from .options import Device
-from .progress import show_predicted
 
 View = Annotated[list[str] | None, typer.Option(help="A view of one sample: obverse=a.jpg; repeat per view.")]
 Column = Annotated[

@@ -79,7 +79,7 @@ def print_comparison(comparison: Comparison) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from .tables import Console
+    from obverse.cli.printing.tables import Console
 
     table = Table("run", "metric", "value", "95 % interval", "difference", "95 % interval", "p",
                   box=None, pad_edge=False, header_style="dim")  # fmt: skip

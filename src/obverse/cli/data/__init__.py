@@ -1,0 +1,1 @@
+"""Verbs about data: check, prepare, sample."""

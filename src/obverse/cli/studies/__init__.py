@@ -1,0 +1,1 @@
+"""Verbs about many runs, or a run before it starts."""
