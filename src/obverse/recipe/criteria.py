@@ -15,21 +15,31 @@ from .yaml_text import read_yaml
 
 
 class Criterion(Spec):
-    """One sentence that is true of a run or not.
-
-    runs: the names it is about; `*` stands for any letters. above, below: of the metric's value, or with `sure` of its
-    whole 95 % interval. better_than: the name of the run that must be beaten, by the paired test at 5 %. finished: the
-    run came to its end, without divergence.
-    """
+    """One statement that is true of a run or not: exactly one of `above`, `below`, `better_than` and `finished`."""
 
     name: str
+    """The statement in words, as reports show it."""
+
     runs: str = "*"
+    """Names of the runs it is about; `*` stands for any letters."""
+
     metric: MetricName | None = None
+    """Metric that `above`, `below` and `better_than` are about."""
+
     above: float | None = None
+    """Number that the metric must exceed."""
+
     below: float | None = None
+    """Number that the metric must stay below."""
+
     better_than: str | None = None
+    """Name of the run that must be beaten, by the paired test at 5 %."""
+
     finished: bool = False
+    """Whether the run must come to its end, without divergence."""
+
     sure: bool = False
+    """Whether `above` or `below` must hold for the whole 95 % interval, not only for the value."""
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:
@@ -47,6 +57,7 @@ class Criteria(Spec):
     """The content of a criteria file."""
 
     criteria: tuple[Criterion, ...] = Field(min_length=1)
+    """The statements, at least one."""
 
 
 def load_criteria(path: Path) -> tuple[Criterion, ...]:

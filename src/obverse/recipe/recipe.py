@@ -23,22 +23,49 @@ from obverse.recipe.specs.training import OptimSpec, RuntimeSpec, ScheduleSpec, 
 
 
 class Recipe(Spec):
-    """All sections, each with its defaults; `Recipe()` is the `auto` recipe."""
+    """Everything that decides a run, in sections; `Recipe()` is the `auto` recipe."""
 
     name: str = "auto"
+    """Name of the recipe, shown in reports. It decides nothing."""
+
     data: DataSpec = DataSpec()
+    """What is read: place, layout, labels, views, input size, split."""
+
     augment: AugmentSpec = AugmentSpec()
+    """Random changes of training pictures."""
+
     mixing: MixingSpec = MixingSpec()
+    """Mixup and CutMix."""
+
     model: ModelSpec = ModelSpec()
+    """Backbone, fusion of views, head."""
+
     finetune: FinetuneSpec = FinetuneSpec()
+    """Which parts of a pretrained model train, when, and at what rate."""
+
     loss: LossSpec = LossSpec()
+    """The loss, and how it treats uneven or ordered classes."""
+
     distill: DistillSpec | None = None
+    """A teacher whose probabilities are soft targets. None: only the labels teach."""
+
     parent: ParentSpec | None = None
+    """The run whose weights this one begins with, written by `--more-epochs`. None: the run begins by itself."""
+
     optim: OptimSpec = OptimSpec()
+    """The optimizer and its learning rate."""
+
     schedule: ScheduleSpec = ScheduleSpec()
+    """How the learning rate moves."""
+
     training: TrainingSpec = TrainingSpec()
+    """Length, batches, sampling, and how the best epoch is chosen."""
+
     runtime: RuntimeSpec = RuntimeSpec()
+    """Device, number format, threads, processes."""
+
     evaluation: EvaluationSpec = EvaluationSpec()
+    """What the report contains, and the batches of evaluation."""
 
     @model_validator(mode="after")
     def _one_remedy_for_imbalance(self) -> Self:

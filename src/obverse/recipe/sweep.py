@@ -33,15 +33,19 @@ Settings = Mapping[str, JsonValue]
 
 
 class SearchValues(Spec):
-    """What a search may choose from: numbers from low to high, or one of some choices.
-
-    Numbers are whole when both ends are whole. log: evenly over orders of magnitude.
-    """
+    """What a search may choose from for one field: a range of numbers, or a list."""
 
     low: int | float | None = None
+    """Lowest number. Numbers are whole when both ends are whole."""
+
     high: int | float | None = None
+    """Highest number."""
+
     log: bool = False
+    """Whether numbers are drawn evenly over orders of magnitude, as learning rates should be."""
+
     choices: tuple[JsonValue, ...] | None = None
+    """List to choose from, at least two, in place of a range."""
 
     @model_validator(mode="after")
     def _is_a_range_or_a_list(self) -> Self:
@@ -66,30 +70,49 @@ class SearchValues(Spec):
 
 
 class SearchSpec(Spec):
-    """An Optuna search for the best `training.select` on val. trials: how many conditions are tried in all.
-
-    seed: of the sampler; a search by one process is repeatable.
-    """
+    """An Optuna search for the best `training.select` on val."""
 
     trials: PositiveInt
+    """Number of conditions that are tried in all. The same study with more trials goes on."""
+
     space: Mapping[str, SearchValues] = Field(min_length=1)
+    """Field -> what may be chosen. Example: `{optim.lr: {low: 1e-5, high: 1e-2, log: true}}`."""
+
     sampler: Literal["tpe", "random"] = "tpe"
+    """`tpe` learns from the trials before; `random` does not."""
+
     seed: Seed = 0
+    """Seed of the sampler; a search by one process is repeatable."""
 
 
 class SweepSpec(Spec):
-    """recipe: a shipped recipe's name or a file, relative to the sweep's own, as a criteria file is. settings: changes
-    in every run; variants and grid come on top.
-    """
+    """A study as one file. Every seed of every condition is a run."""
 
     data: str | None = None
+    """The data, relative to the study's file. None: it is given on the command line."""
+
     recipe: str = "auto"
+    """Recipe to start from: a shipped one's name, or a file relative to the study's."""
+
     settings: Settings = Field(default_factory=dict)
+    """Changes of the recipe in every run, field -> value. Example: `{training.epochs: 20}`."""
+
     variants: Mapping[str, Settings] = Field(default_factory=dict)
+    """Named conditions, each with its changes on top of `settings`; the first is the one that the others are compared
+    with."""
+
     grid: Mapping[str, tuple[JsonValue, ...]] = Field(default_factory=dict)
+    """Field -> values; every combination of values is a condition. Example: `{optim.lr: [1e-4, 1e-3]}`."""
+
     search: SearchSpec | None = None
+    """Optuna search in place of `variants` and `grid`. None: no search."""
+
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, max_length=MAX_CONDITIONS)
+    """Seeds of every condition (`training.seed`); intervals are over them."""
+
     criteria: tuple[Criterion, ...] | str = ()
+    """What the study must reach: criteria as in a criteria file, or the name of such a file, relative to the study's.
+    """
 
     @model_validator(mode="after")
     def _is_a_study(self) -> Self:

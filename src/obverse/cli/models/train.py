@@ -16,7 +16,6 @@ from obverse.cli.printing.intervals import shown_interval
 from obverse.cli.printing.progress import show_progress
 from obverse.cli.processes import run_processes
 from obverse.cli.ranks import on_every_rank
-from obverse.cli.short_forms import as_settings, given_forms, recipe_of
 from obverse.errors import RecipeError, printable
 from obverse.launch import launched
 
@@ -66,6 +65,8 @@ def command(
     ] = False,
 ) -> None:
     """Train, evaluate and write a run folder with report, plots, results and the model."""
+    from obverse.cli.short_forms import given_forms, recipe_of  # the recipe's models, which help does not wait for
+
     forms = given_forms(context.params)
     named = ["--recipe"] * (recipe != "auto")
     chosen = None
@@ -114,9 +115,10 @@ def _continued(
     fixed = [*named, *(option for option in forms if option in DECIDED_BY_WEIGHTS)]
     if fixed:
         raise RecipeError(f"--more-epochs goes on with the run's own recipe and weights; leave out {', '.join(fixed)}")
-    short = as_settings(settings, forms)
+    from obverse.cli.short_forms import as_settings
     from obverse.experiment.parent import continued
 
+    short = as_settings(settings, forms)
     return continued(parent, [*settings, *short.values()], epochs=epochs)
 
 

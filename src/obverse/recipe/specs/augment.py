@@ -35,36 +35,66 @@ COLUMN_DROPOUT = 0.1
 
 
 class AugmentSpec(Spec):
-    """`None` means: as the policy says.
+    """Random changes of training pictures.
 
-    policy: `trivial` (TrivialAugment), `rand` (RandAugment) and `three` (3-Augment) also draw operations
-    (`data/augmentation/operations.py`); set `mirror: 0` beside them where pictures show lettering. magnitude (of 30),
-    num_ops: of `rand`.
-    mirror: probability of a left-right flip. min_scale: smallest share of the area that a random crop keeps (1 = no
-    crop). max_stretch: largest change of the aspect ratio of that crop. shift: largest move, as a share of the side,
-    by whole pixels. rotation_degrees: largest angle either way. jitter: strength of brightness, contrast and
-    saturation changes. gray: probability of losing colour. erasing: probability of blanking a rectangle (Zhong et al.
-    2017). view_dropout: probability that training loses a view of a sample that has several;
-    `auto` is 0.1 when there are several, so that a missing view still predicts. column_dropout: the same for values of
-    `data.columns`: each is lost with this probability, and all of a sample's with it once more. margin: how much
-    larger than the input the working picture is from which crops are cut; more than 1 only where the pictures have the
-    pixels.
+    A field that is None takes the policy's number; a number given beside the policy overrides it.
     """
 
     policy: Policy = "auto"
+    """Named set of augmentations that gives all numbers below. `auto` is `no-mirror` for coins (Sheldon grades, or
+    views called obverse and reverse), because mirrored lettering does not exist, and `generic` otherwise. `generic`:
+    random resized crop, mirror, colour jitter. `no-mirror`: crop of 85 % or more in the same proportions and rotation
+    up to 10 degrees, nothing that changes lettering, toning or roundness. `none`: nothing. `trivial` (TrivialAugment,
+    Müller & Hutter 2021): crop, mirror and one of 14 operations of any strength. `rand` (RandAugment, Cubuk et al.
+    2020): crop, mirror and `num_ops` operations of strength `magnitude`. `three` (3-Augment, Touvron et al. 2022):
+    crop, mirror, jitter and one of grey, solarise and blur."""
+
     mirror: float | None = Field(default=None, ge=0, le=1)
+    """Probability of a left-right flip, 0 to 1. Set 0 where pictures show lettering, or where two classes are each
+    other's mirror image."""
+
     min_scale: float | None = Field(default=None, gt=0, le=1)
+    """Smallest share of the picture's area that a random crop keeps, above 0 to 1. 1 means no crop."""
+
     max_stretch: float | None = Field(default=None, ge=1, le=100)
+    """Largest change of the aspect ratio of a random crop, as a factor from 1. 1 keeps the proportions; `generic` takes
+    4/3, as the usual random resized crop does (Szegedy et al. 2015)."""
+
     shift: float | None = Field(default=None, ge=0, le=0.5)
+    """Largest move of the picture, as a share of its side (0 to 0.5). It is a whole number of pixels, so that nothing
+    is blurred. `auto` policies take 0.125 for pictures of up to 64 pixels, in place of a crop."""
+
     rotation_degrees: float | None = Field(default=None, ge=0, le=180)
+    """Largest angle of a random rotation either way, in degrees (0 to 180)."""
+
     jitter: float | None = Field(default=None, ge=0, lt=1)
+    """Strength of random brightness, contrast and saturation changes, 0 to below 1: each is multiplied by a factor
+    between 1 - jitter and 1 + jitter."""
+
     gray: float | None = Field(default=None, ge=0, le=1)
+    """Probability that a picture loses its colour, 0 to 1."""
+
     erasing: float | None = Field(default=None, ge=0, le=1)
+    """Probability that a random rectangle of the picture is blanked, 0 to 1 (random erasing, Zhong et al. 2017)."""
+
     view_dropout: Auto | Fraction = "auto"
+    """Probability that training drops a view of a sample that has several, never the last one. `auto` is 0.1 with
+    several views and 0 with one, so that the model also predicts when a view is missing."""
+
     column_dropout: Auto | Fraction = "auto"
+    """Probability that training drops a value of `data.columns`; all values of a sample are dropped with the same
+    probability once more. `auto` is 0.1 with columns and 0 without, so that the model also predicts without them."""
+
     margin: float | None = Field(default=None, ge=1, le=2)
+    """Size of the working picture from which crops are cut, as a factor of the input size (1 to 2). `auto` policies
+    take 1.25 where the originals have the pixels for it, and 1 otherwise, because an enlarged picture is a blurred one.
+    """
+
     magnitude: float = Field(default=9.0, ge=0, le=30)
+    """Strength of the operations of `policy: rand`, 0 to 30. 9 is RandAugment's own number for ImageNet."""
+
     num_ops: int = Field(default=2, ge=1, le=8)
+    """Operations per picture of `policy: rand`, 1 to 8. 2 is RandAugment's own number for ImageNet."""
 
     @model_validator(mode="after")
     def _fields_take_effect(self) -> Self:
@@ -91,14 +121,19 @@ class AugmentSpec(Spec):
 
 
 class MixingSpec(Spec):
-    """Mixup (Zhang et al. 2017) and CutMix (Yun et al. 2019): the Beta parameters, 0 = off.
+    """Mixup and CutMix: two neighbours of a batch and their labels are mixed.
 
-    With both on, each sample takes one of them with probability 1/2. Neighbours of a batch are mixed, so
-    training.batch_size and training.micro_batch_size must be even.
+    With both on, each sample takes one of them with probability 1/2. Neighbours are mixed, so `training.batch_size` and
+    `training.micro_batch_size` must be even.
     """
 
     mixup: NonNegativeFloat = 0.0
+    """Parameter of the symmetric Beta distribution from which the share of each picture is drawn (mixup, Zhang et al.
+    2017). 0 is off; 0.2 mixes little, 0.8 much."""
+
     cutmix: NonNegativeFloat = 0.0
+    """Parameter of the symmetric Beta distribution from which the area of a pasted rectangle is drawn (CutMix, Yun et
+    al. 2019). 0 is off; 1 makes every area equally likely."""
 
     @property
     def is_on(self) -> bool:

@@ -49,17 +49,25 @@ class FromScratch(Spec):
 
 
 class WithWeights(Spec):
-    """A backbone that may start from weights.
-
-    pretrained: `hub` downloads the weights of the name, `none` starts from scratch, anything else is a local weight
-    file or folder. mean, std: what the weights expect, when it is not what their own configuration says.
-    """
+    """A backbone that may start from pretrained weights."""
 
     kind: str
+    """Library that the backbone comes from."""
+
     name: str
+    """Name of the model in its library, for example `resnet50`."""
+
     pretrained: str = "hub"
+    """Where the weights come from. `hub` downloads the weights of `name`, `none` starts from random weights, anything
+    else is the path of a weight file or folder on this machine (.safetensors, .pth, .pt, .bin)."""
+
     mean: Channels | None = None
+    """Mean of each colour channel (red, green, blue; pixels from 0 to 1) that the weights expect. None: as the
+    configuration of the weights says."""
+
     std: Channels | None = None
+    """Standard deviation of each colour channel (red, green, blue; pixels from 0 to 1) that the weights expect. None:
+    as the configuration of the weights says."""
 
     @property
     def is_scratch(self) -> bool:
@@ -68,9 +76,12 @@ class WithWeights(Spec):
 
 
 class AutoBackbone(Spec):
-    """Chosen from the data and the machine; the choice is written into the run's recipe."""
+    """A backbone chosen from the data and the machine; the choice is written into the run's recipe."""
 
     kind: Literal["auto"] = "auto"
+    """`auto` is `convnet` for pictures with a shorter side of up to 64 pixels (median), and for larger ones pretrained
+    weights (`resnet18.a1_in1k`, on a CUDA device `resnet50.a1_in1k`) where they can be had; otherwise `convnet`, too.
+    """
 
     @property
     def is_scratch(self) -> bool:
@@ -79,16 +90,24 @@ class AutoBackbone(Spec):
 
 
 class TimmBackbone(WithWeights):
-    """Any model of timm by its name, or by one of ALIASES.
-
-    options: passed to timm's constructor, for example `{pad_type: same}`; those that decide the architecture.
-    """
+    """Any image model of timm."""
 
     kind: Literal["timm"] = "timm"
+    """`timm` selects a model of timm."""
+
     name: Annotated[str, AfterValidator(_without_alias)]
+    """Name of the model in timm, for example `resnet18.a1_in1k`, or a short name such as `resnet-50` or `vit-small`.
+    Without a tag (the part behind the dot) it gets the one that timm takes today, and the run's recipe names it."""
+
     options: Options = Field(default_factory=dict)
+    """Arguments of timm's constructor that decide the architecture, for example `{pad_type: same}`."""
+
     drop_rate: Fraction = 0.0
+    """Dropout probability before the classifier, where the model has it."""
+
     drop_path_rate: Fraction = 0.0
+    """Probability that a residual branch is dropped in training (stochastic depth, Huang et al. 2016), where the model
+    has it."""
 
     @model_validator(mode="after")
     def _options_are_of_the_architecture(self) -> Self:
@@ -97,13 +116,13 @@ class TimmBackbone(WithWeights):
 
 
 class TorchvisionBackbone(WithWeights):
-    """Any classification model of torchvision by its name, which may say which weights: `resnet50.IMAGENET1K_V2`.
-
-    options: passed to torchvision's constructor; those that decide the architecture.
-    """
+    """Any classification model of torchvision."""
 
     kind: Literal["torchvision"] = "torchvision"
+    """`torchvision` selects a model of torchvision."""
+
     options: Options = Field(default_factory=dict)
+    """Arguments of torchvision's constructor that decide the architecture."""
 
     @model_validator(mode="after")
     def _options_are_of_the_architecture(self) -> Self:
@@ -112,14 +131,15 @@ class TorchvisionBackbone(WithWeights):
 
 
 class HFBackbone(WithWeights):
-    """An image model of Hugging Face Transformers: a name on the hub, or a local folder with config.json and weights.
-
-    pretrained: `hub`: the weights that come with the name. config: the content of config.json; it is read where it is
-    not given, and written into the run's recipe.
-    """
+    """An image classifier of Hugging Face Transformers."""
 
     kind: Literal["hf"] = "hf"
+    """`hf` selects a model of Transformers: `name` is a name on the hub, or a local folder with config.json and
+    weights."""
+
     config: dict[str, Any] | None = None
+    """Content of the model's config.json. Where it is not given it is read and written into the run's recipe, so that a
+    repeated run does not need the hub."""
 
     @model_validator(mode="after")
     def _config_is_in_bounds(self) -> Self:
@@ -128,20 +148,35 @@ class HFBackbone(WithWeights):
 
 
 class ViTBackbone(FromScratch):
-    """A plain vision transformer (Dosovitskiy et al. 2020) of any size; the defaults are ViT-B/16.
+    """A plain vision transformer of any size, from scratch (Dosovitskiy et al. 2020); the defaults are ViT-B/16.
 
-    width: of a token. mlp_ratio: hidden units of the MLP per unit of width. embed_drop_rate: dropout after the position
-    embedding; dropout before the classes is `model.head.dropout`.
+    Dropout before the classes is `model.head.dropout`.
     """
 
     kind: Literal["vit"] = "vit"
+    """`vit` selects the plain vision transformer."""
+
     patch: Width = 16
+    """Side of a patch in pixels; the picture is padded to a multiple of it."""
+
     width: Width = 768
+    """Numbers per token; a multiple of `heads`. ViT-Ti has 192, ViT-S 384, ViT-B 768."""
+
     depth: Layers = 12
+    """Number of transformer layers."""
+
     heads: Width = 12
+    """Attention heads per layer."""
+
     mlp_ratio: Ratio = 4.0
+    """Hidden units of each layer's MLP per unit of `width`."""
+
     drop_path_rate: Fraction = 0.0
+    """Probability that a residual branch is dropped in training (stochastic depth, Huang et al. 2016); it rises
+    linearly from 0 in the first layer to this in the last."""
+
     embed_drop_rate: Fraction = 0.0
+    """Dropout probability after the position embedding."""
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> Self:
@@ -150,20 +185,35 @@ class ViTBackbone(FromScratch):
 
 
 class CCTBackbone(FromScratch):
-    """A compact convolutional transformer (Hassani et al. 2021); the defaults are CCT-7/3x1.
+    """A compact convolutional transformer, from scratch (Hassani et al. 2021); the defaults are CCT-7/3x1.
 
-    CCT-2/3x2 is `{depth: 2, width: 128, heads: 2, mlp_ratio: 1, num_convs: 2}`. kernel: of the convolutions that make
-    the tokens.
+    CCT-2/3x2 is `{depth: 2, width: 128, heads: 2, mlp_ratio: 1, num_convs: 2}`.
     """
 
     kind: Literal["cct"] = "cct"
+    """`cct` selects the compact convolutional transformer."""
+
     depth: Layers = 7
+    """Number of transformer layers."""
+
     width: Width = 256
+    """Numbers per token; a multiple of `heads`."""
+
     heads: Width = 4
+    """Attention heads per layer."""
+
     mlp_ratio: Ratio = 2.0
+    """Hidden units of each layer's MLP per unit of `width`."""
+
     num_convs: Annotated[int, Field(gt=0, le=16)] = 1
+    """Number of convolutions that make the tokens; each one, with its pooling, halves the map."""
+
     kernel: Annotated[int, Field(ge=3, le=63)] = 3
+    """Side of these convolutions' kernels in pixels; odd, so that a convolution keeps the size."""
+
     drop_path_rate: Fraction = 0.1
+    """Probability that a residual branch is dropped in training (stochastic depth, Huang et al. 2016); it rises
+    linearly from 0 in the first layer to this in the last."""
 
     @model_validator(mode="after")
     def _is_buildable(self) -> Self:
@@ -174,30 +224,42 @@ class CCTBackbone(FromScratch):
 
 
 class ConvNetBackbone(FromScratch):
-    """Obverse's small convnet for pictures of 32 to 160 pixels, from scratch.
-
-    widths: the stem's channels, then one number per group; each group halves the map once. mirrored: outside training,
-    features are the mean of those of the picture and of its mirror image, at twice the cost; `auto` is on where
-    training mirrors pictures.
-    """
+    """Obverse's small convnet for pictures of 32 to 160 pixels, from scratch."""
 
     kind: Literal["convnet"] = "convnet"
+    """`convnet` selects the small convnet."""
+
     widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)] = (32, 64, 128)
+    """Channels of the stem, then of each group of convolutions; each group halves the map once. Twice the channels cost
+    about four times the time."""
+
     mirrored: Literal["auto"] | bool = "auto"
+    """Whether features outside training are the mean of those of the picture and of its mirror image, at twice the
+    cost. `auto` is on where training mirrors pictures: there it is worth about a point of accuracy."""
 
 
 class VGGBackbone(FromScratch):
-    """The rectangular VGG-style network of the rectangular coin document; the flattened size is computed, never typed.
-
-    residual: a 1x1 convolution of what enters a block is added to what leaves it (He et al. 2015, projection).
+    """A rectangular VGG-style network for 2:1 pictures, from scratch; the flattened size is computed from the input
+    size.
     """
 
     kind: Literal["vgg"] = "vgg"
+    """`vgg` selects the VGG-style network."""
+
     num_blocks: Literal[4, 5, 6] = 5
+    """Number of convolution blocks; each halves the map."""
+
     norm: Literal["none", "batch"] = "none"
+    """Normalisation after each convolution: `batch` norm or `none`."""
+
     activation: Literal["relu", "leaky-relu"] = "relu"
+    """Nonlinearity after each convolution."""
+
     pool: Literal["flatten", "mean"] = "flatten"
+    """How the last map becomes one vector: `flatten` keeps every place, `mean` averages over places."""
+
     residual: bool = False
+    """Whether each block adds a 1x1 convolution of its input to its output (He et al. 2015, projection shortcut)."""
 
 
 def _require_whole_heads(width: int, heads: int) -> None:

@@ -10,17 +10,26 @@ from .spec import MAX_FLOAT, Spec
 
 
 class CacheSpec(Spec):
-    """It never changes a result, but for jpeg.
+    """Where decoded pictures are kept at their working size, so that only the first epoch decodes.
 
-    kind: memory; raw and jpeg are files in `folder` that later runs share. jpeg (quality 95) is a fifth as large and
-    an approximation, so it serves training only and `auto` never takes it. The budgets are the most that this run's
-    pictures may take. folder: by default $OBVERSE_CACHE, or obverse in the user's cache directory.
+    No kind but `jpeg` changes a result.
     """
 
     kind: Literal["auto", "none", "memory", "raw", "jpeg"] = "auto"
+    """`memory` keeps pixels in memory that all workers share; `raw` keeps them in a file below `folder`, where later
+    runs find them; `jpeg` does so at quality 95, a fifth as large, and is an approximation for training pictures only;
+    `none` decodes in every epoch. `auto` is `memory` where the budget allows it, else `raw` where the originals are
+    much larger than needed, else `none`; never `jpeg`."""
+
     memory_gigabytes: float = Field(default=2.0, ge=0, le=MAX_FLOAT)
+    """Most memory that the pictures of this run may take, in GB (1e9 bytes)."""
+
     disk_gigabytes: float = Field(default=20.0, ge=0, le=MAX_FLOAT)
+    """Most disk space that the pictures of this run may take, in GB (1e9 bytes). `auto` also leaves half of what is
+    free."""
+
     folder: str | None = None
+    """Folder of the cache files. None: $OBVERSE_CACHE, or `obverse` in the user's cache directory."""
 
     @model_validator(mode="after")
     def _fields_take_effect(self) -> Self:

@@ -22,7 +22,10 @@ class Size(Spec):
     """Picture size in pixels."""
 
     height: Side
+    """Height in pixels."""
+
     width: Side
+    """Width in pixels."""
 
 
 def _square(size: Any) -> Any:
@@ -36,10 +39,13 @@ def _or_one_side(schema: dict[str, Any]) -> None:
 
 
 class TilesSpec(Spec):
-    """One picture as a grid of views, its tiles."""
+    """One picture as a grid of views, its tiles; they are called `r1c1`, `r1c2` and so on."""
 
     rows: PositiveInt
+    """Tiles from top to bottom."""
+
     columns: PositiveInt
+    """Tiles from left to right."""
 
     @model_validator(mode="after")
     def _several(self) -> Self:
@@ -88,48 +94,102 @@ ColumnKind = Literal["category", "number"]
 
 
 class DataSpec(Spec):
-    """From a source to samples of one size. path_map: for JSON indexes, original folder or file -> where it lies.
-
-    archive_encoding: of names in a zip that says none, where they are not UTF-8.
-    columns: extra columns of the data that the model sees beside the pictures, name -> kind.
-    largest_classes: only so many classes, those with the most training samples; of equals the first by name.
-    size: `auto` is what the pretrained weights know best, else from the pictures; one number is a square. fit: pad
-    keeps the whole picture, squash ignores its aspect ratio, crop fills the size and cuts the rest, in evaluation to
-    the middle `crop_fraction` of what is left (0.875 is "resize 256, centre crop 224"; `auto` is what the weights say
-    of themselves). decode: scaled reads a JPEG that is much larger than needed at 1/2, 1/4 or 1/8; full always reads
-    every pixel.
-    labels: `multi` when a sample has any number of classes, which lists say in one cell per sample, separated by
-    `label_separator`, or with a column of 0 and 1 for each class, named by `label_columns`. `auto` is `single`, unless
-    the cells are lists (JSON, Parquet) or label_columns are given.
-    label_column: of a table, the column of the label where it is called otherwise. image_root: of a table, the folder
-    that its paths start at, relative to the table's own. table_encoding: of a text table, where it is not UTF-8.
-    """
+    """The data: where it is, how it is read, and how pictures become inputs of one size."""
 
     path: str | None = None
+    """Folder, archive, table, manifest, run folder or URL of the data. `obverse train DATA` sets it; None in a recipe
+    that is for any data."""
+
     layout: Layout = "auto"
+    """How the data is laid out. `auto` looks at it and says what it saw; any other name overrides that, for example
+    `class-folders`."""
+
     archive_encoding: ArchiveEncoding | None = None
+    """Encoding of file names in a zip that does not name one, where they are not UTF-8. Example: `cp932` for Japanese
+    Windows."""
+
     path_map: Mapping[str, str] = Field(default_factory=dict)
+    """Original folder or file -> where it lies here, for JSON indexes whose paths are of another machine. The longest
+    match counts. Example: `{/mnt/originals: chips}`."""
+
     views: Auto | tuple[str, ...] = "auto"
+    """Names of the views of a sample, in order. `auto` takes them from folders, file names or columns. Example:
+    `[obverse, reverse]`; of a table they are the columns with pictures (`--image-column`)."""
+
     labels: Literal["auto", "single", "multi"] = "auto"
+    """Whether a sample has one class (`single`) or any number of them (`multi`, a label set). `auto` is `single`,
+    unless cells are lists (JSON, Parquet) or `label_columns` are given: text is never split unasked."""
+
     label_separator: str = Field(default="|", min_length=1)
+    """Text between the classes of one cell, with `labels: multi`. Example: `;`."""
+
     label_columns: tuple[str, ...] = ()
+    """Columns of a table with 0 and 1, one for each class; they make the data multi-label. Example: `[red, round,
+    blue]`."""
+
     label_column: str | None = Field(default=None, min_length=1)
+    """Column of a table that holds the label, where it is not called `label`, `class` or `grade` (`--label-column`).
+    Example: `dx`."""
+
     image_root: str | None = Field(default=None, min_length=1)
+    """Folder that the paths in a table start at, relative to the table's own folder (`--image-root`). None: the table's
+    own folder."""
+
     table_encoding: str | None = Field(default=None, min_length=1)
+    """Encoding of a text table that is neither UTF-8, marked UTF-16 nor Windows-1252. Example: `gbk`."""
+
     order: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    """Class names from lowest to highest, where their order means something; losses, metrics and reports then count how
+    far an answer is off. `auto` orders Sheldon grades by themselves; `none` orders nothing."""
+
     exclude_classes: tuple[str, ...] = ()
+    """Classes to leave out, by name."""
+
     tiles: TilesSpec | None = None
+    """Grid that cuts each picture into views. None: pictures stay whole."""
+
     columns: Mapping[str, ColumnKind] = Field(default_factory=dict)
+    """Further columns of the data that the model sees beside the pictures, name -> `category` or `number`. Example:
+    `{mint: category, year: number}`."""
+
     largest_classes: int | None = Field(default=None, ge=2, le=MAX_COUNT)
+    """Number of classes to keep, those with the most training samples; of equals the first by name. None: all."""
+
     missing_view: Literal["auto", "exclude", "keep"] = "auto"
+    """What happens to a sample that lacks a view: `exclude` leaves it out, `keep` trains on the views that are there.
+    `auto` keeps it where a list says that the view is missing (an empty cell) and leaves it out where a file has no
+    partner."""
+
     on_bad_picture: Literal["stop", "quarantine"] = "stop"
+    """What an unreadable picture does: `stop` ends with its name, so that nothing is lost unseen; `quarantine` leaves
+    up to 1 % of the samples out, before the split, and lists them with digest and reason."""
+
     size: Annotated[Auto | Size, BeforeValidator(_square), Field(json_schema_extra=_or_one_side)] = "auto"
+    """Input size of the model; one number is a square (`224`), else `{height: 320, width: 640}`. `auto` is what the
+    pretrained weights know best, or comes from the pictures: their own size where they are small, else the area of
+    128x128."""
+
     fit: Literal["pad", "squash", "crop"] = "pad"
+    """How a picture is brought to the input size: `pad` keeps the whole picture and fills the rest, `squash` ignores
+    its aspect ratio, `crop` fills the size and cuts off what hangs over."""
+
     round_to_multiple: Literal["up", "down"] = "up"
+    """Direction in which a size is changed that the backbone does not take (a ViT with patches of 16 takes multiples of
+    16): `up` pads, `down` cuts. 1000 becomes 1008 or 992."""
+
     crop_fraction: Auto | Annotated[float, Field(gt=0, le=1)] = "auto"
+    """Share of the picture's side that `fit: crop` keeps in evaluation, the middle of it. 0.875 is "resize 256, centre
+    crop 224"; `auto` is what the weights say of themselves."""
+
     decode: Literal["scaled", "full"] = "scaled"
+    """`scaled` reads a JPEG that is much larger than needed at 1/2, 1/4 or 1/8, never below twice the needed size;
+    `full` always reads every pixel."""
+
     cache: CacheSpec = CacheSpec()
+    """Where decoded pictures are kept between epochs."""
+
     split: SplitSpec = SplitSpec()
+    """How samples are divided into train, val and test."""
 
     @field_validator("order", "exclude_classes")
     @classmethod

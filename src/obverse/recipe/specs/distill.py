@@ -8,13 +8,17 @@ from .spec import Auto, Spec
 
 
 class DistillSpec(Spec):
-    """teacher: a run folder or bundle, an ensemble for example, with the same classes and views.
+    """Distillation: another model's probabilities as soft targets (Hinton et al. 2015).
 
-    share: how much of a target is the teacher's; the rest is the label. The teacher looks at each training picture
-    once, as it is, in its own input size; mixed pictures have mixed targets. digest: of the teacher's weights, so that
-    a repeated or resumed run has the same teacher.
+    The teacher sees each training picture once, without augmentation and in its own input size. Mixed pictures have
+    mixed targets.
     """
 
     teacher: str
+    """Run folder or bundle of the teacher, for example an ensemble. It must have the same classes and views."""
+
     share: float = Field(default=0.5, gt=0, le=1)
+    """Share of the teacher's probabilities in a target, above 0 to 1; the rest is the label."""
+
     digest: Auto | str = "auto"
+    """SHA-256 of the teacher's weights. `auto` fills it in, so that a repeated or resumed run has the same teacher."""

@@ -6,11 +6,14 @@ from .spec import NonNegativeInt, PositiveInt, Spec
 
 
 class EvaluationSpec(Spec):
-    """batch_size: samples per forward pass in evaluation. embeddings: also write `embeddings.npy`.
-
-    maps: of how many samples the report shows where the model looks; half of them are the surest mistakes.
-    """
+    """What is measured and reported after training."""
 
     batch_size: PositiveInt = 64
+    """Samples per forward pass in evaluation. It changes speed and memory, not what is measured."""
+
     embeddings: bool = True
+    """Whether `embeddings.npy`, the fused features of every sample, is written beside the predictions."""
+
     maps: NonNegativeInt = 8
+    """Number of samples for which the report shows where the model looks; half of them are the most confident mistakes.
+    0 is none."""

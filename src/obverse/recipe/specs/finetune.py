@@ -16,44 +16,68 @@ from .spec import Auto, NonNegativeInt, PositiveFloat, PositiveInt, Spec
 
 
 class LoraSpec(Spec):
-    """Low-rank updates of the backbone's attention and MLP layers, everything else in it frozen (Hu et al. 2021).
+    """Low-rank updates of the backbone's attention and MLP layers, everything else in it frozen (LoRA, Hu et al. 2021).
 
-    The update is scaled by alpha / rank and starts at zero; what ships is the merged, plain model.
+    What ships is the merged, plain model.
     """
 
     rank: Annotated[int, Field(gt=0, le=MAX_NUMBER)] = 8
+    """Rank of each update; more ranks are more parameters to train."""
+
     alpha: PositiveFloat = 16.0
+    """Scale of the updates: each is multiplied by alpha / rank."""
 
 
 class HeadFirstSpec(Spec):
-    """Before the run, the head alone is fitted to the frozen backbone's features (LP-FT, Kumar et al. 2022).
+    """Fitting the head alone, to the frozen backbone's features, before the run (LP-FT, Kumar et al. 2022).
 
-    The features of the pictures as they are (no augmentation) are computed once; AdamW at a constant `lr`.
+    The features of the pictures are computed once, without augmentation. The optimizer is AdamW.
     """
 
     epochs: PositiveInt = 20
+    """Passes over the features."""
+
     lr: PositiveFloat = 1e-3
+    """Learning rate, constant."""
 
 
 class FinetuneSpec(Spec):
-    """Which parts train. A stage is what the backbone says it is (timm: `group_matcher`), the stem is the first.
+    """Which parts of a pretrained model train, when, and at what rate.
 
-    freeze_stages: so many never train. unfreeze_epochs: at first the head alone trains, and after every so many epochs
-    one more stage, the last one first (Howard & Ruder 2018); 0 is off. layer_decay: each layer's rate is this times
-    that of the layer after it (Bao et al. 2021). freeze_norm: batch norm keeps its statistics and parameters; `auto`
-    when the weights come with it folded away. head_first: `auto` when everything trains from pretrained weights and the
-    features of the training set are few enough to be kept. head_bias: `prior` starts at the log share of each class in
-    training.
+    A stage is what the backbone says it is (the stem and each group of a ResNet, each block of a ViT); the stem is the
+    first.
     """
 
     train: Literal["all", "head"] = "all"
+    """`all` trains every parameter; `head` leaves the backbone as it is, for very few pictures or a first look."""
+
     freeze_stages: NonNegativeInt = 0
+    """Number of stages, from the stem on, that never train."""
+
     unfreeze_epochs: NonNegativeInt = 0
+    """Epochs between unfreezing one stage and the next: first the head alone trains, then one more stage each time, the
+    last one first (Howard & Ruder 2018). 0 is off."""
+
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Learning rate of each layer as a share of that of the layer after it (Bao et al. 2021). 1 is off; 0.75 is usual
+    for transformers."""
+
     freeze_norm: Auto | bool = "auto"
+    """Whether batch norm keeps its statistics and parameters, which helps with micro-batches below about 8. `auto` is
+    true where the weights come with batch norm folded away (mean 0, variance 1 everywhere), because normalising by the
+    batch would undo them."""
+
     head_first: Auto | HeadFirstSpec | None = "auto"
+    """Settings of fitting the head alone before the run; null switches it off. `auto` is on where everything trains
+    from pretrained weights and there are at most 100,000 training pictures, because the gradients of a random head
+    spoil the backbone."""
+
     head_bias: Literal["default", "zero", "prior"] = "default"
+    """Bias of the head at the start: `prior` is the log share of each class in training, for long tails with plain
+    cross entropy; `default` is the layer's usual random one."""
+
     lora: LoraSpec | None = None
+    """Settings of low-rank updates in place of training the backbone's own weights. None: off."""
 
     @model_validator(mode="after")
     def _fields_take_effect(self) -> Self:

@@ -20,19 +20,25 @@ COSINE_SCALE = 30.0
 
 
 class OutputSpec(Spec):
-    """What stands between the head's numbers and a decision. It follows from the loss and travels in the bundle.
+    """What turns the head's numbers into probabilities and an answer.
 
-    kind: `classes` one logit per class, `cosine` the same from normalised features, `corn` and `coral` one number per
-    step between neighbouring classes, `binary` one logit per class, each a yes or no of its own. prior: class
-    frequencies whose logarithm is added to the logits, in class order. decode: which class of a distribution over
-    ordered classes is the answer. thresholds: of `binary`, the probability from which each class belongs to the answer,
-    in class order; None is 1/2.
+    It follows from the loss and travels in the bundle.
     """
 
     kind: Literal["classes", "cosine", "corn", "coral", "binary"] = "classes"
+    """Meaning of the head's numbers. `classes`: one logit per class; `cosine`: the same from normalised features;
+    `corn` and `coral`: one number per step between neighbouring classes; `binary`: one logit per class, each a yes or
+    no of its own."""
+
     prior: tuple[PositiveFloat, ...] | None = None
+    """Class frequencies whose logarithm is added to the logits, in class order. None: no prior is added."""
+
     decode: Decode = "mode"
+    """Which class of a distribution over ordered classes is the answer: its mode, median or rounded mean."""
+
     thresholds: tuple[float, ...] | None = None
+    """Probability from which on each class belongs to the answer, in class order, for `kind: binary`. None: 1/2 for
+    all."""
 
     def num_outputs(self, num_classes: int) -> int:
         """Numbers that the head gives."""
@@ -40,24 +46,7 @@ class OutputSpec(Spec):
 
 
 class LossSpec(Spec):
-    """What training minimises.
-
-    kind: `auto` is `binary-cross-entropy` for multi-label data, `sord` for ordered classes, `logit-adjustment` when the
-    largest class has more than ten times the samples of the smallest and nothing else corrects that and there is no
-    teacher (`distill`), `cross-entropy` otherwise.
-    label_smoothing: share of the uniform distribution in a target (of `logit-adjustment` and `balanced-softmax`, of the
-    distribution that they add to the logits); `auto` is 0.1, and 0 for ordinal losses and `binary-cross-entropy`.
-    class_weights: what a sample weighs by the size of its class (of multi-label data, what a class weighs);
-    effective_beta belongs to `effective`, which no longer tells classes apart that are much larger than 1 / (1 - beta).
-    defer_fraction: share of the run before the weights begin (Cao et al. 2019 take 0.8). gamma: of `focal`. tau:
-    strength of `logit-adjustment`, 1 in theory. prior: the class frequencies that the model is meant for, of
-    `logit-adjustment` and `balanced-softmax`: `balanced`, `train`, positive numbers in class order, or `tuned`: after
-    training, the power of the training frequencies, 0 to 1, by which `training.select` is best on val. max_margin: the
-    smallest class's margin in `ldam`. pos_weight: of `binary-cross-entropy`, what the presence of a class weighs
-    against its absence: the ratio of samples without it to samples with it (`balanced`), or its root.
-    decode: the answer from a distribution over ordered classes: its mode, median or (rounded) mean. `auto` is the
-    median for `corn` and `coral`, whose own rule it is, and the mode otherwise.
-    """
+    """What training minimises."""
 
     kind: Literal[
         "auto",
@@ -72,16 +61,55 @@ class LossSpec(Spec):
         "emd",
         "binary-cross-entropy",
     ] = "auto"
+    """Kind of loss. `auto` is `binary-cross-entropy` for multi-label data, `sord` for ordered classes,
+    `logit-adjustment` (with `prior: tuned`) where the largest class has more than ten times the training samples of the
+    smallest and nothing else corrects that, and `cross-entropy` otherwise. `focal`: easy samples count less (Lin et al.
+    2017). `balanced-softmax`: logit adjustment with tau 1 (Ren et al. 2020). `ldam`: wider margins for rarer classes,
+    on a cosine head (Cao et al. 2019). For ordered classes: `sord` (targets spread to neighbours, Diaz & Marathe 2019),
+    `emd` (squared distance of cumulative distributions, Hou et al. 2016), `corn` (Shi et al. 2021) and `coral` (Cao et
+    al. 2020)."""
+
     label_smoothing: Auto | Fraction = 0.0
+    """Share of the uniform distribution in each target, 0 to below 1; with `logit-adjustment` and `balanced-softmax`,
+    of the distribution that they add to the logits. `auto` is 0.1, and 0 for ordinal losses and `binary-cross-entropy`,
+    whose targets already spread or would move towards 1/2."""
+
     class_weights: Literal["none", "inverse", "sqrt", "effective"] = "none"
+    """Weight of a sample by the size n of its class, against imbalance: `inverse` 1/n, `sqrt` 1/sqrt(n), `effective` (1
+    - b) / (1 - b^n) with b = `effective_beta` (Cui et al. 2019). Weights are scaled to a mean of 1 over the training
+    samples. In multi-label data it is the weight of a class."""
+
     effective_beta: Fraction = 0.999
+    """Parameter b of `class_weights: effective`. Classes that are much larger than 1 / (1 - b) weigh the same: with
+    0.999 those above some 1,000 samples."""
+
     defer_fraction: Fraction = 0.0
+    """Share of the run before `class_weights` begin, 0 to below 1; until then all weights are 1. Cao et al. 2019 take
+    0.8."""
+
     gamma: NonNegativeFloat = 2.0
+    """Strength of `focal`: a sample of probability p counts (1 - p)^gamma. 2 is the paper's number; 0 is cross entropy.
+    """
+
     tau: PositiveFloat = 1.0
+    """Strength of `logit-adjustment`: the log training frequencies are multiplied by it. 1 is what theory says."""
+
     prior: Prior | None = None
+    """Class frequencies that the model is meant for, with `logit-adjustment` and `balanced-softmax`, which need it.
+    `balanced`: all classes alike; `train`: as in training; positive numbers in class order: as you say; `tuned`: after
+    training, the power of the training frequencies (0 to 1) by which `training.select` is best on val."""
+
     max_margin: PositiveFloat = 0.5
+    """Margin of the smallest class with `ldam`; that of a class of n samples is proportional to n^(-1/4)."""
+
     pos_weight: Literal["none", "balanced", "sqrt"] = "none"
+    """Weight of a class's presence against its absence, with `binary-cross-entropy`: `balanced` is the ratio of samples
+    without the class to samples with it, `sqrt` the root of that, for rare classes."""
+
     decode: Auto | Decode = "auto"
+    """Which class of a distribution over ordered classes is the answer: `mode` is most often right, `median` has the
+    least expected absolute error, `mean` (rounded) the least expected squared error. `auto` is the median for `corn`
+    and `coral`, whose own rule it is, and the mode otherwise."""
 
     @model_validator(mode="after")
     def _fields_take_effect(self) -> Self:

@@ -14,30 +14,43 @@ from .spec import Fraction, PositiveFloat, Spec
 
 
 class HeadSpec(Spec):
-    """Hidden layers with ReLU and dropout, then one linear layer to the classes; no hidden layers = linear head."""
+    """Layers from the fused features to the classes: hidden layers with ReLU and dropout, then one linear layer."""
 
     hidden: Annotated[tuple[Annotated[int, Field(gt=0, le=MAX_NUMBER)], ...], Field(max_length=16)] = ()
+    """Widths of the hidden layers. Empty: a linear head. Example: `[512]`."""
+
     dropout: Fraction = 0.0
+    """Dropout probability after each hidden layer, and before the classes in a linear head."""
 
 
 class ViewHeadsSpec(Spec):
-    """Every view is graded by itself, too: a linear head, shared among views as the backbone is, learns the sample's
-    label from that view's picture alone.
+    """A grade of every view by itself: a linear head that learns the sample's label from that view's picture alone.
 
-    weight: of the mean loss of the views, beside the loss of all views together.
+    The head is shared among views as the backbone is (`model.sharing`).
     """
 
     weight: PositiveFloat = 0.3
+    """Weight of the views' mean loss beside the loss of all views together."""
 
 
 class ModelSpec(Spec):
-    """Backbone(s) -> features -> fusion -> head. A single view is simply V = 1."""
+    """The network: backbone(s) -> features -> fusion of views -> head. A single picture is one view."""
 
     backbone: Backbone = AutoBackbone()
+    """Network that turns a picture into features."""
+
     sharing: Literal["shared", "separate"] = "shared"
+    """Whether all views go through one backbone (`shared`) or each view has its own (`separate`), with as many times
+    the parameters."""
+
     fusion: Fusion = AutoFusion()
+    """How the features of several views become one vector."""
+
     head: HeadSpec = HeadSpec()
+    """Layers from the fused features to the classes."""
+
     view_heads: ViewHeadsSpec | None = None
+    """Settings of a grade of every view by itself. None: only all views together are graded."""
 
     @model_validator(mode="after")
     def _pooling_needs_comparable_features(self) -> Self:

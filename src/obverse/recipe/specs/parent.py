@@ -6,9 +6,10 @@ from .spec import Spec
 
 
 class ParentSpec(Spec):
-    """run: the finished run whose shipped weights training begins with. digest: of those weights, so that a resumed or
-    repeated run begins with the same.
-    """
+    """The run whose weights this run begins with; `obverse train RUN --more-epochs` writes it."""
 
     run: str
+    """Folder of the finished run whose shipped weights training begins with."""
+
     digest: str
+    """SHA-256 of these weights, so that a resumed or repeated run begins with the same."""

@@ -25,4 +25,6 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 class Spec(BaseModel):
     """A frozen recipe section; unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )

@@ -14,13 +14,14 @@ LARGE_SET = 20_000
 
 
 class GroupBy(Spec):
-    """What samples have in common that must not be parted: a column of the data, or a part of the sample's id.
-
-    pattern is searched in the id without its file ending; its one capture names the group.
-    """
+    """What samples have in common that no split may part; either a column or a pattern."""
 
     column: str | None = None
+    """Column of the data that names the group. Example: `coin`."""
+
     pattern: str | None = None
+    """Regular expression that is searched in the sample's id (its path without the file ending); its one capture names
+    the group. Example: `^(.*)_\\d+$` keeps `coin7_1.jpg` and `coin7_2.jpg` together."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -38,25 +39,49 @@ class GroupBy(Spec):
 
 
 class SplitSpec(Spec):
-    """Fractions are always named, because documents disagree on their order.
+    """How samples are divided into train, val and test.
 
     A split that the data already gives (folders, a CSV column, a stored manifest) is kept; only what is missing is
-    carved from train. With `folds`, val is one fold of what is not test, so train and val follow from folds and test.
-    stored: a run folder or manifest whose assignment is kept; samples that it does not know are fitted around it.
-    group_duplicates: samples that share a picture, byte for byte, or whose names say augmented copies.
+    carved from train. With `folds`, val is one fold of what is not test, so `train` and `val` follow from `folds` and
+    `test`.
     """
 
     strategy: Literal["auto", "stratified", "digest"] = "auto"
+    """`stratified` gives every class its exact share of each split, but further files can move samples; `digest`
+    decides each sample by its content, so that nothing ever moves. `auto` is `digest` from 20,000 samples on."""
+
     train: Fraction = 0.7
+    """Share of the samples for training."""
+
     val: Fraction = 0.15
+    """Share of the samples on which epochs and settings are chosen."""
+
     test: Fraction = DEFAULT_TEST
+    """Share of the samples that is measured once, after training. 0 is allowed: then there is no test report."""
+
     seed: Seed = 0
+    """Seed of the split. It is apart from `training.seed`, so that runs with several seeds share one split."""
+
     group_duplicates: bool = True
+    """Whether samples that share a picture, byte for byte, or whose names say augmented copies (`X_aug3` beside `X`)
+    stay in one split."""
+
     group_near_duplicates: bool = False
+    """Whether pictures that look the same stay in one split, as `obverse check` finds them. Off, because objects of one
+    kind may look alike and be different samples."""
+
     group_by: GroupBy | None = None
+    """What else ties samples together that must stay in one split. None: nothing."""
+
     folds: int | None = Field(default=None, ge=2, le=MAX_COUNT)
+    """Number of folds for cross-validation. None: one fixed val."""
+
     fold: NonNegativeInt = 0
+    """Which fold is val, counted from 0."""
+
     stored: str | None = None
+    """Run folder or manifest whose split is kept; samples that it does not know are fitted around it. Example:
+    `runs/first`."""
 
     def for_samples(self, num_samples: int) -> SplitSpec:
         """With the strategy that `auto` means for so many samples."""
