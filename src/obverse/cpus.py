@@ -1,6 +1,6 @@
-"""How many processors this process may use: its affinity, its container's quota, and what the environment says.
+"""Number of processors this process may use, from its affinity, its container's quota and the environment.
 
-Without torch, because pictures are verified before it is loaded.
+Imports no torch, because pictures are verified before it is loaded.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ QuotaReader = Callable[[Path], float | None]
 
 
 def num_usable_cpus(environment: Mapping[str, str] = os.environ) -> int:
-    """Processors for the computations of this process: its share of this machine's, and at most OMP_NUM_THREADS."""
+    """Number of compute threads of this process: its share of this machine's processors, at most OMP_NUM_THREADS."""
     share = num_allowed_cpus() // launched(environment).local_world_size
     wanted = _omp_threads(environment)
     return max(1, share if wanted is None else min(share, wanted))
 
 
 def num_allowed_cpus() -> int:
-    """Processors that all processes of this container together may use: affinity and quota."""
+    """Number of processors that all processes of this container share, from affinity and quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cgroup_quota()
-    # A thread more than whole processors would be stopped in the middle of a step, and all others wait for it.
+    # Rounded down: the CFS would throttle one thread too many in the middle of a step, and all others wait for it.
     return max(1, count if quota is None else min(count, int(quota)))
 
 
 def _omp_threads(environment: Mapping[str, str]) -> int | None:
-    """OMP_NUM_THREADS, of which a list is per nesting level; None where it says nothing or is no number above 0."""
+    """The first number in OMP_NUM_THREADS (a list is per nesting level); None where it is unset or not above 0."""
     first = environment.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     threads = int(first) if first.isdecimal() and len(first) < 10 else 0
-    # torchrun sets 1 for several processes where the user has set nothing: a default against too many, not a wish.
+    # torchrun sets 1 for several processes where the user has set nothing: not the user's choice, so it is ignored.
     is_default = threads == 1 and "TORCHELASTIC_RUN_ID" in environment and launched(environment).local_world_size > 1
     return None if threads < 1 or is_default else threads
 
 
 def cgroup_quota(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Processors that the control groups of this process allow, the least of all levels; None without a limit."""
+    """Processor quota of the control groups of this process, the minimum over all levels; None without a limit."""
     quotas: list[float] = []
     for line in _lines(proc):
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -57,7 +57,7 @@ def cgroup_quota(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys
 
 
 def _quotas(root: Path, path: str, read: QuotaReader) -> Iterator[float]:
-    """Of the group and all above it. In a container the group's path may not exist: its own is then the root."""
+    """Quotas of a control group and its ancestors. In a container its path may not exist; then the root is its own."""
     group = PurePosixPath(path.lstrip("/"))
     if ".." in group.parts:
         group = PurePosixPath()
@@ -68,7 +68,7 @@ def _quotas(root: Path, path: str, read: QuotaReader) -> Iterator[float]:
 
 
 def _quota_v2(folder: Path) -> float | None:
-    """`max 100000` or `150000 100000`."""
+    """Quota in `cpu.max`, which reads `max 100000` or `150000 100000` (quota and period in microseconds)."""
     for line in _lines(folder / "cpu.max")[:1]:
         quota, _, period = line.partition(" ")
         return _ratio(quota, period or str(PERIOD))
@@ -76,7 +76,7 @@ def _quota_v2(folder: Path) -> float | None:
 
 
 def _quota_v1(folder: Path) -> float | None:
-    """-1 is no limit."""
+    """Quota in `cpu.cfs_quota_us` and `cpu.cfs_period_us`, where -1 means no limit."""
     quota, period = (_lines(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     return _ratio(quota[0], period[0]) if quota and period else None
 

@@ -11,8 +11,8 @@ class ObverseError(Exception):
     """One clear sentence for the user: what is wrong, where, and what to do."""
 
     exit_code = 1
-    # Another process of the run has told the user already.
-    is_said = False
+    # Whether the message has reached the user already, for example from another process of the run.
+    is_reported = False
     # Lines that explain the sentence, to be shown before it.
     details: tuple[str, ...] = ()
 
@@ -30,7 +30,7 @@ class OutputError(ObverseError):
 
 
 class UnavailableError(ObverseError):
-    """Weights or a package that are not at hand."""
+    """Weights or a package that are missing."""
 
     exit_code = 69
 
@@ -80,9 +80,9 @@ class Interrupted(ObverseError):
 
 
 class ElsewhereError(ObverseError):
-    """Another process of this run has failed, and has said why."""
+    """Failure of another process of this run, which has printed the reason."""
 
-    is_said = True
+    is_reported = True
 
     def __init__(self, exit_code: int) -> None:
         super().__init__("another process of this run has failed")

@@ -117,8 +117,8 @@ def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
 def remove_halves(folder: Path, *names: str) -> None:
     """What killed processes were writing under these names; nobody else may be writing them now."""
     for path in folder.iterdir():
-        found = ASIDE.fullmatch(path.name)
-        if found and found[1] in names:
+        match = ASIDE.fullmatch(path.name)
+        if match and match[1] in names:
             path.unlink(missing_ok=True)
 
 

@@ -1,9 +1,9 @@
-"""Ctrl-C and SIGTERM before and beside the work: no traceback, nothing half begun, exit code 130 or 143.
+"""Handlers of Ctrl-C and SIGTERM outside training: no traceback, no half-made folder, exit code 130 or 143.
 
-Python's own way raises KeyboardInterrupt wherever the program happens to be. While a library is being loaded that is in
-the midst of foreign code, which may swallow it, turn it into an ImportError, or print pages. So there the process ends
-at once, after what it has begun is undone; elsewhere KeyboardInterrupt is raised as ever. While it trains, a run has
-handlers of its own (`training/signals.py`). A library never changes signals: only the command does.
+Python's default raises KeyboardInterrupt wherever the program happens to be. During an import that is inside foreign
+code, which may swallow the exception, turn it into an ImportError, or print pages. There the handler runs the
+registered clean-up and ends the process; elsewhere it raises KeyboardInterrupt. Training has handlers of its own
+(`training/signals.py`). Only the command installs handlers: the library never changes signals.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOADER = "<frozen importlib._bootstrap>"
 _to_undo: list[Callable[[], None]] = []
-# Whether a verb is at work: before and after it there is nobody to catch an exception.
+# Whether a command is running: before and after it nothing catches an exception.
 _is_at_work = False
-# A forked child inherits the handlers, but has begun nothing.
+# The process that may clean up: a forked child inherits the handlers, but has created nothing.
 _owner = 0
 
 
 def listen() -> None:
-    """From now on signals are handled as above; outside the main thread nothing changes."""
+    """Install the handlers; outside the main thread, where Python allows none, nothing changes."""
     global _owner
     _owner = os.getpid()
     with suppress(ValueError):
@@ -34,7 +34,7 @@ def listen() -> None:
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """`listen` while the block, a verb, runs; at its end, what was begun and neither kept nor undone is undone."""
+    """Context of a running command: installs the handlers, and at its end runs the clean-up still registered."""
     global _is_at_work
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     listen()
@@ -50,12 +50,12 @@ def listening() -> Iterator[None]:
 
 
 def undo_at_end(undo: Callable[[], None]) -> None:
-    """Call `undo` when the command ends, in whatever way, before `keep`."""
+    """Register a clean-up: `undo` is called when the command ends, in whatever way, unless `keep` comes first."""
     _to_undo.append(undo)
 
 
 def keep(undo: Callable[[], None]) -> None:
-    """What `undo` would remove has become something, or is gone already."""
+    """Unregister a clean-up: what `undo` would remove is now worth keeping, or is gone already."""
     while undo in _to_undo:
         _to_undo.remove(undo)
 

@@ -1,7 +1,7 @@
-"""What a launcher such as torchrun says in the environment: which process this is, of how many.
+"""Rank and world size from the environment variables of a launcher such as torchrun.
 
-Without torch, so that a command knows its rank before anything heavy is loaded. The names are torchrun's, which Slurm
-and Kubernetes launchers use too.
+Imports no torch, so that a command knows its rank before anything heavy is loaded. The variable names are torchrun's,
+which Slurm and Kubernetes launchers use too.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from dataclasses import dataclass
 
 from .errors import RecipeError
 
-# What torchrun says without --rdzv-id.
+# The value that torchrun sets without --rdzv-id.
 NO_ID = "none"
 
 
 @dataclass(frozen=True)
 class Launch:
-    """local: on this machine. num_restarts: how often torchrun's agent has started the processes again.
+    """Position of this process among those that a launcher has started.
 
-    id: of the rendezvous, the same for all starts that belong together; None when the launcher gives none.
+    local_rank, local_world_size: the same on this machine alone. num_restarts: how often torchrun's agent has restarted
+    the processes. id: the rendezvous id, equal over restarts; None when the launcher gives none.
     """
 
     rank: int = 0
@@ -34,12 +35,12 @@ class Launch:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process reads data, writes files and talks."""
+        """Whether this process is rank 0, which alone indexes the data, writes files and prints."""
         return self.rank == 0
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> Launch:
-    """This process; rank 0 of 1 without a launcher. RecipeError when the environment contradicts itself."""
+    """The launch of this process; rank 0 of 1 without a launcher. RecipeError when variables contradict each other."""
     world_size = _number(environment, "WORLD_SIZE", 1)
     if world_size > 1 and (missing := [n for n in ("RANK", "MASTER_ADDR", "MASTER_PORT") if n not in environment]):
         raise RecipeError(f"WORLD_SIZE is {world_size}, but {', '.join(missing)} is not set; start with torchrun, "

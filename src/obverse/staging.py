@@ -1,9 +1,10 @@
-"""A folder of results that belong together: all of one time, or noticed.
+"""Staged writing of a folder of results: a reader gets all files of one writing, or an error.
 
-Results are written into a folder inside, then moved to their places, each file whole. Before the first is moved, the
-list of all digests (`digests.json`) takes its place: whoever is killed among the moves leaves files that are not those
-of the list, and whoever reads them is told. Nothing that somebody else put there is touched. A sibling folder and one
-renaming would not do: the folder may be a mount point, and its parent may be another's.
+Results are written into a stage, a folder inside the target, then renamed to their places file by file. Before the
+first rename, the list of all digests (`digests.json`) is written: a process that is killed between the renames leaves
+files that do not match the list, and `require_whole` reports that. Files that others put into the folder are not
+touched. A sibling folder and a single rename would not do: the target may be a mount point, and its parent may belong
+to another user.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ if sys.platform != "win32":
 
 DIGESTS = "digests.json"
 _STAGE = ".new.{}.tmp"
-# What programs read back; pages and pictures are for people, who may remove or edit them.
+# Files that programs read back. Digests of pages and pictures are not checked: people may remove or edit them.
 _DATA = {".npy", ".npz", ".json"}
 
 
 @contextmanager
 def staged(folder: Path, *, earlier: Iterable[str] = ()) -> Iterator[Path]:
-    """A folder to write results into; when the block ends without an error, they are the results in `folder`.
+    """Context with a stage to write into; when the block ends without an error, its files replace those in `folder`.
 
-    earlier: the names of results that may lie there from a time when no list was kept.
+    earlier: names of results that older versions, which kept no list of digests, may have written there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_dead(folder)
@@ -51,7 +52,7 @@ def staged(folder: Path, *, earlier: Iterable[str] = ()) -> Iterator[Path]:
 
 
 def final_place(folder: Path) -> Path:
-    """Where what is written into `folder` will lie: links to what is elsewhere start there."""
+    """The folder in which the content of a stage will lie, from which relative links must start."""
     is_stage = folder.name.startswith(".new.") and folder.name.endswith(".tmp")
     return folder.parent if is_stage else folder
 
@@ -76,7 +77,7 @@ def _commit(stage: Path, folder: Path, earlier: set[str]) -> None:
     for path in files:
         _sync(path)
     listed = {name: _digest(path) for name, path in zip(names, files, strict=True)}
-    # What goes stays in the list until it is gone: without its digest, it would be refused.
+    # A removed file stays in the list, with an empty digest, until it is gone: a reader in between is refused.
     going = {name: "" for name in sorted(earlier - set(names) - {DIGESTS}) if (folder / name).is_file()}
     _write_list(folder, listed | going)
     for name in going:
@@ -93,7 +94,7 @@ def _write_list(folder: Path, listed: dict[str, str]) -> None:
 
 
 def _read_list(folder: Path) -> dict[str, str]:
-    """Name -> digest; nothing where there is no list."""
+    """The list of digests (name -> SHA-256); empty where there is no list."""
     path = folder / DIGESTS
     if not path.exists():
         return {}
@@ -106,7 +107,7 @@ def _read_list(folder: Path) -> dict[str, str]:
 
 
 def _listed(folder: Path) -> set[str]:
-    """The names in the list, as far as it can be read: they will be written anew, or go."""
+    """The names in the list of digests; none where it cannot be read. These files are replaced or removed."""
     with suppress(DataError):
         return set(_read_list(folder))
     return set()
@@ -123,7 +124,7 @@ def _sync(path: Path) -> None:
 
 
 def _locked(stage: Path) -> int | None:
-    """A handle by which others see that the process that writes here is alive; None where folders cannot be opened."""
+    """A file descriptor that holds the stage's lock, the sign that its process lives; None on Windows."""
     if sys.platform == "win32":
         return None
     handle = os.open(stage, os.O_RDONLY)
@@ -133,7 +134,7 @@ def _locked(stage: Path) -> int | None:
 
 
 def _remove_dead(folder: Path) -> None:
-    """What killed processes were writing."""
+    """Remove the stages and half-written lists of processes that were killed."""
     remove_halves(folder, DIGESTS)
     for stage in folder.glob(_STAGE.format("*")):
         if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""What a stream can show: how many columns, and whether colours. Without any library, because every verb needs it."""
+"""Terminal width, colours and line fitting. Standard library only, because every command needs it."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person looks at the stream; a closed one has no reader."""
+    """Whether the stream is a terminal; a closed one is not."""
     with suppress(ValueError):
         return stream.isatty()
     return False
 
 
 def num_columns(stream: TextIO) -> int:
-    """The width of the stream's own terminal, which need not be that of stdout; 80 where nobody knows."""
+    """The width in columns of the stream's own terminal, which need not be that of stdout; 80 where it is unknown."""
     with suppress(OSError, ValueError):
         return os.get_terminal_size(stream.fileno()).columns or 80
     return shutil.get_terminal_size().columns
 
 
 def painted(text: str, colour: Colour, stream: TextIO) -> str:
-    """In colour on a terminal that has it, unless NO_COLOR says otherwise (https://no-color.org)."""
+    """The text with ANSI colour codes; unchanged when not on a terminal or with NO_COLOR (https://no-color.org)."""
     if not is_terminal(stream) or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
 
 
 def fitted(parts: Sequence[str], importance: Sequence[int], columns: int | None) -> list[str]:
-    """The parts whose line has at most so many columns: the least important ones go first. None: all of them.
+    """The parts that fit into a line of `columns` (None: all): the least important ones are dropped first.
 
-    importance: of each part; the smallest number is left out last.
+    importance: a rank for each part; the part with the smallest number is dropped last.
     """
     kept = list(range(len(parts)))
     while columns is not None and len(SEPARATOR.join(parts[i] for i in kept)) > columns and len(kept) > 1:
@@ -48,12 +48,12 @@ def fitted(parts: Sequence[str], importance: Sequence[int], columns: int | None)
 
 
 def natural_key(name: str) -> tuple[tuple[int, str, str], ...]:
-    """By which people sort names: p2 comes before p10."""
+    """Sort key for natural order: p2 comes before p10."""
     pieces = _DIGITS.split(name)
     return tuple(_number_key(piece) if i % 2 else (0, piece, "") for i, piece in enumerate(pieces))
 
 
 def _number_key(digits: str) -> tuple[int, str, str]:
-    """As text, because a name in an archive may hold more digits than Python makes a number of."""
+    """Sort key of a number, kept as text: Python converts at most 4,300 digits, and a name may hold more."""
     plain = digits.lstrip("0")
     return 1 + len(plain), plain, digits

@@ -63,7 +63,7 @@ class DyingStore:
 
     def set(self, key, value):
         self._require_life()
-        self.is_alive = not key.startswith(group.HEARD)
+        self.is_alive = not key.startswith(group.ACKNOWLEDGED)
 
     def _require_life(self):
         if not self.is_alive:
@@ -73,22 +73,22 @@ class DyingStore:
 def test_a_code_that_one_thread_has_read_is_known_when_the_store_is_gone():
     launch = Launch(rank=1, world_size=2)
     waiting = group._Group(DyingStore("73 of rank 0"), launch)
-    watching = group._Group(waiting.store, launch, waiting.heard)
+    watching = group._Group(waiting.store, launch, waiting.failure_code)
     assert watching.failure() == 73
     assert not waiting.store.is_alive
     with pytest.raises(ElsewhereError) as caught:
-        waiting.await_turn(lambda: False)
+        waiting.wait_until(lambda: False)
     assert caught.value.exit_code == 73
 
 
 def test_the_first_to_fail_says_why_although_its_other_thread_has_heard_it_too(monkeypatch):
     failing = group._Group(DyingStore(), Launch(rank=1, world_size=2))
-    watching = group._Group(failing.store, Launch(rank=1, world_size=2), failing.heard)
+    watching = group._Group(failing.store, Launch(rank=1, world_size=2), failing.failure_code)
     monkeypatch.setattr(failing, "all", lambda key: watching.failure() is None or failing.store.check([key]))
     error = DataError("'a.png' cannot be read")
     group._fail(failing, error)
     assert not failing.store.is_alive
-    assert (failing.heard, error.is_said) == ([DataError.exit_code], False)
+    assert (failing.failure_code, error.is_reported) == ([DataError.exit_code], False)
 
 
 def test_what_all_come_to_is_said_once(results):

@@ -11,7 +11,7 @@ from obverse.experiment import start_run
 from obverse.experiment.setup import require_launch
 from obverse.launch import Launch, launched
 from obverse.runs import RunFolder
-from obverse.runtime import deal, dealt_order, resolve_device
+from obverse.runtime import resolve_device, shard, unsharded_order
 
 TORCHRUN = {
     "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2",
@@ -110,11 +110,11 @@ def test_what_was_dealt_comes_back_in_order(world_size, batch_size):
     whole = list(range(37))
     batches = [whole[start : start + batch_size] for start in range(0, len(whole), batch_size)]
     shares = [
-        [[i for i, ok in deal(batch, rank=rank, world_size=world_size) if ok] for batch in batches]
+        [[i for i, ok in shard(batch, rank=rank, world_size=world_size) if ok] for batch in batches]
         for rank in range(world_size)
     ]
     gathered = [i for share in shares for batch in share for i in batch]
-    assert [gathered[place] for place in dealt_order([list(map(len, share)) for share in shares])] == whole
+    assert [gathered[place] for place in unsharded_order([list(map(len, share)) for share in shares])] == whole
 
 
 @pytest.mark.parametrize(

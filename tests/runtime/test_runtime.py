@@ -12,12 +12,12 @@ from obverse.cpus import num_usable_cpus
 from obverse.errors import UnavailableError
 from obverse.runtime import (
     choose_matmul,
-    deal,
     named_generator,
     named_uniforms,
     resolve_device,
     restore_torch_random_state,
     seed_torch,
+    shard,
     torch_random_state,
 )
 
@@ -62,16 +62,16 @@ def test_the_seed_decides():
 
 
 def test_pairs_are_dealt_in_turn_and_shares_are_filled_with_a_false_mask():
-    assert deal([1, 2, 3, 4, 5], rank=0, world_size=2) == [(1, True), (2, True), (5, True)]
-    assert deal([1, 2, 3, 4, 5], rank=1, world_size=2) == [(3, True), (4, True), (1, False)]
-    assert deal([7], rank=1, world_size=2) == [(7, False)]
-    assert deal([7, 8, 9], rank=0, world_size=1) == [(7, True), (8, True), (9, True)]
+    assert shard([1, 2, 3, 4, 5], rank=0, world_size=2) == [(1, True), (2, True), (5, True)]
+    assert shard([1, 2, 3, 4, 5], rank=1, world_size=2) == [(3, True), (4, True), (1, False)]
+    assert shard([7], rank=1, world_size=2) == [(7, False)]
+    assert shard([7, 8, 9], rank=0, world_size=1) == [(7, True), (8, True), (9, True)]
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8])
 @pytest.mark.parametrize("num", range(1, 20))
 def test_dealing_loses_nothing_and_gives_every_rank_as_many_places(num, world_size):
-    shares = [deal(range(num), rank=rank, world_size=world_size) for rank in range(world_size)]
+    shares = [shard(range(num), rank=rank, world_size=world_size) for rank in range(world_size)]
     assert sorted(index for share in shares for index, valid in share if valid) == list(range(num))
     assert {len(share) for share in shares} == {len(shares[0])}
     owners = {index: rank for rank, share in enumerate(shares) for index, valid in share if valid}

@@ -189,5 +189,5 @@ def _clause(fault: Any) -> str:
 
 def digest_of(values: dict[str, Any]) -> str:
     """SHA-256 of plain values; the digest itself is not in it."""
-    known = {key: value for key, value in values.items() if key != DIGEST}
-    return hashlib.sha256(json.dumps(known, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    sealed = {key: value for key, value in values.items() if key != DIGEST}
+    return hashlib.sha256(json.dumps(sealed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

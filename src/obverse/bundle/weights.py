@@ -89,12 +89,14 @@ def require_fit(state: Mapping[str, torch.Tensor], wanted: Outline, where: str) 
             raise DataError(f"the weights in {where!r} are damaged: `{name}` holds what is no finite number")
 
 
-def _require_same(found: Mapping[str, tuple[tuple[int, ...], torch.dtype | None]], wanted: Outline, where: str) -> None:
+def _require_same(
+    shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype | None]], wanted: Outline, where: str
+) -> None:
     """dtype None: of any."""
-    clauses = [f"`{name}` is missing" for name in wanted if name not in found]
-    clauses += [f"`{name}` is not of it" for name in found if name not in wanted]
-    for name in filter(found.__contains__, wanted):
-        (shape, dtype), (own_shape, own_dtype) = found[name], wanted[name]
+    clauses = [f"`{name}` is missing" for name in wanted if name not in shapes]
+    clauses += [f"`{name}` is not of it" for name in shapes if name not in wanted]
+    for name in filter(shapes.__contains__, wanted):
+        (shape, dtype), (own_shape, own_dtype) = shapes[name], wanted[name]
         if shape != own_shape:
             clauses.append(f"`{name}` is {list(shape)} and not {list(own_shape)}")
         elif dtype not in (None, own_dtype):

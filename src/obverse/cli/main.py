@@ -58,7 +58,7 @@ def _quiet_pipe() -> Iterator[None]:
     except BrokenPipeError:
         _drop_output()
         closed = Interrupted("nobody reads the output any more", signal.SIGPIPE)
-        closed.is_said = True
+        closed.is_reported = True
         raise closed from None
 
 
@@ -112,7 +112,7 @@ def _root(
     if launch.world_size > 1 and context.invoked_subcommand not in ON_EVERY_RANK:
         error = RecipeError(f"obverse {context.invoked_subcommand} is the work of one process, and {launch.world_size} "
                             "were started; start it without torchrun")  # fmt: skip
-        error.is_said = not launch.is_main
+        error.is_reported = not launch.is_main
         raise error
 
 
@@ -136,7 +136,7 @@ def main() -> None:
 
 
 def _end(error: ObverseError) -> NoReturn:
-    if not error.is_said:
+    if not error.is_reported:
         said = painted("Error: ", "red", sys.stderr) + printable(" ".join(str(error).split())) + "\n"
         with suppress(BrokenPipeError):  # `2>&1 | head`
             sys.stderr.write("".join(f"{printable(line)}\n" for line in error.details) + said)

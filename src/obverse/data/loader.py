@@ -11,13 +11,13 @@ from torch.utils.data import DataLoader, Sampler
 
 from obverse.errors import DataError
 from obverse.recipe import SamplerKind
-from obverse.runtime import Process, deal, named_generator
+from obverse.runtime import Process, named_generator, shard
 
 from .ahead import ahead
 from .batch import Batch
 from .board import Board
 from .dataset import PictureDataset, Place
-from .sampling import ClassSampling, Turn
+from .sampling import ClassSampling, Draw
 
 # A worker that gives nothing for this long is reported instead of waited for.
 WORKER_TIMEOUT_SECONDS = 300
@@ -54,10 +54,10 @@ class EpochSampler(Sampler[list[Place]]):
         order = self._order(epoch)
         for batch in range(first_batch, len(self)):
             whole = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            mine = deal(whole, rank=self.process.rank, world_size=self.process.world_size)
-            yield [(*turn, valid) for turn, valid in mine]
+            share = shard(whole, rank=self.process.rank, world_size=self.process.world_size)
+            yield [(*draw, valid) for draw, valid in share]
 
-    def _order(self, epoch: int) -> list[Turn]:
+    def _order(self, epoch: int) -> list[Draw]:
         if self.seed is None:
             return [(epoch, index) for index in range(self.num_samples)]
         generator = named_generator("order", self.seed, epoch)

@@ -57,8 +57,8 @@ class Originals:
             digests = {name: digest if name == view else self._digest(path) for name, path in sample.views.items()}
             if joint_digest(digests.values()) != sample.digest:
                 raise _changed(sample, tuple(sample.views.values()))
-            for name, found in digests.items():
-                self._known_NVD[index, self._views.index(name)] = np.frombuffer(bytes.fromhex(found), np.uint8)
+            for name, view_digest in digests.items():
+                self._known_NVD[index, self._views.index(name)] = np.frombuffer(bytes.fromhex(view_digest), np.uint8)
             self._is_known_N[index] = 1  # last: another process may be reading this
             return
         if not is_same:

@@ -9,7 +9,7 @@ import numpy as np
 from obverse.recipe import SamplerKind
 
 # Number that decides how a sample is changed, usually the epoch's; and the sample's index.
-Turn = tuple[int, int]
+Draw = tuple[int, int]
 
 # A sample that an epoch shows again is changed as in an epoch that no run reaches, so that it is not the same picture.
 ROUNDS_APART = 2**32
@@ -29,15 +29,15 @@ class ClassSampling:
         places_N = np.argsort(class_N, kind="stable")
         self._members = np.split(places_N, np.cumsum(np.bincount(class_N))[:-1])
 
-    def order(self, epoch: int, generator: np.random.Generator) -> list[Turn]:
+    def order(self, epoch: int, generator: np.random.Generator) -> list[Draw]:
         """As many turns as there are samples, shuffled."""
         num_samples = sum(map(len, self._members))
         sizes_K = np.array([len(members) for members in self._members]) ** SHARE_POWER[self.kind]
         ends_K = np.floor(num_samples * np.cumsum(sizes_K) / sizes_K.sum() + generator.random()).astype(int)
         ends_K[-1] = num_samples
-        turns: list[Turn] = []
+        draws: list[Draw] = []
         for members, wanted in zip(self._members, np.diff(ends_K, prepend=0), strict=True):
             for repeat in range(-(-wanted // len(members))):
-                left = min(len(members), wanted - repeat * len(members))
-                turns += [(epoch + repeat * ROUNDS_APART, int(i)) for i in generator.permutation(members)[:left]]
-        return [turns[place] for place in generator.permutation(num_samples)]
+                num_drawn = min(len(members), wanted - repeat * len(members))
+                draws += [(epoch + repeat * ROUNDS_APART, int(i)) for i in generator.permutation(members)[:num_drawn]]
+        return [draws[place] for place in generator.permutation(num_samples)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from obverse.data import Batch
-from obverse.runtime import ALONE, Process, dealt_order
+from obverse.runtime import ALONE, Process, unsharded_order
 
 from .engine import Engine
 from .outputs import Outputs
@@ -35,12 +35,12 @@ def run_engine(
 
 
 def _of_all_ranks(process: Process, parts: list[Outputs]) -> Outputs:
-    """Every rank's rows, put back into the order from which they were dealt; parts: batch by batch."""
+    """Every rank's rows, put back into the order before sharding; parts: batch by batch."""
     mine = Outputs.joined(parts)
     if process.is_alone:
         return mine
     shares = process.gather(([len(part.ids) for part in parts], mine))
     if not process.is_main:
         return mine.rows([])
-    order = dealt_order([counts for counts, _ in shares])
+    order = unsharded_order([counts for counts, _ in shares])
     return Outputs.joined([outputs for _, outputs in shares]).rows(order)

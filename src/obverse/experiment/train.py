@@ -207,7 +207,7 @@ def _train(
     try:
         with catch_signals() as wish:
             loaders = setup.loaders()
-            setup.process.meet()  # a machine may have made its cache
+            setup.process.barrier()  # a machine may have made its cache
             trainer = Trainer(
                 setup.engine(),
                 setup.recipe,
@@ -301,7 +301,7 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
         measured[name] = report_split(
             run.evaluation(name), name, setup.manifest, ready, recipe=setup.recipe, story=story
         )
-        setup.process.meet()  # the main process writes
+        setup.process.barrier()  # the main process writes
     if setup.process.is_main:
         run.write_json("training_log.json", training_log(progress, story, train))
     for finding in story.diagnoses:

@@ -17,10 +17,10 @@ def lay_on_white(pixels: npt.NDArray[np.uint8], data: bytes) -> None:
 
     All zeros are no alpha: many programs write the mask and never set the bits.
     """
-    found = _masked(data)
-    if found is None or not found[0].any():
+    alpha = _masked(data)
+    if alpha is None or not alpha[0].any():
         return
-    values_HW, mask = found
+    values_HW, mask = alpha
     lowest = mask & -mask
     for top in range(0, len(pixels), _BAND_ROWS):
         band = pixels[top : top + _BAND_ROWS]

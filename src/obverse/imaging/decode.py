@@ -149,8 +149,8 @@ def _decode_direct(data: bytes, header: Header, least: tuple[int, int]) -> Pixel
             return None
         # Exactly that size: 3/8, 5/8, 6/8 and 7/8, which would do too, are slower than the whole and less exact.
         # Nothing is asked for where all is wanted: of a side below 8, seven eighths have as many pixels as the whole.
-        asked = (0, 0) if size == (header.height, header.width) else size
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=asked[0], min_width=asked[1])
+        target = (0, 0) if size == (header.height, header.width) else size
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=target[0], min_width=target[1])
     except ValueError:
         return None  # strict mode also refuses harmless oddities; Pillow tells those from truncation
     return _upright(pixels, header.orientation)

@@ -31,13 +31,13 @@ class Part:
         """PictureError when there is no such part."""
         if kind == "half" and value in HALVES:
             return cls(0, HALVES[value], 1, 2)
-        found = _TILE.fullmatch(value) if kind == "tile" else None
-        if found:
-            row, column, rows, columns = map(int, found.groups())
+        match = _TILE.fullmatch(value) if kind == "tile" else None
+        if match:
+            row, column, rows, columns = map(int, match.groups())
             if row <= rows and column <= columns:
                 return cls(row - 1, column - 1, rows, columns)
-        known = "only left and right" if kind == "half" else "a tile is written like r1c2of2x3"
-        raise PictureError(f"there is no {kind} {value!r}, {known}")
+        allowed = "only left and right" if kind == "half" else "a tile is written like r1c2of2x3"
+        raise PictureError(f"there is no {kind} {value!r}, {allowed}")
 
     @property
     def step(self) -> tuple[str, str]:

@@ -71,10 +71,10 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise disk_error(target, _num_bytes(checkpoint), error) from error
-    found = _newest_first(folder)
-    place = found.index(target)
+    checkpoints = _newest_first(folder)
+    place = checkpoints.index(target)
     # What is ahead of the run was damaged: it went on from an earlier step.
-    for other in (*found[:place], *found[place + KEPT :]):
+    for other in (*checkpoints[:place], *checkpoints[place + KEPT :]):
         shutil.rmtree(other, ignore_errors=True)
     return target
 
@@ -87,7 +87,7 @@ def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         try:
             if not fault:
                 return _decoded(files, step=_step_of(path)), [
-                    f"{said}; taking the one before it" for said in complaints
+                    f"{complaint}; taking the one before it" for complaint in complaints
                 ]
         except Exception as error:  # pickle raises many types; weights_only never runs code
             fault = " ".join(f"unreadable: {error}".split())[:200]
@@ -126,10 +126,10 @@ def _verified(path: Path) -> tuple[dict[str, bytes], str | None]:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    found = [*folder.glob("step-*"), *folder.glob(f"{BEFORE}*")] if folder.is_dir() else []
+    folders = [*folder.glob("step-*"), *folder.glob(f"{BEFORE}*")] if folder.is_dir() else []
     # Of one step, what was moved out of the way comes last.
     return sorted(
-        (path for path in found if path.name.rpartition("-")[2].isdecimal()),
+        (path for path in folders if path.name.rpartition("-")[2].isdecimal()),
         key=lambda path: (_step_of(path), path.name.startswith("step-")),
         reverse=True,
     )

@@ -89,11 +89,11 @@ class RunFolder:
             if self.path.exists() and not self.path.is_dir():
                 raise OutputError(f"{str(self.path)!r} is a file; choose another folder with --run")
         made = self._create()
-        found = {path.name for path in self.path.iterdir()}
-        if ".lock" in found:
+        names = {path.name for path in self.path.iterdir()}
+        if ".lock" in names:
             self.lock()
         try:
-            self._require_unused(found)
+            self._require_unused(names)
         except OutputError:
             self.unlock()
             raise
@@ -106,11 +106,11 @@ class RunFolder:
         """The run has written down what it will do: from now on it is resumed, not undone."""
         interrupts.keep(self.undo)
 
-    def _require_unused(self, found: set[str]) -> None:
-        if self.recipe.name in found:
+    def _require_unused(self, names: set[str]) -> None:
+        if self.recipe.name in names:
             raise OutputError(f"{str(self.path)!r} already holds a run; go on with --resume, or choose another --run")
-        begun = {ASIDE.sub(r"\1", name) for name in found} <= BEGUN | {self.recipe.name}
-        if found and not (".lock" in found and begun):
+        begun = {ASIDE.sub(r"\1", name) for name in names} <= BEGUN | {self.recipe.name}
+        if names and not (".lock" in names and begun):
             raise OutputError(f"{str(self.path)!r} is not empty and holds no run; choose another folder with --run")
 
     def reopen(self) -> None:

@@ -1,4 +1,4 @@
-"""WHERE it runs: device, process, number formats, randomness."""
+"""The execution environment: device, process group, number formats, random numbers, timing."""
 
 from .choices import cache_folder, choose_once, device_name, forget_choices, remembered_choices
 from .group import joined
@@ -14,7 +14,7 @@ from .seeding import (
     seed_torch_of_rank,
     torch_random_state,
 )
-from .sharding import deal, dealt_order
+from .sharding import shard, unsharded_order
 from .timing import choose_faster, fastest_seconds
 
 __all__ = [
@@ -26,8 +26,8 @@ __all__ = [
     "choose_faster",
     "choose_matmul",
     "choose_once",
-    "deal",
-    "dealt_order",
+    "shard",
+    "unsharded_order",
     "device_name",
     "fastest_seconds",
     "forget_choices",

@@ -28,13 +28,13 @@ from .locking import locked
 # A choice is a few kilobytes, most of them the description of the model.
 MAX_BYTES = 2**20
 Facts = Mapping[str, Any]
-# What could not be written is remembered as long as the process lives.
+# Choices whose file could not be written, kept for the life of the process.
 _unwritten: dict[tuple[Path | None, str], Any] = {}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A remembered choice. file: where it lies. subject: what was chosen. circumstances: what it depends on."""
+    """A remembered choice. file: its path. subject: what was chosen. circumstances: what the measurement depends on."""
 
     file: Path
     subject: str
@@ -43,7 +43,7 @@ class Choice:
 
 
 def cache_folder() -> Path | None:
-    """$OBVERSE_CACHE, or obverse in the user's cache directory; None for a user who has no home."""
+    """The cache folder: $OBVERSE_CACHE, or obverse in the user's cache directory; None for a user without a home."""
     own, shared = os.environ.get("OBVERSE_CACHE"), os.environ.get("XDG_CACHE_HOME")
     with suppress(RuntimeError):
         return Path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "obverse"
@@ -62,10 +62,10 @@ def choose_once(
     folder = _choice_folder()
     if (folder, key) in _unwritten:
         return _unwritten[folder, key]
-    found = _read(folder / key, subject, everything, is_valid) if folder else None
-    if found is not None:
-        return found.value
-    # As it would be read back, so that the first run sees what the later ones do.
+    remembered = _read(folder / key, subject, everything, is_valid) if folder else None
+    if remembered is not None:
+        return remembered.value
+    # Passed through JSON, so that the first run gets exactly what later runs read back.
     choice = {"subject": subject, "value": _plain(measure()), "circumstances": everything}
     return _first_written(folder, key, choice, is_valid)
 
@@ -73,12 +73,12 @@ def choose_once(
 def remembered_choices() -> list[Choice]:
     """All that can be read, by subject."""
     folder = _choice_folder()
-    found = []
+    choices = []
     for file in sorted(folder.glob("*.json")) if folder else ():
         content = _content(file)
         if content is not None:
-            found.append(Choice(file, content["subject"], content["value"], content["circumstances"]))
-    return sorted(found, key=lambda choice: choice.subject)
+            choices.append(Choice(file, content["subject"], content["value"], content["circumstances"]))
+    return sorted(choices, key=lambda choice: choice.subject)
 
 
 def forget_choices() -> int:
@@ -92,7 +92,7 @@ def forget_choices() -> int:
 
 
 def machine() -> dict[str, Any]:
-    """What every measurement depends on."""
+    """The facts of this machine that every measurement depends on."""
     name, flags = _processor()
     return {
         "processor": name,
@@ -110,7 +110,7 @@ def device_name(device: torch.device) -> str:
 
 @cache
 def _processor() -> tuple[str, str]:
-    """Name and a digest of the instruction sets, as Linux tells them; else what Python knows."""
+    """Processor name and a digest of its instruction sets, from /proc/cpuinfo, else from Python's `platform`."""
     lines: dict[str, str] = {}
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
@@ -136,7 +136,7 @@ def _key(subject: str, circumstances: Facts) -> str:
 
 
 def _content(file: Path) -> dict[str, Any] | None:
-    """None where the file is missing, damaged or none of ours."""
+    """The content of a choice's file; None where it is missing, damaged or not written by us."""
     try:
         if not file.is_file() or file.stat().st_size > MAX_BYTES:
             return None
@@ -159,7 +159,7 @@ def _read(file: Path, subject: str, circumstances: Facts, is_valid: Callable[[An
 
 
 def _first_written(folder: Path | None, key: str, choice: dict[str, Any], is_valid: Callable[[Any], bool]) -> Any:
-    """Write the choice down, or take the one that another process has written meanwhile."""
+    """The value on disk: writes the choice, unless another process has written one in the meantime."""
     value = choice["value"]
     if folder is None:
         return _unwritten.setdefault((folder, key), value)
@@ -167,9 +167,9 @@ def _first_written(folder: Path | None, key: str, choice: dict[str, Any], is_val
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
-            found = _read(folder / key, choice["subject"], choice["circumstances"], is_valid)
-            if found is not None:
-                return found.value
+            written = _read(folder / key, choice["subject"], choice["circumstances"], is_valid)
+            if written is not None:
+                return written.value
             aside.write_text(json.dumps(choice, indent=1, sort_keys=True) + "\n", encoding="utf-8")
             aside.replace(folder / key)
     except OSError:

@@ -1,4 +1,4 @@
-"""One process at a time in a folder; the lock goes with the process, so none is left behind."""
+"""A lock on a folder. The system drops it when its process ends, so no stale lock is left behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ except ImportError:  # not a POSIX system: two writers do the same work twice
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of `folder`, which must exist; OSError where it cannot be written."""
+    """Context that holds the lock of `folder`, which must exist; OSError where it cannot be written."""
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if fcntl:

@@ -1,4 +1,4 @@
-"""How much memory there is to train in."""
+"""Free and peak memory of a device."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ MEMINFO = Path("/proc/meminfo")
 
 
 def available_memory(device: torch.device, *, cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int | None:
-    """Bytes that are free on `device`; on a processor also within this container's limit. None where nothing says."""
+    """Free bytes on `device`, on a CPU within the container's limit; None where the system does not say."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type != "cpu":
         return None
     free = [_of_machine(meminfo), _of_container(cgroup)]
-    known = [value for value in free if value is not None]
-    return min(known) if known else None
+    limits = [value for value in free if value is not None]
+    return min(limits) if limits else None
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Bytes that this process has held at most: on a GPU what torch took there, else everything, libraries included.
+    """Peak memory of this process in bytes; None where the system does not say.
 
-    None where the system does not say.
+    On a GPU: what torch reserved there. Elsewhere: the resident set, libraries included.
     """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_reserved(device))
@@ -48,7 +48,7 @@ def _of_machine(meminfo: Path) -> int | None:
 
 
 def _of_container(cgroup: Path) -> int | None:
-    """cgroup v2; `max` is no limit."""
+    """Bytes left under the limit of cgroup v2, where `max` means no limit."""
     try:
         limit, used = ((cgroup / name).read_text().strip() for name in ("memory.max", "memory.current"))
     except OSError:

@@ -1,4 +1,4 @@
-"""Number formats: chosen by what the machine can do and by measurement, then written into the recipe.
+"""Floating-point formats: chosen by hardware support and by measurement, then written into the recipe.
 
 On AMD processors torch's default fp32 matrix product takes MKL's slow path, and the setting `medium` moves it to
 oneDNN at full fp32 accuracy; on processors with AMX the same setting rounds to bf16. So both speed and error are
@@ -21,21 +21,23 @@ SIDE = 512
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """The autocast context of a precision (`fp32` switches it off)."""
+    """The autocast context of a precision; `fp32` disables it."""
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
     return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 arithmetic is in hardware, so that it can be faster at all."""
+    """Whether the device has bf16 arithmetic in hardware."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def choose_matmul(device: torch.device) -> str:
-    """The fp32 matmul setting. A GPU takes `high` (TF32); a CPU `highest`, unless `medium` keeps fp32 accuracy and is
-    clearly faster. The measurement on a CPU is remembered on this machine.
+    """The setting of `torch.set_float32_matmul_precision`.
+
+    A GPU takes `high` (TF32). A CPU takes `highest`, unless `medium` keeps fp32 accuracy and is clearly faster; that
+    measurement is remembered on this machine.
     """
     if device.type == "cuda":
         return "high"

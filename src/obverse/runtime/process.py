@@ -1,4 +1,4 @@
-"""This process: its rank, what it hears from the others, its device and memory."""
+"""This process: its rank, collective calls with the other ranks, its device and its allocator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from obverse.launch import launched
 
 from . import group
 
-# malloc.h
+# Parameter numbers of mallopt(3), from malloc.h.
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 Value = TypeVar("Value")
@@ -23,9 +23,10 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Process:
-    """rank 0 of world_size 1 unless a launcher such as torchrun says otherwise.
+    """Rank, world size and collective calls.
 
-    What one process says, all hear: every rank must call the same methods in the same order. Alone, each costs nothing.
+    Rank 0 of world size 1 unless a launcher such as torchrun started several processes. Collective calls: every rank
+    must call the same methods in the same order. With one process they are no-ops.
     """
 
     rank: int = 0
@@ -33,29 +34,29 @@ class Process:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process reads data, writes files and talks."""
+        """Whether this process is rank 0, which alone indexes the data, writes files and prints."""
         return self.rank == 0
 
     @property
     def is_alone(self) -> bool:
-        """Whether there are no others."""
+        """Whether the world size is 1."""
         return self.world_size == 1
 
     def rows(self, numbers: Sequence[float]) -> list[tuple[float, ...]]:
-        """Everybody's `numbers`, by rank, exactly as they are."""
+        """All-gather: the `numbers` of every rank, by rank, in float64."""
         if self.is_alone:
             return [tuple(numbers)]
         mine = torch.tensor(numbers, dtype=torch.float64)
-        everybodys = [torch.empty_like(mine) for _ in range(self.world_size)]
-        dist.all_gather(everybodys, mine)
-        return [tuple(row.tolist()) for row in everybodys]
+        gathered = [torch.empty_like(mine) for _ in range(self.world_size)]
+        dist.all_gather(gathered, mine)
+        return [tuple(row.tolist()) for row in gathered]
 
     def totals(self, numbers: Sequence[float]) -> tuple[float, ...]:
-        """Sums over ranks, in the order of ranks and so the same bits everywhere."""
+        """All-reduce: sums over ranks. They are added in the order of ranks, so every rank gets the same bits."""
         return tuple(map(sum, zip(*self.rows(numbers), strict=True)))
 
     def gather(self, value: Value) -> list[Value]:
-        """Everybody's value on the main process, by rank; nothing elsewhere."""
+        """Gather: the values of all ranks on the main process, by rank; an empty list on the others."""
         if self.is_alone:
             return [value]
         values: list[Any] | None = [None] * self.world_size if self.is_main else None
@@ -63,28 +64,31 @@ class Process:
         return values or []
 
     def from_main(self, make: Callable[[], Value]) -> Value:
-        """What `make` returns on the main process, on all; the others wait as long as it takes, or until it fails."""
+        """Broadcast of the value that `make` returns on the main process.
+
+        The other ranks wait for it without a time limit; ElsewhereError when the main process fails.
+        """
         if self.is_alone:
             return make()
         box: list[Any] = [make()] if self.is_main else [None]
-        group.take_turn(is_main=self.is_main)
+        group.wait_for_main(is_main=self.is_main)
         dist.broadcast_object_list(box)
         value: Value = box[0]
         return value
 
-    def meet(self) -> None:
-        """Wait for everybody as long as it takes: an operation together would give up after some minutes."""
+    def barrier(self) -> None:
+        """Barrier without a time limit; `torch.distributed.barrier` would give up after some minutes."""
         if not self.is_alone:
-            group.meet()
+            group.barrier()
 
 
 ALONE = Process()
 
 
 def resolve_device(name: str) -> torch.device:
-    """The torch device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; of several processes each has one GPU.
+    """The torch device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; with several processes, each takes its own GPU.
 
-    UnavailableError when it is not there.
+    UnavailableError when the device does not exist.
     """
     has_mps = torch.backends.mps.is_available()
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -119,10 +123,10 @@ def _device_of_rank(device: torch.device, count: int) -> torch.device:
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed blocks of up to 32 MiB instead of returning them to the system after every step.
+    """Allocator setting: glibc keeps freed blocks of up to 32 MiB instead of returning them to the system.
 
-    Each training step frees and takes the same activations; handing the pages back and forth costs about a sixth of
-    the time of a small network on a CPU. Elsewhere than on glibc this does nothing.
+    Each training step frees and allocates the same activations. Returning the pages and faulting them in again costs
+    about a sixth of the time of a small network on a CPU. Without glibc this does nothing.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""Randomness from names, not from state: (seed, epoch, sample id, view) always gives the same numbers.
+"""Random numbers from names, not from state: (seed, epoch, sample id, view) always gives the same numbers.
 
 NumPy's Philox is counter-based (Salmon et al. 2011), so a generator costs microseconds and never depends on which
 worker, rank or order asked for it.
@@ -21,9 +21,9 @@ def named_generator(*parts: object) -> np.random.Generator:
 
 
 def named_uniforms(count: int, *parts: object) -> list[float]:
-    """`count` numbers in [0, 1) that depend on `parts` alone: BLAKE2b in counter mode, for a few draws per picture.
+    """`count` uniform numbers in [0, 1) that depend on `parts` alone, from BLAKE2b in counter mode.
 
-    Building a Philox generator costs ten times more than the handful of numbers that a picture needs.
+    For a few draws per picture: building a Philox generator would cost ten times more than these.
     """
     text = "\x1f".join(str(part) for part in parts).encode("utf-8", "surrogateescape")
     blocks = range(-(-count // 8))
@@ -38,7 +38,10 @@ def seed_torch(seed: int) -> None:
 
 
 def seed_torch_of_rank(seed: int, rank: int) -> None:
-    """Every rank drops other places. Rank 0 goes on as the only process would, after its initial weights."""
+    """Seed of dropout for one rank, so that ranks do not drop the same units.
+
+    Rank 0 keeps the state that it has after drawing the initial weights, as a single process would.
+    """
     if rank:
         torch.manual_seed(int(named_generator("rank", seed, rank).integers(2**63)))
 
@@ -52,7 +55,7 @@ def torch_random_state() -> dict[str, torch.Tensor]:
 
 
 def restore_torch_random_state(state: dict[str, torch.Tensor]) -> None:
-    """Undo to what `torch_random_state` returned; a GPU that is gone is left out."""
+    """Restore what `torch_random_state` returned; a GPU that no longer exists is ignored."""
     torch.set_rng_state(state["cpu"])
     for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         if (value := state.get(f"cuda:{number}")) is not None:

@@ -1,7 +1,8 @@
-"""Which samples of a batch a rank takes: as many steps on every rank as in one process, and the same samples in each.
+"""Shards of a batch: which samples of each global batch a rank computes.
 
-Pairs stay together, because mixing pairs the neighbours of a batch. Every rank gets equally many places; those that
-are added to make it so carry a false mask.
+Every rank takes as many steps as one process alone would, and a step sees the same samples. Pairs stay together,
+because mixup and cutmix mix the neighbours of a batch. All shards of a batch have equal length; padding has a false
+mask.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from typing import TypeVar
 
 Place = TypeVar("Place")
 
+# Samples that stay together: `data/augmentation/mixing.py` mixes pairs.
 UNIT = 2
 
 
-def deal(batch: Sequence[Place], *, rank: int, world_size: int) -> list[tuple[Place, bool]]:
-    """(place, valid) for one rank: pairs are dealt in turn; padded places repeat the first and are not valid."""
+def shard(batch: Sequence[Place], *, rank: int, world_size: int) -> list[tuple[Place, bool]]:
+    """The shard of one rank as (place, valid): pairs go to the ranks round-robin.
+
+    Padding repeats the first place of the batch and is not valid.
+    """
     shares = [
         [p for start in range(UNIT * other, len(batch), UNIT * world_size) for p in batch[start : start + UNIT]]
         for other in range(world_size)
@@ -26,8 +31,8 @@ def deal(batch: Sequence[Place], *, rank: int, world_size: int) -> list[tuple[Pl
     return [(place, True) for place in mine] + [(batch[0], False)] * padding
 
 
-def dealt_order(counts: Sequence[Sequence[int]]) -> list[int]:
-    """Undo `deal`: for the valid samples of all ranks, one rank after the other, their places in the first order.
+def unsharded_order(counts: Sequence[Sequence[int]]) -> list[int]:
+    """Inverse of `shard`: for the valid samples of all ranks, rank after rank, their places in the global batches.
 
     counts: for each rank, how many valid samples it got of each batch.
     """

@@ -1,4 +1,4 @@
-"""Which of several ways to do the same work is faster, judged so that noise decides nothing."""
+"""Comparison of the speed of several ways to do the same work, robust against noise."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 Form = TypeVar("Form")
 Work = Callable[[], object]
 Timed = Callable[[], float]
-# At least 15 % faster: the two libraries' paths that this is about differ by a fifth or more where they differ at all.
+# At least 15 % faster: where two libraries' kernels differ in speed at all, they differ by a fifth or more.
 CLEARLY = 0.85
-# Rounds that are timed, and how many of them may say otherwise.
+# Rounds that are timed, and how many of them may contradict.
 MANY_ROUNDS, MAY_FAIL = 7, 1
-# Work that takes long is noisy by a smaller share, and too dear for many rounds.
+# Long work has less relative noise, and many rounds of it would cost too much.
 LONG_SECONDS, FEW_ROUNDS = 1.0, 3
-# Of work that takes less than a scheduler's time slice or two, the least of several calls counts.
+# Work shorter than a few scheduler time slices: the minimum of several calls counts.
 SHORT_SECONDS, SHORT_CALLS = 0.05, 5
 
 
@@ -44,7 +44,7 @@ def choose_faster(forms: Sequence[Form], work: Work, *, prepare: Callable[[Form]
 
 
 def _is_clearly_faster(timed: Timed, *, than: Timed) -> bool:
-    """Faster in every round, or in all but one of many; it stops where that cannot come true any more."""
+    """Whether `timed` is faster in every round, or in all but one of many. Stops as soon as the answer is certain."""
     num_rounds, num_failed, may_fail = MANY_ROUNDS, 0, MAY_FAIL
     done = 0
     while done < num_rounds:
@@ -59,7 +59,7 @@ def _is_clearly_faster(timed: Timed, *, than: Timed) -> bool:
 
 
 def _round(*timed: Timed) -> tuple[float, ...]:
-    """Seconds of each, in turn."""
+    """The seconds of each, measured alternately."""
     seconds = tuple(each() for each in timed)
     for _ in range(SHORT_CALLS - 1 if max(seconds) < SHORT_SECONDS else 0):
         seconds = tuple(min(before, each()) for before, each in zip(seconds, timed, strict=True))
@@ -67,13 +67,13 @@ def _round(*timed: Timed) -> tuple[float, ...]:
 
 
 def fastest_seconds(work: Work, *, repeats: int = 3) -> float:
-    """The least wall time of `repeats` calls after one warm-up; of long work one call must do."""
+    """The minimum wall time of `repeats` calls after a warm-up; long work is called once."""
     warm_up = seconds_of(work)
     return min(seconds_of(work) for _ in range(repeats if warm_up < LONG_SECONDS else 1))
 
 
 def seconds_of(work: Work) -> float:
-    """The wall time of one call, with what it has started on a GPU."""
+    """The wall time of one call, including the GPU kernels that it launches."""
     _finish_started_work()
     start = time.perf_counter()
     work()

@@ -93,12 +93,12 @@ class Wanted:
 
     def keys(self) -> dict[int, bytes]:
         """Slot -> key of its entry; a sample without a digest has none."""
-        views, found = self.manifest.views, {}
+        views, keys = self.manifest.views, {}
         for index, sample in enumerate(self.samples):
             for number, view in enumerate(sample.views) if sample.digest else ():
                 key = bytes.fromhex(content_digest(f"{sample.digest}/{number}".encode()))
-                found[index * len(views) + views.index(view)] = key
-        return found
+                keys[index * len(views) + views.index(view)] = key
+        return keys
 
     def make(self, index: int) -> list[tuple[bytes, bytes]]:
         """(key, entry) of every picture of a sample; nothing when one is unreadable or not what the manifest knows.
@@ -139,29 +139,29 @@ def open_disk_cache(root: Path, wanted: Wanted, progress: Progress = lambda done
             for part in folder.glob(f"*{PART}"):
                 part.unlink()
             (folder / "about.json").write_text(json.dumps(wanted.about(), indent=1) + "\n", encoding="utf-8")
-            files, found, num_damaged = _read(folder, set(keys.values()), wanted)
-            num_made = _make(folder, wanted, keys, set(found), progress)
+            files, entries, num_damaged = _read(folder, set(keys.values()), wanted)
+            num_made = _make(folder, wanted, keys, set(entries), progress)
             if num_made:
-                files, found, _ = _read(folder, set(keys.values()), wanted, check=False)
+                files, entries, _ = _read(folder, set(keys.values()), wanted, check=False)
     except OSError as error:
-        files, found, _ = _read(folder, set(keys.values()), wanted, check=True)
+        files, entries, _ = _read(folder, set(keys.values()), wanted, check=True)
         complaint = f"the cache cannot be completed ({error.strerror or error})"
     places_N3 = np.zeros((len(wanted.samples) * len(wanted.manifest.views), 3), np.int64)
     for slot, key in keys.items():
-        places_N3[slot] = found.get(key, (0, 0, 0))
+        places_N3[slot] = entries.get(key, (0, 0, 0))
     num_here = int((places_N3[:, 2] > 0).sum())
     num_lacking = sum(len(sample.views) for sample in wanted.samples) - num_here
-    said = [f"cache: {num_here} pictures, {places_N3[:, 2].sum() / 1e9:.2f} GB {wanted.kind} in {str(folder)!r}"]
-    said += [f"{num_made} made in {time.perf_counter() - start:.0f} s"] if num_made else []
-    said += [f"{num_damaged} damaged ones found"] if num_damaged else []
-    said += [f"{complaint or 'some could not be made'}; {num_lacking} are decoded every time"] if num_lacking else []
-    return DiskCache(files, places_N3, wanted.geometry.shape if wanted.kind == "raw" else None), "; ".join(said)
+    clauses = [f"cache: {num_here} pictures, {places_N3[:, 2].sum() / 1e9:.2f} GB {wanted.kind} in {str(folder)!r}"]
+    clauses += [f"{num_made} made in {time.perf_counter() - start:.0f} s"] if num_made else []
+    clauses += [f"{num_damaged} damaged ones found"] if num_damaged else []
+    clauses += [f"{complaint or 'some could not be made'}; {num_lacking} are decoded every time"] if num_lacking else []
+    return DiskCache(files, places_N3, wanted.geometry.shape if wanted.kind == "raw" else None), "; ".join(clauses)
 
 
-Found = dict[bytes, tuple[int, int, int]]
+Entries = dict[bytes, tuple[int, int, int]]
 
 
-def _read(folder: Path, keys: set[bytes], wanted: Wanted, *, check: bool = True) -> tuple[list[Path], Found, int]:
+def _read(folder: Path, keys: set[bytes], wanted: Wanted, *, check: bool = True) -> tuple[list[Path], Entries, int]:
     """Files, where each wanted entry is (file, offset, length), and how many were damaged and left out."""
     paths: list[Path] = []
     files: list[PixelFile] = []
@@ -182,12 +182,12 @@ def _read(folder: Path, keys: set[bytes], wanted: Wanted, *, check: bool = True)
             sound = list(pool.map(lambda item: files[item[1][0]].is_sound(item[1][1]), where))
     else:
         sound = [True] * len(where)
-    found: Found = {}
+    entries: Entries = {}
     for (key, (file_number, row)), is_sound in zip(where, sound, strict=True):
         if is_sound:
             entry = files[file_number].entries[row]
-            found[key] = (file_number, int(entry["offset"]), int(entry["length"]))
-    return paths, found, len(where) - len(found)
+            entries[key] = (file_number, int(entry["offset"]), int(entry["length"]))
+    return paths, entries, len(where) - len(entries)
 
 
 def _make(folder: Path, wanted: Wanted, keys: dict[int, bytes], have: set[bytes], progress: Progress) -> int:

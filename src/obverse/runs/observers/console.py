@@ -45,8 +45,8 @@ class ConsoleObserver:
 
     def _line(self, parts: Sequence[str], importance: Sequence[int]) -> str:
         """A line that wraps cannot be rewritten; the last column stays free, because a cursor there wraps, too."""
-        shown = fitted(parts, importance, num_columns(self._stream) - 1 if self._is_live else None)
-        return SEPARATOR.join(filter(None, shown))
+        kept = fitted(parts, importance, num_columns(self._stream) - 1 if self._is_live else None)
+        return SEPARATOR.join(filter(None, kept))
 
     def _message(self, text: str) -> str:
         for word, colour in COLOURS:
