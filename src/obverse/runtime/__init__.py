@@ -26,8 +26,6 @@ __all__ = [
     "choose_faster",
     "choose_matmul",
     "choose_once",
-    "shard",
-    "unsharded_order",
     "device_name",
     "fastest_seconds",
     "forget_choices",
@@ -43,5 +41,7 @@ __all__ = [
     "restore_torch_random_state",
     "seed_torch",
     "seed_torch_of_rank",
+    "shard",
     "torch_random_state",
+    "unsharded_order",
 ]
