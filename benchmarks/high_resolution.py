@@ -118,7 +118,7 @@ def planned(name: str, folder: Path, side: int) -> dict[str, float]:
     recipe = recipe_of(CASES[name], side)
     index = build_index(folder, recipe.data)
     memory = make_plan(recipe, index, device="cpu", gigabytes=1000).memory
-    plain = recipe.model_copy(update={"runtime": recipe.runtime.model_copy(update={"checkpointing": False})})
+    plain = recipe.changed({"runtime.checkpointing": False})
     without = make_plan(plain, index, device="cpu", gigabytes=1000).memory
     return {
         **{f"planned_{key}": value for key, value in memory.__dict__.items()},

@@ -90,7 +90,7 @@ def test_what_the_weights_decide_is_refused(trained, tmp_path):
 def test_another_parent_under_the_same_name_is_noticed(trained, tmp_path):
     recipe = continued(trained.path, [], epochs=1)
     assert recipe.parent is not None
-    other = recipe.model_copy(update={"parent": recipe.parent.model_copy(update={"digest": "0" * 64})})
+    other = recipe.changed({"parent.digest": "0" * 64})
     with pytest.raises(DataError, match="are not those that this run began with"):
         start_run(trained.path, other, RunFolder(tmp_path / "run"))
     assert not (tmp_path / "run").exists()

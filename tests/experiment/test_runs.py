@@ -133,7 +133,7 @@ def test_what_auto_counted_on_and_cannot_be_had_is_trained_from_scratch(
     monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve"], "why_unavailable", lambda name: None)
     monkeypatch.setattr(timm_backbone, "why_unavailable", lambda name: "the proxy refuses it")
     recipe = make_recipe(model={"backbone": {"kind": "auto"}}, training={"epochs": 1}, evaluation={"maps": 0})
-    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"size": "auto"}), "model": ModelSpec()})
+    recipe = recipe.changed({"data.size": "auto", "model": ModelSpec()})
     log = Log()
     run = RunFolder(tmp_path / "run")
     start_run(draw_classes(tmp_path / "data", per_class=6, size=(70, 70)), recipe, run, observers=[log])

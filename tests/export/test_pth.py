@@ -60,7 +60,7 @@ def test_what_comes_back_predicts_the_same(written, trained, draw_picture, tmp_p
 def test_a_prior_is_in_the_weights(view_heads, trained, draw_picture, tmp_path):
     """A plain softmax of the logits is what the predictor says, of all views and of every view's own head."""
     bundle, _ = read_bundle(trained.path)
-    model, output = bundle.model.model_copy(update={"view_heads": view_heads}), OutputSpec(prior=(0.9, 0.1))
+    model, output = bundle.model.changed({"view_heads": view_heads}), OutputSpec(prior=(0.9, 0.1))
     bundle = replace(bundle, model=model, output=output)
     torch.manual_seed(0)
     predictor = Predictor(bundle, bundle.build().eval())

@@ -115,7 +115,7 @@ def test_stages_thaw_one_by_one_from_the_last():
 
 
 def test_dropout_of_a_frozen_part_is_off():
-    model = classifier(TINY_VIT.model_copy(update={"drop_path_rate": 0.5}), FinetuneSpec(freeze_stages=2))
+    model = classifier(TINY_VIT.changed({"drop_path_rate": 0.5}), FinetuneSpec(freeze_stages=2))
     assert [block.training for block in model.backbones[0].blocks] == [False, True, True]
     model.eval()
     assert not model.backbones[0].blocks[2].training

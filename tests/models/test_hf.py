@@ -89,7 +89,7 @@ def test_a_folder_that_does_not_say_mean_and_std_asks_for_them(hf_vit_folder):
     (hf_vit_folder / "preprocessor_config.json").unlink()
     with pytest.raises(UnavailableError, match=r"set model.backbone.mean and model.backbone.std"):
         pinned(ModelSpec(backbone=spec))
-    scratch, given = spec.model_copy(update={"pretrained": "none"}), spec.model_copy(update=HALF)
+    scratch, given = spec.changed({"pretrained": "none"}), spec.changed(HALF)
     for usable in (scratch, given):
         assert input_needs(pinned(ModelSpec(backbone=usable))).mean == (0.5,) * 3
 

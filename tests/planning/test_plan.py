@@ -237,7 +237,7 @@ def test_a_plan_for_a_gpu_elsewhere_is_for_what_would_be_trained_there(make_reci
     monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve"], "why_unavailable", lambda name: None)
     runtime = {"precision": "auto", "matmul": "auto"}
     recipe = make_recipe(data={"size": {"height": 224, "width": 224}}, runtime=runtime)
-    recipe = recipe.model_copy(update={"model": ModelSpec()})
+    recipe = recipe.changed({"model": ModelSpec()})
     index = imagined_index(recipe, num_classes=2, num_samples=20)
     for device, name in {"cuda": "resnet50.a1_in1k", "cpu": "resnet18.a1_in1k"}.items():
         plan = make_plan(recipe, index, device=device, gigabytes=24.0)

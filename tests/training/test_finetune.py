@@ -119,8 +119,8 @@ def test_the_head_goes_first_and_the_backbone_waits(data, recipe_for, make_train
     assert not known.features_NVD.requires_grad
     spec = trainer.recipe.finetune.head_first
     fit = {"batch_size": 4, "seed": 0}
-    start = fit_head(trainer.model, known, trainer.objective, spec.model_copy(update={"epochs": 1}), **fit)
-    end = fit_head(trainer.model, known, trainer.objective, spec.model_copy(update={"epochs": 40}), **fit)
+    start = fit_head(trainer.model, known, trainer.objective, spec.changed({"epochs": 1}), **fit)
+    end = fit_head(trainer.model, known, trainer.objective, spec.changed({"epochs": 40}), **fit)
     assert end < 0.5 * start
     changed = {n for n, t in trainer.model.state_dict().items() if not torch.equal(t, before[n])}
     assert changed == {"head.0.weight", "head.0.bias"}

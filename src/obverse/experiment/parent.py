@@ -31,14 +31,15 @@ def continued(parent: Path, settings: Sequence[str], *, epochs: int) -> Recipe:
         raise RecipeError(f"--set {fixed}: the weights of the run decide that; leave it out, or train anew")
     recipe = load_recipe(str(run.recipe), ["training.minutes=null", *settings])
     changes = {
-        "data": recipe.data.model_copy(update={"layout": "auto"}),  # the run's manifest
-        "training": recipe.training.model_copy(update={"epochs": epochs}),
-        "schedule": recipe.schedule.model_copy(update={"warmup_epochs": _warmup(recipe)}),
+        "data.layout": "auto",  # the run's manifest
+        "training.epochs": epochs,
+        "schedule.warmup_epochs": _warmup(recipe),
         # The head is a trained one, and everything trains already.
-        "finetune": recipe.finetune.model_copy(update={"head_first": None, "unfreeze_epochs": 0}),
+        "finetune.head_first": None,
+        "finetune.unfreeze_epochs": 0,
         "parent": ParentSpec(run=str(parent.resolve()), digest=digest),
     }
-    return recipe.model_copy(update=changes)
+    return recipe.changed(changes)
 
 
 def _warmup(recipe: Recipe) -> float | str:

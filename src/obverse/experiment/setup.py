@@ -82,9 +82,8 @@ class Setup:
         finetune = self.recipe.finetune
         if finetune.freeze_norm == "auto":
             folded = not self.recipe.model.backbone.is_scratch and has_folded_norm(self.model)
-            finetune = finetune.model_copy(update={"freeze_norm": folded})
-            self.recipe = self.recipe.model_copy(update={"finetune": finetune})
-            set_trainable(self.model, finetune)
+            self.recipe = self.recipe.changed({"finetune.freeze_norm": folded})
+            set_trainable(self.model, self.recipe.finetune)
         num_train = len(self.manifest.split("train"))
         self.recipe = tune(self.recipe, self.model, self.bundle, num_train=num_train, tell=tell)
         return self.recipe

@@ -50,4 +50,4 @@ def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
         assert outputs.label_sets_NK is not None
         return {"thresholds": best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, output))}
 
-    return output.model_copy(update=setup.process.from_main(tuned))
+    return output.changed(setup.process.from_main(tuned))

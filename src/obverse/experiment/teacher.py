@@ -70,8 +70,7 @@ def with_digest(recipe: Recipe) -> Recipe:
     _, digest = read_description(teacher)
     if recipe.distill.digest not in ("auto", digest):
         raise RecipeError(f"distill.digest is not that of {str(teacher)!r}; leave it out to take the teacher as it is")
-    distill = recipe.distill.model_copy(update={"teacher": str(teacher), "digest": digest})
-    return recipe.model_copy(update={"distill": distill})
+    return recipe.changed({"distill.teacher": str(teacher), "distill.digest": digest})
 
 
 def require_teacher(recipe: Recipe, manifest: Manifest) -> None:

@@ -121,8 +121,7 @@ def _set_up(data: Path, recipe: Recipe, index: Index, watch: Watch) -> Setup:
         if not isinstance(recipe.model.backbone, AutoBackbone):
             raise
         watch.notify(Message(printable(f"model: from scratch, because {error}")))
-    model = recipe.model.model_copy(update={"backbone": ConvNetBackbone()})
-    return _set_up(data, recipe.model_copy(update={"model": model}), index, watch)
+    return _set_up(data, recipe.changed({"model.backbone": ConvNetBackbone()}), index, watch)
 
 
 def _open_caches(setup: Setup, watch: Watch, progress: Progress = lambda done, total: None) -> None:
@@ -352,6 +351,10 @@ def _saved_classes(run: RunFolder) -> tuple[str, ...]:
 def _with_source(recipe: Recipe, data: Path, index: Index) -> Recipe:
     """Where the data lies and the layout that was found there, so that another run reads it the same way."""
     stored = index.stored or recipe.data.split.stored
-    split = recipe.data.split.model_copy(update={"stored": stored and str(Path(stored).resolve())})
-    update = {"path": full_path(index.source or data), "layout": index.layout, "split": split}
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update=update)})
+    return recipe.changed(
+        {
+            "data.path": full_path(index.source or data),
+            "data.layout": index.layout,
+            "data.split.stored": stored and str(Path(stored).resolve()),
+        }
+    )

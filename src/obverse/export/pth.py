@@ -71,7 +71,7 @@ def fold_prior(bundle: Bundle, classifier: Classifier) -> tuple[Bundle, dict[str
             assert isinstance(module, nn.Sequential)
             name = f"{prefix}.{len(module) - 1}.bias"
             weights[name] = weights[name] + log_prior_K.to(weights[name])
-    return replace(bundle, output=bundle.output.model_copy(update={"prior": None})), weights
+    return replace(bundle, output=bundle.output.changed({"prior": None})), weights
 
 
 def read_pth(path: Path) -> tuple[Bundle, Classifier]:

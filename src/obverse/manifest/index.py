@@ -132,20 +132,20 @@ def as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
     """With what the source said of its labels. A stored manifest brings its split and class order; what it left out
     need not be left out again.
     """
-    spec = spec.model_copy(update={"labels": "multi" if listing.multi_label else "single"})
+    spec = spec.changed({"labels": "multi" if listing.multi_label else "single"})
     if listing.order is not None and spec.order == "auto":
         order = tuple(name for name in listing.order if name not in spec.exclude_classes)
-        spec = spec.model_copy(update={"order": order})
+        spec = spec.changed({"order": order}) if order else spec
     if listing.stored is None:
         return spec
     if spec.split.stored is not None and Path(spec.split.stored).resolve() != listing.stored.resolve():
         raise DataError("DATA is a stored manifest with its own split; leave out data.split.stored")
     labels = {sample.label for sample in listing.samples}
-    update: dict[str, object] = {
-        "split": spec.split.model_copy(update={"stored": str(listing.stored)}),
+    changes: dict[str, object] = {
+        "split.stored": str(listing.stored),
         "exclude_classes": tuple(name for name in spec.exclude_classes if name in labels),
     }
-    return spec.model_copy(update=update)
+    return spec.changed(changes)
 
 
 def pictures_of(listing: Listing, samples: Samples) -> Iterator[str]:

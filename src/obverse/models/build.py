@@ -89,11 +89,11 @@ def pinned(spec: ModelSpec) -> ModelSpec:
     """
     match spec.backbone:
         case TimmBackbone() as backbone:
-            return spec.model_copy(update={"backbone": timm_backbone.pinned(backbone)})
+            return spec.changed({"backbone": timm_backbone.pinned(backbone)})
         case TorchvisionBackbone() as backbone:
-            return spec.model_copy(update={"backbone": torchvision_backbone.pinned(backbone)})
+            return spec.changed({"backbone": torchvision_backbone.pinned(backbone)})
         case HFBackbone() as backbone:
-            return spec.model_copy(update={"backbone": hf_files.described(backbone)})
+            return spec.changed({"backbone": hf_files.described(backbone)})
         case _:
             return spec
 

@@ -148,8 +148,7 @@ def make_plan(
     kind = "cuda" if is_elsewhere and device.startswith("cuda") else resolve_device(device).type
     if kind not in ("cpu", "cuda"):
         raise RecipeError(f"a plan is for cpu or cuda, not {kind}; say --device")
-    runtime = recipe.runtime.model_copy(update={"device": "cpu" if is_elsewhere else device})
-    recipe = recipe.model_copy(update={"runtime": runtime})
+    recipe = recipe.changed({"runtime.device": "cpu" if is_elsewhere else device})
     resolved = resolve(recipe, index, planned=kind if is_elsewhere else None).recipe
     free = available_memory(torch.device(resolved.runtime.device))
     available = int(gigabytes * GB) if gigabytes is not None else free and int(USABLE * free)
@@ -196,9 +195,8 @@ class _Search:
         chosen, memory = self._largest(self.recipe)
         if self._fits(memory) or self.recipe.runtime.checkpointing:
             return chosen, memory
-        runtime = self.recipe.runtime.model_copy(update={"checkpointing": True})
         try:
-            return self._largest(self.recipe.model_copy(update={"runtime": runtime}))
+            return self._largest(self.recipe.changed({"runtime.checkpointing": True}))
         except RecipeError:  # this backbone cannot
             return chosen, memory
 
@@ -207,9 +205,8 @@ class _Search:
         assert recipe.training.micro_batch_size != "auto"
         assert recipe.training.batch_size != "auto"
         share = -(-recipe.training.batch_size // self.processes)
-        training = recipe.training.model_copy(update={"batch_size": share})
         return plan_memory(
-            recipe.model_copy(update={"training": training}),
+            recipe.changed({"training.batch_size": share}),
             self.bundle,
             device=self.device,
             micro_batch_size=min(recipe.training.micro_batch_size, share),
@@ -221,12 +218,11 @@ class _Search:
         sizes = sizes_that_halve(recipe.training.micro_batch_size)
         # Neighbours are mixed.
         for size in [size for size in sizes if size % 2 == 0] if recipe.mixing.is_on else sizes:
-            training = recipe.training.model_copy(update={"micro_batch_size": size})
-            smaller = recipe.model_copy(update={"training": training})
+            smaller = recipe.changed({"training.micro_batch_size": size})
             if size < recipe.training.micro_batch_size:
                 # Without a backward pass twice as many fit.
-                evaluation = {"batch_size": min(recipe.evaluation.batch_size, 2 * size)}
-                smaller = smaller.model_copy(update={"evaluation": recipe.evaluation.model_copy(update=evaluation)})
+                fitting = min(recipe.evaluation.batch_size, 2 * size)
+                smaller = smaller.changed({"evaluation.batch_size": fitting})
             again = ", activations computed twice" if recipe.runtime.checkpointing else ""
             self.tell(f"counting the memory of {size} samples at a time{again}")
             memory = self.memory(smaller)

@@ -58,11 +58,10 @@ class Seconds:
 
 def measure_seconds(recipe: Recipe, manifest: Manifest, tell: Tell) -> tuple[Recipe, Seconds]:
     """The recipe with what is decided by measurement, and the times. No weights are loaded."""
-    finetune = recipe.finetune.model_copy(update={"freeze_norm": recipe.finetune.freeze_norm is True})
-    runtime = recipe.runtime.model_copy(update={"compile": recipe.runtime.compile is True})
+    decided = {"finetune.freeze_norm": recipe.finetune.freeze_norm is True,
+               "runtime.compile": recipe.runtime.compile is True}  # fmt: skip
     tell(f"building {getattr(recipe.model.backbone, 'name', recipe.model.backbone.kind)}")
-    update = {"finetune": finetune, "runtime": runtime}
-    setup = Setup(recipe.model_copy(update=update), manifest, load_weights=False)
+    setup = Setup(recipe.changed(decided), manifest, load_weights=False)
     tuned = setup.tuned(tell)
     if tuned.runtime.checkpointing:
         enable_checkpointing(setup.model)

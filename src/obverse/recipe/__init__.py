@@ -1,7 +1,8 @@
 """WHAT to do: frozen recipes, no torch."""
 
 from .criteria import Criterion, load_criteria
-from .files import build_recipe, did_you_mean, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
+from .faults import did_you_mean
+from .files import build_recipe, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .options import CONFIG_IGNORED
 from .recipe import Recipe
 from .specs.augment import POLICIES, AugmentSpec, MixingSpec

@@ -186,7 +186,7 @@ def load_sweep(path: Path) -> SweepSpec:
     for condition in _samples_of(spec):
         spec.recipe_of(condition, spec.seeds[0], path.parent)
     if isinstance(spec.criteria, str):
-        spec = spec.model_copy(update={"criteria": load_criteria(path.parent / spec.criteria)})
+        spec = spec.changed({"criteria": load_criteria(path.parent / spec.criteria)})
     return spec
 
 

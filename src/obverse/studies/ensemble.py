@@ -163,7 +163,7 @@ def _measured(
 
 def _plain(recipe: Recipe) -> Recipe:
     """Without maps: an ensemble has no one attention."""
-    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"maps": 0})})
+    return recipe.changed({"evaluation.maps": 0})
 
 
 def _read(path: Path) -> Part:
@@ -188,7 +188,7 @@ def _require_fit(first: Part, other: Part, *, soup: bool) -> None:
     if soup:
         pairs |= {"model": (a.model.model_dump(exclude=WEIGHTS), b.model.model_dump(exclude=WEIGHTS))}
         # A prior that was tuned on val differs from run to run; a soup has the prior of its best run.
-        one, two = (bundle.output.model_copy(update={"prior": None}) for bundle in (a, b))
+        one, two = (bundle.output.changed({"prior": None}) for bundle in (a, b))
         pairs |= {"output": (one, two), "normalisation": ((a.mean, a.std), (b.mean, b.std))}
         pairs |= {"training.select": (first.recipe.training.select, other.recipe.training.select)}
     odd = [name for name, (one, two) in pairs.items() if one != two]

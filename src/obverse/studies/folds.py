@@ -50,7 +50,7 @@ def fold_recipe(recipe: Recipe, folds: int, fold: int) -> Recipe:
     split = recipe.data.split
     given = {name: getattr(split, name) for name in split.model_fields_set - {"train", "val", "folds", "fold"}}
     spec = SplitSpec(**{"test": 0.0, **given, "folds": folds, "fold": fold})
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"split": spec})})
+    return recipe.changed({"data.split": spec})
 
 
 def run_folds(

@@ -42,7 +42,7 @@ def test_ids_without_an_ending_are_looked_for_in_every_folder(
         ]
         assert "'ISIC_0' is 'part_1/ISIC_0.jpg'" in next(f.message for f in index.findings if f.code == "looked-up")
         index.manifest.write(root.with_suffix(".csv"))
-        assert build_index(data, as_table.model_copy(update={"views": ("image",)})).manifest == index.manifest
+        assert build_index(data, as_table.changed({"views": ("image",)})).manifest == index.manifest
 
 
 def test_an_id_that_two_pictures_have_is_refused_but_for_the_one_beside(tree: Tree) -> None:

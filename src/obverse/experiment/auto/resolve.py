@@ -82,29 +82,24 @@ def resolve(recipe: Recipe, index: Index, *, planned: str | None = None) -> Reso
     data = _data(recipe, index, size, needs)
     augment = _augment(_unmirrored(recipe, index, reasons), index, size, sizes)
     model = _mirrored(model, augment)
-    data = data.model_copy(update={"cache": _cache(data.cache, index, size, augment.margin, reasons)})
+    data = data.changed({"cache": _cache(data.cache, index, size, augment.margin, reasons)})
     training = _training(recipe, index)
     finetune = _finetune(recipe.finetune, model, index)
     loss = resolve_loss(recipe, index.manifest, reasons)
-    resolved = recipe.model_copy(
-        update={
+    resolved = recipe.changed(
+        {
             "model": model,
             "data": data,
             "augment": augment,
             "loss": loss,
             "finetune": finetune,
-            "training": recipe.training.model_copy(update=training),
-            "optim": recipe.optim.model_copy(update={"lr": _rate(recipe, model, needs, training["batch_size"])}),
-            "schedule": recipe.schedule.model_copy(update={"warmup_epochs": _warmup(recipe, training["epochs"])}),
-            "runtime": recipe.runtime.model_copy(update=_runtime(recipe, kind, is_here=planned is None)),
+            "training": recipe.training.changed(training),
+            "optim.lr": _rate(recipe, model, needs, training["batch_size"]),
+            "schedule.warmup_epochs": _warmup(recipe, training["epochs"]),
+            "runtime": recipe.runtime.changed(_runtime(recipe, kind, is_here=planned is None)),
         }
     )
     reasons.append(_summary(resolved, index))
-    try:
-        resolved.require_weights()
-        resolved.require_head_bias()
-    except ValueError as error:
-        raise RecipeError(str(error)) from None
     return Resolved(resolved, needs, tuple(reasons))
 
 
@@ -121,7 +116,7 @@ def _fusion(model: ModelSpec, views: tuple[str, ...], reasons: list[str]) -> Mod
     fusion = model.fusion.chosen(len(views))
     if len(views) > 1:
         reasons.append(f"fusion: {fusion.kind}, because a class may depend on several views together")
-    return model.model_copy(update={"fusion": fusion})
+    return model.changed({"fusion": fusion})
 
 
 def _sizes(index: Index) -> list[tuple[int, int]]:
@@ -143,7 +138,7 @@ def _model(recipe: Recipe, sizes: list[tuple[int, int]], device: str, reasons: l
         reasons.append(
             f"model: convnet from scratch; pretrained weights ({name}) would usually be better, but {missing}"
         )
-    return recipe.model.model_copy(update={"backbone": backbone})
+    return recipe.model.changed({"backbone": backbone})
 
 
 def _mirrored(model: ModelSpec, augment: AugmentSpec) -> ModelSpec:
@@ -151,7 +146,7 @@ def _mirrored(model: ModelSpec, augment: AugmentSpec) -> ModelSpec:
     if not isinstance(backbone, ConvNetBackbone) or backbone.mirrored != "auto":
         return model
     mirrored = bool(augment.mirror)
-    return model.model_copy(update={"backbone": backbone.model_copy(update={"mirrored": mirrored})})
+    return model.changed({"backbone.mirrored": mirrored})
 
 
 def _size(model: ModelSpec, sizes: list[tuple[int, int]], needs: InputNeeds) -> Size:
@@ -179,8 +174,8 @@ def _data(recipe: Recipe, index: Index, size: Size, needs: InputNeeds) -> Any:
     if kept == "auto":
         kept = needs.crop_fraction if recipe.data.fit == "crop" else 1.0
     keeps = any(len(s.views) < len(index.manifest.views) for s in index.manifest.samples)
-    return recipe.data.model_copy(
-        update={
+    return recipe.data.changed(
+        {
             "size": size,
             "crop_fraction": kept,
             "views": index.manifest.views,
@@ -209,7 +204,7 @@ def _unmirrored(recipe: Recipe, index: Index, reasons: list[str]) -> Recipe:
         reasons.append(f"augmentation {policy} mirrors pictures, but {what}: set augment.mirror=0")
         return recipe
     reasons.append(f"no mirror images, because {what}; augment.mirror=0.5 turns them on")
-    return recipe.model_copy(update={"augment": augment.model_copy(update={"mirror": 0.0})})
+    return recipe.changed({"augment.mirror": 0.0})
 
 
 def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]]) -> AugmentSpec:
@@ -217,15 +212,15 @@ def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, in
     if augment.policy == "auto":
         # Mirrored lettering does not exist, and coins have lettering.
         has_lettering = mostly_grades(index.manifest.classes) or COIN_VIEWS & set(map(str.lower, index.manifest.views))
-        augment = augment.model_copy(update={"policy": "no-mirror" if has_lettering else "generic"})
+        augment = augment.changed({"policy": "no-mirror" if has_lettering else "generic"})
         if median(min(s) for s in sizes) <= SMALL_SIDE and augment.shift is None and augment.min_scale is None:
             # Resampling blurs small pictures: they are moved by whole pixels instead of cropped.
-            augment = augment.model_copy(update={"shift": 0.125, "min_scale": 1.0, "jitter": augment.jitter or 0.0})
+            augment = augment.changed({"shift": 0.125, "min_scale": 1.0, "jitter": augment.jitter or 0.0})
     augment = augment.filled(num_views=len(index.manifest.views), num_columns=len(index.manifest.columns))
     source_side = median(math.sqrt(h * w) for h, w in sizes)
     has_pixels = source_side >= WORKING_MARGIN * math.sqrt(size.height * size.width)
     if recipe.augment.margin is None and has_pixels and augment.min_scale != 1:
-        augment = augment.model_copy(update={"margin": WORKING_MARGIN})
+        augment = augment.changed({"margin": WORKING_MARGIN})
     return augment
 
 
@@ -292,7 +287,7 @@ def _finetune(spec: FinetuneSpec, model: ModelSpec, index: Index) -> FinetuneSpe
     num_pictures = index.manifest.split_counts()["train"] * len(index.manifest.views)
     alone_first = spec.train == "head" or spec.unfreeze_epochs
     wanted = not model.backbone.is_scratch and not alone_first and num_pictures <= MAX_FEATURES
-    return spec.model_copy(update={"head_first": HeadFirstSpec() if wanted else None})
+    return spec.changed({"head_first": HeadFirstSpec() if wanted else None})
 
 
 def _rate(recipe: Recipe, model: ModelSpec, needs: InputNeeds, batch_size: int) -> float:

@@ -48,10 +48,10 @@ def tune(
     with _left_as_it_was(model):
         measuring = _Measuring(recipe, model, bundle, tell)
         precision, channels_last = measuring.form()
-        update: dict[str, Any] = {"precision": precision, "channels_last": channels_last}
+        update: dict[str, Any] = {"runtime.precision": precision, "runtime.channels_last": channels_last}
         if runtime.compile == "auto":
-            update["compile"] = measuring.pays_to_compile((precision, channels_last), num_train)
-    return recipe.model_copy(update={"runtime": runtime.model_copy(update=update)})
+            update["runtime.compile"] = measuring.pays_to_compile((precision, channels_last), num_train)
+    return recipe.changed(update)
 
 
 class _Measuring:

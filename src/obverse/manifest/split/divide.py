@@ -74,4 +74,4 @@ def groups_of_other_data(samples: Samples, spec: SplitSpec, facts: PictureFacts)
     try:
         return tie_together(samples, spec, facts.digest_of)[0]
     except DataError:
-        return tie_together(samples, spec.model_copy(update={"group_by": None}), facts.digest_of)[0]
+        return tie_together(samples, spec.changed({"group_by": None}), facts.digest_of)[0]

@@ -65,7 +65,7 @@ def pinned(spec: TimmBackbone) -> TimmBackbone:
     config = get_pretrained_cfg(spec.name)
     if spec.is_scratch or "." in spec.name or config is None or not config.tag:
         return spec
-    return spec.model_copy(update={"name": f"{spec.name}.{config.tag}"})
+    return spec.changed({"name": f"{spec.name}.{config.tag}"})
 
 
 def _with_own_statistics(spec: TimmBackbone) -> TimmBackbone:
@@ -81,7 +81,7 @@ def _with_own_statistics(spec: TimmBackbone) -> TimmBackbone:
         raise not_said(PREPROCESSOR, f"{str(path)!r} comes from Transformers, where every model has its own")
     if writer == "torchvision":
         found = {key: value or IMAGENET[key] for key, value in found.items()}
-    return spec.model_copy(update={key: tuple(map(float, value)) for key, value in found.items() if value})
+    return spec.changed({key: tuple(map(float, value)) for key, value in found.items() if value})
 
 
 def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[float, ...]]:

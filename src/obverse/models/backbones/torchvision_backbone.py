@@ -41,7 +41,7 @@ def pinned(spec: TorchvisionBackbone) -> TorchvisionBackbone:
     weights = _weights(spec)
     if spec.is_scratch or tag or weights is None:
         return spec
-    return spec.model_copy(update={"name": f"{name}.{weights.name}"})
+    return spec.changed({"name": f"{name}.{weights.name}"})
 
 
 def weights_statistics(spec: TorchvisionBackbone) -> tuple[tuple[float, ...], tuple[float, ...]]:

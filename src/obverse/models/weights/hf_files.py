@@ -30,7 +30,7 @@ def described(spec: HFBackbone) -> HFBackbone:
         return spec
     config = spec.config if spec.config is not None else read_config(spec)
     mean, std = weights_statistics(spec)
-    return spec.model_copy(update={"config": config, "mean": mean, "std": std})
+    return spec.changed({"config": config, "mean": mean, "std": std})
 
 
 def weights_statistics(spec: HFBackbone) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -117,7 +117,7 @@ class AugmentSpec(Spec):
             numbers["column_dropout"] = COLUMN_DROPOUT if num_columns else 0.0
         if self.margin is None:
             numbers["margin"] = 1.0
-        return self.model_copy(update=numbers)
+        return self.changed(numbers)
 
 
 class MixingSpec(Spec):

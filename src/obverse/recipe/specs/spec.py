@@ -5,9 +5,13 @@ Not a place for fields. Strict means that `epochs: true` and `epochs: "10"` are 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from obverse.errors import RecipeError
+from obverse.recipe.faults import sentences_of
 
 Auto = Literal["auto"]
 # No count of epochs, samples of a batch or maps is larger, and no factor or time.
@@ -28,3 +32,23 @@ class Spec(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    def changed(self, changes: Mapping[str, object]) -> Self:
+        """A copy with other values, validated as a whole. A key may go down into sections: `training.epochs`.
+
+        RecipeError when the values do not go together.
+        """
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        inner: dict[str, dict[str, object]] = {}
+        for key, value in changes.items():
+            name, _, below = key.partition(".")
+            if below:
+                inner.setdefault(name, {})[below] = value
+            else:
+                values[name] = value
+        values |= {name: getattr(self, name).changed(below) for name, below in inner.items()}
+        try:
+            return type(self).model_validate(values)
+        except ValidationError as error:
+            sentences = sentences_of(error, values, self.model_json_schema())
+            raise RecipeError(sentences.removeprefix("`recipe`: ")) from None

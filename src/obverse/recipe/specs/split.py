@@ -87,7 +87,7 @@ class SplitSpec(Spec):
         """With the strategy that `auto` means for so many samples."""
         if self.strategy != "auto":
             return self
-        return self.model_copy(update={"strategy": "digest" if num_samples >= LARGE_SET else "stratified"})
+        return self.changed({"strategy": "digest" if num_samples >= LARGE_SET else "stratified"})
 
     @model_validator(mode="before")
     @classmethod
