@@ -65,7 +65,7 @@ def test_the_version_is_said_once():
     "code",
     [
         "import obverse, obverse.cli.main",
-        "import obverse.recipe, obverse.imaging, obverse.manifest, obverse.errors",
+        "import obverse.recipe, obverse.imaging, obverse.manifest, obverse.report, obverse.errors",
         "import sys; sys.argv = ['obverse', '--help']\n"
         "from obverse.cli.main import main\n"
         "try: main()\nexcept SystemExit as stop: assert not stop.code",
@@ -81,7 +81,7 @@ def test_nothing_heavy_is_imported_by(code):
 
 
 def test_prediction_imports_no_report_and_no_training():
-    apart = ("matplotlib", "jinja2", "obverse.evaluation", "obverse.training", "obverse.experiment")
+    apart = ("matplotlib", "jinja2", "obverse.report", "obverse.evaluation", "obverse.training", "obverse.experiment")
     code = f"import sys\nfrom obverse.inference import load\nprint(sorted(set({apart!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

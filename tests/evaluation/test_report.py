@@ -13,8 +13,9 @@ from obverse.errors import DataError
 from obverse.evaluation.one_class.measure import measure
 from obverse.evaluation.plots import plot_history
 from obverse.evaluation.predictions import Predictions
-from obverse.evaluation.report import markdown_text, write_evaluation
+from obverse.evaluation.report import write_evaluation
 from obverse.evaluation.seen import Seen
+from obverse.report.escaping import markdown_text
 
 FACTS = {"model": "vit <small>", "best epoch": "3", "pictures per second": "120 | cpu"}
 
@@ -111,22 +112,6 @@ def test_hostile_names_stay_text(make, hostile_names, tmp_path):
     starts = [index - 1 for index, line in enumerate(lines) if set("".join(line)) == set(" -")]
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         assert len(set(widths[start:end])) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a|b", r"a\|b"),
-        ("a\nb", "a b"),
-        ("roma_tomato 3.5-4", "roma_tomato 3.5-4"),
-        ("_x_", r"\_x\_"),
-        ("<b> & `c` $d$", r"&lt;b&gt; &amp; \`c\` \$d\$"),
-        ("back\\|slash", r"back\\\|slash"),
-        ("\x00\u202e", "��"),
-    ],
-)
-def test_markdown_text(text, expected):
-    assert markdown_text(text) == expected
 
 
 def test_the_page_is_self_contained(make, tmp_path):

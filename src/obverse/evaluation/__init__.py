@@ -5,7 +5,6 @@ from .diagnosis import Diagnosis, Story, diagnose
 from .evaluate import to_predictions, to_set_predictions
 from .label_sets.measure import SetMetrics
 from .one_class.measure import Estimate, Metrics, measure
-from .one_class.sections import Section
 from .plots import plot_conditions, plot_history
 from .predictions import Predictions
 from .report import EARLIER, write_evaluation, write_set_evaluation
@@ -29,7 +28,6 @@ __all__ = [
     "Estimate",
     "Metrics",
     "Predictions",
-    "Section",
     "Seen",
     "SetMetrics",
     "SetPredictions",

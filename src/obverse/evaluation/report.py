@@ -17,31 +17,24 @@ Names of classes and samples come from folders and may hold anything: CSV and JS
 
 from __future__ import annotations
 
-import base64
 import csv
 import itertools
 import json
-import os
-import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, StrictUndefined
 
 from obverse import metrics
 from obverse.errors import DataError
 from obverse.evaluation.label_sets.measure import SetMetrics, answers_of_sets, measure_sets
 from obverse.evaluation.label_sets.sections import set_sections
 from obverse.evaluation.one_class.measure import Metrics, answers_of, find_disagreements, measure, steps_apart
-from obverse.evaluation.one_class.sections import Section, report_sections
+from obverse.evaluation.one_class.sections import report_sections
 from obverse.metrics import ClassScores
-from obverse.staging import final_place
+from obverse.report import Page, Section, to_html, to_markdown
 
 from .diagnosis import Diagnosis
 from .plots import plot_confusion
@@ -50,7 +43,6 @@ from .seen import Seen
 from .set_predictions import SetPredictions
 
 CONFUSION_PNG = "confusion_matrix.png"
-_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 NEW_SAMPLES = Seen()
 # Results as they were called when no list of them was kept (`obverse.staging`).
 EARLIER = (
@@ -58,23 +50,21 @@ EARLIER = (
     *("view_probabilities.npz", "view_grades.npz", "results.csv", "views.csv", "metrics.json", CONFUSION_PNG),
     *("groups.json", "summary.md", "report.html"),
 )
-LONGEST_OPEN_TABLE = 40
-"""Rows from which a table of the HTML page starts folded."""
 
 
 def write_evaluation(
     folder: Path,
     predictions: Predictions,
     *,
-    facts: dict[str, str],
+    facts: Mapping[str, str],
     diagnoses: Sequence[Diagnosis] = (),
     history_png: Path | None = None,
-    more: Sequence[tuple[Section, Path]] = (),
+    more: Sequence[Section] = (),
     seen: Seen = NEW_SAMPLES,
 ) -> Metrics:
     """Measure and write everything above into `folder`; `facts` are shown as they come (model, best epoch, time).
 
-    more: sections of the caller's own, each with the file of its picture. seen: what the model knows of the samples.
+    more: sections of the caller's own. seen: what the model knows of the samples.
     """
     if history_png is not None and not history_png.is_file():
         raise DataError(f"the training curves {history_png} do not exist")
@@ -91,11 +81,16 @@ def write_evaluation(
     _write_csv(folder / "results.csv", _with_columns(rows, metrics.class_scores_of(answers_of(labelled))))
     _write_views(folder / "views.csv", predictions)
     _write(folder / "metrics.json", json.dumps(measured.as_json(), indent=2, allow_nan=False) + "\n")
-    pictures = {"confusion": folder / CONFUSION_PNG} | ({"history": history_png} if history_png else {})
-    pictures |= {section.picture: path for section, path in more if section.picture}
-    *sections, classes = report_sections(predictions, measured, scores, facts=facts, diagnoses=diagnoses)
-    sections += [*(section for section, _ in more), classes]
-    _write_pages(folder, predictions.split, sections, pictures)
+    *sections, classes = report_sections(
+        predictions,
+        measured,
+        scores,
+        facts=facts,
+        diagnoses=diagnoses,
+        confusion_png=folder / CONFUSION_PNG,
+        history_png=history_png,
+    )
+    _write_pages(folder, predictions.split, [*sections, *more, classes])
     return measured
 
 
@@ -103,10 +98,10 @@ def write_set_evaluation(
     folder: Path,
     predictions: SetPredictions,
     *,
-    facts: dict[str, str],
+    facts: Mapping[str, str],
     diagnoses: Sequence[Diagnosis] = (),
     history_png: Path | None = None,
-    more: Sequence[tuple[Section, Path]] = (),
+    more: Sequence[Section] = (),
     seen: Seen = NEW_SAMPLES,
 ) -> SetMetrics:
     """`write_evaluation` of multi-label data."""
@@ -123,57 +118,17 @@ def write_set_evaluation(
     _write_csv(folder / "results.csv", _with_columns(rows, columns))
     _write_set_views(folder / "views.csv", predictions)
     _write(folder / "metrics.json", json.dumps(measured.as_json(), indent=2, allow_nan=False) + "\n")
-    pictures = {"history": history_png} if history_png else {}
-    pictures |= {section.picture: path for section, path in more if section.picture}
-    *sections, classes = set_sections(predictions, measured, scores, precision_K, facts=facts, diagnoses=diagnoses)
-    sections += [*(section for section, _ in more), classes]
-    _write_pages(folder, predictions.split, sections, pictures)
+    *sections, classes = set_sections(
+        predictions, measured, scores, precision_K, facts=facts, diagnoses=diagnoses, history_png=history_png
+    )
+    _write_pages(folder, predictions.split, [*sections, *more, classes])
     return measured
 
 
-def _write_pages(folder: Path, split: str, sections: Sequence[Section], pictures: dict[str, Path]) -> None:
-    shown = [section for section in sections if not section.picture or section.picture in pictures]
-    _write(folder / "summary.md", markdown(f"Evaluation on {split}", shown, pictures=_links(pictures, folder)))
-    _write(folder / "report.html", html(split, shown, pictures=_embedded(pictures)))
-
-
-def markdown(title: str, sections: Sequence[Section], *, pictures: dict[str, str]) -> str:
-    """The sections as GitHub-flavoured Markdown; `pictures` maps their names to links."""
-    lines = [f"# {markdown_text(title)}", ""]
-    for section in sections:
-        lines += [f"## {markdown_text(section.title)}", ""]
-        lines += [line for sentence in section.sentences for line in (markdown_text(sentence), "")]
-        if section.picture:
-            lines += [f"![{section.picture}]({pictures[section.picture]})", ""]
-        if section.rows:
-            lines += [_table_line(map(markdown_text, section.header)), _table_line("---" for _ in section.header)]
-            lines += [_table_line(map(markdown_text, row)) for row in section.rows] + [""]
-    return "\n".join(lines)
-
-
-def html(split: str, sections: Sequence[Section], *, pictures: dict[str, str]) -> str:
-    """The sections as one page; `pictures` maps their names to `data:` addresses."""
-    template = files("obverse.evaluation").joinpath("template.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["plain"] = plain_text
-    return environment.from_string(template).render(
-        split=split, sections=sections, pictures=pictures, longest_open_table=LONGEST_OPEN_TABLE
-    )
-
-
-def plain_text(text: str) -> str:
-    """One line of printable characters: control marks, which could reorder or hide text, show as a replacement."""
-    hidden = ("Cc", "Cs")
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in hidden or char in _REORDERING else char
-        for char in " ".join(text.split())
-    )
-
-
-def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is, in a table cell too; an underscore inside a word needs no escape."""
-    entities = plain_text(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*\[\]|~$#])|(?<![^\W_])(_)|(_)(?![^\W_])", lambda match: "\\" + match.group(0), entities)
+def _write_pages(folder: Path, split: str, sections: Sequence[Section]) -> None:
+    page = Page(f"Evaluation on {split}", tuple(sections))
+    _write(folder / "summary.md", to_markdown(page, folder))
+    _write(folder / "report.html", to_html(page))
 
 
 def _result_rows(classes: Sequence[str], scores: ClassScores) -> Iterable[Sequence[object]]:
@@ -209,10 +164,10 @@ def _write_set_views(path: Path, predictions: SetPredictions) -> None:
         return
     of_views = [predictions.said(alone_NK) for alone_NK in predictions.view_probabilities.values()]
 
-    def told(answers_NK: npt.NDArray[np.bool_]) -> list[str]:
+    def names(answers_NK: npt.NDArray[np.bool_]) -> list[str]:
         return ["|".join(itertools.compress(predictions.classes, row)) for row in answers_NK.tolist()]
 
-    columns = map(told, [predictions.label_sets_NK, predictions.answers_NK, *of_views])
+    columns = map(names, [predictions.label_sets_NK, predictions.answers_NK, *of_views])
     header = ("id", "labels", "predicted", *(f"{view} alone" for view in predictions.view_probabilities))
     _write_csv(path, [header, *zip(predictions.ids, *columns, strict=True)])
 
@@ -242,21 +197,3 @@ def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-
-
-def _table_line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _links(pictures: dict[str, Path], folder: Path) -> dict[str, str]:
-    """Relative, so that a run folder can move as a whole."""
-    homes = {name: folder if path.is_relative_to(folder) else final_place(folder) for name, path in pictures.items()}
-    relative = {name: Path(os.path.relpath(path, homes[name])).as_posix() for name, path in pictures.items()}
-    return {name: quote(os.fsencode(path)) for name, path in relative.items()}
-
-
-def _embedded(pictures: dict[str, Path]) -> dict[str, str]:
-    return {
-        name: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-        for name, path in pictures.items()
-    }

@@ -21,13 +21,15 @@ from obverse.data import PictureDataset
 from obverse.decisions import to_probabilities
 from obverse.engines import TorchEngine
 from obverse.errors import ObverseError, OutputError
-from obverse.evaluation import Predictions, Section, SetPredictions
+from obverse.evaluation import Predictions, SetPredictions
 from obverse.recipe import OutputSpec
+from obverse.report import Figure, Section, Table, Text
 
 from . import Explanation, draw, explain
 
 FOLDER, INDEX, OVERVIEW = "attention_maps", "maps.csv", "overview.png"
 REPORT_TILE, NUM_SHOWN = 224, 4
+TITLE = "Where the model looks"
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ def report_maps(
     dataset: PictureDataset,
     engine: TorchEngine | None,
     num: int,
-) -> tuple[Section, Path] | None:
-    """Draw `num` samples of a split into folder/attention_maps; the report's section and its picture.
+) -> Section | None:
+    """Draw `num` samples of a split into folder/attention_maps; the report's section about them.
 
     Mistakes are half of them, the surest first, the rest are the first of the split. Of multi-label data the map is of
     the likeliest class. What a network does not show is said in the report, and never costs a run its result.
@@ -110,8 +112,8 @@ def report_maps(
         raise
     except Exception as error:  # networks of any kind come here
         fault = " ".join(str(error).split())[:300]
-        return Section("Where the model looks", header=("maps",), rows=((f"could not be drawn: {fault}",),)), Path()
-    return _section(maps), maps.path / OVERVIEW
+        return Section(TITLE, (Table(("maps",), ((f"could not be drawn: {fault}",),)),))
+    return _section(maps)
 
 
 def chosen_rows(predictions: Predictions | SetPredictions, num: int) -> list[int]:
@@ -141,13 +143,16 @@ def _section(maps: MapFolder) -> Section:
         "grad-cam": "grad-cam: what speaks for the predicted class",
     }
     found = " ".join(drawn.methods for drawn in maps.drawn).split()
-    told = "; ".join(text for name, text in kinds.items() if name in found)
-    sentences = (
-        f"{told or 'This network shows no map'}. Bright is strong, each map on its own scale.",
-        f"The first {min(NUM_SHOWN, len(maps.drawn))} of {len(maps.drawn)}; all are in {FOLDER}.",
-    )
+    named = "; ".join(text for name, text in kinds.items() if name in found)
+    num_shown = min(NUM_SHOWN, len(maps.drawn))
     rows = tuple((drawn.file, drawn.id, drawn.label, drawn.predicted) for drawn in maps.drawn)
-    return Section("Where the model looks", sentences, ("file", "sample", "label", "predicted"), rows, "maps")
+    blocks = (
+        Text(f"{named or 'This network shows no map'}. Bright is strong, each map on its own scale."),
+        Text(f"The first {num_shown} of {len(maps.drawn)}; all are in {FOLDER}."),
+        Figure(maps.path / OVERVIEW, "maps", f"Pictures of {num_shown} samples, each beside its maps."),
+        Table(("file", "sample", "label", "predicted"), rows),
+    )
+    return Section(TITLE, blocks)
 
 
 def _earlier(path: Path) -> Iterator[Path]:

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from obverse.evaluation import LOWER_IS_BETTER, Estimate, plot_conditions, seed_interval
-from obverse.evaluation.one_class.sections import Section
-from obverse.evaluation.report import markdown
 from obverse.evaluation.tick_names import are_numbered
 from obverse.experiment.facts import training_log_of
 from obverse.recipe import Condition, Criterion
+from obverse.report import Figure, Page, Section, Table, Text, to_markdown
 from obverse.runs import write_text
 
 from .compare import Comparison, Contender, Row, compare, is_sure, read_contender
@@ -96,13 +95,11 @@ def write_study(study: Study, out: Path) -> None:
         "runs": [_run_json(run) for run in study.runs],
     }
     write_text(out / "sweep.json", json.dumps(values, indent=1) + "\n")
-    pictures = {}
     if contenders:
         points = {name: [m["accuracy"]["value"] for m in contenders[name].metrics] for name in order}
         plot_conditions(points, {row.name: row.values["accuracy"] for row in comparison.rows}, out / "sweep.png")
-        pictures = {"conditions": "sweep.png"}
-    sections = [section for section in _sections(study, rows, comparison, order) if section.rows or section.picture]
-    write_text(out / "summary.md", markdown(f"The study {study.name}", sections, pictures=pictures))
+    sections = [s for s in _sections(study, rows, comparison, order, out / "sweep.png") if not s.is_empty]
+    write_text(out / "summary.md", to_markdown(Page(f"The study {study.name}", tuple(sections)), out))
 
 
 def _contender(study: Study, condition: Condition) -> Contender | None:
@@ -197,37 +194,37 @@ def _run_json(run: StudyRun) -> dict[str, Any]:
 
 
 def _sections(
-    study: Study, rows: Sequence[dict[str, Any]], comparison: Comparison, order: Sequence[str]
+    study: Study, rows: Sequence[dict[str, Any]], comparison: Comparison, order: Sequence[str], plot: Path
 ) -> list[Section]:
-    told = (
+    sentences = [
         f"{study.state}. `val` is what the best epoch was chosen by; choose a condition by it, never by test.",
         "Intervals are over seeds where a condition has several (Student's t), over test samples where it has one; "
         "differences are paired by test sample, or by group where samples belong together, p adjusted for several "
         "comparisons (Holm). Where a condition has several seeds, they are drawn as samples are; with one, a "
         "difference is between these models, and other seeds may not show it.",
-    )
+    ]
     header = ("condition", "runs", "val", "accuracy", "macro F1", "difference in accuracy", "p")
     body = tuple(_summary_row(row) for row in rows)
     failures = tuple((run.condition.name, str(run.seed), run.outcome.reason) for run in study.runs_in("failed"))
     verdicts = tuple((v.criterion, v.run, "met" if v.is_met else "NOT met", v.said) for v in study.verdicts)
     sure = [row.name for row in comparison.rows if is_sure(row, "accuracy")]
     base = comparison.rows[0].name if comparison.rows else ""
-    said = f"Sure at 5 % to differ in accuracy from {base}: {', '.join(sure) or 'none'}."
+    if base:
+        sentences.append(f"Sure at 5 % to differ in accuracy from {base}: {', '.join(sure) or 'none'}.")
     return [
-        Section("Conditions", (*told, said) if base else told, header, body),
-        _accuracy(order) if base else Section("Accuracy"),
-        Section("Criteria", (), ("criterion", "condition", "", "numbers"), verdicts),
-        Section("Failed", (), ("condition", "seed", "why"), failures),
+        Section("Conditions", (*map(Text, sentences), Table(header, body))),
+        _accuracy(order, plot) if base else Section("Accuracy"),
+        Section("Criteria", (Table(("criterion", "condition", "", "numbers"), verdicts),)),
+        Section("Failed", (Table(("condition", "seed", "why"), failures),)),
     ]
 
 
-def _accuracy(order: Sequence[str]) -> Section:
+def _accuracy(order: Sequence[str], plot: Path) -> Section:
     """The plot, with a key where its font cannot draw the conditions' names, or they look alike."""
-    said = ("Points are seeds.",)
-    if not are_numbered(order):
-        return Section("Accuracy", said, picture="conditions")
-    rows = tuple((str(number), name) for number, name in enumerate(order, 1))
-    return Section("Accuracy", said, ("number in the plot", "condition"), rows, picture="conditions")
+    key = [(str(number), name) for number, name in enumerate(order, 1)] if are_numbered(order) else []
+    figure = Figure(plot, "conditions", "Accuracy of each condition, with a point for every seed.")
+    table = Table(("number in the plot", "condition"), tuple(key))
+    return Section("Accuracy", (Text("Points are seeds."), figure, table))
 
 
 def _summary_row(row: dict[str, Any]) -> tuple[str, ...]:

@@ -1,25 +1,30 @@
-"""What a multi-label report says, as sections (`sections.py`): no numbers of its own."""
+"""What a report of label sets says, as blocks of `obverse.report`: no looks, and no numbers of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from obverse.evaluation.diagnosis import Diagnosis
-from obverse.evaluation.one_class.sections import (
+from obverse.evaluation.sections import (
     FEW_SAMPLES,
     NUM_EXAMPLES,
     NUM_EXTREMES,
-    Row,
-    Section,
     diagnosis_section,
     estimate_rows,
+    filled,
+    result_section,
+    run_section,
+    table_section,
+    training_section,
     units_sentence,
 )
 from obverse.evaluation.set_predictions import SetPredictions
 from obverse.metrics import LABEL_SETS, PROBABILITY, ClassScores
 from obverse.metrics.counts import FloatArray
+from obverse.report import Row, Section
 
 from .measure import SetMetrics
 
@@ -32,22 +37,22 @@ def set_sections(
     scores: ClassScores,
     precision_K: FloatArray,
     *,
-    facts: dict[str, str],
-    diagnoses: Sequence[Diagnosis] = (),
+    facts: Mapping[str, str],
+    diagnoses: Sequence[Diagnosis],
+    history_png: Path | None,
 ) -> list[Section]:
     """Everything in reading order; sections without content are left out. precision_K: average precisions."""
-    header = ("metric", "value", "95 % interval")
-    sections = [
-        Section("Result", _size_sentences(metrics), header, _metric_rows(metrics)),
+    estimates = estimate_rows([(metric, metric.label_sets) for metric in LABEL_SETS], metrics.estimates)
+    return filled([
+        result_section(_size_sentences(metrics), estimates),
         diagnosis_section(diagnoses),
-        Section("Run", (), ("fact", "value"), tuple(facts.items())),
-        Section("Training", ("Curves over epochs; accuracy is of whole label sets, read at 1/2.",), picture="history"),
+        run_section(facts),
+        training_section(history_png, "Curves over epochs; accuracy is of whole label sets, read at 1/2."),
         _views(metrics),
         *_extremes(predictions, scores, precision_K),
         _mistakes(predictions),
         _classes(predictions, scores, precision_K),
-    ]
-    return [section for section in sections if section.rows or section.picture]
+    ])  # fmt: skip
 
 
 def _size_sentences(metrics: SetMetrics) -> tuple[str, ...]:
@@ -59,14 +64,10 @@ def _size_sentences(metrics: SetMetrics) -> tuple[str, ...]:
     ]
     sentences += metrics.seen.sentences(metrics.num_samples)
     if metrics.num_classes_without_samples:
-        told = f"{metrics.num_classes_without_samples} classes have no sample here and are left out of the averages."
-        sentences.append(told)
+        count = metrics.num_classes_without_samples
+        sentences.append(f"{count} classes have no sample here and are left out of the averages.")
     sentences.append(units_sentence(metrics.num_samples, metrics.num_groups))
     return tuple(sentences)
-
-
-def _metric_rows(metrics: SetMetrics) -> tuple[Row, ...]:
-    return estimate_rows([(metric, metric.label_sets) for metric in LABEL_SETS], metrics.estimates)
 
 
 def _views(metrics: SetMetrics) -> Section:
@@ -78,7 +79,7 @@ def _views(metrics: SetMetrics) -> Section:
         average = metrics["map"]
         whole = "not defined" if average is None else f"{average.value:.3f}"
         rows.insert(0, ("all views a sample has", str(metrics.num_samples), whole))
-    return Section("Views", (), ("seen", "samples", "mAP"), tuple(rows))
+    return table_section("Views", ("seen", "samples", "mAP"), rows)
 
 
 def _extremes(predictions: SetPredictions, scores: ClassScores, precision_K: FloatArray) -> list[Section]:
@@ -91,7 +92,7 @@ def _extremes(predictions: SetPredictions, scores: ClassScores, precision_K: Flo
             (predictions.classes[k], *_scores(predictions, scores, precision_K, k), str(scores.support_K[k]))
             for k in order
         )
-        sections.append(Section(title, (), ("class", *SCORES, "samples"), rows))
+        sections.append(table_section(title, ("class", *SCORES, "samples"), rows))
     return sections
 
 
@@ -110,7 +111,7 @@ def _mistakes(predictions: SetPredictions) -> Section:
         for n, k in places_M2[np.argsort(-margins_M, kind="stable")[:NUM_EXAMPLES]].tolist()
     )
     sentence = f"{len(rows)} of {len(places_M2)} wrong decisions, the surest first: a wrong label often hides there."
-    return Section("Surest mistakes", (sentence,), ("sample", "class", "mistake", PROBABILITY), rows)
+    return table_section("Surest mistakes", ("sample", "class", "mistake", PROBABILITY), rows, (sentence,))
 
 
 def _classes(predictions: SetPredictions, scores: ClassScores, precision_K: FloatArray) -> Section:
@@ -120,7 +121,7 @@ def _classes(predictions: SetPredictions, scores: ClassScores, precision_K: Floa
         (name, str(scores.support_K[k]), str(scores.predicted_K[k]), *_scores(predictions, scores, precision_K, k))
         for k, name in enumerate(predictions.classes)
     )
-    return Section("Classes", sentences, ("class", "labels", "predicted", *SCORES), rows)
+    return table_section("Classes", ("class", "labels", "predicted", *SCORES), rows, sentences)
 
 
 def _scores(predictions: SetPredictions, scores: ClassScores, precision_K: FloatArray, k: int) -> Row:

@@ -1,44 +1,40 @@
-"""What a report says, as titles, sentences and tables, once for Markdown and HTML alike.
+"""What a report of one class per sample says, as blocks of `obverse.report`.
 
-Not its looks, and no numbers of its own: they come from `measure.py`. Text is raw here; whoever renders
-a section escapes it.
+No looks, and no numbers of its own: those come from `measure.py`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.plots import has_key
 from obverse.evaluation.predictions import Predictions
-from obverse.metrics import ONE_LABEL, PROBABILITY, ClassScores, Metric
-from obverse.metrics.metric import Measure
+from obverse.evaluation.sections import (
+    FEW_SAMPLES,
+    NUM_EXAMPLES,
+    NUM_EXTREMES,
+    diagnosis_section,
+    estimate_rows,
+    filled,
+    metric_row,
+    result_section,
+    run_section,
+    table_section,
+    training_section,
+    units_sentence,
+)
+from obverse.metrics import ONE_LABEL, PROBABILITY, ClassScores
+from obverse.report import Figure, Row, Section, Table, Text
 
-from .measure import Estimate, Metrics, find_disagreements, steps_apart
+from .measure import Metrics, find_disagreements, steps_apart
 
 WIDE_INTERVAL = 0.10
 """Width of the accuracy interval, as a share, from which a test set is called small (about 150 to 400 samples)."""
-FEW_SAMPLES = 10
-NUM_EXTREMES = 5
-NUM_EXAMPLES = 10
-
-Row = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Section:
-    """One heading with its sentences and at most one table; `picture` names the plot that belongs here."""
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    header: Row = ()
-    rows: tuple[Row, ...] = ()
-    picture: str = ""
 
 
 def report_sections(
@@ -46,38 +42,33 @@ def report_sections(
     metrics: Metrics,
     scores: ClassScores,
     *,
-    facts: dict[str, str],
-    diagnoses: Sequence[Diagnosis] = (),
+    facts: Mapping[str, str],
+    diagnoses: Sequence[Diagnosis],
+    confusion_png: Path,
+    history_png: Path | None,
 ) -> list[Section]:
     """Everything in reading order; sections without content are left out."""
-    sections = [
-        Section("Result", tuple(_size_sentences(metrics)), ("metric", "value", "95 % interval"), _metric_rows(metrics)),
+    estimates = estimate_rows([(metric, metric.one_label) for metric in ONE_LABEL], metrics.estimates)
+    return filled([
+        result_section(tuple(_size_sentences(metrics)), estimates),
         diagnosis_section(diagnoses),
-        Section("Run", (), ("fact", "value"), tuple(facts.items())),
-        Section("Training", ("Curves over epochs.",), picture="history"),
-        _confusion(predictions.classes),
+        run_section(facts),
+        training_section(history_png, "Curves over epochs."),
+        _confusion(predictions.classes, confusion_png),
         _views(metrics),
         _disagreements(predictions),
         *_extremes(predictions.classes, scores),
         _mistakes(predictions),
         _distribution(predictions.classes, metrics, scores),
-    ]
-    return [section for section in sections if section.rows or section.picture]
+    ])  # fmt: skip
 
 
-def _confusion(classes: Sequence[str]) -> Section:
+def _confusion(classes: Sequence[str], path: Path) -> Section:
     """With a key where the plot has numbers: its font lacks a script, or names look alike in 20 characters."""
-    said = ("Rows are true classes, columns predictions.",)
-    if not has_key(classes):
-        return Section("Confusion", said, picture="confusion")
-    rows = tuple((str(number), name) for number, name in enumerate(classes, 1))
-    return Section("Confusion", said, ("number in the plot", "class"), rows, picture="confusion")
-
-
-def diagnosis_section(diagnoses: Sequence[Diagnosis]) -> Section:
-    """What stood out in the training."""
-    rows = tuple((finding.what, finding.advice) for finding in diagnoses)
-    return Section("Diagnosis of the training", (), ("what stands out", "what to try"), rows)
+    figure = Figure(path, "confusion", "Confusion matrix: each true class in a row, each predicted class in a column.")
+    key = [(str(number), name) for number, name in enumerate(classes, 1)] if has_key(classes) else []
+    rows = Table(("number in the plot", "class"), tuple(key))
+    return Section("Confusion", (Text("Rows are true classes, columns predictions."), figure, rows))
 
 
 def _size_sentences(metrics: Metrics) -> Iterator[str]:
@@ -101,35 +92,6 @@ def _size_sentences(metrics: Metrics) -> Iterator[str]:
     yield units_sentence(metrics.num_samples, metrics.num_groups)
 
 
-def units_sentence(num_samples: int, num_groups: int | None) -> str:
-    """What the intervals take to be drawn independently."""
-    if num_groups is None:
-        return (
-            "Intervals treat samples as independent; several pictures of one object make the truth wider. Say which "
-            "samples belong together by data.split.group_by or a column `group`."
-        )
-    return (
-        f"The {num_samples} samples lie in {num_groups} groups (of one object, or copies; a sample without a group is "
-        "one by itself), and intervals treat groups, not samples, as independent."
-    )
-
-
-def _metric_rows(metrics: Metrics) -> tuple[Row, ...]:
-    return estimate_rows([(metric, metric.one_label) for metric in ONE_LABEL], metrics.estimates)
-
-
-def estimate_rows(
-    table: Sequence[tuple[Metric, Measure[Any] | None]], estimates: Mapping[str, Estimate | None]
-) -> tuple[Row, ...]:
-    """One row per metric that was measured."""
-    rows = []
-    for metric, measure in table:
-        if measure and metric.name in estimates:
-            name = f"{metric.title}: {measure.explained}" if measure.explained else metric.title
-            rows.append(metric_row(name, estimates[metric.name], share=metric.unit == "share"))
-    return tuple(rows)
-
-
 def _views(metrics: Metrics) -> Section:
     title, header = "Views", ("seen", "samples", "accuracy", "95 % interval")
     if metrics.views is None:
@@ -150,7 +112,7 @@ def _views(metrics: Metrics) -> Section:
     if metrics.views.steps_apart:
         _, steps, interval = metric_row("", metrics.views.steps_apart)
         sentence += f" On average they lie {steps} steps apart ({interval})."
-    return Section(title, (sentence,) if metrics.views.disagreement else (), header, tuple(rows))
+    return table_section(title, header, rows, (sentence,) if metrics.views.disagreement else ())
 
 
 def _disagreements(predictions: Predictions) -> Section:
@@ -169,7 +131,7 @@ def _disagreements(predictions: Predictions) -> Section:
     )
     order = "the farthest apart, then the surest first" if predictions.ordered else "the surest first"
     sentence = f"{len(rows)} of {len(rows_M)}, {order}; views.csv holds them all."
-    return Section(title, (sentence,), ("sample", "label", *views), rows)
+    return table_section(title, ("sample", "label", *views), rows, (sentence,))
 
 
 def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
@@ -189,7 +151,7 @@ def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
             )
             for index in order
         )
-        sections.append(Section(title, (), header, rows))
+        sections.append(table_section(title, header, rows))
     return sections
 
 
@@ -207,7 +169,7 @@ def _mistakes(predictions: Predictions) -> Section:
         for place in np.argsort(-sureness_M, kind="stable")[:NUM_EXAMPLES]
     )
     sentence = f"{len(rows)} of {len(wrong_M)} mistakes, the surest first: a wrong label often hides among them."
-    return Section("Surest mistakes", (sentence,), ("sample", "label", "predicted", PROBABILITY), rows)
+    return table_section("Surest mistakes", ("sample", "label", "predicted", PROBABILITY), rows, (sentence,))
 
 
 def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores) -> Section:
@@ -225,18 +187,7 @@ def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores)
         (name, str(scores.support_K[index]), str(scores.predicted_K[index]), f"{scores.f1_K[index]:.3f}")
         for index, name in enumerate(classes)
     )
-    return Section("Classes", sentences if few else (spread,), ("class", "labels", "predicted", "F1"), rows)
-
-
-def metric_row(name: str, estimate: Estimate | None, *, share: bool = False) -> Row:
-    """Name, value and interval in words; share: in per cent."""
-    if estimate is None:
-        return name, "not defined", "–"
-    scale, digits, unit = (100.0, 1, " %") if share else (1.0, 3, "")
-    value = f"{scale * estimate.value:.{digits}f}{unit}"
-    if estimate.low is None or estimate.high is None:
-        return name, value, f"– ({estimate.reason})" if estimate.reason else "–"
-    return name, value, f"{scale * estimate.low:.{digits}f} to {scale * estimate.high:.{digits}f}{unit}"
+    return table_section("Classes", ("class", "labels", "predicted", "F1"), rows, sentences if few else (spread,))
 
 
 def _label(predictions: Predictions, row: int) -> str:

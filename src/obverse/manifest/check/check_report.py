@@ -5,17 +5,14 @@ A file of another origin under one of these names is never replaced.
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from obverse.errors import OutputError, printable
@@ -23,11 +20,13 @@ from obverse.files import open_regular
 from obverse.imaging import PictureError, Pixels, Sandbox
 from obverse.manifest.sample import Finding
 from obverse.manifest.store import PictureStore, StoredPicture
+from obverse.report import Block, Gallery, Page, Picture, Section, Table, Text, to_html
 
 from .check import Check
 
 JSON_NAME, HTML_NAME = "check.json", "check.html"
-MARKS = {JSON_NAME: '"made_by": "obverse check"', HTML_NAME: 'content="obverse check"'}
+MADE_BY = "obverse check"
+MARKS = {JSON_NAME: f'"made_by": "{MADE_BY}"', HTML_NAME: f'content="{MADE_BY}"'}
 THUMBNAIL_SIDE = 96
 # Per finding, per kind of finding, and in all: a page stays small however much is wrong.
 MAX_THUMBNAILS, MAX_SHOWN, MAX_PICTURES = 8, 20, 300
@@ -35,12 +34,11 @@ MAX_THUMBNAILS, MAX_SHOWN, MAX_PICTURES = 8, 20, 300
 
 @dataclass(frozen=True)
 class Kind:
-    """Findings of one code, the same severity. shown: the first of them, each with its thumbnails by path."""
+    """Findings of one code and severity."""
 
     severity: str
     code: str
     findings: Sequence[Finding]
-    shown: Sequence[tuple[Finding, Sequence[tuple[str, str]]]] = ()
 
 
 def kinds_of(findings: Sequence[Finding]) -> list[Kind]:
@@ -48,7 +46,7 @@ def kinds_of(findings: Sequence[Finding]) -> list[Kind]:
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.severity, finding.code), []).append(finding)
-    return [Kind(severity, code, tuple(found)) for (severity, code), found in groups.items()]
+    return [Kind(severity, code, tuple(alike)) for (severity, code), alike in groups.items()]
 
 
 def require_free(folder: Path) -> None:
@@ -89,7 +87,7 @@ def write_check(check: Check, folder: Path) -> tuple[Path, Path]:
 def check_json(check: Check) -> str:
     """Everything that was found, every path named."""
     values = {
-        "made_by": "obverse check",
+        "made_by": MADE_BY,
         "data": check.data,
         "source": check.said,
         "layout": check.layout,
@@ -106,31 +104,60 @@ def check_json(check: Check) -> str:
 
 def check_html(check: Check) -> str:
     """The page; it fetches nothing and runs no script."""
-    template = files("obverse.manifest.check").joinpath("check.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["printable"] = printable
     with Sandbox(1) as sandbox:
         album = _Album(check.store, sandbox)
-        kinds = [
-            Kind(k.severity, k.code, k.findings, [(f, album.thumbnails(f)) for f in k.findings[:MAX_SHOWN]])
-            for k in kinds_of(check.findings)
-        ]
-    return environment.from_string(template).render(check=check, kinds=kinds)
+        sections = [_kind_section(kind, album) for kind in kinds_of(check.findings)]
+    classes = Table(("class", "samples"), tuple((printable(name), str(num)) for name, num in check.classes.items()))
+    sections.append(Section("Classes", (Text(f"{len(check.classes)} classes"), classes)))
+    return to_html(Page(f"Check of {printable(check.data)}", tuple(sections), tuple(_summary(check)), MADE_BY))
+
+
+def _summary(check: Check) -> Iterator[Text]:
+    counts = ", ".join(f"{num} {severity}{'' if num == 1 else 's'}" for severity, num in check.counts.items())
+    yield Text(printable(check.said))
+    yield Text(f"{check.num_samples} samples, {check.num_pictures} pictures: {counts}")
+    yield Text(
+        "An error cannot be trained on. A warning makes a model or its figures worse. A note is good to know. "
+        "Findings with a score are advisory: look at the pictures. check.json names every path.",
+        is_quiet=True,
+    )
+    if not check.findings:
+        yield Text("Nothing was found.")
+
+
+def _kind_section(kind: Kind, album: _Album) -> Section:
+    """The first findings of one kind, each with the first of its pictures."""
+    num = len(kind.findings)
+    blocks = [block for finding in kind.findings[:MAX_SHOWN] for block in _finding_blocks(finding, album)]
+    if num > MAX_SHOWN:
+        blocks.append(Text(f"and {num - MAX_SHOWN} more of this kind", is_quiet=True))
+    return Section(f"{kind.code} ({num})" if num > 1 else kind.code, tuple(blocks), kind.severity)
+
+
+def _finding_blocks(finding: Finding, album: _Album) -> Iterator[Block]:
+    score = ""
+    if finding.score is not None and finding.threshold is not None:
+        score = f" (score {finding.score:.3f}, threshold {finding.threshold:.3f})"
+    yield Text(printable(finding.message) + score)
+    if finding.paths:
+        yield Gallery(tuple(album.picture(path) for path in finding.paths[:MAX_THUMBNAILS]))
+    if len(finding.paths) > MAX_THUMBNAILS:
+        yield Text(f"and {len(finding.paths) - MAX_THUMBNAILS} more", is_quiet=True)
 
 
 class _Album:
-    """Thumbnails as `data:` addresses, up to a number for the whole page."""
+    """Thumbnails, up to a number for the whole page."""
 
     def __init__(self, store: PictureStore, sandbox: Sandbox) -> None:
         self.store, self.sandbox, self.left = store, sandbox, MAX_PICTURES
 
-    def thumbnails(self, finding: Finding) -> list[tuple[str, str]]:
-        """(path, address) of the first pictures; the address is empty where there is no picture to show."""
-        return [(path, self._thumbnail(path)) for path in finding.paths[:MAX_THUMBNAILS]]
+    def picture(self, path: str) -> Picture:
+        """The path with its thumbnail, where there is a picture and room for it."""
+        return Picture(printable(path), self._thumbnail(path))
 
-    def _thumbnail(self, path: str) -> str:
+    def _thumbnail(self, path: str) -> bytes:
         if self.left <= 0:
-            return ""
+            return b""
         with suppress(PictureError):
             pixels = self.sandbox.run(_decode_small, self.store.read(path))
             picture = Image.fromarray(pixels)
@@ -138,8 +165,8 @@ class _Album:
             buffer = io.BytesIO()
             picture.save(buffer, "JPEG", quality=80)
             self.left -= 1
-            return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-        return ""
+            return buffer.getvalue()
+        return b""
 
 
 def _decode_small(picture: StoredPicture) -> Pixels:

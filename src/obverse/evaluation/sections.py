@@ -1,0 +1,89 @@
+"""What reports of every kind of answer say alike, as blocks of `obverse.report`.
+
+No looks, and no numbers of their own: those come from the measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from obverse.metrics import Metric
+from obverse.metrics.metric import Measure
+from obverse.report import Figure, Row, Section, Table, Text
+
+from .diagnosis import Diagnosis
+from .one_class.measure import Estimate
+
+FEW_SAMPLES = 10
+NUM_EXTREMES = 5
+NUM_EXAMPLES = 10
+
+
+def table_section(title: str, header: Row, rows: Sequence[Row], sentences: Sequence[str] = ()) -> Section:
+    """A section of sentences and one table."""
+    return Section(title, (*map(Text, sentences), Table(header, tuple(rows))))
+
+
+def filled(sections: Sequence[Section]) -> list[Section]:
+    """The sections that have content besides sentences."""
+    return [section for section in sections if not section.is_empty]
+
+
+def result_section(sentences: Sequence[str], rows: Sequence[Row]) -> Section:
+    """Every metric with its interval."""
+    return table_section("Result", ("metric", "value", "95 % interval"), rows, sentences)
+
+
+def diagnosis_section(diagnoses: Sequence[Diagnosis]) -> Section:
+    """What stood out in the training."""
+    rows = [(finding.what, finding.advice) for finding in diagnoses]
+    return table_section("Diagnosis of the training", ("what stands out", "what to try"), rows)
+
+
+def run_section(facts: Mapping[str, str]) -> Section:
+    """Facts about the run and its model."""
+    return table_section("Run", ("fact", "value"), tuple(facts.items()))
+
+
+def training_section(history_png: Path | None, sentence: str) -> Section:
+    """Curves of the training, where there are any."""
+    title, alt = "Training", "Line plots of loss and other values over the epochs of the training."
+    return Section(title, (Text(sentence), Figure(history_png, "history", alt)) if history_png else ())
+
+
+def units_sentence(num_samples: int, num_groups: int | None) -> str:
+    """What the intervals take to be drawn independently."""
+    if num_groups is None:
+        return (
+            "Intervals treat samples as independent; several pictures of one object make the truth wider. Say which "
+            "samples belong together by data.split.group_by or a column `group`."
+        )
+    return (
+        f"The {num_samples} samples lie in {num_groups} groups (of one object, or copies; a sample without a group is "
+        "one by itself), and intervals treat groups, not samples, as independent."
+    )
+
+
+def estimate_rows(
+    table: Sequence[tuple[Metric, Measure[Any] | None]], estimates: Mapping[str, Estimate | None]
+) -> list[Row]:
+    """One row per metric that was measured."""
+    rows = []
+    for metric, measure in table:
+        if measure and metric.name in estimates:
+            name = f"{metric.title}: {measure.explained}" if measure.explained else metric.title
+            rows.append(metric_row(name, estimates[metric.name], share=metric.unit == "share"))
+    return rows
+
+
+def metric_row(name: str, estimate: Estimate | None, *, share: bool = False) -> Row:
+    """Name, value and interval in words; share: in per cent."""
+    if estimate is None:
+        return name, "not defined", "–"
+    scale, digits, unit = (100.0, 1, " %") if share else (1.0, 3, "")
+    value = f"{scale * estimate.value:.{digits}f}{unit}"
+    if estimate.low is None or estimate.high is None:
+        return name, value, f"– ({estimate.reason})" if estimate.reason else "–"
+    return name, value, f"{scale * estimate.low:.{digits}f} to {scale * estimate.high:.{digits}f}{unit}"

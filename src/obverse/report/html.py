@@ -1,0 +1,54 @@
+"""A page as one HTML file: its style and its pictures inside, no script, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from .blocks import Block, Page, Table
+from .escaping import plain_text
+
+LONGEST_OPEN_TABLE = 40
+"""Rows from which a table starts folded."""
+_VALUE = r"[-+−]?\d[\d.,]*( ?%)?"
+_NUMBER = re.compile(rf"{_VALUE}( to {_VALUE})?|–|not defined")
+
+
+def to_html(page: Page) -> str:
+    """The whole page."""
+    return _environment().get_template("page.html").render(page=page)
+
+
+def to_html_fragment(blocks: Iterable[Block], *, label: str) -> str:
+    """Blocks alone, to stand in a page of someone else's. label: what a screen reader calls a long table."""
+    return str(_environment().get_template("blocks.html").module.render(blocks, label))  # type: ignore[attr-defined]
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("obverse", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"plain": plain_text, "data_address": _data_address, "numeric": _numeric_columns}
+    environment.globals["longest_open_table"] = LONGEST_OPEN_TABLE
+    return environment
+
+
+def _data_address(encoded: bytes) -> str:
+    kind = "jpeg" if encoded.startswith(b"\xff\xd8") else "png"
+    return f"data:image/{kind};base64," + base64.b64encode(encoded).decode("ascii")
+
+
+def _numeric_columns(table: Table) -> list[bool]:
+    """Of each column, whether it is aligned as numbers are. The first names the rows and never is."""
+    return [
+        column > 0 and all(_NUMBER.fullmatch(row[column]) for row in table.rows) for column in range(len(table.header))
+    ]
