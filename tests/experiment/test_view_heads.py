@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from obverse.decisions import hard_targets
 from obverse.errors import RecipeError
 from obverse.evaluation import Predictions
 from obverse.experiment import start_run
 from obverse.inference import load
-from obverse.losses import build_objective, hard_targets
+from obverse.losses import build_objective
 from obverse.recipe import LossSpec, ViewHeadsSpec
 from obverse.runs import RunFolder
 from obverse.studies.compare import compare, read_contender

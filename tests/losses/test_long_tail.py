@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from obverse.decisions import build_output, class_logits
+from obverse.decisions import build_output, class_logits, hard_targets
 from obverse.errors import RecipeError
-from obverse.losses import build_objective, class_weights, hard_targets, nominal
+from obverse.losses import build_objective, class_weights, nominal
 from obverse.recipe import COSINE_SCALE, LossSpec, OutputSpec
 
 COUNTS = [80, 15, 5]

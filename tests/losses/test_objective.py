@@ -5,7 +5,8 @@ import timm.loss
 import torch
 from torch.nn import functional
 
-from obverse.losses import build_objective, class_weights, hard_targets
+from obverse.decisions import hard_targets
+from obverse.losses import build_objective, class_weights
 from obverse.recipe import LossSpec
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3], [-3.0, 4.0, 0.0], [1.0, 1.0, 1.0]])

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from obverse.decisions import class_logits
-from obverse.losses import build_objective, hard_targets, ordinal
+from obverse.decisions import class_logits, hard_targets
+from obverse.losses import build_objective, ordinal
 from obverse.recipe import LossSpec, OutputSpec
 
 ORDINAL = ["sord", "emd", "corn", "coral"]

@@ -10,7 +10,6 @@ from obverse.data import mix
 from obverse.recipe import MixingSpec
 from obverse.runs import EpochEnd
 from obverse.runs.checkpoint import load_newest
-from obverse.training.step import targets_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 CLOCK = {"seconds", "pictures_per_second", "data_wait"}
@@ -117,7 +116,7 @@ def test_mixed_sets_are_mixtures(draw_label_sets, make_recipe, make_trainer, tmp
     batch = next(trainer.loaders.train.epoch(0))
     assert batch.labels_B.tolist() == [-1] * 4
     sets = batch.label_sets_BK.float()
-    torch.testing.assert_close(targets_of(batch, trainer.objective), sets)
+    torch.testing.assert_close(batch.loss_targets(trainer.objective.num_classes), sets)
     mixed = mix(batch, MixingSpec(mixup=1.0), num_classes=3, seed=0, epoch=0)
     share = mixed.shares_BV5[:, 0, 0, None]
     torch.testing.assert_close(mixed.targets_BK, share * sets + (1 - share) * sets[[1, 0, 3, 2]])

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from obverse.decisions import label_targets
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -48,6 +50,12 @@ class Batch:
         if size >= len(self):
             return [self]
         return [self._slice(slice(start, start + size)) for start in range(0, len(self), size)]
+
+    def loss_targets(self, num_classes: int) -> torch.Tensor:
+        """What the loss sees (B, K): its own targets where it has them, soft ones, else its labels."""
+        if self.targets_BK is not None:
+            return self.targets_BK
+        return label_targets(self.labels_B, self.label_sets_BK, num_classes)
 
     def only_view(self, view: int) -> Batch:
         """The batch as if the samples had no other view."""

@@ -2,6 +2,7 @@
 
 from .arrays import decide_array, require_numbers, softmax, to_probabilities
 from .logits import build_output, class_logits, decide, decide_sets, probabilities, training_prior
+from .targets import hard_targets, label_targets
 
 __all__ = [
     "build_output",
@@ -9,6 +10,8 @@ __all__ = [
     "decide",
     "decide_array",
     "decide_sets",
+    "hard_targets",
+    "label_targets",
     "probabilities",
     "require_numbers",
     "softmax",

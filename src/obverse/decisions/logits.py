@@ -8,15 +8,14 @@ import torch
 from torch.nn import functional
 
 from obverse.errors import RecipeError
-from obverse.recipe import ADJUSTED, BINARY, Decode, LossSpec, OutputSpec
+from obverse.recipe import ADJUSTED, LOSSES, Decode, LossSpec, OutputSpec
 
 
 def build_output(spec: LossSpec, *, counts: Sequence[int]) -> OutputSpec:
     """What the head must give for this loss, and how it is read. counts: training samples per class."""
-    kinds = {"ldam": "cosine", "corn": "corn", "coral": "coral", BINARY: "binary"}
     assert spec.decode != "auto"
     return OutputSpec.model_validate(
-        {"kind": kinds.get(spec.kind, "classes"), "prior": _deployment_prior(spec, counts), "decode": spec.decode}
+        {"kind": LOSSES[spec.kind].head, "prior": _deployment_prior(spec, counts), "decode": spec.decode}
     )
 
 

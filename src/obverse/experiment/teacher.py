@@ -16,10 +16,9 @@ import torch
 
 from obverse.bundle import Bundle, read_bundle, read_description
 from obverse.data import Batch, Loader, PictureDataset
-from obverse.decisions import softmax
+from obverse.decisions import hard_targets, softmax
 from obverse.engines import TorchEngine, run_engine
 from obverse.errors import DataError, RecipeError
-from obverse.losses import hard_targets
 from obverse.manifest import Manifest
 from obverse.recipe import DistillSpec, Recipe
 from obverse.runtime import resolve_device

@@ -1,7 +1,7 @@
 """Losses, and what each sample weighs in them."""
 
 from .build import build_objective
-from .objective import Objective, hard_targets
+from .objective import LabelLosses, Objective
 from .weights import class_weights
 
-__all__ = ["Objective", "build_objective", "class_weights", "hard_targets"]
+__all__ = ["LabelLosses", "Objective", "build_objective", "class_weights"]

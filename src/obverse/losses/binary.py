@@ -12,21 +12,19 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from obverse.decisions import build_output
 from obverse.recipe import LossSpec
 
-from .objective import Objective
-from .weights import class_weights
+from .objective import LabelLosses, Objective
 
 
-def is_there(logits_BK: torch.Tensor) -> torch.Tensor:
-    """-log p_k: the cost of class k if the sample has it."""
-    return -functional.logsigmoid(logits_BK)
+def build(spec: LossSpec, counts: Sequence[int]) -> LabelLosses:
+    """Binary cross entropy; the fields of `spec` are in `presence_weights`."""
+    return binary_cross_entropy
 
 
-def is_absent(logits_BK: torch.Tensor) -> torch.Tensor:
-    """-log(1 - p_k)."""
-    return -functional.logsigmoid(-logits_BK)
+def binary_cross_entropy(logits_BK: torch.Tensor) -> torch.Tensor:
+    """-log p_k, the cost of class k if the sample has it, and -log(1 - p_k) if not (2, B, K)."""
+    return torch.stack([-functional.logsigmoid(logits_BK), -functional.logsigmoid(-logits_BK)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +43,11 @@ class BinaryObjective(Objective):
         """The weighted loss of each sample (B), summed over classes, in fp32."""
         logits_BK = logits.float()
         smoothed_BK = (1 - self.label_smoothing) * targets_BK.float() + self.label_smoothing / 2
-        there_BK = smoothed_BK * is_there(logits_BK)
+        if_there_BK, if_absent_BK = self.label_losses(logits_BK)
+        there_BK = smoothed_BK * if_there_BK
         if self.pos_weights_K is not None:
             there_BK = there_BK * self.pos_weights_K.to(logits.device)
-        losses_BK = there_BK + (1 - smoothed_BK) * is_absent(logits_BK)
+        losses_BK: torch.Tensor = there_BK + (1 - smoothed_BK) * if_absent_BK
         return (losses_BK * self.weights_K.to(logits.device)).sum(1)
 
 
@@ -60,19 +59,3 @@ def presence_weights(counts: Sequence[int], num_samples: int, kind: str) -> torc
     odds_K = (num_samples - counts_K) / counts_K.clamp(min=1)
     odds_K = torch.where((counts_K > 0) & (counts_K < num_samples), odds_K, 1.0)
     return (odds_K.sqrt() if kind == "sqrt" else odds_K).float()
-
-
-def build_binary(spec: LossSpec, *, counts: Sequence[int], num_samples: int) -> BinaryObjective:
-    """counts: training samples that have each class; a class that none has is learned as absent."""
-    assert spec.label_smoothing != "auto"
-    weights = class_weights([max(1, count) for count in counts], spec.class_weights, beta=spec.effective_beta)
-    weights_K = torch.tensor(weights, dtype=torch.float32)
-    return BinaryObjective(
-        is_there,
-        weights_K,
-        torch.ones_like(weights_K),
-        output=build_output(spec, counts=counts),
-        label_smoothing=spec.label_smoothing,
-        defer_fraction=spec.defer_fraction,
-        pos_weights_K=presence_weights(counts, num_samples, spec.pos_weight),
-    )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from obverse.recipe import BINARY, LossSpec, ViewHeadsSpec
+import torch
 
-from . import objective
-from .binary import build_binary
-from .objective import Objective
+from obverse.decisions import build_output
+from obverse.recipe import ADJUSTED, LABEL_SETS, LOSSES, LossSpec, ViewHeadsSpec, load_file
+
+from . import nominal, ordinal
+from .binary import BinaryObjective, presence_weights
+from .objective import LabelLosses, Objective
+from .weights import class_weights
 
 
 def build_objective(
@@ -21,6 +25,45 @@ def build_objective(
     """counts: training samples that have each class, in class order; num_samples: all of them, where that is not the
     sum. `spec` must be resolved.
     """
-    if spec.kind == BINARY:
-        return build_binary(spec, counts=counts, num_samples=sum(counts) if num_samples is None else num_samples)
-    return objective.build_objective(spec, counts=counts, view_heads=view_heads)
+    label_losses: LabelLosses = load_file("losses", LOSSES[spec.kind].file).build(spec, counts)
+    if spec.kind in LABEL_SETS:
+        return _of_sets(spec, label_losses, counts, sum(counts) if num_samples is None else num_samples)
+    assert spec.label_smoothing != "auto"
+    weights_K = torch.tensor(class_weights(counts, spec.class_weights, beta=spec.effective_beta), dtype=torch.float32)
+    terms_K = ordinal.corn_num_questions(len(counts)) if spec.kind == "corn" else torch.ones_like(weights_K)
+    return Objective(
+        label_losses,
+        weights_K,
+        terms_K,
+        output=build_output(spec, counts=counts),
+        label_smoothing=spec.label_smoothing,
+        defer_fraction=spec.defer_fraction,
+        view_weight=view_heads.weight if view_heads else 0.0,
+        spread_K=_spread(spec, counts) if spec.kind in ADJUSTED else None,
+        tuned_counts=tuple(counts) if spec.prior == "tuned" else None,
+    )
+
+
+def _of_sets(spec: LossSpec, label_losses: LabelLosses, counts: Sequence[int], num_samples: int) -> BinaryObjective:
+    """A class that no training sample has is learned as absent."""
+    assert spec.label_smoothing != "auto"
+    weights = class_weights([max(1, count) for count in counts], spec.class_weights, beta=spec.effective_beta)
+    weights_K = torch.tensor(weights, dtype=torch.float32)
+    return BinaryObjective(
+        label_losses,
+        weights_K,
+        torch.ones_like(weights_K),
+        output=build_output(spec, counts=counts),
+        label_smoothing=spec.label_smoothing,
+        defer_fraction=spec.defer_fraction,
+        pos_weights_K=presence_weights(counts, num_samples, spec.pos_weight),
+    )
+
+
+def _spread(spec: LossSpec, counts: Sequence[int]) -> torch.Tensor:
+    """What an adjusted loss smooths towards: the distribution that it adds to the logits.
+
+    So the logits of a network that knows nothing are equal, as they are without adjustment; the uniform distribution
+    would have it lift every rare class.
+    """
+    return (spec.tau * nominal.log_shares(counts)).softmax(0)

@@ -10,7 +10,23 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from obverse.recipe import COSINE_SCALE
+from obverse.recipe import COSINE_SCALE, LossSpec
+
+from .objective import LabelLosses
+
+
+def build(spec: LossSpec, counts: Sequence[int]) -> LabelLosses:
+    """The loss of `spec`. counts: training samples of each class, in class order."""
+    log_prior_K = spec.tau * log_shares(counts)
+    margins_K = ldam_margins(counts, spec.max_margin)
+    losses: dict[str, LabelLosses] = {
+        "cross-entropy": cross_entropy,
+        "focal": lambda z: focal(z, spec.gamma),
+        "logit-adjustment": lambda z: logit_adjusted(z, log_prior_K.to(z.device)),
+        "balanced-softmax": lambda z: logit_adjusted(z, log_prior_K.to(z.device)),
+        "ldam": lambda z: ldam(z, margins_K.to(z.device)),
+    }
+    return losses[spec.kind]
 
 
 def cross_entropy(logits_BK: torch.Tensor) -> torch.Tensor:

@@ -9,20 +9,16 @@ Not the division: `weights` and `losses` are summed over micro-batches and ranks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from torch.nn import functional
 
-from obverse.decisions import build_output
-from obverse.recipe import ADJUSTED, LossSpec, OutputSpec, ViewHeadsSpec
-
-from . import nominal, ordinal
-from .weights import class_weights
+from obverse.recipe import OutputSpec
 
 LabelLosses = Callable[[torch.Tensor], torch.Tensor]
-"""The head's logits -> losses_BK: what the sample costs if its label is k."""
+"""The head's logits -> losses_BK: what the sample costs if its label is k. Of label sets two of them, stacked: what
+it costs if the sample has class k, and if it does not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,54 +81,3 @@ class Objective:
         own_BV = torch.stack([self.losses(of_view, targets_BK) for of_view in logits[:, 1:].unbind(1)], dim=1)
         mean_B = torch.where(present_BV, own_BV, 0.0).sum(1) / present_BV.sum(1).clamp(min=1)
         return self.losses(logits[:, 0], targets_BK) + self.view_weight * mean_B
-
-
-def build_objective(spec: LossSpec, *, counts: Sequence[int], view_heads: ViewHeadsSpec | None = None) -> Objective:
-    """counts: training samples of each class, in class order. `spec` must be resolved."""
-    assert spec.label_smoothing != "auto"
-    weights_K = torch.tensor(class_weights(counts, spec.class_weights, beta=spec.effective_beta), dtype=torch.float32)
-    terms_K = ordinal.corn_num_questions(len(counts)) if spec.kind == "corn" else torch.ones_like(weights_K)
-    return Objective(
-        _label_losses(spec, counts),
-        weights_K,
-        terms_K,
-        output=build_output(spec, counts=counts),
-        label_smoothing=spec.label_smoothing,
-        defer_fraction=spec.defer_fraction,
-        view_weight=view_heads.weight if view_heads else 0.0,
-        spread_K=_spread(spec, counts) if spec.kind in ADJUSTED else None,
-        tuned_counts=tuple(counts) if spec.prior == "tuned" else None,
-    )
-
-
-def _spread(spec: LossSpec, counts: Sequence[int]) -> torch.Tensor:
-    """What an adjusted loss smooths towards: the distribution that it adds to the logits.
-
-    So the logits of a network that knows nothing are equal, as they are without adjustment; the uniform distribution
-    would have it lift every rare class.
-    """
-    return (spec.tau * nominal.log_shares(counts)).softmax(0)
-
-
-def hard_targets(labels_B: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """One-hot targets; a label that is unknown (-1) is a target of zeros and weighs nothing."""
-    known_B1 = (labels_B >= 0).unsqueeze(1)
-    return functional.one_hot(labels_B.clamp(min=0), num_classes).float() * known_B1
-
-
-def _label_losses(spec: LossSpec, counts: Sequence[int]) -> LabelLosses:
-    assert spec.kind != "auto"
-    log_prior_K = spec.tau * nominal.log_shares(counts)
-    margins_K = nominal.ldam_margins(counts, spec.max_margin)
-    table: dict[str, LabelLosses] = {
-        "cross-entropy": nominal.cross_entropy,
-        "focal": lambda z: nominal.focal(z, spec.gamma),
-        "logit-adjustment": lambda z: nominal.logit_adjusted(z, log_prior_K.to(z.device)),
-        "balanced-softmax": lambda z: nominal.logit_adjusted(z, log_prior_K.to(z.device)),
-        "ldam": lambda z: nominal.ldam(z, margins_K.to(z.device)),
-        "sord": ordinal.sord,
-        "emd": ordinal.squared_emd,
-        "corn": ordinal.corn,
-        "coral": ordinal.coral,
-    }
-    return table[spec.kind]

@@ -6,8 +6,20 @@ grade above j?", and their heads give one number for each (decisions/logits.py t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional
+
+from obverse.recipe import LossSpec
+
+from .objective import LabelLosses
+
+
+def build(spec: LossSpec, counts: Sequence[int]) -> LabelLosses:
+    """The loss of `spec`; none of them depends on `counts`."""
+    losses: dict[str, LabelLosses] = {"sord": sord, "emd": squared_emd, "corn": corn, "coral": coral}
+    return losses[spec.kind]
 
 
 def sord(logits_BK: torch.Tensor) -> torch.Tensor:

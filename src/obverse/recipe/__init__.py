@@ -5,6 +5,7 @@ from .faults import did_you_mean
 from .files import build_recipe, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .options import CONFIG_IGNORED
 from .recipe import Recipe
+from .registry import EXPORT_FORMATS, LOSSES, SOURCES, load_file
 from .specs.augment import POLICIES, AugmentSpec, MixingSpec
 from .specs.backbone import (
     ALIASES,
@@ -34,7 +35,7 @@ from .specs.fusion import (
     MeanFusion,
     MultiplicativeFusion,
 )
-from .specs.loss import ADJUSTED, BINARY, COSINE_SCALE, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
+from .specs.loss import ADJUSTED, BINARY, COSINE_SCALE, LABEL_SETS, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
 from .specs.model import HeadSpec, ModelSpec, ViewHeadsSpec
 from .specs.parent import ParentSpec
 from .specs.split import GroupBy, SplitSpec
@@ -55,9 +56,13 @@ __all__ = [
     "BINARY",
     "CONFIG_IGNORED",
     "COSINE_SCALE",
+    "EXPORT_FORMATS",
+    "LABEL_SETS",
+    "LOSSES",
     "ORDINAL",
     "OWN_RULE",
     "POLICIES",
+    "SOURCES",
     "AttentionFusion",
     "AugmentSpec",
     "AutoBackbone",
@@ -114,6 +119,7 @@ __all__ = [
     "did_you_mean",
     "dump_recipe",
     "load_criteria",
+    "load_file",
     "load_recipe",
     "load_sweep",
     "recipe_schema",

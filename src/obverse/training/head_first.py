@@ -20,8 +20,6 @@ from obverse.models import Classifier
 from obverse.recipe import HeadFirstSpec
 from obverse.runtime import autocast, named_generator
 
-from .step import targets_of
-
 
 @dataclass(frozen=True)
 class Features:
@@ -42,7 +40,8 @@ def frozen_features(model: Classifier, forward: Forward, batches: Iterable[Batch
         with autocast(forward.device, forward.precision):
             features_BVD = model.features(forward.inputs(batch)).float()
         columns_BE = features_BVD.new_empty(len(batch), 0) if batch.columns_BE is None else batch.columns_BE
-        columns = (features_BVD, batch.present_BV, targets_of(batch, objective), columns_BE)
+        targets_BK = batch.loss_targets(objective.num_classes)
+        columns = (features_BVD, batch.present_BV, targets_BK, columns_BE)
         parts.append(tuple(rows[batch.valid_B] for rows in columns))
     return Features(*(torch.cat(column) for column in zip(*parts, strict=True)))
 

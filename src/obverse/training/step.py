@@ -11,7 +11,7 @@ import torch
 from obverse.data import Batch
 from obverse.engines import Forward
 from obverse.errors import DivergedError
-from obverse.losses import Objective, hard_targets
+from obverse.losses import Objective
 
 from .micro_batches import MicroBatches
 from .parallel import Parallel, whole_number
@@ -123,7 +123,7 @@ def _backward(
         part = micro.to(forward.device)
         parallel.count(micro.valid_B, micro.present_BV)
         with parallel.gradients(is_last=number == len(micros)):
-            targets_BK = targets_of(part, objective)
+            targets_BK = part.loss_targets(objective.num_classes)
             if objective.view_weight:
                 of_each = forward.logits(model, part, each_view=True)
                 losses_B = objective.losses_with_views(of_each, targets_BK, part.present_BV)
@@ -138,21 +138,12 @@ def _backward(
     return torch.cat(losses), num_correct
 
 
-def targets_of(batch: Batch, objective: Objective) -> torch.Tensor:
-    """What the loss sees (B, K): the labels as distributions or as sets, soft where neighbours are mixed."""
-    if batch.targets_BK is not None:
-        return batch.targets_BK
-    if batch.label_sets_BK is not None:
-        return batch.label_sets_BK.float()
-    return hard_targets(batch.labels_B, objective.num_classes)
-
-
 def weight_of(objective: Objective, batch: Batch) -> float:
     """This rank's part of the divisor: over all its micro-batches, known before the first forward pass.
 
     0 for a share of nothing but padding, whose loss is 0.
     """
-    weights_B = objective.weights(targets_of(batch, objective))
+    weights_B = objective.weights(batch.loss_targets(objective.num_classes))
     return float(torch.where(batch.valid_B, weights_B, 0.0).sum())
 
 

@@ -39,11 +39,7 @@ def mix(batch: Batch, spec: MixingSpec, *, num_classes: int, seed: int, epoch: i
     mixed_BV = batch.present_BV & batch.present_BV[partner_B] & is_paired_B[:, None]
     shares_BV5[~mixed_BV] = torch.tensor([1.0, 0, 0, 0, 0])
     share_B1 = _mean_share(shares_BV5, batch.present_BV, height * width).unsqueeze(1)
-    own_BK = batch.targets_BK
-    if own_BK is None and batch.label_sets_BK is not None:
-        own_BK = batch.label_sets_BK.float()
-    if own_BK is None:
-        own_BK = torch.nn.functional.one_hot(batch.labels_B, num_classes).float()
+    own_BK = batch.loss_targets(num_classes)
     targets_BK = share_B1 * own_BK + (1 - share_B1) * own_BK[partner_B]
     return replace(batch, targets_BK=targets_BK, shares_BV5=shares_BV5)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from obverse.errors import RecipeError
 from obverse.manifest import Manifest
-from obverse.recipe import BINARY, ORDINAL, OWN_RULE, LossSpec, Recipe
+from obverse.recipe import BINARY, LABEL_SETS, ORDINAL, OWN_RULE, LossSpec, Recipe
 
 # The largest class has more than this many times the training samples of the smallest.
 IMBALANCED = 10
 SMOOTHING = 0.1
 # Ordinal targets spread already, and a binary one would move towards 1/2.
-UNSMOOTHED = (*ORDINAL, BINARY)
+UNSMOOTHED = ORDINAL | LABEL_SETS
 
 
 def imbalance(manifest: Manifest) -> float:
@@ -24,8 +24,10 @@ def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> Loss
     values = recipe.loss.model_dump()
     if manifest.multi_label:
         values |= _of_sets(recipe, reasons)
-    elif recipe.loss.kind == BINARY:
-        raise RecipeError(f"loss.kind: {BINARY} is for multi-label data (data.labels), and each sample has one class")
+    elif recipe.loss.kind in LABEL_SETS:
+        raise RecipeError(
+            f"loss.kind: {recipe.loss.kind} is for multi-label data (data.labels), and each sample has one class"
+        )
     elif recipe.loss.kind == "auto":
         values |= _choose(recipe, manifest, reasons)
     kind = values["kind"]
@@ -45,8 +47,8 @@ def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> Loss
 
 
 def _of_sets(recipe: Recipe, reasons: list[str]) -> dict[str, str]:
-    """Of multi-label data there is one loss; what belongs to one class per sample is refused."""
-    if recipe.loss.kind not in ("auto", BINARY):
+    """The loss of multi-label data; what belongs to one class per sample is refused."""
+    if recipe.loss.kind != "auto" and recipe.loss.kind not in LABEL_SETS:
         raise RecipeError(f"loss.kind: {recipe.loss.kind} is for one class per sample, and the data is multi-label; "
                           f"choose {BINARY}, with loss.pos_weight or loss.class_weights for rare classes")  # fmt: skip
     if recipe.training.sampler != "natural":
@@ -58,7 +60,8 @@ def _of_sets(recipe: Recipe, reasons: list[str]) -> dict[str, str]:
         raise RecipeError("model.view_heads grade one class per view, and the data is multi-label; leave them out")
     if recipe.loss.kind == "auto":
         reasons.append(f"loss: {BINARY}, because a sample may have several classes (multi-label)")
-    return {"kind": BINARY}
+        return {"kind": BINARY}
+    return {"kind": recipe.loss.kind}
 
 
 def _choose(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> dict[str, str]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
+
+from obverse.recipe.registry import LOSSES, Head
 
 from .spec import Auto, Fraction, NonNegativeFloat, PositiveFloat, Spec
 
 Decode = Literal["mode", "median", "mean"]
 Prior = Literal["balanced", "train", "tuned"] | tuple[PositiveFloat, ...]
-ORDINAL = frozenset({"sord", "corn", "coral", "emd"})
-ADJUSTED = frozenset({"logit-adjustment", "balanced-softmax"})
+ORDINAL = frozenset(name for name, loss in LOSSES.items() if loss.is_ordinal)
+ADJUSTED = frozenset(name for name, loss in LOSSES.items() if loss.adjusts)
+LABEL_SETS = frozenset(name for name, loss in LOSSES.items() if loss.head == "binary")
 OWN_RULE = frozenset({"corn", "coral"})
-OTHER_HEADS = OWN_RULE | {"ldam"}
+OTHER_HEADS = frozenset(name for name, loss in LOSSES.items() if loss.head not in ("classes", "binary"))
 BINARY = "binary-cross-entropy"
+if TYPE_CHECKING:
+    LossName = str
+else:
+    LossName = Literal["auto", *LOSSES]
 COSINE_SCALE = 30.0
 """Logits of a cosine head lie within this, as in the published LDAM code (Cao et al. 2019)."""
 
@@ -25,7 +32,7 @@ class OutputSpec(Spec):
     It follows from the loss and travels in the bundle.
     """
 
-    kind: Literal["classes", "cosine", "corn", "coral", "binary"] = "classes"
+    kind: Head = "classes"
     """Meaning of the head's numbers. `classes`: one logit per class; `cosine`: the same from normalised features;
     `corn` and `coral`: one number per step between neighbouring classes; `binary`: one logit per class, each a yes or
     no of its own."""
@@ -48,19 +55,7 @@ class OutputSpec(Spec):
 class LossSpec(Spec):
     """What training minimises."""
 
-    kind: Literal[
-        "auto",
-        "cross-entropy",
-        "focal",
-        "logit-adjustment",
-        "balanced-softmax",
-        "ldam",
-        "sord",
-        "corn",
-        "coral",
-        "emd",
-        "binary-cross-entropy",
-    ] = "auto"
+    kind: LossName = "auto"
     """Kind of loss. `auto` is `binary-cross-entropy` for multi-label data, `sord` for ordered classes,
     `logit-adjustment` (with `prior: tuned`) where the largest class has more than ten times the training samples of the
     smallest and nothing else corrects that, and `cross-entropy` otherwise. `focal`: easy samples count less (Lin et al.
@@ -115,11 +110,9 @@ class LossSpec(Spec):
     def _fields_take_effect(self) -> Self:
         self._belongs("effective_beta", self.class_weights == "effective", "`class_weights: effective`")
         self._belongs("defer_fraction", self.class_weights != "none", "class_weights")
-        self._belongs("gamma", self.kind == "focal", "`kind: focal`")
-        self._belongs("tau", self.kind == "logit-adjustment", "`kind: logit-adjustment`")
-        self._belongs("prior", self.kind in ADJUSTED, f"`kind: {' or '.join(sorted(ADJUSTED))}`")
-        self._belongs("max_margin", self.kind == "ldam", "`kind: ldam`")
-        self._belongs("pos_weight", self.kind == BINARY, f"`kind: {BINARY}`")
+        for field in dict.fromkeys(field for loss in LOSSES.values() for field in loss.fields):
+            owners = sorted(name for name, loss in LOSSES.items() if field in loss.fields)
+            self._belongs(field, self.kind in owners, f"`kind: {' or '.join(owners)}`")
         if self.kind in ADJUSTED and self.prior is None:
             raise ValueError(f"{self.kind} needs prior, the class frequencies that the model is meant for: "
                              "balanced, train, tuned (on val), or a list in class order")  # fmt: skip

@@ -1,0 +1,85 @@
+"""Registries: what may be chosen by name, and the file that does it.
+
+A loss, a data source or an export format is one line here and one file in its room, which is imported when it is
+chosen. The file goes by its name, because a recipe is read and checked without torch (`docs/how-to/extend.md`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Literal
+
+Head = Literal["classes", "cosine", "corn", "coral", "binary"]
+
+
+@dataclass(frozen=True)
+class LossKind:
+    """A loss: `obverse/losses/FILE.py`, whose `build(spec, counts)` gives what a sample costs under each label.
+
+    head: what the model's last layer gives (`OutputSpec.kind`); `binary` is for label sets. fields: those of `LossSpec`
+    that only such losses have. is_ordinal: it needs classes with an order, and spreads its targets to neighbours.
+    adjusts: it adds the logarithm of the class frequencies to the logits.
+    """
+
+    file: str
+    head: Head = "classes"
+    fields: tuple[str, ...] = ()
+    is_ordinal: bool = False
+    adjusts: bool = False
+
+
+@dataclass(frozen=True)
+class ExportKind:
+    """A format of exported models: `obverse/export/FILE.py`, whose `write(path, bundle, classifier)` writes one.
+
+    default_name: of the file. summary: what it holds. reader: how other programs open it.
+    """
+
+    file: str
+    default_name: str
+    summary: str
+    reader: str
+
+
+LOSSES: dict[str, LossKind] = {
+    "cross-entropy": LossKind("nominal"),
+    "focal": LossKind("nominal", fields=("gamma",)),
+    "logit-adjustment": LossKind("nominal", fields=("tau", "prior"), adjusts=True),
+    "balanced-softmax": LossKind("nominal", fields=("prior",), adjusts=True),
+    "ldam": LossKind("nominal", head="cosine", fields=("max_margin",)),
+    "sord": LossKind("ordinal", is_ordinal=True),
+    "corn": LossKind("ordinal", head="corn", is_ordinal=True),
+    "coral": LossKind("ordinal", head="coral", is_ordinal=True),
+    "emd": LossKind("ordinal", is_ordinal=True),
+    "binary-cross-entropy": LossKind("binary", head="binary", fields=("pos_weight",)),
+}
+
+SOURCES: dict[str, str] = {
+    "cifar": "cifar",
+    "json-index": "tables.json_index",
+    "parquet": "parquet",
+    "table": "tables.source",
+    "manifest": "tables.source",
+    "class-folders": "folders.source",
+    "view-folders": "folders.source",
+    "object-folders": "folders.source",
+    "suffix-views": "folders.source",
+    "split-horizontal": "halves",
+}
+"""`data.layout` -> `obverse/manifest/sources/FILE.py`, whose `SOURCE` reads it. `auto` asks them in this order."""
+
+EXPORT_FORMATS: dict[str, ExportKind] = {
+    "pth": ExportKind(
+        "pth",
+        "best_model.pth",
+        "tensors and builtins for torch.load(weights_only=True)",
+        "torch.load(..., weights_only=True)",
+    ),
+}
+
+
+def load_file(room: str, file: str) -> ModuleType:
+    """The module `file` of a room of the package, imported when it is first needed."""
+    return import_module(f"obverse.{room}.{file}")
