@@ -103,7 +103,7 @@ def test_only_names_that_say_nothing_are_opened(tree: Tree, monkeypatch: pytest.
     for name in ("a/table.csv", "a/notes.txt", "b/x.zip", "b/unknown", "b/9.heic"):
         (root / name).write_bytes(b"x")
     os.mkfifo(root / "b" / "pipe")
-    from obverse.manifest.sources.folders.layouts import unread
+    from obverse.manifest.sources.folders import unread
 
     opened: list[str] = []
     real = unread.open_regular

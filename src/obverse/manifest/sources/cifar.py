@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from obverse.errors import DataError
@@ -12,8 +12,10 @@ from obverse.manifest.sample import Sample
 from obverse.manifest.samples import Samples
 from obverse.manifest.sources.folders.tree import Tree
 from obverse.manifest.store import add_step, open_cifar, read_pickle
+from obverse.recipe import DataSpec
 
 from .listing import Listing
+from .source import Source, one_view
 
 BATCH_NAME = re.compile(r"data_batch_\d+|test_batch")
 
@@ -74,3 +76,16 @@ def _names(tree: Tree, kind: _Kind, meta: dict[str, object], key: str) -> list[s
     if not isinstance(names, list) or not all(isinstance(name, (bytes, str)) for name in names):
         raise DataError(f"{tree.told(kind.meta)} has no list `{key}`")
     return [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]
+
+
+def is_source(tree: Tree) -> bool:
+    """Whether batches lie near the top."""
+    return find_batches(tree) is not None
+
+
+def read(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
+    """All batches, with one view."""
+    return one_view(read_cifar_batches(tree), views)
+
+
+SOURCE = Source(read, is_source)

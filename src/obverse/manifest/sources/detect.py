@@ -1,35 +1,30 @@
 """Which source DATA is: what was seen, and which file reads it.
 
-By file names near the top: CIFAR batches, JSON indexes, Parquet files, a lone table beside pictures that lie in no
-class folders; otherwise the pictures' folders decide (`folders.py`). `data.layout` overrides.
+By file names near the top, in the order of the registry of sources: CIFAR batches, JSON indexes, Parquet files, a lone
+table beside pictures that lie in no class folders; otherwise the pictures' folders decide. `data.layout` overrides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.imaging import grid
 from obverse.manifest.sources.folders.class_names import in_one_form
-from obverse.manifest.sources.folders.layouts import read_folders
 from obverse.manifest.sources.folders.tree import Tree, data_root, open_tree
 from obverse.manifest.sources.folders.views import in_parts
 from obverse.manifest.sources.tables.beside import Choice, choose_tables, read_chosen
-from obverse.manifest.sources.tables.json_index import index_names, read_json_indexes
-from obverse.manifest.sources.tables.rows import is_table_name, require_no_spreadsheet
-from obverse.manifest.sources.tables.table import find_table, read_table, tables_near_top
+from obverse.manifest.sources.tables.rows import require_no_spreadsheet
+from obverse.manifest.sources.tables.table import tables_near_top
 from obverse.manifest.store import part_of
-from obverse.recipe import DataSpec
+from obverse.recipe import SOURCES, DataSpec
 
-from .cifar import find_batches, read_cifar_batches
 from .listing import Listing
-from .parquet import holds_pictures, read_parquet, shard_names
 from .run_folder import read_run_folder, run_folder_of
+from .source import source_of
 
 TABLES = {"table", "split-horizontal"}
-FOLDER_LAYOUTS = ("class-folders", "view-folders", "object-folders", "suffix-views", "split-horizontal")
 
 
 def read_source(path: Path, spec: DataSpec) -> Listing:
@@ -59,7 +54,8 @@ def _read_source(path: Path, spec: DataSpec) -> Listing:
         raise DataError(f"data.path_map is for JSON indexes, and {tree.shown} is read as {layout}; leave it out")
     views = None if spec.views == "auto" else spec.views
     views = None if spec.tiles else views
-    listing = read_chosen(tree, choice, spec) if choice.tables else _read(tree, layout, views, spec)
+    source = source_of("class-folders" if layout == "auto" else layout)
+    listing = read_chosen(tree, choice, spec) if choice.tables else source.read(tree, views, spec)
     if not choice.tables:
         listing.findings = [*listing.findings, *choice.findings]
     listing = _tiled(listing, spec)
@@ -97,38 +93,15 @@ def _as_said(listing: Listing, shown: str, spec: DataSpec) -> Listing:
     return listing
 
 
-def _read(tree: Tree, layout: str, views: Sequence[str] | None, spec: DataSpec) -> Listing:
-    if layout == "split-horizontal":
-        return _read_halves(tree, spec, views)
-    if layout in ("table", "manifest"):
-        return _read_table(tree, spec, views)  # a table that is not told to be one may be a manifest
-    if tree.is_single_file and layout in (*FOLDER_LAYOUTS, "auto"):
-        _refuse_file(tree, layout)
-    if layout == "cifar":
-        return _one_view(read_cifar_batches(tree), views)
-    if layout == "json-index":
-        return _one_view(read_json_indexes(tree, spec.path_map), views)
-    if layout == "parquet":
-        return read_parquet(tree, views, spec)
-    return read_folders(tree, layout=layout, views=views)
-
-
 def _detect(tree: Tree) -> str:
     """A layout, or `auto` where the folders decide."""
-    if find_batches(tree):
-        return "cifar"
-    if index_names(tree):
-        return "json-index"
-    tables = tables_near_top(tree)
-    in_folders = any(folder.parts for folder in tree.folders)
-    if shard_names(tree) and (tree.is_single_file or not in_folders):
-        return "parquet" if holds_pictures(tree) else "table"
-    if tables and tree.is_single_file:
-        return "table"
+    for layout in SOURCES:
+        if source_of(layout).is_source(tree):
+            return layout
     in_class_folders = len({folder.parts for folder in tree.folders}) > 1
-    if not in_class_folders and not tables:
+    if not in_class_folders and not tables_near_top(tree):
         require_no_spreadsheet(tree.others, tree.shown)
-    return "table" if tables and tree.folders and not in_class_folders else "auto"
+    return "auto"
 
 
 def _tables_beside(tree: Tree, layout: str, spec: DataSpec) -> Choice:
@@ -137,28 +110,6 @@ def _tables_beside(tree: Tree, layout: str, spec: DataSpec) -> Choice:
     if tree.is_single_file or not is_open or not tree.folders or not tables_near_top(tree):
         return Choice()
     return choose_tables(tree, spec)
-
-
-def _read_table(tree: Tree, spec: DataSpec, views: Sequence[str] | None) -> Listing:
-    layout = spec.layout
-    if tree.is_single_file and not is_table_name(tree.others[0]):
-        _refuse_file(tree, layout)
-    name = find_table(tree, "table" if layout == "auto" else layout)
-    return read_table(tree, name, views=views, layout=layout, spec=spec)
-
-
-def _read_halves(tree: Tree, spec: DataSpec, views: Sequence[str] | None) -> Listing:
-    names = tuple(views) if views is not None else ("left", "right")
-    if len(names) != 2:
-        raise DataError(f"split-horizontal makes two views, and data.views names {len(names)}: left half, right half")
-    is_table = tree.is_single_file and is_table_name(tree.others[0])
-    if tree.is_single_file and not is_table:
-        _refuse_file(tree, "split-horizontal")
-    listing = read_table(tree, tree.others[0], spec=spec) if is_table else read_folders(tree, layout="class-folders")
-    if len(listing.views) != 1:
-        raise DataError(f"split-horizontal needs one picture per sample, and {tree.shown} has {len(listing.views)}")
-    said = f"{listing.said}; each frame is two views, {names[0]} (left half) and {names[1]} (right half)"
-    return replace(in_parts(listing, names, grid(1, 2)), said=said, layout="split-horizontal")
 
 
 def _tiled(listing: Listing, spec: DataSpec) -> Listing:
@@ -176,17 +127,3 @@ def _tiled(listing: Listing, spec: DataSpec) -> Listing:
         raise DataError(f"data.tiles makes {len(parts)} views, and data.views names {len(names)}")
     said = f"{listing.said}; each picture is {len(parts)} views, its tiles {', '.join(names)}"
     return replace(in_parts(listing, names, parts), said=said)
-
-
-def _one_view(listing: Listing, views: Sequence[str] | None) -> Listing:
-    if views is not None and tuple(views) != listing.views:
-        raise DataError(f"data.views is {', '.join(views)}, and {listing.layout} has the one view {listing.views[0]}")
-    return listing
-
-
-def _refuse_file(tree: Tree, layout: str) -> None:
-    require_no_spreadsheet(tree.others, tree.shown)
-    if is_table_name(tree.others[0]):
-        raise DataError(f"{tree.shown} is a table, and data.layout is `{layout}`; give a folder or an archive")
-    raise DataError(f"{tree.shown} is a file; give a folder of class folders, an archive (.zip, .tar, .tar.gz ...), or "
-                    "a table that ends in .csv, .tsv, .jsonl, .json or .parquet")  # fmt: skip

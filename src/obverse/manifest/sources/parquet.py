@@ -27,6 +27,7 @@ from obverse.manifest.store import add_step, open_parquet, read_columns, rows_wi
 from obverse.recipe import DataSpec
 
 from .listing import Listing
+from .source import Source
 
 LABEL_WORDS = ("label", "labels", "class", "grade", "target", "fine_label")
 
@@ -36,9 +37,12 @@ def shard_names(tree: Tree) -> list[str]:
     return [name for name in tree.others if name.lower().endswith(".parquet")]
 
 
-def holds_pictures(tree: Tree) -> bool:
-    """Whether the first shard has a column of pictures."""
-    return bool(open_parquet(tree.file(shard_names(tree)[0])).picture_columns)
+def is_source(tree: Tree) -> bool:
+    """Whether DATA is shards, in no folders, and the first has a column of pictures."""
+    shards = shard_names(tree)
+    in_folders = any(folder.parts for folder in tree.folders)
+    is_shards = bool(shards) and (tree.is_single_file or not in_folders)
+    return is_shards and bool(open_parquet(tree.file(shards[0])).picture_columns)
 
 
 @dataclass(frozen=True)
@@ -229,3 +233,6 @@ def _split(cell: Any, shard: str, told: str) -> str | None:
         return split
     word = re.split(r"[-_.]", posixpath.basename(shard).lower())[0]
     return SPLIT_WORDS.get(word) or SPLIT_WORDS.get(posixpath.basename(posixpath.dirname(shard)).lower())
+
+
+SOURCE = Source(read_parquet, is_source)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from obverse.recipe.registry import SOURCES
 
 from .cache import CacheSpec
 from .spec import MAX_COUNT, Auto, PositiveInt, Spec
@@ -59,19 +61,10 @@ class TilesSpec(Spec):
         return tuple(f"r{row}c{column}" for row in range(1, self.rows + 1) for column in range(1, self.columns + 1))
 
 
-Layout = Literal[
-    "auto",
-    "class-folders",
-    "view-folders",
-    "object-folders",
-    "suffix-views",
-    "split-horizontal",
-    "table",
-    "json-index",
-    "parquet",
-    "cifar",
-    "manifest",
-]
+if TYPE_CHECKING:
+    Layout = str
+else:
+    Layout = Literal["auto", *SOURCES]
 
 
 # Of old Windows and DOS programs around the world; gb18030 holds gbk, and cp932 is the Shift-JIS of Windows.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,9 @@ from obverse.manifest.samples import Samples
 from obverse.manifest.sources.folders.tree import Tree
 from obverse.manifest.sources.folders.words import SPLIT_WORDS, split_folders
 from obverse.manifest.sources.listing import Listing
+from obverse.manifest.sources.source import Source, one_view
 from obverse.manifest.store import remote_url
+from obverse.recipe import DataSpec
 
 from .rows import parse_json
 
@@ -129,3 +131,16 @@ class _PathMap:
                 return self.pairs[path[:end]] + path[end:]
             end = path.rfind("/", 0, end)
         return path
+
+
+def is_source(tree: Tree) -> bool:
+    """Whether indexes lie near the top."""
+    return bool(index_names(tree))
+
+
+def read(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
+    """All indexes, with one view."""
+    return one_view(read_json_indexes(tree, spec.path_map), views)
+
+
+SOURCE = Source(read, is_source)
