@@ -1,6 +1,6 @@
 """Obverse: image classifiers that look at every side.
 
-The public names, and nothing else. They are imported on first use, so that `obverse --help` need not load torch.
+The public names, imported on first use: `import obverse` loads no torch, and neither does `obverse --help`.
 """
 
 from __future__ import annotations
@@ -8,14 +8,61 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .inference import Failure, Prediction, Predictor, SetPrediction, load
+    from .api import Evaluation, Run, check, compare, evaluate, load, resume, train
+    from .errors import ObverseError
+    from .inference import Failure, Prediction, Predictor, SetPrediction
+    from .manifest.check import Check
+    from .recipe import Recipe, load_recipe
+    from .studies.compare import Comparison
 
-__all__ = ["Failure", "Prediction", "Predictor", "SetPrediction", "load"]
+    __version__: str
+
+__all__ = [
+    "Check",
+    "Comparison",
+    "Evaluation",
+    "Failure",
+    "ObverseError",
+    "Prediction",
+    "Predictor",
+    "Recipe",
+    "Run",
+    "SetPrediction",
+    "__version__",
+    "check",
+    "compare",
+    "evaluate",
+    "load",
+    "load_recipe",
+    "resume",
+    "train",
+]
+
+_ROOMS = {
+    "api": ("Evaluation", "Run", "check", "compare", "evaluate", "load", "resume", "train"),
+    "errors": ("ObverseError",),
+    "inference": ("Failure", "Prediction", "Predictor", "SetPrediction"),
+    "manifest.check": ("Check",),
+    "recipe": ("Recipe", "load_recipe"),
+    "studies.compare": ("Comparison",),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'obverse' has no attribute {name!r}")
-    from . import inference
+    if name == "__version__":
+        from importlib.metadata import version
 
-    return getattr(inference, name)
+        value: Any = version("obverse")
+    elif name in _ROOM_OF:
+        from importlib import import_module
+
+        value = getattr(import_module(f"obverse.{_ROOM_OF[name]}"), name)
+    else:
+        raise AttributeError(f"module 'obverse' has no attribute {name!r}")
+    globals()[name] = value  # so that the next use costs nothing
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -138,7 +138,7 @@ def pictures():
     return write_pictures
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny():
     return TINY
 

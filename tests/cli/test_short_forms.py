@@ -2,7 +2,7 @@
 
 import pytest
 
-from obverse.cli.short_forms import given_forms, recipe_of
+from obverse.api.short_forms import given_forms, recipe_of
 from obverse.errors import RecipeError
 
 

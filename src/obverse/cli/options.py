@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from typing import Annotated
 
@@ -42,14 +41,11 @@ ImageRoot = Annotated[
 
 def table_settings(label: str | None, images: list[str] | None, root: str | None) -> list[str]:
     """The options on tables as settings of the recipe, which outlives the current folder."""
+    from obverse.api.short_forms import image_root_setting
+
     found = [f"data.label_column={json.dumps(label)}"] if label is not None else []
     found += [f"data.views={json.dumps(images)}"] if images else []
     return found + ([f"data.image_root={json.dumps(image_root_setting(root))}"] if root is not None else [])
-
-
-def image_root_setting(root: str) -> str:
-    """A folder here as a full path; one beside the table, or in an archive, is no folder here and stays as it is."""
-    return os.path.abspath(root) if os.path.isdir(root) else root
 
 
 def layout_setting(layout: str | None) -> list[str]:

@@ -27,15 +27,18 @@ def shipped_recipes() -> dict[str, str]:
     return {entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8") for entry in sorted(files, key=str)}
 
 
-def load_recipe(name_or_path: str = "auto", settings: Sequence[str] = ()) -> Recipe:
-    """A shipped recipe by name or a YAML file, with `a.b=c` settings on top.
+def load_recipe(source: str | Recipe = "auto", settings: Sequence[str] = ()) -> Recipe:
+    """A shipped recipe by name, a YAML file or a recipe, with `a.b=c` settings on top.
 
     Raises RecipeError for a missing file, broken YAML, an unknown key or a wrong value.
     """
-    values = _read_with_base(name_or_path)
+    if isinstance(source, Recipe):
+        values, name = source.model_dump(mode="json"), source.name
+    else:
+        values, name = _read_with_base(source), source
     for setting in settings:
         _apply_setting(values, setting)
-    return build_recipe(values, name_or_path)
+    return build_recipe(values, name)
 
 
 def build_recipe(values: dict[str, Any], where: str) -> Recipe:

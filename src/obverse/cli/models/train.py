@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,16 +19,6 @@ from obverse.errors import RecipeError, printable
 from obverse.launch import launched
 
 from .evaluate import set_lines
-
-if TYPE_CHECKING:
-    from obverse.experiment.train import RunResult
-    from obverse.recipe import Recipe
-    from obverse.runs.rundir import RunFolder
-
-# The loaders' processes of a rank that was killed hold its lock until they notice.
-ENDING_SECONDS = 30
-# What --more-epochs takes from the run that it goes on from.
-DECIDED_BY_WEIGHTS = ("--layout", "--size", "--model", "--weights", "--epochs")
 
 
 @on_every_rank
@@ -65,7 +54,9 @@ def command(
     ] = False,
 ) -> None:
     """Train, evaluate and write a run folder with report, plots, results and the model."""
-    from obverse.cli.short_forms import given_forms, recipe_of  # the recipe's models, which help does not wait for
+    # Here, because they load the recipe's models, for which help does not wait.
+    from obverse.api.short_forms import given_forms, recipe_of
+    from obverse.api.training import open_folder, recipe_for_more_epochs, train_in
 
     forms = given_forms(context.params)
     named = ["--recipe"] * (recipe != "auto")
@@ -81,45 +72,14 @@ def command(
         chosen = recipe_of(recipe, settings or [], forms)
     _start_all(processes)
     if more_epochs is not None and data is not None:
-        chosen = _continued(data, more_epochs, settings or [], forms, named)
-    result = _train(_folder(run, data), data, chosen, force=force)
+        chosen = recipe_for_more_epochs(data, more_epochs, settings or [], forms, named)
+    folder, chosen = open_folder(run, data, chosen)
+    from obverse.runs.observers import ConsoleObserver
+
+    result = train_in(folder, data, chosen, observers=[ConsoleObserver()], progress=show_progress, force=force)
     typer.echo(_result_line(result.metrics))
     typer.echo(f"report: {printable(str(result.report))}")
     typer.echo(f"predict: {predict_hint(result.run.path, result.example)}")
-
-
-def _train(folder: RunFolder, data: Path | None, recipe: Recipe | None, *, force: bool) -> RunResult:
-    """A new run, or without a recipe one that goes on."""
-    resumes = recipe is None or folder.began_under(launched())
-    # Before torch is loaded, which takes seconds: of several starts in one folder all but one leave at once.
-    if resumes:
-        folder.reopen()
-    else:
-        folder.claim()
-
-    from obverse.experiment import resume_run, start_run
-    from obverse.runs.observers import ConsoleObserver
-
-    console = ConsoleObserver()
-    if resumes:
-        return resume_run(folder, observers=[console], force=force)
-    assert data is not None
-    assert recipe is not None
-    return start_run(data, recipe, folder, observers=[console], progress=show_progress)
-
-
-def _continued(
-    parent: Path, epochs: int, settings: Sequence[str], forms: Mapping[str, Any], named: Sequence[str]
-) -> Recipe:
-    """The recipe of a run for more epochs."""
-    fixed = [*named, *(option for option in forms if option in DECIDED_BY_WEIGHTS)]
-    if fixed:
-        raise RecipeError(f"--more-epochs goes on with the run's own recipe and weights; leave out {', '.join(fixed)}")
-    from obverse.cli.short_forms import as_settings
-    from obverse.experiment.parent import continued
-
-    short = as_settings(settings, forms)
-    return continued(parent, [*settings, *short.values()], epochs=epochs)
 
 
 def _require_resumable(run: Path | None, data: Path | None, given: Sequence[str]) -> None:
@@ -138,16 +98,6 @@ def _start_all(processes: int) -> None:
         raise RecipeError(f"--processes {processes}, but a launcher has started {launch.world_size}; leave it out")
     if processes > 1 and launch.world_size == 1:
         raise typer.Exit(run_processes(processes, sys.argv[1:]))
-
-
-def _folder(run: Path | None, data: Path | None) -> RunFolder:
-    from obverse.runs.rundir import RunFolder, default_run_path
-
-    launch = launched()
-    if launch.max_restarts and run is None:
-        raise RecipeError("torchrun --max-restarts needs --run, so that processes that are started again find the run")
-    path = run if run is not None else default_run_path(data or Path(), datetime.now())
-    return RunFolder(path, patience_seconds=ENDING_SECONDS if launch.num_restarts else 0)
 
 
 def _result_line(metrics: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import typer
 from obverse.errors import RecipeError, RefusedError, printable
 
 if TYPE_CHECKING:
-    from obverse.studies.compare import Comparison, Contender
+    from obverse.studies.compare import Comparison
     from obverse.studies.criteria import Verdict
 
 
@@ -31,17 +31,17 @@ def command(
     format: Annotated[Format, typer.Option(help="table or json.")] = Format.table,
 ) -> None:
     """Put runs side by side, with intervals and paired tests on the same samples."""
+    from obverse.api.contenders import read_contenders, require_different
     from obverse.recipe import load_criteria
 
     asked = load_criteria(criteria) if criteria else ()
     if len(runs) < 2 and not asked:
         raise RecipeError("compare needs at least two runs, or --criteria")
-    if len({run.resolve() for run in runs}) < len(runs):
-        raise RecipeError("a run is given twice; it does not differ from itself")
+    require_different(runs)
     from obverse.studies.compare import compare
     from obverse.studies.criteria import check_criteria
 
-    contenders, unfinished = _contenders(runs, split, may_be_unfinished=any(c.finished for c in asked))
+    contenders, unfinished = read_contenders(runs, split, may_be_unfinished=any(c.finished for c in asked))
     comparison = compare(contenders) if contenders else None
     verdicts = check_criteria(asked, contenders, unfinished)
     if format is Format.json:
@@ -55,23 +55,6 @@ def command(
     if missed:
         raise RefusedError(f"{len(missed)} of {len(verdicts)} criteria are not met; the first is "
                            f"{missed[0].criterion!r} for {missed[0].run}")  # fmt: skip
-
-
-def _contenders(runs: list[Path], split: str, *, may_be_unfinished: bool) -> tuple[list[Contender], dict[str, str]]:
-    """Those that can be read, and why others cannot, where a criterion asks about that."""
-    from obverse.runs import RunFolder
-    from obverse.studies.compare import read_contender
-
-    names = [run.resolve().name for run in runs]
-    found, unfinished = [], {}
-    for run, name in zip(runs, names, strict=True):
-        shown = name if names.count(name) == 1 else str(run)
-        folder = RunFolder(run)
-        if may_be_unfinished and folder.recipe.is_file() and not folder.is_finished:
-            unfinished[shown] = "not finished"
-        else:
-            found.append(read_contender(run, split, shown))
-    return found, unfinished
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -1,18 +1,17 @@
-"""Options that are short for a field of the recipe: `--epochs 5` is `--set training.epochs=5`."""
+"""Options that are short for a field of the recipe: `--epochs 5`, in Python `epochs=5`, is `training.epochs=5`."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, TypedDict, get_args
 
 from obverse.errors import RecipeError
-from obverse.recipe import Recipe, load_recipe
+from obverse.recipe import Recipe, did_you_mean, load_recipe
 from obverse.recipe.specs.backbone import Backbone, WithWeights
 from obverse.recipe.yaml_text import parse_yaml
-
-from .options import image_root_setting
 
 FIELDS = {
     "--layout": "data.layout",
@@ -34,15 +33,73 @@ FIELDS = {
 NAMED = {kind.model_fields["kind"].default: issubclass(kind, WithWeights) for kind in get_args(get_args(Backbone)[0])}
 
 
+class DataForms(TypedDict, total=False):
+    """Options on how data is read, as Python takes them."""
+
+    layout: str
+    label_column: str
+    image_column: str | Sequence[str]
+    image_root: str | os.PathLike[str]
+
+
+class TrainingForms(DataForms, total=False):
+    """Options of a training, as Python takes them. size: 224, or (height, width)."""
+
+    size: int | str | tuple[int, int]
+    model: str
+    weights: str
+    epochs: int
+    batch_size: int
+    lr: float
+    seed: int
+    minutes: float
+    device: str
+    track: str | Sequence[str]
+
+
+def python_forms(options: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    """`given_forms` of the keyword arguments of a Python function; RecipeError for one that it does not have."""
+    for name in options:
+        if name not in known:
+            raise RecipeError(f"no option `{name}`{did_you_mean(name, known)}; it may be {', '.join(known)}, and any "
+                              "field of the recipe goes into settings={'section.field': value}")  # fmt: skip
+    return given_forms({name: _plain(value) for name, value in options.items()})
+
+
+def as_lines(settings: Mapping[str, Any] | None) -> list[str]:
+    """Settings of a Python call, as `--set` takes them."""
+    return [f"{field}={_as_json(field, value)}" for field, value in (settings or {}).items()]
+
+
+def _as_json(field: str, value: Any) -> str:
+    try:
+        return json.dumps(_plain(value), default=_plain)
+    except (TypeError, ValueError):
+        raise RecipeError(f"the setting {field}={value!r}: write plain words, numbers, lists and mappings") from None
+
+
+def _plain(value: Any) -> Any:
+    """A path as text, and a number of numpy as Python's."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.item() if hasattr(value, "item") else value
+
+
 def given_forms(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of FIELDS that the user has given, as values of their fields. options: of the verb, by parameter."""
     named = {option: options.get(option.removeprefix("--").replace("-", "_")) for option in FIELDS}
     given = {option: value for option, value in named.items() if value not in (None, [], ())}
-    readers = {"--size": _size, "--model": _backbone, "--image-root": image_root_setting}
+    readers = {
+        "--size": _size,
+        "--model": _backbone,
+        "--image-root": image_root_setting,
+        "--image-column": _listed,
+        "--track": _listed,
+    }
     return {option: readers[option](value) if option in readers else value for option, value in given.items()}
 
 
-def recipe_of(name: str, settings: Sequence[str], forms: Mapping[str, Any]) -> Recipe:
+def recipe_of(name: str | Recipe, settings: Sequence[str], forms: Mapping[str, Any]) -> Recipe:
     """The recipe with the short forms and `--set`; RecipeError when they contradict each other."""
     short = as_settings(settings, forms)
     # Which model comes first: a backbone of another kind leaves none of the old one's fields.
@@ -81,7 +138,19 @@ def _leaves(path: str, value: Any) -> dict[str, Any]:
     return {leaf: v for key, inner in value.items() for leaf, v in _leaves(f"{path}.{key}", inner).items()}
 
 
-def _size(text: str) -> int | dict[str, int]:
+def image_root_setting(root: str) -> str:
+    """A folder here as a full path; one beside the table, or in an archive, is no folder here and stays as it is."""
+    return os.path.abspath(root) if os.path.isdir(root) else root
+
+
+def _listed(values: str | Sequence[str]) -> list[str]:
+    return [values] if isinstance(values, str) else list(values)
+
+
+def _size(size: str | int | Sequence[int]) -> int | dict[str, int]:
+    if isinstance(size, (list, tuple)) and len(size) == 2:
+        return {"height": size[0], "width": size[1]}
+    text = str(size)
     found = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", text)
     if found is None:
         raise RecipeError(f"--size {text}: write 224 for a square, or WIDTHxHEIGHT such as 640x320")

@@ -1,0 +1,37 @@
+"""The runs of a comparison, read from their folders: what the verb `compare` and `obverse.compare` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from obverse.errors import RecipeError
+
+if TYPE_CHECKING:
+    from obverse.studies.compare import Contender
+
+
+def require_different(runs: Sequence[Path]) -> None:
+    """RecipeError when a run is among `runs` twice."""
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise RecipeError("a run is given twice; it does not differ from itself")
+
+
+def read_contenders(
+    runs: Sequence[Path], split: str, *, may_be_unfinished: bool = False
+) -> tuple[list[Contender], dict[str, str]]:
+    """Contenders of the runs, and by name why others have none. may_be_unfinished: else that is a DataError."""
+    from obverse.runs import RunFolder
+    from obverse.studies.compare import read_contender
+
+    names = [run.resolve().name for run in runs]
+    contenders, unfinished = [], {}
+    for run, name in zip(runs, names, strict=True):
+        unique_name = name if names.count(name) == 1 else str(run)
+        folder = RunFolder(run)
+        if may_be_unfinished and folder.recipe.is_file() and not folder.is_finished:
+            unfinished[unique_name] = "not finished"
+        else:
+            contenders.append(read_contender(run, split, unique_name))
+    return contenders, unfinished

@@ -1,0 +1,179 @@
+"""Functions of the Python API: each does what the verb of its name does, and prints nothing but a progress bar.
+
+Whatever the user can mend is an `ObverseError`. Nothing heavy is imported before a function is called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from obverse.errors import RecipeError
+from obverse.launch import launched
+
+from .short_forms import DataForms, TrainingForms, as_lines, python_forms, recipe_of
+
+if TYPE_CHECKING:
+    from obverse.experiment import RunResult
+    from obverse.inference import Predictor
+    from obverse.manifest.check import Check
+    from obverse.recipe import Recipe
+    from obverse.studies.compare import Comparison
+
+    from .progress import ProgressBar
+    from .results import Evaluation, Run
+
+AnyPath = str | os.PathLike[str]
+
+
+def check(
+    data: AnyPath,
+    *,
+    out: AnyPath | None = None,
+    settings: Mapping[str, Any] | None = None,
+    advisory: bool = True,
+    progress: bool = True,
+    **options: Unpack[DataForms],
+) -> Check:
+    """Findings on a data set: what is wrong or odd about its pictures, names and labels.
+
+    data: a folder in a known layout, an archive, a table or a manifest. out: a folder for `check.json` and
+    `check.html`; by default nothing is written. settings: fields of the recipe's `data`, as
+    `{"data.views": ["front", "back"]}`. advisory: also look for near duplicates, exchanged views and shortcuts.
+    options: layout, label_column, image_column, image_root.
+
+    Raises DataError when the data cannot be read at all; an error finding is in the result.
+    """
+    lines = as_lines(settings)
+    strange = next((line for line in lines if not line.startswith("data.")), None)
+    if strange is not None:
+        raise RecipeError(f"settings {strange}: only fields of `data` matter to a check")
+    recipe = recipe_of("auto", lines, python_forms(options, list(DataForms.__annotations__)))
+    from obverse.manifest.check import check_data, require_free, write_check
+
+    from .progress import ProgressBar
+
+    if out is not None:
+        require_free(Path(out))
+    with ProgressBar(progress) as bar:
+        found = check_data(Path(data), recipe.data, bar.pictures, advisory=advisory)
+    if out is not None:
+        write_check(found, Path(out))
+    return found
+
+
+def train(
+    data: AnyPath,
+    recipe: AnyPath | Recipe = "auto",
+    *,
+    run: AnyPath | None = None,
+    settings: Mapping[str, Any] | None = None,
+    more_epochs: int | None = None,
+    progress: bool = True,
+    **options: Unpack[TrainingForms],
+) -> Run:
+    """A run: the model trained on `data`, evaluated and written with its report into a run folder.
+
+    recipe: the name of a shipped recipe, a YAML file or a `Recipe`. run: the new run folder, by default
+    runs/DATA-DATE-TIME. settings: fields of the recipe, as `{"optim.lr": 3e-4}`. more_epochs: train so many more in a
+    new run; `data` is then a finished run. options: epochs, batch_size, lr, seed, minutes, device, model, weights,
+    size, track, layout, label_column, image_column, image_root, as the options of `obverse train`.
+    """
+    _require_one_process("train")
+    lines, forms = as_lines(settings), python_forms(options, list(TrainingForms.__annotations__))
+    named = recipe if isinstance(recipe, str) or not isinstance(recipe, os.PathLike) else os.fspath(recipe)
+    from .progress import ProgressBar
+    from .training import open_folder, recipe_for_more_epochs, train_in
+
+    with ProgressBar(progress) as bar:
+        if more_epochs is None:
+            chosen = recipe_of(named, lines, forms)
+        else:
+            given = ["--recipe"] * (named != "auto")
+            chosen = recipe_for_more_epochs(Path(data), more_epochs, lines, forms, given)
+        folder, to_train = open_folder(None if run is None else Path(run), Path(data), chosen)
+        result = train_in(folder, Path(data), to_train, observers=[bar], progress=bar.pictures)
+    return _as_run(result, bar)
+
+
+def resume(run: AnyPath, *, force: bool = False, progress: bool = True) -> Run:
+    """An interrupted run brought to its end, from its last checkpoint; a finished run is read back.
+
+    force: resume although the recipe or the data is no longer what the run began with.
+    """
+    _require_one_process("resume")
+    from .progress import ProgressBar
+    from .training import open_folder, train_in
+
+    with ProgressBar(progress) as bar:
+        folder, _ = open_folder(Path(run), None, None)
+        result = train_in(folder, None, None, observers=[bar], progress=bar.pictures, force=force)
+    return _as_run(result, bar)
+
+
+def evaluate(
+    run: AnyPath,
+    *,
+    split: str | None = None,
+    data: AnyPath | None = None,
+    layout: str | None = None,
+    out: AnyPath | None = None,
+    device: str = "auto",
+) -> Evaluation:
+    """Measurements of a trained model on a split of its own data (test), or on other labelled data.
+
+    run: a run, or a bundle together with data and out. split: train, val or test, of the run's own data or of `data`,
+    which counts as a whole without it. layout: how `data` is laid out, when what is seen is wrong. out: the folder of
+    the report, by default below RUN/evaluation.
+    """
+    from obverse.evaluation import Seen
+    from obverse.experiment import evaluate_run
+
+    from .results import Evaluation
+
+    path, metrics = evaluate_run(
+        Path(run),
+        split=split,
+        data=None if data is None else Path(data),
+        layout=layout,
+        out=None if out is None else Path(out),
+        device=device,
+    )
+    return Evaluation(path, metrics, tuple(Seen(**metrics["seen"]).sentences(metrics["num_samples"])))
+
+
+def load(model: AnyPath, *, device: str = "auto") -> Predictor:
+    """The predictor of a run or a bundle. Raises DataError when it is neither or is damaged."""
+    from obverse.inference import load as load_predictor
+
+    return load_predictor(Path(model), device=device)
+
+
+def compare(*runs: AnyPath, split: str = "test") -> Comparison:
+    """Runs side by side: metrics with intervals, and paired tests against the first run on the same samples."""
+    from obverse.studies.compare import compare as compare_contenders
+
+    from .contenders import read_contenders, require_different
+
+    paths = [Path(run) for run in runs]
+    require_different(paths)
+    if len(paths) < 2:
+        raise RecipeError("compare needs at least two runs")
+    contenders, _ = read_contenders(paths, split)
+    return compare_contenders(contenders)
+
+
+def _require_one_process(name: str) -> None:
+    num = launched().world_size
+    if num > 1:
+        raise RecipeError(f"obverse.{name} is the work of one process, and {num} were started; start it without "
+                          "torchrun, or train with the command: torchrun -m obverse train")  # fmt: skip
+
+
+def _as_run(result: RunResult, bar: ProgressBar) -> Run:
+    from .results import Evaluation, Run
+
+    evaluation = Evaluation(result.report.parent, result.metrics)
+    return Run(result.run.path, evaluation, result.example, tuple(bar.messages))

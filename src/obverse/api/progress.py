@@ -1,0 +1,101 @@
+"""A progress bar for Python callers: drawn by a notebook or on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from html import escape
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+from obverse.runs.events import Event, Message, StepEnd
+from obverse.terminal import is_terminal, num_columns
+
+REFRESH_SECONDS = 0.2
+TERMINAL_BAR = 24
+# Draws a bar: the fraction done and a text; None clears it.
+Draw = Callable[[float | None, str], None]
+
+
+class ProgressBar:
+    """One bar for reading pictures and then for training; an observer, which keeps a run's messages.
+
+    messages: the sentences for the user, in order. They are kept rather than printed.
+    """
+
+    def __init__(self, is_wanted: bool = True) -> None:
+        self.messages: list[str] = []
+        self._draw = _drawer() if is_wanted else None
+        self._last = -REFRESH_SECONDS
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def pictures(self, done: int, total: int) -> None:
+        """Show how many pictures have been read."""
+        self._show(done / max(1, total), f"reading pictures {done:,}/{total:,}")
+
+    def notify(self, event: Event) -> None:
+        """Show a step; keep a message."""
+        if isinstance(event, Message):
+            self.messages.append(event.text)
+        elif isinstance(event, StepEnd):
+            text = f"epoch {event.epoch}, step {event.batch}/{event.num_batches}, loss {event.epoch_loss:.3f}"
+            self._show(event.fraction_done, text)
+
+    def close(self) -> None:
+        """Clear the bar."""
+        if self._draw is not None and self._last > 0:
+            self._draw(None, "")
+
+    def _show(self, fraction: float, text: str) -> None:
+        now = time.monotonic()
+        if self._draw is not None and now - self._last >= REFRESH_SECONDS:
+            self._last = now
+            self._draw(fraction, text)
+
+
+def _drawer() -> Draw | None:
+    """How this process shows a bar; None where nobody would see one move."""
+    shell = _notebook_shell()
+    if shell is not None:
+        return _notebook_drawer(shell)
+    return _draw_on_terminal if is_terminal(sys.stderr) else None
+
+
+def _notebook_shell() -> Any:
+    """The shell of a notebook's kernel; None elsewhere, also in IPython on a terminal.
+
+    Whoever runs in a notebook has IPython loaded: it is looked up, so that it need not be a dependency.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell if getattr(shell, "kernel", None) is not None else None
+
+
+def _notebook_drawer(shell: Any) -> Draw:
+    # A display that is published again under the same id replaces the first: no widget extension is needed.
+    display_id, shown = uuid4().hex, [False]
+
+    def draw(fraction: float | None, text: str) -> None:
+        bar = "" if fraction is None else f'<progress value="{fraction:.4f}" max="1"></progress> {escape(text)}'
+        data = {"text/html": bar, "text/plain": text}
+        shell.display_pub.publish(data=data, transient={"display_id": display_id}, update=shown[0])
+        shown[0] = True
+
+    return draw
+
+
+def _draw_on_terminal(fraction: float | None, text: str) -> None:
+    line = ""
+    if fraction is not None:
+        num_full = round(TERMINAL_BAR * fraction)
+        # The last column stays free: a cursor there wraps.
+        line = f"[{'#' * num_full}{'-' * (TERMINAL_BAR - num_full)}] {text}"[: num_columns(sys.stderr) - 1]
+    sys.stderr.write(f"\r\x1b[2K{line}")
+    sys.stderr.flush()
