@@ -58,10 +58,10 @@ def check(
     if out is not None:
         require_free(Path(out))
     with ProgressBar(progress) as bar:
-        found = check_data(Path(data), recipe.data, bar.pictures, advisory=advisory)
+        result = check_data(Path(data), recipe.data, bar.pictures, advisory=advisory)
     if out is not None:
-        write_check(found, Path(out))
-    return found
+        write_check(result, Path(out))
+    return result
 
 
 def train(

@@ -19,13 +19,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def estimates_of(measured: Mapping[str, Any]) -> list[tuple[metrics.Metric, Mapping[str, Any]]]:
     """The metrics in a `metrics.json` that have a value, in the order of the table of metrics."""
     rows = metrics.LABEL_SETS if measured.get("labels") == "multi" else metrics.ONE_LABEL
-    found = []
+    pairs = []
     for metric in rows:
         block = measured.get(metric.block) if metric.block else measured
         estimate = (block or {}).get(metric.key or metric.name)
         if isinstance(estimate, Mapping) and estimate.get("value") is not None:
-            found.append((metric, estimate))
-    return found
+            pairs.append((metric, estimate))
+    return pairs
 
 
 def estimate_cells(metric: metrics.Metric, estimate: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -80,13 +80,13 @@ def _notebook_shell() -> Any:
 
 def _notebook_drawer(shell: Any) -> Draw:
     # A display that is published again under the same id replaces the first: no widget extension is needed.
-    display_id, shown = uuid4().hex, [False]
+    display_id, updates = uuid4().hex, [False]
 
     def draw(fraction: float | None, text: str) -> None:
         bar = "" if fraction is None else f'<progress value="{fraction:.4f}" max="1"></progress> {escape(text)}'
         data = {"text/html": bar, "text/plain": text}
-        shell.display_pub.publish(data=data, transient={"display_id": display_id}, update=shown[0])
-        shown[0] = True
+        shell.display_pub.publish(data=data, transient={"display_id": display_id}, update=updates[0])
+        updates[0] = True
 
     return draw
 

@@ -151,10 +151,10 @@ def _size(size: str | int | Sequence[int]) -> int | dict[str, int]:
     if isinstance(size, (list, tuple)) and len(size) == 2:
         return {"height": size[0], "width": size[1]}
     text = str(size)
-    found = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", text)
-    if found is None:
+    match = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", text)
+    if match is None:
         raise RecipeError(f"--size {text}: write 224 for a square, or WIDTHxHEIGHT such as 640x320")
-    width, height = found.groups()
+    width, height = match.groups()
     return int(width) if height is None else {"height": int(height), "width": int(width)}
 
 
