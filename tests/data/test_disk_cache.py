@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from obverse.data import Geometry, Loader, PictureDataset, Wanted, open_disk_cache
+from obverse.data import CacheContent, Geometry, Loader, PictureDataset, open_disk_cache
 from obverse.data.caches.pixel_file import FOOTER, PixelFile, PixelWriter
 from obverse.errors import DataError
 from obverse.imaging import content_digest, joint_digest
@@ -45,7 +45,7 @@ def with_digests(dataset):
 
 
 def wanted_of(dataset, kind="raw"):
-    return Wanted(dataset.manifest, dataset.samples, dataset.working, kind)
+    return CacheContent(dataset.manifest, dataset.samples, dataset.working, kind)
 
 
 def cached(dataset, root, kind="raw", progress=lambda done, total: None):

@@ -8,7 +8,7 @@ import torch
 
 from obverse.data import Loader, MemoryCache
 from obverse.data import loader as loader_module
-from obverse.data.ahead import ahead
+from obverse.data.prefetch import prefetched
 from obverse.errors import DataError
 from obverse.recipe import AugmentSpec
 from obverse.runtime import Process
@@ -143,7 +143,7 @@ def test_the_next_values_are_made_while_the_caller_works():
             made.release()
             yield number
 
-    results = ahead(values())
+    results = prefetched(values())
     assert next(results) == 0
     for _ in range(2):
         assert made.acquire(timeout=10)
@@ -155,7 +155,7 @@ def test_an_error_comes_where_its_value_would_have_come():
         yield 1
         raise KeyError("second")
 
-    results = ahead(values())
+    results = prefetched(values())
     assert next(results) == 1
     with pytest.raises(KeyError, match="second"):
         next(results)

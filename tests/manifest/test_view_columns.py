@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from obverse.data import Geometry
-from obverse.data.caches.disk import Wanted
+from obverse.data.caches.disk import CacheContent
 from obverse.errors import DataError
 from obverse.manifest import Manifest, Sample, Samples, build_index, read_manifest, write_prepared
 from obverse.manifest.split.stored import keep_stored
@@ -81,7 +81,7 @@ def test_cached_pixels_are_found_whatever_the_other_samples_lack(tree: Tree) -> 
     for more in ([], ["a,,new.png"]):
         manifest = build_index(table(root, *more, *rows), DataSpec()).manifest
         samples = manifest.samples.where(name != "new.png" for name in manifest.samples.ids)
-        keys.append(Wanted(manifest, samples, geometry, "raw").keys())
+        keys.append(CacheContent(manifest, samples, geometry, "raw").keys())
     assert keys[0] == keys[1]
     assert len(set(keys[0].values())) == 16
 

@@ -1,4 +1,4 @@
-"""The shippable model."""
+"""Model bundles: reading, writing and joining them into ensembles."""
 
 from .bundle import Bundle, fill, find_bundle, read_bundle, read_description, write_bundle
 from .ensemble import Member, join

@@ -1,10 +1,9 @@
-"""The bundle: what ships. Weights, geometry, normalisation, classes, views, in one folder, read and written here only.
+"""Model bundle: weights, geometry, normalisation, classes and views in one folder, read and written only here.
 
     bundle/model.safetensors   tensors
-    bundle/model.json          everything else; holds the SHA-256 of the tensors, and one of itself
+    bundle/model.json          everything else, with the SHA-256 of the tensors and of itself
 
-There is no code in a bundle and no pickle, and nothing in it is believed that `schema.py` has not checked, so loading
-one from a stranger is safe.
+A bundle holds no code and no pickle, and `schema.py` validates every field, so loading one from a stranger is safe.
 """
 
 from __future__ import annotations
@@ -34,40 +33,46 @@ from .schema import DIGEST, checked, digest_of
 from .weights import built, outline, read_state, require_fit
 
 FORMAT = "obverse-bundle"
-# 2 has a digest of the description. 1 had none, and is still read.
+# Version 2 has a digest of the description. Version 1 has none, and is still read.
 FORMAT_VERSION, UNSEALED = 2, 1
-# Said by the file, not by the bundle.
+# Keys of model.json that describe the file and are no fields of a bundle.
 ENVELOPE = ("format", "format_version", "obverse", "weights_sha256", DIGEST)
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """All that prediction needs besides weights. calibration: None until probabilities have been calibrated.
+    """Description of a model: everything that prediction needs besides the weights.
 
-    output: what the head's numbers mean, the class frequencies it is meant for, and how a decision is read from it.
-    columns: the extra columns that the model sees, as its training samples described them. parts: where the views are
-    parts of one picture, the part for each view.
-    trained: facts for people (epoch, metric, data), not used in prediction. members: of an ensemble; `model`, `mean`
-    and `std` are then the first's, and `output` is plain, because the members give class logits already.
+    In an ensemble, `model`, `mean` and `std` are those of the first member, and `output` is the default one, because
+    the members return class logits already.
     """
 
     classes: tuple[str, ...]
     ordered: bool
+    """Whether the classes have an order."""
     views: tuple[str, ...]
     geometry: Geometry
     mean: tuple[float, ...]
+    """Per channel, for pixels from 0 to 1."""
     std: tuple[float, ...]
+    """Per channel, for pixels from 0 to 1."""
     model: ModelSpec
     output: OutputSpec
+    """Meaning of the head's outputs: their kind, the prior added to them, and the decision rule."""
     calibration: None = None
+    """None until probabilities have been calibrated."""
     trained: dict[str, Any] = field(default_factory=dict)
+    """Facts about the training for people (epoch, metric, data); not used in prediction."""
     columns: tuple[Column, ...] = ()
+    """Extra columns that the model sees, as described by its training samples."""
     parts: tuple[Part, ...] = ()
+    """The part of the picture for each view; empty where every view has a picture of its own."""
     members: tuple[Member, ...] = ()
+    """The members of an ensemble; empty for a single model."""
 
     def to_values(self) -> dict[str, Any]:
-        """The description as plain values."""
+        """The description as plain JSON values."""
         return {f.name: getattr(self, f.name) for f in fields(self)} | {
             "geometry": asdict(self.geometry),
             "model": self.model.model_dump(mode="json"),
@@ -79,7 +84,10 @@ class Bundle:
 
     @classmethod
     def from_values(cls, values: dict[str, Any], where: str) -> Bundle:
-        """What `to_values` gave; DataError names `where` it was read. Keys that are no field of a bundle are faults."""
+        """The bundle described by plain values, inverse of `to_values`.
+
+        DataError, naming `where` they were read, when a value is invalid or a key is unknown.
+        """
         read = checked(values, where)
         return cls(
             classes=read.classes,
@@ -98,11 +106,11 @@ class Bundle:
 
     @property
     def multi_label(self) -> bool:
-        """Whether the answer is a label set."""
+        """Whether the model predicts label sets."""
         return self.output.kind == "binary"
 
     def build(self, *, load_weights: bool = False) -> Classifier:
-        """The classifier of this description, with fresh weights unless told to load pretrained ones."""
+        """The classifier of this description, with random weights, or with pretrained ones if `load_weights`."""
         if not self.members:
             return self._classifier(self.model, self.output, load_weights=load_weights)
         parts = [self._classifier(m.model, m.output, load_weights=load_weights) for m in self.members]
@@ -120,12 +128,12 @@ class Bundle:
         )
 
     def as_member(self) -> Member:
-        """What is this bundle's own when it joins others."""
+        """The per-member part of an ensemble bundle."""
         return Member(self.model, self.output, self.mean, self.std)
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor]) -> None:
-    """Write both files; the description last, so that one that is there describes weights that are whole."""
+    """Write both files. The description comes last: where it exists, the weights are complete."""
     data = tensors_to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
     values = {
         "format": FORMAT,
@@ -146,7 +154,7 @@ def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor])
 
 
 def find_bundle(path: Path) -> Path:
-    """The bundle folder of a run folder or of a bundle itself; DataError when there is none."""
+    """The bundle folder of a run folder, or the path itself if it is a bundle; DataError when there is none."""
     for folder in (path, path / "bundle"):
         if (folder / "model.json").is_file():
             return folder
@@ -159,7 +167,7 @@ def find_bundle(path: Path) -> Path:
 
 
 def read_description(path: Path) -> tuple[Bundle, str]:
-    """The description alone, and the SHA-256 of the weights as it has it; `read_bundle` is what checks that."""
+    """The description and the SHA-256 of the weights that it states; only `read_bundle` verifies the weights."""
     return _read_description(find_bundle(path) / "model.json")
 
 
@@ -176,7 +184,7 @@ def read_bundle(path: Path) -> tuple[Bundle, Classifier]:
 
 
 def fill(bundle: Bundle, state: dict[str, torch.Tensor], where: str) -> Classifier:
-    """The bundle's classifier with these weights, in evaluation mode; DataError names `where` when they do not fit."""
+    """The bundle's classifier with given weights, in evaluation mode; DataError naming `where` when they do not fit."""
     require_fit(state, outline(bundle.build, where), where)
     return _filled(bundle, state, where)
 

@@ -1,7 +1,7 @@
-"""Several models as one: their probabilities are averaged, and everything else works as with a single model.
+"""Ensemble: several classifiers joined into one whose probabilities are the mean of theirs.
 
-The members stay whole inside: features lie side by side, and each member's fusion and head see its own part. So an
-ensemble is a classifier of the usual three stages, in one bundle that predicts, explains and ships like any other.
+The members are kept unchanged: their features are concatenated, and each member's fusion and head get its own slice. So
+an ensemble is a classifier of the usual three stages (backbone, fusion, head), in one ordinary bundle.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from obverse.recipe import ModelSpec, OutputSpec
 
 @dataclass(frozen=True)
 class Member:
-    """What is a member's own: its model, what its head's numbers mean, and its normalisation (0..1 units)."""
+    """The per-member part of an ensemble: model, output and normalisation (for pixels from 0 to 1)."""
 
     model: ModelSpec
     output: OutputSpec
@@ -30,7 +30,7 @@ class Member:
     std: tuple[float, ...]
 
     def to_values(self) -> dict[str, Any]:
-        """Plain values."""
+        """The member as plain JSON values."""
         model, output = self.model.model_dump(mode="json"), self.output.model_dump(mode="json")
         return {"model": model, "output": output, "mean": self.mean, "std": self.std}
 
@@ -43,7 +43,7 @@ def join(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Classifier:
-    """One classifier whose softmax is the mean of the members' probabilities. mean, std: of the input it gets."""
+    """A classifier whose softmax is the mean of the members' probabilities. mean, std: normalisation of its input."""
     features = _Features(classifiers, members, num_views, mean, std)
     fusion = _Fusion([classifier.fusion for classifier in classifiers], features.sizes)
     encoders = [classifier.columns for classifier in classifiers if classifier.columns is not None]
@@ -55,7 +55,7 @@ def join(
 
 
 class _Features(nn.Module):
-    """The members' features of every view side by side (B * V, sum of D)."""
+    """Concatenated features of all members (B * V, sum of D), each from its own normalisation of the input."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class _Features(nn.Module):
 
 
 class _Fusion(nn.Module):
-    """Each member's fusion of its own features, side by side (B, sum of D)."""
+    """Concatenated fusions of all members (B, sum of D), each of its own features."""
 
     def __init__(self, fusions: Sequence[nn.Module], feature_sizes: Sequence[int]) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class _Fusion(nn.Module):
 
 
 class _Columns(ColumnEncoder):
-    """Each member's features of the extra columns, side by side."""
+    """Concatenated column encodings of all members."""
 
     def __init__(self, encoders: Sequence[ColumnEncoder]) -> None:
         nn.Module.__init__(self)
@@ -126,7 +126,7 @@ class _Columns(ColumnEncoder):
 
 
 class _Head(nn.Module):
-    """The logarithm of the mean probability (B, K), in fp32."""
+    """Head that returns the logarithm of the mean probability (B, K), in fp32."""
 
     def __init__(
         self,

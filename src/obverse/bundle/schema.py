@@ -1,7 +1,7 @@
-"""What `model.json` may say: every field with its type and its range. Anything else is refused.
+"""Schema of `model.json`: every field with its type and range; anything else is refused.
 
-The description decides what an answer means, and files travel: one number out of place would give another answer
-without a word. So nothing is read that was not checked here, and a digest over all of it tells whether it was changed.
+The description decides what the model's outputs mean, so one wrong number would change predictions without an error.
+Therefore every value is validated here, and a digest over all of them shows whether the file was changed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from obverse.manifest import Column
 from obverse.recipe import AutoBackbone, ModelSpec, OutputSpec
 from obverse.recipe.specs.spec import Spec
 
-# What a picture becomes lies in memory as 32-bit numbers, several at a time.
+# Limit of one model input: several of them are in memory as 32-bit floats at a time.
 MAX_PIXELS = 2**26
 MAX_CLASSES = 1_000_000
 MAX_VIEWS = 1024
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def _text(value: Any) -> str:
-    """A name; not pydantic's own type, which refuses what no UTF-8 can say, as file names may be."""
+    """A non-empty name. pydantic's str would refuse surrogates, by which Python holds file names that are no UTF-8."""
     if not isinstance(value, str) or not value:
         raise ValueError("a name must be text, and not empty")
     return value
@@ -52,7 +52,7 @@ def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def _spec(kind: type[S]) -> Callable[[Any], S]:
-    """A part of a recipe, from JSON's plain values."""
+    """Validator of a recipe spec in plain JSON values."""
     return lambda values: values if isinstance(values, kind) else kind.model_validate_json(json.dumps(values))
 
 
@@ -75,7 +75,7 @@ Output = Annotated[OutputSpec, BeforeValidator(_spec(OutputSpec))]
 
 
 class GeometryValues(Spec):
-    """As `obverse.data.Geometry`."""
+    """Schema of `obverse.data.Geometry`."""
 
     height: Side
     width: Side
@@ -94,7 +94,7 @@ class GeometryValues(Spec):
 
 
 class ColumnValues(Spec):
-    """As `obverse.manifest.Column`. Numbers of a column are whatever its data was (a year, a weight)."""
+    """Schema of `obverse.manifest.Column`. mean and std have the unit of the data (a year, a weight)."""
 
     name: Name
     kind: Literal["category", "number"]
@@ -110,7 +110,7 @@ class ColumnValues(Spec):
 
 
 class MemberValues(Spec):
-    """As `obverse.bundle.Member`."""
+    """Schema of `obverse.bundle.Member`."""
 
     model: Model
     output: Output
@@ -119,7 +119,7 @@ class MemberValues(Spec):
 
 
 class BundleValues(Spec):
-    """As `obverse.bundle.Bundle`, with what fields must agree on."""
+    """Schema of `obverse.bundle.Bundle`, with the consistency rules between fields."""
 
     classes: Annotated[Names, Field(min_length=1, max_length=MAX_CLASSES)]
     ordered: bool
@@ -147,11 +147,11 @@ class BundleValues(Spec):
         return self
 
     def as_columns(self) -> tuple[Column, ...]:
-        """The extra columns, as the rest of the program has them."""
+        """The extra columns as `obverse.manifest.Column`."""
         return tuple(Column(**dict(column)) for column in self.columns)
 
     def as_geometry(self) -> Geometry:
-        """The geometry, as the rest of the program has it."""
+        """The geometry as `obverse.data.Geometry`."""
         return Geometry(**dict(self.geometry))
 
 
@@ -172,7 +172,7 @@ def _require_output(output: OutputSpec, num_classes: int, *, ordered: bool) -> N
 
 
 def checked(values: dict[str, Any], where: str) -> BundleValues:
-    """The description in plain values; DataError names `where` it was read and the first faults."""
+    """The validated description; DataError names `where` it was read and the first faults."""
     try:
         return BundleValues.model_validate(values)
     except ValidationError as error:
@@ -188,6 +188,6 @@ def _clause(fault: Any) -> str:
 
 
 def digest_of(values: dict[str, Any]) -> str:
-    """SHA-256 of plain values; the digest itself is not in it."""
+    """SHA-256 of a description in plain values, without the digest itself."""
     sealed = {key: value for key, value in values.items() if key != DIGEST}
     return hashlib.sha256(json.dumps(sealed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""The tensors of a bundle, held against the model that they are for before memory is taken for either.
+"""Validated reading of a bundle's weights, compared with the described model before memory is allocated for either.
 
-The model is built on torch's meta device, where tensors have shapes and no memory. So a description that asks for
-100 GB is refused at once, and so is a file of another model.
+The model is built on torch's meta device, where tensors have shapes but no memory. So a description that claims 100 GB
+is refused at once, and so are the weights of another model.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from torch import nn
 from obverse.errors import DataError, ObverseError, UnavailableError
 from obverse.files import read_regular
 
-# Of a safetensors file beside its tensors: names and shapes. The format itself allows 100 MB.
+# Header of a safetensors file (names and shapes); the format itself limits it to 100 MB.
 MAX_HEADER_BYTES = 100_000_000
-# What networks raise that cannot be built as they are described.
+# Exceptions raised by the constructors of networks whose description is impossible.
 UNBUILDABLE = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError, RuntimeError)
 
 State = dict[str, torch.Tensor]
@@ -30,9 +30,9 @@ Outline = dict[str, tuple[tuple[int, ...], torch.dtype]]
 
 
 def outline(build: Callable[[], nn.Module], where: str) -> Outline:
-    """Name -> (shape, dtype) of the model's tensors, without memory for them. DataError when it cannot be built."""
+    """Name -> (shape, dtype) of a model's tensors, without memory for them; DataError when it cannot be built."""
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # Of a layer without size torch warns, and then its shape is not that of the file.
+        # torch warns about layers of size zero; the comparison with the file reports those.
         warnings.simplefilter("ignore")
         try:
             with torch.device("meta"):
@@ -45,12 +45,12 @@ def outline(build: Callable[[], nn.Module], where: str) -> Outline:
 
 
 def outline_of(state: Mapping[str, torch.Tensor]) -> Outline:
-    """Of tensors."""
+    """Name -> (shape, dtype) of tensors."""
     return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
 
 
 def built(build: Callable[[], nn.Module], where: str) -> nn.Module:
-    """The model with memory. DataError when it cannot be built."""
+    """The model with allocated weights; DataError when it cannot be built."""
     try:
         return build()
     except (*UNBUILDABLE, MemoryError) as error:
@@ -58,7 +58,7 @@ def built(build: Callable[[], nn.Module], where: str) -> nn.Module:
 
 
 def read_state(path: Path, wanted: Outline, *, sha256: str) -> State:
-    """The tensors in a file, which must be those of `wanted`. DataError when they are not."""
+    """The tensors in a safetensors file; DataError when it is damaged or their names and shapes are not `wanted`."""
     num_bytes = sum(torch.Size(shape).numel() * dtype.itemsize for shape, dtype in wanted.values())
     try:
         data = read_regular(path, max_bytes=num_bytes + MAX_HEADER_BYTES)
@@ -82,7 +82,7 @@ def read_state(path: Path, wanted: Outline, *, sha256: str) -> State:
 
 
 def require_fit(state: Mapping[str, torch.Tensor], wanted: Outline, where: str) -> None:
-    """DataError when tensors are not those of a model, or hold what is no number."""
+    """DataError when tensors do not match the model's outline, or hold values that are not finite."""
     _require_same(outline_of(state), wanted, where)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
@@ -92,7 +92,7 @@ def require_fit(state: Mapping[str, torch.Tensor], wanted: Outline, where: str) 
 def _require_same(
     shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype | None]], wanted: Outline, where: str
 ) -> None:
-    """dtype None: of any."""
+    """DataError when names, shapes or dtypes differ. dtype None: any dtype."""
     clauses = [f"`{name}` is missing" for name in wanted if name not in shapes]
     clauses += [f"`{name}` is not of it" for name in shapes if name not in wanted]
     for name in filter(shapes.__contains__, wanted):
@@ -113,5 +113,5 @@ def _unbuildable(where: str, error: BaseException) -> ObverseError:
 
 
 def one_line(error: BaseException) -> str:
-    """What a library says, short enough for a sentence."""
+    """The message of an exception as one short line."""
     return " ".join(f"{error}".split())[:300] or type(error).__name__

@@ -1,8 +1,8 @@
-"""Manifest -> batches."""
+"""The data pipeline: from a manifest to batches."""
 
 from .augmentation.mixing import mix
 from .batch import Batch
-from .caches.disk import Wanted, open_disk_cache
+from .caches.disk import CacheContent, open_disk_cache
 from .caches.memory import MemoryCache, PixelCache
 from .columns import column_codes
 from .dataset import PictureDataset, working_geometry
@@ -17,7 +17,7 @@ __all__ = [
     "MemoryCache",
     "PictureDataset",
     "PixelCache",
-    "Wanted",
+    "CacheContent",
     "column_codes",
     "mix",
     "open_disk_cache",

@@ -1,4 +1,4 @@
-"""A batch: the one shape in which pictures travel."""
+"""A batch of samples as tensors. Shape letters: B batch, V views, C channels, K classes, E columns."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from obverse.decisions import label_targets
 
 @dataclass(frozen=True)
 class Batch:
-    """images_BVCHW: uint8 RGB, a missing view is all fill. present_BV: which views a sample has.
-
-    color_BV3: brightness, contrast and saturation factors, or None outside training. valid_B: False for a sample that
-    is there only to fill a rank's share, and never counts. labels_B: -1 when unknown. targets_BK, shares_BV5: what the
-    loss sees and how pixels are mixed when neighbours are mixed (`mixing.py`), else None. columns_BE: extra columns as
-    codes (`manifest/columns.py`), or None where the model sees none. label_sets_BK: of multi-label data which classes a
-    sample has, labels_B then being -1, else None.
-    """
+    """Images, labels and everything else that a training or evaluation step needs."""
 
     images_BVCHW: torch.Tensor
+    """uint8 RGB; a missing view holds the fill value everywhere."""
     present_BV: torch.Tensor
+    """Which views a sample has."""
     labels_B: torch.Tensor
+    """Class indices; -1 when unknown, and in multi-label data."""
     valid_B: torch.Tensor
+    """False for padding, which fills up a rank's shard and counts in no sum."""
     ids: tuple[str, ...]
+    """Sample ids."""
     color_BV3: torch.Tensor | None = None
+    """Brightness, contrast and saturation factors; None outside training."""
     targets_BK: torch.Tensor | None = None
+    """Soft targets, of a teacher or of mixed samples; None where the labels are the targets."""
     shares_BV5: torch.Tensor | None = None
+    """How pixels of neighbours are mixed (`augmentation/mixing.py`); None where they are not."""
     columns_BE: torch.Tensor | None = None
+    """Extra columns as codes (`manifest/columns.py`); None where the model sees none."""
     label_sets_BK: torch.Tensor | None = None
+    """Which classes a sample has, in multi-label data; else None."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,11 +44,11 @@ class Batch:
         return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """Called by the DataLoader for copies to a GPU that do not block."""
+        """The batch in pinned memory, for asynchronous copies to a GPU. The DataLoader calls this method by name."""
         return self._with_tensors(torch.Tensor.pin_memory)
 
     def split(self, size: int) -> list[Batch]:
-        """Micro-batches of at most `size` samples, in order; pairs that are mixed stay together."""
+        """Micro-batches of at most `size` samples, in order; mixed pairs stay together."""
         size += size % 2 if self.shares_BV5 is not None else 0
         if size >= len(self):
             return [self]
@@ -58,7 +61,7 @@ class Batch:
         return label_targets(self.labels_B, self.label_sets_BK, num_classes)
 
     def only_view(self, view: int) -> Batch:
-        """The batch as if the samples had no other view."""
+        """The batch with all other views marked as missing."""
         mask_V = torch.arange(self.present_BV.shape[1], device=self.present_BV.device) == view
         return replace(self, present_BV=self.present_BV & mask_V)
 

@@ -1,6 +1,6 @@
-"""Which sample each loading process is at, in memory that they share: so that a dead or hung one can be explained.
+"""Current sample of each loader worker in shared memory, to name the picture on which a worker died or hung.
 
-Not a lock and not a queue: every process writes its own row, and the main process reads when something went wrong.
+There is no lock: every worker writes its own row, and the main process reads only after a failure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IDLE = -1
 
 
 class Board:
-    """One row (process id, index of the sample) for each worker, or for the thread that stands in for them."""
+    """Table with one row (process id, index of the sample) per worker, or one for the loading thread."""
 
     def __init__(self, num_workers: int) -> None:
         rows = torch.full((max(1, num_workers), 2), IDLE, dtype=torch.int64)
@@ -33,13 +33,16 @@ class Board:
         self._rows = self._shared.numpy()
 
     def note(self, index: int) -> None:
-        """This process is at the sample with this index; IDLE when its batch is done."""
+        """Record the sample that this process begins to read; IDLE when its batch is done."""
         worker = get_worker_info()
         row = self._rows[worker.id if worker else 0]
         row[0], row[1] = os.getpid(), index
 
     def suspects(self, fault: str) -> list[int]:
-        """Samples of the processes that `fault`, a message of torch's DataLoader, names; of all when it names none."""
+        """The samples that failed workers were reading.
+
+        fault: the message of torch's DataLoader. Where it names no process ids, the samples of all busy workers.
+        """
         named = re.search(r"pid(?:\(s\))? ([\d, ]+)", fault)
         pids = {int(number) for number in re.findall(r"\d+", named[1])} if named else set()
         busy = [(int(pid), int(index)) for pid, index in self._rows if index != IDLE]

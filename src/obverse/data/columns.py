@@ -1,4 +1,4 @@
-"""Extra columns of a batch, as numbers, and what column dropout takes of them in training."""
+"""Extra columns of a batch as numeric codes, and column dropout for training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = tuple[str, Mapping[str, str]]
 
 
 def column_codes(columns: Sequence[Column], rows: Sequence[Row]) -> torch.Tensor | None:
-    """float32 (B, E) of rows (sample id, cells by column); None where the model sees no columns."""
+    """Codes of extra columns, float32 (B, E), from rows (sample id, cells by column); None without columns."""
     if not columns:
         return None
     return torch.tensor([[encode(column, cells.get(column.name), name) for column in columns] for name, cells in rows])
@@ -27,7 +27,7 @@ def drop_columns(
     places: Sequence[tuple[int, str]],
     seed: int,
 ) -> torch.Tensor:
-    """The codes less what dropout takes: each value, and once more all of a sample's. places: (epoch, sample id)."""
+    """Codes after column dropout: single values, then all values of a sample. places: (epoch, sample id)."""
     share = augment.column_dropout
     assert share != "auto"
     drawn = [named_uniforms(len(columns) + 1, "column-dropout", seed, epoch, name) for epoch, name in places]

@@ -1,6 +1,6 @@
-"""Samples of one split as batches. A batch is a pure function of its places (epoch, index): no state, no worker.
+"""Dataset of one split. A batch is a pure function of its places (epoch, index), whatever worker makes it.
 
-A whole batch is made at once, because for small pictures the bookkeeping of single items costs more than their pixels.
+A whole batch is made at once, because for small pictures collating single items costs more than their pixels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Color = tuple[float, float, float]
 
 
 class PictureDataset(Dataset[Batch]):
-    """Decode, fit, change. augment None: evaluation, where the picture is only fitted."""
+    """Dataset that decodes, fits and augments. augment None: evaluation, where pictures are only fitted."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class PictureDataset(Dataset[Batch]):
             self.board.note(index)
 
     def _write(self, out_CHW: Pixels, sample: Sample, view: str, slot: int, epoch: int) -> Color:
-        """Put one picture into its place; what is left to do with its colour."""
+        """Write one augmented picture into `out_CHW`. Returns its colour factors, which are applied on the device."""
         pixels = self._working_picture(view, slot)
         if self.augment is None:
             out_CHW[...] = pixels.transpose(2, 0, 1)
@@ -124,7 +124,7 @@ class PictureDataset(Dataset[Batch]):
         return make() if self.cache is None else self.cache.get(slot, make)
 
     def _kept_views(self, sample: Sample, epoch: int) -> list[bool]:
-        """The views that are there, less what view dropout takes; one always stays."""
+        """Which views a sample has after view dropout, which always leaves one."""
         present = [view in sample.views for view in self.manifest.views]
         if self.augment is None or not self.augment.view_dropout or sum(present) < 2:
             return present
@@ -138,8 +138,8 @@ class PictureDataset(Dataset[Batch]):
 
 
 def working_geometry(geometry: Geometry, augment: AugmentSpec | None) -> Geometry:
-    """The size at which pictures are cached: the input's, with a margin where crops are cut from it.
+    """The geometry of cached pictures: the input size, with a margin where augmentation cuts crops.
 
-    Training cuts its crops from the whole picture, whatever share of it evaluation keeps.
+    The whole picture is kept, because training crops may lie outside of what evaluation keeps.
     """
     return geometry if augment is None else replace(geometry, crop_fraction=1.0).enlarged(augment.margin or 1.0)

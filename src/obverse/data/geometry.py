@@ -22,7 +22,9 @@ DECODE_MARGIN = 2
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes in pixels. fit: pad keeps everything, squash ignores the aspect ratio, crop fills and cuts the rest.
+    """Target size, canvas size and fitting rule; sizes in pixels.
+
+    fit: pad keeps everything, squash ignores the aspect ratio, crop fills the target and cuts the rest.
 
     crop_fraction: share of the sides that `crop` keeps; 224/256 is the usual "resize 256, centre crop 224".
     decode: scaled may read a JPEG at 1/2, 1/4 ... while that stays DECODE_MARGIN times larger than needed; full never.
@@ -62,15 +64,15 @@ class Geometry:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of a fitted picture."""
+        """The shape (height, width, channels) of a fitted picture."""
         return self.canvas_height, self.canvas_width, 3
 
     def apply(self, pixels: Pixels) -> torch.Tensor:
-        """uint8 (height, width, 3) to uint8 (3, canvas_height, canvas_width)."""
+        """The fitted picture as a tensor: uint8 (height, width, 3) to uint8 (3, canvas_height, canvas_width)."""
         return torch.from_numpy(np.ascontiguousarray(self.fitted(pixels).transpose(2, 0, 1)))
 
     def fitted(self, pixels: Pixels) -> Pixels:
-        """uint8 (height, width, 3) to uint8 (canvas_height, canvas_width, 3)."""
+        """The fitted picture: uint8 (height, width, 3) to uint8 (canvas_height, canvas_width, 3)."""
         height, width = self._resized(*pixels.shape[:2])
         pixels = resized(pixels, height, width)
         if pixels.shape == self.shape:
@@ -95,7 +97,7 @@ class Geometry:
 
 
 def _centred(length: int, target: int) -> tuple[slice, slice]:
-    """Where the source is cut and where it lands, both around the centre."""
+    """Slices of the source and of the target along one axis, both centred: a crop or a padding."""
     kept = min(length, target)
     start, target_start = (length - kept) // 2, (target - kept) // 2
     return slice(start, start + kept), slice(target_start, target_start + kept)

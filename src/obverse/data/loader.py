@@ -1,4 +1,4 @@
-"""Batches in an order that depends on (seed, epoch) alone, from any step onwards, with any number of workers."""
+"""Loader of batches: the order depends on (seed, epoch) alone, with any number of workers and from any step on."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from obverse.errors import DataError
 from obverse.recipe import SamplerKind
 from obverse.runtime import Process, named_generator, shard
 
-from .ahead import ahead
 from .batch import Batch
 from .board import Board
 from .dataset import PictureDataset, Place
+from .prefetch import prefetched
 from .sampling import ClassSampling, Draw
 
-# A worker that gives nothing for this long is reported instead of waited for.
+# A worker that returns no batch for this long counts as hung.
 WORKER_TIMEOUT_SECONDS = 300
 
 
 class EpochSampler(Sampler[list[Place]]):
-    """Batches of places for one epoch, starting at any batch. A DataLoader's workers get those of `current`.
+    """Sampler of one epoch's batches of places, starting at any batch.
 
-    batch_size counts the samples of all ranks together, each of which gets its share of every batch. Training drops
-    nothing: the last batch may be smaller.
+    batch_size: samples of all ranks together; every rank gets a shard of each batch. No sample is dropped: the last
+    batch may be smaller. Iterating, as a DataLoader does, yields the batches of `current` (epoch, first batch).
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class EpochSampler(Sampler[list[Place]]):
         return self.places(*self.current)
 
     def places(self, epoch: int, first_batch: int) -> Iterator[list[Place]]:
-        """What each batch of `epoch` holds, from `first_batch` on."""
+        """This rank's places (epoch, index, valid) of each batch of `epoch`, from `first_batch` on."""
         order = self._order(epoch)
         for batch in range(first_batch, len(self)):
             whole = order[batch * self.batch_size : (batch + 1) * self.batch_size]
@@ -67,9 +67,9 @@ class EpochSampler(Sampler[list[Place]]):
 
 
 class Loader:
-    """Iterates Batches of a dataset; `epoch(e, first_batch)` starts anywhere. seed None: manifest order.
+    """Loader of a dataset's batches, in worker processes or a thread.
 
-    sampler: how often each class is shown, `natural`, `sqrt` or `balanced`.
+    seed: of the order; None: manifest order. sampler: class frequencies, `natural`, `sqrt` or `balanced`.
     """
 
     def __init__(
@@ -112,15 +112,15 @@ class Loader:
         return len(self.sampler)
 
     def epoch(self, epoch: int = 0, first_batch: int = 0) -> Generator[Batch]:
-        """Batches of one epoch from `first_batch` on; close it when it is left early.
+        """Generator of one epoch's batches from `first_batch` on; close it when iteration stops early.
 
         DataError names a picture that has become unreadable.
         """
         if self._workers is None:
             try:
-                yield from ahead(self._batches(epoch, first_batch), timeout_seconds=WORKER_TIMEOUT_SECONDS)
+                yield from prefetched(self._batches(epoch, first_batch), timeout_seconds=WORKER_TIMEOUT_SECONDS)
             except TimeoutError as error:
-                raise self.blame(error) from None
+                raise self.worker_error(error) from None
             return
         self.sampler.current = (epoch, first_batch)
         try:
@@ -131,15 +131,15 @@ class Loader:
         except RuntimeError as error:
             if "DataLoader" not in str(error):
                 raise
-            raise self.blame(error) from None
+            raise self.worker_error(error) from None
 
     def close(self) -> None:
-        """End the processes now; a next epoch starts others. Left to the garbage collector each would wait 5 s."""
+        """Shutdown of the workers; a later epoch starts new ones. The garbage collector would wait 5 s for each."""
         if self._workers is not None:
             self._workers = self._start_workers(self._workers.num_workers)
 
-    def blame(self, error: Exception) -> DataError:
-        """The sentence for a worker that died or gives nothing any more: which samples it was reading."""
+    def worker_error(self, error: Exception) -> DataError:
+        """DataError for a worker that died or hangs, naming the samples that it was reading."""
         names = [self.dataset.samples[index].id for index in self._board.suspects(str(error))]
         if "timed out" in str(error):
             fault = f"nothing came for {WORKER_TIMEOUT_SECONDS} seconds"
@@ -160,6 +160,6 @@ def _context() -> str:
 
 
 def _start_worker(worker: int) -> None:
-    """Ctrl-C reaches the whole process group; the trainer ends the step first and then the workers."""
+    """Start-up of a worker: it ignores Ctrl-C, which reaches the whole process group; the trainer ends the workers."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

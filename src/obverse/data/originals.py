@@ -1,7 +1,7 @@
-"""Pictures as their files have them, compared with what the manifest recorded of their bytes.
+"""Original pictures, each read compared with the digest in the manifest.
 
-A file may be exchanged behind a run's back with its size and time kept. Whoever decodes a picture has its bytes, and
-their digest costs a tenth of the decoding or less, so every read is compared.
+A file may be replaced during a run with its size and time kept. The digest of bytes that are read anyway costs a tenth
+of decoding them or less, so every read is checked.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ DIGEST_BYTES = 16
 
 
 class Originals:
-    """Decodes pictures of `samples`; DataError for one that is not the picture of the sample's digest.
+    """Decoder of the pictures of `samples`; DataError for a file whose content differs from the sample's digest.
 
-    A digest of several views is one of all of them: at the first read of a sample all its files are read, and from then
-    on each is compared alone. What is known so is in memory that worker processes share.
+    The digest of a sample with several views is joint over its files. So at the first read of such a sample all its
+    files are read, and the digest of each is kept in memory that worker processes share; later reads need one file.
     """
 
     def __init__(self, manifest: Manifest, samples: Sequence[Sample]) -> None:

@@ -1,7 +1,7 @@
-"""uint8 pixels to what a model sees: colour, normalisation and mixing, for a whole batch, on the model's device.
+"""Model input from uint8 pixels: colour jitter, normalisation and mixing, for a whole batch, on the model's device.
 
-Few passes over the numbers, because each costs as much as cropping the picture did; no matrix product, because the
-formats chosen for the model (TF32, bf16) would round pixels.
+Few passes over the pixels, because each costs as much as cropping the picture did. No matrix product, because the
+number formats of the model (TF32, bf16) would round pixels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def to_model_input(
     color_BV3: torch.Tensor | None = None,
     shares_BV5: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """float32 (B, V, C, H, W), (pixel / 255 - mean) / std, after colour factors, a clamp to [0, 255] and mixing."""
+    """Model input, float32 (B, V, C, H, W): colour factors, clamp to [0, 255], mixing, (pixel / 255 - mean) / std."""
     pixels = images_BVCHW.to(torch.float32, copy=True)
     if color_BV3 is not None:
         pixels = change_color(pixels, color_BV3)
@@ -34,9 +34,10 @@ def to_model_input(
 
 
 def change_color(pixels_BVCHW: torch.Tensor, color_BV3: torch.Tensor, *, white: float = WHITE) -> torch.Tensor:
-    """Brightness, then contrast around the mean grey, then saturation, in place; factors of 1 keep every bit.
+    """Colour jitter in place: brightness, then contrast around the mean grey, then saturation.
 
-    The three are linear, so one multiple of the picture plus one grey plane is all of them.
+    The three are linear, so together they are one multiple of the picture plus one grey plane. Factors of 1 keep every
+    bit.
     """
     brightness, contrast, saturation = (f[..., None, None, None] for f in color_BV3.unbind(-1))
     red, green, blue = (pixels_BVCHW[:, :, channel : channel + 1] for channel in range(3))

@@ -1,7 +1,6 @@
-"""Pixels moved to other places: whole moves that keep every bit, crops that are resized, and turned crops.
+"""Geometric resampling of uint8 pictures (height, width, 3): integer shifts, resizing, affine transforms.
 
-uint8 (height, width, 3) in and out, without colour. NumPy copies, because a torch copy of this size would wake torch's
-own threads, which belong to the model.
+Copies are NumPy's, because a torch copy of this size would use torch's thread pool, which the model needs.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Box = tuple[int, int, int, int]
 
 
 def resized(pixels: Pixels, height: int, width: int, *, mode: str = "bilinear") -> Pixels:
-    """Resize with antialiasing; a picture of that size already is returned as it is."""
+    """The picture resized with antialiasing; one that has that size already is returned unchanged."""
     if pixels.shape[:2] == (height, width):
         return pixels
     # Contiguous HWC seen as NCHW is what torch's vectorised uint8 kernel takes without repacking. It runs in this
@@ -32,13 +31,13 @@ def resized(pixels: Pixels, height: int, width: int, *, mode: str = "bilinear") 
 
 
 def moved(pixels: Pixels, shift: tuple[int, int]) -> Pixels:
-    """Move by whole pixels; what is uncovered is reflected from inside, so that no border betrays it."""
+    """The picture shifted by whole pixels; uncovered pixels are reflected, so that no border reveals the shift."""
     pixels = _moved_rows(pixels, shift[0]) if shift[0] else pixels
     return _moved_rows(pixels.swapaxes(0, 1), shift[1]).swapaxes(0, 1) if shift[1] else pixels
 
 
 def _moved_rows(pixels: Pixels, offset: int) -> Pixels:
-    """By slices, because gathering pixels of three bytes is ten times slower."""
+    """Rows shifted by slices, because gathering pixels of three bytes is ten times slower."""
     result = np.empty_like(pixels)
     if offset > 0:
         result[:-offset] = pixels[offset:]
@@ -50,9 +49,9 @@ def _moved_rows(pixels: Pixels, offset: int) -> Pixels:
 
 
 def turned(pixels: Pixels, affine: Affine, height: int, width: int, fill: int) -> Pixels:
-    """Sample bicubically at the places that `affine` gives; outside lies `fill`.
+    """The picture under an affine transform, sampled bicubically; `fill` outside.
 
-    A picture that gets smaller is shrunk first, with antialiasing: samples that lie apart would skip pixels.
+    A picture that gets smaller is first resized with antialiasing: sparse samples would skip pixels.
     """
     pixels, affine = _shrunk(pixels, affine)
     a, b, c, d, e, f = affine
@@ -72,7 +71,7 @@ def turned(pixels: Pixels, affine: Affine, height: int, width: int, fill: int) -
 
 
 def _shrunk(pixels: Pixels, affine: Affine) -> tuple[Pixels, Affine]:
-    """The picture at the scale at which `affine` takes about one sample for each pixel, and the places in it."""
+    """The picture resized so that `affine` takes about one sample per pixel, and the transform adapted to it."""
     a, b, c, d, e, f = affine
     height, width = pixels.shape[:2]
     rows, columns = round(height / max(1, math.hypot(d, e))), round(width / max(1, math.hypot(a, b)))

@@ -1,4 +1,4 @@
-"""How often an epoch shows each class."""
+"""Class-balanced sampling: how often each class occurs in an epoch."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import numpy as np
 
 from obverse.recipe import SamplerKind
 
-# Number that decides how a sample is changed, usually the epoch's; and the sample's index.
+# (epoch number that seeds the augmentation, index of the sample).
 Draw = tuple[int, int]
 
-# A sample that an epoch shows again is changed as in an epoch that no run reaches, so that it is not the same picture.
+# A repeated sample takes its augmentation from an epoch number that no run reaches, so that the pictures differ.
 ROUNDS_APART = 2**32
 SHARE_POWER: dict[SamplerKind, float] = {"natural": 1.0, "sqrt": 0.5, "balanced": 0.0}
 
 
 class ClassSampling:
-    """Classes by a power of their size: 1 as they are, 1/2 by the square root, 0 all alike (Kang et al. 2020).
+    """Sampling of classes by a power of their size: 1 natural, 1/2 square root, 0 balanced (Kang et al. 2020).
 
-    An epoch keeps its length. Within a class no sample comes once more before all have come as often; how many samples
-    a class gets is rounded up or down at random, so that over epochs even the smallest gets its share.
+    The length of an epoch does not change. Within a class, no sample is repeated before all others have occurred as
+    often. The number of samples of a class is rounded up or down at random, so that over epochs even the smallest class
+    gets its share.
     """
 
     def __init__(self, labels: Sequence[str], kind: SamplerKind) -> None:
@@ -30,7 +31,7 @@ class ClassSampling:
         self._members = np.split(places_N, np.cumsum(np.bincount(class_N))[:-1])
 
     def order(self, epoch: int, generator: np.random.Generator) -> list[Draw]:
-        """As many turns as there are samples, shuffled."""
+        """Shuffled draws of one epoch, as many as there are samples."""
         num_samples = sum(map(len, self._members))
         sizes_K = np.array([len(members) for members in self._members]) ** SHARE_POWER[self.kind]
         ends_K = np.floor(num_samples * np.cumsum(sizes_K) / sizes_K.sum() + generator.random()).astype(int)

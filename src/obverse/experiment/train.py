@@ -266,7 +266,7 @@ def _workers_explained(trainer: Trainer, wish: Callable[[], int | None]) -> Iter
                               "--resume goes on from the last checkpoint", number) from None  # fmt: skip
         if isinstance(error, DataError):
             raise
-        raise trainer.loaders.train.blame(error) from None
+        raise trainer.loaders.train.worker_error(error) from None
 
 
 def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> RunResult:

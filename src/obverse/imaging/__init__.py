@@ -1,4 +1,4 @@
-"""Bytes -> upright RGB; no torch."""
+"""Picture decoding: from the bytes of a file to upright RGB pixels. Imports no torch."""
 
 from .decode import DECODER_VERSION, Pixels, decode_picture, picture_from_image, read_picture
 from .endings import PICTURE_SUFFIXES, is_picture_name

@@ -1,4 +1,7 @@
-"""The alpha of a BMP with 16 bits a pixel, which Pillow leaves out. Layout: BITMAPV3INFOHEADER and later, MS-WMF."""
+"""Alpha channel of BMP files with 16 bits a pixel, which Pillow ignores.
+
+Layout: BITMAPV3INFOHEADER and later (MS-WMF).
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 _BITFIELDS = 3
-_LEAST_HEADER = 56  # the first that has a mask for alpha
+_LEAST_HEADER = 56  # bytes of BITMAPV3INFOHEADER, the first header with an alpha mask
 _BAND_ROWS = 256
 
 
 def lay_on_white(pixels: npt.NDArray[np.uint8], data: bytes) -> None:
-    """Blend RGB pixels (height, width, 3), in place, with white by the alpha in the file's 16-bit pixels.
+    """Alpha blending of RGB pixels (height, width, 3) with white, in place, by the alpha bits of the file's pixels.
 
-    All zeros are no alpha: many programs write the mask and never set the bits.
+    If all alpha bits are zero, there is no alpha: many programs write the mask and never set the bits.
     """
     alpha = _masked(data)
     if alpha is None or not alpha[0].any():
@@ -29,7 +32,7 @@ def lay_on_white(pixels: npt.NDArray[np.uint8], data: bytes) -> None:
 
 
 def _masked(data: bytes) -> tuple[npt.NDArray[np.uint16], int] | None:
-    """(height, width) of the pixels' alpha bits in the order of the rows, and their mask."""
+    """The alpha bits of all pixels (height, width), top row first, and their mask; None for any other BMP."""
     if len(data) < 14 + _LEAST_HEADER:
         return None
     start, length, width, height, _, bits, packing = struct.unpack_from("<IIiiHHI", data, 10)

@@ -1,11 +1,11 @@
-"""Bytes to upright RGB: the one decoder of training, evaluation, serving and export samples.
+"""Decoder from bytes to upright RGB, the same one for training, evaluation, serving and export samples.
 
-A JPEG much larger than needed is decoded at a reduced scale (DCT scaling), never below the size asked for; the rule is
-the same everywhere, because scaled decoding changes pixels. A lossless JPEG is always decoded whole.
+A JPEG much larger than needed is decoded at a reduced scale (DCT scaling), never below the requested minimum size. The
+rule is the same everywhere, because scaled decoding changes pixels. A lossless JPEG is always decoded at full size.
 
-Transparent pixels are laid on white, as viewers show them; 16-bit samples keep their high byte; other colour spaces go
-to sRGB through the embedded ICC profile. Floats and 32-bit integers are read on the smallest scale that holds them all:
-0 to 1 (floats), 0 to 255 or 0 to 65535.
+Transparent pixels are blended with white, as viewers do; 16-bit samples keep their high byte; other colour spaces are
+converted to sRGB through the embedded ICC profile. Floats and 32-bit integers are read on the smallest scale that holds
+all of them: 0 to 1 (floats), 0 to 255 or 0 to 65535.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ MAX_PROFILE_BYTES = 4 * 2**20  # profiles of printing presses have 0.5 to 3 MB
 def read_picture(
     path: Path | str, *, min_height: int = 0, min_width: int = 0, decode: Callable[..., Pixels] | None = None
 ) -> Pixels:
-    """Decode a file; see `decode_picture`. PictureError names the file.
+    """The pixels of a picture file, as `decode_picture`; PictureError names the file.
 
-    decode: in place of `decode_picture`, as `Sandbox.decode` for bytes that nothing has verified.
+    decode: a replacement for `decode_picture`, such as `Sandbox.decode` for files that have not been verified.
     """
     try:
         data = read_regular(path, max_bytes=MAX_BYTES)
@@ -108,8 +108,9 @@ def picture_from_image(image: Image.Image) -> Pixels:
 
 
 def _drawn_box(image: Image.Image) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of a GIF's first frame: around it the screen is transparent, and Pillow fills it with
-    the first colour of the palette. All of any other picture.
+    """(left, top, right, bottom) of the pixels that the file defines: of a GIF its first frame, else the whole picture.
+
+    Outside of its first frame a GIF is transparent, and Pillow fills that area with the first colour of the palette.
     """
     tile = getattr(image, "tile", ())
     if image.format == "GIF" and tile and tile[0][1]:
@@ -139,7 +140,7 @@ def _decode(data: bytes, image: Image.Image, header: Header, least: tuple[int, i
 
 
 def _decode_direct(data: bytes, header: Header, least: tuple[int, int]) -> Pixels | None:
-    """libjpeg-turbo straight into our array; None where only Pillow can say what the bytes mean."""
+    """Fast JPEG decoding with libjpeg-turbo; None where only Pillow can interpret the bytes."""
     if header.mode not in ("RGB", "L") or _foreign_profile(header.icc_profile):
         return None
     size = scaled_size(header.height, header.width, least)
@@ -147,12 +148,12 @@ def _decode_direct(data: bytes, header: Header, least: tuple[int, int]) -> Pixel
     try:
         if simplejpeg.decode_jpeg_header(data)[:2] != (header.height, header.width):
             return None
-        # Exactly that size: 3/8, 5/8, 6/8 and 7/8, which would do too, are slower than the whole and less exact.
-        # Nothing is asked for where all is wanted: of a side below 8, seven eighths have as many pixels as the whole.
+        # Exactly 1/8, 1/4, 1/2 or full size: 3/8, 5/8, 6/8 and 7/8 are slower than full size and less exact.
+        # (0, 0) means full size. It must not be named by its size: of a side below 8, 7/8 has as many pixels.
         target = (0, 0) if size == (header.height, header.width) else size
         pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=target[0], min_width=target[1])
     except ValueError:
-        return None  # strict mode also refuses harmless oddities; Pillow tells those from truncation
+        return None  # strict mode also refuses harmless oddities, which Pillow distinguishes from truncation
     return _upright(pixels, header.orientation)
 
 
@@ -169,7 +170,7 @@ def _require_affordable(data: bytes, header: Header, num_bytes: int) -> None:
 
 
 def _require_sound_chunks(png: bytes) -> None:
-    """Pillow skips the checksum of a PNG's pixel data, so that a flipped bit would pass as a picture."""
+    """PictureError when a PNG's pixel data has a wrong checksum, which Pillow does not verify."""
     place = 8
     while place + 8 <= len(png):
         length, kind = struct.unpack_from(">I4s", png, place)
@@ -181,11 +182,11 @@ def _require_sound_chunks(png: bytes) -> None:
 
 
 def _white_level(image: Image.Image) -> float:
-    """The value that means white in a picture of numbers: 65535, 255 or, for fractions, 1, whichever holds them all."""
+    """The sample value of white in a picture of floats or 32-bit integers: 1, 255 or 65535, whichever holds all."""
     if image.mode not in ("I", "F"):
         return 255
     if image.format == "PPM" and image.mode == "I":
-        return 65535  # Pillow has stretched it from the white that the header names
+        return 65535  # Pillow has already scaled it from the maximum in the header
     low, high = (float(value) for value in image.getextrema() or (0, 0))  # type: ignore[arg-type]
     is_unclear = image.mode == "F" and 1 < high <= 2  # fractions with an overshoot, or an all but black picture
     if not 0 <= low <= high <= 65535 or is_unclear:
@@ -221,7 +222,7 @@ def _stack(gray: npt.NDArray[Any]) -> Pixels:
 
 @lru_cache(maxsize=8)
 def _foreign_profile(icc_profile: bytes | None) -> bool:
-    """Whether an embedded profile says that the numbers are not sRGB already; an unreadable one is ignored."""
+    """Whether the embedded ICC profile is of another colour space than sRGB; an unreadable one is ignored."""
     if not icc_profile or len(icc_profile) > MAX_PROFILE_BYTES:
         return False
     try:
@@ -246,7 +247,7 @@ def _to_srgb(image: Image.Image, icc_profile: bytes) -> Image.Image:
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Apply the EXIF orientation (TIFF 6.0, tag 274) to (height, width, 3)."""
+    """A view of the pixels (height, width, 3) with the EXIF orientation applied (TIFF 6.0, tag 274)."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     flip_rows = orientation in (3, 4, 7, 8)

@@ -1,4 +1,4 @@
-"""Which files may be pictures: by the ending of their name where it says so, else by their first bytes."""
+"""Recognition of picture files, by the ending of their name or by their first bytes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".pbm", ".pnm"}
 )
-# Pictures that no decoder here reads. Many camera files look like TIFF, and hold a thumbnail in the picture's place.
+# Picture formats that are not supported. Many raw camera files look like TIFF, but their first picture is a thumbnail.
 UNREAD_SUFFIXES = frozenset(
     {".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k", ".jpx", ".jxr", ".psd", ".exr", ".hdr", ".tga", ".svg"}
     | {".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".raf", ".rw2", ".dcm"}
 )
-# Files that lie beside pictures; they are not opened to see what they are.
+# Endings of files that are no pictures: such a file is not opened to look at its first bytes.
 _OTHER_SUFFIXES = frozenset(
     {
         ".csv",
@@ -70,13 +70,13 @@ def is_picture_name(name: str) -> bool:
 
 
 def is_unclear_name(name: str) -> bool:
-    """Whether the ending says nothing of what the file is, so that only its bytes can."""
+    """Whether the ending is unknown, so that only the first bytes show whether the file is a picture."""
     suffix = suffix_of(name)
     return not (suffix in PICTURE_SUFFIXES or suffix in UNREAD_SUFFIXES or suffix in _OTHER_SUFFIXES)
 
 
 def is_picture_head(head: bytes) -> bool:
-    """Whether a file that begins with these HEAD_BYTES is a picture in a format that is read."""
+    """Whether a file with these first HEAD_BYTES is a picture in a supported format."""
     if head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return True
     if head[:2] == b"BM":

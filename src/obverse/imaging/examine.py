@@ -1,6 +1,6 @@
-"""Everything that verification wants to know about one file's bytes, in one decode.
+"""Examination of one picture: faults, size, traits and thumbprint, from a single decoding.
 
-Not a decision about what is a problem: `obverse.manifest.verify` makes it, looking at the whole set.
+Whether a trait is a problem is decided in `obverse.manifest.verify`, which sees the whole set.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .probe import Header, PictureError, open_picture
 # A damaged JPEG shows at any scale, so photographs are decoded small; the thumbprint needs no more.
 EXAMINE_SIDE = 64
 Least = tuple[int, int]
-# Up to these (in levels of 255) a picture has no content, or no colour: JPEG's own rounding is smaller.
+# Ranges (in levels of 255) up to which a picture is blank, or grey: above JPEG's rounding errors.
 BLANK_RANGE = 8
 GREY_CHROMA = 3
 _SIGNATURES = {
@@ -38,7 +38,7 @@ _BITS_PER_SAMPLE = 258
 
 
 class Trait(IntFlag):
-    """What is unusual about a picture that can be decoded."""
+    """Unusual properties of a picture that can be decoded."""
 
     NONE = 0
     ANIMATED = 1
@@ -53,9 +53,10 @@ class Trait(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """fault: a code when the bytes are not a usable picture, with a message; otherwise empty.
+    """Result of examining one picture.
 
-    height, width are upright. print is empty unless details were asked for.
+    fault: a code when the bytes are not a usable picture, else empty. message: the reason, for the user. height, width:
+    after the EXIF orientation. print: the thumbprint; empty without `details`.
     """
 
     fault: str = ""
@@ -70,10 +71,10 @@ class Examination:
 def examine_picture(
     data: bytes, *, part: Part | None = None, details: bool = True, use: Least | None = None
 ) -> Examination:
-    """Decode and describe; never raises for bad bytes.
+    """Examination of a picture's bytes; bad bytes give a fault, never an exception.
 
-    part: when only that part is the picture. details: also traits of the content, and the thumbprint. use: the least
-    (height, width) that it will be decoded with later: what passes here has been decoded in that very way.
+    part: examine only this part of the picture. details: also traits of the pixels, and the thumbprint. use: the
+    minimum (height, width) of later decoding, so that a picture that passes has been decoded at that very scale.
     """
     small = (EXAMINE_SIDE, EXAMINE_SIDE)
     least = _least_of(part, small if details or use is None else use)
@@ -152,7 +153,7 @@ def _header_traits(data: bytes, image: Image.Image, header: Header) -> Trait:
         traits |= Trait.ALPHA
     if header.orientation != 1:
         traits |= Trait.TURNED
-    # Pillow reads a PNG or TIFF of 16 bits and three channels as 8 bits, without a word in its mode.
+    # Pillow reads a PNG or TIFF of 16 bits and three channels as 8 bits, and its mode does not show it.
     deep_png = header.format == "PNG" and len(data) > 24 and data[24] == 16
     if header.mode in _DEEP_MODES or deep_png or (header.format == "TIFF" and _tiff_is_deep(image)):
         traits |= Trait.SIXTEEN_BIT
@@ -175,7 +176,7 @@ def _tiff_is_deep(image: Image.Image) -> bool:
 
 
 def _pixel_traits(picture: Image.Image) -> Trait:
-    """Of a YCbCr picture."""
+    """Traits that need the pixels of a YCbCr picture: blank, grey."""
     traits = Trait.NONE
     bounds = [(float(low), float(high)) for low, high in picture.getextrema()]  # type: ignore[misc]
     if all(high - low <= BLANK_RANGE for low, high in bounds):

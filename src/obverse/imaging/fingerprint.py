@@ -1,8 +1,8 @@
-"""Digests of content: what makes two files the same picture, byte for byte or to the eye.
+"""Content digests for exact duplicates, and thumbprints for near duplicates.
 
-The thumbprint is for near duplicates: the picture squashed to 16x16 luminance and 4x4 of each chroma plane. Resizing
-and re-encoding leave it almost as it was, and a small crop moves it in a way that `obverse.manifest.verify.copies.near`
-undoes. It stays in grey levels, not in bits of a hash: distances among a set's own pictures give the threshold.
+A thumbprint is the picture resized to 16x16 luminance and 4x4 of each chroma plane. Resizing and re-encoding hardly
+change it, and `obverse.manifest.verify.copies.near` undoes the effect of a small crop. It holds grey levels, not bits
+of a perceptual hash, because the threshold of a duplicate comes from distances between a set's own pictures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PRINT_LENGTH = PRINT_SIDE**2 + 2 * CHROMA_SIDE**2
 
 
 def content_digest(data: bytes) -> str:
-    """BLAKE2b, 128 bits, of a file's bytes, as 32 hex digits."""
+    """Digest of bytes: BLAKE2b with 128 bits, as 32 hex digits."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
@@ -30,13 +30,13 @@ def joint_digest(digests: Iterable[str]) -> str:
 
 
 def unit_interval(*parts: object) -> float:
-    """A number in [0, 1) that depends on the parts alone: not on the process, the order of files or PYTHONHASHSEED."""
+    """Hash of the parts as a number in [0, 1), independent of process, order of files and PYTHONHASHSEED."""
     *salt, key = map(str, parts)
     return next(unit_intervals([key], *salt))
 
 
 def unit_intervals(keys: Iterable[str], *salt: object) -> Iterator[float]:
-    """`unit_interval(*salt, key)` for every key."""
+    """Hashes in [0, 1): `unit_interval(*salt, key)` for every key."""
     before = "".join(f"{part}\x1f" for part in salt).encode("utf-8", "surrogateescape")
     for key in keys:
         data = before + key.encode("utf-8", "surrogateescape")
@@ -44,7 +44,7 @@ def unit_intervals(keys: Iterable[str], *salt: object) -> Iterator[float]:
 
 
 def thumbprint(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    """(PRINT_LENGTH,) of an upright YCbCr picture: luminance row by row, then blue and red chroma."""
+    """Thumbprint (PRINT_LENGTH,) of an upright YCbCr picture: luminance row by row, then blue and red chroma."""
     box = Image.Resampling.BOX if min(picture.size) >= 2 * PRINT_SIDE else Image.Resampling.BILINEAR
     small = picture.resize((PRINT_SIDE, PRINT_SIDE), box)
     luminance = np.asarray(small)[..., 0]

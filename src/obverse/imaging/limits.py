@@ -1,8 +1,8 @@
-"""What decoding a picture may cost: 3 seconds of a processor core and 512 MiB for the whole process.
+"""Limits of a picture's size and memory: decoding takes at most 3 seconds of a core and 512 MiB in the whole process.
 
-The numbers of bytes per pixel were measured as the peak resident memory of a child process (benchmarks/hostile.py).
-Photographs of 48 megapixels (8000x6000) fit in every format but WebP, which Pillow decodes through its animation
-canvas; a JPEG whose working size is smaller is decoded at a reduced scale, and may have 200 megapixels.
+The bytes per pixel were measured as the peak resident memory of a child process (benchmarks/hostile.py). Photographs of
+48 megapixels (8000x6000) fit in every format but WebP, which Pillow decodes through its animation canvas. A JPEG that
+is decoded at a reduced scale may have 200 megapixels.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ MAX_BYTES = 160 * 2**20
 MAX_PIXELS = 200_000_000
 MAX_SIDE = 40_000
 MAX_ASPECT = 200
-# What a decompressor writes, before Pillow drops the low bytes of 16-bit samples: 3 seconds of inflating.
+# Bytes after decompression, before Pillow drops the low bytes of 16-bit samples: about 3 seconds of inflating.
 MAX_RAW_BYTES = 200_000_000
-# The interpreter with numpy and Pillow takes the rest of 512 MiB.
+# The interpreter with numpy and Pillow needs the rest of the 512 MiB.
 MAX_WORKING_BYTES = 460 * 2**20
 
+# Bytes per pixel: of our output, of Pillow's modes (four for all others), of WebP, of libjpeg's coefficients.
 _OUTPUT = 3
-# As Pillow holds them; every other mode has four bytes per pixel.
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _WEBP = 16
 _COEFFICIENTS = {"L": 2, "CMYK": 8}
 
 
 def refuse_size(height: int, width: int) -> str:
-    """Why a picture of this size is refused from its header alone; empty when it is not."""
+    """The reason to refuse a picture of this size from its header alone; empty when it is allowed."""
     size = f"{width}x{height} pixels (width x height)"
     if min(height, width) < 1:
         return f"the picture has {size}"
@@ -36,7 +36,7 @@ def refuse_size(height: int, width: int) -> str:
 
 
 def scaled_size(height: int, width: int, least: tuple[int, int]) -> tuple[int, int]:
-    """Size of a scaled JPEG decode: 1/8, 1/4, 1/2 or all of each side, the first that reaches `least`; (0, 0): all."""
+    """Size of a scaled JPEG decode: the first of 1/8, 1/4, 1/2 and full size that reaches `least`; (0, 0): full."""
     if min(least) <= 0:
         return height, width
     for eighths in (1, 2, 4, 8):
@@ -47,15 +47,15 @@ def scaled_size(height: int, width: int, least: tuple[int, int]) -> tuple[int, i
 
 
 def jpeg_bytes(size: tuple[int, int], mode: str, *, holds_coefficients: bool) -> int:
-    """What libjpeg itself keeps, whatever the scale of its output."""
+    """Memory of libjpeg's coefficients, independent of the output's scale."""
     return size[0] * size[1] * _COEFFICIENTS.get(mode, 6) if holds_coefficients else 0
 
 
 def turbo_bytes(size: tuple[int, int], *, is_turned: bool) -> int:
-    """Output of the direct decoder; turning needs a second copy."""
+    """Memory of the output of libjpeg-turbo; applying the orientation needs a second copy."""
     return size[0] * size[1] * _OUTPUT * (2 if is_turned else 1)
 
 
 def pillow_bytes(size: tuple[int, int], kind: str, mode: str) -> int:
-    """Pillow's own picture and our output, which is converted in bands."""
+    """Memory of Pillow's picture and of our output, which is converted in bands."""
     return size[0] * size[1] * (_OUTPUT + (_WEBP if kind == "WEBP" else _STORED.get(mode, 4)))

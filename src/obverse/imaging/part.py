@@ -1,7 +1,7 @@
-"""A part of a picture that is a view of its own: a half of a frame, a tile of a grid.
+"""Parts of a picture that are views of their own: halves of a frame, tiles of a grid.
 
-Named as in a locator (`manifest/store/locator.py`): `half=left`, `half=right`, `tile=r1c2of2x3` (first row, second of
-three columns). Parts of one grid have one size; what rows and columns leave over lies between them.
+Names are those of a locator (`manifest/store/locator.py`): `half=left`, `half=right`, `tile=r1c2of2x3` (first row,
+second of three columns). Parts of one grid have equal sizes; remaining pixels lie between them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TILE = re.compile(r"r([1-9]\d{0,3})c([1-9]\d{0,3})of([1-9]\d{0,3})x([1-9]\d{0,3
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Of a grid of `rows` x `columns`, the part at (row, column), counted from 0."""
+    """The cell (row, column), counted from 0, of a grid of `rows` x `columns`."""
 
     row: int
     column: int
@@ -28,7 +28,7 @@ class Part:
 
     @classmethod
     def parse(cls, kind: str, value: str) -> Self:
-        """PictureError when there is no such part."""
+        """The part of a locator's kind and value; PictureError when there is none."""
         if kind == "half" and value in HALVES:
             return cls(0, HALVES[value], 1, 2)
         match = _TILE.fullmatch(value) if kind == "tile" else None
@@ -41,7 +41,7 @@ class Part:
 
     @property
     def step(self) -> tuple[str, str]:
-        """(kind, value) that `parse` reads back."""
+        """The locator's (kind, value), inverse of `parse`."""
         if (self.rows, self.columns) == (1, 2):
             return "half", ("left", "right")[self.column]
         return "tile", f"r{self.row + 1}c{self.column + 1}of{self.rows}x{self.columns}"
@@ -55,11 +55,11 @@ class Part:
         return size
 
     def enlarged(self, height: int, width: int) -> tuple[int, int]:
-        """How large a picture must be for its parts to be (height, width)."""
+        """(height, width) of a picture whose parts have (height, width)."""
         return height * self.rows, width * self.columns
 
     def of(self, pixels: Pixels) -> Pixels:
-        """Its own pixels, a copy."""
+        """The pixels of this part, as a copy."""
         height, width = self.size(*pixels.shape[:2])
         top = _start(self.row, self.rows, pixels.shape[0], height)
         left = _start(self.column, self.columns, pixels.shape[1], width)
@@ -67,10 +67,10 @@ class Part:
 
 
 def grid(rows: int, columns: int) -> tuple[Part, ...]:
-    """All parts, row by row."""
+    """All parts of a grid, row by row."""
     return tuple(Part(row, column, rows, columns) for row in range(rows) for column in range(columns))
 
 
 def _start(place: int, count: int, length: int, part: int) -> int:
-    """The first part begins at 0, and the last one ends with the picture."""
+    """The first pixel of a part along one axis: the first part begins at 0, the last one ends with the picture."""
     return place * (length - part) // (count - 1) if count > 1 else 0

@@ -1,6 +1,6 @@
-"""What a picture's header says, and whether it is within limits: before anything is decoded.
+"""Picture headers and the check of their limits, before anything is decoded.
 
-Limits exist because a 254-byte PNG can ask for 11 GiB; they are far above any photograph (`limits.py`).
+Limits exist because a 254-byte PNG can claim 11 GiB; they are far above any photograph (`limits.py`).
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ JPEG_FORMATS = ("JPEG", "MPO")
 
 # Our limits replace Pillow's own guard, which warns below ours.
 Image.MAX_IMAGE_PIXELS = None
-# What a parser thinks of a file reaches the user in our own sentence, not on the console.
+# Messages of parsers must not reach the console: the user gets a PictureError instead.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-with suppress(OSError, AttributeError):  # libtiff writes to the console itself; some builds do not let us reach it
+with suppress(OSError, AttributeError):  # libtiff writes to the console itself; some builds do not export the setters
     _libtiff = ctypes.CDLL(_imaging.__file__)
     _libtiff.TIFFSetErrorHandler(None)
     _libtiff.TIFFSetWarningHandler(None)
 
 
 class PictureError(DataError):
-    """Bytes that are not a picture we can use. The one exception type of this package."""
+    """Bytes that are not a usable picture. The only exception type of this package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """height, width in pixels as stored; orientation is the EXIF code 1 to 8."""
+    """Header fields of a picture. height, width: in pixels as stored. orientation: the EXIF code, 1 to 8."""
 
     format: str
     mode: str
@@ -70,16 +70,16 @@ class Header:
     orientation: int
     icc_profile: bytes | None
     scans: JpegScans | None = None
-    buffer_bytes: int = 0  # what a TIFF's decoder needs beside the picture
+    buffer_bytes: int = 0  # memory of a TIFF's decoder besides the picture
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """(height, width) after the orientation is applied; a PNG's EXIF behind its pixels is not seen here."""
+        """(height, width) after the orientation is applied; EXIF behind a PNG's pixels is not read here."""
         return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
 
 
 def open_picture(data: bytes) -> tuple[Image.Image, Header]:
-    """The lazily opened picture and its header; PictureError when it is none or outside the limits."""
+    """The lazily opened picture and its header; PictureError when it is no picture or exceeds the limits."""
     if len(data) == 0:
         raise PictureError("the file is empty")
     if len(data) > limits.MAX_BYTES:
@@ -121,7 +121,7 @@ def _header(image: Image.Image, scans: JpegScans | None) -> Header:
 
 
 def exif_orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; an invalid one is upright."""
+    """The EXIF orientation, 1 to 8; 1 (upright) when it is missing or invalid."""
     if len(image.info.get("exif") or b"") > MAX_EXIF_BYTES:
         raise PictureError(f"its EXIF block is above the limit of {MAX_EXIF_BYTES:,} bytes")
     try:
@@ -132,7 +132,7 @@ def exif_orientation(image: Image.Image) -> int:
 
 
 def _orientation_in_header(image: Image.Image) -> int:
-    # Pillow turns a TIFF upright while loading it, and would decode a PNG just to look for EXIF behind the pixels.
+    # Pillow itself rotates a TIFF upright on loading, and would decode a PNG just to look for EXIF behind the pixels.
     if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
         return 1
     with warnings.catch_warnings():
@@ -141,9 +141,9 @@ def _orientation_in_header(image: Image.Image) -> int:
 
 
 def _expanded(image: Image.Image) -> tuple[int, int]:
-    """(bytes of all samples as stored, bytes of the decoder's own buffer), for the formats with more than 8 bits.
+    """(bytes of all samples after decompression, bytes of the decoder's buffer), for formats with more than 8 bits.
 
-    libtiff expands a whole strip or tile at once, and Pillow turns a TIFF by a copy.
+    libtiff decompresses a whole strip or tile at once, and Pillow rotates a TIFF by a copy.
     """
     width, height = image.size
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -161,7 +161,7 @@ def _expanded(image: Image.Image) -> tuple[int, int]:
 
 
 def _png_pixel_bytes(image: Image.Image) -> int:
-    """Of a pixel in a PNG's stream, whose samples of 16 bits Pillow names by a raw mode such as RGB;16B."""
+    """Bytes per pixel in a PNG's stream; Pillow marks 16-bit samples by a raw mode such as RGB;16B."""
     if not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile:
         return 0
     return len(image.getbands()) * (2 if ";16" in str(image.tile[0][3]) else 1)

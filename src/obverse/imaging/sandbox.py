@@ -1,9 +1,9 @@
-"""Foreign bytes in pooled child processes with limits of memory and time: a decoder that dies takes a child, not us.
+"""Pool of child processes with limits of memory and time, for decoding untrusted pictures.
 
-Not a security boundary: a child has the rights of its parent. It bounds what broken or hostile pictures may cost.
-Children are fresh interpreters (never forks: the parent may have threads and a GPU), and import only what the functions
-they are sent need; `obverse.imaging` needs no torch. Where the `resource` module is missing (Windows) memory is not
-limited, and time only by the wall clock.
+A decoder that crashes ends a child, not the parent. This bounds the cost of broken or hostile pictures; it is no
+security boundary, because a child has the rights of its parent. Children are fresh interpreters (never forks: the
+parent may have threads and a GPU) and import only what the functions sent to them need; `obverse.imaging` needs no
+torch. Where the `resource` module is missing (Windows), memory is not limited, and time only by the wall clock.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from .probe import PictureError
 
 MEMORY_BYTES = 512 * 2**20
 CPU_SECONDS = 3.0
-# The wall clock only ends what sleeps: on a busy machine three seconds of work take longer.
+# Much longer than the CPU limit, because on a busy machine three seconds of work take longer; it ends what sleeps.
 WALL_SECONDS = 30.0
-# A child of the shared sandbox that has nothing to do gives its memory back; a new one starts in a fifth of a second.
+# An idle child of the shared sandbox ends after this time to free its memory; a new one starts in a fifth of a second.
 IDLE_SECONDS = 20.0
 
 _SIZE = struct.Struct("<Q")
@@ -43,7 +43,7 @@ _START = "import sys; sys.path[:] = {path!r}; from obverse.imaging.sandbox impor
 
 
 class Sandbox:
-    """A pool of child processes; thread-safe. Use it in a `with` statement, or call `close`."""
+    """Thread-safe pool of child processes. Use it in a `with` statement, or call `close`."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Sandbox:
         wall_seconds: float = WALL_SECONDS,
         idle_seconds: float | None = None,
     ) -> None:
-        """idle_seconds: a child without work for so long ends, and another is started when there is some."""
+        """Children start on first use. idle_seconds: an idle child ends then, and a later call starts another."""
         self.num_processes, self._idle_seconds = num_processes, idle_seconds
         self._limits = (memory_bytes, cpu_seconds, wall_seconds)
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()  # None: not started, or dead
@@ -70,12 +70,12 @@ class Sandbox:
         self.close()
 
     def decode(self, data: bytes, *, min_height: int = 0, min_width: int = 0) -> Pixels:
-        """`decode_picture` in a child."""
+        """The pixels of a picture, decoded by `decode_picture` in a child."""
         pixels: Pixels = self.run(_decode, (data, min_height, min_width))
         return pixels
 
     def run(self, function: Callable[[Any], Any], argument: Any) -> Any:
-        """function(argument) in a child; both are pickled, so the function is one of an importable module.
+        """The result of function(argument) in a child; both are pickled, so the function must be importable.
 
         PictureError when the function raises it, needs too much memory or time, or kills its process; RuntimeError
         with the child's traceback for any other exception, which is a bug of the function.
@@ -100,9 +100,9 @@ class Sandbox:
             self._idle.put(child)
 
     def map(self, function: Callable[[Any], Any], arguments: Iterable[Any]) -> Iterator[Any]:
-        """Results in the order of `arguments`; a PictureError is yielded in its place, not raised.
+        """Results of function(argument) in the order of `arguments`; a PictureError is yielded, not raised.
 
-        At most twice as many arguments as processes are taken in advance.
+        At most twice as many arguments as processes are read ahead.
         """
         pending: deque[Future[Any]] = deque()
         with ThreadPoolExecutor(self.num_processes) as threads:
@@ -118,7 +118,7 @@ class Sandbox:
                     future.cancel()
 
     def close(self) -> None:
-        """End the children; waits for running calls."""
+        """Shutdown of all children, after running calls have ended."""
         for _ in range(self.num_processes):
             child = self._idle.get()
             if child is not None:
@@ -138,9 +138,9 @@ _SHARED_LOCK = threading.Lock()
 
 
 def shared_sandbox() -> Sandbox:
-    """This process's sandbox for whatever bytes come from outside, with a child for each core it may use.
+    """The sandbox of this process for untrusted pictures, with one child per usable processor.
 
-    Children start when they are first needed, and end when they are idle or with the process.
+    Children start on first use and end when they are idle, or with the process.
     """
     with _SHARED_LOCK:
         pid = os.getpid()  # a forked process must not talk to its parent's children
@@ -156,11 +156,11 @@ def _decode(request: tuple[bytes, int, int]) -> Pixels:
 
 
 class _EndedIdleError(Exception):
-    """The child ended itself for want of work just before it was asked."""
+    """End of an idle child just before it received a request."""
 
 
 class _Child:
-    """One child process; requests go through its standard input, replies through its standard output."""
+    """Handle of one child process, with requests on its standard input and replies on its standard output."""
 
     def __init__(self, limits: tuple[int, float, float], idle_seconds: float | None) -> None:
         self._limits, self._may_end_idle = limits, idle_seconds is not None
@@ -206,7 +206,7 @@ class _Child:
         self._process.wait()
 
     def _within(self, talk: Callable[[], tuple[str, Any]]) -> tuple[str, Any]:
-        """The child ends itself in time; this clock is for one that cannot."""
+        """The reply of the child, which is killed when its own clocks have not ended it in time."""
         clock = threading.Timer(self._limits[2] + 5, self._end_late)
         clock.daemon = True
         clock.start()
@@ -248,7 +248,7 @@ class _Child:
 
 
 def _serve(limits: tuple[int, float, float], idle_seconds: float | None) -> None:
-    """The child: answer requests until the parent closes the pipe or is gone, or for want of work."""
+    """Main loop of a child: answers requests until the pipe is closed, the parent is gone or it has been idle."""
     memory_bytes, cpu_seconds, wall_seconds = limits
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -269,7 +269,7 @@ def _serve(limits: tuple[int, float, float], idle_seconds: float | None) -> None
 
 def _answer(requests: IO[bytes], num_bytes: int) -> tuple[str, Any]:
     try:
-        # No name keeps the request itself: the picture needs the memory.
+        # The pickled request is bound to no name, so that its memory is free for the picture.
         function, argument = pickle.loads(_read(requests, num_bytes))
         return "result", function(argument)
     except PictureError as error:
@@ -288,14 +288,14 @@ def _limit_memory(num_bytes: int) -> None:
 
 
 def _start_clocks(cpu_seconds: float, wall_seconds: float) -> None:
-    """SIGPROF and SIGALRM end the process, whatever C code it is in; 0 stops the clocks."""
+    """Start timers whose signals SIGPROF and SIGALRM end the process, even inside C code; 0 stops them."""
     if os.name == "posix":
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         signal.setitimer(signal.ITIMER_REAL, wall_seconds)
 
 
 def _reply(pipe: IO[bytes], reply: tuple[str, Any]) -> None:
-    """Arrays go out of band, straight from their memory: results travel once."""
+    """Write a reply, with arrays out of band (pickle protocol 5): their memory is not copied into the pickle."""
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(reply, protocol=5, buffer_callback=buffers.append)
     pipe.write(_SIZE.pack(len(buffers)))

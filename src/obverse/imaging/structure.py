@@ -1,7 +1,7 @@
-"""How a picture's bytes are laid out: the cheap look that decides whether a parser may see them at all.
+"""Structural limits of picture files, checked cheaply before any parser reads the bytes.
 
-Not a parser: it only counts what would cost time or memory out of proportion to the bytes. Pillow reads headers in
-Python and joins some of their parts quadratically; libjpeg visits every coefficient in every scan.
+This is no parser: it only counts elements that cost time or memory out of proportion to the bytes. Pillow reads headers
+in Python and joins some of their parts in quadratic time; libjpeg visits every coefficient in every scan.
 Layouts: JPEG T.81 annex B, PNG 3rd edition chapter 5, GIF89a chapters 15 to 26, TIFF 6.0 section 2, BMP version 3.
 """
 
@@ -23,8 +23,8 @@ MAX_TIFF_TAGS = 4096
 MAX_TIFF_NUMBER_BYTES = 2**20  # strip offsets of 40,000 rows are 320 kB
 MAX_RUN_LENGTH_BYTES = 2 * 2**20  # Pillow decodes run-length BMP and some PNM in Python
 
-# T.81 table B.1. The decoders here scale only what is made of DCT blocks: a lossless frame comes in its full size
-# whatever scale is asked for, into a buffer that is as large as what was asked for.
+# T.81 table B.1. libjpeg-turbo scales only frames of DCT blocks. A lossless frame is decoded at full size whatever
+# scale is requested, which would overflow a buffer of the scaled size.
 _DCT_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _LOSSLESS_FRAME = 0xC3
 _OTHER_FRAMES = frozenset({0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
@@ -35,14 +35,15 @@ _TIFF_UNIT_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16
 
 
 class StructureError(ValueError):
-    """Bytes laid out to cost more than a picture may; becomes a PictureError."""
+    """Structure that exceeds a limit; callers turn it into a PictureError."""
 
 
 @dataclass(frozen=True, slots=True)
 class JpegScans:
-    """num_scans: passes over the pixels; holds_coefficients: whether all of them stay in memory until the last.
+    """Scans of a JPEG.
 
-    can_scale: whether every frame is made of DCT blocks, which can be decoded at a reduced scale.
+    num_scans: passes over the pixels. holds_coefficients: whether the decoder keeps all coefficients in memory until
+    the last scan. can_scale: whether every frame is made of DCT blocks, which can be decoded at a reduced scale.
     """
 
     num_scans: int
@@ -68,7 +69,7 @@ def require_modest_structure(data: bytes) -> None:
 
 
 def _is_slow_pnm(data: bytes) -> bool:
-    """Whether Pillow decodes it in Python: numbers in text, and samples that it must stretch."""
+    """Whether Pillow decodes a PNM in Python: samples as text, or samples that it must rescale."""
     header = re.match(rb"P(\d)(?:\s+|#[^\r\n]*)*\d+(?:\s+|#[^\r\n]*)*\d+(?:\s+|#[^\r\n]*)*(\d*)", data[:1024])
     if header is None:
         return data[:1] == b"P" and data[1:2].isdigit()
@@ -76,7 +77,7 @@ def _is_slow_pnm(data: bytes) -> bool:
 
 
 def jpeg_scans(data: bytes) -> JpegScans:
-    """Walk the markers of a JPEG to its end, without decoding anything."""
+    """The scans of a JPEG, from its markers alone; StructureError when there are too many."""
     place, num_scans, progressive = 2, 0, False
     frames: set[int] = set()
     num_bytes: Counter[int] = Counter()
@@ -104,7 +105,7 @@ def jpeg_scans(data: bytes) -> JpegScans:
 
 
 def _require_readable(frame: int, precision: bytes) -> None:
-    """StructureError for frames and sample sizes that no decoder here is made for."""
+    """StructureError for frame types and sample sizes that are not supported."""
     if frame in _OTHER_FRAMES:
         what = f"a JPEG of the rare kind SOF{frame - 0xC0} (lossless arithmetic or hierarchical)"
     elif precision and precision[0] != 8:
@@ -115,7 +116,7 @@ def _require_readable(frame: int, precision: bytes) -> None:
 
 
 def _behind_marker(data: bytes, place: int) -> int:
-    """The end of the next marker, or 0. NumPy passes the many 0xFF of pixel data ten times faster than a pattern."""
+    """The end of the next marker, or 0. NumPy skips the many 0xFF of pixel data ten times faster than `re` does."""
     if place + 1 < len(data) and data[place] == 0xFF and _IS_MARKER[data[place + 1]]:
         return place + 2
     while place < len(data) - 1:
@@ -141,7 +142,7 @@ def _walk_png(data: bytes) -> None:
 
 
 def _walk_gif(data: bytes) -> None:
-    """To the first picture; the blocks of a comment are joined quadratically."""
+    """StructureError for too many blocks before the first picture; Pillow joins those of a comment quadratically."""
     place = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
     in_extension = False
     for _ in range(MAX_SEGMENTS):
@@ -157,14 +158,17 @@ def _walk_gif(data: bytes) -> None:
 
 
 def _walk_tiff(data: bytes) -> None:
-    """The first directory; values may overlap, so that few bytes claim many, and numbers become Python objects."""
+    """StructureError for oversized tags in the first directory.
+
+    Values may overlap, so that few bytes claim many, and Pillow turns every number into a Python object.
+    """
     order, is_big = "<" if data[:2] == b"II" else ">", data[2] == 43
     entry, step, count_place = ("HHQ", 20, 8) if is_big else ("HHI", 12, 4)
     try:
         (place,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, count_place)
         (num_tags,) = struct.unpack_from(order + ("Q" if is_big else "H"), data, place)
     except (struct.error, OverflowError):
-        return  # the parser says what is wrong
+        return  # the parser raises for such a file
     if num_tags > MAX_TIFF_TAGS:
         raise StructureError(f"the TIFF has {num_tags:,} tags, more than the limit of {MAX_TIFF_TAGS:,}")
     num_bytes = num_number_bytes = 0

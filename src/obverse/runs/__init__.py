@@ -1,6 +1,7 @@
-"""What happened, on disk.
+"""Run folders, training events and their observers.
 
-`checkpoint` is imported by its own name: it needs torch, and whoever finds a folder locked must not wait for torch.
+`checkpoint` is not exported here: it needs torch, and a command that finds its folder locked must end without loading
+it.
 """
 
 from .events import CheckpointSaved, EpochEnd, Event, Message, Observer, StepEnd

@@ -1,8 +1,8 @@
-"""Checkpoints, for resuming: complete or absent.
+"""Checkpoints for resuming, each complete or absent.
 
-A checkpoint is a folder `step-000123` with a SHA-256 of every file in `manifest.json`. It is written aside, synced and
-renamed; a reader verifies every byte before use and takes the newest one that is whole. (In-place saving loses 58 of 60
-files to kill -9; one flipped bit loads silently wrong weights 197 times of 200.)
+A checkpoint is a folder `step-000123` with the SHA-256 of every file in `manifest.json`. It is written under a
+temporary name, synced and renamed. Loading verifies every byte and takes the newest intact checkpoint. (In-place saving
+lost 58 of 60 files to kill -9; with one flipped bit, 197 of 200 files loaded wrong weights without an error.)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from obverse.files import MAX_TEXT_BYTES, read_regular
 from .rundir import disk_error
 
 KEPT = 2
-# What a checkpoint of the same step is called until the new one is there.
+# Prefix of an older checkpoint of the same step, until the new one is complete.
 BEFORE = ".before-"
 NEEDED = {"model.safetensors", "optimizer.pt", "state.json"}
 MAX_FILE_BYTES = 2**42
@@ -35,7 +35,7 @@ MAX_FILE_BYTES = 2**42
 
 @dataclass
 class Checkpoint:
-    """tensors: name -> state dict of tensors. optimizer: a torch state dict. state: plain JSON values."""
+    """Content of a checkpoint. tensors: name -> state dict. optimizer: a torch state dict. state: plain JSON values."""
 
     tensors: dict[str, dict[str, torch.Tensor]]
     optimizer: dict[str, Any]
@@ -43,7 +43,10 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
-    """Write `folder/step-NNNNNN` and remove all but this one and the one before. DiskError leaves those untouched."""
+    """Path of the new checkpoint `folder/step-NNNNNN`. All older ones but the last are removed.
+
+    DiskError when it cannot be written; the existing checkpoints then stay.
+    """
     target = folder / f"step-{step:06d}"
     aside, before = folder / f".tmp-{step:06d}", folder / f"{BEFORE}{step:06d}"
     for half in folder.glob(".tmp-*"):  # of a process that was killed
@@ -56,13 +59,13 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     digests = {}
     try:
         aside.mkdir(parents=True)
-        # One file at a time is in memory: with a large model it is what a run needs most of.
+        # Only one file at a time is serialised in memory: with a large model memory is scarce.
         for name, make in contents.items():
             data = make()
             digests[name] = hashlib.sha256(data).hexdigest()
             _write_synced(aside / name, data)
         _write_synced(aside / "manifest.json", json.dumps(digests).encode())
-        if target.exists():  # out of the way, but not gone before the new one is there
+        if target.exists():  # renamed, and deleted only when the new one is in place
             shutil.rmtree(before, ignore_errors=True)
             os.replace(target, before)
         os.replace(aside, target)
@@ -73,14 +76,14 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
         raise disk_error(target, _num_bytes(checkpoint), error) from error
     checkpoints = _newest_first(folder)
     place = checkpoints.index(target)
-    # What is ahead of the run was damaged: it went on from an earlier step.
+    # Checkpoints of later steps are removed too: the run resumed from an earlier one because they were damaged.
     for other in (*checkpoints[:place], *checkpoints[place + KEPT :]):
         shutil.rmtree(other, ignore_errors=True)
     return target
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest whole checkpoint, or None, and a sentence for every damaged one that was passed over."""
+    """The newest intact checkpoint, or None, and a message for every damaged one that was skipped."""
     complaints: list[str] = []
     for path in _newest_first(folder):
         files, fault = _verified(path)
@@ -103,14 +106,14 @@ def _decoded(files: Mapping[str, bytes], *, step: int) -> Checkpoint:
     }
     optimizer = torch.load(io.BytesIO(files["optimizer.pt"]), map_location="cpu", weights_only=True)
     state = json.loads(files["state.json"])
-    # A state without its step would be taken for the beginning.
+    # A state without its step would restart training from step 0.
     if not isinstance(state, dict) or not isinstance(optimizer, dict) or state.get("step") != step:
         raise ValueError("state.json is not that of this step")
     return Checkpoint(tensors, optimizer, state)
 
 
 def _verified(path: Path) -> tuple[dict[str, bytes], str | None]:
-    """Every file's bytes and None, or a fault."""
+    """The bytes of every file and None, or no files and the fault."""
     try:
         digests: Mapping[str, str] = json.loads(read_regular(path / "manifest.json", max_bytes=MAX_TEXT_BYTES))
         names = [name for name in digests if Path(name).name == name]
@@ -127,7 +130,7 @@ def _verified(path: Path) -> tuple[dict[str, bytes], str | None]:
 
 def _newest_first(folder: Path) -> list[Path]:
     folders = [*folder.glob("step-*"), *folder.glob(f"{BEFORE}*")] if folder.is_dir() else []
-    # Of one step, what was moved out of the way comes last.
+    # The renamed older checkpoint of a step comes after the checkpoint of that step.
     return sorted(
         (path for path in folders if path.name.rpartition("-")[2].isdecimal()),
         key=lambda path: (_step_of(path), path.name.startswith("step-")),
@@ -140,7 +143,7 @@ def _step_of(path: Path) -> int:
 
 
 def _num_bytes(checkpoint: Checkpoint) -> int:
-    """Of all tensors, which is nearly what the files take."""
+    """Bytes of all tensors, nearly the size of the files."""
     leaves = torch.utils._pytree.tree_leaves([checkpoint.tensors, checkpoint.optimizer])
     return sum(leaf.nbytes for leaf in leaves if isinstance(leaf, torch.Tensor))
 
@@ -150,7 +153,7 @@ def _tensor_bytes(state: Mapping[str, torch.Tensor]) -> bytes:
 
 
 def _plain(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Contiguous copies on the CPU: safetensors refuses shared memory and views."""
+    """Contiguous copies of tensors on the CPU; safetensors refuses shared memory and views."""
     return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
 
 

@@ -1,4 +1,4 @@
-"""What happens during training. The trainer yields these; observers write them down."""
+"""Training events, which the trainer yields, and the interface of observers, which record them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,37 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class StepEnd:
-    """After an optimizer step. step, epoch and batch count from 1; loss is the step's mean.
-
-    seconds, data_seconds: of this epoch in this process. run_seconds: the time in which `fraction_done` of the run was
-    done.
-    """
+    """End of an optimizer step. step, epoch and batch count from 1."""
 
     step: int
     epoch: int
     batch: int
     num_batches: int
     loss: float
+    """Mean over the samples of this step."""
     learning_rate: float
     epoch_loss: float
+    """Mean over the epoch so far."""
     epoch_accuracy: float
+    """Accuracy over the epoch so far."""
     pictures: int
+    """Pictures in this epoch so far."""
     seconds: float
+    """Wall time of this epoch so far, in this process."""
     data_seconds: float
+    """Part of `seconds` spent waiting for batches."""
     fraction_done: float
+    """Fraction of the whole run, 0 to 1."""
     run_seconds: float
+    """Wall time that `fraction_done` of the run took."""
 
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """After validation. Epochs count from 1. Means over the epoch; train figures are with augmentation and dropout."""
+    """End of an epoch, after validation. epoch counts from 1.
+
+    Losses and accuracies are means over the epoch; those of training include augmentation and dropout.
+    """
 
     epoch: int
     step: int
@@ -40,17 +47,19 @@ class EpochEnd:
     val_loss: float
     val_accuracy: float
     select: str
+    """The metric that selects the best weights."""
     select_value: float
     is_best: bool
     learning_rate: float
     pictures_per_second: float
     data_wait: float
+    """Fraction of the time spent waiting for batches."""
     seconds: float
 
 
 @dataclass(frozen=True)
 class CheckpointSaved:
-    """A checkpoint is on disk."""
+    """Completion of a checkpoint on disk."""
 
     step: int
     path: str
@@ -58,7 +67,7 @@ class CheckpointSaved:
 
 @dataclass(frozen=True)
 class Message:
-    """A sentence for the user."""
+    """Message for the user."""
 
     text: str
 
@@ -67,7 +76,7 @@ Event = StepEnd | EpochEnd | CheckpointSaved | Message
 
 
 def epoch_scalars(event: EpochEnd) -> dict[str, float]:
-    """The curves that trackers draw, by name."""
+    """The scalars of an epoch for trackers, by name."""
     return {
         "loss/train": event.train_loss,
         "loss/val": event.val_loss,
@@ -79,10 +88,10 @@ def epoch_scalars(event: EpochEnd) -> dict[str, float]:
 
 
 class Observer(Protocol):
-    """Writes events somewhere."""
+    """Recipient of training events."""
 
     def notify(self, event: Event) -> None:
-        """Take one event."""
+        """Handle one event."""
 
     def close(self) -> None:
-        """No more events come."""
+        """Release resources; no event follows."""

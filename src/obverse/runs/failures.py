@@ -1,6 +1,6 @@
-"""What the machine refuses, as sentences: a full disk, a folder that cannot be written, too little memory.
+"""Conversion of system errors into messages: a full disk, a folder that cannot be written, too little memory.
 
-Not for faults in pictures or recipes: those are found where they are read.
+Faults in pictures and recipes are not handled here, but where they are read.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from obverse.errors import OutOfMemoryError, OutputError
 from .rundir import DISK_FAULTS, disk_error
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT)
-# A processor's memory ends in a plain RuntimeError of torch that says one of these.
+# On a CPU, torch reports a lack of memory as a plain RuntimeError with one of these phrases.
 MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 @contextmanager
 def explained(path: Path, advice: str) -> Iterator[None]:
-    """Whatever is refused while the block works in `path` becomes an ObverseError; advice: what helps memory."""
+    """Context that turns system errors inside the block, which works in `path`, into ObverseErrors.
+
+    advice: the remedy to name when memory is lacking.
+    """
     try:
         yield
     except OSError as error:
@@ -41,5 +44,5 @@ def explained(path: Path, advice: str) -> Iterator[None]:
 
 
 def is_lack_of_memory(error: BaseException) -> bool:
-    """Whether Python, torch on a processor or torch on an accelerator ran out of memory."""
+    """Whether an exception of Python or torch means a lack of memory, on a CPU or an accelerator."""
     return isinstance(error, MemoryError) or any(word in str(error) for word in MEMORY_WORDS)

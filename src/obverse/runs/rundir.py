@@ -1,4 +1,4 @@
-"""A run folder: who may write in it, and what lies where.
+"""Run folder: its layout, its lock and its creation.
 
 recipe.yaml  config.json  manifest.csv  environment.json  data_report.json
 events.jsonl  training_log.json  training_history.png  events.out.tfevents.*
@@ -32,13 +32,13 @@ else:
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 NAME_BYTES = 100
-# What a start writes before recipe.yaml; a start that was killed in between leaves these, and they hold nothing yet.
+# Files that a start writes before recipe.yaml. A folder with only these is from a start that was killed; it is reused.
 BEGUN = frozenset({".lock", ".start.json", "manifest.csv", "config.json", "environment.json", "data_report.json"})
 LIBRARIES = ("obverse", "torch", "torchvision", "timm", "transformers", "numpy", "pillow", "simplejpeg")
 
 
 class RunFolder:
-    """Paths of one run; `lock` makes sure that one process alone trains in it.
+    """Paths and lock of one run folder.
 
     patience_seconds: how long `lock` waits for a process that is ending.
     """
@@ -65,7 +65,7 @@ class RunFolder:
 
     @property
     def bundle(self) -> Path:
-        """The folder that ships."""
+        """The folder of the model bundle."""
         return self.path / "bundle"
 
     @property
@@ -78,10 +78,10 @@ class RunFolder:
         return self.path / "evaluation" / split
 
     def claim(self) -> None:
-        """Make and lock the folder for a new run; claiming it again changes nothing.
+        """Create and lock the folder for a new run; a second call changes nothing.
 
-        BusyError when another process holds it, OutputError when something else lies there. No torch is needed, so
-        that of several starts all but one leave at once.
+        BusyError when another process holds the lock, OutputError when the folder holds anything else. Needs no torch,
+        so that of several simultaneous starts all but one end at once.
         """
         if self._made is not None and self._lock_file is not None:
             return
@@ -103,7 +103,7 @@ class RunFolder:
         interrupts.undo_at_end(self.undo)
 
     def begun(self) -> None:
-        """The run has written down what it will do: from now on it is resumed, not undone."""
+        """Mark the run as begun: its recipe is written, so from now on it can be resumed and is not removed."""
         interrupts.keep(self.undo)
 
     def _require_unused(self, names: set[str]) -> None:
@@ -114,7 +114,7 @@ class RunFolder:
             raise OutputError(f"{str(self.path)!r} is not empty and holds no run; choose another folder with --run")
 
     def reopen(self) -> None:
-        """Lock the folder of a run to go on with; DataError when there is none. A finished run is left as it is."""
+        """Lock the folder of a run to resume; DataError when it holds no run. A finished run is not changed."""
         if not self.recipe.is_file():
             raise DataError(f"{str(self.path)!r} holds no run to resume: there is no recipe.yaml in it")
         if not self.is_finished:
@@ -122,13 +122,13 @@ class RunFolder:
             self._remove_halves()
 
     def _remove_halves(self) -> None:
-        """What a killed process was writing; we hold the lock, so nobody writes here now."""
+        """Remove the temporary files of a killed process; we hold the lock, so no other process writes here."""
         for path in self.path.iterdir():
             if ASIDE.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
     def began_under(self, launch: Launch) -> bool:
-        """Whether the run here was begun by these very processes before a launcher started them again."""
+        """Whether the run was begun by the same job, before its launcher restarted the processes."""
         if launch.id is None and not launch.num_restarts:
             return False
         try:
@@ -138,7 +138,7 @@ class RunFolder:
         return self.recipe.is_file() and (launch.num_restarts > 0 or began == launch.id)
 
     def undo(self) -> None:
-        """Remove what a run that never began has written: it lies in a folder that was empty or not there."""
+        """Remove the files and folders of a run that has not begun; its folder was empty or did not exist before."""
         interrupts.keep(self.undo)
         if self._lock_file is None or not self._is_ours():
             return
@@ -149,7 +149,7 @@ class RunFolder:
                 folder.rmdir()
 
     def _create(self) -> list[Path]:
-        """Make the folder; the folders that had to be made, the deepest first. OutputError when it is impossible."""
+        """The folders that were created, the deepest first. OutputError when the run folder cannot be created."""
         try:
             made = [path for path in (self.path, *self.path.parents) if not path.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
@@ -161,7 +161,7 @@ class RunFolder:
         return made
 
     def lock(self) -> None:
-        """Hold the folder until `unlock` or the process's end; BusyError when another process does."""
+        """Take the folder's lock, until `unlock` or the end of the process; BusyError when another process holds it."""
         if self._lock_file is not None:
             return
         try:
@@ -180,15 +180,15 @@ class RunFolder:
             raise OutputError(f"the run folder {str(self.path)!r} is not writable: {error.strerror}") from None
 
     def unlock(self) -> None:
-        """Give the folder back."""
+        """Release the folder's lock."""
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
 
     def require_ours(self) -> None:
-        """OutputError when the folder that is locked no longer lies at its path: removed, moved, or another one.
+        """OutputError when the locked folder is no longer the one at this path: removed, moved or replaced.
 
-        To be called before each write, which would else make half a run there, or spoil another one.
+        Called before each write, which would otherwise create an incomplete run, or damage another one.
         """
         if self._lock_file is not None and not self._is_ours():
             raise OutputError(f"the run folder {str(self.path)!r} was removed or moved while the run was going on, and "
@@ -204,7 +204,7 @@ class RunFolder:
         return (here.st_dev, here.st_ino) == (ours.st_dev, ours.st_ino)
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write a JSON file, whole or not at all."""
+        """Write a JSON file atomically."""
         self.require_ours()
         write_text(self.path / name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
@@ -231,9 +231,7 @@ def _try_lock(file: int) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write aside, then rename: a reader never sees half a file, and several may write. DiskError names the file and
-    the bytes.
-    """
+    """Write a text file atomically; several processes may write at once. DiskError names the file and its size."""
     # A name that is no UTF-8 becomes `\\udcff`, which JSON reads back as it was.
     data = text.encode("utf-8", "backslashreplace")
     try:
@@ -243,7 +241,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def disk_error(path: Path, num_bytes: int | None, error: OSError) -> DiskError | OutputError:
-    """The sentence for a write that failed."""
+    """The error for a failed write: DiskError for a full or failing disk, else OutputError."""
     if error.errno in DISK_FAULTS:
         needed = f"; {num_bytes:,} bytes are needed" if num_bytes is not None else ""
         return DiskError(f"writing {str(path)!r} failed ({error.strerror}){needed}. Free space and try again; "
@@ -252,12 +250,12 @@ def disk_error(path: Path, num_bytes: int | None, error: OSError) -> DiskError |
 
 
 def default_run_path(data: Path, now: datetime) -> Path:
-    """runs/<data>-<date>-<time>."""
+    """The default run folder, runs/<data>-<date>-<time>."""
     return Path("runs") / f"{short_name(data)}-{now:%Y%m%d-%H%M%S}"
 
 
 def short_name(data: Path) -> str:
-    """A name after `data` that leaves room in the 255 bytes of a folder's name."""
+    """Name of the data folder, shortened: the name of a run folder may have at most 255 bytes."""
     stem = os.fsencode(data.resolve().stem or "data")
     return stem[:NAME_BYTES].decode("utf-8", "ignore")
 
@@ -269,7 +267,7 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 
 def describe_environment(**more: Any) -> dict[str, Any]:
-    """Versions, machine and command, for environment.json."""
+    """Content of environment.json: versions, machine and command."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

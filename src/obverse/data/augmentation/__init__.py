@@ -1,1 +1,1 @@
-"""Random changes of training pictures: of one picture, and of the batch."""
+"""Augmentation: random changes of single training pictures and mixing within a batch."""

@@ -1,10 +1,10 @@
-"""Random changes of training pictures, from (seed, epoch, sample id, view) alone.
+"""Augmentation of a single picture, a function of (seed, epoch, sample id, view) alone.
 
-Pixels are moved once, on uint8 (`resample.py`): by whole pixels, or cropped and then resized, or turned; the way that
-keeps most bits is taken. All of it is bicubic: bilinear sampling blurs, and a model trained on blurred pictures fails
-on sharp ones (on generated coins it cost 30 points of accuracy). Brightness, contrast and saturation are three
-numbers, applied to the whole batch on the training device (`preprocess.py`); policies such as TrivialAugment draw
-further operations (`operations.py`).
+Pixels are resampled once, on uint8 (`resample.py`): shifted by whole pixels, or cropped and resized, or rotated,
+whichever loses least. Resampling is bicubic: bilinear sampling blurs, and a model trained on blurred pictures fails on
+sharp ones (on generated coins it cost 30 points of accuracy). Brightness, contrast and saturation are three factors,
+applied to the whole batch on the training device (`preprocess.py`). Policies such as TrivialAugment draw further
+operations (`operations.py`).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from obverse.recipe import AugmentSpec
 
 from .operations import DRAWS_EACH, Operation, apply_operations, draw_operations
 
-# Besides those of operations.
+# Uniform numbers for one change, besides those of the policy's operations.
 NUM_DRAWS = 17
 
 
 @dataclass(frozen=True)
 class Change:
-    """One drawn change.
+    """Drawn parameters of one augmentation.
 
     box: (top, left, bottom, right) of the working picture that is resized to the output; None when the picture is only
-    moved by `shift` (rows, columns). affine: output pixel -> working pixel, when a box is not enough. mirrored: left
-    and right are swapped last. color: brightness, contrast, saturation factors. erased: a box of output pixels or None.
-    operations: of the policies that draw some.
+    shifted by `shift` (rows, columns). affine: output pixel -> working pixel, where a rotation needs more than a box.
+    mirrored: left and right are swapped, as the last step. color: brightness, contrast, saturation factors. erased: a
+    box of output pixels, or None. operations: those that the policy drew.
     """
 
     box: Box | None
@@ -43,12 +43,12 @@ class Change:
 
 
 def num_draws(spec: AugmentSpec) -> int:
-    """How many uniform numbers `draw_change` needs."""
+    """Number of uniform numbers that `draw_change` needs."""
     return NUM_DRAWS + DRAWS_EACH * spec.num_operations
 
 
 def draw_change(spec: AugmentSpec, working: tuple[int, int], output: tuple[int, int], u: Sequence[float]) -> Change:
-    """Turn `num_draws` uniform numbers into a change; working, output: (height, width). The spec is `filled()`."""
+    """A change from `num_draws` uniform numbers. working, output: (height, width). The spec must be `filled()`."""
     shift = (_whole_shift(spec.shift, working[0], u[3]), _whole_shift(spec.shift, working[1], u[5]))
     box = _draw_crop(spec, working, u) if spec.min_scale != 1 or working != output else None
     affine = None
@@ -108,7 +108,7 @@ def _affine(box: Box, output: tuple[int, int], shift: tuple[int, int], angle: fl
 
 
 def _whole_shift(share: float | None, side: int, u: float) -> int:
-    """A shift by whole pixels, so that small pictures are moved without being blurred."""
+    """A shift by whole pixels, which does not blur small pictures."""
     largest = int((share or 0) * side)
     return int(u * (2 * largest + 1)) - largest
 

@@ -26,9 +26,9 @@ from obverse.runtime import named_uniforms
 
 
 def mix(batch: Batch, spec: MixingSpec, *, num_classes: int, seed: int, epoch: int) -> Batch:
-    """The batch with soft `targets_BK` and, for `blend`, `shares_BV5`; it must not be on a device yet.
+    """The batch with mixed soft `targets_BK` and, for `blend`, `shares_BV5`; it must still be on the CPU.
 
-    What is mixed are the targets that it has, else its labels.
+    The batch's own soft targets are mixed where it has some, else its labels.
     """
     height, width = batch.images_BVCHW.shape[-2:]
     num_views = batch.present_BV.shape[1]
@@ -45,9 +45,9 @@ def mix(batch: Batch, spec: MixingSpec, *, num_classes: int, seed: int, epoch: i
 
 
 def blend(images_BVCHW: torch.Tensor, shares_BV5: torch.Tensor) -> torch.Tensor:
-    """Neighbours mixed by `shares_BV5`: the own share of every pixel, then the box (top, left, bottom, right) of none.
+    """Images of neighbours mixed by `shares_BV5`; a share of 1 keeps every bit.
 
-    A share of 1 keeps every bit.
+    shares_BV5: the weight of a sample's own pixels, then the box (top, left, bottom, right) in which that weight is 0.
     """
     share, top, left, bottom, right = (column[..., None, None, None] for column in shares_BV5.unbind(-1))
     rows = torch.arange(images_BVCHW.shape[-2], device=images_BVCHW.device).view(-1, 1)
@@ -59,14 +59,14 @@ def blend(images_BVCHW: torch.Tensor, shares_BV5: torch.Tensor) -> torch.Tensor:
 
 
 def partners(num_samples: int) -> torch.Tensor:
-    """The place of each sample's neighbour; the last of an odd number is its own."""
+    """The index of each sample's neighbour in the batch; the last of an odd number is its own neighbour."""
     return (torch.arange(num_samples) ^ 1).clamp(max=num_samples - 1)
 
 
 def _draw(
     spec: MixingSpec, name: str, seed: int, epoch: int, size: tuple[int, int, int]
 ) -> list[tuple[float, int, int, int, int]]:
-    """For each view: the own share of pixels outside the box, and the box. size: views, height, width."""
+    """For each view: the weight of a sample's own pixels outside the box, and the box. size: views, height, width."""
     num_views, height, width = size
     choice, u, *places = named_uniforms(2 + 2 * num_views, "mixing", seed, epoch, name)
     is_cut = spec.cutmix > 0 and (spec.mixup == 0 or choice < 0.5)
@@ -83,7 +83,7 @@ def _draw(
 
 
 def _mean_share(shares_BV5: torch.Tensor, present_BV: torch.Tensor, num_pixels: int) -> torch.Tensor:
-    """How much of each sample is its own, over its views (B)."""
+    """The mean weight of a sample's own pixels over its views (B)."""
     share, top, left, bottom, right = shares_BV5.unbind(-1)
     own_BV = share * (1 - (bottom - top) * (right - left) / num_pixels)
     return (own_BV * present_BV).sum(1) / present_BV.sum(1).clamp(min=1)

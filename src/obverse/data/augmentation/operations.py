@@ -29,14 +29,14 @@ BLUR_RADIUS = (0.1, 2.0)
 
 @dataclass(frozen=True)
 class Operation:
-    """One drawn operation; strength: from 0 (nothing) to its most, negative the other way where it has two."""
+    """One drawn operation. strength: from 0 (no change) to its maximum; negative for the opposite direction."""
 
     name: str
     strength: float
 
 
 def draw_operations(spec: AugmentSpec, u: Sequence[float]) -> tuple[Operation, ...]:
-    """From DRAWS_EACH uniforms for each of `spec.num_operations`; the spec is `filled()`."""
+    """Operations from DRAWS_EACH uniform numbers for each of `spec.num_operations`; the spec must be `filled()`."""
     drawn = []
     for which, strength, sign in (u[3 * n : 3 * n + 3] for n in range(spec.num_operations)):
         if spec.policy == "three":
@@ -50,7 +50,7 @@ def draw_operations(spec: AugmentSpec, u: Sequence[float]) -> tuple[Operation, .
 
 
 def apply_operations(pixels: Pixels, operations: Sequence[Operation], fill: int) -> Pixels:
-    """The picture after all of them."""
+    """The picture after all operations, in their order."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
     for operation in operations:
         if operation.name in _THREE:
@@ -80,8 +80,9 @@ def _enhanced(kind: Callable[[Image.Image], ImageEnhance._Enhance]) -> Callable[
     return lambda image, v, fill: kind(image).enhance(1 + v)
 
 
-# Operation, its most in the wide space, its most in RandAugment's, whether it goes both ways. Shears are slopes,
-# translations shares of the side (wide: 32 pixels of 224), rotations degrees; posterise: bits that are taken away.
+# Operation, its maximum in the wide space, its maximum in RandAugment, whether it has two directions. Shears are
+# slopes, translations shares of the side (wide: 32 pixels of 224), rotations degrees; posterise: bits that are taken
+# away.
 _TABLE: dict[str, tuple[Callable[[Image.Image, float, int], Image.Image], float, float, bool]] = {
     "identity": (lambda image, v, fill: image, 0, 0, False),
     "shear-x": (_shear_x, 0.99, 0.3, True),

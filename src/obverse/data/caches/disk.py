@@ -1,15 +1,15 @@
-"""Pictures at their working size on disk, for sets that do not fit in memory and for the runs that come after.
+"""Disk cache of pictures at their working size, for sets larger than memory and for later runs.
 
     ROOT/pixels/KEY/about.json       what KEY stands for
                     .lock            held while files are checked or made
                     000001.pixels    pictures (pixel_file.py); a later file holds what earlier ones lacked
 
-KEY is of all that decides a pixel besides the original: form, geometry, decoder, library versions. Entries are found by
-content digest, so runs, splits and copies of the data share them. Every entry that is wanted is checked against its
-checksum when the cache is opened; a damaged one is made again. Of two processes that want the same pictures the second
-waits, and finds them made. The folder may be deleted at any time.
+KEY is a digest of everything besides the original file that decides a pixel: kind, geometry, decoder, library versions.
+The key of an entry is a content digest, so runs, splits and copies of the data share entries. Every entry that is
+needed is checked against its checksum when the cache is opened; a damaged one is made again. A second process that
+needs the same pictures waits for the first, then reads them. The folder may be deleted at any time.
 
-Raw entries give the bits of the original path. JPEG entries (quality 95, 4:2:0) are a fifth as large and not exact.
+Raw entries equal the uncached pixels bit for bit. JPEG entries (quality 95, 4:2:0) are a fifth as large and not exact.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ CHUNK_PER_THREAD = 16
 
 
 class DiskCache:
-    """Reads what `open_disk_cache` has found. places_N3: for each slot the number of the file, offset and length.
+    """Read access to the entries of a disk cache.
 
-    raw_shape: of a raw picture; None for JPEG.
+    places_N3: file number, offset and length for each slot; length 0 where there is no entry. raw_shape: the shape of
+    raw pictures; None for JPEG.
     """
 
     def __init__(
@@ -58,11 +59,11 @@ class DiskCache:
         self._files = [PixelFile(path).data for path in paths]
 
     def __reduce__(self) -> tuple[object, ...]:
-        """A worker that is not forked maps the files itself."""
+        """Pickling by file names: a worker that is not forked maps the files itself."""
         return DiskCache, (self._paths, self._places_N3, self._raw_shape)
 
     def get(self, slot: int, make: Callable[[], Pixels]) -> Pixels:
-        """Read, or made anew when the disk has none."""
+        """The picture of a slot, read from disk; `make` returns it when there is no entry."""
         file, offset, length = self._places_N3[slot]
         if length == 0:
             return make()
@@ -72,8 +73,8 @@ class DiskCache:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the cache should hold: the pictures of `samples`, fitted by `geometry`. kind: raw or jpeg."""
+class CacheContent:
+    """The specification of a cache's content: the pictures of `samples`, fitted by `geometry`. kind: raw or jpeg."""
 
     manifest: Manifest
     samples: Sequence[Sample]
@@ -81,18 +82,18 @@ class Wanted:
     kind: str
 
     def key(self) -> str:
-        """The name of the folder."""
+        """The name of the cache folder, a digest of `about`."""
         return content_digest(json.dumps(self.about(), sort_keys=True).encode())[:16]
 
     def about(self) -> dict[str, object]:
-        """All that decides a pixel besides the original."""
+        """Everything besides the original file that decides a pixel."""
         versions = {name: version(name) for name in ("torch", "pillow", "simplejpeg")}
         cpu = torch.backends.cpu.get_cpu_capability()
         form = {"kind": self.kind, "decoder": DECODER_VERSION, "cpu": cpu}
         return {**form, "geometry": asdict(self.geometry), **versions}
 
     def keys(self) -> dict[int, bytes]:
-        """Slot -> key of its entry; a sample without a digest has none."""
+        """Slot -> key of its entry. A sample without a digest has no entry."""
         views, keys = self.manifest.views, {}
         for index, sample in enumerate(self.samples):
             for number, view in enumerate(sample.views) if sample.digest else ():
@@ -101,9 +102,9 @@ class Wanted:
         return keys
 
     def make(self, index: int) -> list[tuple[bytes, bytes]]:
-        """(key, entry) of every picture of a sample; nothing when one is unreadable or not what the manifest knows.
+        """(key, entry) of every picture of a sample; empty when one is unreadable or its digest has changed.
 
-        Whoever needs such a picture reads the original, and says what is wrong with it.
+        No error is raised here: the loader reads such a picture from its original file, and raises there.
         """
         sample = self.samples[index]
         least = self.geometry.least_decode
@@ -123,14 +124,16 @@ class Wanted:
         return bytes(simplejpeg.encode_jpeg(pixels, JPEG_QUALITY, "RGB", "420"))
 
     def num_bytes(self, num_pictures: int) -> int:
-        """About how much disk that many pictures take."""
+        """Estimated disk space of so many pictures."""
         height, width, channels = self.geometry.shape
         return int(num_pictures * height * width * channels * (1 if self.kind == "raw" else JPEG_SHARE))
 
 
-def open_disk_cache(root: Path, wanted: Wanted, progress: Progress = lambda done, total: None) -> tuple[DiskCache, str]:
-    """The cache, made as far as the disk lets us, and a line that says where, how large, and what went wrong."""
-    folder, start, keys = root / "pixels" / wanted.key(), time.perf_counter(), wanted.keys()
+def open_disk_cache(
+    root: Path, content: CacheContent, progress: Progress = lambda done, total: None
+) -> tuple[DiskCache, str]:
+    """The disk cache, completed as far as the disk allows, and a summary line: folder, size and problems."""
+    folder, start, keys = root / "pixels" / content.key(), time.perf_counter(), content.keys()
     files: list[Path] = []
     complaint, num_made, num_damaged = "", 0, 0
     try:
@@ -138,31 +141,34 @@ def open_disk_cache(root: Path, wanted: Wanted, progress: Progress = lambda done
         with locked(folder):
             for part in folder.glob(f"*{PART}"):
                 part.unlink()
-            (folder / "about.json").write_text(json.dumps(wanted.about(), indent=1) + "\n", encoding="utf-8")
-            files, entries, num_damaged = _read(folder, set(keys.values()), wanted)
-            num_made = _make(folder, wanted, keys, set(entries), progress)
+            (folder / "about.json").write_text(json.dumps(content.about(), indent=1) + "\n", encoding="utf-8")
+            files, entries, num_damaged = _read(folder, set(keys.values()), content)
+            num_made = _make(folder, content, keys, set(entries), progress)
             if num_made:
-                files, entries, _ = _read(folder, set(keys.values()), wanted, check=False)
+                files, entries, _ = _read(folder, set(keys.values()), content, check=False)
     except OSError as error:
-        files, entries, _ = _read(folder, set(keys.values()), wanted, check=True)
+        files, entries, _ = _read(folder, set(keys.values()), content, check=True)
         complaint = f"the cache cannot be completed ({error.strerror or error})"
-    places_N3 = np.zeros((len(wanted.samples) * len(wanted.manifest.views), 3), np.int64)
+    places_N3 = np.zeros((len(content.samples) * len(content.manifest.views), 3), np.int64)
     for slot, key in keys.items():
         places_N3[slot] = entries.get(key, (0, 0, 0))
     num_here = int((places_N3[:, 2] > 0).sum())
-    num_lacking = sum(len(sample.views) for sample in wanted.samples) - num_here
-    clauses = [f"cache: {num_here} pictures, {places_N3[:, 2].sum() / 1e9:.2f} GB {wanted.kind} in {str(folder)!r}"]
+    num_lacking = sum(len(sample.views) for sample in content.samples) - num_here
+    clauses = [f"cache: {num_here} pictures, {places_N3[:, 2].sum() / 1e9:.2f} GB {content.kind} in {str(folder)!r}"]
     clauses += [f"{num_made} made in {time.perf_counter() - start:.0f} s"] if num_made else []
     clauses += [f"{num_damaged} damaged ones found"] if num_damaged else []
     clauses += [f"{complaint or 'some could not be made'}; {num_lacking} are decoded every time"] if num_lacking else []
-    return DiskCache(files, places_N3, wanted.geometry.shape if wanted.kind == "raw" else None), "; ".join(clauses)
+    return DiskCache(files, places_N3, content.geometry.shape if content.kind == "raw" else None), "; ".join(clauses)
 
 
+# Key -> (file number, offset, length).
 Entries = dict[bytes, tuple[int, int, int]]
 
 
-def _read(folder: Path, keys: set[bytes], wanted: Wanted, *, check: bool = True) -> tuple[list[Path], Entries, int]:
-    """Files, where each wanted entry is (file, offset, length), and how many were damaged and left out."""
+def _read(
+    folder: Path, keys: set[bytes], content: CacheContent, *, check: bool = True
+) -> tuple[list[Path], Entries, int]:
+    """The cache's files, the place of each requested entry, and the number of damaged entries, which are left out."""
     paths: list[Path] = []
     files: list[PixelFile] = []
     rows: dict[bytes, tuple[int, int]] = {}
@@ -190,13 +196,13 @@ def _read(folder: Path, keys: set[bytes], wanted: Wanted, *, check: bool = True)
     return paths, entries, len(where) - len(entries)
 
 
-def _make(folder: Path, wanted: Wanted, keys: dict[int, bytes], have: set[bytes], progress: Progress) -> int:
-    """Write what is lacking as one more file; how many pictures that are. OSError when the disk will not hold them."""
-    num_views = len(wanted.manifest.views)
+def _make(folder: Path, content: CacheContent, keys: dict[int, bytes], have: set[bytes], progress: Progress) -> int:
+    """Number of missing pictures that were made and written as a further file. OSError when the disk is too small."""
+    num_views = len(content.manifest.views)
     lacking = {key: slot // num_views for slot, key in keys.items() if key not in have}
     if not lacking:
         return 0
-    needed, free = wanted.num_bytes(len(lacking)), shutil.disk_usage(folder).free
+    needed, free = content.num_bytes(len(lacking)), shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(f"it needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB left")
     done: set[bytes] = set()
@@ -205,7 +211,7 @@ def _make(folder: Path, wanted: Wanted, keys: dict[int, bytes], have: set[bytes]
     with PixelWriter(folder / f"{number:06}.pixels") as writer, ThreadPoolExecutor(num_usable_cpus()) as pool:
         # In chunks, because finished pictures would otherwise pile up in memory when the disk is slow.
         while chunk := list(islice(todo, CHUNK_PER_THREAD * num_usable_cpus())):
-            for entries in pool.map(wanted.make, chunk):
+            for entries in pool.map(content.make, chunk):
                 for key, data in entries:
                     if key in lacking and key not in done:
                         writer.add(key, data)

@@ -1,6 +1,6 @@
-"""Pictures at their working size, kept so that only the first epoch decodes. Here: in memory; `disk_cache.py`: on disk.
+"""Memory cache of pictures at their working size, so that only the first epoch decodes (`disk.py`: on disk).
 
-A cache never changes a result: what it lacks is made from the original.
+A cache never changes a result: a picture that it lacks is made from the original file.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from obverse.imaging import Pixels
 
 
 class PixelCache(Protocol):
-    """Slot -> picture; a slot is a sample's place times the number of views, plus the view's."""
+    """Cache of pictures by slot, which is the sample's index times the number of views, plus the view's index."""
 
     def get(self, slot: int, make: Callable[[], Pixels]) -> Pixels:
-        """The picture in `slot`, or what `make` gives; the caller must not change it in place."""
+        """The picture in `slot`, else what `make` returns; the caller must not change it in place."""
         ...
 
 
@@ -37,11 +37,11 @@ class MemoryCache:
         self._pictures = memory[num_slots:].reshape(num_slots, *shape)
 
     def __reduce__(self) -> tuple[type[MemoryCache], tuple[int, tuple[int, ...]]]:
-        """A worker that is not forked has its own, empty one."""
+        """Pickling without content: a worker that is not forked starts with an empty cache."""
         return MemoryCache, (len(self._ready), self._pictures.shape[1:])
 
     def get(self, slot: int, make: Callable[[], Pixels]) -> Pixels:
-        """Made on first use."""
+        """The picture in `slot`, made on first use."""
         if not self._ready[slot]:
             self._pictures[slot] = make()
             self._ready[slot] = 1

@@ -1,11 +1,10 @@
-"""One file of many pictures, each with a key and a checksum: written once, then only read.
+"""Container file of many pictures, each with a key and a checksum, written once and then read-only.
 
     entries, one after the other
     index: key (16 bytes), offset, length, CRC-32 of each entry
     footer: magic, number of entries, offset of the index, CRC-32 of the index
 
-It appears under its name when it is complete (write, then rename), so a reader never sees half of one, and whatever cut
-one short shows in the footer.
+It is renamed to its name when it is complete, so a reader never sees half of one. A truncated file has no valid footer.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ PART = ".part"
 
 
 class PixelWriter:
-    """Writes beside `path` and gives the file its name at the end; an exception, or no entry, leaves nothing behind."""
+    """Writer into a temporary file that is renamed to `path` at the end; an exception or no entry leaves no file."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._part = path, path.with_name(f"{path.name}{PART}")
@@ -62,7 +61,10 @@ class PixelWriter:
 
 
 class PixelFile:
-    """A finished file, mapped. ValueError when it is none or its index is damaged; `is_sound` checks an entry."""
+    """A finished container file, memory-mapped; ValueError when it is not one or its index is damaged.
+
+    Entries are not checked on opening: see `is_sound`.
+    """
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -77,6 +79,6 @@ class PixelFile:
         self.entries: npt.NDArray[np.void] = index.view(ENTRY)
 
     def is_sound(self, row: int) -> bool:
-        """Whether an entry still has its checksum."""
+        """Whether an entry matches its checksum."""
         _, offset, length, crc = self.entries[row]
         return zlib.crc32(self.data[offset : offset + length].data) == int(crc)

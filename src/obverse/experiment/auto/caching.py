@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from obverse.data import Geometry, MemoryCache, PixelCache, Wanted, open_disk_cache
+from obverse.data import CacheContent, Geometry, MemoryCache, PixelCache, open_disk_cache
 from obverse.errors import RecipeError
 from obverse.launch import launched
 from obverse.manifest import Manifest, Sample
@@ -76,7 +76,7 @@ def open_cache(
     if spec.kind == "memory":
         return MemoryCache(num_slots, geometry.shape), None
     assert spec.kind != "auto"
-    return open_disk_cache(cache_root(spec), Wanted(manifest, samples, geometry, spec.kind), progress)
+    return open_disk_cache(cache_root(spec), CacheContent(manifest, samples, geometry, spec.kind), progress)
 
 
 def _require_budget(spec: CacheSpec, gigabytes: float) -> None:

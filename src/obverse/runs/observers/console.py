@@ -1,4 +1,4 @@
-"""The live line: epoch, loss, accuracy, pictures per second, data wait and time left."""
+"""Progress lines on the console: epoch, loss, accuracy, pictures per second, data wait and time left."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from obverse.terminal import SEPARATOR, Colour, fitted, is_terminal, num_columns
 
 REFRESH_SECONDS = 0.5
 BEST = "best"
-# Of the parts of the two lines, as they stand there: what a narrow terminal shows longest has the smallest number.
+# Rank of each part of the two lines, in their order; a narrow terminal drops the largest numbers first.
 STEP_IMPORTANCE = (0, 1, 3, 4, 5, 6, 2)
 EPOCH_IMPORTANCE = (0, 4, 6, 3, 1, 7, 8, 2, 5)
 COLOURS: tuple[tuple[str, Colour], ...] = (("Error: ", "red"), ("Warning: ", "yellow"), ("Note: ", "dim"))
 
 
 class ConsoleObserver:
-    """One line per epoch; on a terminal the current epoch's line is live, and both are as long as it is wide."""
+    """Printer of one line per epoch; on a terminal also a live line of the current epoch, fitted to its width."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -28,7 +28,7 @@ class ConsoleObserver:
         self._left = ""
 
     def notify(self, event: Event) -> None:
-        """Print what the user wants to see."""
+        """Print a step, an epoch or a message."""
         if isinstance(event, StepEnd):
             self._left = time_left(event.run_seconds, event.fraction_done)
             if self._is_live and time.monotonic() - self._last > REFRESH_SECONDS:
@@ -41,10 +41,10 @@ class ConsoleObserver:
             self._print(self._message(event.text))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     def _line(self, parts: Sequence[str], importance: Sequence[int]) -> str:
-        """A line that wraps cannot be rewritten; the last column stays free, because a cursor there wraps, too."""
+        """The parts that fit: a line that wraps cannot be overwritten. A cursor in the last column wraps, too."""
         kept = fitted(parts, importance, num_columns(self._stream) - 1 if self._is_live else None)
         return SEPARATOR.join(filter(None, kept))
 
@@ -61,7 +61,7 @@ class ConsoleObserver:
 
 
 def step_parts(event: StepEnd) -> list[str]:
-    """The line inside an epoch."""
+    """The parts of the line inside an epoch."""
     per_second = event.pictures / event.seconds if event.seconds else 0.0
     wait = event.data_seconds / event.seconds if event.seconds else 0.0
     return [
@@ -75,7 +75,7 @@ def step_parts(event: StepEnd) -> list[str]:
 
 
 def epoch_parts(event: EpochEnd) -> list[str]:
-    """The line after an epoch."""
+    """The parts of the line after an epoch."""
     return [
         f"epoch {event.epoch}",
         f"loss {event.train_loss:.3f}",
@@ -89,7 +89,7 @@ def epoch_parts(event: EpochEnd) -> list[str]:
 
 
 def time_left(run_seconds: float, fraction_done: float) -> str:
-    """Minutes and seconds until the end, from the share done so far."""
+    """Remaining time as [hours:]minutes:seconds, extrapolated from the fraction done."""
     if fraction_done <= 0:
         return "?"
     seconds = round(run_seconds * (1 - fraction_done) / fraction_done)

@@ -1,4 +1,4 @@
-"""Every epoch, checkpoint and message as one JSON line; single steps at most once a second."""
+"""Event log with one JSON object per line: every epoch, checkpoint and message; steps at most once a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEP_SECONDS = 1.0
 
 
 class JsonlObserver:
-    """Appends to `events.jsonl`; a resumed run goes on in the same file. Half a line that a kill left is cut off."""
+    """Writer of `events.jsonl`. A resumed run appends to the same file, after removing an incomplete last line."""
 
     def __init__(self, path: Path) -> None:
         if path.is_fifo():  # to open it would wait for a reader

@@ -15,10 +15,10 @@ from obverse.runs.events import EpochEnd, Event, epoch_scalars
 
 
 class TensorBoardObserver:
-    """One event file in the run folder.
+    """Writer of one TensorBoard event file in the run folder.
 
-    It stays open: the library's own writer opens it by name again and again, in a thread whose failure is a traceback,
-    and would begin another file in whatever lies at that name by then.
+    The file stays open. TensorBoard's own writer would reopen it by name, in a thread that prints a traceback on
+    failure, and would create a new file if the folder had been replaced.
     """
 
     def __init__(self, folder: Path) -> None:

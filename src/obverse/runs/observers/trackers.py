@@ -1,4 +1,4 @@
-"""The trackers that a recipe names. Their packages are imported only when one is opened."""
+"""Experiment trackers that a recipe names. Their packages are imported only when one is opened."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILES = {"mlflow": ("mlflow_store", "MlflowObserver"), "wandb": ("wandb_run", "
 
 
 def require_trackers(names: Sequence[str]) -> None:
-    """UnavailableError when a package is missing; imports nothing."""
+    """UnavailableError when the package of a tracker is missing; imports none of them."""
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise UnavailableError(f"training.trackers names {', '.join(missing)}, which is not installed: "
@@ -23,7 +23,10 @@ def require_trackers(names: Sequence[str]) -> None:
 
 
 def open_tracker(name: str, run: RunFolder, recipe: dict[str, Any]) -> Observer:
-    """recipe: the resolved recipe as plain values, recorded as dotted settings. May fail in any way."""
+    """The observer of a tracker. recipe: the resolved recipe as plain values, recorded under dotted names.
+
+    Trackers raise exceptions of any type.
+    """
     file, kind = _FILES[name]
     build: Callable[[RunFolder, dict[str, Any]], Observer] = getattr(import_module(f"{__package__}.{file}"), kind)
     return build(run, _dotted(recipe))

@@ -1,6 +1,6 @@
-"""All observers of a run as one: whoever fails is named once, closed and left out, and training goes on.
+"""Dispatch of events to all observers: one that fails is reported once and removed, and training goes on.
 
-Also a full disk under events.jsonl or TensorBoard: what must not be lost is in checkpoints, which do end the run.
+That includes a full disk under events.jsonl or TensorBoard. Only a checkpoint that cannot be written ends the run.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from obverse.runs.events import Event, Message, Observer
 
 
 class Watch:
-    """Passes events on; itself an observer."""
+    """Observer that forwards events to other observers."""
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
 
     def add(self, observer: Observer) -> None:
-        """From now on it hears too."""
+        """Add an observer, which gets all later events."""
         self._observers.append(observer)
 
     def notify(self, event: Event) -> None:
-        """Tell everyone who still works."""
+        """Forward an event to all observers that have not failed."""
         for observer in tuple(self._observers):
             if observer in self._observers:
                 try:
@@ -32,7 +32,7 @@ class Watch:
                     self._leave_out(observer, error)
 
     def close(self) -> None:
-        """Close everyone; a failure is said to those still open."""
+        """Close all observers; a failure is reported to those still open."""
         while self._observers:
             observer = self._observers.pop()
             try:

@@ -1,8 +1,8 @@
-"""Batches made in a thread while the model works on the batch before.
+"""Prefetching of batches in a thread while the model computes the batch before.
 
-Not a worker process: the decoding and the copying leave the interpreter free, so that one thread is enough for what is
-cached, and nothing has to be sent between processes. The order stays, and so do all results; an error comes out where
-its batch would have come.
+A thread instead of a worker process: decoding and copying release the interpreter lock, so one thread is enough for
+cached pictures, and nothing is sent between processes. Order and results do not change. An exception is raised where
+its batch would have been yielded.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from contextlib import suppress
 from typing import TypeVar
 
 Value = TypeVar("Value")
-# One that is ready and one in the making.
-AHEAD = 1
+# Batches that wait in the queue, besides the one that the thread is making.
+QUEUE_SIZE = 1
 POLL_SECONDS = 0.1
 
 
-def ahead(values: Iterator[Value], *, timeout_seconds: float | None = None) -> Generator[Value]:
-    """The same values; the next ones are made meanwhile. Closing it ends the thread and waits for it.
+def prefetched(values: Iterator[Value], *, timeout_seconds: float | None = None) -> Generator[Value]:
+    """The same values, prefetched in a thread. Closing the generator ends the thread and waits for it.
 
-    TimeoutError when a value takes longer than `timeout_seconds`; its thread is then left to itself.
+    TimeoutError when a value takes longer than `timeout_seconds`; the thread is then abandoned.
     """
-    waiting: queue.Queue[tuple[Value | None, BaseException | None]] = queue.Queue(AHEAD)
+    waiting: queue.Queue[tuple[Value | None, BaseException | None]] = queue.Queue(QUEUE_SIZE)
     stop = threading.Event()
 
     def put(value: Value | None, error: BaseException | None) -> None:
@@ -40,7 +40,7 @@ def ahead(values: Iterator[Value], *, timeout_seconds: float | None = None) -> G
                 if stop.is_set():
                     return
             put(None, None)
-        except BaseException as error:  # anything at all belongs to the caller
+        except BaseException as error:  # the consumer raises it, whatever it is
             put(None, error)
 
     thread = threading.Thread(target=make, name="obverse-loader", daemon=True)
