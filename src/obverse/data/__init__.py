@@ -12,12 +12,12 @@ from .preprocess import to_model_input
 
 __all__ = [
     "Batch",
+    "CacheContent",
     "Geometry",
     "Loader",
     "MemoryCache",
     "PictureDataset",
     "PixelCache",
-    "CacheContent",
     "column_codes",
     "mix",
     "open_disk_cache",
