@@ -164,7 +164,7 @@ def tests(studies: int) -> Iterator[dict[str, Any]]:
                     for of_N, right_N, _ in sides
                 ]
                 known = differences([pair[0]], [pair[1]], num_resamples=400)
-                plain = differences(*([predicted(labels_N, p.predictions_N, None)] for p in pair), num_resamples=10)
+                plain = differences(*([predicted(labels_N, p.answers, None)] for p in pair), num_resamples=10)
                 found.append((known, plain["accuracy"].p_value))
             what = {"groups": num, "samples_each": size, "alike": alike}
             for name in ("accuracy", "macro_f1", "loss"):
@@ -181,7 +181,7 @@ def predicted(labels_N: np.ndarray, given_N: np.ndarray, of_N: np.ndarray | None
         split="test",
         classes=("a", "b", "c"),
         ids=tuple(map(str, range(len(labels_N)))),
-        labels_N=labels_N.astype(np.int64),
+        truth=labels_N.astype(np.int64),
         probabilities_NK=(0.1 + 0.7 * np.eye(3)[given_N]).astype(np.float32),
         groups=() if of_N is None else tuple(map(str, of_N.tolist())),
     )

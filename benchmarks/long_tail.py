@@ -86,8 +86,8 @@ def write_table(cifar: Path, seed: int) -> Path:
 def recalls(run: Path) -> dict[str, float]:
     """Mean recall on test over all classes, and over those with many, some and few pictures."""
     predictions = Predictions.read(run / "evaluation" / "test")
-    hits_N = predictions.predictions_N == predictions.labels_N
-    recall_K = np.array([hits_N[predictions.labels_N == k].mean() for k in range(len(predictions.classes))])
+    hits_N = predictions.is_right_N
+    recall_K = np.array([hits_N[predictions.truth == k].mean() for k in range(len(predictions.classes))])
     sizes_K = np.array(class_sizes())
     groups = {
         "balanced_accuracy": sizes_K > 0,

@@ -17,7 +17,7 @@ import numpy as np
 from common import metrics, processor_seconds, run_wanted, with_settings
 from real_sets import ORDER, unpack
 
-from obverse.decisions import decide_array
+from obverse.decisions import OneClass, to_answers
 from obverse.evaluation import Predictions
 from obverse.recipe import Decode
 
@@ -39,7 +39,7 @@ def val_errors(run: Path) -> dict[str, float]:
     """Mean absolute error on val by mode, median and mean."""
     predictions = Predictions.read(run / "evaluation" / "val")
     errors = {
-        decode: np.abs(decide_array(predictions.probabilities_NK, decode) - predictions.labels_N).mean()
+        decode: np.abs(to_answers(predictions.probabilities_NK, OneClass(decode)) - predictions.truth).mean()
         for decode in get_args(Decode)
     }
     return {decode: round(float(error), 4) for decode, error in errors.items()}

@@ -108,9 +108,7 @@ def run_obverse(name: str, work: Path, seed: int) -> Answers:
     settings = ["--set", f"training.seed={seed}", *(["--set", ORDER] if name == "tomato_freshness" else [])]
     obverse("train", prepare(name, work)[0], "--run", run, "--minutes", MINUTES, *settings)
     predictions = Predictions.read(run / "evaluation" / "test")
-    return {
-        sample: predictions.classes[k] for sample, k in zip(predictions.ids, predictions.predictions_N, strict=True)
-    }
+    return {sample: predictions.classes[k] for sample, k in zip(predictions.ids, predictions.answers, strict=True)}
 
 
 def run_peer(peer: str, name: str, work: Path, seed: int, manifest: Manifest) -> Answers:

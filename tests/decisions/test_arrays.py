@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from obverse.decisions import decide_array
+from obverse.decisions import OneClass, to_answers
 from obverse.evaluation import Predictions, selection_value
 
 ROWS = np.array([[0.4, 0.3, 0.0, 0.3], [0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]], np.float32)
@@ -13,16 +13,16 @@ ROWS = np.array([[0.4, 0.3, 0.0, 0.3], [0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0
     ("decode", "expected"), [("mode", [0, 3, 0, 3]), ("median", [1, 2, 0, 3]), ("mean", [1, 2, 1, 3])]
 )
 def test_by_hand(decode, expected):
-    assert decide_array(ROWS, decode).tolist() == expected
+    assert to_answers(ROWS, OneClass(decode)).tolist() == expected
 
 
 @pytest.mark.parametrize("decode", ["mode", "median", "mean"])
 def test_a_view_that_is_missing_is_minus_one(decode):
     rows = ROWS.copy()
     rows[1] = np.nan
-    found = decide_array(rows, decode)
+    found = to_answers(rows, OneClass(decode))
     assert found[1] == -1
-    assert found[[0, 2, 3]].tolist() == decide_array(ROWS, decode)[[0, 2, 3]].tolist()
+    assert found[[0, 2, 3]].tolist() == to_answers(ROWS, OneClass(decode))[[0, 2, 3]].tolist()
 
 
 def test_each_answer_is_the_best_for_its_own_error():
@@ -31,14 +31,14 @@ def test_each_answer_is_the_best_for_its_own_error():
     losses = {"mode": distance_KK > 0, "median": distance_KK, "mean": distance_KK**2}
     for decode, loss_KK in losses.items():
         expected_NK = rows @ loss_KK
-        chosen = expected_NK[np.arange(300), decide_array(rows, decode)]
+        chosen = expected_NK[np.arange(300), to_answers(rows, OneClass(decode))]
         np.testing.assert_allclose(chosen, expected_NK.min(axis=1), atol=1e-6)
 
 
 @pytest.mark.parametrize("total", [1.0, 0.9999999, 1.0000001])
 def test_the_median_does_not_depend_on_how_well_a_row_sums_to_one(total):
     rows = (np.full((1, 4), 0.25) * total).astype(np.float32)
-    assert decide_array(rows, "median").tolist() == [1]
+    assert to_answers(rows, OneClass("median")).tolist() == [1]
 
 
 def test_the_same_answer_everywhere(tmp_path):
@@ -47,17 +47,16 @@ def test_the_same_answer_everywhere(tmp_path):
         split="test",
         classes=("a", "b", "c", "d"),
         ids=("1", "2", "3", "4"),
-        labels_N=labels,
+        truth=labels,
         probabilities_NK=ROWS,
         view_probabilities={"front": ROWS},
-        ordered=True,
-        decode="median",
+        kind=OneClass("median", ordered=True),
     )
-    assert predictions.predictions_N.tolist() == predictions.view_predictions("front").tolist() == labels.tolist()
+    assert predictions.answers.tolist() == predictions.view_answers("front").tolist() == labels.tolist()
     predictions.write(tmp_path)
-    assert Predictions.read(tmp_path).predictions_N.tolist() == labels.tolist()
+    assert Predictions.read(tmp_path).answers.tolist() == labels.tolist()
     assert np.load(tmp_path / "predictions.npy").tolist() == labels.tolist()
     with np.errstate(divide="ignore"):
         logits = np.log(ROWS)
-    assert selection_value("mae", logits, labels, decode="median") == 0
-    assert selection_value("mae", logits, labels, decode="mode") == 0.5
+    assert selection_value("mae", logits, labels, OneClass("median")) == 0
+    assert selection_value("mae", logits, labels, OneClass("mode")) == 0.5

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from obverse.decisions import OneClass
 from obverse.evaluation.predictions import Predictions
 
 
@@ -19,11 +20,11 @@ def make_predictions(classes=("a", "b", "c"), *, num_samples=60, seed=0, views=(
         split="test",
         classes=tuple(classes),
         ids=tuple(f"sample/{number}" for number in range(num_samples)),
-        labels_N=labels,
+        truth=labels,
         probabilities_NK=probabilities(),
         embeddings_ND=generator.random((num_samples, 4), dtype=np.float32),
         view_probabilities={view: probabilities() for view in views},
-        ordered=ordered,
+        kind=OneClass(ordered=ordered),
     )
 
 

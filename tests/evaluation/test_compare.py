@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from obverse.decisions import OneClass
 from obverse.errors import DataError
 from obverse.evaluation import Predictions, differences, holm, require_same_samples, samples_needed, seed_interval
 from obverse.evaluation.compare import discordant, groups_needed, mcnemar
-from obverse.evaluation.one_class.measure import answers_of
 from obverse.metrics import Units, metric_of
 
 CLASSES = ("a", "b", "c")
@@ -27,9 +27,9 @@ def predictions(right_N, *, classes=CLASSES, seed=0, ordered=False, sure=0.8):
         split="test",
         classes=classes,
         ids=ids,
-        labels_N=labels_N.astype(np.int64),
+        truth=labels_N.astype(np.int64),
         probabilities_NK=probabilities_NK,
-        ordered=ordered,
+        kind=OneClass(ordered=ordered),
     )
 
 
@@ -49,7 +49,7 @@ def test_a_real_difference_is_found_and_its_size_is_right():
     base, other = two()
     found = differences([base], [other], num_resamples=400)
     accuracy = found["accuracy"]
-    right = [float((p.predictions_N == p.labels_N).mean()) for p in (base, other)]
+    right = [float((p.answers == p.truth).mean()) for p in (base, other)]
     assert accuracy.value == pytest.approx(right[1] - right[0])
     assert accuracy.low < accuracy.value < accuracy.high
     assert accuracy.low > 0
@@ -114,12 +114,12 @@ def test_row_order_and_class_order_do_not_matter():
         split="test",
         classes=("c", "a", "b"),
         ids=shuffled.ids,
-        labels_N=(shuffled.labels_N + 1) % 3,
+        truth=(shuffled.truth + 1) % 3,
         probabilities_NK=np.ascontiguousarray(shuffled.probabilities_NK[:, [2, 0, 1]]),
     )
     again = require_same_samples(base, turned, ("base", "other"))
     assert again.ids == base.ids
-    np.testing.assert_array_equal(again.labels_N, other.labels_N)
+    np.testing.assert_array_equal(again.truth, other.truth)
     np.testing.assert_array_equal(again.probabilities_NK, other.probabilities_NK)
 
 
@@ -214,9 +214,9 @@ def test_scores_that_need_probabilities_are_compared_by_influence():
     for sure in (0.6, 1.4):
         weights_NK = np.exp(generator.normal(size=(200, 3)) + sure * np.eye(3)[labels_N])
         probabilities_NK = (weights_NK / weights_NK.sum(axis=1, keepdims=True)).astype(np.float32)
-        sides.append(replace(predictions(np.ones(200, bool)), labels_N=labels_N, probabilities_NK=probabilities_NK))
+        sides.append(replace(predictions(np.ones(200, bool)), truth=labels_N, probabilities_NK=probabilities_NK))
     found = differences([sides[0]], [sides[1]], num_resamples=500)
-    answers = [answers_of(side) for side in sides]
+    answers = [side.outcome for side in sides]
     for name in ("auroc", "map", "brier", "loss", "matthews"):
         metric = metric_of(name)
         values = [metric.value(each) for each in answers]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
+from obverse.decisions import LabelSet
 from obverse.errors import DataError
-from obverse.evaluation import Predictions, Seen, SetPredictions, Story, diagnose, write_set_evaluation
-from obverse.evaluation.label_sets.measure import measure_sets
+from obverse.evaluation import Predictions, Seen, Story, diagnose, measure, write_evaluation
 
 
 def predictions_of(num=50, classes=("a", "b", "c"), *, views=(), seed=0):
@@ -20,13 +20,13 @@ def predictions_of(num=50, classes=("a", "b", "c"), *, views=(), seed=0):
         drawn = 0.3 * truth + 0.7 * generator.random(truth.shape)
         return drawn.astype(np.float32)
 
-    return SetPredictions(
+    return Predictions(
         split="test",
         classes=tuple(classes),
         ids=tuple(f"s{n}" for n in range(num)),
-        label_sets_NK=truth,
+        truth=truth,
         probabilities_NK=probabilities(),
-        thresholds=(0.5, 0.6, 0.4)[: len(classes)],
+        kind=LabelSet((0.5, 0.6, 0.4)[: len(classes)]),
         embeddings_ND=generator.random((num, 4), dtype=np.float32),
         view_probabilities={view: probabilities() for view in views},
     )
@@ -35,29 +35,27 @@ def predictions_of(num=50, classes=("a", "b", "c"), *, views=(), seed=0):
 def test_files_give_the_same_back(tmp_path):
     predictions = predictions_of(views=("front", "back"))
     predictions.write(tmp_path)
-    read = SetPredictions.read(tmp_path)
-    for field in ("label_sets_NK", "probabilities_NK", "embeddings_ND", "answers_NK"):
+    read = Predictions.read(tmp_path)
+    for field in ("truth", "probabilities_NK", "embeddings_ND", "answers"):
         np.testing.assert_array_equal(getattr(read, field), getattr(predictions, field))
-    assert (read.ids, read.classes, read.thresholds, read.split) == (
+    assert (read.ids, read.classes, read.kind, read.split) == (
         predictions.ids,
         predictions.classes,
-        predictions.thresholds,
+        predictions.kind,
         "test",
     )
     assert list(read.view_probabilities) == ["front", "back"]
-    np.testing.assert_array_equal(np.load(tmp_path / "predictions.npy"), predictions.answers_NK)
-    np.testing.assert_array_equal(np.load(tmp_path / "true_labels.npy"), predictions.label_sets_NK)
-    with pytest.raises(DataError, match="they are of multi-label data"):
-        Predictions.read(tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "predictions.npy"), predictions.answers)
+    np.testing.assert_array_equal(np.load(tmp_path / "true_labels.npy"), predictions.truth)
     (tmp_path / "probabilities.npy").unlink()
-    with pytest.raises(DataError, match="no complete multi-label predictions"):
-        SetPredictions.read(tmp_path)
+    with pytest.raises(DataError, match="no complete predictions"):
+        Predictions.read(tmp_path)
 
 
 def test_numbers_are_those_of_scikit_learn():
     predictions = predictions_of()
-    truth, answers = predictions.label_sets_NK, predictions.answers_NK
-    found = measure_sets(predictions)
+    truth, answers = predictions.truth, predictions.answers
+    found = measure(predictions)
     assert found["subset_accuracy"].value == pytest.approx(oracle.accuracy_score(truth, answers))
     assert found["hamming_loss"].value == pytest.approx(oracle.hamming_loss(truth, answers))
     assert found["macro_f1"].value == pytest.approx(oracle.f1_score(truth, answers, average="macro"))
@@ -75,17 +73,17 @@ def test_the_report_and_the_tables(tmp_path):
     predictions = predictions_of(views=("front", "back"))
     predictions.view_probabilities["back"][0] = np.nan
     (tmp_path / "confusion_matrix.png").write_bytes(b"of an earlier evaluation")
-    write_set_evaluation(tmp_path, predictions, facts={"model": "m"})
+    write_evaluation(tmp_path, predictions, facts={"model": "m"})
     assert not (tmp_path / "confusion_matrix.png").exists()
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert [row["class"] for row in rows] == ["a", "b", "c"]
     assert [float(row["threshold"]) for row in rows] == [0.5, 0.6, 0.4]
-    expected = oracle.average_precision_score(predictions.label_sets_NK, predictions.probabilities_NK, average=None)
+    expected = oracle.average_precision_score(predictions.truth, predictions.probabilities_NK, average=None)
     np.testing.assert_allclose([float(row["average_precision"]) for row in rows], expected)
-    assert [int(row["support"]) for row in rows] == predictions.label_sets_NK.sum(0).tolist()
-    assert [int(row["predicted"]) for row in rows] == predictions.answers_NK.sum(0).tolist()
+    assert [int(row["support"]) for row in rows] == predictions.truth.sum(0).tolist()
+    assert [int(row["predicted"]) for row in rows] == predictions.answers.sum(0).tolist()
     views = list(csv.DictReader((tmp_path / "views.csv").read_text().splitlines()))
-    told = [name for name, has in zip("abc", predictions.label_sets_NK[1], strict=True) if has]
+    told = [name for name, has in zip("abc", predictions.truth[1], strict=True) if has]
     assert views[1]["labels"] == "|".join(told)
     assert views[0]["back alone"] == ""
     values = json.loads((tmp_path / "metrics.json").read_text())
@@ -104,12 +102,15 @@ def test_a_class_without_samples_and_hostile_names(tmp_path, hostile_names):
     truth = np.zeros((6, num), bool)
     truth[:, 1] = [1, 0, 1, 0, 1, 0]
     probabilities = np.random.default_rng(0).random((6, num), dtype=np.float32)
-    predictions = SetPredictions(
-        split="val", classes=hostile_names, ids=tuple("abcdef"), label_sets_NK=truth, probabilities_NK=probabilities
+    predictions = Predictions(
+        split="val",
+        classes=hostile_names,
+        ids=tuple("abcdef"),
+        truth=truth,
+        probabilities_NK=probabilities,
+        kind=LabelSet(),
     )
-    found = write_set_evaluation(
-        tmp_path, predictions, facts={}, seen=Seen(chosen=("the best epoch", "the thresholds"))
-    )
+    found = write_evaluation(tmp_path, predictions, facts={}, seen=Seen(chosen=("the best epoch", "the thresholds")))
     assert found.num_classes_without_samples == num - 1
     assert "<script>alert" not in (tmp_path / "report.html").read_text()
     assert "This split chose the best epoch and the thresholds" in (tmp_path / "summary.md").read_text()
@@ -117,11 +118,11 @@ def test_a_class_without_samples_and_hostile_names(tmp_path, hostile_names):
 
 def test_predictions_that_do_not_fit_are_refused():
     good = predictions_of()
-    values = {name: getattr(good, name) for name in ("split", "classes", "ids", "label_sets_NK", "probabilities_NK")}
+    values = {name: getattr(good, name) for name in ("split", "classes", "ids", "truth", "probabilities_NK")}
     with pytest.raises(DataError, match="2 thresholds for 3 classes"):
-        SetPredictions(**values, thresholds=(0.5, 0.5))
+        Predictions(**values, kind=LabelSet((0.5, 0.5)))
     with pytest.raises(DataError, match="probabilities must be"):
-        SetPredictions(**values | {"probabilities_NK": good.probabilities_NK[:, :2]})
+        Predictions(**values | {"kind": good.kind, "probabilities_NK": good.probabilities_NK[:, :2]})
 
 
 def test_diagnoses_of_one_class_per_sample_stay_silent():

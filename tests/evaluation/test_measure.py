@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
+from obverse.decisions import OneClass
 from obverse.errors import DataError
-from obverse.evaluation.one_class.measure import find_disagreements, measure, steps_apart
+from obverse.evaluation import measure
+from obverse.evaluation.one_class.measure import find_disagreements, steps_apart
 from obverse.evaluation.predictions import Predictions
 
 
@@ -23,7 +25,7 @@ def from_classes(labels, given, *, num_classes, **views):
         split="test",
         classes=tuple("abcdefgh"[:num_classes]),
         ids=tuple(str(number) for number in range(len(labels))),
-        labels_N=np.array(labels, dtype=np.int64),
+        truth=np.array(labels, dtype=np.int64),
         probabilities_NK=one_hot(given),
         view_probabilities={view: one_hot(classes) for view, classes in views.items()},
     )
@@ -32,7 +34,7 @@ def from_classes(labels, given, *, num_classes, **views):
 def test_numbers_agree_with_scikit_learn(make):
     predictions = make("abcdefg", num_samples=300)
     measured = measure(predictions)
-    labels, given = predictions.labels_N, predictions.predictions_N
+    labels, given = predictions.truth, predictions.answers
     assert measured.accuracy.value == pytest.approx(oracle.accuracy_score(labels, given))
     assert measured["macro_f1"].value == pytest.approx(oracle.f1_score(labels, given, average="macro"))
     probabilities = predictions.probabilities_NK.astype(np.float64)
@@ -52,9 +54,9 @@ def test_top_k_only_where_there_are_more_classes(make, num_classes, expected):
 
 def test_unlabelled_samples_are_left_out_and_counted(make):
     predictions = make()
-    labels = predictions.labels_N.copy()
+    labels = predictions.truth.copy()
     labels[:20] = -1
-    masked = measure(replace(predictions, labels_N=labels))
+    masked = measure(replace(predictions, truth=labels))
     alone = measure(predictions.take(np.arange(20, 60)))
     assert (masked.num_samples, masked.num_unlabelled) == (40, 20)
     assert replace(masked, num_unlabelled=0) == alone
@@ -97,7 +99,7 @@ def test_a_view_that_no_sample_has():
 def test_the_views_own_heads_decide_who_disagrees_and_how_far():
     alone = from_classes([0, 1, 2], [0, 1, 2], num_classes=3, left=[0, 1, 2], right=[0, 1, 2])
     own = from_classes([0, 1, 2], [0, 1, 2], num_classes=3, left=[0, 1, 2], right=[2, 1, None])
-    predictions = replace(alone, view_grades=own.view_probabilities, ordered=True)
+    predictions = replace(alone, view_grades=own.view_probabilities, kind=OneClass(ordered=True))
     views = measure(predictions).views
     assert find_disagreements(predictions).tolist() == [True, False, False]
     assert steps_apart(predictions).tolist() == [2, 0, 0]
@@ -119,7 +121,7 @@ def test_ordinal_block_only_when_ordered(make):
 
 
 def test_everything_is_json_even_where_numbers_are_undefined():
-    one = replace(from_classes([0], [0], num_classes=2, x=[None]), ordered=True)
+    one = replace(from_classes([0], [0], num_classes=2, x=[None]), kind=OneClass(ordered=True))
     measured = measure(one)
     assert measured["quadratic_kappa"] is None
     assert measured["loss"].low is None
@@ -138,14 +140,14 @@ def test_nothing_to_measure_is_a_clear_error(make):
         with pytest.raises(DataError, match="'test' has no labelled samples"):
             measure(make().take(rows))
     with pytest.raises(DataError, match="no labelled"):
-        measure(replace(make(), labels_N=np.full(60, -1, dtype=np.int64)))
+        measure(replace(make(), truth=np.full(60, -1, dtype=np.int64)))
 
 
 def test_groups_make_intervals_wider_and_are_counted(make):
     predictions = make(num_samples=240)
-    of_N = predictions.labels_N * 10 + np.arange(240) % 10
+    of_N = predictions.truth * 10 + np.arange(240) % 10
     right_N = of_N % 3 > 0
-    answers_N = np.where(right_N, predictions.labels_N, (predictions.labels_N + 1) % 3)
+    answers_N = np.where(right_N, predictions.truth, (predictions.truth + 1) % 3)
     sure_NK = (0.1 + 0.7 * np.eye(3)[answers_N]).astype(np.float32)
     plain = replace(predictions, probabilities_NK=sure_NK)
     alone, grouped = measure(plain), measure(replace(plain, groups=tuple(map(str, of_N.tolist()))))

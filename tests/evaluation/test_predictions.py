@@ -12,9 +12,9 @@ from obverse.staging import staged
 
 
 def assert_equal(left, right):
-    for name in ("split", "classes", "ids", "ordered"):
+    for name in ("split", "classes", "ids", "kind"):
         assert getattr(left, name) == getattr(right, name)
-    for name in ("labels_N", "probabilities_NK", "embeddings_ND"):
+    for name in ("truth", "probabilities_NK", "embeddings_ND"):
         np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
     assert list(left.view_probabilities) == list(right.view_probabilities)
     assert list(left.view_grades) == list(right.view_grades)
@@ -35,8 +35,8 @@ def test_round_trip_with_hostile_names_and_a_view_called_file(make, hostile_name
 def test_files_are_plain_arrays_in_one_row_order(make, tmp_path):
     predictions = make(views=("obverse",))
     predictions.write(tmp_path)
-    np.testing.assert_array_equal(np.load(tmp_path / "predictions.npy"), predictions.predictions_N)
-    np.testing.assert_array_equal(np.load(tmp_path / "true_labels.npy"), predictions.labels_N)
+    np.testing.assert_array_equal(np.load(tmp_path / "predictions.npy"), predictions.answers)
+    np.testing.assert_array_equal(np.load(tmp_path / "true_labels.npy"), predictions.truth)
     assert json.loads((tmp_path / "names.json").read_text())["classes"] == ["a", "b", "c"]
     assert json.loads((tmp_path / "ids.json").read_text())[0] == "sample/0"
     with np.load(tmp_path / "view_probabilities.npz") as views:
@@ -61,9 +61,9 @@ def test_writing_again_leaves_no_stale_optional_file(make, tmp_path):
 
 def test_take_keeps_the_rows_together(make):
     predictions = make(views=("obverse",))
-    for rows in (predictions.labels_N == 1, np.flatnonzero(predictions.labels_N == 1)):
+    for rows in (predictions.truth == 1, np.flatnonzero(predictions.truth == 1)):
         taken = predictions.take(rows)
-        assert set(taken.labels_N) == {1}
+        assert set(taken.truth) == {1}
         assert taken.ids == tuple(np.array(predictions.ids)[rows])
         assert len(taken.embeddings_ND) == len(taken.view_probabilities["obverse"]) == len(taken.ids)
 
@@ -71,7 +71,7 @@ def test_take_keeps_the_rows_together(make):
 def test_a_missing_view_gives_no_class(make):
     predictions = make(views=("obverse",))
     predictions.view_probabilities["obverse"][3] = np.nan
-    given = predictions.view_predictions("obverse")
+    given = predictions.view_answers("obverse")
     assert given[3] == -1
     assert (np.delete(given, 3) >= 0).all()
 
@@ -87,9 +87,9 @@ def with_value(array, value, row=0):
     [
         (lambda p: {"ids": ("sample/1", *p.ids[1:])}, "twice"),
         (lambda p: {"ids": p.ids[1:]}, r"labels must be int64 \(59,\), not int64 \(60,\)"),
-        (lambda p: {"labels_N": p.labels_N.astype(np.int32)}, "int32"),
-        (lambda p: {"labels_N": with_value(p.labels_N, 3)}, "not a class"),
-        (lambda p: {"labels_N": with_value(p.labels_N, -2)}, "not a class"),
+        (lambda p: {"truth": p.truth.astype(np.int32)}, "int32"),
+        (lambda p: {"truth": with_value(p.truth, 3)}, "not a class"),
+        (lambda p: {"truth": with_value(p.truth, -2)}, "not a class"),
         (lambda p: {"probabilities_NK": p.probabilities_NK[:, :2]}, "probabilities"),
         (lambda p: {"probabilities_NK": with_value(p.probabilities_NK, np.nan)}, "NaN"),
         (lambda p: {"embeddings_ND": p.embeddings_ND[:5]}, "embeddings"),
@@ -129,7 +129,7 @@ def test_groups_survive_the_disk_and_older_folders_have_none(make, tmp_path):
     written = replace(predictions, groups=groups)
     written.write(tmp_path)
     assert Predictions.read(tmp_path).groups == groups
-    assert written.take(written.labels_N == 1).groups == tuple(np.array(groups, object)[written.labels_N == 1])
+    assert written.take(written.truth == 1).groups == tuple(np.array(groups, object)[written.truth == 1])
     assert (written.units.num, written.units.are_groups) == (len(set(groups) - {None}) + groups.count(None), True)
     predictions.write(tmp_path)
     assert not (tmp_path / "groups.json").exists()

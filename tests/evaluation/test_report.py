@@ -75,8 +75,8 @@ def test_results_csv_has_one_row_per_class(make, tmp_path):
         rows = list(csv.DictReader(file))
     counted = ["support", "predicted", "auroc", "average_precision"]
     assert list(rows[0]) == ["class", "precision", "recall", "f1", *counted]
-    assert [int(row["support"]) for row in rows] == np.bincount(predictions.labels_N, minlength=2).tolist()
-    assert [int(row["predicted"]) for row in rows] == np.bincount(predictions.predictions_N, minlength=2).tolist()
+    assert [int(row["support"]) for row in rows] == np.bincount(predictions.truth, minlength=2).tolist()
+    assert [int(row["predicted"]) for row in rows] == np.bincount(predictions.answers, minlength=2).tolist()
 
 
 def test_views_csv_names_each_view_and_the_disagreement(make, tmp_path):

@@ -12,7 +12,7 @@ from obverse import load
 from obverse.bundle import read_bundle
 from obverse.cli.main import app
 from obverse.errors import DataError, RecipeError
-from obverse.evaluation import SetPredictions
+from obverse.evaluation import Predictions
 from obverse.experiment import evaluate_run, resume_run, start_run
 from obverse.experiment.auto.resolve import resolve
 from obverse.manifest import build_index
@@ -44,9 +44,9 @@ def test_the_run_learns_and_its_recipe_says_what_it_did(run):
 def test_thresholds_are_those_of_val_and_travel_in_the_bundle(run):
     bundle, _ = read_bundle(run)
     assert bundle.multi_label
-    val = SetPredictions.read(run / "evaluation/val")
-    assert bundle.output.thresholds == val.thresholds == best_thresholds(val.label_sets_NK, val.probabilities_NK)
-    assert SetPredictions.read(run / "evaluation/test").thresholds == val.thresholds
+    val = Predictions.read(run / "evaluation/val")
+    assert bundle.output.thresholds == val.kind.thresholds == best_thresholds(val.truth, val.probabilities_NK)
+    assert Predictions.read(run / "evaluation/test").kind == val.kind
 
 
 def test_evaluating_again_gives_the_same(run, tmp_path):
@@ -176,7 +176,7 @@ def test_views_heads_grade_one_class(run, make_recipe, tmp_path):
 
 def test_maps_show_the_likeliest_class(run, tmp_path):
     rows = list(csv.DictReader((run / "evaluation/test/attention_maps/maps.csv").read_text().splitlines()))
-    sets = SetPredictions.read(run / "evaluation/test")
+    sets = Predictions.read(run / "evaluation/test")
     for row in rows:
         probabilities = sets.probabilities_NK[int(row["row"])]
         assert row["predicted"] == sets.classes[probabilities.argmax()]

@@ -18,7 +18,7 @@ def contender(name, right):
         split="test",
         classes=("a", "b"),
         ids=tuple(map(str, range(20))),
-        labels_N=labels_N,
+        truth=labels_N,
         probabilities_NK=np.eye(2, dtype=np.float32)[answers_N],
     )
     return Contender(name, (predictions,), ({},))
@@ -30,9 +30,9 @@ def test_samples_without_a_label_do_not_count_for_the_size_of_the_test_set():
         for name, right in (("base", 8), ("other", 14)):
             predictions = contender(name, right).runs[0]
             ids = (*predictions.ids, *(f"new {k}" for k in range(unlabelled)))
-            labels_N = np.append(predictions.labels_N, np.full(unlabelled, -1))
+            labels_N = np.append(predictions.truth, np.full(unlabelled, -1))
             rows_NK = np.concatenate([predictions.probabilities_NK, np.eye(2, dtype=np.float32)[[0] * unlabelled]])
-            whole = replace(predictions, ids=ids, labels_N=labels_N, probabilities_NK=rows_NK)
+            whole = replace(predictions, ids=ids, truth=labels_N, probabilities_NK=rows_NK)
             pair.append(Contender(name, (whole,), ({},)))
         return compare(pair, num_resamples=10).sentences
 

@@ -39,7 +39,7 @@ def test_every_sample_is_predicted_once_by_a_model_that_never_saw_it(data, recip
         assert {name for name, its in split.items() if its == "val"} == set(held.ids)
         rows = [place[name] for name in held.ids]
         np.testing.assert_array_equal(pooled.probabilities_NK[rows], held.probabilities_NK)
-    accuracy = float((pooled.predictions_N == pooled.labels_N).mean())
+    accuracy = float((pooled.answers == pooled.truth).mean())
     assert found.metrics["out-of-fold"]["accuracy"]["value"] == pytest.approx(accuracy)
     assert set(found.metrics) == {"out-of-fold"}
     summary = (tmp_path / "out/evaluation/out-of-fold/summary.md").read_text()

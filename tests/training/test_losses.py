@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from obverse.bundle import read_bundle
-from obverse.decisions import training_prior
+from obverse.decisions import OneClass, training_prior
 from obverse.errors import Interrupted
 from obverse.evaluation import Predictions, best_prior, selection_value
 from obverse.experiment import evaluate_run, start_run
@@ -181,8 +181,8 @@ def test_a_tuned_prior_is_the_power_of_the_training_frequencies_that_is_best_on_
 
     val = Predictions.read(run.evaluation("val"))
     network_NK = np.log(val.probabilities_NK) - np.log(bundle.output.prior, dtype=np.float32)
-    values = [selection_value("macro_f1", network_NK + np.log(prior), val.labels_N) for prior in candidates]
-    shipped = selection_value("macro_f1", np.log(val.probabilities_NK), val.labels_N)
+    values = [selection_value("macro_f1", network_NK + np.log(prior), val.truth) for prior in candidates]
+    shipped = selection_value("macro_f1", np.log(val.probabilities_NK), val.truth)
     # The epoch was chosen by what ships, not by equal frequencies.
     assert shipped == max(values) == json.loads((run.path / "training_log.json").read_text())["best_value"]
     assert "tuned on val" in json.loads((run.path / "training_log.json").read_text())["facts"]["loss"]
@@ -192,7 +192,7 @@ def test_the_prior_follows_what_val_shows():
     """Two samples in doubt that lean to the rare class: wrong in a val as uneven as training, right in an even one."""
     logits_NK = np.array([[9, 0], [0, 9], [0, 2], [0, 2]], np.float32)
     for labels, power in (([0, 1, 0, 0], 1.0), ([0, 1, 1, 1], 0.0)):
-        found = best_prior("accuracy", logits_NK, np.array(labels), counts=[90, 10], decode="mode")
+        found = best_prior("accuracy", logits_NK, np.array(labels), counts=[90, 10], kind=OneClass())
         assert found == training_prior([90, 10], power=power)
 
 
@@ -201,5 +201,5 @@ def test_the_prior_is_tuned_for_the_answers_that_ship(decode, power):
     """The first sample's median is the middle class, which is right, while classes count alike; its mode never is."""
     logits_NK = np.log(np.array([[0.45, 0.2, 0.35], [0.38, 0.15, 0.47]], np.float32))
     counts = [81, 9, 1]
-    found = best_prior("accuracy", logits_NK, np.array([1, 0]), counts=counts, decode=decode)
+    found = best_prior("accuracy", logits_NK, np.array([1, 0]), counts=counts, kind=OneClass(decode))
     assert found == training_prior(counts, power=power)

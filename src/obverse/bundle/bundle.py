@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import save as tensors_to_bytes
 
 from obverse.data import Geometry
+from obverse.decisions import Kind, kind_of
 from obverse.errors import DataError, OutputError
 from obverse.files import read_json, remove_halves, write_whole
 from obverse.imaging import Part
@@ -105,9 +106,14 @@ class Bundle:
         )
 
     @property
+    def kind(self) -> Kind:
+        """How answers are read."""
+        return kind_of(self.output, ordered=self.ordered)
+
+    @property
     def multi_label(self) -> bool:
         """Whether the model predicts label sets."""
-        return self.output.kind == "binary"
+        return self.kind.is_set
 
     def build(self, *, load_weights: bool = False) -> Classifier:
         """The classifier of this description, with random weights, or with pretrained ones if `load_weights`."""

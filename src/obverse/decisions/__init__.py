@@ -1,20 +1,23 @@
 """From the head's logits to class logits, probabilities and answers: of tensors, and the same of numpy arrays."""
 
-from .arrays import decide_array, require_numbers, softmax, to_probabilities
-from .logits import build_output, class_logits, decide, decide_sets, probabilities, training_prior
+from .arrays import require_numbers, softmax, to_answers, to_probabilities
+from .kinds import PLAIN, Kind, LabelSet, OneClass, kind_of
+from .logits import build_output, class_logits, training_prior
 from .targets import hard_targets, label_targets
 
 __all__ = [
+    "PLAIN",
+    "Kind",
+    "LabelSet",
+    "OneClass",
     "build_output",
     "class_logits",
-    "decide",
-    "decide_array",
-    "decide_sets",
     "hard_targets",
+    "kind_of",
     "label_targets",
-    "probabilities",
     "require_numbers",
     "softmax",
+    "to_answers",
     "to_probabilities",
     "training_prior",
 ]

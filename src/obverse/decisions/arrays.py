@@ -10,9 +10,8 @@ import numpy.typing as npt
 import torch
 
 from obverse.errors import DataError
-from obverse.recipe import Decode, OutputSpec
 
-from .logits import decide, probabilities
+from .kinds import Kind
 
 
 def softmax(logits_NK: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -21,16 +20,16 @@ def softmax(logits_NK: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return probabilities_NK
 
 
-def to_probabilities(logits_NK: npt.NDArray[np.float32], output: OutputSpec) -> npt.NDArray[np.float32]:
+def to_probabilities(logits_NK: npt.NDArray[np.float32], kind: Kind) -> npt.NDArray[np.float32]:
     """Probabilities of each class, from class logits; a NaN row stays NaN."""
-    probabilities_NK: npt.NDArray[np.float32] = probabilities(torch.from_numpy(logits_NK), output).numpy()
+    probabilities_NK: npt.NDArray[np.float32] = kind.probabilities(torch.from_numpy(logits_NK)).numpy()
     return probabilities_NK
 
 
-def decide_array(probabilities_NK: npt.NDArray[np.floating[Any]], decode: Decode) -> npt.NDArray[np.int64]:
-    """The class of each row (N), as `decide` chooses it: -1 for a row of NaN, a sample without that view."""
-    chosen_N: npt.NDArray[np.int64] = decide(torch.tensor(probabilities_NK, dtype=torch.float64), decode).numpy()
-    return chosen_N
+def to_answers(probabilities_NK: npt.NDArray[np.floating[Any]], kind: Kind) -> npt.NDArray[Any]:
+    """The answers as `kind` decides them: classes (N), -1 for a row of NaN, or label sets (N, K)."""
+    answers: npt.NDArray[Any] = kind.decide(torch.tensor(probabilities_NK, dtype=torch.float64)).numpy()
+    return answers
 
 
 def require_numbers(rows_NX: npt.NDArray[np.float32], names: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""From the head's logits to class logits to the answer: one way for training, evaluation, prediction and export."""
+"""From the head's logits to class logits: one way for training, evaluation, prediction and export."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from obverse.errors import RecipeError
-from obverse.recipe import ADJUSTED, LOSSES, Decode, LossSpec, OutputSpec
+from obverse.recipe import ADJUSTED, LOSSES, LossSpec, OutputSpec
 
 
 def build_output(spec: LossSpec, *, counts: Sequence[int]) -> OutputSpec:
@@ -40,39 +40,6 @@ def class_logits(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
     if spec.prior is not None:
         return logits + torch.tensor(spec.prior, device=logits.device).log()
     return logits
-
-
-def probabilities(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
-    """Of each class (.., K), from class logits."""
-    return logits.sigmoid() if spec.kind == "binary" else logits.softmax(-1)
-
-
-def decide_sets(probabilities_NK: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
-    """The label set of each row (N, K), true where a class reaches its threshold; a row of NaN has none."""
-    if spec.thresholds is None:
-        return probabilities_NK >= 0.5
-    # In double precision: a threshold lies between two probabilities that may be neighbours in single precision.
-    thresholds_K = torch.tensor(spec.thresholds, dtype=torch.float64, device=probabilities_NK.device)
-    return probabilities_NK.double() >= thresholds_K
-
-
-def decide(probabilities_NK: torch.Tensor, decode: Decode) -> torch.Tensor:
-    """The class of each row: the mode (of equals the lowest), or of ordered classes the median or the rounded mean.
-
-    The median is the answer with the least expected absolute error, the mode the one that is most often right. A row of
-    NaN gives -1.
-    """
-    known_NK = probabilities_NK.nan_to_num(0.0)
-    total_N1 = known_NK.sum(1, keepdim=True)
-    if decode == "mode":
-        chosen_N = known_NK.argmax(1)
-    elif decode == "median":
-        # Half of the row's own sum, which is not exactly 1.
-        chosen_N = (known_NK.cumsum(1) < total_N1 / 2).sum(1)
-    else:
-        places_K = torch.arange(known_NK.shape[1], device=known_NK.device, dtype=known_NK.dtype)
-        chosen_N = ((known_NK / total_N1) @ places_K + 0.5).nan_to_num(0.0).floor().long()
-    return torch.where(probabilities_NK[:, 0].isnan(), -1, chosen_N)
 
 
 def training_prior(counts: Sequence[int], *, power: float) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Batch, to_model_input
-from obverse.decisions import class_logits, decide, decide_sets
+from obverse.decisions import Kind, class_logits, kind_of
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec
 from obverse.runtime import autocast
@@ -55,15 +55,20 @@ class Forward:
         """(B, K) whose softmax is the probability of each class, from the head's logits."""
         return class_logits(logits, self.output)
 
-    def answers(self, logits: torch.Tensor) -> torch.Tensor:
-        """The class of each row (B), from the head's logits."""
-        return decide(self.class_logits(logits).softmax(1), self.output.decode)
+    @property
+    def kind(self) -> Kind:
+        """How answers are read."""
+        return kind_of(self.output)
+
+    def leading_class(self, logits: torch.Tensor) -> torch.Tensor:
+        """The one class of each row (B) that stands for the answer, from the head's logits."""
+        return self.kind.leading_class(self.class_logits(logits))
 
     def hits(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
         """Which answers (B) are right: the likeliest class of the target, or the whole label set, class by class."""
-        if self.output.kind != "binary":
-            return self.answers(logits) == targets_BK.argmax(1)
-        return (decide_sets(self.class_logits(logits).sigmoid(), self.output) == (targets_BK >= 0.5)).all(1)
+        kind = self.kind
+        answers = kind.decide(kind.probabilities(self.class_logits(logits)))
+        return kind.is_right(answers, targets_BK)
 
     def inputs(self, batch: Batch) -> torch.Tensor:
         """What the model sees, float32 (B, V, C, H, W)."""

@@ -28,6 +28,11 @@ class Outputs:
     grades_VNK: tuple[Float32Array, ...] = ()
     label_sets_NK: npt.NDArray[np.bool_] | None = None
 
+    @property
+    def truth(self) -> Array:
+        """Labels (N), or of multi-label data the label sets (N, K)."""
+        return self.labels_N if self.label_sets_NK is None else self.label_sets_NK
+
     def rows(self, places: Sequence[int]) -> Outputs:
         """The rows at `places`, in that order."""
         index = np.asarray(places, np.int64)

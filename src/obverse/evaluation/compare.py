@@ -26,10 +26,11 @@ import numpy.typing as npt
 from scipy.special import bdtr
 
 from obverse import metrics
+from obverse.decisions import OneClass
 from obverse.errors import DataError
-from obverse.evaluation.one_class.measure import Estimate, answers_of
 from obverse.metrics.counts import FloatArray, IntArray
 
+from .estimates import Estimate
 from .predictions import Predictions
 
 POWER = 0.8
@@ -69,19 +70,20 @@ def require_same_samples(first: Predictions, other: Predictions, names: tuple[st
                         "Evaluate both on the same data, or train both with one data.split.stored")  # fmt: skip
     column = {name: k for k, name in enumerate(other.classes)}
     columns_K = np.array([column[name] for name in first.classes])
+    assert isinstance(other.kind, OneClass)
     back_K = np.argsort(columns_K)
     ordered = other.take(np.array([place[name] for name in first.ids]))
-    labels_N = np.where(ordered.labels_N < 0, -1, back_K[ordered.labels_N])
-    if not np.array_equal(labels_N, first.labels_N):
-        row = int(np.flatnonzero(labels_N != first.labels_N)[0])
+    labels_N = np.where(ordered.known_N, back_K[ordered.truth], -1)
+    if not np.array_equal(labels_N, first.truth):
+        row = int(np.flatnonzero(labels_N != first.truth)[0])
         raise DataError(f"{names[0]} and {names[1]} cannot be compared: sample {first.ids[row]!r} has another label "
                         "in each")  # fmt: skip
     probabilities_NK = np.ascontiguousarray(ordered.probabilities_NK[:, columns_K])
     return replace(
         ordered,
         classes=first.classes,
-        ordered=first.ordered,
-        labels_N=labels_N,
+        kind=OneClass(other.kind.decode, first.kind.ordered),
+        truth=labels_N,
         probabilities_NK=probabilities_NK,
         view_probabilities={},
         view_grades={},
@@ -93,7 +95,7 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
 
     Nothing where all samples are of one group, which cannot tell how much a difference varies.
     """
-    base, other = ([run.take(run.labels_N >= 0) for run in side] for side in (base, other))
+    base, other = ([run.labelled() for run in side] for side in (base, other))
     if not base[0].ids:
         raise DataError("there are no labelled samples to compare on")
     units, are_single = joint_units([*base, *other]), len(base) == len(other) == 1
@@ -139,7 +141,7 @@ def few_groups_factor(num_groups: float) -> float:
 
 def discordant(base: Predictions, other: Predictions) -> tuple[int, int]:
     """Samples that `base` alone has right, and those that `other` alone has right."""
-    base_N, other_N = base.predictions_N == base.labels_N, other.predictions_N == other.labels_N
+    base_N, other_N = base.is_right_N, other.is_right_N
     return int((base_N & ~other_N).sum()), int((other_N & ~base_N).sum())
 
 
@@ -166,7 +168,7 @@ def samples_needed(only_base: int, only_other: int, num_samples: int) -> int | N
 
 def groups_needed(base: Predictions, other: Predictions, units: metrics.Units) -> int | None:
     """`samples_needed` for groups: how many of them find a difference in accuracy like this one four times in five."""
-    gain_N = (other.predictions_N == other.labels_N).astype(np.int64) - (base.predictions_N == base.labels_N)
+    gain_N = other.is_right_N.astype(np.int64) - base.is_right_N
     gains_G = np.bincount(units.of_N, gain_N)
     gap, spread = float(gains_G.mean()), float((gains_G - gain_N.mean() * units.sizes_G).std(ddof=1))
     if gap == 0:
@@ -200,7 +202,7 @@ class Resampler:
 
     def __init__(self, base: Side, other: Side, units: metrics.Units) -> None:
         self.units = units
-        answers = [[answers_of(run) for run in side] for side in (base, other)]
+        answers = [[_one_label(run) for run in side] for side in (base, other)]
         self.num_classes = answers[0][0].num_classes
         compared = [metric for metric in metrics.COMPARED if metric.applies_to(answers[0][0])]
         measures = [(metric, metric.one_label) for metric in compared if metric.one_label]
@@ -255,6 +257,12 @@ class Resampler:
         of_matrices = [float(np.mean([of(matrix) for matrix in matrices])) for of in self.statistics]
         means = [float((values_RN @ counts_N).mean() / counts_N.sum()) for values_RN in values_MRN]
         return np.array([*of_matrices, *means])
+
+
+def _one_label(run: Predictions) -> metrics.OneLabel:
+    outcome = run.outcome
+    assert isinstance(outcome, metrics.OneLabel)
+    return outcome
 
 
 def _confusion(cells_N: IntArray, counts_N: npt.NDArray[np.int64], num_classes: int) -> IntArray:

@@ -2,57 +2,33 @@
 
 from __future__ import annotations
 
-from obverse.decisions import require_numbers, softmax, to_probabilities
+from obverse.decisions import Kind, require_numbers, to_probabilities
 from obverse.engines import Outputs
 from obverse.manifest import Manifest
-from obverse.recipe import Decode, OutputSpec
 
 from .predictions import Predictions
-from .set_predictions import SetPredictions
 
 
 def to_predictions(
-    outputs: Outputs, manifest: Manifest, split: str, *, decode: Decode, embeddings: bool = True
+    outputs: Outputs, manifest: Manifest, split: str, *, kind: Kind, embeddings: bool = True
 ) -> Predictions:
-    """Outputs as the arrays that are reported and written."""
-    alone = dict(zip(manifest.views, map(softmax, outputs.alone_VNK), strict=False))
-    grades = dict(zip(manifest.views, map(softmax, outputs.grades_VNK), strict=False))
-    probabilities_NK = softmax(outputs.logits_NK)
+    """Outputs as the arrays that are reported and written. kind: how the model's answers are read."""
+    probabilities_NK = to_probabilities(outputs.logits_NK, kind)
     require_numbers(probabilities_NK, outputs.ids)
+    alone, grades = (
+        {view: to_probabilities(rows_NK, kind) for view, rows_NK in zip(manifest.views, of_views, strict=False)}
+        for of_views in (outputs.alone_VNK, outputs.grades_VNK)
+    )
     return Predictions(
         split=split,
         classes=manifest.classes,
         ids=outputs.ids,
-        labels_N=outputs.labels_N,
+        truth=outputs.truth,
         probabilities_NK=probabilities_NK,
+        kind=kind,
         embeddings_ND=outputs.embeddings_ND if embeddings else None,
         view_probabilities=alone,
         view_grades=grades,
-        ordered=manifest.ordered,
-        decode=decode,
-        groups=_groups(outputs.ids, manifest),
-    )
-
-
-def to_set_predictions(
-    outputs: Outputs, manifest: Manifest, split: str, *, output: OutputSpec, embeddings: bool = True
-) -> SetPredictions:
-    """Outputs of multi-label data as the arrays that are reported and written."""
-    assert outputs.label_sets_NK is not None
-    alone = {
-        view: to_probabilities(rows, output) for view, rows in zip(manifest.views, outputs.alone_VNK, strict=False)
-    }
-    probabilities_NK = to_probabilities(outputs.logits_NK, output)
-    require_numbers(probabilities_NK, outputs.ids)
-    return SetPredictions(
-        split=split,
-        classes=manifest.classes,
-        ids=outputs.ids,
-        label_sets_NK=outputs.label_sets_NK,
-        probabilities_NK=probabilities_NK,
-        thresholds=output.thresholds,
-        embeddings_ND=outputs.embeddings_ND if embeddings else None,
-        view_probabilities=alone,
         groups=_groups(outputs.ids, manifest),
     )
 

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from obverse.errors import DataError
-from obverse.evaluation.one_class.measure import Estimate
+from obverse.evaluation.estimates import Estimate
 
 from .tick_names import FONT, are_numbered, tick_names
 

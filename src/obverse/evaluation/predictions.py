@@ -1,24 +1,26 @@
-"""What a model said about a split, as arrays in one row order, in memory and on disk.
+"""What a model says about a split, as arrays in one row order, in memory and on disk, for both kinds of answer.
 
     FOLDER/
-      predictions.npy         int64   (N,)     the answer; written for other tools, computed again on reading
-      true_labels.npy         int64   (N,)     -1 where unknown
+      predictions.npy         the answers; written for other tools, computed again on reading
+      true_labels.npy         the truth
       probabilities.npy       float32 (N, K)
       ids.json                [id, ...]        one per row
       groups.json             [group or null, ...]  one per row: samples of one group belong together; only with groups
-      names.json              {"classes": [...], "ordered": false, "decode": "mode", "split": "test"}
+      names.json              what the arrays mean, see below
       embeddings.npy          float32 (N, D)   only when there are any
       view_probabilities.npz  float32 (N, K) per view, seen alone; NaN rows where a sample lacks it; only with views
       view_grades.npz         the same by every view's own head; only where views have one
+
+Of one class per sample, answers and truth are int64 (N), -1 where unknown, and names.json is {"classes": [...],
+"ordered": false, "decode": "mode", "split": "test"}. Of label sets they are uint8 (N, K), 1 where a sample has a class,
+and names.json is {"classes": [...], "labels": "multi", "thresholds": [...], "split": "test"}.
 
 Not a report: `obverse.evaluation.report` turns this into one.
 """
 
 from __future__ import annotations
 
-import json
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,45 +28,63 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from obverse.decisions import decide_array
-from obverse.errors import DataError, OutputError
-from obverse.files import read_json
-from obverse.metrics import Units
-from obverse.recipe import Decode
+from obverse.decisions import PLAIN, Kind, LabelSet, OneClass, to_answers
+from obverse.errors import DataError
+from obverse.metrics import LabelSets, OneLabel, Units
 from obverse.staging import require_whole
 
-GROUPS = "groups.json"
-IntArray = npt.NDArray[np.int64]
-Float32Array = npt.NDArray[np.float32]
+from .arrays_on_disk import (
+    GROUPS,
+    Float32Array,
+    create_folder,
+    read_array,
+    read_arrays,
+    read_groups,
+    read_values,
+    write_arrays,
+    write_groups,
+    write_json,
+)
+
+MULTI = "multi"
+OPTIONAL = ("embeddings.npy", "view_probabilities.npz", "view_grades.npz", GROUPS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Predictions:
-    """Row i of every array belongs to `ids[i]`. `ordered` says that `classes` stand in grade order.
-
-    decode: how the answer is read from probabilities (`decoding.decide`). groups: of each row, None where a sample has
-    none; empty where no group is known.
-    """
+    """Probabilities, answers and truth of a split; row i of every array belongs to `ids[i]`."""
 
     split: str
     classes: tuple[str, ...]
     ids: tuple[str, ...]
-    labels_N: IntArray
+
+    truth: npt.NDArray[Any]
+    """Class indices, int64 (N), -1 where unknown; of label sets which classes a sample has, bool (N, K)."""
+
     probabilities_NK: Float32Array
+
+    kind: Kind = PLAIN
+    """How answers are read from probabilities, and what the truth looks like."""
+
     embeddings_ND: Float32Array | None = None
+
     view_probabilities: dict[str, Float32Array] = field(default_factory=dict)
+    """By the whole model when it sees one view alone; NaN rows where a sample lacks the view."""
+
     view_grades: dict[str, Float32Array] = field(default_factory=dict)
-    ordered: bool = False
-    decode: Decode = "mode"
+    """By every view's own head."""
+
     groups: tuple[str | None, ...] = ()
+    """Of each row, None where a sample has none; empty where no group is known."""
 
     def __post_init__(self) -> None:
         rows, num_classes = len(self.ids), len(self.classes)
         _require(len(set(self.ids)) == rows, "an id occurs twice, so a sample would count twice")
         _require(num_classes > 0, "there are no classes")
         _require(len(self.groups) in (0, rows), f"{len(self.groups)} groups for {rows} samples")
-        _require_array("labels", self.labels_N, dtype=np.int64, shape=(rows,))
-        _require(bool(((self.labels_N >= -1) & (self.labels_N < num_classes)).all()), "a label is not a class or -1")
+        shape = self.kind.truth_shape(rows, num_classes)
+        _require_array("labels", self.truth, dtype=self.kind.truth_dtype, shape=shape)
+        self._require_fit()
         _require_array("probabilities", self.probabilities_NK, dtype=np.float32, shape=(rows, num_classes))
         _require(bool(np.isfinite(self.probabilities_NK).all()), "a probability is NaN or infinite")
         if self.embeddings_ND is not None:
@@ -76,29 +96,54 @@ class Predictions:
             whole_N = np.isfinite(alone_NK).all(axis=1) | np.isnan(alone_NK).all(axis=1)
             _require(bool(whole_N.all()), f"view {view!r} has a row that is NaN in part")
 
+    def _require_fit(self) -> None:
+        """Values of the truth, and of the kind, that no array's shape shows."""
+        num_classes = len(self.classes)
+        if isinstance(self.kind, LabelSet):
+            num = len(self.kind.thresholds_of(num_classes))
+            _require(num == num_classes, f"{num} thresholds for {num_classes} classes")
+        else:
+            _require(bool(((self.truth >= -1) & (self.truth < num_classes)).all()), "a label is not a class or -1")
+
     @property
-    def predictions_N(self) -> IntArray:
-        """The answer per sample."""
-        return decide_array(self.probabilities_NK, self.decode)
+    def answers(self) -> npt.NDArray[Any]:
+        """Of each row: a class index (N), or which classes it has (N, K)."""
+        return to_answers(self.probabilities_NK, self.kind)
 
     @property
     def units(self) -> Units:
         """Which samples were drawn together."""
         return Units.of_groups(self.groups) if self.groups else Units.alone(len(self.ids))
 
-    def view_predictions(self, view: str) -> IntArray:
-        """The class that one view alone gives; -1 for a sample without that view."""
-        return decide_array(self.view_probabilities[view], self.decode)
+    @property
+    def known_N(self) -> npt.NDArray[np.bool_]:
+        """Which samples have a label."""
+        return self.kind.known(self.truth)
+
+    def labelled(self) -> Predictions:
+        """The samples that have a label."""
+        return self.take(self.known_N)
+
+    @property
+    def outcome(self) -> OneLabel | LabelSets:
+        """What metrics are computed from; every sample must have a label."""
+        return self.kind.outcome(self.truth, self.answers, self.probabilities_NK, self.units)
+
+    @property
+    def is_right_N(self) -> npt.NDArray[np.bool_]:
+        """Which answers are the truth, of label sets in every class."""
+        same = self.answers == self.truth
+        right_N: npt.NDArray[np.bool_] = same.all(axis=1) if same.ndim == 2 else same
+        return right_N
+
+    def view_answers(self, view: str) -> npt.NDArray[Any]:
+        """The answers when one view is seen alone: -1, or no class, for a sample without that view."""
+        return to_answers(self.view_probabilities[view], self.kind)
 
     @property
     def own_grades(self) -> dict[str, Float32Array]:
         """What each view says for itself: by its own head, or else by the whole model when it sees that view alone."""
         return self.view_grades or self.view_probabilities
-
-    @property
-    def own_grades_VN(self) -> IntArray:
-        """The class by `own_grades` for every view; -1 for a sample without that view."""
-        return np.stack([decide_array(rows_NK, self.decode) for rows_NK in self.own_grades.values()])
 
     def take(self, rows: npt.NDArray[Any]) -> Predictions:
         """The given rows only: a mask or row numbers."""
@@ -106,7 +151,7 @@ class Predictions:
             self,
             ids=tuple(self.ids[row] for row in np.arange(len(self.ids))[rows]),
             groups=tuple(self.groups[row] for row in np.arange(len(self.groups))[rows]) if self.groups else (),
-            labels_N=self.labels_N[rows],
+            truth=self.truth[rows],
             probabilities_NK=self.probabilities_NK[rows],
             embeddings_ND=None if self.embeddings_ND is None else self.embeddings_ND[rows],
             view_probabilities={view: alone_NK[rows] for view, alone_NK in self.view_probabilities.items()},
@@ -116,13 +161,13 @@ class Predictions:
     def write(self, folder: Path) -> None:
         """Write the files above; optional ones of an earlier write do not stay behind to be read as ours."""
         create_folder(folder)
-        np.save(folder / "predictions.npy", self.predictions_N)
-        np.save(folder / "true_labels.npy", self.labels_N)
+        np.save(folder / "predictions.npy", _stored(self.answers))
+        np.save(folder / "true_labels.npy", _stored(self.truth))
         np.save(folder / "probabilities.npy", self.probabilities_NK)
         write_json(folder / "ids.json", list(self.ids))
-        names = {"classes": list(self.classes), "ordered": self.ordered, "decode": self.decode, "split": self.split}
+        names = {"classes": list(self.classes), **_kind_values(self.kind, len(self.classes)), "split": self.split}
         write_json(folder / "names.json", names)
-        for optional in ("embeddings.npy", "view_probabilities.npz", "view_grades.npz", GROUPS):
+        for optional in OPTIONAL:
             (folder / optional).unlink(missing_ok=True)
         write_groups(folder, self.groups)
         if self.embeddings_ND is not None:
@@ -135,25 +180,21 @@ class Predictions:
     @classmethod
     def read(cls, folder: Path) -> Predictions:
         """Read what `write` wrote; a file that is missing, damaged or of another length is named."""
+        embeddings, views, grades = (folder / name for name in OPTIONAL[:3])
         try:
             require_whole(folder)
             names = read_values(folder / "names.json")
-            _require(
-                names.get("labels") != "multi", "they are of multi-label data, and this is for one class per sample"
-            )
-            embeddings, views = folder / "embeddings.npy", folder / "view_probabilities.npz"
-            grades = folder / "view_grades.npz"
+            kind, truth = _read_kind(names), read_array(folder / "true_labels.npy")
             return cls(
                 split=names["split"],
                 classes=tuple(names["classes"]),
                 ids=tuple(read_values(folder / "ids.json")),
-                labels_N=read_array(folder / "true_labels.npy"),
+                truth=truth.astype(np.bool_) if kind.is_set else truth,
                 probabilities_NK=read_array(folder / "probabilities.npy"),
+                kind=kind,
                 embeddings_ND=read_array(embeddings) if embeddings.exists() else None,
                 view_probabilities=read_arrays(views) if views.exists() else {},
                 view_grades=read_arrays(grades) if grades.exists() else {},
-                ordered=names["ordered"],
-                decode=names["decode"],
                 groups=read_groups(folder),
             )
         except DataError as error:
@@ -163,12 +204,22 @@ class Predictions:
             raise DataError(problem) from error
 
 
-def create_folder(folder: Path) -> None:
-    """Create a folder for output, or say in one sentence why not."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be created: {error.strerror}") from error
+def _stored(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """As on disk, where yes and no are 1 and 0."""
+    return array.astype(np.uint8) if array.dtype == np.bool_ else array
+
+
+def _kind_values(kind: Kind, num_classes: int) -> dict[str, Any]:
+    """The kind in names.json."""
+    if isinstance(kind, LabelSet):
+        return {"labels": MULTI, "thresholds": list(kind.thresholds_of(num_classes))}
+    return {"ordered": kind.ordered, "decode": kind.decode}
+
+
+def _read_kind(names: dict[str, Any]) -> Kind:
+    if names.get("labels") == MULTI:
+        return LabelSet(tuple(names["thresholds"]))
+    return OneClass(names["decode"], names["ordered"])
 
 
 def _require(holds: bool, problem: str) -> None:
@@ -181,58 +232,3 @@ def _require_array(name: str, array: npt.NDArray[Any], *, dtype: type, shape: tu
         array.dtype == dtype and array.shape == shape,
         f"{name} must be {np.dtype(dtype)} {shape}, not {array.dtype} {array.shape}",
     )
-
-
-def read_values(path: Path) -> Any:
-    """What `write_json` wrote; ValueError when it is no JSON."""
-    try:
-        return read_json(path)
-    except DataError as error:
-        raise ValueError(str(error)) from None
-
-
-def read_array(path: Path) -> npt.NDArray[Any]:
-    """`np.load`, which would leave a damaged file open."""
-    with path.open("rb") as file:
-        array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-        return array
-
-
-def write_json(path: Path, value: object) -> None:
-    """JSON with a final newline."""
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-
-
-def write_groups(folder: Path, groups: Sequence[str | None]) -> None:
-    """The groups of all rows, where some sample has one."""
-    if any(group is not None for group in groups):
-        write_json(folder / GROUPS, list(groups))
-
-
-def read_groups(folder: Path) -> tuple[str | None, ...]:
-    """What `write_groups` wrote; nothing in a folder without it, as older ones are."""
-    path = folder / GROUPS
-    groups = read_values(path) if path.exists() else []
-    _require(
-        isinstance(groups, list) and all(group is None or isinstance(group, str) for group in groups),
-        f"{GROUPS} is not a list of names",
-    )
-    return tuple(groups)
-
-
-def write_arrays(path: Path, arrays: dict[str, Float32Array]) -> None:
-    """What `np.savez` writes, but a view may be called `file`, and equal arrays give equal bytes (no clock)."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
-
-
-def read_arrays(path: Path) -> dict[str, Float32Array]:
-    """What `write_arrays` wrote."""
-    arrays = {}
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            with archive.open(name) as entry:
-                arrays[name.removesuffix(".npy")] = np.lib.format.read_array(entry, allow_pickle=False)
-    return arrays

@@ -14,7 +14,7 @@ from obverse.metrics.metric import Measure
 from obverse.report import Figure, Row, Section, Table, Text
 
 from .diagnosis import Diagnosis
-from .one_class.measure import Estimate
+from .estimates import Estimate
 
 FEW_SAMPLES = 10
 NUM_EXTREMES = 5

@@ -4,52 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from obverse import metrics
-from obverse.decisions import decide_array, softmax, to_probabilities, training_prior
+from obverse.decisions import PLAIN, Kind, LabelSet, to_answers, to_probabilities, training_prior
 from obverse.engines import Outputs
-from obverse.recipe import Decode, OutputSpec
 
 PRIOR_POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LOWER_IS_BETTER = metrics.LOWER_IS_BETTER
 
 
 def selection_value(
-    name: str, logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64], *, decode: Decode = "mode"
+    name: str, logits_NK: npt.NDArray[np.float32], truth: npt.NDArray[Any], kind: Kind = PLAIN
 ) -> float:
-    """The value of a metric of one class per sample."""
-    metric = metrics.metric_of(name)
-    if metric.name == "loss":  # from the logits, whose softmax may underflow
-        return mean_loss(logits_NK, labels_N)
-    probabilities_NK = softmax(logits_NK)
-    answers = metrics.OneLabel(
-        labels_N, decide_array(probabilities_NK, decode), probabilities_NK, metrics.Units.alone(len(labels_N))
-    )
-    return metric.value(answers)
-
-
-def selected_value(name: str, outputs: Outputs, output: OutputSpec) -> float:
-    """The value of a metric of a split, of whichever kind of data it is.
+    """The value of a metric, from class logits and the truth of every sample.
 
     Label sets are read at 1/2, but what needs thresholds is at those that are best here, as it ships.
     """
-    truth_NK = outputs.label_sets_NK
-    if truth_NK is None:
-        return selection_value(name, outputs.logits_NK, outputs.labels_N, decode=output.decode)
-    metric, probabilities_NK = metrics.metric_of(name, label_sets=True), to_probabilities(outputs.logits_NK, output)
-    needs_thresholds = "thresholds" in metric.needs
-    thresholds = np.array(metrics.best_thresholds(truth_NK, probabilities_NK)) if needs_thresholds else 0.5
-    units = metrics.Units.alone(len(truth_NK))
-    return metric.value(metrics.LabelSets(truth_NK, probabilities_NK >= thresholds, probabilities_NK, units))
+    metric = metrics.metric_of(name, label_sets=kind.is_set)
+    if metric.name == "loss" and not kind.is_set:  # from the logits, whose softmax may underflow
+        return mean_loss(logits_NK, truth)
+    probabilities_NK = to_probabilities(logits_NK, kind)
+    if kind.is_set:
+        needs_thresholds = "thresholds" in metric.needs
+        kind = LabelSet(metrics.best_thresholds(truth, probabilities_NK) if needs_thresholds else None)
+    answers, units = to_answers(probabilities_NK, kind), metrics.Units.alone(len(truth))
+    return metric.value(kind.outcome(truth, answers, probabilities_NK, units))
 
 
-def with_best_prior(name: str, outputs: Outputs, *, counts: Sequence[int], decode: Decode) -> Outputs:
+def with_best_prior(name: str, outputs: Outputs, *, counts: Sequence[int], kind: Kind) -> Outputs:
     """What the model would say if its prior were tuned on this split: its logits with the best one's logarithm."""
-    prior = best_prior(name, outputs.logits_NK, outputs.labels_N, counts=counts, decode=decode)
+    prior = best_prior(name, outputs.logits_NK, outputs.labels_N, counts=counts, kind=kind)
     return replace(outputs, logits_NK=outputs.logits_NK + np.log(prior, dtype=np.float32))
 
 
@@ -59,7 +48,7 @@ def best_prior(
     labels_N: npt.NDArray[np.int64],
     *,
     counts: Sequence[int],
-    decode: Decode,
+    kind: Kind,
 ) -> tuple[float, ...]:
     """Of the powers of the training frequencies, the one whose logarithm on the logits selects best; shares (K).
 
@@ -67,9 +56,7 @@ def best_prior(
     enough: a prior of its own for each class would learn val by heart.
     """
     priors = [training_prior(counts, power=power) for power in PRIOR_POWERS]
-    values = [
-        selection_value(name, logits_NK + np.log(prior, dtype=np.float32), labels_N, decode=decode) for prior in priors
-    ]
+    values = [selection_value(name, logits_NK + np.log(prior, dtype=np.float32), labels_N, kind) for prior in priors]
     best = 0
     for place, value in enumerate(values):
         if is_better(name, value, values[best]):

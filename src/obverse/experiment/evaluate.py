@@ -14,13 +14,9 @@ from obverse.engines import Engine, TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import (
     EARLIER,
-    Predictions,
     Seen,
-    SetPredictions,
     to_predictions,
-    to_set_predictions,
     write_evaluation,
-    write_set_evaluation,
 )
 from obverse.experiment.auto.caching import open_cache
 from obverse.explain.maps import earlier_maps, report_maps
@@ -80,20 +76,18 @@ def report_split(
     )
     if not process.is_main:
         return {}
-    predictions: Predictions | SetPredictions
-    if manifest.multi_label:
-        predictions = to_set_predictions(outputs, manifest, split, output=bundle.output, embeddings=with_embeddings)
-    else:
-        decode = bundle.output.decode
-        predictions = to_predictions(outputs, manifest, split, decode=decode, embeddings=with_embeddings)
+    predictions = to_predictions(outputs, manifest, split, kind=bundle.kind, embeddings=with_embeddings)
     with staged(folder, earlier=(*EARLIER, *earlier_maps(folder))) as stage:
         maps = report_maps(stage, predictions, dataset, ready.network, recipe.evaluation.maps)
-        told: dict[str, Any] = {"facts": story.facts, "diagnoses": story.diagnoses, "history_png": story.history_png}
-        told["more"] = [maps] if maps else []
-        told["seen"] = story.seen or seen_split(split, len(samples), recipe, bundle)
-        if isinstance(predictions, SetPredictions):
-            return write_set_evaluation(stage, predictions, **told).as_json()
-        return write_evaluation(stage, predictions, **told).as_json()
+        return write_evaluation(
+            stage,
+            predictions,
+            facts=story.facts,
+            diagnoses=story.diagnoses,
+            history_png=story.history_png,
+            more=[maps] if maps else [],
+            seen=story.seen or seen_split(split, len(samples), recipe, bundle),
+        ).as_json()
 
 
 def evaluate_run(

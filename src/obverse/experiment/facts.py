@@ -13,7 +13,7 @@ from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
 from obverse.engines import Engine, run_engine
 from obverse.errors import DataError
-from obverse.evaluation import Diagnosis, Seen, Story, diagnose, selected_value
+from obverse.evaluation import Diagnosis, Seen, Story, diagnose, selection_value
 from obverse.files import read_json_object
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
@@ -85,8 +85,9 @@ def measure_train(
     outputs = run_engine(engine, loader.epoch(), embeddings=False, process=process)
     if not process.is_main:
         return TrainAccuracy(math.nan, 0)
-    value = selected_value("accuracy", outputs, bundle.output)
-    recall = None if manifest.multi_label else selected_value("balanced_accuracy", outputs, bundle.output)
+    logits_NK, truth, kind = outputs.logits_NK, outputs.truth, bundle.kind
+    value = selection_value("accuracy", logits_NK, truth, kind)
+    recall = None if kind.is_set else selection_value("balanced_accuracy", logits_NK, truth, kind)
     return TrainAccuracy(value, len(outputs.ids), recall)
 
 

@@ -46,8 +46,10 @@ def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
         if counts is not None:
             select = setup.recipe.training.select
             logits_NK, labels_N = outputs.logits_NK, outputs.labels_N
-            return {"prior": best_prior(select, logits_NK, labels_N, counts=counts, decode=output.decode)}
+            return {"prior": best_prior(select, logits_NK, labels_N, counts=counts, kind=setup.bundle.kind)}
         assert outputs.label_sets_NK is not None
-        return {"thresholds": best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, output))}
+        return {
+            "thresholds": best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, setup.bundle.kind))
+        }
 
     return output.changed(setup.process.from_main(tuned))

@@ -56,7 +56,7 @@ def _explain_one(engine: TorchEngine, batch: Batch, views: tuple[str, ...]) -> E
     images = batch.images_BVCHW[0].cpu().numpy().transpose(0, 2, 3, 1)
     return Explanation(
         id=batch.ids[0],
-        answer=int(forward.answers(logits_1K)[0]),
+        answer=int(forward.leading_class(logits_1K)[0]),
         logits_K=forward.class_logits(logits_1K)[0].float().cpu().numpy(),
         views={views[number]: images[number] for number in shown},
         maps={views[number]: _of_view([_at(maps, number) for maps in members], size) for number in shown},
@@ -89,7 +89,7 @@ def _gradcam(engine: TorchEngine, batch: Batch) -> list[Maps]:
     model, forward = engine.model, engine.forward
     with torch.enable_grad(), torch.compiler.set_stance("force_eager"), Watch(model.encoders) as watch:
         logits = forward.logits(model, batch)
-        score = forward.class_logits(logits)[0, int(forward.answers(logits)[0])]
+        score = forward.class_logits(logits)[0, int(forward.leading_class(logits)[0])]
     members = []
     for backbones, calls in zip(model.encoders, watch.members(), strict=True):
         found = gradcam_maps(calls, score, int(backbones[0].num_features))  # type: ignore[arg-type]

@@ -14,15 +14,13 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from obverse.data import PictureDataset
-from obverse.decisions import to_probabilities
+from obverse.decisions import Kind, to_probabilities
 from obverse.engines import TorchEngine
 from obverse.errors import ObverseError, OutputError
-from obverse.evaluation import Predictions, SetPredictions
-from obverse.recipe import OutputSpec
+from obverse.evaluation import Predictions, surest_mistakes
 from obverse.report import Figure, Section, Table, Text
 
 from . import Explanation, draw, explain
@@ -48,8 +46,8 @@ class Drawn:
 class MapFolder:
     """A folder of maps, written picture by picture; maps of an earlier time go, and nothing else is touched."""
 
-    def __init__(self, path: Path, classes: Sequence[str], output: OutputSpec, *, tile: int) -> None:
-        self.path, self.classes, self.output, self.tile = path, classes, output, tile
+    def __init__(self, path: Path, classes: Sequence[str], kind: Kind, *, tile: int) -> None:
+        self.path, self.classes, self.kind, self.tile = path, classes, kind, tile
         self.drawn: list[Drawn] = []
         self._shown: list[Image.Image] = []
         path.mkdir(parents=True, exist_ok=True)
@@ -64,7 +62,7 @@ class MapFolder:
         sheet.save(self.path / file, compress_level=1)
         if len(self._shown) < NUM_SHOWN:
             self._shown.append(sheet)
-        probability = float(to_probabilities(explanation.logits_K[None], self.output)[0, explanation.answer])
+        probability = float(to_probabilities(explanation.logits_K[None], self.kind)[0, explanation.answer])
         methods = " ".join(next(iter(explanation.maps.values())))
         self.drawn.append(Drawn(file, row, explanation.id, label, answer, probability, methods))
         return self.drawn[-1]
@@ -89,7 +87,7 @@ def require_free(path: Path) -> None:
 
 def report_maps(
     folder: Path,
-    predictions: Predictions | SetPredictions,
+    predictions: Predictions,
     dataset: PictureDataset,
     engine: TorchEngine | None,
     num: int,
@@ -102,7 +100,7 @@ def report_maps(
     if num == 0 or engine is None:
         return None
     try:
-        maps = MapFolder(folder / FOLDER, predictions.classes, engine.forward.output, tile=REPORT_TILE)
+        maps = MapFolder(folder / FOLDER, predictions.classes, engine.forward.kind, tile=REPORT_TILE)
         for row in chosen_rows(predictions, num):
             batch = dataset[[(0, row, True)]]
             for explanation in explain(engine, batch, dataset.manifest.views):
@@ -116,24 +114,11 @@ def report_maps(
     return _section(maps)
 
 
-def chosen_rows(predictions: Predictions | SetPredictions, num: int) -> list[int]:
+def chosen_rows(predictions: Predictions, num: int) -> list[int]:
     """Up to num / 2 of the surest mistakes and the first rows, in row order."""
-    mistakes = _surest_mistakes(predictions)[: num // 2]
+    mistakes = surest_mistakes(predictions)[: num // 2].tolist()
     first = [row for row in range(len(predictions.ids)) if row not in mistakes][: num - len(mistakes)]
     return sorted([*mistakes, *first])
-
-
-def _surest_mistakes(predictions: Predictions | SetPredictions) -> list[int]:
-    """Of label sets the sample counts by its worst decision."""
-    if isinstance(predictions, SetPredictions):
-        wrong_NK = predictions.label_sets_NK != predictions.answers_NK
-        margins_N = (np.abs(predictions.probabilities_NK - predictions.thresholds_K) * wrong_NK).max(axis=1)
-        wrong_M = np.flatnonzero(wrong_NK.any(axis=1))
-        return [int(row) for row in wrong_M[np.argsort(-margins_N[wrong_M], kind="stable")]]
-    answers_N = predictions.predictions_N
-    wrong_M = np.flatnonzero((predictions.labels_N >= 0) & (predictions.labels_N != answers_N))
-    sureness_M = predictions.probabilities_NK[wrong_M, answers_N[wrong_M]]
-    return [int(row) for row in wrong_M[np.argsort(-sureness_M, kind="stable")]]
 
 
 def _section(maps: MapFolder) -> Section:

@@ -37,7 +37,7 @@ def explain_pictures(
     # What cannot be read is refused before maps of an earlier time go.
     batches = chain(list(islice(batches, 1)), batches)
     with explained(out, "try --device cpu"):
-        maps = MapFolder(out, predictor.classes, predictor.bundle.output, tile=TILE)
+        maps = MapFolder(out, predictor.classes, predictor.bundle.kind, tile=TILE)
         try:
             for row, batch in enumerate(batches):
                 for explanation in explain(engine, batch, predictor.views):

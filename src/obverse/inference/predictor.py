@@ -13,7 +13,7 @@ import torch
 
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Batch, column_codes
-from obverse.decisions import decide_array, decide_sets, require_numbers, to_probabilities
+from obverse.decisions import require_numbers, to_answers, to_probabilities
 from obverse.engines import Engine, TorchEngine, run_engine
 from obverse.errors import DataError, RecipeError
 from obverse.imaging import PictureError
@@ -207,16 +207,16 @@ class Predictor:
     def _answers(self, requests: Sequence[Request], batch: Batch, top_k: int) -> Sequence[Prediction | SetPrediction]:
         """Of the samples of one batch."""
         outputs = run_engine(self.engine, [batch], each_view=True, embeddings=False)
-        output = self.bundle.output
-        rows_NK = to_probabilities(outputs.logits_NK, output)
+        kind = self.bundle.kind
+        rows_NK = to_probabilities(outputs.logits_NK, kind)
         require_numbers(rows_NK, outputs.ids)
-        alone = [to_probabilities(of_view, output) for of_view in outputs.alone_VNK]
+        alone = [to_probabilities(of_view, kind) for of_view in outputs.alone_VNK]
         if self.bundle.multi_label:
             return [
                 self._set_prediction(request.id, rows_NK[i], [of_view[i] for of_view in alone])
                 for i, request in enumerate(requests)
             ]
-        grades = [to_probabilities(of_view, output) for of_view in outputs.grades_VNK]
+        grades = [to_probabilities(of_view, kind) for of_view in outputs.grades_VNK]
         predictions = []
         for i, request in enumerate(requests):
             top = self._ranked(rows_NK[i])[: min(top_k, len(self.classes))]
@@ -238,7 +238,7 @@ class Predictor:
         )
 
     def _said(self, probabilities_K: npt.NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
-        (said_K,) = decide_sets(torch.from_numpy(probabilities_K[None]), self.bundle.output).tolist()
+        (said_K,) = to_answers(probabilities_K[None], self.bundle.kind).tolist()
         ranked = np.argsort(-probabilities_K, kind="stable").tolist()
         return tuple((self.classes[k], float(probabilities_K[k])) for k in ranked if said_K[k])
 
@@ -249,7 +249,7 @@ class Predictor:
 
     def _ranked(self, probabilities_K: npt.NDArray[np.float32]) -> list[tuple[str, float]]:
         """The answer, then the other classes from the likeliest down."""
-        (answer,) = decide_array(probabilities_K[None], self.bundle.output.decode)
+        (answer,) = to_answers(probabilities_K[None], self.bundle.kind)
         others = [k for k in np.argsort(-probabilities_K, kind="stable") if k != answer]
         return [(self.classes[k], float(probabilities_K[k])) for k in (answer, *others)]
 

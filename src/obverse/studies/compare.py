@@ -91,6 +91,8 @@ def read_contender(path: Path, split: str = "test", name: str | None = None) -> 
         what = f"has no evaluation of {split!r}" if path.is_dir() else "does not exist"
         raise DataError(f"{str(path)!r} {what}")
     predictions = Predictions.read(folder)
+    if predictions.kind.is_set:
+        raise DataError(f"{folder}: its predictions are of multi-label data, and this is for one class per sample")
     return Contender(name or path.resolve().name, (predictions,), (read_json_object(folder / "metrics.json"),))
 
 
@@ -147,7 +149,7 @@ def _power(contenders: Sequence[Contender]) -> list[str]:
     if len(contenders) != 2 or any(len(contender.runs) > 1 for contender in contenders):
         return []
     pair = contenders[0].runs[0], _aligned(*contenders)[0]
-    base, other = (run.take(run.labels_N >= 0) for run in pair)
+    base, other = (run.labelled() for run in pair)
     counts, units = discordant(base, other), joint_units((base, other))
     said = f"{counts[0]} samples only {contenders[0].name} has right, {counts[1]} only {contenders[1].name}"
     if units.are_groups and units.num < 2:

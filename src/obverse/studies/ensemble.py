@@ -138,7 +138,7 @@ def _val_value(data: Part, model: Classifier, bundle: Bundle, select: str, devic
     with closing(TorchEngine.from_bundle(bundle, model, device=device)) as engine:
         batches = Loader(dataset, data.recipe.evaluation.batch_size).epoch()
         outputs = run_engine(engine, batches, embeddings=False)
-    return selection_value(select, outputs.logits_NK, outputs.labels_N, decode=bundle.output.decode)
+    return selection_value(select, outputs.logits_NK, outputs.truth, bundle.kind)
 
 
 def _measured(

@@ -19,7 +19,7 @@ import numpy as np
 
 from obverse.errors import BusyError, DataError, RefusedError
 from obverse.evaluation import EARLIER, Predictions, Seen, require_same_samples, write_evaluation
-from obverse.evaluation.predictions import Float32Array
+from obverse.evaluation.arrays_on_disk import Float32Array
 from obverse.experiment.identity import run_recipe
 from obverse.experiment.train import Progress
 from obverse.manifest import read_manifest
@@ -122,12 +122,11 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
         split=POOLED,
         classes=first.classes,
         ids=tuple(name for part in parts for name in part.ids),
-        labels_N=np.concatenate([part.labels_N for part in parts]),
+        truth=np.concatenate([part.truth for part in parts]),
         probabilities_NK=np.concatenate([part.probabilities_NK for part in parts]),
         view_probabilities=joined([part.view_probabilities for part in parts]),
         view_grades=joined([part.view_grades for part in parts]),
-        ordered=first.ordered,
-        decode=first.decode,
+        kind=first.kind,
         groups=tuple(group for part in parts for group in _groups(part)) if any(part.groups for part in parts) else (),
     )
 
@@ -142,7 +141,7 @@ def _require_all(run: RunFolder, pooled: Predictions) -> None:
     recipe = run_recipe(run)
     assert isinstance(recipe.data.views, tuple)
     manifest = read_manifest(
-        run.manifest, root=Path(), classes=pooled.classes, views=recipe.data.views, ordered=pooled.ordered
+        run.manifest, root=Path(), classes=pooled.classes, views=recipe.data.views, ordered=pooled.kind.ordered
     )
     wanted = {
         sample for sample, split in zip(manifest.samples.ids, manifest.samples.splits, strict=True) if split != "test"

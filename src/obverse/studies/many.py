@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from obverse.errors import BusyError, DivergedError, ObverseError, OutOfMemoryError, OutputError, RecipeError
-from obverse.evaluation.predictions import create_folder
+from obverse.evaluation.arrays_on_disk import create_folder
 from obverse.experiment.train import Progress, resume_run, start_run
 from obverse.manifest import read_source
 from obverse.recipe import Recipe

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from obverse.errors import DataError, ObverseError, RecipeError, UnavailableError
 from obverse.evaluation import LOWER_IS_BETTER
-from obverse.evaluation.predictions import create_folder
+from obverse.evaluation.arrays_on_disk import create_folder
 from obverse.experiment.facts import training_log_of
 from obverse.experiment.train import MEMORY_ADVICE, Progress
 from obverse.recipe import Condition, SweepSpec

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from obverse.data import Batch
-from obverse.decisions import to_probabilities
+from obverse.decisions import kind_of, to_probabilities
 from obverse.engines import Outputs, TorchEngine, evaluating, run_engine
 from obverse.errors import DataError, DivergedError, Interrupted, RecipeError
-from obverse.evaluation import is_better, selected_value, with_best_prior
+from obverse.evaluation import is_better, selection_value, with_best_prior
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
 from obverse.recipe import HeadFirstSpec, Recipe
@@ -279,15 +279,15 @@ class Trainer:
 
     def _values(self, outputs: Outputs) -> Iterator[float]:
         """Of val, read as these weights would ship: the metric that chooses the epoch, loss and accuracy."""
-        select, counts, output = self.recipe.training.select, self.objective.tuned_counts, self.objective.output
-        read = outputs if counts is None else with_best_prior(select, outputs, counts=counts, decode=output.decode)
-        return (selected_value(name, read, output) for name in (select, "loss", "accuracy"))
+        select, counts, kind = self.recipe.training.select, self.objective.tuned_counts, kind_of(self.objective.output)
+        read = outputs if counts is None else with_best_prior(select, outputs, counts=counts, kind=kind)
+        return (selection_value(name, read.logits_NK, read.truth, kind) for name in (select, "loss", "accuracy"))
 
     def _require_numbers(self, outputs: Outputs) -> None:
         """Weights may diverge in the very step after which val is measured."""
 
         def without_number() -> list[str]:
-            probabilities_NK = to_probabilities(outputs.logits_NK, self.objective.output)
+            probabilities_NK = to_probabilities(outputs.logits_NK, kind_of(self.objective.output))
             return [outputs.ids[row] for row in np.flatnonzero(np.isnan(probabilities_NK).any(axis=1))]
 
         lost = self.process.from_main(without_number)

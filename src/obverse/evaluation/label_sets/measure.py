@@ -1,4 +1,4 @@
-"""Multi-label predictions to numbers, each with its 95 % interval. Of one label per sample: `measure.py`."""
+"""Multi-label predictions to numbers, each with its 95 % interval."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from obverse import metrics
+from obverse.decisions import LabelSet
 from obverse.errors import DataError
-from obverse.evaluation.one_class.measure import Estimate, Estimates, estimates_of, in_blocks, in_place
+from obverse.evaluation.estimates import Estimate, Estimates, estimates_of, in_blocks, in_place
+from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.seen import Seen
-from obverse.evaluation.set_predictions import SetPredictions
+from obverse.metrics.counts import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,11 @@ class SetMetrics:
         return in_place(values, in_blocks(values["estimates"], metrics.LABEL_SETS))
 
 
-def measure_sets(predictions: SetPredictions) -> SetMetrics:
+def measure(predictions: Predictions) -> SetMetrics:
     """Measure one split. Intervals treat samples of one group as drawn together."""
     if not predictions.ids:
         raise DataError(f"split {predictions.split!r} has no samples to measure")
-    truth_NK, units = predictions.label_sets_NK, predictions.units
+    truth_NK, units = predictions.truth, predictions.units
     return SetMetrics(
         split=predictions.split,
         num_samples=len(predictions.ids),
@@ -58,24 +60,31 @@ def measure_sets(predictions: SetPredictions) -> SetMetrics:
         num_classes=len(predictions.classes),
         num_classes_without_samples=int((~truth_NK.any(axis=0)).sum()),
         num_empty=int((~truth_NK.any(axis=1)).sum()),
-        estimates=estimates_of(answers_of_sets(predictions)),
+        estimates=estimates_of(predictions.outcome),
         views=_views(predictions) if predictions.view_probabilities else None,
     )
 
 
-def answers_of_sets(predictions: SetPredictions) -> metrics.LabelSets:
-    """What metrics are computed from."""
-    return metrics.LabelSets(
-        predictions.label_sets_NK, predictions.answers_NK, predictions.probabilities_NK, predictions.units
-    )
-
-
-def _views(predictions: SetPredictions) -> dict[str, SetViewMetrics]:
+def _views(predictions: Predictions) -> dict[str, SetViewMetrics]:
     found = {}
     for view, alone_NK in predictions.view_probabilities.items():
         seen_N = ~np.isnan(alone_NK).any(axis=1)
         value = float("nan")
         if seen_N.any():
-            value = metrics.mean_average_precision(predictions.label_sets_NK[seen_N], alone_NK[seen_N])
+            value = metrics.mean_average_precision(predictions.truth[seen_N], alone_NK[seen_N])
         found[view] = SetViewMetrics(int(seen_N.sum()), None if np.isnan(value) else value)
     return found
+
+
+def surest_mistakes(predictions: Predictions) -> IntArray:
+    """Rows with a wrong decision; the worst of each, by its distance from the threshold, says how sure it was."""
+    wrong_NK = predictions.truth != predictions.answers
+    margins_N = (np.abs(predictions.probabilities_NK - thresholds_of(predictions)) * wrong_NK).max(axis=1)
+    wrong_M = np.flatnonzero(wrong_NK.any(axis=1))
+    return wrong_M[np.argsort(-margins_N[wrong_M], kind="stable")]
+
+
+def thresholds_of(predictions: Predictions) -> FloatArray:
+    """The probability from which each class is part of the answer (K)."""
+    assert isinstance(predictions.kind, LabelSet)
+    return np.array(predictions.kind.thresholds_of(len(predictions.classes)))

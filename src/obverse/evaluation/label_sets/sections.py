@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from obverse.evaluation.diagnosis import Diagnosis
+from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import (
     FEW_SAMPLES,
     NUM_EXAMPLES,
@@ -21,33 +22,33 @@ from obverse.evaluation.sections import (
     training_section,
     units_sentence,
 )
-from obverse.evaluation.set_predictions import SetPredictions
-from obverse.metrics import LABEL_SETS, PROBABILITY, ClassScores
+from obverse.metrics import LABEL_SETS, PROBABILITY, ClassScores, class_scores_of, set_scores
 from obverse.metrics.counts import FloatArray
 from obverse.report import Row, Section
 
-from .measure import SetMetrics
+from .measure import SetMetrics, thresholds_of
 
 SCORES = ("precision", "recall", "F1", "average precision", "threshold")
 
 
-def set_sections(
-    predictions: SetPredictions,
-    metrics: SetMetrics,
-    scores: ClassScores,
-    precision_K: FloatArray,
+def sections(
+    predictions: Predictions,
+    metrics: object,
     *,
     facts: Mapping[str, str],
     diagnoses: Sequence[Diagnosis],
-    history_png: Path | None,
+    pictures: Mapping[str, Path],
 ) -> list[Section]:
-    """Everything in reading order; sections without content are left out. precision_K: average precisions."""
+    """Everything in reading order; sections without content are left out."""
+    assert isinstance(metrics, SetMetrics)
+    scores = set_scores(predictions.truth, predictions.answers)
+    precision_K = class_scores_of(predictions.outcome)["average_precision"]
     estimates = estimate_rows([(metric, metric.label_sets) for metric in LABEL_SETS], metrics.estimates)
     return filled([
         result_section(_size_sentences(metrics), estimates),
         diagnosis_section(diagnoses),
         run_section(facts),
-        training_section(history_png, "Curves over epochs; accuracy is of whole label sets, read at 1/2."),
+        training_section(pictures.get("history"), "Curves over epochs; accuracy is of whole label sets, read at 1/2."),
         _views(metrics),
         *_extremes(predictions, scores, precision_K),
         _mistakes(predictions),
@@ -82,30 +83,30 @@ def _views(metrics: SetMetrics) -> Section:
     return table_section("Views", ("seen", "samples", "mAP"), rows)
 
 
-def _extremes(predictions: SetPredictions, scores: ClassScores, precision_K: FloatArray) -> list[Section]:
+def _extremes(predictions: Predictions, scores: ClassScores, precision_K: FloatArray) -> list[Section]:
     """Best and worst by F1 among classes that occur; of equals the earlier class."""
     occurring_M = np.flatnonzero(scores.support_K > 0)
-    sections = []
+    found = []
     for title, sign in ((f"Top {NUM_EXTREMES} classes by F1", -1.0), (f"Bottom {NUM_EXTREMES} classes by F1", 1.0)):
         order = occurring_M[np.argsort(sign * scores.f1_K[occurring_M], kind="stable")][:NUM_EXTREMES]
         rows = tuple(
             (predictions.classes[k], *_scores(predictions, scores, precision_K, k), str(scores.support_K[k]))
             for k in order
         )
-        sections.append(table_section(title, ("class", *SCORES, "samples"), rows))
-    return sections
+        found.append(table_section(title, ("class", *SCORES, "samples"), rows))
+    return found
 
 
-def _mistakes(predictions: SetPredictions) -> Section:
+def _mistakes(predictions: Predictions) -> Section:
     """Single decisions; how sure is how far from the threshold."""
-    wrong_NK = predictions.label_sets_NK != predictions.answers_NK
+    wrong_NK = predictions.truth != predictions.answers
     places_M2 = np.argwhere(wrong_NK)
-    margins_M = np.abs(predictions.probabilities_NK - predictions.thresholds_K)[wrong_NK]
+    margins_M = np.abs(predictions.probabilities_NK - thresholds_of(predictions))[wrong_NK]
     rows = tuple(
         (
             predictions.ids[n],
             predictions.classes[k],
-            "has it, not said" if predictions.label_sets_NK[n, k] else "said, does not have it",
+            "has it, not said" if predictions.truth[n, k] else "said, does not have it",
             f"{predictions.probabilities_NK[n, k]:.3f}",
         )
         for n, k in places_M2[np.argsort(-margins_M, kind="stable")[:NUM_EXAMPLES]].tolist()
@@ -114,7 +115,7 @@ def _mistakes(predictions: SetPredictions) -> Section:
     return table_section("Surest mistakes", ("sample", "class", "mistake", PROBABILITY), rows, (sentence,))
 
 
-def _classes(predictions: SetPredictions, scores: ClassScores, precision_K: FloatArray) -> Section:
+def _classes(predictions: Predictions, scores: ClassScores, precision_K: FloatArray) -> Section:
     few = int(((scores.support_K > 0) & (scores.support_K < FEW_SAMPLES)).sum())
     sentences = (f"{few} classes have fewer than {FEW_SAMPLES} samples: their scores say little.",) if few else ()
     rows = tuple(
@@ -124,11 +125,11 @@ def _classes(predictions: SetPredictions, scores: ClassScores, precision_K: Floa
     return table_section("Classes", ("class", "labels", "predicted", *SCORES), rows, sentences)
 
 
-def _scores(predictions: SetPredictions, scores: ClassScores, precision_K: FloatArray, k: int) -> Row:
+def _scores(predictions: Predictions, scores: ClassScores, precision_K: FloatArray, k: int) -> Row:
     return (
         f"{scores.precision_K[k]:.3f}",
         f"{scores.recall_K[k]:.3f}",
         f"{scores.f1_K[k]:.3f}",
         "not defined" if np.isnan(precision_K[k]) else f"{precision_K[k]:.3f}",
-        f"{predictions.thresholds_K[k]:.3f}",
+        f"{thresholds_of(predictions)[k]:.3f}",
     )

@@ -5,8 +5,6 @@ Not a judgement and no text: `sections.py` words it. Samples without a label are
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,23 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from obverse import metrics
+from obverse.decisions import to_answers
 from obverse.errors import DataError
+from obverse.evaluation.estimates import (
+    Estimate,
+    Estimates,
+    estimate_mean,
+    estimate_share,
+    estimates_of,
+    in_blocks,
+    in_place,
+    none_if_nan,
+)
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.seen import Seen
-from obverse.metrics.counts import FloatArray, IntArray
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its 95 % interval; no ends where the interval is not defined, and the reason for that."""
-
-    value: float
-    low: float | None
-    high: float | None
-    reason: str = ""
-
-
-Estimates = Mapping[str, Estimate | None]
+from obverse.metrics.counts import IntArray
 
 
 @dataclass(frozen=True)
@@ -97,30 +93,13 @@ class Metrics:
         return in_place(values, found) | ends
 
 
-def in_blocks(estimates: Mapping[str, Any], table: Sequence[metrics.Metric]) -> dict[str, Any]:
-    """Estimates by metric as they stand in metrics.json, some of them in a block of their own."""
-    found: dict[str, Any] = {}
-    for metric in table:
-        place = found.setdefault(metric.block, {}) if metric.block else found
-        if metric.name in estimates:
-            place[metric.key or metric.name] = estimates[metric.name]
-    return found
-
-
-def in_place(values: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with the keys of `found` where its `estimates` stand."""
-    placed: dict[str, Any] = {}
-    for key, value in values.items():
-        placed |= found if key == "estimates" else {key: value}
-    return placed
-
-
 def measure(predictions: Predictions) -> Metrics:
     """Measure one split. Intervals treat samples of one group as drawn together."""
-    labelled = predictions.take(predictions.labels_N >= 0)
+    labelled = predictions.labelled()
     if not labelled.ids:
         raise DataError(f"split {predictions.split!r} has no labelled samples to measure")
-    answers = answers_of(labelled)
+    answers = labelled.outcome
+    assert isinstance(answers, metrics.OneLabel)
     return Metrics(
         split=predictions.split,
         num_samples=len(labelled.ids),
@@ -131,34 +110,18 @@ def measure(predictions: Predictions) -> Metrics:
         estimates=estimates_of(answers),
         prediction_cv=metrics.prediction_cv(answers.confusion_KK),
         label_cv=metrics.label_cv(answers.confusion_KK),
-        cv_ratio=_none_if_nan(metrics.cv_ratio(answers.confusion_KK)),
+        cv_ratio=none_if_nan(metrics.cv_ratio(answers.confusion_KK)),
         views=measure_views(predictions) if predictions.view_probabilities else None,
     )
 
 
-def answers_of(labelled: Predictions) -> metrics.OneLabel:
-    """What metrics are computed from; every sample must have a label."""
-    return metrics.OneLabel(
-        labelled.labels_N, labelled.predictions_N, labelled.probabilities_NK, labelled.units, labelled.ordered
-    )
-
-
-def estimates_of(answers: metrics.OneLabel | metrics.LabelSets) -> dict[str, Estimate | None]:
-    """Every metric that applies, by name, in the order of the table."""
-    return {
-        metric.name: estimate(metric.value(answers), metric.interval(answers))
-        for metric in metrics.TABLE
-        if metric.applies_to(answers)
-    }
-
-
 def measure_views(predictions: Predictions) -> ViewsMetrics:
     """Each view alone; agreement needs no labels, so it counts every sample that has all the views."""
-    own_VN, labels_N, units = predictions.own_grades_VN, predictions.labels_N, predictions.units
+    own_VN, labels_N, units = own_grades_of(predictions), predictions.truth, predictions.units
     complete_N: npt.NDArray[np.bool_] = np.all(own_VN >= 0, axis=0)
     steps_M, units_M = steps_apart(predictions)[complete_N], units.take(complete_N)
     is_asked = len(own_VN) > 1 and steps_M.size > 0
-    alone = {view: predictions.view_predictions(view) for view in predictions.view_probabilities}
+    alone = {view: predictions.view_answers(view) for view in predictions.view_probabilities}
     graded = dict(zip(predictions.view_grades, own_VN, strict=False))
     most = (0.0, float(max(1, len(predictions.classes) - 1)))
     return ViewsMetrics(
@@ -167,9 +130,32 @@ def measure_views(predictions: Predictions) -> ViewsMetrics:
         num_complete=steps_M.size,
         disagreement=estimate_share(steps_M > 0, units_M) if is_asked else None,
         steps_apart=estimate_mean(steps_M.astype(np.float64), units_M, bounds=most)
-        if is_asked and predictions.ordered
+        if is_asked and predictions.kind.ordered
         else None,
     )
+
+
+def class_scores_of(labelled: Predictions) -> metrics.ClassScores:
+    """Precision, recall and F1 of each class; every sample must have a label."""
+    return metrics.class_scores(confusion_of(labelled))
+
+
+def confusion_of(labelled: Predictions) -> IntArray:
+    """Counts (K, K); rows true, columns predicted."""
+    return metrics.confusion_matrix(labelled.truth, labelled.answers, num_classes=len(labelled.classes))
+
+
+def surest_mistakes(predictions: Predictions) -> IntArray:
+    """Rows with a wrong answer, those of the highest probability first."""
+    answers_N = predictions.answers
+    wrong_M = np.flatnonzero(predictions.known_N & (predictions.truth != answers_N))
+    sureness_M = predictions.probabilities_NK[wrong_M, answers_N[wrong_M]]
+    return wrong_M[np.argsort(-sureness_M, kind="stable")]
+
+
+def own_grades_of(predictions: Predictions) -> IntArray:
+    """The class by `own_grades` for every view (V, N); -1 for a sample without that view."""
+    return np.stack([to_answers(rows_NK, predictions.kind) for rows_NK in predictions.own_grades.values()])
 
 
 def steps_apart(predictions: Predictions) -> IntArray:
@@ -177,7 +163,7 @@ def steps_apart(predictions: Predictions) -> IntArray:
 
     Above 0 the views disagree; how far only means something where classes are ordered.
     """
-    own_VN = predictions.own_grades_VN
+    own_VN = own_grades_of(predictions)
     steps_N: IntArray = np.where((own_VN >= 0).all(axis=0), own_VN.max(axis=0) - own_VN.min(axis=0), 0)
     return steps_N
 
@@ -193,25 +179,3 @@ def _measure_view(labels_N: IntArray, given_N: IntArray, units: metrics.Units) -
     hits = (labels_N == given_N)[seen_N]
     accuracy = estimate_share(hits, units.take(seen_N)) if hits.size else None
     return ViewMetrics(num_samples=int(seen_N.sum()), accuracy=accuracy)
-
-
-def estimate_share(hits_N: npt.NDArray[np.bool_], units: metrics.Units) -> Estimate:
-    """The share of true ones."""
-    ends = metrics.share_interval(hits_N, units)
-    return Estimate(float(hits_N.mean()), _none_if_nan(ends.low), _none_if_nan(ends.high), ends.reason)
-
-
-def estimate_mean(values_N: FloatArray, units: metrics.Units, *, bounds: tuple[float, float]) -> Estimate | None:
-    """The mean of one value per sample, all of them within `bounds`."""
-    return estimate(float(values_N.mean()), metrics.bounded_mean_interval(values_N, units, bounds=bounds))
-
-
-def estimate(value: float, interval: metrics.Interval) -> Estimate | None:
-    """A number with its interval; None where it is not defined."""
-    if math.isnan(value):
-        return None
-    return Estimate(value, _none_if_nan(interval.low), _none_if_nan(interval.high), interval.reason)
-
-
-def _none_if_nan(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -31,30 +31,31 @@ from obverse.evaluation.sections import (
 from obverse.metrics import ONE_LABEL, PROBABILITY, ClassScores
 from obverse.report import Figure, Row, Section, Table, Text
 
-from .measure import Metrics, find_disagreements, steps_apart
+from .measure import Metrics, class_scores_of, find_disagreements, own_grades_of, steps_apart, surest_mistakes
 
 WIDE_INTERVAL = 0.10
 """Width of the accuracy interval, as a share, from which a test set is called small (about 150 to 400 samples)."""
 
 
-def report_sections(
+def sections(
     predictions: Predictions,
-    metrics: Metrics,
-    scores: ClassScores,
+    metrics: object,
     *,
     facts: Mapping[str, str],
     diagnoses: Sequence[Diagnosis],
-    confusion_png: Path,
-    history_png: Path | None,
+    pictures: Mapping[str, Path],
 ) -> list[Section]:
     """Everything in reading order; sections without content are left out."""
+    """Everything in reading order; sections without content are left out."""
+    assert isinstance(metrics, Metrics)
+    scores = class_scores_of(predictions.labelled())
     estimates = estimate_rows([(metric, metric.one_label) for metric in ONE_LABEL], metrics.estimates)
     return filled([
         result_section(tuple(_size_sentences(metrics)), estimates),
         diagnosis_section(diagnoses),
         run_section(facts),
-        training_section(history_png, "Curves over epochs."),
-        _confusion(predictions.classes, confusion_png),
+        training_section(pictures.get("history"), "Curves over epochs."),
+        _confusion(predictions.classes, pictures["confusion"]),
         _views(metrics),
         _disagreements(predictions),
         *_extremes(predictions.classes, scores),
@@ -122,14 +123,14 @@ def _disagreements(predictions: Predictions) -> Section:
         return Section(title)
     rows_M = np.flatnonzero(find_disagreements(predictions))
     sureness_M = np.min([predictions.own_grades[view][rows_M].max(axis=1) for view in views], axis=0)
-    steps_M = steps_apart(predictions)[rows_M] * predictions.ordered
+    steps_M = steps_apart(predictions)[rows_M] * predictions.kind.ordered
     chosen = rows_M[np.lexsort((-sureness_M, -steps_M))[:NUM_EXAMPLES]]
-    given_VN = predictions.own_grades_VN
+    given_VN = own_grades_of(predictions)
     rows = tuple(
         (predictions.ids[row], _label(predictions, row), *(predictions.classes[grade] for grade in given_VN[:, row]))
         for row in chosen
     )
-    order = "the farthest apart, then the surest first" if predictions.ordered else "the surest first"
+    order = "the farthest apart, then the surest first" if predictions.kind.ordered else "the surest first"
     sentence = f"{len(rows)} of {len(rows_M)}, {order}; views.csv holds them all."
     return table_section(title, ("sample", "label", *views), rows, (sentence,))
 
@@ -138,7 +139,7 @@ def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
     """Best and worst by F1 among classes that occur; of equals the earlier class."""
     occurring_M = np.flatnonzero(scores.support_K > 0)
     header = ("class", "F1", "precision", "recall", "samples")
-    sections = []
+    found = []
     for title, sign in ((f"Top {NUM_EXTREMES} classes by F1", -1.0), (f"Bottom {NUM_EXTREMES} classes by F1", 1.0)):
         order = occurring_M[np.argsort(sign * scores.f1_K[occurring_M], kind="stable")][:NUM_EXTREMES]
         rows = tuple(
@@ -151,22 +152,20 @@ def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
             )
             for index in order
         )
-        sections.append(table_section(title, header, rows))
-    return sections
+        found.append(table_section(title, header, rows))
+    return found
 
 
 def _mistakes(predictions: Predictions) -> Section:
-    predicted_N = predictions.predictions_N
-    wrong_M = np.flatnonzero((predictions.labels_N >= 0) & (predictions.labels_N != predicted_N))
-    sureness_M = predictions.probabilities_NK[wrong_M, predicted_N[wrong_M]]
+    predicted_N, wrong_M = predictions.answers, surest_mistakes(predictions)
     rows = tuple(
         (
-            predictions.ids[wrong_M[place]],
-            _label(predictions, int(wrong_M[place])),
-            predictions.classes[predicted_N[wrong_M[place]]],
-            f"{sureness_M[place]:.3f}",
+            predictions.ids[row],
+            _label(predictions, row),
+            predictions.classes[predicted_N[row]],
+            f"{predictions.probabilities_NK[row, predicted_N[row]]:.3f}",
         )
-        for place in np.argsort(-sureness_M, kind="stable")[:NUM_EXAMPLES]
+        for row in wrong_M[:NUM_EXAMPLES].tolist()
     )
     sentence = f"{len(rows)} of {len(wrong_M)} mistakes, the surest first: a wrong label often hides among them."
     return table_section("Surest mistakes", ("sample", "label", "predicted", PROBABILITY), rows, (sentence,))
@@ -191,5 +190,5 @@ def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores)
 
 
 def _label(predictions: Predictions, row: int) -> str:
-    label = int(predictions.labels_N[row])
+    label = int(predictions.truth[row])
     return predictions.classes[label] if label >= 0 else "unknown"

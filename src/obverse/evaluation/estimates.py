@@ -1,0 +1,76 @@
+"""Numbers with their 95 % intervals, as both kinds of answer are measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse import metrics
+from obverse.metrics.counts import FloatArray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95 % interval; no ends where the interval is not defined, and the reason for that."""
+
+    value: float
+    low: float | None
+    high: float | None
+    reason: str = ""
+
+
+Estimates = Mapping[str, Estimate | None]
+
+
+def estimates_of(answers: metrics.OneLabel | metrics.LabelSets) -> dict[str, Estimate | None]:
+    """Every metric that applies, by name, in the order of the table."""
+    return {
+        metric.name: estimate(metric.value(answers), metric.interval(answers))
+        for metric in metrics.TABLE
+        if metric.applies_to(answers)
+    }
+
+
+def estimate_share(hits_N: npt.NDArray[np.bool_], units: metrics.Units) -> Estimate:
+    """The share of true ones."""
+    ends = metrics.share_interval(hits_N, units)
+    return Estimate(float(hits_N.mean()), none_if_nan(ends.low), none_if_nan(ends.high), ends.reason)
+
+
+def estimate_mean(values_N: FloatArray, units: metrics.Units, *, bounds: tuple[float, float]) -> Estimate | None:
+    """The mean of one value per sample, all of them within `bounds`."""
+    return estimate(float(values_N.mean()), metrics.bounded_mean_interval(values_N, units, bounds=bounds))
+
+
+def estimate(value: float, interval: metrics.Interval) -> Estimate | None:
+    """A number with its interval; None where it is not defined."""
+    if math.isnan(value):
+        return None
+    return Estimate(value, none_if_nan(interval.low), none_if_nan(interval.high), interval.reason)
+
+
+def none_if_nan(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def in_blocks(estimates: Mapping[str, Any], table: Sequence[metrics.Metric]) -> dict[str, Any]:
+    """Estimates by metric as they stand in metrics.json, some of them in a block of their own."""
+    found: dict[str, Any] = {}
+    for metric in table:
+        place = found.setdefault(metric.block, {}) if metric.block else found
+        if metric.name in estimates:
+            place[metric.key or metric.name] = estimates[metric.name]
+    return found
+
+
+def in_place(values: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with the keys of `found` where its `estimates` stand."""
+    placed: dict[str, Any] = {}
+    for key, value in values.items():
+        placed |= found if key == "estimates" else {key: value}
+    return placed
