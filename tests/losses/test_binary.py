@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from obverse.decisions import decide_sets, probabilities
+from obverse.decisions import LabelSet, kind_of
 from obverse.losses import build_objective
 from obverse.losses.binary import presence_weights
 from obverse.recipe import LossSpec, OutputSpec
@@ -103,9 +103,9 @@ def test_large_logits_stay_finite():
 
 
 def test_probabilities_are_sigmoids_and_thresholds_decide():
-    output = OutputSpec(kind="binary", thresholds=(0.2, 0.9))
+    kind = kind_of(OutputSpec(kind="binary", thresholds=(0.2, 0.9)))
     logits = torch.tensor([[0.0, 0.0], [float("nan"), 3.0]])
-    found = probabilities(logits, output)
+    found = kind.probabilities(logits)
     assert found[0].tolist() == [0.5, 0.5]
-    assert decide_sets(found, output).tolist() == [[True, False], [False, True]]
-    assert decide_sets(found, OutputSpec(kind="binary")).tolist() == [[True, True], [False, True]]
+    assert kind.decide(found).tolist() == [[True, False], [False, True]]
+    assert LabelSet().decide(found).tolist() == [[True, True], [False, True]]

@@ -55,6 +55,7 @@ def estimate(value: float, interval: metrics.Interval) -> Estimate | None:
 
 
 def none_if_nan(value: float) -> float | None:
+    """The value; None for NaN, which JSON cannot say."""
     return None if math.isnan(value) else value
 
 
