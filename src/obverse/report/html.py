@@ -38,6 +38,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"plain": plain_text, "data_address": _data_address, "numeric": _numeric_columns}
+    environment.tests["number_text"] = _is_number
     environment.globals["longest_open_table"] = LONGEST_OPEN_TABLE
     return environment
 
@@ -48,7 +49,10 @@ def _data_address(encoded: bytes) -> str:
 
 
 def _numeric_columns(table: Table) -> list[bool]:
-    """Of each column, whether it is aligned as numbers are. The first names the rows and never is."""
-    return [
-        column > 0 and all(_NUMBER.fullmatch(row[column]) for row in table.rows) for column in range(len(table.header))
-    ]
+    """Of each column, whether it holds numbers only. The first names the rows and never does."""
+    return [column > 0 and all(_is_number(row[column]) for row in table.rows) for column in range(len(table.header))]
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell holds a number, an interval or a mark that there is none."""
+    return _NUMBER.fullmatch(cell) is not None
