@@ -1,6 +1,8 @@
 """The command and the Python API are the same functions: equal options give equal results."""
 
+import html
 import json
+import re
 
 import numpy as np
 import pytest
@@ -41,6 +43,17 @@ def test_compare(obverse, two_runs):
     command = json.loads(obverse("compare", *two_runs, "--format", "json").out)
     comparison = json.loads(json.dumps(package.compare(*two_runs).as_json()))
     assert comparison == {key: command[key] for key in comparison}
+
+
+def test_a_notebook_shows_what_the_terminal_shows(obverse, two_runs, classes, tmp_path):
+    page = package.compare(*two_runs)._repr_html_()
+    table = obverse("compare", *two_runs).out
+    assert table.count("macro_f1") == page.count("macro_f1") == 2
+    assert html.escape("differences are from slow, on the same samples") in page
+    (bad := classes(tmp_path / "data") / "dark" / "bad.jpg").write_bytes(b"")
+    page = package.check(bad.parents[1])._repr_html_()
+    assert re.findall(r"<th scope=.row.>(\w+)</th>", page) == ["error"]
+    assert "empty-file" in page
 
 
 def test_check(obverse, classes, tmp_path):

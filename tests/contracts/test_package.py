@@ -65,6 +65,7 @@ def test_the_version_is_said_once():
     "code",
     [
         "import obverse, obverse.cli.main",
+        "import obverse; obverse.train, obverse.check, obverse.evaluate, obverse.load, obverse.compare, obverse.Run",
         "import obverse.recipe, obverse.imaging, obverse.manifest, obverse.report, obverse.errors",
         "import sys; sys.argv = ['obverse', '--help']\n"
         "from obverse.cli.main import main\n"
@@ -73,7 +74,7 @@ def test_the_version_is_said_once():
         "from obverse.cli.main import main\n"
         "try: main()\nexcept SystemExit as stop: assert not stop.code",
     ],
-    ids=["command", "lower layers", "help", "help of a verb"],
+    ids=["command", "Python API", "lower layers", "help", "help of a verb"],
 )
 def test_nothing_heavy_is_imported_by(code):
     done = subprocess.run([sys.executable, "-c", f"{code}\n{LIST_HEAVY}"], capture_output=True, text=True, check=True)

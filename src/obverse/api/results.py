@@ -1,16 +1,16 @@
-"""Results of the Python API, which a notebook shows as tables."""
+"""Results of the Python API, which a notebook shows as tables.
+
+The renderer of pages is imported where a notebook asks for it: whoever predicts does not wait for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
-from .html import estimate_cells, estimates_of, table
-
-ESTIMATE_HEADER = ("metric", "value", "95 % interval")
+from .measured import HEADER, headline, measured_rows
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,18 @@ class Evaluation:
         return self.path / "report.html"
 
     def __repr__(self) -> str:
-        return f"Evaluation({str(self.path)!r}, {_headline(self.metrics)})"
+        return f"Evaluation({str(self.path)!r}, {headline(self.metrics)})"
 
     def _repr_html_(self) -> str:
-        measured = table(ESTIMATE_HEADER, (estimate_cells(*pair) for pair in estimates_of(self.metrics)))
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        split, num_samples = escape(str(self.metrics["split"])), self.metrics["num_samples"]
-        return f"<p>{split}, {num_samples} samples</p>{measured}{notes}<p>report: {escape(str(self.report))}</p>"
+        from obverse.report import Block, Table, Text, to_html_fragment
+
+        blocks: list[Block] = [
+            Text(f"{self.metrics['split']}, {self.metrics['num_samples']} samples"),
+            Table(HEADER, tuple(measured_rows(self.metrics))),
+            *map(Text, self.notes),
+            Text(f"report: {self.report}"),
+        ]
+        return to_html_fragment(blocks, label="measurements")
 
 
 @dataclass(frozen=True)
@@ -74,22 +79,16 @@ class Run:
         return str(self.path)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, {_headline(self.metrics)})"
+        return f"Run({str(self.path)!r}, {headline(self.metrics)})"
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<li>{escape(line)}</li>" for line in self.messages)
-        messages = f"<details><summary>messages</summary><ul>{lines}</ul></details>" if lines else ""
-        headline = f"{self.metrics['split']} {_headline(self.metrics)} ({self.metrics['num_samples']} samples)"
-        return (
-            f"<p><b>{escape(headline)}</b></p><p>run: {escape(str(self.path))}<br>"
-            f"report: {escape(str(self.report))}</p>{messages}"
-        )
+        from obverse.report import Text, to_html_fragment
 
-
-def _headline(measured: Mapping[str, Any]) -> str:
-    """The first metric that is defined, with its interval."""
-    pairs = estimates_of(measured)
-    if not pairs:
-        return "nothing measured"
-    title, value, interval = estimate_cells(*pairs[0])
-    return f"{title} {value}" + (f", 95 % interval {interval}" if interval else "")
+        summary = f"{self.metrics['split']} {headline(self.metrics)} ({self.metrics['num_samples']} samples)"
+        blocks = [
+            Text(summary),
+            Text(f"run: {self.path}"),
+            Text(f"report: {self.report}"),
+            *(Text(message, is_quiet=True) for message in self.messages),
+        ]
+        return to_html_fragment(blocks, label="run")

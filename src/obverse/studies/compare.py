@@ -81,6 +81,12 @@ class Comparison:
         """Plain values."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        """The table, as a notebook shows it."""
+        from .comparison_table import comparison_fragment
+
+        return comparison_fragment(self)
+
 
 def read_contender(path: Path, split: str = "test", name: str | None = None) -> Contender:
     """Of a run folder, or of a folder that `evaluate` wrote. DataError when there is nothing to read."""

@@ -65,25 +65,16 @@ def _print(check: Check) -> None:
     from rich.text import Text
 
     from obverse.cli.printing.tables import Console
-    from obverse.manifest.check import kinds_of
+    from obverse.manifest.check import HEADER, finding_rows, summary
 
     console = Console(highlight=False)
     console.print(Text(printable(check.said)))
-    counts = [f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in check.counts.items()]
-    summary = f"{check.num_samples} samples, {check.num_pictures} pictures: {', '.join(counts)}"
-    table = Table("severity", "finding", "count", "what", box=None, pad_edge=False, header_style="dim")
-    for kind in kinds_of(check.findings):
-        first = kind.findings[0]
-        shown = f"{first.message}{_examples(first.paths)}{' ...' if len(kind.findings) > 1 else ''}"
-        row = (Text(kind.severity, _STYLES[kind.severity]), Text(kind.code), Text(str(len(kind.findings))))
-        table.add_row(*row, Text(printable(shown)))
+    table = Table(*HEADER, box=None, pad_edge=False, header_style="dim")
+    for severity, *cells in finding_rows(check):
+        table.add_row(Text(severity, _STYLES[severity]), *(Text(printable(cell)) for cell in cells))
     if table.rows:
         console.print(table)
-    console.print(Text(summary))
-
-
-def _examples(paths: tuple[str, ...]) -> str:
-    return f" ({', '.join(paths[:2])}{' ...' if len(paths) > 2 else ''})" if paths else ""
+    console.print(Text(summary(check)))
 
 
 def _show_progress(done: int, total: int) -> None:

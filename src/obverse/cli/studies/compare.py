@@ -63,36 +63,15 @@ def print_comparison(comparison: Comparison) -> None:
     from rich.text import Text
 
     from obverse.cli.printing.tables import Console
+    from obverse.studies.comparison_table import HEADER, comparison_notes, comparison_rows
 
-    table = Table("run", "metric", "value", "95 % interval", "difference", "95 % interval", "p",
-                  box=None, pad_edge=False, header_style="dim")  # fmt: skip
-    for metric in comparison.metrics:
-        for row in comparison.rows:
-            cells = [Text(printable(cell)) for cell in _cells(comparison, row.name, metric)]
-            table.add_row(*cells)
+    table = Table(*HEADER, box=None, pad_edge=False, header_style="dim")
+    for row in comparison_rows(comparison):
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(highlight=False, width=None if Console().is_terminal else 160)
     console.print(table)
-    adjusted = ", adjusted for several comparisons (Holm)" if len(comparison.rows) > 2 else ""
-    base = printable(comparison.rows[0].name)
-    tests = list(dict.fromkeys(found.test for row in comparison.rows for found in row.differences.values()))
-    said = f"differences are from {base}, on the same samples; p by {' or '.join(tests) or 'no test'}{adjusted}"
-    console.print(Text(printable(said)))
-    for line in (*comparison.sentences, *(f"{row.name}: {row.note}" for row in comparison.rows if row.note)):
+    for line in comparison_notes(comparison):
         console.print(Text(printable(line)))
-
-
-def _cells(comparison: Comparison, name: str, metric: str) -> tuple[str, ...]:
-    row = next(row for row in comparison.rows if row.name == name)
-    if metric not in row.values:
-        return name, metric, "", "", "", "", ""
-    value = row.values[metric]
-    interval = "" if value.low is None or value.high is None else f"{value.low:.4f} to {value.high:.4f}"
-    shown = f"{name} ({row.num_runs} seeds)" if row.num_runs > 1 else name
-    if metric not in row.differences:
-        return shown, metric, f"{value.value:.4f}", interval, "", "", ""
-    found = row.differences[metric]
-    low_high = f"{found.low:+.4f} to {found.high:+.4f}"
-    return shown, metric, f"{value.value:.4f}", interval, f"{found.value:+.4f}", low_high, f"{row.adjusted[metric]:.3g}"
 
 
 def print_verdicts(verdicts: list[Verdict]) -> None:

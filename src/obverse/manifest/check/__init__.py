@@ -1,6 +1,7 @@
 """`obverse check`: everything that verification finds in a source, as a table, JSON and a page."""
 
 from .check import Check, check_data
-from .check_report import kinds_of, require_free, write_check
+from .check_report import require_free, write_check
+from .check_table import HEADER, finding_rows, summary
 
-__all__ = ["Check", "check_data", "kinds_of", "require_free", "write_check"]
+__all__ = ["HEADER", "Check", "check_data", "finding_rows", "require_free", "summary", "write_check"]

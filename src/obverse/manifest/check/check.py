@@ -68,6 +68,12 @@ class Check:
         counted = Counter(finding.severity for finding in self.findings)
         return {severity: counted[severity] for severity in SEVERITIES}
 
+    def _repr_html_(self) -> str:
+        """The findings, as a notebook shows them."""
+        from .check_table import check_fragment  # which imports this module
+
+        return check_fragment(self)
+
 
 def check_data(
     path: Path,

@@ -1,0 +1,34 @@
+"""The findings of a check as rows of a table: on a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from obverse.report import Block, Row, Table, Text, to_html_fragment
+
+from .check import Check
+from .check_report import Kind, kinds_of
+
+HEADER: Row = ("severity", "finding", "count", "what")
+SHOWN_PATHS = 2
+
+
+def finding_rows(check: Check) -> list[Row]:
+    """One row per kind of finding: its severity, code, number, and the first of its messages."""
+    return [(kind.severity, kind.code, str(len(kind.findings)), _example(kind)) for kind in kinds_of(check.findings)]
+
+
+def summary(check: Check) -> str:
+    """Samples, pictures, and the number of findings of each severity."""
+    counts = [f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in check.counts.items()]
+    return f"{check.num_samples} samples, {check.num_pictures} pictures: {', '.join(counts)}"
+
+
+def check_fragment(check: Check) -> str:
+    """HTML for a notebook."""
+    blocks: list[Block] = [Text(check.said), Table(HEADER, tuple(finding_rows(check))), Text(summary(check))]
+    return to_html_fragment(blocks, label="findings")
+
+
+def _example(kind: Kind) -> str:
+    first, paths = kind.findings[0], kind.findings[0].paths
+    files = f" ({', '.join(paths[:SHOWN_PATHS])}{' ...' if len(paths) > SHOWN_PATHS else ''})" if paths else ""
+    return f"{first.message}{files}{' ...' if len(kind.findings) > 1 else ''}"

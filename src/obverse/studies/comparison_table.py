@@ -1,0 +1,53 @@
+"""A comparison as rows of a table and sentences below it: on a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from obverse.report import Block, Row, Table, Text, to_html_fragment
+
+if TYPE_CHECKING:
+    from .compare import Comparison
+
+HEADER: Row = ("run", "metric", "value", "95 % interval", "difference", "95 % interval", "p")
+
+
+def comparison_rows(comparison: Comparison) -> list[Row]:
+    """One row per metric and run."""
+    return [_cells(comparison, row.name, metric) for metric in comparison.metrics for row in comparison.rows]
+
+
+def comparison_notes(comparison: Comparison) -> list[str]:
+    """Sentences below the table: how to read it, what the numbers can tell, and why differences are missing."""
+    adjusted = ", adjusted for several comparisons (Holm)" if len(comparison.rows) > 2 else ""
+    base = comparison.rows[0].name
+    tests = list(dict.fromkeys(result.test for row in comparison.rows for result in row.differences.values()))
+    legend = f"differences are from {base}, on the same samples; p by {' or '.join(tests) or 'no test'}{adjusted}"
+    return [legend, *comparison.sentences, *(f"{row.name}: {row.note}" for row in comparison.rows if row.note)]
+
+
+def comparison_fragment(comparison: Comparison) -> str:
+    """HTML for a notebook."""
+    table: list[Block] = [Table(HEADER, tuple(comparison_rows(comparison)))]
+    return to_html_fragment([*table, *map(Text, comparison_notes(comparison))], label="comparison")
+
+
+def _cells(comparison: Comparison, name: str, metric: str) -> Row:
+    row = next(row for row in comparison.rows if row.name == name)
+    if metric not in row.values:
+        return name, metric, "", "", "", "", ""
+    value = row.values[metric]
+    interval = "" if value.low is None or value.high is None else f"{value.low:.4f} to {value.high:.4f}"
+    name_cell = f"{name} ({row.num_runs} seeds)" if row.num_runs > 1 else name
+    if metric not in row.differences:
+        return name_cell, metric, f"{value.value:.4f}", interval, "", "", ""
+    difference = row.differences[metric]
+    return (
+        name_cell,
+        metric,
+        f"{value.value:.4f}",
+        interval,
+        f"{difference.value:+.4f}",
+        f"{difference.low:+.4f} to {difference.high:+.4f}",
+        f"{row.adjusted[metric]:.3g}",
+    )
