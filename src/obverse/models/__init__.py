@@ -12,8 +12,9 @@ from .adapt import (
     sync_batch_norms,
     undecayed_names,
 )
+from .backbones.network import InputNeeds
 from .backbones.timm_backbone import require_known, why_unavailable
-from .build import InputNeeds, Interface, build_classifier, input_needs, pinned
+from .build import Interface, build_classifier, input_needs, pinned
 from .classifier import Classifier, feature_size
 from .head import start_bias
 from .present import rows_of

@@ -20,6 +20,8 @@ from torch.utils.checkpoint import checkpoint
 
 from obverse.recipe import CCTBackbone
 
+from .network import Network
+
 # Channels between the tokenizer's convolutions.
 STEM_CHANNELS = 64
 
@@ -144,3 +146,11 @@ def _start(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight)
+
+
+def build(spec: CCTBackbone, /, *, height: int, width: int, load_weights: bool) -> nn.Module:
+    """With random weights, as there are no others."""
+    return CCT(spec, height=height, width=width)
+
+
+NETWORK = Network(build)

@@ -16,7 +16,9 @@ import torch
 from torch import nn
 
 from obverse.errors import RecipeError
+from obverse.recipe import ConvNetBackbone
 
+from .network import Network
 from .staged import Staged
 
 PATCH = 4
@@ -119,3 +121,11 @@ def _cosine_filters(in_channels: int) -> Iterator[torch.Tensor]:
     ]
     for _, colour, u, v in sorted(rank):
         yield colours[colour][:, None, None] * waves[u][:, None] * waves[v]
+
+
+def build(spec: ConvNetBackbone, /, *, height: int, width: int, load_weights: bool) -> nn.Module:
+    """With random weights, as there are no others."""
+    return ConvNet(height=height, width=width, widths=spec.widths, mirrored=spec.mirrored is True)
+
+
+NETWORK = Network(build)

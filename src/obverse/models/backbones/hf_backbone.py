@@ -18,7 +18,15 @@ from safetensors import SafetensorError
 from torch import nn
 
 from obverse.errors import DataError, RecipeError, UnavailableError
-from obverse.models.weights.hf_files import image_size, is_on_hub, read_config, weights_of
+from obverse.models.weights.hf_files import (
+    described,
+    image_size,
+    is_on_hub,
+    read_config,
+    weights_framing,
+    weights_of,
+    weights_statistics,
+)
 from obverse.models.weights.hub import not_here, why_not_on_hub
 from obverse.models.weights.positions import Grid
 from obverse.models.weights.vit_formats import timm_names
@@ -26,6 +34,7 @@ from obverse.models.weights.weight_files import one_line, read_weights
 from obverse.recipe import HFBackbone
 
 from .adapted import AdaptedBackbone, patch_strides, require_size
+from .network import InputNeeds, Network, weights_needs
 from .vit import ViTShape, build_vit, fill_vit
 
 NUM_LABELS = 2
@@ -181,3 +190,11 @@ def _vit_of(config: dict[str, Any], name: str) -> tuple[ViTShape, Grid]:
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise DataError(f"the configuration of `{name}` is none of a ViT: {one_line(error)}") from None
     return shape, (rows, columns)
+
+
+def input_needs(spec: HFBackbone) -> InputNeeds:
+    """As the model and its weights say."""
+    return weights_needs(spec, size_multiple(spec), weights_statistics(spec), weights_framing(spec))
+
+
+NETWORK = Network(build_hf, input_needs, described)

@@ -33,8 +33,8 @@ from obverse.models.weights.weight_files import (
 from obverse.recipe import ALIASES, TimmBackbone, did_you_mean
 
 from .adapted import patch_strides, require_size
+from .network import HALF, InputNeeds, Network, weights_needs
 
-HALF = (0.5, 0.5, 0.5)
 # torchvision publishes its ViTs with these only.
 IMAGENET = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
 # It looks at the picture in patches of 12, and at its size times 224/240 in patches of 16.
@@ -207,3 +207,12 @@ def _local_state(spec: TimmBackbone) -> State:
     state = timm_names(read_weights(path))
     require_all(_skeleton(spec), state, source=str(path), name=spec.name)
     return state
+
+
+def input_needs(spec: TimmBackbone) -> InputNeeds:
+    """As the model and its weights say."""
+    require_known(spec.name)
+    return weights_needs(spec, size_multiple(spec), weights_statistics(spec), weights_framing(spec))
+
+
+NETWORK = Network(build_timm, input_needs, pinned)

@@ -23,9 +23,9 @@ from obverse.models.weights.weight_files import Framing, State, fill, find_weigh
 from obverse.recipe import TorchvisionBackbone, did_you_mean
 
 from .adapted import AdaptedBackbone, require_size
+from .network import HALF, InputNeeds, Network, weights_needs
 from .vit import ViTShape, build_vit, fill_vit
 
-HALF = (0.5, 0.5, 0.5)
 NUM_CLASSES = 1000
 # Which sides they need, because they cut a picture into patches and windows; others take any.
 MULTIPLES = {"maxvit": 224, "swin": 32, "convnext": 32}
@@ -165,3 +165,11 @@ def why_unavailable(spec: TorchvisionBackbone) -> str | None:
     if (Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name).is_file():
         return None
     return why_unreachable(weights.url, "torchvision's server")
+
+
+def input_needs(spec: TorchvisionBackbone) -> InputNeeds:
+    """As the model and its weights say."""
+    return weights_needs(spec, size_multiple(spec), weights_statistics(spec), weights_framing(spec))
+
+
+NETWORK = Network(build_torchvision, input_needs, pinned)

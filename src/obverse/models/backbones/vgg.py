@@ -14,6 +14,7 @@ from torch import nn
 from obverse.errors import RecipeError
 from obverse.recipe import VGGBackbone
 
+from .network import InputNeeds, Network
 from .staged import Staged
 
 CONVS = (2, 2, 3, 3, 2, 2)
@@ -83,3 +84,16 @@ def _conv(channels_in: int, channels_out: int, spec: VGGBackbone) -> list[nn.Mod
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     norm = [nn.BatchNorm2d(channels_out)] if spec.norm == "batch" else []
     return [conv, *norm, nn.LeakyReLU(0.2, inplace=True) if leaky else nn.ReLU(inplace=True)]
+
+
+def build(spec: VGGBackbone, /, *, height: int, width: int, load_weights: bool) -> nn.Module:
+    """With random weights, as there are no others."""
+    return VGG(spec, height=height, width=width)
+
+
+def input_needs(spec: VGGBackbone) -> InputNeeds:
+    """Each block halves, and would drop what is left over."""
+    return InputNeeds(2**spec.num_blocks)
+
+
+NETWORK = Network(build, input_needs)

@@ -16,6 +16,8 @@ from obverse.models.weights.positions import Grid, regridded
 from obverse.models.weights.weight_files import State, fill, misfit
 from obverse.recipe import ViTBackbone
 
+from .network import InputNeeds, Network
+
 
 @dataclass(frozen=True)
 class ViTShape:
@@ -68,3 +70,17 @@ def fill_vit(model: nn.Module, state: State, *, source: str, name: str, grid: Gr
         except ValueError as error:
             raise misfit(source, name, error) from None
     fill(model, state, source=source, name=name)
+
+
+def build(spec: ViTBackbone, /, *, height: int, width: int, load_weights: bool) -> nn.Module:
+    """With random weights, as there are no others."""
+    rates = {"drop_path_rate": spec.drop_path_rate, "embed_drop_rate": spec.embed_drop_rate}
+    return build_vit(shape_of(spec), height=height, width=width, **rates)
+
+
+def input_needs(spec: ViTBackbone) -> InputNeeds:
+    """Whole patches."""
+    return InputNeeds(spec.patch)
+
+
+NETWORK = Network(build, input_needs)

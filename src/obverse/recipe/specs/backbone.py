@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -42,6 +42,9 @@ def _without_alias(name: str) -> str:
 class FromScratch(Spec):
     """A backbone for which there are no weights."""
 
+    network: ClassVar[str]
+    """File of `obverse/models/backbones/` that builds it."""
+
     @property
     def is_scratch(self) -> bool:
         """Whether training starts from random weights."""
@@ -50,6 +53,9 @@ class FromScratch(Spec):
 
 class WithWeights(Spec):
     """A backbone that may start from pretrained weights."""
+
+    network: ClassVar[str]
+    """File of `obverse/models/backbones/` that builds it."""
 
     kind: str
     """Library that the backbone comes from."""
@@ -92,6 +98,7 @@ class AutoBackbone(Spec):
 class TimmBackbone(WithWeights):
     """Any image model of timm."""
 
+    network: ClassVar[str] = "timm_backbone"
     kind: Literal["timm"] = "timm"
     """`timm` selects a model of timm."""
 
@@ -118,6 +125,7 @@ class TimmBackbone(WithWeights):
 class TorchvisionBackbone(WithWeights):
     """Any classification model of torchvision."""
 
+    network: ClassVar[str] = "torchvision_backbone"
     kind: Literal["torchvision"] = "torchvision"
     """`torchvision` selects a model of torchvision."""
 
@@ -133,6 +141,7 @@ class TorchvisionBackbone(WithWeights):
 class HFBackbone(WithWeights):
     """An image classifier of Hugging Face Transformers."""
 
+    network: ClassVar[str] = "hf_backbone"
     kind: Literal["hf"] = "hf"
     """`hf` selects a model of Transformers: `name` is a name on the hub, or a local folder with config.json and
     weights."""
@@ -153,6 +162,7 @@ class ViTBackbone(FromScratch):
     Dropout before the classes is `model.head.dropout`.
     """
 
+    network: ClassVar[str] = "vit"
     kind: Literal["vit"] = "vit"
     """`vit` selects the plain vision transformer."""
 
@@ -190,6 +200,7 @@ class CCTBackbone(FromScratch):
     CCT-2/3x2 is `{depth: 2, width: 128, heads: 2, mlp_ratio: 1, num_convs: 2}`.
     """
 
+    network: ClassVar[str] = "cct"
     kind: Literal["cct"] = "cct"
     """`cct` selects the compact convolutional transformer."""
 
@@ -226,6 +237,7 @@ class CCTBackbone(FromScratch):
 class ConvNetBackbone(FromScratch):
     """Obverse's small convnet for pictures of 32 to 160 pixels, from scratch."""
 
+    network: ClassVar[str] = "convnet"
     kind: Literal["convnet"] = "convnet"
     """`convnet` selects the small convnet."""
 
@@ -243,6 +255,7 @@ class VGGBackbone(FromScratch):
     size.
     """
 
+    network: ClassVar[str] = "vgg"
     kind: Literal["vgg"] = "vgg"
     """`vgg` selects the VGG-style network."""
 
