@@ -137,14 +137,14 @@ def test_class_names_come_from_int_or_string_keys():
 def test_the_verb_writes_it_beside_the_bundle(trained, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained.path, run)
-    from obverse.cli.models.export import ExportFormat, command
+    from obverse.cli.models.export import command
     from obverse.errors import OutputError
 
-    command(run, ExportFormat.pth)
+    command(run, "pth")
     values = torch.load(run / "bundle/best_model.pth", weights_only=True)
     for name, tensor in read_bundle(run)[1].state_dict().items():
         np.testing.assert_array_equal(values["model_state_dict"][name].numpy(), tensor.numpy())
     with pytest.raises(OutputError, match="--force"):
-        command(run, ExportFormat.pth)
-    command(run, ExportFormat.pth, force=True)
+        command(run, "pth")
+    command(run, "pth", force=True)
     assert not list((run / "bundle").glob(".*"))

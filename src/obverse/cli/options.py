@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from obverse.registry import SOURCES
+
 DEVICE = r"auto|cpu|mps|cuda(:\d+)?"
 
 
@@ -22,10 +24,7 @@ Device = Annotated[str, _option]
 OptionalDevice = Annotated[str | None, _option]
 Layout = Annotated[
     str | None,
-    typer.Option(
-        help="How DATA is laid out, when what is seen is wrong: class-folders, view-folders, object-folders, "
-        "suffix-views, split-horizontal, table, json-index, parquet, cifar or manifest."
-    ),
+    typer.Option(help=f"How DATA is laid out, when what is seen is wrong: {', '.join(SOURCES)}."),
 ]
 LabelColumn = Annotated[
     str | None, typer.Option("--label-column", help="The column of a table that is the label, when it is not `label`.")

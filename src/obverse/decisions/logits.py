@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional
 
 from obverse.errors import RecipeError
-from obverse.recipe import ADJUSTED, LOSSES, LossSpec, OutputSpec
+from obverse.recipe import ADJUSTED, LossSpec, OutputSpec
+from obverse.registry import LOSSES
 
 
 def build_output(spec: LossSpec, *, counts: Sequence[int]) -> OutputSpec:

@@ -1,5 +1,6 @@
 """Models in forms that other programs read."""
 
-from .pth import PTH_NAME, class_names, fold_prior, read_pth, write_pth
+from .formats import write_model
+from .pth import class_names, fold_prior, read_pth, write_pth
 
-__all__ = ["PTH_NAME", "class_names", "fold_prior", "read_pth", "write_pth"]
+__all__ = ["class_names", "fold_prior", "read_pth", "write_model", "write_pth"]

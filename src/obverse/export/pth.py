@@ -31,7 +31,6 @@ from obverse.models.weights.weight_files import one_line, unpickled
 
 FORMAT = "obverse-pth"
 FORMAT_VERSION = 1
-PTH_NAME = "best_model.pth"
 
 
 def write_pth(path: Path, bundle: Bundle, classifier: Classifier, *, more: Mapping[str, Any] | None = None) -> None:
@@ -58,6 +57,11 @@ def write_pth(path: Path, bundle: Bundle, classifier: Classifier, *, more: Mappi
         with suppress(OSError):
             aside.unlink(missing_ok=True)
         raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+
+
+def write(path: Path, bundle: Bundle, classifier: Classifier) -> None:
+    """The file of `obverse export --format pth`."""
+    write_pth(path, bundle, classifier)
 
 
 def fold_prior(bundle: Bundle, classifier: Classifier) -> tuple[Bundle, dict[str, torch.Tensor]]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from obverse.decisions import build_output
-from obverse.recipe import ADJUSTED, LABEL_SETS, LOSSES, LossSpec, ViewHeadsSpec, load_file
+from obverse.recipe import ADJUSTED, LABEL_SETS, LossSpec, ViewHeadsSpec
+from obverse.registry import LOSSES, load_file
 
 from . import nominal, ordinal
 from .binary import BinaryObjective, presence_weights

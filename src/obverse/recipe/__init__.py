@@ -5,7 +5,6 @@ from .faults import did_you_mean
 from .files import build_recipe, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .options import CONFIG_IGNORED
 from .recipe import Recipe
-from .registry import EXPORT_FORMATS, LOSSES, SOURCES, load_file
 from .specs.augment import POLICIES, AugmentSpec, MixingSpec
 from .specs.backbone import (
     ALIASES,
@@ -56,13 +55,10 @@ __all__ = [
     "BINARY",
     "CONFIG_IGNORED",
     "COSINE_SCALE",
-    "EXPORT_FORMATS",
     "LABEL_SETS",
-    "LOSSES",
     "ORDINAL",
     "OWN_RULE",
     "POLICIES",
-    "SOURCES",
     "AttentionFusion",
     "AugmentSpec",
     "AutoBackbone",
@@ -119,7 +115,6 @@ __all__ = [
     "did_you_mean",
     "dump_recipe",
     "load_criteria",
-    "load_file",
     "load_recipe",
     "load_sweep",
     "recipe_schema",

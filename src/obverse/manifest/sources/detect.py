@@ -18,7 +18,8 @@ from obverse.manifest.sources.tables.beside import Choice, choose_tables, read_c
 from obverse.manifest.sources.tables.rows import require_no_spreadsheet
 from obverse.manifest.sources.tables.table import tables_near_top
 from obverse.manifest.store import part_of
-from obverse.recipe import SOURCES, DataSpec
+from obverse.recipe import DataSpec
+from obverse.registry import SOURCES
 
 from .listing import Listing
 from .run_folder import read_run_folder, run_folder_of

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from obverse.errors import DataError
 from obverse.manifest.sources.folders.tree import Tree
-from obverse.recipe import SOURCES, DataSpec, load_file
+from obverse.recipe import DataSpec
+from obverse.registry import SOURCES, load_file
 
 from .listing import Listing
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from torch import nn
 
 from obverse.models.weights.weight_files import Framing
-from obverse.recipe import WithWeights, load_file
+from obverse.recipe import WithWeights
+from obverse.registry import load_file
 
 HALF = (0.5, 0.5, 0.5)
 

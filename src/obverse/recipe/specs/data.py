@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from obverse.recipe.registry import SOURCES
+from obverse.registry import SOURCES
 
 from .cache import CacheSpec
 from .spec import MAX_COUNT, Auto, PositiveInt, Spec

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from obverse.recipe.registry import LOSSES, Head
+from obverse.registry import LOSSES, Head
 
 from .spec import Auto, Fraction, NonNegativeFloat, PositiveFloat, Spec
 

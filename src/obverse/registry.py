@@ -1,7 +1,8 @@
 """Registries: what may be chosen by name, and the file that does it.
 
 A loss, a data source or an export format is one line here and one file in its room, which is imported when it is
-chosen. The file goes by its name, because a recipe is read and checked without torch (`docs/how-to/extend.md`).
+chosen. The file goes by its name, because recipes are checked and help is printed without torch. How to add one of
+them, or a backbone, is in `docs/how-to/extend.md`.
 """
 
 from __future__ import annotations
