@@ -19,23 +19,22 @@ def _check_device(name: str | None) -> str | None:
     return name
 
 
-_option = typer.Option(help="auto, cpu, cuda, cuda:N or mps.", callback=_check_device)
+_option = typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.", callback=_check_device)
 Device = Annotated[str, _option]
 OptionalDevice = Annotated[str | None, _option]
 Layout = Annotated[
     str | None,
-    typer.Option(help=f"How DATA is laid out, when what is seen is wrong: {', '.join(SOURCES)}."),
+    typer.Option(help=f"How the data is laid out, where detection is wrong: {', '.join(SOURCES)}."),
 ]
 LabelColumn = Annotated[
-    str | None, typer.Option("--label-column", help="The column of a table that is the label, when it is not `label`.")
+    str | None,
+    typer.Option("--label-column", help="The column of a table that holds the label, where it is not `label`."),
 ]
 ImageColumn = Annotated[
     list[str] | None,
-    typer.Option("--image-column", help="The column of a table that names the pictures; several are several views."),
+    typer.Option("--image-column", help="The column of a table that names the pictures; repeat for several views."),
 ]
-ImageRoot = Annotated[
-    str | None, typer.Option("--image-root", help="The folder where the pictures lie that a table names.")
-]
+ImageRoot = Annotated[str | None, typer.Option("--image-root", help="The folder that the paths in a table start at.")]
 
 
 def table_settings(label: str | None, images: list[str] | None, root: str | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from .criteria import Criterion, load_criteria
 from .faults import did_you_mean
+from .fields import describe_fields
 from .files import build_recipe, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .options import CONFIG_IGNORED
 from .recipe import Recipe
@@ -112,6 +113,7 @@ __all__ = [
     "ViewHeadsSpec",
     "WithWeights",
     "build_recipe",
+    "describe_fields",
     "did_you_mean",
     "dump_recipe",
     "load_criteria",

@@ -47,10 +47,10 @@ class Recipe(Spec):
     """The loss, and how it treats uneven or ordered classes."""
 
     distill: DistillSpec | None = None
-    """A teacher whose probabilities are soft targets. None: only the labels teach."""
+    """A teacher whose probabilities are soft targets. `null`: only the labels teach."""
 
     parent: ParentSpec | None = None
-    """The run whose weights this one begins with, written by `--more-epochs`. None: the run begins by itself."""
+    """The run whose weights this one begins with, written by `--more-epochs`. `null`: the run begins by itself."""
 
     optim: OptimSpec = OptimSpec()
     """The optimizer and its learning rate."""

@@ -89,7 +89,7 @@ class SweepSpec(Spec):
     """A study as one file. Every seed of every condition is a run."""
 
     data: str | None = None
-    """The data, relative to the study's file. None: it is given on the command line."""
+    """The data, relative to the study's file. `null`: it is given on the command line."""
 
     recipe: str = "auto"
     """Recipe to start from: a shipped one's name, or a file relative to the study's."""
@@ -105,7 +105,7 @@ class SweepSpec(Spec):
     """Field -> values; every combination of values is a condition. Example: `{optim.lr: [1e-4, 1e-3]}`."""
 
     search: SearchSpec | None = None
-    """Optuna search in place of `variants` and `grid`. None: no search."""
+    """Optuna search in place of `variants` and `grid`. `null`: no search."""
 
     seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, max_length=MAX_CONDITIONS)
     """Seeds of every condition (`training.seed`); intervals are over them."""

@@ -19,16 +19,23 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def command(
-    data: Annotated[Path, typer.Argument(help="A folder of class folders, a table, an archive.")],
-    out: Annotated[Path, typer.Option(help="Where check.json and check.html go.")] = Path("."),
+    data: Annotated[Path, typer.Argument(help="The data: a folder, archive, table, manifest or run folder.")],
+    out: Annotated[Path, typer.Option(help="The folder for check.json and check.html.")] = Path("."),
     layout: Layout = None,
     label_column: LabelColumn = None,
     image_column: ImageColumn = None,
     image_root: ImageRoot = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: data.views=[front,back]")] = None,
-    advisory: Annotated[bool, typer.Option(help="Also look for near duplicates, exchanged views, shortcuts.")] = True,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field of the recipe: data.views=[front,back]; repeat.")
+    ] = None,
+    advisory: Annotated[
+        bool,
+        typer.Option(
+            help="Whether to also look for near duplicates, exchanged views and shortcuts, which takes longer."
+        ),
+    ] = True,
     preview: Annotated[
-        bool, typer.Option("--preview", help="Also draw pictures as a model in training will see them.")
+        bool, typer.Option("--preview", help="Also draw pictures as a model sees them in training.")
     ] = False,
     recipe: Annotated[str, typer.Option(help="For --preview: a shipped recipe's name or a YAML file.")] = "auto",
 ) -> None:

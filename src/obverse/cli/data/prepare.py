@@ -19,14 +19,18 @@ SHOWN_CLASSES = 50
 
 
 def command(
-    data: Annotated[Path, typer.Argument(help="A folder, an archive, a table, or an older manifest.")],
+    data: Annotated[Path, typer.Argument(help="The data: a folder, archive, table or older manifest.")],
     out: Annotated[Path | None, typer.Option(help="The manifest to write; by default DATA-manifest.csv here.")] = None,
     layout: Layout = None,
     label_column: LabelColumn = None,
     image_column: ImageColumn = None,
     image_root: ImageRoot = None,
-    recipe: Annotated[str, typer.Option(help="A recipe whose `data` section counts.")] = "auto",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: data.split.val=0.1")] = None,
+    recipe: Annotated[
+        str, typer.Option(help="A shipped recipe's name or a YAML file; its `data` section counts.")
+    ] = "auto",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field of the recipe: data.split.val=0.1; repeat.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older manifest.")] = False,
 ) -> None:
     """Read, verify and split a data set, and write the manifest, to look at, to edit and to train on."""

@@ -21,9 +21,9 @@ class Kind(StrEnum):
 def command(
     kind: Annotated[Kind, typer.Argument(help="coins: two views, graded. shapes: classes of shapes.")],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
-    samples: Annotated[int | None, typer.Option(min=10, help="How many samples.")] = None,
-    size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws another set.")] = 0,
+    samples: Annotated[int | None, typer.Option(min=10, help="Number of samples.")] = None,
+    size: Annotated[int | None, typer.Option(min=16, max=1024, help="Side of the pictures in pixels.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The seed; another one draws another set.")] = 0,
 ) -> None:
     """Draw a generated picture set, to try Obverse without pictures of your own."""
     from obverse.manifest.generated import generate_coins, generate_shapes

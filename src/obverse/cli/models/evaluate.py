@@ -13,11 +13,11 @@ from obverse.errors import printable
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="A run folder, or a bundle together with --data and --out.")],
+    run: Annotated[Path, typer.Argument(help="A run folder, or with --data and --out a bundle.")],
     split: Annotated[
         str | None, typer.Option(help="train, val or test: of the run's own data (test), or of --data (all of it).")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Other labelled data.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Other labelled data to measure on.")] = None,
     layout: Layout = None,
     out: Annotated[Path | None, typer.Option(help="The output folder; by default below RUN/evaluation.")] = None,
     device: Device = "auto",

@@ -18,7 +18,7 @@ def command(
     paths: Annotated[list[Path] | None, typer.Argument(help="Pictures and folders of pictures.")] = None,
     view: View = None,
     column: Column = None,
-    out: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("explained"),
+    out: Annotated[Path, typer.Option(help="The folder for the drawn pictures.")] = Path("explained"),
     device: Device = "auto",
 ) -> None:
     """Draw where a model looks: attention of transformers, Grad-CAM of convolutional networks, for every view."""

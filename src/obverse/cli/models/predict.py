@@ -15,9 +15,12 @@ from obverse.cli.printing.csv_rows import Spreadsheet
 from obverse.cli.printing.progress import show_predicted
 from obverse.errors import RecipeError, printable
 
-View = Annotated[list[str] | None, typer.Option(help="A view of one sample: obverse=a.jpg; repeat per view.")]
+View = Annotated[
+    list[str] | None, typer.Option(help="One view of a sample, VIEW=PICTURE: obverse=a.jpg; repeat for each view.")
+]
 Column = Annotated[
-    list[str] | None, typer.Option(help="A value beside the pictures, if the model sees it: year=1909; repeat.")
+    list[str] | None,
+    typer.Option(help="A value beside the pictures, if the model sees it, COLUMN=VALUE: year=1909; repeat."),
 ]
 
 
@@ -31,11 +34,15 @@ class Format(StrEnum):
 
 def command(
     model: Annotated[Path, typer.Argument(help="A run folder or a bundle.")],
-    paths: Annotated[list[Path] | None, typer.Argument(help="Pictures; folders, archives, tables of them.")] = None,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures, and folders, archives, tables or lists of pictures.")
+    ] = None,
     view: View = None,
     column: Column = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="How many classes to show; by default 3.")] = None,
-    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Number of classes to show, the likeliest first; by default 3.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="Form of the output.")] = Format.table,
     spreadsheet: Spreadsheet = False,
     device: Device = "auto",
 ) -> None:

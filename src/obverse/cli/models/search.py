@@ -22,8 +22,8 @@ def command(
     paths: Annotated[list[Path] | None, typer.Argument(help="Pictures and folders of pictures to look for.")] = None,
     view: View = None,
     column: Column = None,
-    top_k: Annotated[int, typer.Option(min=1, help="How many to show.")] = 5,
-    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+    top_k: Annotated[int, typer.Option(min=1, help="Number of pictures to show for each.")] = 5,
+    format: Annotated[Format, typer.Option(help="Form of the output.")] = Format.table,
     spreadsheet: Spreadsheet = False,
     device: Device = "auto",
 ) -> None:

@@ -24,31 +24,42 @@ from .evaluate import set_lines
 @on_every_rank
 def command(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Argument(help="A folder, an archive, a table, a manifest or a run.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(help="The data: a folder, archive, table, manifest or run folder.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
     layout: Layout = None,
     label_column: LabelColumn = None,
     image_column: ImageColumn = None,
     image_root: ImageRoot = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
-    run: Annotated[Path | None, typer.Option(help="The run folder; by default runs/DATA-DATE-TIME.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run.")] = False,
-    model: Annotated[
-        str | None, typer.Option(help="A name of timm, torchvision:NAME, hf:NAME, convnet, vit, cct, vgg or auto.")
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field of the recipe: optim.lr=3e-4; repeat.")
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="Of the model: hub, none, or a weight file.")] = None,
-    size: Annotated[str | None, typer.Option(help="Of the pictures: 224, or WIDTHxHEIGHT.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="How many.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Samples per step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="The learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed is another run.")] = None,
+    run: Annotated[Path | None, typer.Option(help="The run folder to write; by default runs/DATA-DATE-TIME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --run.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The network: a name of timm, torchvision:NAME, hf:NAME, convnet, vit, cct, vgg or auto."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights to start from: hub, none (random), or a weight file or folder.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="The input size in pixels: 224 (a square), or WIDTHxHEIGHT.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training samples.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples per optimizer step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="The peak learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of weights, order and augmentation.")] = None,
     more_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Train so many more in a new run; DATA is a finished run.")
+        int | None, typer.Option(min=1, help="Train so many further epochs in a new run; DATA is a finished run.")
     ] = None,
     device: OptionalDevice = None,
-    minutes: Annotated[float | None, typer.Option(help="A time budget for training.")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Train with so many, one per GPU.")] = 1,
-    track: Annotated[list[str] | None, typer.Option("--track", help="Also tell mlflow or wandb.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="A time budget for training, in minutes, in place of --epochs.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Number of training processes, one per GPU.")] = 1,
+    track: Annotated[
+        list[str] | None, typer.Option("--track", help="Also send every epoch's numbers to mlflow or wandb; repeat.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="With --resume: go on although recipe or data have changed.")
     ] = False,

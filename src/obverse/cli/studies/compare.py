@@ -25,10 +25,10 @@ class Format(StrEnum):
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; the first is what the others are held against.")],
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; the others are compared with the first.")],
+    split: Annotated[str, typer.Option(help="The split to compare on: train, val or test.")] = "test",
     criteria: Annotated[Path | None, typer.Option(help="A YAML file of criteria to check; exit 76 if not met.")] = None,
-    format: Annotated[Format, typer.Option(help="table or json.")] = Format.table,
+    format: Annotated[Format, typer.Option(help="Form of the output.")] = Format.table,
 ) -> None:
     """Put runs side by side, with intervals and paired tests on the same samples."""
     from obverse.api.contenders import read_contenders, require_different

@@ -14,12 +14,16 @@ from obverse.errors import RecipeError, printable
 
 
 def command(
-    data: Annotated[Path, typer.Argument(help="A folder, an archive, a table or a manifest.")],
-    folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
-    out: Annotated[Path | None, typer.Option(help="The folder of all folds; by default runs/DATA-FOLDS-folds.")] = None,
+    data: Annotated[Path, typer.Argument(help="The data: a folder, archive, table or manifest.")],
+    folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for all folds; by default runs/DATA-FOLDS-folds.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
     layout: Layout = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field of the recipe: optim.lr=3e-4; repeat.")
+    ] = None,
     device: OptionalDevice = None,
 ) -> None:
     """Train a model per fold and predict every sample with the one that never saw it; run again to go on."""

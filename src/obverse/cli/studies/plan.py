@@ -24,17 +24,26 @@ def _number(value: float | None) -> float | None:
 
 
 def command(
-    data: Annotated[Path | None, typer.Argument(help="What to train on; without it --classes and --samples.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(help="The data; without it --classes and --samples stand for it.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
     layout: Layout = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: optim.lr=3e-4")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field of the recipe: optim.lr=3e-4; repeat.")
+    ] = None,
     device: OptionalDevice = None,
     memory: Annotated[
         float | None,
-        typer.Option(min=0, max=MOST_GB, callback=_number, help="Plan for a device with so many GB instead."),
+        typer.Option(
+            min=0,
+            max=MOST_GB,
+            callback=_number,
+            help="Memory of the device to plan for, in GB; by default that of this machine.",
+        ),
     ] = None,
-    classes: Annotated[int, typer.Option(min=2, max=100_000, help="Without DATA: how many classes.")] = 10,
-    samples: Annotated[int, typer.Option(min=10, max=10_000_000, help="Without DATA: how many samples.")] = 1000,
+    classes: Annotated[int, typer.Option(min=2, max=100_000, help="Number of classes, without DATA.")] = 10,
+    samples: Annotated[int, typer.Option(min=10, max=10_000_000, help="Number of samples, without DATA.")] = 1000,
     speed: Annotated[
         float | None,
         typer.Option(
@@ -42,12 +51,16 @@ def command(
             min=0.01,
             max=1e9,
             callback=_number,
-            help="What a device trains on, where it is known: gives the time.",
+            help="Measured training speed of one device; the time is then computed from it.",
         ),
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, max=100_000, help="How many devices share the work (torchrun).")] = 1,
-    find_lr: Annotated[bool, typer.Option("--find-lr", help="Search a learning rate on training pictures.")] = False,
-    output: Annotated[Literal["table", "json"], typer.Option("--format", help="table or json.")] = "table",
+    processes: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Number of training processes, one per device.")
+    ] = 1,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Also search a learning rate, on training pictures.")
+    ] = False,
+    output: Annotated[Literal["table", "json"], typer.Option("--format", help="Form of the output.")] = "table",
 ) -> None:
     """Say how much memory and time a run needs before it starts, and what to set so that it fits."""
     from obverse.recipe import load_recipe

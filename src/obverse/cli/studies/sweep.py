@@ -12,10 +12,12 @@ from obverse.errors import BusyError, RecipeError, RefusedError, printable
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="The sweep: recipe, variants, grid or search, seeds, criteria.")],
-    data: Annotated[Path | None, typer.Argument(help="What to train on; by default the file's own `data`.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The study's folder; by default sweeps/FILE.")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try again what failed before.")] = False,
+    file: Annotated[
+        Path, typer.Argument(help="The study's YAML file: recipe, variants, grid or search, seeds, criteria.")
+    ],
+    data: Annotated[Path | None, typer.Argument(help="The data; by default what the file's `data` names.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The study's folder to write; by default sweeps/FILE.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Train again the runs that failed before.")] = False,
 ) -> None:
     """Train every condition of a study with every seed; the same command again goes on."""
     from obverse.recipe import load_sweep

@@ -37,7 +37,7 @@ COLUMN_DROPOUT = 0.1
 class AugmentSpec(Spec):
     """Random changes of training pictures.
 
-    A field that is None takes the policy's number; a number given beside the policy overrides it.
+    A field that is `null` takes the policy's number; a number given beside the policy overrides it.
     """
 
     policy: Policy = "auto"
@@ -50,32 +50,32 @@ class AugmentSpec(Spec):
     crop, mirror, jitter and one of grey, solarise and blur."""
 
     mirror: float | None = Field(default=None, ge=0, le=1)
-    """Probability of a left-right flip, 0 to 1. Set 0 where pictures show lettering, or where two classes are each
-    other's mirror image."""
+    """Probability of a left-right flip. Set 0 where pictures show lettering, or where two classes are each other's
+    mirror image."""
 
     min_scale: float | None = Field(default=None, gt=0, le=1)
-    """Smallest share of the picture's area that a random crop keeps, above 0 to 1. 1 means no crop."""
+    """Smallest share of the picture's area that a random crop keeps. 1 means no crop."""
 
     max_stretch: float | None = Field(default=None, ge=1, le=100)
     """Largest change of the aspect ratio of a random crop, as a factor from 1. 1 keeps the proportions; `generic` takes
     4/3, as the usual random resized crop does (Szegedy et al. 2015)."""
 
     shift: float | None = Field(default=None, ge=0, le=0.5)
-    """Largest move of the picture, as a share of its side (0 to 0.5). It is a whole number of pixels, so that nothing
-    is blurred. `auto` policies take 0.125 for pictures of up to 64 pixels, in place of a crop."""
+    """Largest move of the picture, as a share of its side. It is a whole number of pixels, so that nothing is blurred.
+    `auto` policies take 0.125 for pictures of up to 64 pixels, in place of a crop."""
 
     rotation_degrees: float | None = Field(default=None, ge=0, le=180)
-    """Largest angle of a random rotation either way, in degrees (0 to 180)."""
+    """Largest angle of a random rotation either way, in degrees."""
 
     jitter: float | None = Field(default=None, ge=0, lt=1)
-    """Strength of random brightness, contrast and saturation changes, 0 to below 1: each is multiplied by a factor
-    between 1 - jitter and 1 + jitter."""
+    """Strength of random brightness, contrast and saturation changes: each is multiplied by a factor between 1 - jitter
+    and 1 + jitter."""
 
     gray: float | None = Field(default=None, ge=0, le=1)
-    """Probability that a picture loses its colour, 0 to 1."""
+    """Probability that a picture loses its colour."""
 
     erasing: float | None = Field(default=None, ge=0, le=1)
-    """Probability that a random rectangle of the picture is blanked, 0 to 1 (random erasing, Zhong et al. 2017)."""
+    """Probability that a random rectangle of the picture is blanked (random erasing, Zhong et al. 2017)."""
 
     view_dropout: Auto | Fraction = "auto"
     """Probability that training drops a view of a sample that has several, never the last one. `auto` is 0.1 with
@@ -86,15 +86,14 @@ class AugmentSpec(Spec):
     probability once more. `auto` is 0.1 with columns and 0 without, so that the model also predicts without them."""
 
     margin: float | None = Field(default=None, ge=1, le=2)
-    """Size of the working picture from which crops are cut, as a factor of the input size (1 to 2). `auto` policies
-    take 1.25 where the originals have the pixels for it, and 1 otherwise, because an enlarged picture is a blurred one.
-    """
+    """Size of the working picture from which crops are cut, as a factor of the input size. `auto` policies take 1.25
+    where the originals have the pixels for it, and 1 otherwise, because an enlarged picture is a blurred one."""
 
     magnitude: float = Field(default=9.0, ge=0, le=30)
-    """Strength of the operations of `policy: rand`, 0 to 30. 9 is RandAugment's own number for ImageNet."""
+    """Strength of the operations of `policy: rand`, of 30. 9 is RandAugment's own number for ImageNet."""
 
     num_ops: int = Field(default=2, ge=1, le=8)
-    """Operations per picture of `policy: rand`, 1 to 8. 2 is RandAugment's own number for ImageNet."""
+    """Operations per picture of `policy: rand`. 2 is RandAugment's own number for ImageNet."""
 
     @model_validator(mode="after")
     def _fields_take_effect(self) -> Self:

@@ -68,11 +68,11 @@ class WithWeights(Spec):
     else is the path of a weight file or folder on this machine (.safetensors, .pth, .pt, .bin)."""
 
     mean: Channels | None = None
-    """Mean of each colour channel (red, green, blue; pixels from 0 to 1) that the weights expect. None: as the
+    """Mean of each colour channel (red, green, blue; pixels from 0 to 1) that the weights expect. `null`: as the
     configuration of the weights says."""
 
     std: Channels | None = None
-    """Standard deviation of each colour channel (red, green, blue; pixels from 0 to 1) that the weights expect. None:
+    """Standard deviation of each colour channel (red, green, blue; pixels from 0 to 1) that the weights expect. `null`:
     as the configuration of the weights says."""
 
     @property

@@ -29,7 +29,7 @@ class CacheSpec(Spec):
     free."""
 
     folder: str | None = None
-    """Folder of the cache files. None: $OBVERSE_CACHE, or `obverse` in the user's cache directory."""
+    """Folder of the cache files. `null`: $OBVERSE_CACHE, or `obverse` in the user's cache directory."""
 
     @model_validator(mode="after")
     def _fields_take_effect(self) -> Self:

@@ -90,7 +90,7 @@ class DataSpec(Spec):
     """The data: where it is, how it is read, and how pictures become inputs of one size."""
 
     path: str | None = None
-    """Folder, archive, table, manifest, run folder or URL of the data. `obverse train DATA` sets it; None in a recipe
+    """Folder, archive, table, manifest, run folder or URL of the data. `obverse train DATA` sets it; `null` in a recipe
     that is for any data."""
 
     layout: Layout = "auto"
@@ -125,8 +125,8 @@ class DataSpec(Spec):
     Example: `dx`."""
 
     image_root: str | None = Field(default=None, min_length=1)
-    """Folder that the paths in a table start at, relative to the table's own folder (`--image-root`). None: the table's
-    own folder."""
+    """Folder that the paths in a table start at, relative to the table's own folder (`--image-root`). `null`: the
+    table's own folder."""
 
     table_encoding: str | None = Field(default=None, min_length=1)
     """Encoding of a text table that is neither UTF-8, marked UTF-16 nor Windows-1252. Example: `gbk`."""
@@ -139,14 +139,14 @@ class DataSpec(Spec):
     """Classes to leave out, by name."""
 
     tiles: TilesSpec | None = None
-    """Grid that cuts each picture into views. None: pictures stay whole."""
+    """Grid that cuts each picture into views. `null`: pictures stay whole."""
 
     columns: Mapping[str, ColumnKind] = Field(default_factory=dict)
     """Further columns of the data that the model sees beside the pictures, name -> `category` or `number`. Example:
     `{mint: category, year: number}`."""
 
     largest_classes: int | None = Field(default=None, ge=2, le=MAX_COUNT)
-    """Number of classes to keep, those with the most training samples; of equals the first by name. None: all."""
+    """Number of classes to keep, those with the most training samples; of equals the first by name. `null`: all."""
 
     missing_view: Literal["auto", "exclude", "keep"] = "auto"
     """What happens to a sample that lacks a view: `exclude` leaves it out, `keep` trains on the views that are there.

@@ -18,7 +18,7 @@ class DistillSpec(Spec):
     """Run folder or bundle of the teacher, for example an ensemble. It must have the same classes and views."""
 
     share: float = Field(default=0.5, gt=0, le=1)
-    """Share of the teacher's probabilities in a target, above 0 to 1; the rest is the label."""
+    """Share of the teacher's probabilities in a target; the rest is the label."""
 
     digest: Auto | str = "auto"
     """SHA-256 of the teacher's weights. `auto` fills it in, so that a repeated or resumed run has the same teacher."""

@@ -77,7 +77,7 @@ class FinetuneSpec(Spec):
     cross entropy; `default` is the layer's usual random one."""
 
     lora: LoraSpec | None = None
-    """Settings of low-rank updates in place of training the backbone's own weights. None: off."""
+    """Settings of low-rank updates in place of training the backbone's own weights. `null`: off."""
 
     @model_validator(mode="after")
     def _fields_take_effect(self) -> Self:

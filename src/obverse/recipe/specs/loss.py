@@ -38,13 +38,13 @@ class OutputSpec(Spec):
     no of its own."""
 
     prior: tuple[PositiveFloat, ...] | None = None
-    """Class frequencies whose logarithm is added to the logits, in class order. None: no prior is added."""
+    """Class frequencies whose logarithm is added to the logits, in class order. `null`: no prior is added."""
 
     decode: Decode = "mode"
     """Which class of a distribution over ordered classes is the answer: its mode, median or rounded mean."""
 
     thresholds: tuple[float, ...] | None = None
-    """Probability from which on each class belongs to the answer, in class order, for `kind: binary`. None: 1/2 for
+    """Probability from which on each class belongs to the answer, in class order, for `kind: binary`. `null`: 1/2 for
     all."""
 
     def num_outputs(self, num_classes: int) -> int:
@@ -65,9 +65,9 @@ class LossSpec(Spec):
     al. 2020)."""
 
     label_smoothing: Auto | Fraction = 0.0
-    """Share of the uniform distribution in each target, 0 to below 1; with `logit-adjustment` and `balanced-softmax`,
-    of the distribution that they add to the logits. `auto` is 0.1, and 0 for ordinal losses and `binary-cross-entropy`,
-    whose targets already spread or would move towards 1/2."""
+    """Share of the uniform distribution in each target; with `logit-adjustment` and `balanced-softmax`, of the
+    distribution that they add to the logits. `auto` is 0.1, and 0 for ordinal losses and `binary-cross-entropy`, whose
+    targets already spread or would move towards 1/2."""
 
     class_weights: Literal["none", "inverse", "sqrt", "effective"] = "none"
     """Weight of a sample by the size n of its class, against imbalance: `inverse` 1/n, `sqrt` 1/sqrt(n), `effective` (1
@@ -79,8 +79,7 @@ class LossSpec(Spec):
     0.999 those above some 1,000 samples."""
 
     defer_fraction: Fraction = 0.0
-    """Share of the run before `class_weights` begin, 0 to below 1; until then all weights are 1. Cao et al. 2019 take
-    0.8."""
+    """Share of the run before `class_weights` begin; until then all weights are 1. Cao et al. 2019 take 0.8."""
 
     gamma: NonNegativeFloat = 2.0
     """Strength of `focal`: a sample of probability p counts (1 - p)^gamma. 2 is the paper's number; 0 is cross entropy.

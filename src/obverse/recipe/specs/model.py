@@ -50,7 +50,7 @@ class ModelSpec(Spec):
     """Layers from the fused features to the classes."""
 
     view_heads: ViewHeadsSpec | None = None
-    """Settings of a grade of every view by itself. None: only all views together are graded."""
+    """Settings of a grade of every view by itself. `null`: only all views together are graded."""
 
     @model_validator(mode="after")
     def _pooling_needs_comparable_features(self) -> Self:

@@ -71,10 +71,10 @@ class SplitSpec(Spec):
     kind may look alike and be different samples."""
 
     group_by: GroupBy | None = None
-    """What else ties samples together that must stay in one split. None: nothing."""
+    """What else ties samples together that must stay in one split. `null`: nothing."""
 
     folds: int | None = Field(default=None, ge=2, le=MAX_COUNT)
-    """Number of folds for cross-validation. None: one fixed val."""
+    """Number of folds for cross-validation. `null`: one fixed val."""
 
     fold: NonNegativeInt = 0
     """Which fold is val, counted from 0."""

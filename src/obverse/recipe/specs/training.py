@@ -35,7 +35,7 @@ class OptimSpec(Spec):
     """Momentum of `sgd`."""
 
     clip_norm: PositiveFloat | None = None
-    """Largest norm of the gradient of all parameters; a larger one is scaled down. None: no clipping."""
+    """Largest norm of the gradient of all parameters; a larger one is scaled down. `null`: no clipping."""
 
     @model_validator(mode="after")
     def _fields_take_effect(self) -> Self:
@@ -112,7 +112,7 @@ class TrainingSpec(Spec):
 
     minutes: PositiveFloat | None = None
     """Time budget of the training loop in minutes; the schedule then follows the clock instead of `epochs`, and the run
-    cannot be repeated bit for bit. None: no budget."""
+    cannot be repeated bit for bit. `null`: no budget."""
 
     batch_size: Auto | PositiveInt = "auto"
     """Samples per optimizer step, over all processes. `auto` is a twelfth of the training set, rounded to a power of
@@ -131,7 +131,7 @@ class TrainingSpec(Spec):
     weights themselves; 0.998 averages over some 500 steps."""
 
     early_stopping: EarlyStopping | None = None
-    """When the run ends before its last epoch. None: it never does."""
+    """When the run ends before its last epoch. `null`: it never does."""
 
     trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
     """Services that are sent the settings and every epoch's numbers, besides the run folder: `mlflow`, `wandb`
