@@ -24,3 +24,23 @@ def test_the_schema_is_for_editors(obverse):
     schema = json.loads(obverse("recipes", "--schema").out)
     assert schema["$schema"].startswith("https://json-schema.org/")
     assert {"extends", "data", "model", "training"} <= set(schema["properties"])
+
+
+def test_a_section_is_described_field_by_field(obverse):
+    result = obverse("recipes", "--fields", "optim")
+    assert result.out.startswith("## `optim`\n")
+    assert "- **`optim.lr`** (`auto` or number above 0, default `auto`): Peak learning rate." in result.out
+    assert "schedule" not in result.out
+
+
+def test_a_field_and_the_sections_below_one_are_described(obverse):
+    assert obverse("recipes", "--fields", "training.seed").out.startswith("- **`training.seed`** (whole number from 0")
+    assert "## `data.split.group_by`" in obverse("recipes", "--fields", "data.split").out
+    assert "- **`search.trials`** (whole number from 1, required)" in obverse("recipes", "--fields", "sweep").out
+
+
+def test_an_unknown_field_is_an_error_with_a_proposal(obverse):
+    result = obverse("recipes", "--fields", "optim.lrr")
+    assert result.code == 2
+    assert "did you mean `optim.lr`?" in result.err
+    assert obverse("recipes", "optim", "--schema").code == 2

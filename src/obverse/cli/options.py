@@ -22,6 +22,10 @@ def _check_device(name: str | None) -> str | None:
 _option = typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.", callback=_check_device)
 Device = Annotated[str, _option]
 OptionalDevice = Annotated[str | None, _option]
+RecipeName = Annotated[str, typer.Option("--recipe", help="A shipped recipe's name or a YAML file.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a field of the recipe: optim.lr=3e-4; repeat for several.")
+]
 Layout = Annotated[
     str | None,
     typer.Option(help=f"How the data is laid out, where detection is wrong: {', '.join(SOURCES)}."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, layout_setting, table_settings
+from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, Settings, layout_setting, table_settings
 from obverse.errors import RecipeError, printable
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def command(
     label_column: LabelColumn = None,
     image_column: ImageColumn = None,
     image_root: ImageRoot = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a field of the recipe: data.views=[front,back]; repeat.")
-    ] = None,
+    settings: Settings = None,
     advisory: Annotated[
         bool,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, layout_setting, table_settings
+from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, Settings, layout_setting, table_settings
 from obverse.cli.printing.progress import show_progress
 from obverse.errors import OutputError, RecipeError, printable
 
@@ -28,9 +28,7 @@ def command(
     recipe: Annotated[
         str, typer.Option(help="A shipped recipe's name or a YAML file; its `data` section counts.")
     ] = "auto",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a field of the recipe: data.split.val=0.1; repeat.")
-    ] = None,
+    settings: Settings = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older manifest.")] = False,
 ) -> None:
     """Read, verify and split a data set, and write the manifest, to look at, to edit and to train on."""

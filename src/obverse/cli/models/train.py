@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice
+from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice, RecipeName, Settings
 from obverse.cli.printing.hints import predict_hint
 from obverse.cli.printing.intervals import shown_interval
 from obverse.cli.printing.progress import show_progress
@@ -27,42 +27,32 @@ def command(
     data: Annotated[
         Path | None, typer.Argument(help="The data: a folder, archive, table, manifest or run folder.")
     ] = None,
-    recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
+    recipe: RecipeName = "auto",
     layout: Layout = None,
     label_column: LabelColumn = None,
     image_column: ImageColumn = None,
     image_root: ImageRoot = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a field of the recipe: optim.lr=3e-4; repeat.")
-    ] = None,
+    settings: Settings = None,
     run: Annotated[Path | None, typer.Option(help="The run folder to write; by default runs/DATA-DATE-TIME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --run.")] = False,
     model: Annotated[
         str | None,
-        typer.Option(help="The network: a name of timm, torchvision:NAME, hf:NAME, convnet, vit, cct, vgg or auto."),
+        typer.Option(help="The network: a timm name, torchvision:NAME, hf:NAME, convnet, vit, cct, vgg or auto."),
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Weights to start from: hub, none (random), or a weight file or folder.")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Weights to start from: hub, none, or a file or folder.")] = None,
     size: Annotated[str | None, typer.Option(help="The input size in pixels: 224 (a square), or WIDTHxHEIGHT.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training samples.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples per optimizer step.")] = None,
     lr: Annotated[float | None, typer.Option(help="The peak learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of weights, order and augmentation.")] = None,
     more_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Train so many further epochs in a new run; DATA is a finished run.")
+        int | None, typer.Option(min=1, help="Epochs to add, in a new run; DATA is a finished run.")
     ] = None,
     device: OptionalDevice = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="A time budget for training, in minutes, in place of --epochs.")
-    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="A time budget for training, in minutes.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Number of training processes, one per GPU.")] = 1,
-    track: Annotated[
-        list[str] | None, typer.Option("--track", help="Also send every epoch's numbers to mlflow or wandb; repeat.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="With --resume: go on although recipe or data have changed.")
-    ] = False,
+    track: Annotated[list[str] | None, typer.Option("--track", help="Also log to mlflow or wandb; repeat.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="With --resume: go on although something changed.")] = False,
 ) -> None:
     """Train, evaluate and write a run folder with report, plots, results and the model."""
     # Here, because they load the recipe's models, for which help does not wait.

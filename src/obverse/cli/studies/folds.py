@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from obverse.cli.options import Layout, OptionalDevice, layout_setting
+from obverse.cli.options import Layout, OptionalDevice, RecipeName, Settings, layout_setting
 from obverse.cli.printing.intervals import shown_interval
 from obverse.cli.printing.progress import show_progress
 from obverse.errors import RecipeError, printable
@@ -19,11 +19,9 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="The folder for all folds; by default runs/DATA-FOLDS-folds.")
     ] = None,
-    recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
+    recipe: RecipeName = "auto",
     layout: Layout = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a field of the recipe: optim.lr=3e-4; repeat.")
-    ] = None,
+    settings: Settings = None,
     device: OptionalDevice = None,
 ) -> None:
     """Train a model per fold and predict every sample with the one that never saw it; run again to go on."""

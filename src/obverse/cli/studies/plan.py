@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from obverse.cli.options import Layout, OptionalDevice, layout_setting
+from obverse.cli.options import Layout, OptionalDevice, RecipeName, Settings, layout_setting
 from obverse.cli.printing.progress import show_progress
 from obverse.errors import RecipeError, printable
 
@@ -24,23 +24,14 @@ def _number(value: float | None) -> float | None:
 
 
 def command(
-    data: Annotated[
-        Path | None, typer.Argument(help="The data; without it --classes and --samples stand for it.")
-    ] = None,
-    recipe: Annotated[str, typer.Option(help="A shipped recipe's name or a YAML file.")] = "auto",
+    data: Annotated[Path | None, typer.Argument(help="The data; without it say --classes and --samples.")] = None,
+    recipe: RecipeName = "auto",
     layout: Layout = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a field of the recipe: optim.lr=3e-4; repeat.")
-    ] = None,
+    settings: Settings = None,
     device: OptionalDevice = None,
     memory: Annotated[
         float | None,
-        typer.Option(
-            min=0,
-            max=MOST_GB,
-            callback=_number,
-            help="Memory of the device to plan for, in GB; by default that of this machine.",
-        ),
+        typer.Option(min=0, max=MOST_GB, callback=_number, help="Memory of the device in GB; by default as here."),
     ] = None,
     classes: Annotated[int, typer.Option(min=2, max=100_000, help="Number of classes, without DATA.")] = 10,
     samples: Annotated[int, typer.Option(min=10, max=10_000_000, help="Number of samples, without DATA.")] = 1000,
@@ -54,12 +45,8 @@ def command(
             help="Measured training speed of one device; the time is then computed from it.",
         ),
     ] = None,
-    processes: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Number of training processes, one per device.")
-    ] = 1,
-    find_lr: Annotated[
-        bool, typer.Option("--find-lr", help="Also search a learning rate, on training pictures.")
-    ] = False,
+    processes: Annotated[int, typer.Option(min=1, max=100_000, help="Number of processes, one per device.")] = 1,
+    find_lr: Annotated[bool, typer.Option("--find-lr", help="Also search a learning rate, on train.")] = False,
     output: Annotated[Literal["table", "json"], typer.Option("--format", help="Form of the output.")] = "table",
 ) -> None:
     """Say how much memory and time a run needs before it starts, and what to set so that it fits."""
