@@ -5,11 +5,13 @@ No looks, and no numbers of their own: those come from the measurements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from obverse.metrics import Metric
+import numpy as np
+
+from obverse.metrics import ClassScores, Metric
 from obverse.metrics.metric import Measure
 from obverse.report import Figure, Row, Section, Table, Text
 
@@ -51,6 +53,25 @@ def training_section(history_png: Path | None, sentence: str) -> Section:
     """Curves of the training, where there are any."""
     title, alt = "Training", "Line plots of loss and other values over the epochs of the training."
     return Section(title, (Text(sentence), Figure(history_png, "history", alt)) if history_png else ())
+
+
+def extreme_sections(
+    classes: Sequence[str], scores: ClassScores, header: Row, cells: Callable[[int], Row]
+) -> list[Section]:
+    """The best and the worst classes by F1, of those that occur; of equals the earlier class. cells: by class index."""
+    occurring_M = np.flatnonzero(scores.support_K > 0)
+    found = []
+    for end, sign in (("Top", -1.0), ("Bottom", 1.0)):
+        order = occurring_M[np.argsort(sign * scores.f1_K[occurring_M], kind="stable")][:NUM_EXTREMES]
+        rows = [(classes[k], *cells(k)) for k in order.tolist()]
+        found.append(table_section(f"{end} {NUM_EXTREMES} classes by F1", header, rows))
+    return found
+
+
+def few_samples_sentences(scores: ClassScores) -> tuple[str, ...]:
+    """A warning about classes with few samples, where there are some."""
+    few = int(((scores.support_K > 0) & (scores.support_K < FEW_SAMPLES)).sum())
+    return (f"{few} classes have fewer than {FEW_SAMPLES} samples: their scores say little.",) if few else ()
 
 
 def units_sentence(num_samples: int, num_groups: int | None) -> str:

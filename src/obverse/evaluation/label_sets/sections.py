@@ -10,11 +10,11 @@ import numpy as np
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import (
-    FEW_SAMPLES,
     NUM_EXAMPLES,
-    NUM_EXTREMES,
     diagnosis_section,
     estimate_rows,
+    extreme_sections,
+    few_samples_sentences,
     filled,
     result_section,
     run_section,
@@ -84,17 +84,10 @@ def _views(metrics: SetMetrics) -> Section:
 
 
 def _extremes(predictions: Predictions, scores: ClassScores, precision_K: FloatArray) -> list[Section]:
-    """Best and worst by F1 among classes that occur; of equals the earlier class."""
-    occurring_M = np.flatnonzero(scores.support_K > 0)
-    found = []
-    for title, sign in ((f"Top {NUM_EXTREMES} classes by F1", -1.0), (f"Bottom {NUM_EXTREMES} classes by F1", 1.0)):
-        order = occurring_M[np.argsort(sign * scores.f1_K[occurring_M], kind="stable")][:NUM_EXTREMES]
-        rows = tuple(
-            (predictions.classes[k], *_scores(predictions, scores, precision_K, k), str(scores.support_K[k]))
-            for k in order
-        )
-        found.append(table_section(title, ("class", *SCORES, "samples"), rows))
-    return found
+    def cells(k: int) -> Row:
+        return *_scores(predictions, scores, precision_K, k), str(scores.support_K[k])
+
+    return extreme_sections(predictions.classes, scores, ("class", *SCORES, "samples"), cells)
 
 
 def _mistakes(predictions: Predictions) -> Section:
@@ -116,13 +109,11 @@ def _mistakes(predictions: Predictions) -> Section:
 
 
 def _classes(predictions: Predictions, scores: ClassScores, precision_K: FloatArray) -> Section:
-    few = int(((scores.support_K > 0) & (scores.support_K < FEW_SAMPLES)).sum())
-    sentences = (f"{few} classes have fewer than {FEW_SAMPLES} samples: their scores say little.",) if few else ()
     rows = tuple(
         (name, str(scores.support_K[k]), str(scores.predicted_K[k]), *_scores(predictions, scores, precision_K, k))
         for k, name in enumerate(predictions.classes)
     )
-    return table_section("Classes", ("class", "labels", "predicted", *SCORES), rows, sentences)
+    return table_section("Classes", ("class", "labels", "predicted", *SCORES), rows, few_samples_sentences(scores))
 
 
 def _scores(predictions: Predictions, scores: ClassScores, precision_K: FloatArray, k: int) -> Row:

@@ -15,11 +15,11 @@ from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.plots import has_key
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import (
-    FEW_SAMPLES,
     NUM_EXAMPLES,
-    NUM_EXTREMES,
     diagnosis_section,
     estimate_rows,
+    extreme_sections,
+    few_samples_sentences,
     filled,
     metric_row,
     result_section,
@@ -45,7 +45,6 @@ def sections(
     diagnoses: Sequence[Diagnosis],
     pictures: Mapping[str, Path],
 ) -> list[Section]:
-    """Everything in reading order; sections without content are left out."""
     """Everything in reading order; sections without content are left out."""
     assert isinstance(metrics, Metrics)
     scores = class_scores_of(predictions.labelled())
@@ -136,24 +135,11 @@ def _disagreements(predictions: Predictions) -> Section:
 
 
 def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
-    """Best and worst by F1 among classes that occur; of equals the earlier class."""
-    occurring_M = np.flatnonzero(scores.support_K > 0)
+    columns = (scores.f1_K, scores.precision_K, scores.recall_K)
     header = ("class", "F1", "precision", "recall", "samples")
-    found = []
-    for title, sign in ((f"Top {NUM_EXTREMES} classes by F1", -1.0), (f"Bottom {NUM_EXTREMES} classes by F1", 1.0)):
-        order = occurring_M[np.argsort(sign * scores.f1_K[occurring_M], kind="stable")][:NUM_EXTREMES]
-        rows = tuple(
-            (
-                classes[index],
-                f"{scores.f1_K[index]:.3f}",
-                f"{scores.precision_K[index]:.3f}",
-                f"{scores.recall_K[index]:.3f}",
-                str(scores.support_K[index]),
-            )
-            for index in order
-        )
-        found.append(table_section(title, header, rows))
-    return found
+    return extreme_sections(
+        classes, scores, header, lambda k: (*(f"{column_K[k]:.3f}" for column_K in columns), str(scores.support_K[k]))
+    )
 
 
 def _mistakes(predictions: Predictions) -> Section:
@@ -180,13 +166,12 @@ def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores)
             f", ratio {metrics.cv_ratio:.2f}: at 1 predictions are as uneven as labels, above 1 the model "
             "favours some classes more than the data does, below 1 less."
         )
-    few = int(((scores.support_K > 0) & (scores.support_K < FEW_SAMPLES)).sum())
-    sentences = (spread, f"{few} classes have fewer than {FEW_SAMPLES} samples: their scores say little.")
     rows = tuple(
         (name, str(scores.support_K[index]), str(scores.predicted_K[index]), f"{scores.f1_K[index]:.3f}")
         for index, name in enumerate(classes)
     )
-    return table_section("Classes", ("class", "labels", "predicted", "F1"), rows, sentences if few else (spread,))
+    sentences = (spread, *few_samples_sentences(scores))
+    return table_section("Classes", ("class", "labels", "predicted", "F1"), rows, sentences)
 
 
 def _label(predictions: Predictions, row: int) -> str:
