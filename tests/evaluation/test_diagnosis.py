@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from obverse.evaluation import Story, diagnose
-from obverse.evaluation.diagnosis import share_end
+from obverse.evaluation.diagnosis.judgements import share_end
 from obverse.evaluation.report import write_evaluation
 
 NUM_EPOCHS = 12

@@ -1,0 +1,74 @@
+"""What a diagnosis of a finished training is made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Story:
+    """The course of a training and what is known about its data."""
+
+    history: Rows
+    """Rows of `EpochEnd`."""
+
+    best_epoch: int
+    """The epoch whose weights are shipped, from 0."""
+
+    counts: Mapping[str, int]
+    """Class -> training samples."""
+
+    num_val: int
+    """Samples in val."""
+
+    train_accuracy: float
+    """Accuracy of the shipped weights on `num_train` training samples, without augmentation and dropout."""
+
+    stop_reason: str | None = None
+    """Why the training ended before its last epoch."""
+
+    multi_label: bool = False
+    """Whether accuracy is of whole label sets. Nothing is then concluded from it or from the largest class."""
+
+    imbalance_remedy: str | None = None
+    """Settings that would make up for uneven classes; None where the recipe has some."""
+
+    is_pretrained: bool = False
+    """Whether it began with pretrained weights."""
+
+    reweighted_at: int | None = None
+    """The epoch, from 0, in which deferred class weights begin: the loss is another number from then on."""
+
+    num_train: int = 500
+    """Training samples on which `train_accuracy` was measured."""
+
+    train_recall: float | None = None
+    """Mean recall over classes on the same samples, where it is known."""
+
+    @property
+    def val_accuracy(self) -> float:
+        """Of the shipped weights."""
+        return float(self.history[self.best_epoch]["val_accuracy"])
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of always saying the largest class."""
+        return max(self.counts.values()) / max(1, sum(self.counts.values()))
+
+    @property
+    def num_classes(self) -> int:
+        """Those with training samples."""
+        return sum(1 for count in self.counts.values() if count)
+
+    def above_chance(self, share: float) -> float:
+        """0 for an accuracy of always saying the largest class, 1 for one of 100 %."""
+        return (share - self.chance) / max(1e-9, 1 - self.chance)
+
+    def noise(self, accuracy: float) -> float:
+        """Two standard errors of an accuracy measured on val."""
+        return 2 * math.sqrt(max(0.0, accuracy * (1 - accuracy)) / max(1, self.num_val))
