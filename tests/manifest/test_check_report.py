@@ -12,7 +12,7 @@ import pytest
 from obverse.errors import OutputError
 from obverse.manifest import Finding
 from obverse.manifest.check.check import check_data
-from obverse.manifest.check.check_report import MAX_SHOWN, check_html, write_check
+from obverse.manifest.check.check_report import MAX_EXAMPLES, check_html, write_check
 from obverse.recipe import DataSpec
 
 
@@ -20,7 +20,7 @@ from obverse.recipe import DataSpec
 def faulty(tree, sandbox):
     root = tree(f"{label}/{number}.png" for label in ("a", "b") for number in range(10))
     (root / "a" / "0.png").write_bytes((root / "b" / "0.png").read_bytes())
-    for number in range(MAX_SHOWN + 5):
+    for number in range(MAX_EXAMPLES + 5):
         (root / "a" / f"<b>{number}.jpg").write_bytes(b"no")
     return check_data(root, DataSpec(), sandbox=sandbox)
 

@@ -35,7 +35,7 @@ def test_nested_class_folders_are_distinct(tree: Tree) -> None:
 def test_a_wrapper_folder_is_taken_off(tree: Tree) -> None:
     listing = read(tree(["all/photos/cat/1.png", "all/photos/dog/2.png"]))
     assert {s.label for s in listing.samples} == {"cat", "dog"}
-    assert "inside all/photos/" in listing.said
+    assert "inside all/photos/" in listing.summary
 
 
 def test_hidden_files_and_other_files_are_no_samples(tree: Tree) -> None:

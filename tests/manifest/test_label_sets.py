@@ -28,7 +28,7 @@ TEXTS = ["red|round", "", "round", "blue"]
 def labels_of(path: Path, spec: DataSpec) -> list[str]:
     listing = read_source(path, spec)
     assert listing.multi_label
-    assert "any number of them per sample" in listing.said
+    assert "any number of them per sample" in listing.summary
     return [sample.label for sample in listing.samples]
 
 

@@ -75,7 +75,7 @@ def test_a_table_finds_files_of_the_other_form(tree: Tree, tmp_path: Path, packe
     path = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", root)) if packed else root
     check = check_data(path, DataSpec(layout="table"), advisory=False)
     assert check.classes == {NFC: 2, "tea": 2}
-    assert "2 classes" in check.said
+    assert "2 classes" in check.summary
     assert [f.code for f in check.findings if f.severity == "error"] == []
     assert "unicode-forms" in {f.code for f in check.findings}
 

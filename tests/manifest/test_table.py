@@ -96,4 +96,4 @@ def test_label_goes_before_class_and_grade_wherever_it_stands(tmp_path: Path) ->
     listing = read(tmp_path, "image,class,grade,label\n1.jpg,mammal,good,cat\n")
     assert listing.samples[0].label == "cat"
     assert dict(listing.samples[0].extra) == {"class": "mammal", "grade": "good"}
-    assert "in `label`" in listing.said
+    assert "in `label`" in listing.summary

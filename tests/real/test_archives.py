@@ -25,8 +25,8 @@ SEEN = {
 def test_what_is_in_a_zip_is_seen(real_data: Path, name: str) -> None:
     said, num_classes = SEEN[name]
     listing = read_source(real_data / f"{name}.zip", DataSpec())
-    assert listing.said.startswith(f"in the archive {name}.zip: inside {name}/")
-    assert listing.said.endswith(said)
+    assert listing.summary.startswith(f"in the archive {name}.zip: inside {name}/")
+    assert listing.summary.endswith(said)
     assert (listing.layout, listing.views, listing.findings) == ("class-folders", ("image",), [])
     assert len({sample.label for sample in listing.samples}) == num_classes
     last = listing.samples[len(listing.samples) - 1]

@@ -99,7 +99,7 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
     """Read the data, decide what is `auto`, and write down what will be trained."""
     recipe = with_digest(recipe)
     index = build_index(data, recipe.data, progress)
-    for line in (index.said, *finding_lines(index.findings, "all are in data_report.json")):
+    for line in (index.summary, *finding_lines(index.findings, "all are in data_report.json")):
         watch.notify(Message(printable(line)))
     require_teacher(recipe, index.manifest)
     require_same_classes(recipe, index.manifest)
@@ -334,7 +334,7 @@ def _write_inputs(run: RunFolder, recipe: Recipe, index: Index) -> None:
     run.write_json("environment.json", describe_environment(device=recipe.runtime.device, launch=asdict(launched())))
     report = [finding.as_json() for finding in index.findings]
     counts = {split: index.manifest.counts(split) for split in ("train", "val", "test")}
-    run.write_json("data_report.json", {"source": index.said, "findings": report, "counts": counts})
+    run.write_json("data_report.json", {"source": index.summary, "findings": report, "counts": counts})
     remember(run, recipe, index.manifest)
     run.require_ours()
     write_text(run.recipe, dump_recipe(recipe))

@@ -255,7 +255,7 @@ def unread_in(path: Path) -> str:
         tree = open_tree(path, data_root(path))
     except DataError:  # it gets an answer of its own, which says why
         return ""
-    return tree.unread.said if tree.folders or tree.unread.said else ""
+    return tree.unread.message if tree.folders or tree.unread.message else ""
 
 
 def _archive(archive: Path, views: tuple[str, ...]) -> Sequence[Found]:

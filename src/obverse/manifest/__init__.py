@@ -1,4 +1,4 @@
-"""WHICH samples; no torch."""
+"""Data sets: sources, verification, splits and the manifest. Imports no torch."""
 
 from .columns import encode, fit_columns, missing_code
 from .findings import finding_lines

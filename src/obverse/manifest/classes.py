@@ -1,4 +1,4 @@
-"""Classes that the user leaves out, by name or by size."""
+"""Exclusion of classes, by name or by size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .samples import Samples
 
 
 def without_excluded(samples: Samples, spec: DataSpec) -> tuple[Samples, list[Finding]]:
-    """Leave out `data.exclude_classes`: grades with `details` have no place on the scale."""
+    """The samples without `data.exclude_classes`, and a finding that lists these classes.
+
+    Example: grades with `details` have no place on the Sheldon scale.
+    """
     if not spec.exclude_classes:
         return samples, []
     counts = Counter(samples.labels)
@@ -21,15 +24,15 @@ def without_excluded(samples: Samples, spec: DataSpec) -> tuple[Samples, list[Fi
         if name not in counts:
             raise DataError(f"data.exclude_classes names {name!r}, and the data has no such class"
                             f"{did_you_mean(name, list(counts))}")  # fmt: skip
-    told = ", ".join(f"{name} ({counts[name]})" for name in spec.exclude_classes)
+    listed = ", ".join(f"{name} ({counts[name]})" for name in spec.exclude_classes)
     kept = samples.where(label not in spec.exclude_classes for label in samples.labels)
-    return kept, [Finding("note", "excluded-class", f"left out by data.exclude_classes: {told}")]
+    return kept, [Finding("note", "excluded-class", f"left out by data.exclude_classes: {listed}")]
 
 
 def smaller_classes(samples: Samples, num_kept: int | None) -> dict[str, int]:
-    """What `data.largest_classes` leaves out: class -> number of training samples.
+    """Classes that `data.largest_classes` excludes -> number of training samples.
 
-    samples: with their splits. DataError when there are not so many classes.
+    samples: with their splits. DataError when the data has fewer classes than are to be kept.
     """
     if num_kept is None:
         return {}
@@ -42,8 +45,8 @@ def smaller_classes(samples: Samples, num_kept: int | None) -> dict[str, int]:
 
 
 def dropped_finding(dropped: Mapping[str, int]) -> Finding:
-    """The classes in words."""
-    told = ", ".join(f"{name} ({count})" for name, count in [*dropped.items()][:10])
+    """The finding that lists the classes excluded by `data.largest_classes`."""
+    listed = ", ".join(f"{name} ({count})" for name, count in [*dropped.items()][:10])
     more = " ..." if len(dropped) > 10 else ""
-    message = f"{len(dropped)} smaller classes left out by data.largest_classes (training samples): {told}{more}"
+    message = f"{len(dropped)} smaller classes left out by data.largest_classes (training samples): {listed}{more}"
     return Finding("note", "excluded-class", message)

@@ -1,7 +1,7 @@
-"""Extra columns that the model sees beside the pictures (year, mint, variety): cells of text to numbers.
+"""Encoding of extra columns, which the model sees besides the pictures (year, mint, variety), as numbers.
 
-What is known of a column comes from the training samples alone and travels in the bundle. A value may always be
-missing; a category that training never saw counts as missing, too.
+The encoding of a column is fitted on the training samples alone and stored in the bundle. Any value may be missing; a
+category that does not occur in training counts as missing.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from .manifest import LABEL_RANK, RESERVED, Column, Manifest
 from .samples import Samples
 
 MISSING = 0.0
-"""The code of a category that is not known; the others count from 1."""
+"""The code of an unknown category; known categories count from 1."""
 
 
 def fit_columns(manifest: Manifest, kinds: Mapping[str, ColumnKind]) -> Manifest:
-    """The manifest with what its training samples say about each column."""
+    """The manifest with its columns fitted: categories, mean and std of the training samples."""
     train = manifest.split("train")
     return replace(manifest, columns=tuple(_fit(train, name, kind) for name, kind in kinds.items()))
 
 
 def require_columns(samples: Samples, kinds: Mapping[str, ColumnKind]) -> None:
-    """DataError when a column is not there, gives the label away, or holds a number that is none."""
+    """DataError when a column does not exist, is the label itself, or holds a cell that is no number."""
     for name, kind in kinds.items():
         if name == LABEL_RANK:
             raise DataError(f"data.columns: `{LABEL_RANK}` is the label itself; leave it out")
@@ -43,16 +43,16 @@ def require_columns(samples: Samples, kinds: Mapping[str, ColumnKind]) -> None:
 
 
 def require_known(manifest: Manifest) -> None:
-    """DataError when training has nothing to learn from a column."""
+    """DataError when a column has no value in any training sample."""
     for column in manifest.columns:
         if not any(manifest.split("train").extra[column.name]):
             raise DataError(f"data.columns: `{column.name}` has no value in any training sample; leave it out")
 
 
 def encode(column: Column, cell: str | None, sample: str) -> float:
-    """What the model sees: the place of a category from 1 on, or a number in standard deviations; else MISSING or NaN.
+    """Code of a cell: a category's index from 1, or a standardised number; MISSING or NaN where it is empty.
 
-    DataError names the sample when a number is none.
+    DataError names the sample when the cell is no number.
     """
     if column.kind == "category":
         return column.code.get(cell or "", MISSING)
@@ -61,7 +61,7 @@ def encode(column: Column, cell: str | None, sample: str) -> float:
 
 
 def missing_code(column: Column) -> float:
-    """What stands for a value that is not known."""
+    """The code of a missing value."""
     return MISSING if column.kind == "category" else math.nan
 
 
@@ -74,12 +74,12 @@ def _fit(train: Samples, name: str, kind: ColumnKind) -> Column:
     if not values:
         return Column(name, kind)
     mean = math.fsum(values) / len(values)
-    # Equal values have no deviation to divide by.
+    # 1 where all values are equal, to avoid a division by zero.
     return Column(name, kind, mean=mean, std=statistics.pstdev(values, mean) or 1.0)
 
 
 def _number(name: str, cell: str, sample: str) -> float:
-    """NaN is how some tables write a missing value."""
+    """The number in a cell; NaN is allowed, because some tables write a missing value so."""
     try:
         value = float(cell)
         if not math.isinf(value):

@@ -1,4 +1,4 @@
-"""Findings as lines of text."""
+"""Formatting of findings as lines of text."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from .sample import Finding
 
-NUM_SHOWN = 5
+MAX_PER_KIND = 5
 
 
 def finding_lines(findings: Iterable[Finding], all_are_in: str) -> Iterator[str]:
-    """The first few of each kind. all_are_in: where the others are, in words."""
+    """Lines for the first few findings of each code. all_are_in: where the rest can be read, as a clause."""
     by_code: dict[str, list[Finding]] = {}
     for finding in findings:
         by_code.setdefault(finding.code, []).append(finding)
     for code, alike in by_code.items():
-        for finding in alike[:NUM_SHOWN]:
+        for finding in alike[:MAX_PER_KIND]:
             yield f"{finding.severity.capitalize()}: {finding.message} {_examples(finding.paths)}".rstrip()
-        if len(alike) > NUM_SHOWN:
-            yield f"{len(alike) - NUM_SHOWN} more of {code}; {all_are_in}"
+        if len(alike) > MAX_PER_KIND:
+            yield f"{len(alike) - MAX_PER_KIND} more of {code}; {all_are_in}"
 
 
 def _examples(paths: Sequence[str]) -> str:

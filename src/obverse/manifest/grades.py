@@ -1,7 +1,7 @@
-"""Coin grades on the Sheldon scale, and the order of classes.
+"""Coin grades on the Sheldon scale, and the class order that they give.
 
-Sheldon (1949), 1 to 70, with the prefixes of today's grading services. Alphabetical order (AU50 < G04 < MS65) is not
-grade order, so order comes from the number and only when every class name is a grade.
+Sheldon (1949): 1 to 70, with the prefixes of today's grading services. Alphabetical order (AU50 < G04 < MS65) is not
+grade order, so the order comes from the number, and only when every class name is a grade.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _GRADE = re.compile(r"([A-Z]{1,2})[\s_-]?(\d{1,2})(\+?)")
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """number: 1 to 70, with half a point for `+`. strike: business, proof or specimen."""
+    """A Sheldon grade. number: 1 to 70, with half a point for `+`. strike: business, proof or specimen."""
 
     number: float
     strike: str
 
 
 def parse_grade(name: str) -> Grade | None:
-    """The Sheldon grade that a class name spells, or None: also for a number that does not fit its prefix."""
+    """The Sheldon grade in a class name; None when it is none, or when the number does not fit the prefix."""
     match = _GRADE.fullmatch(name.strip().upper())
     if match is None:
         return None
@@ -55,7 +55,7 @@ def is_off_scale(name: str) -> bool:
 
 
 def mostly_grades(names: tuple[str, ...]) -> bool:
-    """Whether the classes are grades of coins, though perhaps of several strikes, and some off the scale."""
+    """Whether most class names are coin grades, including those of several strikes or off the scale."""
     num_graded = sum(parse_grade(name) is not None for name in names)
     return num_graded > 0 and 2 * (num_graded + sum(map(is_off_scale, names))) > len(names)
 

@@ -1,4 +1,4 @@
-"""From a source to a verified, split manifest: the one way in."""
+"""Index: the only way from a source to a verified manifest with splits."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ NUM_PRINTS = 4000
 
 @dataclass(frozen=True)
 class Index:
-    """A manifest with everything that was found on the way. said: what the source looks like, in one line.
+    """A manifest with the findings and facts of its verification.
 
-    source, stored: when a stored manifest was read, the data behind it and its file. dropped: classes that
-    `data.largest_classes` left out.
+    summary: the source's layout, in one line. source, stored: for a stored manifest, its data and its file. dropped:
+    classes that `data.largest_classes` excluded.
     """
 
     manifest: Manifest
     findings: tuple[Finding, ...]
     facts: PictureFacts
-    said: str
+    summary: str
     layout: str
     source: Path | None = None
     stored: Path | None = None
@@ -59,7 +59,7 @@ class Index:
 
 
 def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None] = lambda done, total: None) -> Index:
-    """Read, verify, order classes and split. Raises DataError when the data cannot be trained on."""
+    """The index of DATA: read, verified, with class order and splits. DataError when it cannot be trained on."""
     listing = read_source(path, spec)
     spec = as_stored(spec, listing)
     included, excluded = without_excluded(Samples.of(listing.samples), spec)
@@ -70,12 +70,12 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     facts = verify_pictures(PictureStore(listing.root), pictures, progress, details=details, use=use)
     findings = [*with_digests(listing.findings, facts), *excluded, *findings, *facts.findings]
     samples = _without_unusable(samples, findings, spec)
-    # Copies within a class stay in one split and do no harm: `check` tells them.
+    # Notes are about copies within a class, which stay in one split and do no harm; only `check` lists them.
     duplicates = duplicate_findings(samples, facts, multi_label=listing.multi_label)
-    findings += [found for found in duplicates if found.severity != "note"]
+    findings += [finding for finding in duplicates if finding.severity != "note"]
     require_columns(samples, spec.columns)
     if spec.labels != "multi" and len(names := set(samples.labels)) < 2:
-        raise _explained(too_few_classes(names, listing, stages, spec, str(path)), listing.said, findings)
+        raise _explained(too_few_classes(names, listing, stages, spec, str(path)), listing.summary, findings)
     classes, ordered = _class_order(samples, spec, path)
     digests = [joint_digest(map(facts.digest_of.__getitem__, sample.views.values())) for sample in samples]
     samples, recorded = samples.with_columns(digests=digests), samples.digests
@@ -87,32 +87,39 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     if listing.multi_label and spec.largest_classes is not None:
         raise DataError("data.largest_classes is for one class per sample, and this data is multi-label; leave it out")
     undivided = samples
-    told = {"is_prepared": listing.layout == "manifest", "multi_label": listing.multi_label}
-    samples, about_split = divide(samples, spec.split, facts.digest_of, **told)
+    options = {"is_prepared": listing.layout == "manifest", "multi_label": listing.multi_label}
+    samples, about_split = divide(samples, spec.split, facts.digest_of, **options)
     dropped = smaller_classes(samples, spec.largest_classes)
     if dropped:
-        # Divided again, so that the split is the one that naming these classes in exclude_classes gives.
+        # Divided again, so that the split equals the one with these classes in exclude_classes.
         kept = undivided.where(label not in dropped for label in undivided.labels)
-        samples, about_split = divide(kept, spec.split, facts.digest_of, **told)
+        samples, about_split = divide(kept, spec.split, facts.digest_of, **options)
         classes = tuple(name for name in classes if name not in dropped)
         findings.append(dropped_finding(dropped))
     manifest = Manifest(listing.root, samples, classes, listing.views, ordered, multi_label=listing.multi_label)
     manifest = fit_columns(manifest, spec.columns)
-    _require_usable_splits(manifest, listing.said, findings)
+    _require_usable_splits(manifest, listing.summary, findings)
     require_known(manifest)
     findings += about_split
     if not spec.split.group_near_duplicates:
         can_group = undivided.splits != samples.splits
         findings += copies_across_splits(manifest.samples, facts, can_group=can_group)
     return Index(
-        manifest, tuple(findings), facts, listing.said, listing.layout, listing.source, listing.stored, tuple(dropped)
+        manifest,
+        tuple(findings),
+        facts,
+        listing.summary,
+        listing.layout,
+        listing.source,
+        listing.stored,
+        tuple(dropped),
     )
 
 
 def usual_use(spec: DataSpec) -> tuple[int, int]:
-    """The least (height, width) that training will probably decode with; (0, 0) is full size.
+    """The minimum decoding size (height, width) that training will probably use; (0, 0) is full size.
 
-    JPEGs are read at twice the input's size, whose middle part is all that a crop keeps.
+    JPEGs are decoded at twice the input size, divided by the fraction that a centre crop keeps.
     """
     if spec.decode == "full":
         return 0, 0
@@ -123,14 +130,15 @@ def usual_use(spec: DataSpec) -> tuple[int, int]:
 
 
 def _some(samples: Samples) -> frozenset[str]:
-    """Pictures whose thumbprints are kept, spread evenly over the samples: enough to ask what classes look like."""
+    """An even selection of pictures whose thumbprints are kept, enough to compare classes."""
     step = 1 + len(samples) * len(samples.views) // NUM_PRINTS
     return frozenset(samples.take(range(0, len(samples), step)).paths())
 
 
 def as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
-    """With what the source said of its labels. A stored manifest brings its split and class order; what it left out
-    need not be left out again.
+    """The spec completed from the source: label kind, class order, stored split.
+
+    Excluded classes that a stored manifest no longer has are dropped.
     """
     spec = spec.changed({"labels": "multi" if listing.multi_label else "single"})
     if listing.order is not None and spec.order == "auto":
@@ -149,25 +157,25 @@ def as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
 
 
 def pictures_of(listing: Listing, samples: Samples) -> Iterator[str]:
-    """Every picture of the samples, and those that an error finding already keeps out of them."""
+    """Every picture of the samples, and those that an error finding of the source has excluded."""
     yield from samples.paths()
-    for found in listing.findings:
-        if found.severity == "error":
-            yield from found.paths
+    for finding in listing.findings:
+        if finding.severity == "error":
+            yield from finding.paths
 
 
 def with_digests(findings: Sequence[Finding], facts: PictureFacts) -> list[Finding]:
-    """Errors with the digests of their files: what is left out can be told later, whatever its name is then."""
+    """Findings whose errors carry the digests of their files, so that excluded files are known even after renaming."""
     return [
-        replace(found, digests=tuple(facts.digest_of[path] for path in found.paths if path in facts.digest_of))
-        if found.severity == "error"
-        else found
-        for found in findings
+        replace(finding, digests=tuple(facts.digest_of[path] for path in finding.paths if path in facts.digest_of))
+        if finding.severity == "error"
+        else finding
+        for finding in findings
     ]
 
 
 def handle_missing_views(samples: Samples, listing: Listing, spec: DataSpec) -> tuple[Samples, list[Finding]]:
-    """Requirement A3: an unpaired picture is reported, and excluded or kept."""
+    """The samples with missing views kept or excluded, as `data.missing_view` says, and a finding for each of them."""
     keep = spec.missing_view == "keep" or (spec.missing_view == "auto" and listing.keeps_missing_views)
     findings, kept = [], []
     for sample in samples:
@@ -180,7 +188,7 @@ def handle_missing_views(samples: Samples, listing: Listing, spec: DataSpec) -> 
 
 
 def _file_name(locator: str) -> str:
-    """Of a picture in a folder or archive."""
+    """The file name of a picture in a folder or archive."""
     name, steps = parse_locator(locator)
     return (steps[-1][1] if steps else name).rpartition("/")[2]
 
@@ -190,7 +198,7 @@ def _without_unusable(samples: Samples, findings: Sequence[Finding], spec: DataS
     if not errors:
         return samples
     bad = {path for finding in errors for path in finding.paths}
-    listed = "; ".join(f"{_shown(f.paths)} {f.message}" for f in errors[:5])
+    listed = "; ".join(f"{_examples(f.paths)} {f.message}" for f in errors[:5])
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
     if spec.on_bad_picture == "stop":
         raise DataError(f"{len(errors)} unusable picture(s): {listed}{more}. Mend or remove them, or set "
@@ -205,19 +213,19 @@ def _without_unusable(samples: Samples, findings: Sequence[Finding], spec: DataS
     return kept
 
 
-def _shown(paths: Sequence[str]) -> str:
+def _examples(paths: Sequence[str]) -> str:
     return ", ".join(repr(path) for path in paths[:3]) + (" ..." if len(paths) > 3 else "")
 
 
-def _explained(message: str, said: str, findings: Sequence[Finding]) -> DataError:
-    """The error with what was found before it."""
+def _explained(message: str, summary: str, findings: Sequence[Finding]) -> DataError:
+    """A DataError whose details are the source's summary and the findings so far."""
     error = DataError(message)
-    error.details = (said, *finding_lines(findings, "`obverse check` lists them all"))
+    error.details = (summary, *finding_lines(findings, "`obverse check` lists them all"))
     return error
 
 
 def _class_order(samples: Samples, spec: DataSpec, path: Path) -> tuple[tuple[str, ...], bool]:
-    """Class names in label order, and whether that order means something."""
+    """Class names in label order, and whether the classes are ordered."""
     if spec.labels == "multi":
         return _classes_of_sets(samples, path), False
     names = tuple(sorted(set(samples.labels)))
@@ -234,20 +242,20 @@ def _class_order(samples: Samples, spec: DataSpec, path: Path) -> tuple[tuple[st
 
 
 def _classes_of_sets(samples: Samples, path: Path) -> tuple[str, ...]:
-    """One class is enough: it is there or not."""
+    """Class names of label sets. A single class is enough, because a sample may lack it."""
     names = tuple(sorted(class_counts(samples.labels, multi_label=True)))
     if not names:
         raise DataError(f"no sample in {str(path)!r} has a class: every label set is empty")
     return names
 
 
-def _require_usable_splits(manifest: Manifest, said: str, findings: Sequence[Finding]) -> None:
+def _require_usable_splits(manifest: Manifest, summary: str, findings: Sequence[Finding]) -> None:
     counts = manifest.split_counts()
     for name in ("train", "val"):
         if counts[name] == 0:
             message = f"{len(manifest.samples)} samples leave none for `{name}`; give more pictures"
-            raise _explained(message, said, findings)
+            raise _explained(message, summary, findings)
     if len(set(manifest.split("train").labels)) < 2:
         what = "different label sets" if manifest.multi_label else "classes"
         message = f"Need at least 2 {what} in train; give more pictures per class or other split fractions"
-        raise _explained(message, said, findings)
+        raise _explained(message, summary, findings)

@@ -1,7 +1,7 @@
-"""Label sets: in multi-label data a sample has any number of classes, or none.
+"""Label sets of multi-label data, in which a sample has any number of classes, or none.
 
-A set is text as long as it is in a manifest: its classes in order of their names, joined by `|`, which is why no class
-may be called with one. Its column is `labels`; `label` is the one class that any other sample has.
+In a manifest a label set is text: its class names, sorted and joined by `|`. Therefore no class name may contain `|`.
+The column of label sets is `labels`; single-label data has the column `label`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SEPARATOR = "|"
 
 
 def joined(names: Iterable[str], where: str) -> str:
-    """The set as text; DataError names `where` for a name that is empty or holds the separator."""
+    """The label set as text; DataError, naming `where`, for a name that is empty or contains the separator."""
     stripped = {composed(name.strip()) for name in names}
     for name in sorted(stripped):
         if not name:
@@ -29,7 +29,7 @@ def joined(names: Iterable[str], where: str) -> str:
 
 
 def members(label: str, *, multi_label: bool) -> tuple[str, ...]:
-    """The classes of a sample: of its label set, or its only one."""
+    """The classes of a sample: those of its label set, or its only one."""
     if not multi_label:
         return (label,)
     return tuple(label.split(SEPARATOR)) if label else ()
@@ -47,7 +47,7 @@ def class_counts(labels: Iterable[str], *, multi_label: bool) -> Counter[str]:
 
 
 def described(labels: Iterable[str]) -> str:
-    """What the sets of a list look like, in words."""
+    """Summary of label sets for messages."""
     of_label = Counter(labels)
     counts = class_counts(of_label.elements(), multi_label=True)
     mean = counts.total() / max(1, of_label.total())

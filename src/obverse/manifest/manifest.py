@@ -1,8 +1,8 @@
-"""The manifest: which samples, which views, which split. A file, not a loader's side effect.
+"""Manifest: the samples of a data set with their views, labels and splits, and its CSV form.
 
-As CSV it has the columns `id, label, split, group, digest`, one column per view and any extra columns. The cell of a
-view is a locator (`store/locator.py`): a path relative to the manifest's root, or a place inside a file. Of multi-label
-data the column is `labels`, and a cell is a label set (`label_sets.py`).
+The CSV file has the columns `id, label, split, group, digest`, one column per view and any extra columns. The cell of a
+view is a locator (`store/locator.py`): a path relative to the manifest's root, or a place inside a file. In multi-label
+data the label column is `labels`, and its cells are label sets (`label_sets.py`).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from .store import PictureStore, part_of
 
 RESERVED = ("id", "label", "split", "group", "digest")
 SET_RESERVED = ("id", "labels", "split", "group", "digest")
-# In a prepared manifest, the place of the class where the classes have an order.
+# Column of a prepared manifest with ordered classes: the index of the sample's class in that order.
 LABEL_RANK = "label_rank"
 
 
 @dataclass(frozen=True)
 class Column:
-    """An extra column that the model sees (`columns.py`): the values of a category, or mean and std of a number."""
+    """Fitted extra column (`columns.py`): the values of a category, or mean and std of a number."""
 
     name: str
     kind: ColumnKind
@@ -42,30 +42,31 @@ class Column:
 
     @property
     def size(self) -> int | None:
-        """How many values a category has; None for a number."""
+        """Number of values of a category; None for a number."""
         return len(self.values) if self.kind == "category" else None
 
     @cached_property
     def code(self) -> dict[str, float]:
-        """Category -> its place from 1 on."""
+        """Category -> its code, counted from 1."""
         return {value: float(place) for place, value in enumerate(self.values, 1)}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """classes: label order, a class's integer is its place. ordered: that order has a meaning (grades).
-
-    columns: those of the extra columns that the model sees, as its training samples describe them. multi_label: a
-    sample's label is a label set as text.
-    """
+    """Samples of a data set, with class names and view names."""
 
     root: Path
+    """Folder or URL that relative locators start from."""
     samples: Samples
     classes: tuple[str, ...]
+    """Class names in label order: a class's integer label is its index."""
     views: tuple[str, ...]
     ordered: bool = False
+    """Whether the classes have an order, such as grades."""
     columns: tuple[Column, ...] = ()
+    """The extra columns that the model sees, fitted on the training samples."""
     multi_label: bool = False
+    """Whether a sample's label is a label set as text."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", Samples.of(self.samples).in_view_order(self.views))
@@ -93,7 +94,7 @@ class Manifest:
 
     @cached_property
     def store(self) -> PictureStore:
-        """Reads the pictures. Archives among them are opened here, so that workers inherit what was read of them."""
+        """Reader of the pictures. Archives are opened here, so that forked workers inherit their indexes."""
         store = PictureStore(self.root)
         store.open(self.samples.paths())
         return store
@@ -104,25 +105,25 @@ class Manifest:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """Where every view is one and the same part of the sample's one picture: that part for each view; else none."""
-        found: list[Part] = []
+        """The part of the picture for each view, where all views are parts of one picture; else empty."""
+        parts_of_views: list[Part] = []
         if len(self.views) == 1 or not any(part_of(cell)[1] for cell in self.samples[0].views.values()):
-            return ()  # without looking at 435,000 of them
+            return ()  # the first sample decides, so that not all of 435,000 are inspected
         for view in self.views:
             pairs = {part_of(cell)[1] for cell in self.samples.views.get(view, ()) if cell is not None}
             step = pairs.pop() if len(pairs) == 1 else None
             if step is None:
                 return ()
-            found.append(Part.parse(*step))
+            parts_of_views.append(Part.parse(*step))
         wholes = zip(*(map(_whole, self.samples.views[view]) for view in self.views), strict=True)
-        return tuple(found) if all(len({*cells}) == 1 for cells in wholes) else ()
+        return tuple(parts_of_views) if all(len({*cells}) == 1 for cells in wholes) else ()
 
     def with_samples(self, samples: Iterable[Sample]) -> Manifest:
-        """The same manifest over other samples; the classes stay."""
+        """The manifest with other samples and the same classes."""
         return replace(self, samples=Samples.of(samples))
 
     def write(self, path: Path) -> None:
-        """Write as CSV."""
+        """Write the manifest as CSV."""
         s = self.samples
         header = [*(SET_RESERVED if self.multi_label else RESERVED), *self.views, *s.extra]
         require_distinct(header, str(path))
@@ -136,7 +137,7 @@ class Manifest:
 
 
 def require_distinct(header: Sequence[str], where: str) -> None:
-    """DataError when two columns have one name: a reader would take one of them, and nobody knows which."""
+    """DataError when two columns have the same name, because it is undefined which one a reader takes."""
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise DataError(f"{where}: the column `{twice[0]}` occurs twice in {', '.join(header)}; rename one of them")
@@ -155,7 +156,7 @@ def read_manifest(
     ordered: bool,
     multi_label: bool = False,
 ) -> Manifest:
-    """Read what `Manifest.write` wrote; classes, views and their order come from the recipe or bundle beside it."""
+    """The manifest in a CSV file, inverse of `Manifest.write`; classes and views come from the recipe or bundle."""
     try:
         regular_status(path)
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:

@@ -1,14 +1,14 @@
-"""Names of files, folders and classes as people read them: Unicode forms, letter case, and what systems leave behind.
+"""Comparison keys of names (Unicode form, letter case), and recognition of hidden and system files.
 
-A name is kept as the disk has it, so that its file opens. Names are compared by these keys: macOS decomposes accents
-(NFD) where Linux and Windows do not (NFC), and both look the same.
+Names are kept as the disk has them, so that their files open, and are compared by these keys: macOS decomposes accents
+(NFD), Linux and Windows do not (NFC), and both look the same.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-# Folders and files that a system, a NAS or an archiver adds to a user's data. In lower case.
+# Folders and files that an operating system, a NAS or an archiver adds to a user's data, in lower case.
 SYSTEM_NAMES = frozenset(
     {
         "thumbs.db",
@@ -33,15 +33,15 @@ SYSTEM_NAMES = frozenset(
 
 
 def composed(name: str) -> str:
-    """The name in Unicode's composed form (NFC): the form of every class name."""
+    """The name in Unicode's composed form (NFC), the form of every class name."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def name_key(name: str) -> str:
-    """The key under which names that differ only in letter case or Unicode form are one."""
+    """Comparison key, equal for names that differ only in letter case or Unicode form."""
     return name.casefold() if name.isascii() else composed(composed(name).casefold())
 
 
 def is_left_out(name: str) -> bool:
-    """Whether a file or folder of this name is hidden or a system's own, and so never data."""
+    """Whether a file or folder is hidden or a system's own, by its name, and therefore never data."""
     return (name[:1] == "." and name not in (".", "..")) or name.lower() in SYSTEM_NAMES

@@ -1,8 +1,8 @@
-"""A manifest for people to look at and edit, that `train` then takes as it is.
+"""Prepared manifest: a CSV file that people may edit and `train` reads unchanged.
 
-It is the manifest's own CSV, with two differences. Pictures below the file's own folder are named relative to it, all
-others by their full path or URL, so that the file needs nothing beside it. Where the classes have an order, a column
-`label_rank` holds it.
+It differs from a run's manifest in two ways. Pictures below the file's own folder are named relative to it, all others
+by their full path or URL, so that the file is self-contained. If the classes are ordered, the column `label_rank` holds
+the order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .store import relocate, remote_url
 
 
 def require_free(path: Path, *, force: bool) -> None:
-    """OutputError when something lies at `path`. force: an older manifest may be replaced, and nothing else."""
+    """OutputError when `path` exists. force: an existing manifest may be replaced, but no other file."""
     if os.path.lexists(path):
         if not is_prepared(path):
             raise OutputError(f"{str(path)!r} exists and is no manifest; choose another file with --out")
@@ -33,7 +33,7 @@ def require_free(path: Path, *, force: bool) -> None:
 
 
 def write_prepared(manifest: Manifest, path: Path) -> None:
-    """Write the manifest to `path`, whole or not at all."""
+    """Write the manifest to `path` atomically."""
     views = {view: _relocated(column, manifest.root, path) for view, column in manifest.samples.views.items()}
     samples = replace(manifest.samples, views=views)
     if manifest.ordered:
@@ -50,7 +50,7 @@ def write_prepared(manifest: Manifest, path: Path) -> None:
 
 
 def is_prepared(path: Path) -> bool:
-    """Whether the file begins like a manifest."""
+    """Whether the file begins with a manifest's header."""
     with suppress(OSError), open_regular(path) as file:
         starts = tuple(",".join(names).encode() + b"," for names in (RESERVED, SET_RESERVED))
         return file.read(max(map(len, starts))).startswith(starts)
@@ -58,7 +58,7 @@ def is_prepared(path: Path) -> bool:
 
 
 def changed_pictures(samples: Samples, given: Column) -> list[Finding]:
-    """Samples whose content differs from the digest that a prepared manifest recorded."""
+    """Error findings for samples whose content differs from the digest recorded in a prepared manifest."""
     pairs = zip(samples, given, strict=True)
     return [
         Finding(
@@ -73,7 +73,7 @@ def changed_pictures(samples: Samples, given: Column) -> list[Finding]:
 
 
 def _relocated(column: Column, root: Path, path: Path) -> Column:
-    """Locators that are relative to `root`, as locators for a file at `path`."""
+    """Locators relative to `root`, rewritten for a manifest at `path`."""
     home = os.path.join(os.path.abspath(path.parent), "")
 
     def place(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A sample: one labelled object with one picture per view."""
+"""Samples and findings, the records that all rooms of the manifest exchange."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """views: view name -> locator (`store/locator.py`), mostly a path below the root; an absent view is missing.
+    """One labelled object with one picture per view.
 
-    id is stable: it comes from the file's place, never from the order of listing. digest is of the pictures' bytes.
+    id: stable, from the file's path and never from the order of listing. views: view name -> locator
+    (`store/locator.py`), mostly a path below the root; a missing view has no entry. digest: of the pictures' bytes.
     """
 
     id: str
@@ -26,10 +27,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem that reading or verification reports. severity: error, warning or note.
+    """A problem reported by reading or verification.
 
-    An error is what cannot be trained on. digests: of the files at `paths` that are left out, where they could be read.
-    An advisory finding has a score and the threshold that it passed.
+    severity: error (the pictures cannot be used), warning or note. digests: of the excluded files at `paths` that could
+    be read. score, threshold: of an advisory finding, whose score exceeds the threshold.
     """
 
     severity: str
@@ -41,7 +42,7 @@ class Finding:
     threshold: float | None = None
 
     def as_json(self) -> dict[str, object]:
-        """Plain values; what does not apply is left out."""
+        """The finding as plain JSON values, without empty optional fields."""
         values = {field: getattr(self, field) for field in ("severity", "code", "message", "paths")}
         optional = {field: getattr(self, field) for field in ("digests", "score", "threshold")}
         return values | {field: value for field, value in optional.items() if value not in (None, ())}

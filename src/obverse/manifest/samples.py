@@ -1,7 +1,7 @@
-"""Many samples in little memory: a sequence of `Sample` that keeps columns of strings and makes each sample on demand.
+"""Compact sequence of samples, stored as columns of strings; a `Sample` object is made on access.
 
-435,000 samples as objects with a dict of views each take 300 MB; as columns 45 MB, most of it the paths themselves
-(benchmarks/index.py). Equal strings are held once, and an id that is the picture's path is that same string.
+435,000 samples as objects with a dict of views each take 300 MB, as columns 45 MB, most of it the paths
+(benchmarks/index.py). Equal strings are stored once, also when an id equals the picture's path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Column = tuple[str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Samples(Sequence[Sample]):
-    """All columns have one length and are never changed; None: the sample has no such view, split, group or digest."""
+    """Immutable columns of equal length. None in a cell: the sample has no such view, split, group or digest."""
 
     ids: tuple[str, ...]
     labels: tuple[str, ...]
@@ -34,7 +34,7 @@ class Samples(Sequence[Sample]):
 
     @classmethod
     def of(cls, samples: Iterable[Sample]) -> Samples:
-        """Columns of `samples`; an iterator is packed as it runs, so that its objects never exist all at once."""
+        """Samples in columns. An iterator is consumed one by one, so that its objects never exist all at once."""
         if isinstance(samples, Samples):
             return samples
         packer = _Packer()
@@ -46,7 +46,7 @@ class Samples(Sequence[Sample]):
     def from_columns(
         cls, ids: Iterable[str], labels: Iterable[str], views: Mapping[str, Sequence[str | None]]
     ) -> Samples:
-        """Samples without split, group, digest and extra columns, for a source that has columns already."""
+        """Samples without split, group, digest and extra columns, from columns of ids, labels and views."""
         names = tuple(ids)
         # One tuple may be several columns: an id is often the path of the only view.
         columns = {view: names if column is ids else tuple(column) for view, column in views.items()}
@@ -60,7 +60,7 @@ class Samples(Sequence[Sample]):
         groups: Iterable[str | None] | None = None,
         digests: Iterable[str | None] | None = None,
     ) -> Samples:
-        """The same samples with another split, group or digest each."""
+        """The samples with other splits, groups or digests."""
         return replace(
             self,
             splits=self.splits if splits is None else tuple(splits),
@@ -69,15 +69,15 @@ class Samples(Sequence[Sample]):
         )
 
     def in_view_order(self, names: Sequence[str]) -> Samples:
-        """The same samples with their views in the order of `names`, whichever sample showed them first.
+        """The samples with their views in the order of `names`.
 
-        Digests and cache keys follow that order, so that a sample's own do not depend on the other samples.
+        Digests and cache keys depend on that order, which must not depend on which sample comes first.
         """
         order = [*(name for name in names if name in self.views), *(name for name in self.views if name not in names)]
         return self if order == [*self.views] else replace(self, views={name: self.views[name] for name in order})
 
     def take(self, places: Sequence[int]) -> Samples:
-        """The samples at `places`, in that order."""
+        """The samples at the indices `places`, in that order."""
 
         def of(column: Sequence[str | None]) -> Column:
             return tuple(map(column.__getitem__, places))
@@ -94,11 +94,11 @@ class Samples(Sequence[Sample]):
         )
 
     def where(self, wanted: Iterable[object]) -> Samples:
-        """The samples for which `wanted`, one value per sample, is true."""
+        """The samples whose value in `wanted` is true; `wanted` has one value per sample."""
         return self.take([place for place, is_wanted in enumerate(wanted) if is_wanted])
 
     def paths(self) -> Iterator[str]:
-        """Every picture, sample by sample."""
+        """Locators of all pictures, sample by sample."""
         return (path for row in zip(*self.views.values(), strict=True) for path in row if path is not None)
 
     def __len__(self) -> int:
@@ -126,9 +126,9 @@ class Samples(Sequence[Sample]):
 
 
 def extra_names(columns: Sequence[str], own: Collection[str]) -> dict[str, str]:
-    """Column of a source -> name of the extra column that it becomes: `source_<name>` where a manifest has its `own`.
+    """Column of a source -> name of its extra column: `source_<name>` where the name is among the manifest's `own`.
 
-    A second column of one name would be written, and a reader would take it for the first.
+    Otherwise the manifest would have two columns of the same name.
     """
     names = {}
     for column in columns:
@@ -140,7 +140,7 @@ def extra_names(columns: Sequence[str], own: Collection[str]) -> dict[str, str]:
 
 
 class _Packer:
-    """Grows columns sample by sample."""
+    """Builder of columns, sample by sample."""
 
     def __init__(self) -> None:
         self.held: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Why data has fewer than two classes, in one sentence with what to do."""
+"""Error message for data with fewer than two classes, with the reason and the remedy."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .store import parse_locator
 
 @dataclass(frozen=True)
 class Stages:
-    """The samples on their way: as the source lists them, without excluded classes, without unpaired ones."""
+    """Samples after each stage of indexing: as listed, without excluded classes, without unpaired samples."""
 
     listed: Samples
     included: Samples
     paired: Samples
 
 
-def too_few_classes(names: Collection[str], listing: Listing, stages: Stages, spec: DataSpec, shown: str) -> str:
-    """The message for fewer than two classes; names: those that are left. shown: the data's name."""
-    found = f"only {min(names)!r}" if names else "none"
+def too_few_classes(names: Collection[str], listing: Listing, stages: Stages, spec: DataSpec, title: str) -> str:
+    """The message for fewer than two classes. names: the remaining classes. title: the data's name."""
+    remaining = f"only {min(names)!r}" if names else "none"
     reason = _reason(listing, stages, spec, has_one=bool(names))
-    return f"Need at least 2 classes, found {found} in {shown!r}: {reason}"
+    return f"Need at least 2 classes, found {remaining} in {title!r}: {reason}"
 
 
 def _reason(listing: Listing, stages: Stages, spec: DataSpec, *, has_one: bool) -> str:
@@ -35,7 +35,7 @@ def _reason(listing: Listing, stages: Stages, spec: DataSpec, *, has_one: bool) 
         return _unpaired(listing, stages)
     if _num_classes(stages.paired) >= 2:
         return "the pictures of the others are unusable; mend or replace them"
-    num_loose = sum(len(found.paths) for found in listing.findings if found.code == "loose-picture")
+    num_loose = sum(len(finding.paths) for finding in listing.findings if finding.code == "loose-picture")
     if not has_one and num_loose:
         return _loose(listing, num_loose)
     if listing.layout in ("table", "manifest", "parquet"):
@@ -67,7 +67,7 @@ def _example(samples: Samples, view: str) -> str | None:
 
 
 def _loose(listing: Listing, num_loose: int) -> str:
-    loose = [path for found in listing.findings if found.code == "loose-picture" for path in found.paths]
+    loose = [path for finding in listing.findings if finding.code == "loose-picture" for path in finding.paths]
     folders = sorted({path.rpartition("/")[0] for path in loose})
     place = "directly in it" if folders == [""] else f"directly in {', '.join(folder or '.' for folder in folders[:3])}"
     return (f"{num_loose} picture(s) lie {place}, in no class folder; make one folder per class, or put a table with "

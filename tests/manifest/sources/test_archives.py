@@ -90,7 +90,7 @@ def test_every_folder_layout_is_seen_in_a_zip(
     folder, archive = (read_source(path, DataSpec()) for path in (root, zipped(root, pack, files_of)))
     assert folder.layout == archive.layout == layout
     assert archive.views == folder.views
-    assert archive.said == f"in the archive data.zip: {folder.said}"
+    assert archive.summary == f"in the archive data.zip: {folder.summary}"
     facts = [[(s.id, s.label, s.split, set(s.views)) for s in listing.samples] for listing in (folder, archive)]
     assert facts[0] == facts[1]
 

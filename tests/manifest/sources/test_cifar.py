@@ -44,7 +44,7 @@ def test_cifar_10(tmp_path: Path, pack: Callable[[Path, Mapping[str, bytes]], Pa
     else:
         path = pack(tmp_path / form, files)
     index = build_index(path, DataSpec())
-    assert "CIFAR-10 python batches: 2 classes, 22 pictures" in index.said
+    assert "CIFAR-10 python batches: 2 classes, 22 pictures" in index.summary
     assert index.manifest.split_counts()["test"] == 6
     sample = next(s for s in index.manifest.samples if s.id == "data_batch_2/3")
     assert sample.label == "cat"

@@ -186,7 +186,7 @@ def test_a_folder_per_object(
     assert {s.id: (s.label, dict(s.views)) for s in listing.samples} == expected
     assert {s.split for s in listing.samples} == ({"train", "test"} if len(tops) > 1 else {None})
     assert (listing.layout, listing.views, listing.findings) == ("object-folders", words, [])
-    assert f"one folder per object in each class, its files are the views {', '.join(words)}" in listing.said
+    assert f"one folder per object in each class, its files are the views {', '.join(words)}" in listing.summary
     told = read(path, layout=listing.layout)
     assert [*told.samples] == [*listing.samples]
 

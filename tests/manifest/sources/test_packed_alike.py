@@ -51,7 +51,7 @@ def test_packed_alike(tree: Tree, tmp_path: Path, layout: str) -> None:
         ]
         assert found == expected
         assert (packed.views, packed.layout) == (folder.views, folder.layout)
-        assert packed.said == f"in the archive {kind}.{kind}: {folder.said}"
+        assert packed.summary == f"in the archive {kind}.{kind}: {folder.summary}"
         assert [f.code for f in packed.findings] == [f.code for f in folder.findings]
 
 

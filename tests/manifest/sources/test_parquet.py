@@ -49,7 +49,7 @@ def dataset(tmp_path: Path, picture: Picture) -> Path:
 def test_a_hub_data_set_is_read_with_its_splits_and_class_names(dataset: Path, picture: Picture) -> None:
     index = build_index(dataset, DataSpec())
     assert (index.layout, index.manifest.classes) == ("parquet", ("cat", "dog"))
-    assert index.said.startswith("pictures in 3 Parquet file(s), column image, labels in `label`: 2 classes, 15")
+    assert index.summary.startswith("pictures in 3 Parquet file(s), column image, labels in `label`: 2 classes, 15")
     assert index.manifest.split_counts()["test"] == 4
     assert index.manifest.counts("test") == {"cat": 2, "dog": 2}
     sample = index.manifest.samples[3]

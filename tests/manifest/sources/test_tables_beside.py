@@ -59,7 +59,7 @@ def test_a_table_beside_part_folders_says_the_labels(tree: Tree, tmp_path: Path,
     expected_codes = [] if cell == "{path}" else [("note", "looked-up")]
     assert (listing.layout, codes(listing)) == ("table", expected_codes)
     assert listing.samples[0].extra == {"lesion": "L0"}
-    assert "metadata.csv" in listing.said
+    assert "metadata.csv" in listing.summary
 
 
 def test_part_folders_whose_table_has_no_label_are_refused(tree: Tree) -> None:

@@ -24,7 +24,7 @@ def read(root: Path, **fields: Any) -> Any:
 def test_suffixes_pair_within_a_class(tree: Tree) -> None:
     listing = read(tree(COINS))
     assert listing.views == ("obv", "rev")
-    assert "view suffixes obv, rev" in listing.said
+    assert "view suffixes obv, rev" in listing.summary
     found = {s.id: dict(s.views) for s in listing.samples}
     assert len(found) == 20
     assert found["au50/coin3"] == {"obv": "au50/coin3_obv.jpg", "rev": "au50/coin3_rev.jpg"}

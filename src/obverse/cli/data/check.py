@@ -73,7 +73,7 @@ def _print(check: Check) -> None:
     from obverse.manifest.check import HEADER, finding_rows, summary
 
     console = Console(highlight=False)
-    console.print(Text(printable(check.said)))
+    console.print(Text(printable(check.summary)))
     table = Table(*HEADER, box=None, pad_edge=False, header_style="dim")
     for severity, *cells in finding_rows(check):
         table.add_row(Text(severity, _STYLES[severity]), *(Text(printable(cell)) for cell in cells))

@@ -46,7 +46,7 @@ def command(
     spec = load_recipe(recipe, changes).data
     require_free(path, force=force)
     index = build_index(data, spec, show_progress)
-    for line in (index.said, *finding_lines(index.findings, "`obverse check` lists them all")):
+    for line in (index.summary, *finding_lines(index.findings, "`obverse check` lists them all")):
         typer.echo(printable(line))
     _print_counts(index)
     write_prepared(index.manifest, path)

@@ -46,13 +46,13 @@ SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Check:
-    """findings: errors first, then warnings, then notes. said: what the source looks like, in one line.
+    """Result of checking a data set. summary: the source's layout, in one line.
 
-    classes: class -> number of samples that have it, of multi-label data any number of them.
+    findings: errors first, then warnings, then notes. classes: class -> number of samples that have it.
     """
 
     data: str
-    said: str
+    summary: str
     layout: str
     views: tuple[str, ...]
     num_samples: int
@@ -116,7 +116,7 @@ def check_data(
     ]
     return Check(
         str(path),
-        listing.said,
+        listing.summary,
         listing.layout,
         listing.views,
         len(samples),
@@ -138,14 +138,14 @@ def _changed(samples: Samples, facts: PictureFacts) -> list[Finding]:
 
 
 def _too_few_classes(
-    classes: Collection[str], listing: Listing, stages: Stages, spec: DataSpec, shown: str
+    classes: Collection[str], listing: Listing, stages: Stages, spec: DataSpec, title: str
 ) -> list[Finding]:
     if listing.multi_label:
         message = "every label set is empty: give the samples that have a class their classes"
         return [] if classes else [Finding("error", "too-few-classes", message)]
     if len(classes) >= 2:
         return []
-    return [Finding("error", "too-few-classes", too_few_classes(classes, listing, stages, spec, shown))]
+    return [Finding("error", "too-few-classes", too_few_classes(classes, listing, stages, spec, title))]
 
 
 def _advisory(samples: Samples, facts: PictureFacts, listing: Listing) -> list[Finding]:

@@ -29,7 +29,7 @@ MADE_BY = "obverse check"
 MARKS = {JSON_NAME: f'"made_by": "{MADE_BY}"', HTML_NAME: f'content="{MADE_BY}"'}
 THUMBNAIL_SIDE = 96
 # Per finding, per kind of finding, and in all: a page stays small however much is wrong.
-MAX_THUMBNAILS, MAX_SHOWN, MAX_PICTURES = 8, 20, 300
+MAX_THUMBNAILS, MAX_EXAMPLES, MAX_PICTURES = 8, 20, 300
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def check_json(check: Check) -> str:
     values = {
         "made_by": MADE_BY,
         "data": check.data,
-        "source": check.said,
+        "source": check.summary,
         "layout": check.layout,
         "views": check.views,
         "labels": "multi" if check.multi_label else "single",
@@ -114,7 +114,7 @@ def check_html(check: Check) -> str:
 
 def _summary(check: Check) -> Iterator[Text]:
     counts = ", ".join(f"{num} {severity}{'' if num == 1 else 's'}" for severity, num in check.counts.items())
-    yield Text(printable(check.said))
+    yield Text(printable(check.summary))
     yield Text(f"{check.num_samples} samples, {check.num_pictures} pictures: {counts}")
     yield Text(
         "An error cannot be trained on. A warning makes a model or its figures worse. A note is good to know. "
@@ -128,9 +128,9 @@ def _summary(check: Check) -> Iterator[Text]:
 def _kind_section(kind: Kind, album: _Album) -> Section:
     """The first findings of one kind, each with the first of its pictures."""
     num = len(kind.findings)
-    blocks = [block for finding in kind.findings[:MAX_SHOWN] for block in _finding_blocks(finding, album)]
-    if num > MAX_SHOWN:
-        blocks.append(Text(f"and {num - MAX_SHOWN} more of this kind", is_quiet=True))
+    blocks = [block for finding in kind.findings[:MAX_EXAMPLES] for block in _finding_blocks(finding, album)]
+    if num > MAX_EXAMPLES:
+        blocks.append(Text(f"and {num - MAX_EXAMPLES} more of this kind", is_quiet=True))
     return Section(f"{kind.code} ({num})" if num > 1 else kind.code, tuple(blocks), kind.severity)
 
 

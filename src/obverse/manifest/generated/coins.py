@@ -79,7 +79,7 @@ def best_single_view_accuracy(num_grades: int) -> float:
     for y in range(top):
         joint[y, y] = Fraction(1, 2 * num_grades)
         joint |= {(y, g): joint[y, y] / (top - y) for g in range(y + 1, num_grades)}
-    return float(sum(max(p for (_, shown), p in joint.items() if shown == g) for g in range(num_grades)))
+    return float(sum(max(p for (_, visible), p in joint.items() if visible == g) for g in range(num_grades)))
 
 
 def coin_sides(index: int, seed: int) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""What a manifest is read from. One file per kind of source."""
+"""Data sources, from which a manifest is read; one file for each kind."""
 
 from .detect import read_source
 from .folders.tree import data_root, full_path

@@ -22,7 +22,10 @@ BATCH_NAME = re.compile(r"data_batch_\d+|test_batch")
 
 @dataclass(frozen=True)
 class _Kind:
-    """batches: file name -> split; names_key: where the meta file has the class names."""
+    """The variant of the archive: CIFAR-10 or CIFAR-100.
+
+    batches: file name -> split. meta: the file of class names. labels_key, names_key: dict keys of labels and names.
+    """
 
     name: str
     batches: dict[str, str]
@@ -48,23 +51,23 @@ def read_cifar_batches(tree: Tree) -> Listing:
     """Read labels and places of all batches; DataError when they are not what the format says."""
     kind = find_batches(tree)
     if kind is None:
-        raise DataError(f"{tree.shown} holds no CIFAR batches (data_batch_1 ... and batches.meta, or train, test and "
+        raise DataError(f"{tree.title} holds no CIFAR batches (data_batch_1 ... and batches.meta, or train, test and "
                         "meta), and data.layout is `cifar`")  # fmt: skip
     meta = read_pickle(tree.file(kind.meta))
     samples = Samples.of(sample for batch in kind.batches for sample in _samples(tree, kind, batch, meta))
-    said = f"{kind.name} python batches: {len(set(samples.labels))} classes, {len(samples)} pictures"
-    return Listing(tree.root, samples, ("image",), said, "cifar", list(tree.findings))
+    summary = f"{kind.name} python batches: {len(set(samples.labels))} classes, {len(samples)} pictures"
+    return Listing(tree.root, samples, ("image",), summary, "cifar", list(tree.findings))
 
 
 def _samples(tree: Tree, kind: _Kind, name: str, meta: dict[str, object]) -> Iterator[Sample]:
     batch = open_cifar(tree.file(name))
     if kind.labels_key not in batch.labels:
-        raise DataError(f"{tree.told(name)} has no `{kind.labels_key}`")
+        raise DataError(f"{tree.title_of(name)} has no `{kind.labels_key}`")
     names, coarse = _names(tree, kind, meta, kind.names_key), batch.labels.get("coarse_labels")
     groups = _names(tree, kind, meta, "coarse_label_names") if coarse else []
     for number, label in enumerate(batch.labels[kind.labels_key]):
         if not 0 <= label < len(names):
-            raise DataError(f"{tree.told(name)}: the label {label} has no name; there are {len(names)}")
+            raise DataError(f"{tree.title_of(name)}: the label {label} has no name; there are {len(names)}")
         extra = {"coarse_label": groups[coarse[number]]} if coarse and coarse[number] < len(groups) else {}
         locator = add_step(tree.locator(name), "cifar", str(number))
         id = f"{posixpath.basename(name)}/{number}"
@@ -74,7 +77,7 @@ def _samples(tree: Tree, kind: _Kind, name: str, meta: dict[str, object]) -> Ite
 def _names(tree: Tree, kind: _Kind, meta: dict[str, object], key: str) -> list[str]:
     names = meta.get(key)
     if not isinstance(names, list) or not all(isinstance(name, (bytes, str)) for name in names):
-        raise DataError(f"{tree.told(kind.meta)} has no list `{key}`")
+        raise DataError(f"{tree.title_of(kind.meta)} has no list `{key}`")
     return [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]
 
 

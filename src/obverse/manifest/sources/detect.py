@@ -42,17 +42,17 @@ def _read_source(path: Path, spec: DataSpec) -> Listing:
     root = data_root(path)
     run = run_folder_of(path)
     if run is not None and spec.layout != "table":
-        listing = _as_said(_tiled(read_run_folder(run), spec), str(path), spec)
+        listing = _require_consistent(_tiled(read_run_folder(run), spec), str(path), spec)
         if spec.layout not in ("auto", "manifest", listing.layout):
             raise DataError(f"{str(path)!r} is a run folder, whose data is read as {listing.layout}, and data.layout "
                             f"is {spec.layout}; leave it out, or give the data itself")  # fmt: skip
         return listing
     tree = open_tree(path, root, archive_encoding=spec.archive_encoding)
-    layout = (_told_table(tree, spec) or _detect(tree)) if spec.layout == "auto" else spec.layout
+    layout = (_explicit_table(tree, spec) or _detect(tree)) if spec.layout == "auto" else spec.layout
     choice = _tables_beside(tree, layout, spec)
     layout = "table" if choice.tables else layout
     if spec.path_map and layout != "json-index":
-        raise DataError(f"data.path_map is for JSON indexes, and {tree.shown} is read as {layout}; leave it out")
+        raise DataError(f"data.path_map is for JSON indexes, and {tree.title} is read as {layout}; leave it out")
     views = None if spec.views == "auto" else spec.views
     views = None if spec.tiles else views
     source = source_of("class-folders" if layout == "auto" else layout)
@@ -60,32 +60,32 @@ def _read_source(path: Path, spec: DataSpec) -> Listing:
     if not choice.tables:
         listing.findings = [*listing.findings, *choice.findings]
     listing = _tiled(listing, spec)
-    listing = _as_said(listing, tree.shown, spec)
+    listing = _require_consistent(listing, tree.title, spec)
     if tree.archive is not None:
-        listing = replace(listing, said=f"in the archive {path.name}: {listing.said}")
+        listing = replace(listing, summary=f"in the archive {path.name}: {listing.summary}")
     return listing
 
 
-def _told_table(tree: Tree, spec: DataSpec) -> str | None:
+def _explicit_table(tree: Tree, spec: DataSpec) -> str | None:
     """`table` where the recipe speaks of one and there is one; pictures in Parquet files are no such table."""
-    is_told = spec.label_column is not None or spec.image_root is not None
+    is_explicit = spec.label_column is not None or spec.image_root is not None
     tables = [name for name in tables_near_top(tree) if not name.lower().endswith(".parquet")]
-    return "table" if is_told and tables else None
+    return "table" if is_explicit and tables else None
 
 
-def _as_said(listing: Listing, shown: str, spec: DataSpec) -> Listing:
+def _require_consistent(listing: Listing, title: str, spec: DataSpec) -> Listing:
     """DataError when data.labels says otherwise than what was read, or what has no meaning for it."""
     layouts = {"label_column": {*TABLES, "parquet"}, "image_root": TABLES, "table_encoding": TABLES}
     for field, fitting in layouts.items():
         if getattr(spec, field) is not None and listing.layout not in fitting:
-            raise DataError(f"data.{field} is for tables, and {shown} is read as {listing.layout}; leave it out, or "
+            raise DataError(f"data.{field} is for tables, and {title} is read as {listing.layout}; leave it out, or "
                             "give the table as DATA")  # fmt: skip
     wanted = "multi" if spec.label_columns else spec.labels
     if wanted == "multi" and not listing.multi_label:
-        raise DataError(f"data.labels is multi, and {shown} is read as {listing.layout}, with one class per sample; "
+        raise DataError(f"data.labels is multi, and {title} is read as {listing.layout}, with one class per sample; "
                         "several are read from a table (CSV, JSON, Parquet)")  # fmt: skip
     if wanted == "single" and listing.multi_label:
-        raise DataError(f"data.labels is single, and {shown} has any number of classes per sample; leave it out")
+        raise DataError(f"data.labels is single, and {title} has any number of classes per sample; leave it out")
     if listing.multi_label:
         try:
             spec.require_for_sets()
@@ -101,7 +101,7 @@ def _detect(tree: Tree) -> str:
             return layout
     in_class_folders = len({folder.parts for folder in tree.folders}) > 1
     if not in_class_folders and not tables_near_top(tree):
-        require_no_spreadsheet(tree.others, tree.shown)
+        require_no_spreadsheet(tree.others, tree.title)
     return "auto"
 
 
@@ -126,5 +126,5 @@ def _tiled(listing: Listing, spec: DataSpec) -> Listing:
     names = spec.tiles.names if spec.views == "auto" else spec.views
     if len(names) != len(parts):
         raise DataError(f"data.tiles makes {len(parts)} views, and data.views names {len(names)}")
-    said = f"{listing.said}; each picture is {len(parts)} views, its tiles {', '.join(names)}"
-    return replace(in_parts(listing, names, parts), said=said)
+    summary = f"{listing.summary}; each picture is {len(parts)} views, its tiles {', '.join(names)}"
+    return replace(in_parts(listing, names, parts), summary=summary)

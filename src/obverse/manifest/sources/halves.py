@@ -29,9 +29,9 @@ def read(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
         refuse_file(tree, "split-horizontal")
     listing = read_table(tree, tree.others[0], spec=spec) if is_table else read_folders(tree, layout="class-folders")
     if len(listing.views) != 1:
-        raise DataError(f"split-horizontal needs one picture per sample, and {tree.shown} has {len(listing.views)}")
-    said = f"{listing.said}; each frame is two views, {names[0]} (left half) and {names[1]} (right half)"
-    return replace(in_parts(listing, names, grid(1, 2)), said=said, layout="split-horizontal")
+        raise DataError(f"split-horizontal needs one picture per sample, and {tree.title} has {len(listing.views)}")
+    summary = f"{listing.summary}; each frame is two views, {names[0]} (left half) and {names[1]} (right half)"
+    return replace(in_parts(listing, names, grid(1, 2)), summary=summary, layout="split-horizontal")
 
 
 SOURCE = Source(read)

@@ -1,4 +1,4 @@
-"""What every source returns, and how folders are walked."""
+"""Listing, which every source returns, and the walk over folders."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.samples import Samples
 from obverse.manifest.sources.folders.unread import Unread, holds_picture
 
-# Of a run, an evaluation, a study.
+# File names that mark the folder of a run, of an evaluation, of a study.
 RESULTS = ({"recipe.yaml", "manifest.csv"}, {"report.html", "metrics.json"}, {"sweep.yaml", "table.csv"})
 
 
 @dataclass
 class Listing:
-    """Samples as found, before verification and splitting. said: one line on what was seen and why.
+    """Samples as listed by a source, before verification and splitting.
 
-    samples: a list of `Sample`, or `Samples` where there may be very many.
-    layout: what the recipe's `data.layout` would say to read it the same way.
+    samples: a list of `Sample`, or `Samples` where there may be very many. summary: the detected layout and the reason,
+    in one line. layout: the value of `data.layout` with which the source would be read in the same way.
     """
 
     root: Path
     samples: Sequence[Sample]
     views: tuple[str, ...]
-    said: str
+    summary: str
     layout: str
     findings: list[Finding] = field(default_factory=list)
     keeps_missing_views: bool = False
-    # A sample's label is a label set as text.
+    # Whether a sample's label is a label set as text.
     multi_label: bool = False
-    # The class order that a manifest gives; of a run's manifest, also the data it was made from and the file.
+    # order: the class order in a manifest. source, stored: for a run's manifest, its data and its file.
     order: tuple[str, ...] | None = None
     source: Path | None = None
     stored: Path | None = None
@@ -46,17 +46,17 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that holds pictures. parts: its path below the root; pictures: their paths below the root, sorted."""
+    """A folder with pictures. parts: its path below the root. pictures: their paths below the root, sorted."""
 
     parts: tuple[str, ...]
     pictures: list[str]
 
 
 def walk_folders(root: Path, unread: Unread | None = None) -> Iterator[Folder]:
-    """The folders below root that hold pictures, root first, sorted; hidden ones and those of a system are left out.
+    """The folders with pictures below root, root first, sorted, without hidden and system folders.
 
-    A file whose name does not say what it is is opened. unread: takes note of what is no picture.
-    A folder reached again through a symbolic link is not entered twice, and results of Obverse are left out, too.
+    A file with an unknown ending is recognised by its first bytes. unread: collects the files that are no pictures. A
+    folder reached again through a symbolic link is not entered twice. Results of Obverse are skipped.
     """
     seen: set[tuple[int, int]] = set()
 
@@ -95,7 +95,7 @@ def walk_folders(root: Path, unread: Unread | None = None) -> Iterator[Folder]:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one; a link that leads nowhere or to itself is none."""
+    """Whether the entry is a folder, or a link to one; false for a link that is broken or leads to itself."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself
@@ -103,13 +103,13 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def walk_pictures(root: Path) -> Iterator[str]:
-    """Paths of the pictures below root, relative, with `/`, in the order of `walk_folders`."""
+    """Relative paths of the pictures below root, with `/`, in the order of `walk_folders`."""
     for folder in walk_folders(root):
         yield from folder.pictures
 
 
 def stem_key(path: str) -> str:
-    """The stem's `name_key`, by which the views of one object are paired (`Coin1.JPG` meets `coin1.png`)."""
+    """The `name_key` of the stem, by which the views of one object are paired (`Coin1.JPG` and `coin1.png`)."""
     name = path[path.rfind("/") + 1 :]
     dot = name.rfind(".")
     return name_key(name[:dot] if dot > 0 else name)

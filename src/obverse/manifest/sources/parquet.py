@@ -1,8 +1,8 @@
-"""Parquet files that hold the pictures themselves, as Hugging Face data sets store them.
+"""Source: Parquet files that contain the pictures, as Hugging Face data sets store them.
 
-A picture column is binary, or a struct of `bytes` and `path`; an integer label takes its name from the schema's
-`huggingface` metadata. Shards belong to the split that their name begins with
-(`train-00000-of-00002.parquet`), or that their folder is called.
+A picture column is binary, or a struct of `bytes` and `path`. Names of integer labels come from the schema's
+`huggingface` metadata. The split of a shard is the first word of its name (`train-00000-of-00002.parquet`), or the name
+of its folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LABEL_WORDS = ("label", "labels", "class", "grade", "target", "fine_label")
 
 
 def shard_names(tree: Tree) -> list[str]:
-    """Parquet files near the top."""
+    """Names of the Parquet files near the top of the tree."""
     return [name for name in tree.others if name.lower().endswith(".parquet")]
 
 
@@ -47,9 +47,10 @@ def is_source(tree: Tree) -> bool:
 
 @dataclass(frozen=True)
 class _Columns:
-    """views: view name -> column; paths: columns that say the pictures' file names. extra: column -> extra column.
+    """Roles of the columns.
 
-    names: of integer labels. whole: columns of fractions that are whole numbers (`tables/values.py`).
+    views: view name -> column. paths: picture columns with file names. extra: column -> extra column. names: of integer
+    labels. whole: float columns that hold whole numbers (`tables/values.py`).
     """
 
     views: dict[str, str]
@@ -62,24 +63,24 @@ class _Columns:
 
 
 def read_parquet(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
-    """Read all shards; DataError when there are no pictures, no labels, or shards that differ."""
+    """The listing of all shards; DataError when there are no pictures or labels, or when the shards' columns differ."""
     shards = shard_names(tree)
     if not shards:
-        raise DataError(f"{tree.shown} holds no .parquet files, and data.layout is `parquet`")
+        raise DataError(f"{tree.title} holds no .parquet files, and data.layout is `parquet`")
     columns = _columns(tree, shards[0], views, spec)
     columns = replace(columns, whole=_whole_numbers(tree, shards, [*columns.label.columns, *columns.others]))
     findings = list(tree.findings)
     samples = Samples.of(_samples(tree, shards, columns, findings))
     if len(set(samples.ids)) < len(samples):
-        raise DataError(f"{tree.shown}: two rows have the same id")
+        raise DataError(f"{tree.title}: two rows have the same id")
     missing = sum(1 for sample in samples if len(sample.views) < len(columns.views))
     findings += [Finding("note", "missing-view", f"{missing} row(s) lack a view")] if missing else []
     multi_label = columns.label.multi_label
     seen = described(samples.labels) if multi_label else f"{len(set(samples.labels))} classes"
     findings += [] if multi_label else looks_like_sets(samples.labels)
-    said = (f"pictures in {len(shards)} Parquet file(s), column {', '.join(columns.views.values())}, labels in "
+    summary = (f"pictures in {len(shards)} Parquet file(s), column {', '.join(columns.views.values())}, labels in "
             f"`{', '.join(columns.label.columns)}`: {seen}, {len(samples)} samples")  # fmt: skip
-    listing = Listing(tree.root, samples, tuple(columns.views), said, "parquet", findings, keeps_missing_views=True)
+    listing = Listing(tree.root, samples, tuple(columns.views), summary, "parquet", findings, keeps_missing_views=True)
     listing.multi_label = multi_label
     return listing
 
@@ -88,7 +89,7 @@ def _columns(tree: Tree, shard: str, given: Sequence[str] | None, spec: DataSpec
     info = open_parquet(tree.file(shard))
     pictures = info.picture_columns
     if not pictures:
-        raise DataError(f"{tree.told(shard)} holds no pictures: no column is binary or a struct of bytes and path; "
+        raise DataError(f"{tree.title_of(shard)} holds no pictures: no column is binary or a struct of bytes and path; "
                         "for a list of files use --layout table")  # fmt: skip
     views = {"image": pictures[0]} if len(pictures) == 1 else {name: name for name in pictures}
     if given is not None and len(given) == len(pictures) == 1:
@@ -96,16 +97,16 @@ def _columns(tree: Tree, shard: str, given: Sequence[str] | None, spec: DataSpec
     elif given is not None:
         absent = [name for name in given if name not in pictures]
         if absent:
-            raise DataError(f"{tree.told(shard)} has no picture column `{absent[0]}`; it has {', '.join(pictures)}")
+            raise DataError(f"{tree.title_of(shard)} has no picture column `{absent[0]}`; it has {', '.join(pictures)}")
         views = {name: name for name in given}
     lists = [name for name, kind in info.columns.items() if kind == "list"]
     values = [name for name, kind in info.columns.items() if kind == "value"]
     readable = [*values, *lists]
     single = [name for word in LABEL_WORDS for name in readable if name.lower() == word]
-    label = find_label(readable, single, lists, spec, tree.told(shard))
+    label = find_label(readable, single, lists, spec, tree.title_of(shard))
     if label is None:
         raise DataError(
-            f"{tree.told(shard)} has no label: expected a column `label`; the columns are {', '.join(info.columns)}"
+            f"{tree.title_of(shard)} has no label: expected a column `label`; the columns are {', '.join(info.columns)}"
         )
     paths = [name for name in views.values() if info.columns[name] == "picture"]
     others = [name for name in values if name not in label.columns]
@@ -122,7 +123,7 @@ def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: lis
         num_unlabelled = 0
         holes = _holes(tree, shard, columns)
         for number, row in enumerate(_rows(tree, shard, columns, with_paths=use_paths)):
-            label = _label(row, columns, f"{tree.told(shard)}, row {number}")
+            label = _label(row, columns, f"{tree.title_of(shard)}, row {number}")
             if label is None:
                 num_unlabelled += 1
                 continue
@@ -137,7 +138,7 @@ def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: lis
                     for view, column in columns.views.items()
                     if (view, number) not in holes
                 },
-                _split(row.get(own.get("split", "")), shard, tree.told(shard)),
+                _split(row.get(own.get("split", "")), shard, tree.title_of(shard)),
                 None if row.get(own.get("group", "")) is None else str(row[own["group"]]),
                 extra={name: _text(row[column]) for column, name in columns.extra.items()},
             )
@@ -147,7 +148,7 @@ def _samples(tree: Tree, shards: Sequence[str], columns: _Columns, findings: lis
 
 
 def _own(columns: Sequence[str]) -> dict[str, str]:
-    """The columns called `id`, `split`, `group` ..., by that word."""
+    """Reserved name (`id`, `split`, `group` ...) -> column of that name."""
     return {name.lower(): name for name in reversed(columns) if name.lower() in RESERVED}
 
 
@@ -156,10 +157,12 @@ def _text(value: object) -> str:
 
 
 def _holes(tree: Tree, shard: str, columns: _Columns) -> set[tuple[str, int]]:
-    """(view, row) without a picture. The first view always stays where all are missing: verification names it."""
+    """(view, row) pairs without a picture. Where all views are missing, the first stays and fails verification."""
     first, *others = columns.views
-    found = {view: rows_with_picture(tree.file(shard), columns.views[view]) for view in columns.views if others}
-    holes = {(view, row) for view, cells in found.items() for row, is_there in enumerate(cells or ()) if not is_there}
+    with_picture = {view: rows_with_picture(tree.file(shard), columns.views[view]) for view in columns.views if others}
+    holes = {
+        (view, row) for view, cells in with_picture.items() for row, is_there in enumerate(cells or ()) if not is_there
+    }
     return {(view, row) for view, row in holes if view != first or not all((other, row) in holes for other in others)}
 
 
@@ -168,7 +171,7 @@ def _rows(tree: Tree, shard: str, columns: _Columns, *, with_paths: bool) -> lis
     wanted = [*columns.label.columns, *columns.others]
     absent = [name for name in (*wanted, *columns.views.values()) if name not in open_parquet(blob).columns]
     if absent:
-        raise DataError(f"{tree.told(shard)} has no column `{absent[0]}`, which the first file has")
+        raise DataError(f"{tree.title_of(shard)} has no column `{absent[0]}`, which the first file has")
     rows = read_columns(blob, wanted + [f"{name}.path" for name in columns.paths if with_paths])
     for row in rows:
         for name in wanted:
@@ -177,21 +180,21 @@ def _rows(tree: Tree, shard: str, columns: _Columns, *, with_paths: bool) -> lis
 
 
 def _whole_numbers(tree: Tree, shards: Sequence[str], columns: Sequence[str]) -> frozenset[str]:
-    """The columns whose fractions are whole numbers, judged by all shards, so that a class has one name in them."""
+    """Float columns that hold whole numbers, decided over all shards, so that a class has the same name in each."""
     infos = [open_parquet(tree.file(shard)) for shard in shards]
-    found = set()
+    whole = set()
     for name in columns:
         if not any(name in info.fractions for info in infos):
             continue
         holding = [shard for shard, info in zip(shards, infos, strict=True) if name in info.columns]
         values = chain.from_iterable(read_columns(tree.file(shard), [name]) for shard in holding)
         if is_of_whole_numbers(row[name] for row in values):
-            found.add(name)
-    return frozenset(found)
+            whole.add(name)
+    return frozenset(whole)
 
 
 def _paths_are_ids(tree: Tree, shards: Sequence[str], columns: _Columns) -> bool:
-    """Whether every row has file names, and no two rows the same."""
+    """Whether every row has file names, and they are distinct."""
     if len(columns.paths) < len(columns.views):
         return False
     seen: set[tuple[str | None, ...]] = set()
@@ -207,7 +210,7 @@ def _paths_are_ids(tree: Tree, shards: Sequence[str], columns: _Columns) -> bool
 
 
 def _label(row: Mapping[str, Any], columns: _Columns, where: str) -> str | None:
-    """The class name or label set; None for a row without a label, which test sets mark by -1."""
+    """The class name or label set of a row; None without a label, which test sets mark by -1."""
     value = row[columns.label.columns[0]]
     if isinstance(value, list):
         return joined((_name(cell, columns.names, where) for cell in value), where)
@@ -224,12 +227,12 @@ def _name(value: Any, names: tuple[str, ...], where: str) -> str:
     return names[value]
 
 
-def _split(cell: Any, shard: str, told: str) -> str | None:
-    """From the row's own column, the file's name or its folder."""
+def _split(cell: Any, shard: str, title: str) -> str | None:
+    """The split of a row, from its own column, else from the name of its file or folder."""
     if cell is not None:
         split = SPLIT_WORDS.get(str(cell).strip().lower())
         if split is None:
-            raise DataError(f"{told}: the split `{cell}` is none of {', '.join(SPLITS)}")
+            raise DataError(f"{title}: the split `{cell}` is none of {', '.join(SPLITS)}")
         return split
     word = re.split(r"[-_.]", posixpath.basename(shard).lower())[0]
     return SPLIT_WORDS.get(word) or SPLIT_WORDS.get(posixpath.basename(posixpath.dirname(shard)).lower())

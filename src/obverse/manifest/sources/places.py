@@ -1,4 +1,4 @@
-"""Folder paths taken apart: wrapper, split, class, and view or size."""
+"""Parsing of folder paths into wrapper, split, class, and view or size."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from obverse.manifest.sources.folders.words import UNLABELLED_WORDS, has_word, s
 from .listing import Folder
 
 SIZE_FOLDER = re.compile(r"\d{2,5}x\d{2,5}")
-# A sample picture or a banner beside the classes is not a class.
+# Up to this fraction of the pictures may lie outside of the classes, such as a sample picture or a banner.
 STRAY_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder of pictures with the wrapper and the split taken off: parts names class and view or size, composed."""
+    """A folder of pictures. parts: its path without wrapper and split, i.e. class and view or size, in NFC."""
 
     pictures: list[str]
     split: str | None
@@ -29,27 +29,27 @@ class Place:
 
     @property
     def label(self) -> str:
-        """The class, when the last folder is no view."""
+        """The class, for a layout without view folders."""
         is_size = len(self.parts) > 1 and SIZE_FOLDER.fullmatch(self.parts[-1])
         return "/".join(self.parts[:-1] if is_size else self.parts)
 
 
 @dataclass(frozen=True)
 class Apart:
-    """Folders taken apart. said: what was seen, in words. A place without parts lies in no class folder."""
+    """Parsed folders. summary: wrapper and split folders, in words. A place without parts lies in no class folder."""
 
     places: list[Place]
     wrapper: str
-    said: str
+    summary: str
     findings: list[Finding]
 
 
-def take_apart(folders: Sequence[Folder], view_words: Sequence[set[str]], shown: str, *, num_levels: int = 1) -> Apart:
-    """Wrapper folders and split folders taken off.
+def take_apart(folders: Sequence[Folder], view_words: Sequence[set[str]], title: str, *, num_levels: int = 1) -> Apart:
+    """Folders without their wrapper and split folders.
 
-    A lone folder that holds nothing but the views that are asked for, or sizes, is a class, not a wrapper. Where a few
-    pictures lie beside the wrapper, the splits or the classes, their place has no parts. num_levels: so many folders
-    below each other are no wrapper. DataError when many pictures lie beside split folders.
+    A single folder with nothing but requested views or sizes in it is a class, not a wrapper. A few pictures beside the
+    wrapper, the splits or the classes get a place without parts. num_levels: levels of folders that are no wrapper.
+    DataError when many pictures lie beside split folders.
     """
     depth = 0
     while _is_wrapped(folders, depth) and max(len(f.parts) for f in folders) - depth > num_levels:
@@ -58,23 +58,23 @@ def take_apart(folders: Sequence[Folder], view_words: Sequence[set[str]], shown:
             break
         depth += 1
     wrapper = "".join(f"{part}/" for part in folders[-1].parts[:depth])
-    said = f"inside {wrapper}, " if depth else ""
+    summary = f"inside {wrapper}, " if depth else ""
     findings = forms_joined({part for folder in folders for part in folder.parts[depth:]})
     level, splits = _split_level(folders, depth)
     if not splits:
         places = [Place(f.pictures, None, tuple(map(composed, f.parts[depth:]))) for f in folders]
-        return Apart(places, wrapper, said, findings)
-    _refuse_many_beside(folders, level, splits, shown)
+        return Apart(places, wrapper, summary, findings)
+    _refuse_many_beside(folders, level, splits, title)
     places = _divided(folders, depth, level, splits)
     names = ", ".join(sorted(name.lower() for name in splits))
-    said += f"split folders {names}, " if level == depth else f"split folders {names} inside the classes, "
-    return Apart(places, wrapper, said, findings)
+    summary += f"split folders {names}, " if level == depth else f"split folders {names} inside the classes, "
+    return Apart(places, wrapper, summary, findings)
 
 
 def _split_level(folders: Sequence[Folder], depth: int) -> tuple[int, dict[str, str]]:
-    """How deep the split folders lie and what they are called; none when there are none.
+    """Level of the split folders and their names -> split; empty when there are none.
 
-    Below the top (`<class>/train/`) every picture has to lie in one, and there must be several folders above.
+    Below the top level (`<class>/train/`) every picture must lie in a split folder, and there must be several classes.
     """
     for level in range(depth, max((len(f.parts) for f in folders), default=0)):
         inside = [f for f in folders if len(f.parts) > level]
@@ -90,7 +90,7 @@ def _split_level(folders: Sequence[Folder], depth: int) -> tuple[int, dict[str, 
 
 
 def _divided(folders: Sequence[Folder], depth: int, level: int, splits: dict[str, str]) -> list[Place]:
-    """The places in split folders, and those beside them, which have no parts."""
+    """Places in split folders, and places without parts for folders beside them."""
     doubled = {name: _num_doubled(folders, level, name, splits) for name in splits}
     places = []
     for folder in folders:
@@ -104,9 +104,9 @@ def _divided(folders: Sequence[Folder], depth: int, level: int, splits: dict[str
 
 
 def _num_doubled(folders: Sequence[Folder], level: int, name: str, splits: dict[str, str]) -> int:
-    """How many folders of the split's own name lie inside each other (`seg_train/seg_train/<class>`): unpacked twice.
+    """Number of repeated folders of the split's name (`seg_train/seg_train/<class>`), as left by unpacking twice.
 
-    A class may be called like its split: then another split has it, too.
+    A class may have the name of its split: then another split has it, too.
     """
     inside = [f for f in folders if f.parts[level : level + 1] == (name,)]
     elsewhere = {f.parts[level + 1] for f in folders if len(f.parts) > level + 1 and f.parts[level] != name}
@@ -118,8 +118,8 @@ def _num_doubled(folders: Sequence[Folder], level: int, name: str, splits: dict[
         num += 1
 
 
-def _refuse_many_beside(folders: Sequence[Folder], level: int, splits: dict[str, str], shown: str) -> None:
-    """DataError when many pictures lie beside the split folders, and not in one for pictures without labels."""
+def _refuse_many_beside(folders: Sequence[Folder], level: int, splits: dict[str, str], title: str) -> None:
+    """DataError when many pictures lie beside the split folders, other than in a folder for unlabelled pictures."""
 
     def is_beside(folder: Folder) -> bool:
         name = folder.parts[level] if len(folder.parts) > level else ""
@@ -129,12 +129,12 @@ def _refuse_many_beside(folders: Sequence[Folder], level: int, splits: dict[str,
     if not _are_few(beside, folders):
         where = ", ".join(sorted({f.parts[level] for f in beside if len(f.parts) > level})[:5]) or "none of them"
         num = sum(len(f.pictures) for f in beside)
-        raise DataError(f"{shown} has the split folders {', '.join(sorted(splits))}, and {num} pictures lie in {where}"
+        raise DataError(f"{title} has the split folders {', '.join(sorted(splits))}, and {num} pictures lie in {where}"
                         ": move them, or rename the split folders if they are classes")  # fmt: skip
 
 
 def _is_wrapped(folders: Sequence[Folder], depth: int) -> bool:
-    """Whether all pictures, but a few that lie above, are below one folder that holds folders."""
+    """Whether all but a few pictures lie below a single folder that contains folders."""
     inside = [f for f in folders if len(f.parts) > depth]
     deeper = [f for f in inside if len(f.parts) > depth + 1]
     loose = [f for f in folders if len(f.parts) <= depth + 1]

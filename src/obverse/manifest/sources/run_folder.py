@@ -1,4 +1,4 @@
-"""A run folder, or the manifest in it, as a source: the samples, splits and class order that the run had."""
+"""Source: a run folder, or the manifest in it, with the samples, splits and class order of that run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .listing import Listing
 
 
 def run_folder_of(path: Path) -> Path | None:
-    """The run folder when `path` is one, or is the manifest in one."""
+    """The run folder at `path`, or the one whose manifest is at `path`; None when it is neither."""
     folder = path.parent if path.name == MANIFEST_FILE else path
     return folder if all((folder / name).is_file() for name in (MANIFEST_FILE, "recipe.yaml")) else None
 
 
 def read_run_folder(folder: Path) -> Listing:
-    """The manifest of a run, with its pictures where the run found them."""
+    """The listing of a run's manifest, with the pictures at the place that the run's recipe names."""
     spec = load_recipe(str(folder / "recipe.yaml")).data
     if spec.path is None or spec.views == "auto":
         raise DataError(f"{str(folder / 'recipe.yaml')!r} does not say where the data lies")

@@ -1,1 +1,1 @@
-"""Which sample is train, val or test: strategies, groups that stay together, and splits that were stored."""
+"""Splits into train, val and test: strategies, groups that are never divided, and stored splits."""

@@ -1,4 +1,4 @@
-"""From verified samples to samples with a split: groups first, then what is stored, then what is missing."""
+"""Division of verified samples into splits: first groups, then stored splits, then the rest."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def divide(
     is_prepared: bool = False,
     multi_label: bool = False,
 ) -> tuple[Samples, list[Finding]]:
-    """Every sample with a split, and what is worth saying about it. digest_of: path -> content digest.
+    """Samples that all have a split, and findings about it. digest_of: path -> content digest.
 
-    is_prepared: the samples are a manifest's, so that a split which nobody is in stays empty.
+    is_prepared: the samples come from a prepared manifest, in which an empty split stays empty.
     """
     samples, findings = tie_together(samples, spec, digest_of)
     if spec.stored is not None:
         samples = keep_stored(samples, Path(spec.stored))
     if (is_prepared or spec.stored is not None) and spec.folds is None and None not in samples.splits:
-        return samples, findings  # whoever decided it may have wanted no test: nothing is carved again
+        return samples, findings  # the splits were chosen deliberately, perhaps without a test split
     findings += scene_findings(samples) if spec.group_by is None else []
     done = assign_splits(samples, spec, multi_label=multi_label)
     return done, [*findings, *split_findings(samples, done, spec, multi_label=multi_label)]
 
 
 def tie_together(samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str]) -> tuple[Samples, list[Finding]]:
-    """Samples with the groups that a split does not part: those that the recipe names, and copies of one picture."""
+    """Samples with groups, which a split never divides: those that the recipe names, and copies of one picture."""
     findings: list[Finding] = []
     if spec.group_by is not None:
         samples, findings = group_by(samples, spec.group_by)
@@ -65,9 +65,9 @@ def tie_together(samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str]
 
 
 def groups_of_other_data(samples: Samples, spec: SplitSpec, facts: PictureFacts) -> Samples:
-    """The groups that training would make of samples which are only evaluated.
+    """Samples of an evaluation with the groups that training would give them.
 
-    A column or pattern of `spec` that these samples do not have gives no groups; it was meant for the run's own data.
+    A column or pattern in `spec` that these samples do not have is ignored: it is meant for the run's own data.
     """
     if spec.group_near_duplicates:
         samples = group_together(samples, near_ties(samples, facts, near_copies(samples, facts)))

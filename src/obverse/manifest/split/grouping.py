@@ -1,10 +1,10 @@
-"""Which samples belong together, so that no split parts them: copies of one picture, and groups the data names.
+"""Groups of samples that no split divides: copies of one picture, and groups named in the data.
 
-What decides a digest split is the group's key, and it does not depend on which members are there: the name that the
-data gives, or else the content digest of the pictures. So a further copy of a picture never moves anything. Only a new
-sample that links what was apart before (it shares one view with one sample and another with a second, or copies a
-picture into a named group) can move those it links: the least name, and where there is none the least digest, is the
-key of the whole chain. A stored split (`data.split.stored`) moves nothing even then.
+A digest split depends on the group's key only: its name in the data, else the content digest of its pictures. The key
+does not depend on which members exist, so a further copy of a picture never moves a sample. Only a new sample that
+links two groups (it shares one view with each, or copies a picture into a named group) can move samples: the key of the
+joined group is the least name, or the least digest where there is no name. A stored split (`data.split.stored`) moves
+nothing even then.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from obverse.manifest.samples import Column, Samples
 from obverse.manifest.store import part_of
 from obverse.recipe import GroupBy, did_you_mean
 
-# An id ends like its file when it is a path.
+# The ending of an id that is a path.
 FILE_ENDING = re.compile(r"\.\w{1,5}$")
 
 
 def group_by(samples: Samples, spec: GroupBy) -> tuple[Samples, list[Finding]]:
-    """Samples with one name by a column or a pattern get one group, together with the groups they have.
+    """Samples grouped by the values of a column or by a pattern over ids, joined with their existing groups.
 
-    An empty cell and an id that the pattern does not match give no group.
+    An empty cell, or an id that the pattern does not match, gives no group.
     """
     names = _by_column(samples, spec.column) if spec.column is not None else _by_pattern(samples, spec.pattern or "")
     num_without = sum(1 for name in names if not name)
@@ -52,21 +52,20 @@ def _by_column(samples: Samples, column: str) -> Column:
 
 def _by_pattern(samples: Samples, pattern: str) -> Column:
     wanted = re.compile(composed(pattern))
-    found = (wanted.search(FILE_ENDING.sub("", composed(name))) for name in samples.ids)
-    return tuple(match and match[1] for match in found)
+    matches = (wanted.search(FILE_ENDING.sub("", composed(name))) for name in samples.ids)
+    return tuple(match and match[1] for match in matches)
 
 
 def group_duplicates(samples: Samples, digest_of: Mapping[str, str]) -> Samples:
-    """Samples that share a picture get one group, together with the groups they have. digest_of: path -> digest."""
+    """Samples grouped by shared pictures, joined with their existing groups. digest_of: path -> digest."""
     return group_together(samples, (map(digest_of.__getitem__, s.views.values()) for s in samples))
 
 
 def group_parts(samples: Samples, digest_of: Mapping[str, str]) -> Samples:
-    """Samples that are parts of one picture get one group, together with the groups they have, and with the samples
-    that are the whole picture.
+    """Samples grouped by the picture that they are, or are parts of, joined with their existing groups.
 
-    The group's name is the whole picture's digest, also for a part that is alone: its other parts may come later. A
-    sample all of whose views are parts of one picture (`data.tiles`) is that picture.
+    The group's name is the digest of the whole picture, also for a single part, because other parts may be added later.
+    A sample all of whose views are parts of one picture (`data.tiles`) counts as that picture.
     """
     if not any("::" in path and part_of(path)[1] for path in samples.paths()):
         return samples
@@ -79,18 +78,18 @@ def group_parts(samples: Samples, digest_of: Mapping[str, str]) -> Samples:
 
 
 def wholes_of(paths: Iterable[str]) -> set[str]:
-    """The pictures that the views are, or are parts of."""
+    """Locators of the whole pictures of these views."""
     return {part_of(path)[0] for path in paths}
 
 
 def _is_in_parts(sample: Sample) -> bool:
-    """Whether another sample may have other parts of the same pictures."""
+    """Whether other samples may be other parts of the same picture."""
     paths = sample.views.values()
     return any(part_of(path)[1] for path in paths) and (len(paths) == 1 or len(wholes_of(paths)) > 1)
 
 
 def group_together(samples: Samples, ties: Iterable[Iterable[str]]) -> Samples:
-    """Samples that share a tie or a group, directly or through others, get one group. ties: some for each sample."""
+    """Samples grouped by connected components over shared ties and existing groups. ties: a set of keys per sample."""
     parent = array("q", range(len(samples)))
 
     def find(place: int) -> int:
@@ -112,7 +111,7 @@ def group_together(samples: Samples, ties: Iterable[Iterable[str]]) -> Samples:
 
 
 def _names(samples: Samples, roots: array[int]) -> dict[int, str]:
-    """Root -> name, for the groups of two and more."""
+    """Root of a component -> name of its group, for components of at least two samples."""
     shared = {root for place, root in enumerate(roots) if root != place}
     named: dict[int, set[str]] = defaultdict(set)
     digests: dict[int, set[str]] = defaultdict(set)
@@ -121,4 +120,4 @@ def _names(samples: Samples, roots: array[int]) -> dict[int, str]:
             digests[root].add(digest or name)
             if group is not None:
                 named[root].add(group)
-    return {root: min(named.get(root) or found) for root, found in digests.items()}
+    return {root: min(named.get(root) or least) for root, least in digests.items()}

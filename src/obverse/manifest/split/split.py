@@ -21,16 +21,15 @@ from obverse.manifest.sample import SPLITS, Sample
 from obverse.manifest.samples import Samples
 from obverse.recipe import SplitSpec
 
-from .split_sets import by_label_set, things_to_share
+from .split_sets import by_label_set, strata
 
 Fractions = Mapping[str, float]
 
 
 def assign_splits(given: Iterable[Sample], spec: SplitSpec, *, multi_label: bool = False) -> Samples:
-    """Every sample with a split; samples that have one keep it. multi_label: labels are label sets.
+    """Samples that all have a split; existing splits are kept. multi_label: labels are label sets.
 
-    When the data names splits, a sample of `train` may move to a split that is missing entirely (validation
-    is carved from train, never from test).
+    When all samples have a split and one split is empty, it is taken out of train, never out of test.
     """
     samples = Samples.of(given)
     spec = spec.for_samples(len(samples))
@@ -46,7 +45,7 @@ def assign_splits(given: Iterable[Sample], spec: SplitSpec, *, multi_label: bool
 
 
 def _folds(pool: Samples, spec: SplitSpec, folds: int, *, multi_label: bool) -> Iterator[str]:
-    """The fold of each sample, the same whichever of them is val."""
+    """The fold of each sample, independent of which fold is val."""
     keys = split_keys(pool, spec)
     if len(set(keys)) < folds:
         raise DataError(f"data.split.folds is {folds}, and there are only {len(set(keys))} groups of samples to divide")
@@ -58,11 +57,11 @@ def _folds(pool: Samples, spec: SplitSpec, folds: int, *, multi_label: bool) -> 
 
 
 def _fill(samples: Samples, spec: SplitSpec, fractions: Fractions, *, multi_label: bool) -> Samples:
-    """Splits for the samples without one; where all have one, what is missing entirely is carved from train."""
-    found = set(samples.splits)
-    if None in found:
+    """Samples with splits for those without one; where all have one, an empty split is taken out of train."""
+    present = set(samples.splits)
+    if None in present:
         return _assign(samples, spec, fractions, multi_label=multi_label)
-    shares = {name: share if name == "train" or name not in found else 0.0 for name, share in fractions.items()}
+    shares = {name: share if name == "train" or name not in present else 0.0 for name, share in fractions.items()}
     if sum(shares.values()) == shares["train"]:
         return samples
     shares = {name: share / sum(shares.values()) for name, share in shares.items()}
@@ -73,14 +72,14 @@ def _fill(samples: Samples, spec: SplitSpec, fractions: Fractions, *, multi_labe
 
 
 def _put(samples: Samples, is_open: Iterable[bool], splits: Iterable[str | None]) -> Samples:
-    """`samples` with the next of `splits` wherever `is_open`."""
+    """The samples with the next value of `splits` wherever `is_open` is true."""
     new = iter(splits)
     pairs = zip(is_open, samples.splits, strict=True)
     return samples.with_columns(splits=(next(new) if is_here else split for is_here, split in pairs))
 
 
 def split_keys(samples: Samples, spec: SplitSpec) -> list[str]:
-    """What decides: the group, else the content (so that a copy decides alike), else the id."""
+    """Key of each sample for hashing: its group, else its content digest (equal for copies), else its id."""
     if not spec.group_duplicates:
         return [group or name for group, name in zip(samples.groups, samples.ids, strict=True)]
     rows = zip(samples.groups, samples.digests, samples.ids, strict=True)
@@ -100,7 +99,7 @@ def _assign(samples: Samples, spec: SplitSpec, fractions: Fractions, *, multi_la
 
 
 def _fixed(keys: Sequence[str], splits: Sequence[str | None]) -> dict[str, str]:
-    """Key -> the split its group has already; the earliest in SPLITS when the data itself parts the group."""
+    """Key -> existing split of its group; the first in SPLITS when the data itself divides the group."""
     held: dict[str, str] = {}
     for key, split in zip(keys, splits, strict=True):
         if split is not None:
@@ -109,7 +108,7 @@ def _fixed(keys: Sequence[str], splits: Sequence[str | None]) -> dict[str, str]:
 
 
 def by_digest(keys: Iterable[str], fractions: Fractions, *salt: object) -> Iterator[str]:
-    """A name of `fractions` for each key, by the key's own hash."""
+    """A split for each key, by the hash of the key. fractions: split -> fraction."""
     bounds = list(accumulate(fractions.values()))
     names = [*fractions, [name for name in fractions if fractions[name] > 0][-1]]
     return (names[bisect(bounds, place)] for place in unit_intervals(keys, *salt))
@@ -118,7 +117,7 @@ def by_digest(keys: Iterable[str], fractions: Fractions, *salt: object) -> Itera
 def by_class(
     keys: Sequence[str], labels: Sequence[str], fixed: Mapping[str, str], fractions: Fractions, seed: int
 ) -> Iterator[str]:
-    """A name of `fractions` for each key: groups, the largest first, each to where most of its classes is lacking."""
+    """A split for each key, stratified by class: the largest group first, each to the split that lacks it most."""
     lacking = _targets(Counter(labels), fractions, alone=_of_one_key(keys, labels))
     taken = dict.fromkeys(fractions, 0)
     wanted = [name for name in fractions if fractions[name] > 0]
@@ -154,8 +153,8 @@ def by_class(
 def by_sets(
     keys: Sequence[str], labels: Sequence[str], fixed: Mapping[str, str], fractions: Fractions, seed: int
 ) -> Iterator[str]:
-    """As `by_class`, of label sets."""
-    counts = things_to_share(labels, min(fraction for fraction in fractions.values() if fraction > 0))
+    """A split for each key, stratified by label set."""
+    counts = strata(labels, min(fraction for fraction in fractions.values() if fraction > 0))
     targets = _targets(counts, fractions, alone={name for name, count in counts.items() if count == 1})
     return by_label_set(keys, labels, fixed, targets, seed)
 
@@ -163,7 +162,7 @@ def by_sets(
 def _groups_and_alone(
     keys: Sequence[str], labels: Sequence[str]
 ) -> tuple[dict[str, Counter[str]], dict[str, list[str]]]:
-    """Key -> class -> number of samples for the groups, and class -> keys for the many keys of one sample."""
+    """Key -> class -> number of samples, for groups; and class -> keys, for keys of a single sample."""
     repeated = {key for key, count in Counter(keys).items() if count > 1}
     groups: dict[str, Counter[str]] = defaultdict(Counter)
     alone: dict[str, list[str]] = defaultdict(list)
@@ -176,7 +175,7 @@ def _groups_and_alone(
 
 
 def _of_one_key(keys: Sequence[str], labels: Sequence[str]) -> set[str]:
-    """Classes of one picture, or of one group."""
+    """Classes with a single key, which cannot be divided."""
     first: dict[str, str] = {}
     several = {label for key, label in zip(keys, labels, strict=True) if first.setdefault(label, key) != key}
     return first.keys() - several
@@ -185,11 +184,11 @@ def _of_one_key(keys: Sequence[str], labels: Sequence[str]) -> set[str]:
 def _targets(
     counts: Mapping[str, int], fractions: Fractions, *, alone: Collection[str] = ()
 ) -> dict[str, dict[str, int]]:
-    """Class -> name -> number of samples, each within one of exact.
+    """Class -> split -> target number of samples, within one of the exact fraction.
 
-    Largest remainder; what rounding takes from a name in one class it gives back in the next, so that many small
-    classes do not add up to other fractions. A class of 3 or more has at least one sample under every name if it can.
-    alone: classes that cannot be divided; they belong to train, because what is never learned cannot be tested either.
+    Largest-remainder rounding. The rounding error of one class is carried to the next, so that many small classes do
+    not shift the total fractions. A class of 3 or more has at least one sample in every split where possible. alone:
+    classes that cannot be divided; they go to train, because a class that is never trained cannot be tested either.
     """
     owed = dict.fromkeys(fractions, 0.0)
     wanted = [name for name in fractions if fractions[name] > 0]

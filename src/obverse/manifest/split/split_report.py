@@ -1,4 +1,4 @@
-"""What a split came to: its fractions beside the wanted ones, classes that lack one, groups that the data parts."""
+"""Findings about a split: deviating fractions, classes missing from a split, divided groups."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from obverse.recipe import SplitSpec
 
 from .split import split_keys
 
-# Below both, a deviation is rounding; a digest split states its own always.
-TOLD_DEVIATION = 0.01
+# A smaller deviation is rounding and is not reported, except for a digest split.
+REPORTED_DEVIATION = 0.01
 ROUNDED_SAMPLES = 2
-SHOWN = 5
+MAX_EXAMPLES = 5
 
 
 def split_findings(given: Samples, done: Samples, spec: SplitSpec, *, multi_label: bool = False) -> list[Finding]:
-    """given: before `assign_splits`, done: after it."""
-    found = list(_parted_groups(done, spec))
+    """Findings about the result of `assign_splits`. given: the samples before it. done: after it."""
+    findings = list(_parted_groups(done, spec))
     spec = spec.for_samples(len(done))
     if None in given.splits:
-        found += _deviation(done, {name: getattr(spec, name) for name in SPLITS}, spec)
+        findings += _deviation(done, {name: getattr(spec, name) for name in SPLITS}, spec)
     elif given.splits != done.splits and spec.folds is None:  # carved from the given train
         shares = {name: getattr(spec, name) for name in SPLITS if name == "train" or name not in given.splits}
         pool = done.where(split == "train" for split in given.splits)
-        found += _deviation(pool, {name: share / sum(shares.values()) for name, share in shares.items()}, spec)
+        findings += _deviation(pool, {name: share / sum(shares.values()) for name, share in shares.items()}, spec)
     if given.splits != done.splits:
-        found += _absent_classes(done, multi_label=multi_label)
-    return found
+        findings += _absent_classes(done, multi_label=multi_label)
+    return findings
 
 
 def _deviation(samples: Samples, wanted: Mapping[str, float], spec: SplitSpec) -> Iterator[Finding]:
     counted = Counter(samples.splits)
     reached = {name: counted[name] / len(samples) for name in wanted}
-    rounding = max(TOLD_DEVIATION, ROUNDED_SAMPLES / len(samples))
+    rounding = max(REPORTED_DEVIATION, ROUNDED_SAMPLES / len(samples))
     if spec.strategy == "digest" or any(abs(reached[name] - wanted[name]) > rounding for name in wanted):
-        told = ", ".join(f"{name} {reached[name]:.1%} (wanted {wanted[name]:.1%})" for name in wanted)
+        listed = ", ".join(f"{name} {reached[name]:.1%} (wanted {wanted[name]:.1%})" for name in wanted)
         of = "" if len(wanted) == len(SPLITS) else " of the given train"
         why = "each group decides by its own digest" if spec.strategy == "digest" else "groups and classes stay whole"
-        yield Finding("note", "split-fractions", f"{spec.strategy} split{of}: {told}; {why}")
+        yield Finding("note", "split-fractions", f"{spec.strategy} split{of}: {listed}; {why}")
 
 
 def _absent_classes(samples: Samples, *, multi_label: bool) -> Iterator[Finding]:
-    """Classes large enough for every split that a digest or a large group kept out of one."""
+    """Findings for classes that are large enough for every split but missing from one."""
     counts = class_counts(samples.labels, multi_label=multi_label)
     classes = {name for name, count in counts.items() if count >= len(SPLITS)}
     held: dict[str, set[str]] = defaultdict(set)
@@ -54,7 +54,7 @@ def _absent_classes(samples: Samples, *, multi_label: bool) -> Iterator[Finding]
     for split in SPLITS:
         absent = sorted(classes - held[split]) if held[split] else []
         if absent:
-            listed = ", ".join(absent[:SHOWN]) + (" ..." if len(absent) > SHOWN else "")
+            listed = ", ".join(absent[:MAX_EXAMPLES]) + (" ..." if len(absent) > MAX_EXAMPLES else "")
             message = (
                 f"{len(absent)} class(es) have no sample in {split}: {listed}; give more samples or smaller groups"
             )
@@ -62,7 +62,7 @@ def _absent_classes(samples: Samples, *, multi_label: bool) -> Iterator[Finding]
 
 
 def _parted_groups(samples: Samples, spec: SplitSpec) -> Iterator[Finding]:
-    """Only splits that the data gives can part a group."""
+    """Findings for groups that splits in the data divide; `assign_splits` itself never does."""
     splits_of: dict[str, set[str]] = {}
     if not any(samples.groups):
         return
@@ -71,6 +71,6 @@ def _parted_groups(samples: Samples, spec: SplitSpec) -> Iterator[Finding]:
             splits_of.setdefault(key, set()).add(split or "")
     parted = sorted(key for key, splits in splits_of.items() if len(splits) > 1)
     if parted:
-        listed = ", ".join(parted[:SHOWN]) + (" ..." if len(parted) > SHOWN else "")
+        listed = ", ".join(parted[:MAX_EXAMPLES]) + (" ..." if len(parted) > MAX_EXAMPLES else "")
         message = f"{len(parted)} group(s) are in several given splits: {listed}; the figures will look too good"
         yield Finding("warning", "group-across-splits", message)

@@ -1,8 +1,8 @@
-"""A stratified split of multi-label samples: the rarest class first (iterative stratification, Sechidis et al. 2011).
+"""Stratified split of multi-label samples by iterative stratification, rarest class first (Sechidis et al. 2011).
 
-Each class keeps its share, and so does each label set that is frequent enough for every split; splitting by whole sets
-alone would leave the rare ones to chance. The wanted numbers are whole, as for single labels (`split.py`), and a group
-never parts.
+Each class gets its fraction, and so does each label set that is frequent enough for every split; stratifying by label
+sets alone would leave rare ones to chance. Target numbers are whole, as for single labels (`split.py`), and groups are
+never divided.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from obverse.imaging import unit_interval
 from obverse.manifest.label_sets import SEPARATOR, class_counts, members
 
-# Every sample belongs to this one as well, so that the split's size counts where classes do not decide.
+# Pseudo-class held by every sample: balances split sizes when no real class breaks the tie.
 EVERYTHING = ""
 
 
@@ -25,7 +25,7 @@ def by_label_set(
     targets: Mapping[str, dict[str, int]],
     seed: int,
 ) -> Iterator[str]:
-    """A name for each key. targets: what `things_to_share` counts -> name -> number of samples that it should get."""
+    """A split for each key. targets: stratum of `strata` -> split -> target number of samples."""
     lacking = {label: dict(target) for label, target in targets.items()}
     held = _held(keys, labels, targets)
     wanted = [name for name, number in targets[EVERYTHING].items() if number > 0]
@@ -53,20 +53,20 @@ def by_label_set(
     return map(chosen.__getitem__, keys)
 
 
-def things_to_share(labels: Sequence[str], smallest_fraction: float) -> dict[str, int]:
-    """Classes, frequent label sets as a whole and EVERYTHING, each with its number of samples."""
+def strata(labels: Sequence[str], smallest_fraction: float) -> dict[str, int]:
+    """Strata -> number of samples: classes, frequent label sets and EVERYTHING."""
     frequent = {label: count for label, count in Counter(labels).items() if count * smallest_fraction >= 1}
     wholes = {_whole(label): count for label, count in frequent.items()}
     return {**class_counts(labels, multi_label=True), **wholes, EVERYTHING: len(labels)}
 
 
 def _whole(label: str) -> str:
-    """A name for a set as a whole; no class has such a one."""
+    """The stratum of a label set; a name that no class can have."""
     return f"{SEPARATOR}{label}"
 
 
 def _held(keys: Sequence[str], labels: Sequence[str], shared: Mapping[str, object]) -> dict[str, Counter[str]]:
-    """Key -> what is shared -> number of samples."""
+    """Key -> stratum -> number of samples."""
     held: dict[str, Counter[str]] = defaultdict(Counter)
     for key, label in zip(keys, labels, strict=True):
         things = (EVERYTHING, _whole(label), *members(label, multi_label=True))
@@ -77,7 +77,7 @@ def _held(keys: Sequence[str], labels: Sequence[str], shared: Mapping[str, objec
 def _rarest_first(
     having: Mapping[str, Sequence[str]], held: Mapping[str, Counter[str]], chosen: Mapping[str, str]
 ) -> Iterator[str]:
-    """What is shared by the samples that are still to be placed, counted again as it goes; EVERYTHING is the last."""
+    """Strata in the order of stratification: always the one with the fewest unplaced samples; EVERYTHING is last."""
 
     def left(label: str) -> int:
         return sum(held[key][label] for key in having[label] if key not in chosen)

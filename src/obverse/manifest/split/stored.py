@@ -1,6 +1,6 @@
-"""The split that an earlier run or manifest stored: it is kept, and later files are fitted around it.
+"""Stored split of an earlier run or manifest, which is kept when files are added.
 
-A sample is known again by its id, or else by its pictures' digest, so a renamed file does not change sides either.
+Samples are matched by id, else by the digest of their pictures, so a renamed file keeps its split.
 """
 
 from __future__ import annotations
@@ -18,24 +18,26 @@ MANIFEST_FILE = "manifest.csv"
 
 
 def keep_stored(samples: Samples, stored: Path) -> Samples:
-    """`samples` with the splits of the manifest `stored` (a file, or the run folder that holds it)."""
+    """The samples with the splits in the manifest `stored` (a file, or a run folder)."""
     path = stored / MANIFEST_FILE if stored.is_dir() else stored
     by_id, by_digest = _read(path)
-    found = [
+    stored_splits = [
         by_id.get(name) or by_digest.get(digest or "")
         for name, digest in zip(samples.ids, samples.digests, strict=True)
     ]
-    if not any(found):
+    if not any(stored_splits):
         raise DataError(f"data.split.stored: {str(path)!r} knows none of the {len(samples)} samples")
-    for name, given, kept in zip(samples.ids, samples.splits, found, strict=True):
+    for name, given, kept in zip(samples.ids, samples.splits, stored_splits, strict=True):
         if given and kept and given != kept:
             raise DataError(f"data.split.stored: {str(path)!r} has {name!r} in {kept}, and the data itself in {given}; "
                             "leave out data.split.stored, or move the file back")  # fmt: skip
-    return samples.with_columns(splits=(given or kept for given, kept in zip(samples.splits, found, strict=True)))
+    return samples.with_columns(
+        splits=(given or kept for given, kept in zip(samples.splits, stored_splits, strict=True))
+    )
 
 
 def splits_by_digest(manifest: Path) -> dict[str, str]:
-    """Content digest -> split, of a run's manifest; train where samples of one content are in several splits."""
+    """Content digest -> split in a run's manifest; train where samples with the same content have several splits."""
     try:
         with manifest.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = [(row["digest"], row["split"]) for row in csv.DictReader(file, strict=True)]
@@ -46,7 +48,7 @@ def splits_by_digest(manifest: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Id -> split and digest -> split."""
+    """The splits in a manifest, by id and by digest."""
     by_id, by_digest = {}, {}
     try:
         regular_status(path)

@@ -1,4 +1,4 @@
-"""From a locator, which is what a manifest holds of a picture, to the picture."""
+"""Picture store: reads pictures by their locators from files, archives, Parquet files, CIFAR batches and URLs."""
 
 from .archive import ARCHIVE_SUFFIXES, Archive, open_archive
 from .blob import Blob, read_all

@@ -1,8 +1,8 @@
 """Zip and tar archives, read without unpacking.
 
-A member is found by its normal name (`./cat/1.png` is `cat/1.png`) and read by its place in the file. A compressed tar
-has no places: it is decompressed once into a temporary file that has no name and ends with the process. Nothing is ever
-written under a member's name, so that names like `../x` can do no harm; they are left out all the same.
+Members are looked up by normalised name (`./cat/1.png` is `cat/1.png`) and read at their offset. A compressed tar has
+no offsets: it is decompressed once into an unnamed temporary file, which ends with the process. Nothing is ever written
+under a member's name, so names like `../x` are harmless; they are excluded all the same.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OPENERS: dict[bytes, Callable[[Any], Any]] = {
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ": lzma.LZMAFile,
 }
-# Pictures hardly shrink: an archive that grows a hundredfold is made to fill the disk.
+# Limit of a decompression bomb. Pictures hardly shrink, so no honest archive grows a hundredfold.
 MAX_RATIO, FREE_BYTES = 100, 2**30
 LINK, FOLDER = "it is a link or a special file", "it is a folder"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -43,7 +43,7 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 @dataclass(frozen=True, slots=True)
 class MemberBlob:
-    """A member of an archive: `stored` bytes from `start`, deflated or not. crc is that of a zip."""
+    """A member of an archive: `stored` bytes from `start`, deflated or not. crc: the checksum in a zip."""
 
     archive: Blob
     name: str
@@ -54,12 +54,12 @@ class MemberBlob:
     crc: int | None = None
 
     @property
-    def shown(self) -> str:
-        """Member and archive."""
-        return f"{self.name!r} in {self.archive.shown}"
+    def title(self) -> str:
+        """Names of the member and its archive, for messages."""
+        return f"{self.name!r} in {self.archive.title}"
 
     def read_at(self, start: int, length: int) -> bytes:
-        """The bytes [start, start + length); what is read whole is checked against the zip's checksum."""
+        """The bytes [start, start + length). Reading the whole member verifies the zip's checksum."""
         if self.is_deflated:
             return _inflated(self)[start : start + length]
         data = self.archive.read_at(self._place() + start, max(0, min(length, self.size - start)))
@@ -68,7 +68,7 @@ class MemberBlob:
         return data
 
     def head(self, length: int) -> bytes:
-        """The first bytes, without unpacking the rest; fewer, or none, where the member is damaged."""
+        """The first bytes, without decompressing the rest; fewer or none where the member is damaged."""
         try:
             if not self.is_deflated:
                 return self.archive.read_at(self._place(), min(length, self.size))
@@ -78,17 +78,17 @@ class MemberBlob:
             return b""
 
     def check(self, data: bytes) -> None:
-        """DataError when `data` is not what the archive promised."""
+        """DataError when `data` has not the size and checksum in the archive's index."""
         if len(data) != self.size or (self.crc is not None and zlib.crc32(data) != self.crc):
-            raise DataError(f"{self.shown} is damaged or cut short")
+            raise DataError(f"{self.title} is damaged or cut short")
 
     def _place(self) -> int:
-        """Where the bytes begin: in a zip behind a header whose length only itself knows."""
+        """Offset of the bytes. In a zip they follow a local header, whose length stands in that header."""
         if self.crc is None:
             return self.start
         header = self.archive.read_at(self.start, _LOCAL_HEADER.size)
         if len(header) < _LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
-            raise DataError(f"{self.shown} is damaged or cut short")
+            raise DataError(f"{self.title} is damaged or cut short")
         _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
         return self.start + _LOCAL_HEADER.size + int(name_length) + int(extra_length)
 
@@ -99,16 +99,17 @@ def _inflated(member: MemberBlob) -> bytes:
         packed = member.archive.read_at(member._place(), member.stored)
         data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size + 1)
     except zlib.error as error:
-        raise DataError(f"{member.shown} is damaged ({error})") from None
+        raise DataError(f"{member.title} is damaged ({error})") from None
     member.check(data)
     return data
 
 
 @dataclass(frozen=True)
 class Archive:
-    """members by normal name. unreadable: what cannot be read, left_out: what must not be; name -> reason.
+    """Index of an archive. members: normalised name -> member.
 
-    repeated: names of several members, of which the last one counts.
+    unreadable, left_out: name -> reason why a member cannot be read, or must not be. repeated: names that occur several
+    times; the last member counts.
     """
 
     members: dict[str, MemberBlob] = field(repr=False)
@@ -116,12 +117,12 @@ class Archive:
     left_out: dict[str, str]
     repeated: list[str] = field(default_factory=list, repr=False)
     folders: list[str] = field(default_factory=list, repr=False)
-    # Members of a zip that does not say what the bytes of their names mean.
+    # Members of a zip whose names have no stated encoding.
     unstated: list[tuple[ZipName, MemberBlob]] = field(default_factory=list, repr=False)
     _by_encoding: dict[str, dict[str, MemberBlob]] = field(default_factory=dict, repr=False)
 
     def blob(self, name: str) -> MemberBlob:
-        """The member called `name`, in whichever encoding; DataError when there is none."""
+        """The member called `name`, in any of the encodings that its name may have; DataError when there is none."""
         if name not in self.members:
             for encoding in ENCODINGS if self.unstated else ():
                 if name in self._in(encoding):
@@ -132,24 +133,24 @@ class Archive:
 
     @property
     def guessed(self) -> list[bytes]:
-        """Names whose code page is a guess."""
+        """Raw names whose encoding is a guess."""
         return guessed([name for name, _ in self.unstated])
 
     def _in(self, encoding: str) -> dict[str, MemberBlob]:
-        """The unstated members by their name in an encoding, where they have one."""
+        """Members without a stated encoding by their names decoded with `encoding`, where that is possible."""
         if encoding not in self._by_encoding:
-            found = self._by_encoding[encoding] = {}
+            members = self._by_encoding[encoding] = {}
             for name, member in self.unstated:
                 with suppress(UnicodeDecodeError):
-                    found[_normal(name.text(encoding))] = member
+                    members[_normal(name.text(encoding))] = member
         return self._by_encoding[encoding]
 
 
 @lru_cache(maxsize=16)
 def open_archive(blob: Blob, encoding: str | None = None) -> Archive:
-    """The members of a zip or tar, by its content and not by its suffix; DataError when it is neither, or damaged.
+    """Index of a zip or tar archive, recognised by its content; DataError when it is neither, or damaged.
 
-    encoding: of a zip's names that say none.
+    encoding: of names in a zip that state none.
     """
     try:
         if zipfile.is_zipfile(io.BufferedReader(BlobFile(blob))):
@@ -160,19 +161,19 @@ def open_archive(blob: Blob, encoding: str | None = None) -> Archive:
                 break
         archive = _index(_tar_members(blob))
         if not (archive.members or archive.unreadable or archive.left_out or archive.folders):
-            raise DataError(f"{blob.shown} is no zip or tar archive, or it holds nothing")
+            raise DataError(f"{blob.title} is no zip or tar archive, or it holds nothing")
         return archive
     except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{blob.shown} is no zip or tar archive, or it is damaged or cut short ({error})") from None
+        raise DataError(f"{blob.title} is no zip or tar archive, or it is damaged or cut short ({error})") from None
     except OSError as error:
-        raise DataError(f"{blob.shown} cannot be read: {error.strerror or error}") from None
+        raise DataError(f"{blob.title} cannot be read: {error.strerror or error}") from None
 
 
-def _index(found: Iterable[tuple[str, MemberBlob | str]]) -> Archive:
+def _index(entries: Iterable[tuple[str, MemberBlob | str]]) -> Archive:
     archive = Archive({}, {}, {})
-    for name, member in found:
+    for name, member in entries:
         if member is FOLDER:
             archive.folders.append(_normal(name))
         elif name.startswith("/") or ".." in name.split("/"):
@@ -197,23 +198,23 @@ def _zip_archive(blob: Blob, encoding: str | None) -> Archive:
         infos = opened.infolist()
     _require_harmless(infos, blob)
     names = zip_names(infos)
-    found = list(_zip_members(blob, infos, require_names(names, encoding, blob.shown)))
-    archive = _index(found)
-    for name, (_, member) in zip(names, found, strict=True):
+    entries = list(_zip_members(blob, infos, require_names(names, encoding, blob.title)))
+    archive = _index(entries)
+    for name, (_, member) in zip(names, entries, strict=True):
         if name.raw is not None and isinstance(member, MemberBlob):
             archive.unstated.append((name, member))
     return archive
 
 
 def _require_harmless(infos: Sequence[zipfile.ZipInfo], blob: Blob) -> None:
-    """DataError when members share bytes, or unpack to far more than there are."""
+    """DataError when members overlap, or decompress to far more bytes than the archive has."""
     limit = max(FREE_BYTES, MAX_RATIO * blob.size)
     if sum(info.file_size for info in infos) > limit:
-        raise DataError(f"{blob.shown} unpacks to more than {limit:,} bytes; it looks made to do harm")
+        raise DataError(f"{blob.title} unpacks to more than {limit:,} bytes; it looks made to do harm")
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.header_offset < end:
-            raise DataError(f"{blob.shown} has members that overlap, {info.filename[:80]!r} among them; it looks made "
+            raise DataError(f"{blob.title} has members that overlap, {info.filename[:80]!r} among them; it looks made "
                             "to do harm: pack it anew")  # fmt: skip
         end = info.header_offset + _LOCAL_HEADER.size + len(info.orig_filename) + info.compress_size
 
@@ -221,7 +222,7 @@ def _require_harmless(infos: Sequence[zipfile.ZipInfo], blob: Blob) -> None:
 def _zip_members(
     blob: Blob, infos: Sequence[zipfile.ZipInfo], names: Sequence[str]
 ) -> Iterator[tuple[str, MemberBlob | str]]:
-    """One for each."""
+    """(name, member or reason) for each entry of a zip."""
     for info, name in zip(infos, names, strict=True):
         if name.endswith("/"):
             yield name, FOLDER
@@ -254,10 +255,10 @@ def _tar_members(blob: Blob) -> Iterator[tuple[str, MemberBlob | str]]:
 
 
 class _Spooled:
-    """A compressed tar's content in a file without a name."""
+    """Decompressed content of a tar in an unnamed temporary file."""
 
     def __init__(self, source: Blob, opener: Callable[[Any], Any]) -> None:
-        self.shown = source.shown
+        self.title = source.title
         self._fd, path = tempfile.mkstemp(prefix="obverse-")
         weakref.finalize(self, os.close, self._fd)
         os.unlink(path)
@@ -267,7 +268,7 @@ class _Spooled:
             while chunk := stream.read(2**20):
                 self.size += len(chunk)
                 if self.size > limit:
-                    raise DataError(f"{source.shown} unpacks to more than {limit:,} bytes; it looks made to do harm")
+                    raise DataError(f"{source.title} unpacks to more than {limit:,} bytes; it looks made to do harm")
                 self._write(chunk)
 
     def _write(self, chunk: bytes) -> None:
@@ -276,9 +277,9 @@ class _Spooled:
             while view:
                 view = view[os.write(self._fd, view) :]
         except OSError as error:
-            raise DiskError(f"decompressing {self.shown} into the temporary folder {tempfile.gettempdir()!r} failed "
+            raise DiskError(f"decompressing {self.title} into the temporary folder {tempfile.gettempdir()!r} failed "
                             f"({error.strerror}); unpack the archive yourself, or set TMPDIR") from None  # fmt: skip
 
     def read_at(self, start: int, length: int) -> bytes:
-        """The bytes [start, start + length). `pread` moves no offset that a forked worker would share."""
+        """The bytes [start, start + length). `pread` is used, because forked workers share the file's offset."""
         return os.pread(self._fd, length, start)

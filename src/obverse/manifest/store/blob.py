@@ -1,8 +1,8 @@
-"""Bytes that can be read at any place: a file, a remote file, an unpacked stream.
+"""Blobs: random access to the bytes of a file, a remote file or a decompressed stream.
 
-Nothing here shares a file offset: a local file is opened for every read, so threads and forked workers cannot disturb
-each other, and every blob can be pickled or compared. Size and time of change are part of a file's identity, so that
-what is cached about it never outlives it.
+No file offset is shared: a local file is opened for every read, so threads and forked workers do not interfere, and
+every blob can be pickled and compared. A file's identity includes size and modification time, so that cached facts
+about it become invalid when it changes.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from obverse.files import open_regular, regular_status
 
 
 class Blob(Hashable, Protocol):
-    """`size` bytes; hashable, so that what was read from it can be cached."""
+    """Readable bytes; hashable, so that facts about them can be cached."""
 
     @property
-    def shown(self) -> str:
+    def title(self) -> str:
         """A name for messages."""
 
     @property
     def size(self) -> int:
-        """How many bytes there are."""
+        """Number of bytes."""
 
     def read_at(self, start: int, length: int) -> bytes:
         """The bytes [start, start + length); DataError when they are not there."""
@@ -47,8 +47,8 @@ class FileBlob:
         return cls(path, status.st_size, status.st_mtime_ns)
 
     @property
-    def shown(self) -> str:
-        """The path."""
+    def title(self) -> str:
+        """The path, for messages."""
         return repr(self.path)
 
     def read_at(self, start: int, length: int) -> bytes:
@@ -63,7 +63,7 @@ class FileBlob:
 
 
 class BlobFile(io.RawIOBase):
-    """A blob as a seekable binary file, for readers of containers. It holds nothing open."""
+    """Adapter of a blob to a seekable binary file; it keeps no file open."""
 
     def __init__(self, blob: Blob) -> None:
         self.blob, self.place = blob, 0
@@ -98,8 +98,8 @@ class BlobFile(io.RawIOBase):
 def read_all(blob: Blob, *, max_bytes: int) -> bytes:
     """All bytes of a blob; DataError when there are more than `max_bytes` or fewer than promised."""
     if blob.size > max_bytes:
-        raise DataError(f"{blob.shown} has {blob.size:,} bytes, more than the limit of {max_bytes:,}")
+        raise DataError(f"{blob.title} has {blob.size:,} bytes, more than the limit of {max_bytes:,}")
     data = blob.read_at(0, blob.size) if blob.size else b""
     if len(data) < blob.size:
-        raise DataError(f"{blob.shown} is cut short")
+        raise DataError(f"{blob.title} is cut short")
     return data

@@ -1,7 +1,7 @@
-"""The CIFAR-10 and CIFAR-100 python batches: a pickle of a dict with `data` (N, 3072) and labels.
+"""Reader of the CIFAR-10 and CIFAR-100 python batches: a pickled dict with `data` (N, 3072) and labels.
 
-Format: https://www.cs.toronto.edu/~kriz/cifar.html. A pickle can run anything; here it may only build numpy arrays and
-plain values. A picture is handed on as BMP, which is lossless, so that the one decoder reads it like any other.
+Format: https://www.cs.toronto.edu/~kriz/cifar.html. A pickle can run any code; here it may only build numpy arrays and
+plain values. A picture is returned as a BMP file, which is lossless, for the ordinary decoder.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ MAX_BATCH_BYTES = 2**30
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes into an old pickle; the real function would also decompress."""
+    """Replacement of `_codecs.encode`, by which Python 3 pickles bytes; the original could also decompress."""
     if encoding not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError(f"the encoding {encoding!r} is not allowed")
     return text.encode("latin-1")
 
 
 def _allowed() -> dict[tuple[str, str], Any]:
-    reconstruct = np.zeros(0).__reduce__()[0]  # where it lives depends on numpy's version
+    reconstruct = np.zeros(0).__reduce__()[0]  # its module depends on numpy's version
     rebuilt = {(module, "_reconstruct"): reconstruct for module in ("numpy.core.multiarray", "numpy._core.multiarray")}
     return {**rebuilt, ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype, ("_codecs", "encode"): _encode}
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Numpy's arrays and nothing else."""
+        """The class for a pickled name, which must be one of those that build numpy arrays."""
         try:
             return _allowed()[module, name]
         except KeyError:
@@ -55,7 +55,7 @@ class CifarBatch:
     names: list[str]
 
     def bmp(self, number: int) -> bytes:
-        """One picture as a file."""
+        """One picture as the bytes of a BMP file."""
         buffer = io.BytesIO()
         Image.fromarray(self.pictures_NHWC[number]).save(buffer, "BMP")
         return buffer.getvalue()
@@ -67,23 +67,23 @@ def read_pickle(blob: Blob) -> dict[str, Any]:
     try:
         values = _Unpickler(io.BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a damaged pickle raises almost any type
-        raise DataError(f"{blob.shown} is not a CIFAR batch: {error}") from None
+        raise DataError(f"{blob.title} is not a CIFAR batch: {error}") from None
     if not isinstance(values, dict):
-        raise DataError(f"{blob.shown} is not a CIFAR batch: it holds no dict")
+        raise DataError(f"{blob.title} is not a CIFAR batch: it holds no dict")
     return {_text(key): value for key, value in values.items()}
 
 
 @lru_cache(maxsize=8)
 def open_cifar(blob: Blob) -> CifarBatch:
-    """A batch; DataError when pictures and labels are not what the format says."""
+    """The pictures and labels of a batch; DataError when they do not follow the format."""
     values = read_pickle(blob)
     data = values.get("data")
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * SIDE * SIDE,):
-        raise DataError(f"{blob.shown} is not a CIFAR batch: `data` is no uint8 array of (N, {3 * SIDE * SIDE})")
+        raise DataError(f"{blob.title} is not a CIFAR batch: `data` is no uint8 array of (N, {3 * SIDE * SIDE})")
     labels = {key: value for key, value in values.items() if key in ("labels", "fine_labels", "coarse_labels")}
     for key, numbers in labels.items():
         if not isinstance(numbers, list) or len(numbers) != len(data) or not all(type(n) is int for n in numbers):
-            raise DataError(f"{blob.shown} is not a CIFAR batch: `{key}` is no list of {len(data)} integers")
+            raise DataError(f"{blob.title} is not a CIFAR batch: `{key}` is no list of {len(data)} integers")
     names = [_text(name) for name in values.get("filenames", [])]
     return CifarBatch(data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1), labels, names)
 
@@ -92,7 +92,7 @@ def read_cifar(blob: Blob, step: str) -> bytes:
     """Picture `step` of a batch as BMP bytes."""
     batch = open_cifar(blob)
     if not step.isdecimal() or int(step) >= len(batch.pictures_NHWC):
-        raise DataError(f"{blob.shown} has no picture {step}")
+        raise DataError(f"{blob.title} has no picture {step}")
     return batch.bmp(int(step))
 
 

@@ -1,4 +1,4 @@
-"""Where a picture's bytes are, in one line of text: what `Sample.views` holds and a manifest's cell says.
+"""Locators: the place of a picture's bytes as one line of text, in `Sample.views` and in the cells of a manifest.
 
     cat/1.jpg                              a file, relative to the manifest's root, or absolute
     s3://bucket/cat/1.jpg                  a file that fsspec reaches
@@ -27,24 +27,24 @@ _ESCAPED = re.compile(r"::=(?==*(?:member|row|cifar|half|tile)=)")
 
 
 def name_locator(name: str) -> str:
-    """The locator of the file called `name`, whatever its name holds."""
+    """The locator of a file, with `::` escaped where its name contains what looks like a step."""
     return _TO_ESCAPE.sub("::=", name) if "::" in name else name
 
 
 def add_step(locator: str, kind: str, value: str) -> str:
-    """The locator one step further in; kind: member, row, cifar, half or tile."""
+    """The locator extended by one step. kind: member, row, cifar, half or tile."""
     return f"{locator}::{kind}={name_locator(value)}"
 
 
 def part_of(locator: str) -> tuple[str, Step | None]:
-    """The picture, and the step to the part of it that is meant."""
+    """The locator of the whole picture, and the step to a part of it, or None."""
     whole, separator, last = locator.rpartition("::")
     step = _pair(last)
     return (whole, step) if separator and step[0] in PARTS and _STEP.search(locator, len(whole)) else (locator, None)
 
 
 def relocate(locator: str, place: Callable[[str], str]) -> str:
-    """The same place in the file that `place` makes of its name."""
+    """The locator with the file's name replaced by `place(name)`."""
     if "::" not in locator:
         return name_locator(place(locator))
     name, *steps = _STEP.split(locator)

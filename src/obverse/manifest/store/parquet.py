@@ -1,7 +1,7 @@
-"""Rows of Parquet files: pictures as Hugging Face data sets store them, and tables. The only file that imports pyarrow.
+"""Reader of Parquet files, with pictures as Hugging Face data sets store them. The only module that imports pyarrow.
 
-A Parquet file is read by row groups; the last ones read stay in memory, within a limit, so that reading in order costs
-one pass, and reading at random costs a group per picture.
+A Parquet file is read by row groups. The most recent groups are cached within a limit, so reading in order costs one
+pass, and reading at random costs one group per picture.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ CACHED_BYTES = 128 * 2**20
 
 @dataclass(frozen=True)
 class ParquetInfo:
-    """starts: first row of each group and the number of rows at the end; class_names by column, from the schema.
+    """Content of a footer. starts: first row of each group, then the number of rows.
 
-    fractions: the columns of floating-point numbers.
+    class_names: column -> names of its integer labels, from the schema. fractions: the columns of floats.
     """
 
     columns: dict[str, str]
@@ -48,12 +48,12 @@ class ParquetInfo:
 
 @lru_cache(maxsize=256)
 def open_parquet(blob: Blob) -> ParquetInfo:
-    """What the footer says; DataError when it is no Parquet file."""
+    """Content of the footer; DataError when the blob is no Parquet file."""
     file = _file(blob)
     schema, metadata = file.schema_arrow, file.metadata
     twice = [name for name, count in Counter(schema.names).items() if count > 1]
     if twice:
-        raise DataError(f"{blob.shown}: the column `{twice[0]}` occurs twice; rename one of them")
+        raise DataError(f"{blob.title}: the column `{twice[0]}` occurs twice; rename one of them")
     starts = [0]
     for group in range(metadata.num_row_groups):
         starts.append(starts[-1] + metadata.row_group(group).num_rows)
@@ -70,35 +70,35 @@ def read_columns(blob: Blob, columns: list[str]) -> list[dict[str, Any]]:
     except DataError:
         raise
     except Exception as error:
-        raise DataError(f"{blob.shown} cannot be read as Parquet: {error}") from None
+        raise DataError(f"{blob.title} cannot be read as Parquet: {error}") from None
     return rows
 
 
 def read_cell(blob: Blob, step: str) -> Any:
-    """The value at `row,column`; a picture is its bytes, or a dict of `bytes` and `path`."""
+    """The cell at `row,column`; for a picture its bytes, or a dict of `bytes` and `path`."""
     number, _, column = step.partition(",")
     info = open_parquet(blob)
     if not number.isdecimal() or int(number) >= info.num_rows or column not in info.columns:
-        raise DataError(f"{blob.shown} has no row {number} with a column {column!r}")
+        raise DataError(f"{blob.title} has no row {number} with a column {column!r}")
     group = bisect_right(info.starts, int(number)) - 1
     return _GROUPS.get(blob, group, column)[int(number) - info.starts[group]].as_py()
 
 
 def rows_with_picture(blob: Blob, column: str) -> list[bool] | None:
-    """Per row, whether the cell holds bytes or a path; None when all do, which mostly the footer knows."""
+    """Per row, whether the cell holds bytes or a path; None when all do, which the footer mostly shows."""
     info = open_parquet(blob)
     num_groups = len(info.starts) - 1
     if all(_has_no_nulls(info.metadata.row_group(group), column) for group in range(num_groups)):
         return None
-    found: list[bool] = []
+    has_picture: list[bool] = []
     for group in range(num_groups):
         cells = _GROUPS.get(blob, group, column).combine_chunks()
         valid = cells.is_valid().to_pylist()
         if info.columns[column] == "picture":
             parts = [cells.field(name).is_valid().to_pylist() for name in ("bytes", "path")]
             valid = [here and any(either) for here, *either in zip(valid, *parts, strict=True)]
-        found += valid
-    return found
+        has_picture += valid
+    return has_picture
 
 
 def _has_no_nulls(group: Any, column: str) -> bool:
@@ -109,13 +109,13 @@ def _has_no_nulls(group: Any, column: str) -> bool:
 
 
 class _GroupCache:
-    """The columns read last, up to CACHED_BYTES."""
+    """Cache of the most recently read column groups, up to CACHED_BYTES."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything, the lock too: another thread may have held it when this process was forked."""
+        """Empty the cache and replace its lock, which another thread may have held when this process was forked."""
         self._columns: OrderedDict[tuple[Blob, int, str], Any] = OrderedDict()
         self._lock = Lock()
 
@@ -131,7 +131,7 @@ class _GroupCache:
         except DataError:
             raise
         except Exception as error:
-            raise DataError(f"{blob.shown} cannot be read as Parquet: {error}") from None
+            raise DataError(f"{blob.title} cannot be read as Parquet: {error}") from None
         with self._lock:
             self._columns[key] = read
             while len(self._columns) > 1 and sum(kept.nbytes for kept in self._columns.values()) > CACHED_BYTES:
@@ -148,12 +148,12 @@ def _file(blob: Blob, metadata: Any = None) -> Any:
     import pyarrow.parquet
 
     try:
-        # No threads: a forked worker has lost those of its parent.
+        # No threads: those of the parent do not exist in a forked worker.
         return pyarrow.parquet.ParquetFile(BlobFile(blob), metadata=metadata, pre_buffer=False)
     except DataError:
         raise
     except Exception as error:
-        raise DataError(f"{blob.shown} is no Parquet file, or it is damaged or cut short: {error}") from None
+        raise DataError(f"{blob.title} is no Parquet file, or it is damaged or cut short: {error}") from None
 
 
 def _is_fraction(kind: Any) -> bool:

@@ -1,7 +1,7 @@
-"""Files that fsspec reaches: `s3://`, `gs://`, `hf://`, `memory://` ... The only file that imports fsspec.
+"""Remote files through fsspec: `s3://`, `gs://`, `hf://`, `memory://` ... The only module that imports fsspec.
 
-The file system is asked for anew on every read: fsspec keeps one instance per process, so that a forked worker never
-talks through its parent's connection.
+The file system is looked up on every read. fsspec keeps one instance per process, so a forked worker never uses its
+parent's connection.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "h
 
 
 def remote_url(path: Path | str) -> str | None:
-    """The URL that `path` stands for, or None for a local path. (`Path` takes one slash out of `s3://bucket`.)"""
-    found = _URL.fullmatch(str(path))
-    if not found or found[1] in ("file", "local") or os.path.lexists(f"{found[1]}:"):
+    """The URL in `path`, or None for a local path. (`Path` removes one slash from `s3://bucket`.)"""
+    match = _URL.fullmatch(str(path))
+    if not match or match[1] in ("file", "local") or os.path.lexists(f"{match[1]}:"):
         return None
-    return f"{found[1]}://{found[2] or ''}"
+    return f"{match[1]}://{match[2] or ''}"
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class RemoteBlob:
         return cls(url, int(info["size"]), version)
 
     @property
-    def shown(self) -> str:
-        """The URL."""
+    def title(self) -> str:
+        """The URL, for messages."""
         return repr(self.url)
 
     def read_at(self, start: int, length: int) -> bytes:
@@ -65,9 +65,9 @@ def is_remote_folder(url: str) -> bool:
 
 def list_remote(url: str) -> list[str]:
     """The names of all files below a remote folder, relative to it."""
-    found = _ask("find", url)
+    paths = _ask("find", url)
     base = _file_system(url)[1].rstrip("/") + "/"
-    return [name.removeprefix(base) for name in map(str, found)]
+    return [name.removeprefix(base) for name in map(str, paths)]
 
 
 def _ask(method: str, url: str, **arguments: Any) -> Any:
@@ -84,7 +84,7 @@ def _file_system(url: str) -> tuple[Any, str]:
 
     protocol = url.partition(":")[0]
     try:
-        # Not `url_to_fs`, which takes `::` in a name for a chain of file systems.
+        # Not `url_to_fs`, which interprets `::` in a name as a chain of file systems.
         file_system = fsspec.filesystem(protocol)
         path: str = file_system._strip_protocol(url)
     except ImportError as error:

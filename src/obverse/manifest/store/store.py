@@ -1,4 +1,4 @@
-"""From a locator to a picture: the one way for verification, training, evaluation and prediction on a manifest."""
+"""Picture store: the only way from a locator to a picture, in verification, training, evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ UNREADABLE = "cannot be read"
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """A picture's file content as stored. part: when the picture is a part of that file's."""
+    """The stored bytes of a picture. part: the part of that file's picture, or None for the whole."""
 
     data: bytes
     part: Part | None = None
 
     def digest(self) -> str:
-        """The content digest; two parts of a file differ."""
+        """The content digest; parts of the same file have different ones."""
         return content_digest(self.data if self.part is None else self.data + self.part.step[1].encode())
 
     def upright_size(self) -> tuple[int, int]:
-        """(height, width) as the header says; PictureError when it is no picture within the limits."""
+        """(height, width) from the header; PictureError when it is no picture within the limits."""
         height, width = open_picture(self.data)[1].upright_size
         return (height, width) if self.part is None else self.part.size(height, width)
 
@@ -52,12 +52,12 @@ class StoredPicture:
 
 @dataclass(frozen=True)
 class PictureStore:
-    """Reads locators (`locator.py`) relative to `root`. It holds nothing open; threads and workers may share it."""
+    """Reader of locators (`locator.py`) relative to `root`. It keeps no file open; threads and workers may share it."""
 
     root: Path
 
     def read(self, locator: str) -> StoredPicture:
-        """The picture's bytes; PictureError, without the locator in its text, when they cannot be had."""
+        """The picture's bytes; PictureError, without the locator in its message, when they cannot be read."""
         name, steps = parse_locator(locator)
         part = None
         if steps and steps[-1][0] in PARTS:
@@ -79,30 +79,30 @@ class PictureStore:
     ) -> Pixels:
         """Upright RGB pixels; PictureError names the locator. sandbox: see `StoredPicture.decode`.
 
-        require: sees the bytes before they are decoded, and may raise.
+        require: a check of the bytes before decoding, which may raise.
         """
         try:
             picture = self.read(locator)
             require(picture)
             return picture.decode(min_height=min_height, min_width=min_width, sandbox=sandbox)
         except PictureError as error:
-            said = str(error) if str(error).startswith(UNREADABLE) else f"is unusable: {error}"
-            raise PictureError(f"{os.path.join(self.root, locator)!r} {said}") from None
+            reason = str(error) if str(error).startswith(UNREADABLE) else f"is unusable: {error}"
+            raise PictureError(f"{os.path.join(self.root, locator)!r} {reason}") from None
 
     def open(self, locators: Iterable[str]) -> None:
-        """Open every container among `locators` now, so that forked workers inherit what was read from it.
+        """Open every container among `locators` now, so that forked workers inherit its index.
 
-        What cannot be opened is left to `read`, which is asked for one picture.
+        A container that cannot be opened raises later, in `read`, where a single picture is named.
         """
         for name, steps in {_without_place(locator) for locator in locators if "::" in locator}:
             with suppress(OSError, ValueError):
                 self._open(name, steps)
 
     def stamp(self, locator: str) -> str:
-        """Size and time of change of the file that holds the picture: cheap, and other once the file is another."""
+        """Size and modification time of the file that holds the picture, a cheap sign of change."""
         name, _ = parse_locator(locator)
         if remote_url(name) or remote_url(self.root):
-            return "remote"  # asking would take a request per picture
+            return "remote"  # otherwise one request per picture
         try:
             status = os.stat(os.path.join(self.root, name))
         except (OSError, ValueError):
@@ -121,7 +121,7 @@ class PictureStore:
         return RemoteBlob.of(url) if url else FileBlob.of(os.path.join(self.root, name))
 
     def _open(self, name: str, steps: tuple[Step, ...]) -> Blob:
-        """The file or member in which the last step finds its picture."""
+        """The file or archive member that the last step leads into."""
         blob = self._blob(name)
         if steps and steps[0][0] == "member":
             archive = open_archive(blob)
@@ -140,26 +140,26 @@ class PictureStore:
         return self._cell(blob, value) if last == "row" else read_all(blob, max_bytes=MAX_BYTES)
 
     def _cell(self, blob: Blob, step: str) -> bytes:
-        """Bytes in a table; a row without bytes may name a file instead."""
+        """The bytes of a picture in a table's cell; a row without bytes may name a file instead."""
         value = read_cell(blob, step)
         if isinstance(value, dict):
             value = value["bytes"] if value["bytes"] is not None else value["path"]
         if isinstance(value, str):
             return read_all(self._blob(value), max_bytes=MAX_BYTES)
         if not isinstance(value, bytes):
-            raise DataError(f"row {step} of {blob.shown} holds no picture")
+            raise DataError(f"row {step} of {blob.title} holds no picture")
         return value
 
 
 def _without_place(locator: str) -> tuple[str, tuple[Step, ...]]:
-    """What the pictures of one container share: a member of its own only where a further step goes into it."""
+    """The container of a picture, as file name and steps: a member counts only where a further step leads into it."""
     name, steps = parse_locator(locator)
     steps = tuple(step for step in steps if step[0] not in PARTS)
     return name, (*steps[:-1], *((kind, "") for kind, _ in steps[-1:]))
 
 
 def _no_step(blob: Blob) -> None:
-    raise DataError(f"no such step into {blob.shown}")
+    raise DataError(f"no such step into {blob.title}")
 
 
 def _reason(error: OSError | ValueError) -> str:

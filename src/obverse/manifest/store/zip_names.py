@@ -22,7 +22,7 @@ ENCODINGS = ("utf-8", "gb18030", "cp932", "big5", "cp949", "euc_jp", "cp1252", "
 
 
 class ZipName:
-    """The name of one member. raw: its bytes, where nothing says what they mean; else None."""
+    """The name of one member. raw: its bytes where their encoding is not stated, else None."""
 
     def __init__(self, info: zipfile.ZipInfo, *, is_windows: bool) -> None:
         self._is_windows = is_windows
@@ -38,43 +38,43 @@ class ZipName:
             self.raw = raw
 
     def text(self, encoding: str) -> str:
-        """With `/` between folders; UnicodeDecodeError when the raw bytes are not in `encoding`."""
+        """The name with `/` between folders; UnicodeDecodeError when the raw bytes are not in `encoding`."""
         name = self._name if self.raw is None else self.raw.decode(encoding)
         return name.replace("\\", "/") if self._is_windows else name
 
 
 def zip_names(infos: Sequence[zipfile.ZipInfo]) -> list[ZipName]:
-    """Backslashes part folders where a Windows program packed, or where no member has a slash."""
+    """Member names. Backslashes separate folders where a Windows program packed, or where no member has a slash."""
     has_slash = any("/" in info.orig_filename for info in infos)
     return [ZipName(info, is_windows=info.create_system != _UNIX or not has_slash) for info in infos]
 
 
-def require_names(names: Sequence[ZipName], encoding: str | None, shown: str) -> list[str]:
-    """The text of each; DataError when one is not in `encoding`; None: UTF-8 where all are, else a guess."""
+def require_names(names: Sequence[ZipName], encoding: str | None, title: str) -> list[str]:
+    """Decoded names; DataError when one is not in `encoding`. None: UTF-8 where all are valid, else a guess."""
     if encoding is None:
         encoding = FALLBACK if guessed(names) else "utf-8"
     try:
         return [name.text(encoding) for name in names]
     except UnicodeDecodeError as error:
-        raise DataError(f"{shown} holds names that are not in {encoding} ({error.reason}); set "
+        raise DataError(f"{title} holds names that are not in {encoding} ({error.reason}); set "
                         f"data.archive_encoding to one of {', '.join(ENCODINGS)}") from None  # fmt: skip
 
 
 def guessed(names: Sequence[ZipName]) -> list[bytes]:
-    """The raw names, where their code page is a guess."""
+    """Raw names, where their encoding is a guess."""
     raw = [name.raw for name in names if name.raw is not None]
     return [] if all(map(_is_utf8, raw)) else raw
 
 
 def readings(raw: bytes) -> str:
-    """The same name in some code pages, for a message."""
-    found: dict[str, str] = {}
+    """The same name in several encodings, for a message."""
+    encoding_of: dict[str, str] = {}
     for encoding in ENCODINGS:
         try:
-            found.setdefault(raw.decode(encoding), encoding)
+            encoding_of.setdefault(raw.decode(encoding), encoding)
         except UnicodeDecodeError:
             continue
-    return ", ".join(f"{text!r} in {encoding}" for text, encoding in list(found.items())[:5])
+    return ", ".join(f"{text!r} in {encoding}" for text, encoding in list(encoding_of.items())[:5])
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -86,7 +86,7 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str | None:
-    """The name in the extra field, when it is the one of these raw bytes."""
+    """The name in the Unicode path extra field, when its checksum matches these raw bytes; else None."""
     place = 0
     while place + 4 <= len(extra):
         kind, length = (int.from_bytes(extra[place + i : place + i + 2], "little") for i in (0, 2))

@@ -49,8 +49,8 @@ def _look_alike(counts: Counter[str]) -> Iterator[Finding]:
         alike[" ".join(name_key(unicodedata.normalize("NFKC", name)).split())].append(name)
     for names in alike.values():
         if len(names) > 1:
-            shown = ", ".join(f"{name!r} ({counts[name]})" for name in names)
-            message = f"the classes {shown} differ only in letter case or spaces, and stay {len(names)}; rename one"
+            listed = ", ".join(f"{name!r} ({counts[name]})" for name in names)
+            message = f"the classes {listed} differ only in letter case or spaces, and stay {len(names)}; rename one"
             yield Finding("warning", "classes-look-alike", message)
 
 

@@ -87,7 +87,7 @@ def _sizes(facts: PictureFacts) -> Iterator[Finding]:
     yield from _one(facts, is_far, "warning", "sizes-far-apart", what)
 
 
-def _one(facts: PictureFacts, is_found: Array, severity: str, code: str, what: str) -> Iterator[Finding]:
-    if is_found.any():
-        message = f"{int(is_found.sum())} picture(s): {what}"
-        yield Finding(severity, code, message, facts.paths_at(np.flatnonzero(is_found)))
+def _one(facts: PictureFacts, applies: Array, severity: str, code: str, what: str) -> Iterator[Finding]:
+    if applies.any():
+        message = f"{int(applies.sum())} picture(s): {what}"
+        yield Finding(severity, code, message, facts.paths_at(np.flatnonzero(applies)))

@@ -16,21 +16,21 @@ from obverse.manifest.sources.folders.unread import holds_picture
 
 def tree_findings(root: Path) -> list[Finding]:
     """What a walk over a folder meets besides pictures; a link to a folder further up is not entered."""
-    found: dict[str, list[str]] = {"hidden-file": [], "symlink-loop": [], "other-file": []}
-    _visit(str(root), "", (), found)
-    says = {
+    paths_of: dict[str, list[str]] = {"hidden-file": [], "symlink-loop": [], "other-file": []}
+    _visit(str(root), "", (), paths_of)
+    message_of = {
         "hidden-file": ("note", "hidden or system file(s), left out"),
         "symlink-loop": ("warning", "link(s) that lead back into a folder above, not followed"),
         "other-file": ("note", "file(s) that are no pictures, left out"),
     }
     return [
-        Finding(says[code][0], code, f"{len(paths)} {says[code][1]}", tuple(paths))
-        for code, paths in found.items()
+        Finding(message_of[code][0], code, f"{len(paths)} {message_of[code][1]}", tuple(paths))
+        for code, paths in paths_of.items()
         if paths
     ]
 
 
-def _visit(folder: str, prefix: str, above: tuple[tuple[int, int], ...], found: dict[str, list[str]]) -> None:
+def _visit(folder: str, prefix: str, above: tuple[tuple[int, int], ...], paths_of: dict[str, list[str]]) -> None:
     try:
         status = os.stat(folder)
         with os.scandir(folder) as opened:
@@ -41,13 +41,13 @@ def _visit(folder: str, prefix: str, above: tuple[tuple[int, int], ...], found: 
     for entry in entries:
         path = prefix + entry.name
         if is_left_out(entry.name):
-            found["hidden-file"].append(path)
+            paths_of["hidden-file"].append(path)
         elif entry.is_symlink() and _leads_up(entry, above):
-            found["symlink-loop"].append(path)
+            paths_of["symlink-loop"].append(path)
         elif entry.is_dir():
-            _visit(entry.path, f"{path}/", above, found)
+            _visit(entry.path, f"{path}/", above, paths_of)
         elif not is_picture_name(entry.name) and not (is_unclear_name(entry.name) and holds_picture(entry.path)):
-            found["other-file"].append(path)
+            paths_of["other-file"].append(path)
 
 
 def _leads_up(entry: os.DirEntry[str], above: tuple[tuple[int, int], ...]) -> bool:
@@ -68,9 +68,9 @@ def name_findings(paths: Iterable[str]) -> list[Finding]:
     case = _clashes(names, str.casefold)
     accents = _clashes((name for name in names if not name.isascii()), composed)
     return [
-        *(Finding("warning", "case-clash", f"{_shown(group)} differ only in case", tuple(group)) for group in case),
+        *(Finding("warning", "case-clash", f"{_quoted(group)} differ only in case", tuple(group)) for group in case),
         *(
-            Finding("warning", "unicode-clash", f"{_shown(group)} look the same and are spelled in different Unicode "
+            Finding("warning", "unicode-clash", f"{_quoted(group)} look the same and are spelled in different Unicode "
                     "forms", tuple(group))
             for group in accents
         ),
@@ -93,5 +93,5 @@ def _clashes(names: Iterable[str], key: Callable[[str], str]) -> Iterator[list[s
             yield group
 
 
-def _shown(group: list[str]) -> str:
+def _quoted(group: list[str]) -> str:
     return " and ".join(repr(name) for name in group)

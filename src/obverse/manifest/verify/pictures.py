@@ -78,10 +78,10 @@ def require_decodable(
     wanted = tuple(dict.fromkeys(paths))
     for use in dict.fromkeys(uses):
         again = [path for path in wanted if facts.may_differ(path, use)]
-        found = verify_pictures(store, again, progress, use=use).findings if again else ()
-        if found:
-            raise DataError(f"{len(found)} picture(s) cannot be decoded at the size that they are used in; the first "
-                            f"is {found[0].paths[0]!r}: {found[0].message}. Leave them out")  # fmt: skip
+        faults = verify_pictures(store, again, progress, use=use).findings if again else ()
+        if faults:
+            raise DataError(f"{len(faults)} picture(s) cannot be decoded at the size that they are used in; the first "
+                            f"is {faults[0].paths[0]!r}: {faults[0].message}. Leave them out")  # fmt: skip
 
 
 def examine_all(pictures: Sequence[Wanted], *, use: tuple[int, int]) -> list[Examination]:

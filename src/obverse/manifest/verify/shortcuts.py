@@ -38,17 +38,17 @@ def _of_view(samples: Sequence[Sample], facts: PictureFacts, view: str, which: s
         features_ND = features(facts, places_N)
         if not features_ND.std(axis=0).any():
             continue
-        found = skill(features_ND, labels_N, num_classes)
-        if found.low - found.chance < LEAST_SKILL * (1 - found.chance):
+        result = skill(features_ND, labels_N, num_classes)
+        if result.low - result.chance < LEAST_SKILL * (1 - result.chance):
             continue
-        strong = not explains and found.low - found.chance > STRONG_SKILL * (1 - found.chance)
-        threshold = found.chance + LEAST_SKILL * (1 - found.chance)
+        strong = not explains and result.low - result.chance > STRONG_SKILL * (1 - result.chance)
+        threshold = result.chance + LEAST_SKILL * (1 - result.chance)
         message = (
-            f"{name}{which} alone tells the class in {found.accuracy:.0%} ({found.low:.0%} to {found.high:.0%}), "
-            f"chance is {found.chance:.1%}: a model may learn this instead of the object"
+            f"{name}{which} alone tells the class in {result.accuracy:.0%} ({result.low:.0%} to {result.high:.0%}), "
+            f"chance is {result.chance:.1%}: a model may learn this instead of the object"
         )
         severity = "warning" if strong else "note"
-        findings.append(Finding(severity, "shortcut", message, score=found.low, threshold=threshold))
+        findings.append(Finding(severity, "shortcut", message, score=result.low, threshold=threshold))
     return findings
 
 

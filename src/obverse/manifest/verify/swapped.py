@@ -35,7 +35,7 @@ _NORMAL = 1.4826  # median absolute deviation to standard deviation
 
 def swapped_findings(samples: Sequence[Sample], facts: PictureFacts, views: Sequence[str]) -> list[Finding]:
     """Every two views are compared; needs facts with details."""
-    return [found for first, second in combinations(views, 2) for found in _of_pair(samples, facts, first, second)]
+    return [finding for first, second in combinations(views, 2) for finding in _of_pair(samples, facts, first, second)]
 
 
 def _of_pair(samples: Sequence[Sample], facts: PictureFacts, first: str, second: str) -> list[Finding]:

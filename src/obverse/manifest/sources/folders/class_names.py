@@ -27,9 +27,9 @@ def forms_joined(names: Iterable[str]) -> list[Finding]:
     for name in names:
         if not name.isascii():
             forms[composed(name)].add(name)
-    joined = sorted(name for name, found in forms.items() if len(found) > 1)
+    joined = sorted(name for name, spellings in forms.items() if len(spellings) > 1)
     if not joined:
         return []
-    shown = ", ".join(map(repr, joined[:5])) + (" ..." if len(joined) > 5 else "")
-    message = f"names in several Unicode forms (macOS decomposes accents) are taken as one: {shown}"
+    examples = ", ".join(map(repr, joined[:5])) + (" ..." if len(joined) > 5 else "")
+    message = f"names in several Unicode forms (macOS decomposes accents) are taken as one: {examples}"
     return [Finding("warning", "unicode-forms", message)]

@@ -35,43 +35,45 @@ def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | Non
     """
     if not tree.folders:
         refused = "; ".join(finding.message for finding in tree.findings)
-        why = tree.unread.said or refused or f"expected <class>/picture.jpg in it; it holds {_kinds(tree)}"
-        raise DataError(f"no pictures below {tree.shown}: {why}")
+        why = tree.unread.message or refused or f"expected <class>/picture.jpg in it; it holds {_kinds(tree)}"
+        raise DataError(f"no pictures below {tree.title}: {why}")
     # A lone folder around view words is a class only where views are asked for.
     view_words = [set(words) for words in VIEW_WORDS] if layout == "view-folders" else []
     view_words += [set(map(name_key, views))] if views else []
     num_levels = 2 if layout == "object-folders" else 1
-    apart = take_apart(tree.folders, view_words, tree.shown, num_levels=num_levels)
+    apart = take_apart(tree.folders, view_words, tree.title, num_levels=num_levels)
     findings = [*tree.findings, *apart.findings, *_outside(apart.places)]
     places = [place for place in apart.places if place.parts]
-    found, kind, about = _find_views(tree, places, layout, views)
+    detected, kind, about = _find_views(tree, places, layout, views)
     findings += about
     parts = [folder.parts for folder in tree.folders]
-    findings += tree.unread.findings([*parts, *(p[:-1] for p in parts)] if found and kind != "suffix" else parts)
-    if found is None:
+    findings += tree.unread.findings([*parts, *(p[:-1] for p in parts)] if detected and kind != "suffix" else parts)
+    if detected is None:
         return _by_class(tree, places, apart, [*findings, *_strange_classes(places, layout, about)])
-    is_many = kind == "object" and len(found.strays) > STRAY_SHARE * sum(len(place.pictures) for place in places)
-    findings += _left_out(found.strays, kind, "warning" if is_many else "note")
-    samples = read_views(tree, found, findings)
-    said = f"{apart.said}{_said(found, kind)}: {len(set(samples.labels))} classes, {len(samples)} samples"
+    is_many = kind == "object" and len(detected.strays) > STRAY_SHARE * sum(len(place.pictures) for place in places)
+    findings += _left_out(detected.strays, kind, "warning" if is_many else "note")
+    samples = read_views(tree, detected, findings)
+    summary = (
+        f"{apart.summary}{_describe_views(detected, kind)}: {len(set(samples.labels))} classes, {len(samples)} samples"
+    )
     layout = {"view": "view-folders", "object": "object-folders", "suffix": "suffix-views"}[kind]
-    return Listing(tree.root, samples, found.names, said, layout, findings)
+    return Listing(tree.root, samples, detected.names, summary, layout, findings)
 
 
-def _said(found: Views, kind: str) -> str:
-    names = ", ".join(found.names)
+def _describe_views(views: Views, kind: str) -> str:
+    names = ", ".join(views.names)
     if kind == "object":
-        return f"one folder per object in each class, its files are the views {names} ({found.why})"
+        return f"one folder per object in each class, its files are the views {names} ({views.why})"
     what = "view folders" if kind == "view" else "view suffixes"
-    where = "above" if "above" in found.why else "in"
-    return f"{what} {names} {where} each class ({found.why})"
+    where = "above" if "above" in views.why else "in"
+    return f"{what} {names} {where} each class ({views.why})"
 
 
 def _kinds(tree: Tree) -> str:
     """What the tree holds instead of pictures, in words."""
     counts = Counter(posixpath.splitext(name)[1].lower() or "without an ending" for name in tree.files())
-    shown = ", ".join(f"{count} {ending}" for ending, count in counts.most_common(5))
-    return f"{counts.total()} file(s) of other kinds ({shown})" if counts else "no files"
+    listed = ", ".join(f"{count} {ending}" for ending, count in counts.most_common(5))
+    return f"{counts.total()} file(s) of other kinds ({listed})" if counts else "no files"
 
 
 def _find_views(
@@ -81,33 +83,33 @@ def _find_views(
 
     DataError when they are asked for and are not there.
     """
-    found: Views | None = None
+    detected: Views | None = None
     about: list[Finding] = []
     if layout in ("auto", "object-folders"):
-        found = object_views(places, views, is_told=layout == "object-folders")
-    if found is not None:
-        return found, "object", about
+        detected = object_views(places, views, is_explicit=layout == "object-folders")
+    if detected is not None:
+        return detected, "object", about
     if layout == "object-folders":
-        raise DataError(f"no folders of objects below {tree.shown}: expected <class>/<object>/obverse.jpg and "
+        raise DataError(f"no folders of objects below {tree.title}: expected <class>/<object>/obverse.jpg and "
                         "reverse.jpg in it, or give the files' names as data.views")  # fmt: skip
     if layout in ("auto", "view-folders"):
-        found, about = folder_views(places, views, is_told=layout == "view-folders")
-    if layout == "view-folders" and found is None:
-        is_other = object_views(places, views, is_told=False) is not None
+        detected, about = folder_views(places, views, is_explicit=layout == "view-folders")
+    if layout == "view-folders" and detected is None:
+        is_other = object_views(places, views, is_explicit=False) is not None
         hint = "; its files are called like views: data.layout=object-folders" if is_other else ""
-        raise DataError(f"no view folders below {tree.shown}: expected <class>/{{obverse,reverse}}/picture.jpg in it"
+        raise DataError(f"no view folders below {tree.title}: expected <class>/{{obverse,reverse}}/picture.jpg in it"
                         f"{hint}")  # fmt: skip
-    kind = "view" if found else "suffix"
-    if found is None and layout in ("auto", "suffix-views"):
-        found = suffix_views(places, views, is_told=layout == "suffix-views")
-    if layout == "suffix-views" and found is None:
-        raise DataError(f"no file names below {tree.shown} end in view words: expected <class>/coin7_obv.jpg and "
+    kind = "view" if detected else "suffix"
+    if detected is None and layout in ("auto", "suffix-views"):
+        detected = suffix_views(places, views, is_explicit=layout == "suffix-views")
+    if layout == "suffix-views" and detected is None:
+        raise DataError(f"no file names below {tree.title} end in view words: expected <class>/coin7_obv.jpg and "
                         "coin7_rev.jpg in it, or give the words as data.views")  # fmt: skip
-    if found is None and views is not None and tuple(views) != ("image",):
+    if detected is None and views is not None and tuple(views) != ("image",):
         seen = ", ".join(sorted({place.parts[-1] for place in places})[:10])
-        raise DataError(f"{tree.shown}: no folders and no endings of file names are called {' and '.join(views)} "
+        raise DataError(f"{tree.title}: no folders and no endings of file names are called {' and '.join(views)} "
                         f"(data.views); the folders are {seen}")  # fmt: skip
-    return found, kind, about
+    return detected, kind, about
 
 
 def _strange_classes(places: Sequence[Place], layout: str, about: Sequence[Finding]) -> list[Finding]:
@@ -148,7 +150,7 @@ def _left_out(paths: Sequence[str], what: str, severity: str = "note") -> list[F
 
 
 def _by_class(tree: Tree, places: Sequence[Place], apart: Apart, findings: list[Finding]) -> Listing:
-    wrapper, said = apart.wrapper, apart.said
+    wrapper, summary = apart.wrapper, apart.summary
     classes = [place.label for place in places]
     paths = [path for place in places for path in place.pictures]
     # An id does not hold the wrapper: a folder and the archive made of it give the same ids.
@@ -161,8 +163,8 @@ def _by_class(tree: Tree, places: Sequence[Place], apart: Apart, findings: list[
         message = f"{len(groups)} class(es) have several size folders: pictures of one name in them stay in one split"
         findings = [*findings, Finding("note", "groups", message)]
     nested = " (nested names stay apart)" if any("/" in label for label in classes) else ""
-    said += f"one class per folder{nested}: {len(set(classes))} classes, {len(samples)} pictures"
-    return Listing(tree.root, samples, ("image",), said, "class-folders", findings)
+    summary += f"one class per folder{nested}: {len(set(classes))} classes, {len(samples)} pictures"
+    return Listing(tree.root, samples, ("image",), summary, "class-folders", findings)
 
 
 def _of_several_sizes(places: Sequence[Place]) -> dict[str, Counter[str]]:
@@ -173,9 +175,9 @@ def _of_several_sizes(places: Sequence[Place]) -> dict[str, Counter[str]]:
     for place in places:
         folders[_class_of(place)].append(place)
     return {
-        name: Counter(stem_key(path) for place in found for path in place.pictures)
-        for name, found in folders.items()
-        if len({place.parts for place in found}) > 1
+        name: Counter(stem_key(path) for place in of_class for path in place.pictures)
+        for name, of_class in folders.items()
+        if len({place.parts for place in of_class}) > 1
     }
 
 

@@ -23,23 +23,23 @@ HALF = 0.5
 ANY_WORD = tuple(dict.fromkeys(itertools.chain(*VIEW_WORDS)))
 
 
-def object_views(places: Sequence[Place], given: Sequence[str] | None, *, is_told: bool) -> Views | None:
+def object_views(places: Sequence[Place], given: Sequence[str] | None, *, is_explicit: bool) -> Views | None:
     """The views, when the pictures of the deepest folders are called like them. given: their names.
 
     is_told: the layout is given, so other pictures may be many. DataError when some classes hold folders of
     objects, and others the views themselves.
     """
     deep = [place for place in places if len(_parts(place)) > 1]
-    if not is_told and (_are_words({p.parts[-1] for p in deep}) or _are_words({p.parts[0] for p in deep})):
+    if not is_explicit and (_are_words({p.parts[-1] for p in deep}) or _are_words({p.parts[0] for p in deep})):
         return None  # then the folders are the views
     stems = [set(map(stem_key, place.pictures)) for place in deep]
     sure = _names(stems, given, PAIRING_SHARE)
     names = sure or _names(stems, given, HALF)
     keys = set(map(name_key, names))
-    if not keys or not (is_told or _named_share(deep, keys) >= (HALF if sure else PAIRING_SHARE)):
+    if not keys or not (is_explicit or _named_share(deep, keys) >= (HALF if sure else PAIRING_SHARE)):
         return None
     flat = [place for place in places if len(_parts(place)) == 1]
-    if not is_told and sum(len(p.pictures) for p in flat) > STRAY_SHARE * sum(len(p.pictures) for p in places):
+    if not is_explicit and sum(len(p.pictures) for p in flat) > STRAY_SHARE * sum(len(p.pictures) for p in places):
         _refuse_both(deep, [p for p in flat if keys <= set(map(stem_key, p.pictures))], names)
         return None
     return _views(deep, flat, names, "as data.views says" if given is not None else "known view words")
@@ -61,7 +61,7 @@ def _names(stems: Sequence[set[str]], given: Sequence[str] | None, share: float)
     names = tuple(given or (word for word in ANY_WORD if counts[word] >= share * len(stems)))
     keys = set(map(name_key, names))
     is_pair = len(keys) > 1 and (given is not None or any(keys >= set(words) for words in VIEW_WORDS))
-    num_complete = sum(1 for found in stems if keys <= found)
+    num_complete = sum(1 for in_folder in stems if keys <= in_folder)
     return names if is_pair and num_complete and num_complete >= share * len(stems) else ()
 
 

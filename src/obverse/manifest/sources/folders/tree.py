@@ -52,7 +52,7 @@ class Tree:
     """
 
     root: Path
-    shown: str
+    title: str
     others: tuple[str, ...]
     walk: Callable[[], list[Folder]] = field(repr=False)
     archive: str | None = None
@@ -75,9 +75,9 @@ class Tree:
             folders[:] = [name for name in folders if not is_left_out(name)]
             yield from (name for name in names if not is_left_out(name))
 
-    def told(self, name: str) -> str:
+    def title_of(self, name: str) -> str:
         """A file of the tree, for messages."""
-        return self.shown if self.is_single_file else f"{name!r} in {self.shown}"
+        return self.title if self.is_single_file else f"{name!r} in {self.title}"
 
     def locator(self, name: str) -> str:
         """The locator of a file below the tree's top."""
@@ -94,7 +94,7 @@ class Tree:
         try:
             return PictureStore(self.root).file(self.locator(name))
         except OSError as error:
-            raise DataError(f"{self.told(name)} cannot be read: {error.strerror}") from None
+            raise DataError(f"{self.title_of(name)} cannot be read: {error.strerror}") from None
 
     def has(self, name: str) -> bool:
         """Whether the file is there; a remote one that lies elsewhere is believed to be."""
@@ -104,7 +104,7 @@ class Tree:
             return name in self.members
         return os.path.isfile(self.root / name)
 
-    def found(self, path: str, cell: str = "", base: str = "") -> str:
+    def resolved(self, path: str, cell: str = "", base: str = "") -> str:
         """The path of a picture as the tree has it: as it is when it is there or nothing like it is.
 
         cell: as a table wrote it, relative to `base`; it may lack folders and the ending, or have another Unicode form.
@@ -115,8 +115,8 @@ class Tree:
 
     def spelled(self, path: str) -> str:
         """The path in the Unicode form that the tree has it in; else as it is."""
-        found = path if path.isascii() else self.found(path)
-        return found if composed(found) == composed(path) else path
+        resolved_path = path if path.isascii() else self.resolved(path)
+        return resolved_path if composed(resolved_path) == composed(path) else path
 
     @cached_property
     def lookup(self) -> PictureLookup:
@@ -133,7 +133,7 @@ class Tree:
         try:
             return read_all(self.file(name), max_bytes=MAX_TABLE_BYTES)
         except OSError as error:
-            raise DataError(f"{self.told(name)} cannot be read: {error.strerror}") from None
+            raise DataError(f"{self.title_of(name)} cannot be read: {error.strerror}") from None
 
 
 def data_root(path: Path) -> Path:
@@ -162,29 +162,29 @@ def open_tree(path: Path, root: Path, *, archive_encoding: str | None = None) ->
     archive_encoding: of a zip's names that say none.
     """
     url = remote_url(path)
-    shown = repr(url or str(path))
+    title = repr(url or str(path))
     if root != path:
         if not path.name.lower().endswith(ARCHIVE_SUFFIXES):
-            return Tree(root, shown, (path.name,), list, is_single_file=True)
-        return _archive_tree(root, path.name, shown, archive_encoding)
+            return Tree(root, title, (path.name,), list, is_single_file=True)
+        return _archive_tree(root, path.name, title, archive_encoding)
     if url:
-        return _named_tree(root, shown, list_remote(url))
+        return _named_tree(root, title, list_remote(url))
     unread = Unread()
-    return Tree(root, shown, _near_top(_scan(root)), lambda: list(walk_folders(root, unread)), unread=unread)
+    return Tree(root, title, _near_top(_scan(root)), lambda: list(walk_folders(root, unread)), unread=unread)
 
 
-def _archive_tree(root: Path, name: str, shown: str, encoding: str | None) -> Tree:
+def _archive_tree(root: Path, name: str, title: str, encoding: str | None) -> Tree:
     try:
         archive = open_archive(PictureStore(root).file(name_locator(name)), encoding)
     except OSError as error:
-        raise DataError(f"{shown} cannot be read: {error.strerror}") from None
+        raise DataError(f"{title} cannot be read: {error.strerror}") from None
     names = [*archive.members, *archive.unreadable]  # verification says of the latter why they cannot be read
     findings = (
         *_left_out(archive.left_out),
         *_repeated(archive.repeated),
         *(_guessed(archive.guessed) if encoding is None else ()),
     )
-    return _named_tree(root, shown, names, name_locator(name), findings, archive)
+    return _named_tree(root, title, names, name_locator(name), findings, archive)
 
 
 def _guessed(names: list[bytes]) -> tuple[Finding, ...]:
@@ -226,7 +226,7 @@ def _left_out(reasons: dict[str, str]) -> tuple[Finding, ...]:
 
 def _named_tree(
     root: Path,
-    shown: str,
+    title: str,
     names: Iterable[str],
     archive: str | None = None,
     findings: tuple[Finding, ...] = (),
@@ -254,7 +254,7 @@ def _named_tree(
                 others[tuple(parts)].add(last)
         folders = (folder for folder in content.folders if folder and not _is_hidden(folder)) if content else ()
         known = {*by_folder, *others, *(tuple(folder.split("/")) for folder in folders)}
-        results = {parts for parts, found in others.items() if parts and any(mark <= found for mark in RESULTS)}
+        results = {parts for parts, files in others.items() if parts and any(mark <= files for mark in RESULTS)}
         inside = (p for p in sorted(by_folder) if not any(p[:depth] in results for depth in range(1, len(p) + 1)))
         for above in sorted({path[:depth] for path in known for depth in range(len(path) + 1)}):
             if not any(above[:depth] in results for depth in range(1, len(above) + 1)):
@@ -262,7 +262,7 @@ def _named_tree(
         return [Folder(parts, by_folder[parts]) for parts in inside]
 
     near_top = _near_top(_inside(visible))
-    return Tree(root, shown, near_top, walk, archive, findings, members=frozenset(visible), unread=unread)
+    return Tree(root, title, near_top, walk, archive, findings, members=frozenset(visible), unread=unread)
 
 
 def _is_hidden(name: str) -> bool:
@@ -271,19 +271,21 @@ def _is_hidden(name: str) -> bool:
 
 def _near_top(contents: ListFolder) -> tuple[str, ...]:
     """Files that are no pictures: at the top, in lone folders, and in folders called `data` or like a split."""
-    found: list[str] = []
+    near_top: list[str] = []
     folder = ""
     for _ in range(4):
         files, folders = contents(folder)
         if folder and any(mark <= set(files) for mark in RESULTS):
             break
-        found += [posixpath.join(folder, name) for name in files]
+        near_top += [posixpath.join(folder, name) for name in files]
         beside = [name for name in folders if name.lower() == "data" or split_word(name)]
         if len(folders) != 1:
-            found += [posixpath.join(folder, name, file) for name in beside for file in contents(f"{folder}{name}")[0]]
+            near_top += [
+                posixpath.join(folder, name, file) for name in beside for file in contents(f"{folder}{name}")[0]
+            ]
             break
         folder = posixpath.join(folder, folders[0], "")
-    return tuple(sorted(found))
+    return tuple(sorted(near_top))
 
 
 def _scan(root: Path) -> ListFolder:

@@ -11,7 +11,7 @@ from obverse.files import open_regular
 from obverse.imaging.endings import HEAD_BYTES, UNREAD_SUFFIXES, is_picture_head, suffix_of
 from obverse.manifest.sample import Finding
 
-SHOWN = 5
+MAX_EXAMPLES = 5
 CONVERT = "convert them to JPEG or PNG, for example with ImageMagick: magick mogrify -format jpg FILES"
 
 Parts = tuple[str, ...]
@@ -36,7 +36,7 @@ class Unread:
             self.pictures += sorted(prefix + name for name in others if suffix_of(name) in UNREAD_SUFFIXES)
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """How many pictures are not read, and what to do; empty when there are none."""
         if not self.pictures:
             return ""
@@ -45,16 +45,16 @@ class Unread:
 
     def findings(self, classes: Iterable[Parts]) -> list[Finding]:
         """Warnings. classes: the folders that hold pictures, as classes or as views of classes."""
-        found = [Finding("warning", "unread-picture", self.said, tuple(self.pictures))] if self.pictures else []
+        warnings = [Finding("warning", "unread-picture", self.message, tuple(self.pictures))] if self.pictures else []
         holding = {parts[:depth] for parts in classes for depth in range(len(parts) + 1)}
         beside = {parts[:-1] for parts in classes if parts}
         bare = [parts for parts in sorted(self.folders) if parts not in holding and parts[:-1] in beside]
         if bare:
-            shown = ", ".join(f"{'/'.join(parts)} ({self._content(parts)})" for parts in bare[:SHOWN])
-            more = f" and {len(bare) - SHOWN} more" if len(bare) > SHOWN else ""
+            examples = ", ".join(f"{'/'.join(parts)} ({self._content(parts)})" for parts in bare[:MAX_EXAMPLES])
+            more = f" and {len(bare) - MAX_EXAMPLES} more" if len(bare) > MAX_EXAMPLES else ""
             message = f"{len(bare)} folder(s) beside the classes hold no picture that is read, and make no class: "
-            found.append(Finding("warning", "empty-class", message + shown + more, tuple(map("/".join, bare))))
-        return found
+            warnings.append(Finding("warning", "empty-class", message + examples + more, tuple(map("/".join, bare))))
+        return warnings
 
     def _content(self, parts: Parts) -> str:
         """Of the folder and all below it."""

@@ -58,7 +58,7 @@ class Views:
             holders: dict[str, set[str]] = defaultdict(set)
             for view, stem, _ in itertools.chain.from_iterable(map(self.shots, places)):
                 holders[stem].add(view)
-            num_paired += sum(1 for found in holders.values() if len(found) == len(self.names))
+            num_paired += sum(1 for present in holders.values() if len(present) == len(self.names))
             num_objects += len(holders)
         return num_paired / max(1, num_objects)
 
@@ -67,12 +67,12 @@ class Views:
         folders: dict[str, set[str]] = defaultdict(set)
         for (_, label), places in self.classes.items():
             folders[label].update(view for place in places for view, _, _ in itertools.islice(self.shots(place), 1))
-        num_complete = sum(1 for found in folders.values() if len(found) == len(self.names))
+        num_complete = sum(1 for present in folders.values() if len(present) == len(self.names))
         return len(folders) > 1 and 2 * num_complete >= len(folders)
 
 
 def folder_views(
-    places: Sequence[Place], given: Sequence[str] | None, *, is_told: bool = False
+    places: Sequence[Place], given: Sequence[str] | None, *, is_explicit: bool = False
 ) -> tuple[Views | None, list[Finding]]:
     """The views, when the deepest folders are views, or the first are, above the classes; and what to say of it.
 
@@ -81,10 +81,10 @@ def folder_views(
     if given is not None:
         return _given_views(places, given), []
     for find in (_known_below, _known_above):
-        found = find(places, is_told=is_told)
-        if found is not None:
-            return found
-    return _views_by_pairing(places, is_told=is_told)
+        detected = find(places, is_explicit=is_explicit)
+        if detected is not None:
+            return detected
+    return _views_by_pairing(places, is_explicit=is_explicit)
 
 
 def _given_views(places: Sequence[Place], given: Sequence[str]) -> Views | None:
@@ -97,17 +97,17 @@ def _given_views(places: Sequence[Place], given: Sequence[str]) -> Views | None:
     return None
 
 
-def _known_below(places: Sequence[Place], *, is_told: bool) -> tuple[Views, list[Finding]] | None:
+def _known_below(places: Sequence[Place], *, is_explicit: bool) -> tuple[Views, list[Finding]] | None:
     """`<class>/{obverse,reverse}/`: view words, in at least two classes, half of which have all views."""
     leaves = _leaves(places)
     words = next((words for words in VIEW_WORDS if leaves == set(words)), None)
     if words is None or not _are_beside(places):
         return None
     views = _by_folder(places, words, "known view words")
-    return (views, []) if is_told or views.are_in_classes() else None
+    return (views, []) if is_explicit or views.are_in_classes() else None
 
 
-def _known_above(places: Sequence[Place], *, is_told: bool) -> tuple[Views, list[Finding]] | None:
+def _known_above(places: Sequence[Place], *, is_explicit: bool) -> tuple[Views, list[Finding]] | None:
     """`{obverse,reverse}/<class>/`, under the same conditions."""
     firsts = {name_key(place.parts[0]) for place in places if len(place.parts) > 1}
     words = next((words for words in VIEW_WORDS if firsts == set(words)), None)
@@ -115,16 +115,16 @@ def _known_above(places: Sequence[Place], *, is_told: bool) -> tuple[Views, list
     if words is None or num_loose > STRAY_SHARE * sum(len(place.pictures) for place in places):
         return None
     views = _by_folder(places, words, "known view words above the classes", at=0)
-    if not is_told and not views.are_in_classes():
+    if not is_explicit and not views.are_in_classes():
         return None
-    if is_told or (views.paired_share() >= PAIRING_SHARE and not _are_counted(places)):
+    if is_explicit or (views.paired_share() >= PAIRING_SHARE and not _are_counted(places)):
         return views, []
     message = (f"the folders {' and '.join(words)} above the classes are taken as views of one object; if they are "
                "part of the class: data.layout=class-folders")  # fmt: skip
     return views, [Finding("warning", "guessed-views", message)]
 
 
-def _views_by_pairing(places: Sequence[Place], *, is_told: bool) -> tuple[Views | None, list[Finding]]:
+def _views_by_pairing(places: Sequence[Place], *, is_explicit: bool) -> tuple[Views | None, list[Finding]]:
     """Folders whose file names pair. Names that only count (`001.jpg`) pair by accident: then they are classes."""
     leaves = _leaves(places)
     if not 2 <= len(leaves) <= MAX_VIEWS or any(len(place.parts) == 1 for place in places):
@@ -132,16 +132,16 @@ def _views_by_pairing(places: Sequence[Place], *, is_told: bool) -> tuple[Views 
     if all(SIZE_FOLDER.fullmatch(leaf) for leaf in leaves):
         return None, []
     views = _by_folder(places, sorted(leaves), "at least 90 % of the file names pair")
-    if views.paired_share() < PAIRING_SHARE or not (is_told or views.are_in_classes()):
+    if views.paired_share() < PAIRING_SHARE or not (is_explicit or views.are_in_classes()):
         return None, []
-    shown = ", ".join(views.names)
-    if is_told:
+    names = ", ".join(views.names)
+    if is_explicit:
         return views, []
     if _are_counted(places):
-        message = (f"the folders {shown} are taken as part of the class, because their file names are only numbered; "
+        message = (f"the folders {names} are taken as part of the class, because their file names are only numbered; "
                    f"if they are views of one object: data.views=[{','.join(views.names)}]")  # fmt: skip
         return None, [Finding("note", "guessed-classes", message)]
-    message = (f"the folders {shown} are taken as views of one object, only because their file names pair; if they are "
+    message = (f"the folders {names} are taken as views of one object, only because their file names pair; if they are "
                "classes: data.layout=class-folders")  # fmt: skip
     return views, [Finding("warning", "guessed-views", message)]
 
@@ -172,18 +172,18 @@ def _is_counted(stem: str, words: Collection[str]) -> bool:
     return rest != name and (len(prefix.lstrip(COUNT_SEPARATORS)) < 2 or prefix in words)
 
 
-def suffix_views(places: Sequence[Place], given: Sequence[str] | None, *, is_told: bool) -> Views | None:
+def suffix_views(places: Sequence[Place], given: Sequence[str] | None, *, is_explicit: bool) -> Views | None:
     """The views, when file names end in view words. is_told: the layout is given, so a single such name will do."""
     num_pictures = sum(len(place.pictures) for place in places)
     any_word = [word for words in VIEW_WORDS for word in words]
-    if given is None and not is_told and _without_suffix(places, any_word, at_most=num_pictures // 10) is None:
+    if given is None and not is_explicit and _without_suffix(places, any_word, at_most=num_pictures // 10) is None:
         return None
     for words in [tuple(given)] if given is not None else VIEW_WORDS:
-        strays = _without_suffix(places, words, at_most=num_pictures - 1 if is_told else num_pictures // 10)
+        strays = _without_suffix(places, words, at_most=num_pictures - 1 if is_explicit else num_pictures // 10)
         if strays is None:
             continue
         views = _by_suffix(places, words, strays)
-        if is_told or views.paired_share() >= PAIRING_SHARE:
+        if is_explicit or views.paired_share() >= PAIRING_SHARE:
             return views
     return None
 
@@ -215,8 +215,8 @@ def _by_suffix(places: Sequence[Place], names: Sequence[str], strays: list[str])
 
     def shots(place: Place) -> Iterator[Shot]:
         for path in place.pictures:
-            if found := pattern.fullmatch(stem_key(path)):
-                yield found[2], found[1], path
+            if match := pattern.fullmatch(stem_key(path)):
+                yield match[2], match[1], path
 
     return Views(tuple(names), "file names end in them", classes, shots, strays)
 
@@ -255,14 +255,14 @@ def _pair(
     objects: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for view, stem, path in shots:
         objects[stem].setdefault(spelled[view], []).append(tree.locator(path))
-    for stem, found in objects.items():
-        doubled = [paths for paths in found.values() if len(paths) > 1]
+    for stem, pictures in objects.items():
+        doubled = [paths for paths in pictures.values() if len(paths) > 1]
         if doubled:
             message = f"{label}/{stem}: {len(doubled[0])} pictures could be the same view; rename or remove all but one"
             findings.append(Finding("error", "ambiguous-pair", message, tuple(itertools.chain(*doubled))))
             continue
         name = f"{split}/{label}/{stem}" if split else f"{label}/{stem}"
-        yield Sample(name, label, {view: found[view][0] for view in spelled.values() if view in found}, split)
+        yield Sample(name, label, {view: pictures[view][0] for view in spelled.values() if view in pictures}, split)
 
 
 def in_parts(listing: Listing, names: Sequence[str], parts: Sequence[Part]) -> Listing:

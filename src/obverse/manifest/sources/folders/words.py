@@ -44,10 +44,10 @@ def split_folders(names: Iterable[str]) -> dict[str, str]:
     A word with something around it (`training_set`, `seg_train`, `train_images`) counts where the rest is the same in
     all of them or a filler: `train_station` beside `test_tube` are two classes.
     """
-    found = {name: word for name in names if (word := split_word(name)) is not None}
-    if len({rest for _, rest in found.values()}) > 1:
-        found = {name: (split, rest) for name, (split, rest) in found.items() if not rest}
-    splits = {name: split for name, (split, _) in found.items()}
+    words = {name: word for name in names if (word := split_word(name)) is not None}
+    if len({rest for _, rest in words.values()}) > 1:
+        words = {name: (split, rest) for name, (split, rest) in words.items() if not rest}
+    splits = {name: split for name, (split, _) in words.items()}
     return splits if "train" in splits.values() and len(set(splits.values())) > 1 else {}
 
 
@@ -68,7 +68,7 @@ def split_word(name: str) -> tuple[str, tuple[str, ...]] | None:
     """The split, and the other words of the name without fillers; None unless there is exactly one split word."""
     tokens = _TOKEN.findall(name.lower())
     glued = [_GLUED.fullmatch(token) for token in tokens]
-    tokens = [found[1] if found else token for token, found in zip(tokens, glued, strict=True)]
+    tokens = [match[1] if match else token for token, match in zip(tokens, glued, strict=True)]
     splits = [SPLIT_WORDS[token] for token in tokens if token in SPLIT_WORDS]
     if len(splits) != 1:
         return None

@@ -76,11 +76,11 @@ def choose_tables(tree: Tree, spec: DataSpec) -> Choice:
         return Choice(findings=tuple(_unused(table, reason) for table in usable))
     if _overlap(usable):
         listed = ", ".join(table.name for table in usable[:5])
-        raise DataError(f"{tree.shown} holds the tables {listed}; give the one that is meant as DATA: each says labels "
+        raise DataError(f"{tree.title} holds the tables {listed}; give the one that is meant as DATA: each says labels "
                         "of the same pictures (or data.layout=class-folders)")  # fmt: skip
     others = [table for table in naming if table not in usable]
     if not usable and spec.layout == "auto" and any(table.columns for table in others) and are_parts(folders.values()):
-        raise DataError(f"the folders in {tree.shown} look like parts of one set, and the table that names their "
+        raise DataError(f"the folders in {tree.title} look like parts of one set, and the table that names their "
                         f"pictures cannot be used: {others[0].reason}; if they are classes: data.layout=class-folders"
                         )  # fmt: skip
     return Choice(tuple(usable), tuple(_unused(table, table.reason) for table in others))
@@ -93,13 +93,13 @@ def read_chosen(tree: Tree, choice: Choice, spec: DataSpec) -> Listing:
     if len(listings) > 1:
         if any(listing.views != first.views or listing.multi_label != first.multi_label for listing in listings):
             listed = ", ".join(table.name for table in choice.tables[:5])
-            raise DataError(f"{tree.shown}: the tables {listed} have different columns; give one as DATA")
+            raise DataError(f"{tree.title}: the tables {listed} have different columns; give one as DATA")
         first.samples = _joined(listings, choice)
         first.findings = [*tree.findings, *(f for x in listings for f in x.findings if f not in tree.findings)]
         num_classes = len({sample.label for sample in first.samples})
-        first.said = f"tables: {num_classes} classes, {len(first.samples)} rows"
+        first.summary = f"tables: {num_classes} classes, {len(first.samples)} rows"
     names = ", ".join(table.name for table in choice.tables)
-    first.said = f"{names} beside the pictures, {first.said}"
+    first.summary = f"{names} beside the pictures, {first.summary}"
     first.samples = _with_folder_splits(tree, Samples.of(first.samples))
     first.findings += [*choice.findings, *_unnamed(tree, first)]
     return first
@@ -138,16 +138,16 @@ def _naming(tree: Tree, name: str, spec: DataSpec) -> NamingTable | None:
     named = {picture for picture in pictures if picture is not None}
     num_rows = sum(1 for row in rows if row[columns[0]].strip())
     share = max(len(named) / num_rows, len(named) / len(tree.lookup.paths))
-    found = NamingTable(name, columns, is_meant=share >= NAMING_SHARE)
-    if not found.is_meant:
+    naming = NamingTable(name, columns, is_meant=share >= NAMING_SHARE)
+    if not naming.is_meant:
         doubts = (in_doubt(row[columns[0]].strip(), of) for row, of in zip(rows, meant, strict=True) if len(of) > 1)
-        return replace(found, reason=next(doubts, f"{len(named)} of its {len(rows)} rows name one"))
+        return replace(naming, reason=next(doubts, f"{len(named)} of its {len(rows)} rows name one"))
     try:
-        cells = label_cells(table, spec, tree.told(name))
+        cells = label_cells(table, spec, tree.title_of(name))
         labels = {picture: cells.label(row, name) for picture, row in zip(pictures, rows, strict=True) if picture}
     except DataError as error:
-        return replace(found, reason=str(error))
-    return replace(found, labels=labels)
+        return replace(naming, reason=str(error))
+    return replace(naming, labels=labels)
 
 
 def _is_likely(tree: Tree, name: str) -> bool:
@@ -181,9 +181,9 @@ def _naming_columns(tree: Tree, table: Table, base: str, spec: DataSpec) -> tupl
             sure.setdefault(meant, column)
         elif 2 * len({several for several in meant if several}) > num_cells > 0:
             doubtful.setdefault(meant, column)
-    found = sure or dict(list(doubtful.items())[:1])
-    named = any(several for meant in found for several in meant)
-    return tuple(found.values()) if named and set(known) <= {*names} else ()
+    columns_by_meaning = sure or dict(list(doubtful.items())[:1])
+    named = any(several for meant in columns_by_meaning for several in meant)
+    return tuple(columns_by_meaning.values()) if named and set(known) <= {*names} else ()
 
 
 def _meaning(tree: Tree, cell: str, base: str, *, numbers: bool) -> tuple[str, ...]:
@@ -197,7 +197,7 @@ def _meaning(tree: Tree, cell: str, base: str, *, numbers: bool) -> tuple[str, .
 def _folder_classes(tree: Tree) -> dict[str, str]:
     """Picture -> class, as the folders alone would have it."""
     try:
-        places = take_apart(tree.folders, [], tree.shown).places
+        places = take_apart(tree.folders, [], tree.title).places
     except DataError:
         return {}
     return {path: place.label for place in places if place.parts for path in place.pictures}
@@ -261,7 +261,7 @@ def _with_folder_splits(tree: Tree, samples: Samples) -> Samples:
     """The splits of the folders that the pictures lie in, where no table says splits."""
     if any(samples.splits):
         return samples
-    places = take_apart(tree.folders, [], tree.shown).places
+    places = take_apart(tree.folders, [], tree.title).places
     split_of = {tree.locator(path): place.split for place in places for path in place.pictures if place.split}
     rows = zip(*samples.views.values(), strict=True)
     splits = [next((split_of.get(path) for path in row if path), None) for row in rows]

@@ -45,9 +45,9 @@ class Delimited:
     encoding: str | None = None
 
 
-def read_delimited(data: bytes, told: str, *, encoding: str | None = None, is_exact: bool = False) -> Delimited:
+def read_delimited(data: bytes, title: str, *, encoding: str | None = None, is_exact: bool = False) -> Delimited:
     """A text table; DataError names `told` and the row. is_exact: our own manifest, whose cells stay as they are."""
-    text, guessed = _decoded(data, told, encoding, is_exact=is_exact)
+    text, guessed = _decoded(data, title, encoding, is_exact=is_exact)
     separator, is_spaced = ",", False
     if not is_exact:
         line = SEPARATOR_LINE.match(text)
@@ -58,21 +58,21 @@ def read_delimited(data: bytes, told: str, *, encoding: str | None = None, is_ex
         records = csv.reader(
             io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=is_spaced, strict=True
         )
-        found = [(number, row) for number, row in enumerate(records, 1) if any(map(str.strip, row))]
+        lines = [(number, row) for number, row in enumerate(records, 1) if any(map(str.strip, row))]
     except csv.Error as error:
-        raise DataError(f"{told} cannot be read as a table of text: {error}") from None
-    if not found:
+        raise DataError(f"{title} cannot be read as a table of text: {error}") from None
+    if not lines:
         return Delimited([], [], [], guessed)
-    (_, header), *body = found
+    (_, header), *body = lines
     if not is_exact:
         header = [name.strip() for name in header]
         for _, row in body:
             row[:] = map(str.strip, row)
-    header, rows = _evened(header, body, told)
+    header, rows = _evened(header, body, title)
     return Delimited(header, rows, [number for number, _ in body], guessed)
 
 
-def _decoded(data: bytes, told: str, encoding: str | None, *, is_exact: bool) -> tuple[str, str | None]:
+def _decoded(data: bytes, title: str, encoding: str | None, *, is_exact: bool) -> tuple[str, str | None]:
     """The text, and its encoding where that was not said and is not UTF-8."""
     marked = next((name for mark, name in MARKS.items() if data.startswith(mark)), None)
     try:
@@ -83,10 +83,10 @@ def _decoded(data: bytes, told: str, encoding: str | None, *, is_exact: bool) ->
         else:
             text, guessed = _guessed(data)
     except (UnicodeDecodeError, LookupError) as error:
-        raise DataError(f"{told} is no text in {marked or encoding or 'UTF-8'} ({error}); save it as CSV UTF-8, or say "
-                        "what it is, for example data.table_encoding=gbk") from None  # fmt: skip
+        raise DataError(f"{title} is no text in {marked or encoding or 'UTF-8'} ({error}); save it as CSV UTF-8, or "
+                        "say what it is, for example data.table_encoding=gbk") from None  # fmt: skip
     if "\0" in text and not is_exact:
-        raise DataError(f"{told} holds zero bytes and is no text table; save it as CSV UTF-8")
+        raise DataError(f"{title} holds zero bytes and is no text table; save it as CSV UTF-8")
     return text, guessed
 
 
@@ -118,7 +118,7 @@ def _separator(text: str) -> str:
     return best if fit(best)[1] else ","
 
 
-def _evened(header: Cells, body: Sequence[tuple[int, Cells]], told: str) -> tuple[Cells, list[Cells]]:
+def _evened(header: Cells, body: Sequence[tuple[int, Cells]], title: str) -> tuple[Cells, list[Cells]]:
     """Names and rows without columns that have neither name nor cells, and without the row numbers that pandas writes.
 
     DataError for a name that occurs twice, and for a row that has other cells than the header says.
@@ -129,13 +129,13 @@ def _evened(header: Cells, body: Sequence[tuple[int, Cells]], told: str) -> tupl
     needed = max(kept, default=-1) + 1
     for number, row in body:
         if len(row) < needed or any(row[len(header) :]):
-            raise DataError(f"{told}, row {number}: has another number of cells than the header")
+            raise DataError(f"{title}, row {number}: has another number of cells than the header")
     if kept and kept[0] in used and all(row[kept[0]].isdecimal() for _, row in body):
         kept = kept[1:]
     names = [header[place] or f"column_{place + 1}" for place in kept]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise DataError(f"{told}: the column name `{twice[0]}` occurs twice in {', '.join(names)}; rename one of them")
+        raise DataError(f"{title}: the column name `{twice[0]}` occurs twice in {', '.join(names)}; rename one of them")
     if len(kept) == len(header):
         return names, [row if len(row) == len(header) else row[: len(header)] for _, row in body]
     return names, [[row[place] for place in kept] for _, row in body]

@@ -42,7 +42,7 @@ def read_json_indexes(tree: Tree, path_map: Mapping[str, str]) -> Listing:
     """Read all indexes; DataError for one that is no JSON or lacks the key, or when no listed file is there."""
     names = index_names(tree)
     if not names:
-        raise DataError(f"{tree.shown} holds no index_<class>.json, and data.layout is `json-index`")
+        raise DataError(f"{tree.title} holds no index_<class>.json, and data.layout is `json-index`")
     mapping = _PathMap({**_map_file(tree, posixpath.dirname(names[0])), **path_map})
     findings = list(tree.findings)
     folders = {posixpath.dirname(name) for name in names}
@@ -56,22 +56,22 @@ def read_json_indexes(tree: Tree, path_map: Mapping[str, str]) -> Listing:
     if not len(samples):
         missing = next((finding.paths[0] for finding in findings if finding.code == "missing-file"), None)
         if missing is None:
-            raise DataError(f"{tree.shown}: the indexes list no pictures")
-        raise DataError(f"{tree.shown}: none of the pictures that the indexes list is there, for example {missing!r}; "
+            raise DataError(f"{tree.title}: the indexes list no pictures")
+        raise DataError(f"{tree.title}: none of the pictures that the indexes list is there, for example {missing!r}; "
                         "say where they lie with data.path_map")  # fmt: skip
     num_classes = len({posixpath.basename(name) for name in names})
-    said = (
+    summary = (
         f"one JSON index per class ({posixpath.basename(names[0])} ...): {num_classes} classes, {len(samples)} pictures"
     )
-    return Listing(tree.root, samples, ("image",), said, "json-index", findings)
+    return Listing(tree.root, samples, ("image",), summary, "json-index", findings)
 
 
 def _read_class(
     tree: Tree, name: str, mapping: _PathMap, splits: Mapping[str, str], findings: list[Finding]
 ) -> Iterator[Sample]:
-    found = INDEX_NAME.fullmatch(posixpath.basename(name))
-    assert found is not None
-    label, base = found[1], posixpath.dirname(name)
+    match = INDEX_NAME.fullmatch(posixpath.basename(name))
+    assert match is not None
+    label, base = match[1], posixpath.dirname(name)
     folder = posixpath.basename(base)
     split = splits.get(folder) or splits.get(folder.lower())
     listed = _listed(tree, name)
@@ -94,11 +94,11 @@ def _read_class(
 
 
 def _listed(tree: Tree, name: str) -> list[str]:
-    values = parse_json(tree.read(name), tree.told(name))
+    values = parse_json(tree.read(name), tree.title_of(name))
     entries = values.get(KEY) if isinstance(values, dict) else None
     if not isinstance(entries, list) or not all(isinstance(_path(entry), str) for entry in entries):
         raise DataError(
-            f"{tree.told(name)} is no class index: expected an object with the key {KEY!r} and a list of paths"
+            f"{tree.title_of(name)} is no class index: expected an object with the key {KEY!r} and a list of paths"
         )
     return [str(_path(entry)) for entry in entries]
 
@@ -111,9 +111,9 @@ def _map_file(tree: Tree, folder: str) -> dict[str, str]:
     name = posixpath.join(folder, MAP_NAME)
     if name not in tree.others:
         return {}
-    values = parse_json(tree.read(name), tree.told(name))
+    values = parse_json(tree.read(name), tree.title_of(name))
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        raise DataError(f"{tree.told(name)}: expected an object of original path: new path")
+        raise DataError(f"{tree.title_of(name)}: expected an object of original path: new path")
     return values
 
 

@@ -45,7 +45,7 @@ class LabelCells:
 
 
 def find_label(
-    columns: Sequence[str], single: Sequence[str], lists: Collection[str], spec: DataSpec, told: str
+    columns: Sequence[str], single: Sequence[str], lists: Collection[str], spec: DataSpec, title: str
 ) -> LabelCells | None:
     """The label as `spec` says; None when there is none. single: columns that are called like the label of one class,
     the likeliest first. lists: columns of lists.
@@ -53,31 +53,31 @@ def find_label(
     if spec.label_columns:
         for name in spec.label_columns:
             if name not in columns:
-                raise DataError(f"{told}: data.label_columns names {name!r}, and there is no such column"
+                raise DataError(f"{title}: data.label_columns names {name!r}, and there is no such column"
                                 f"{did_you_mean(name, list(columns))}")  # fmt: skip
         return LabelCells(spec.label_columns, multi_label=True)
     if spec.label_column is not None:
         if spec.label_column not in columns:
             hint = did_you_mean(spec.label_column, list(columns))
-            raise DataError(f"{told}: data.label_column is {spec.label_column!r}, and there is no such column{hint}; "
+            raise DataError(f"{title}: data.label_column is {spec.label_column!r}, and there is no such column{hint}; "
                             f"the columns are {', '.join(columns)}")  # fmt: skip
-        return _of_column(spec.label_column, lists, spec, told)
+        return _of_column(spec.label_column, lists, spec, title)
     several = [column for word in SET_WORDS for column in columns if column.lower() == word]
     by_mode = {"multi": several, "single": single}
     # A plural over plain text is no reason to take a cell for one class.
-    found = by_mode.get(spec.labels) or single or [column for column in several if column in lists]
-    if not found:
+    candidates = by_mode.get(spec.labels) or single or [column for column in several if column in lists]
+    if not candidates:
         return None
-    return _of_column(found[0], lists, spec, told)
+    return _of_column(candidates[0], lists, spec, title)
 
 
-def _of_column(column: str, lists: Collection[str], spec: DataSpec, told: str) -> LabelCells:
+def _of_column(column: str, lists: Collection[str], spec: DataSpec, title: str) -> LabelCells:
     if column not in lists:
         is_several = spec.labels == "multi"
         return LabelCells((column,), is_several, spec.label_separator if is_several else None)
     if spec.labels == "single" or spec.label_separator != SEPARATOR:
         wrong = "data.labels=single" if spec.labels == "single" else "data.label_separator"
-        raise DataError(f"{told}: the column `{column}` holds lists of classes; leave out {wrong}")
+        raise DataError(f"{title}: the column `{column}` holds lists of classes; leave out {wrong}")
     return LabelCells((column,), multi_label=True, separator=SEPARATOR)
 
 

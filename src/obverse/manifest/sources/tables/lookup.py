@@ -32,8 +32,8 @@ class PictureLookup:
         base: the folder that the cell is relative to. A cell with folders names a picture whose own folders end like
         its, or the other way round: `/mnt/old/cat/1.jpg` is `cat/1.jpg`, but `cat/1.jpg` is not `dog/1.jpg`.
         """
-        found = self.all(cell, base)
-        return found[0] if len(found) == 1 else None
+        matches = self.all(cell, base)
+        return matches[0] if len(matches) == 1 else None
 
     def all(self, cell: str, base: str = "") -> list[str]:
         """Every picture that the cell could mean: none, one, or several that nothing tells apart. base: see `find`."""
@@ -53,7 +53,7 @@ class PictureLookup:
 
         wanted = tuple(part for part in PurePosixPath(cell).parts if part not in ("/", ".", ".."))
         folded = tuple(map(name_key, wanted))
-        found = [path for path in candidates if _ends_alike(tuple(map(name_key, parts(path))), folded)]
+        matches = [path for path in candidates if _ends_alike(tuple(map(name_key, parts(path))), folded)]
         form, folder = tuple(map(composed, wanted)), posixpath.normpath(posixpath.join(base, posixpath.dirname(cell)))
         fits: list[Callable[[str], bool]] = [
             lambda path: path.startswith(f"{base}/"),
@@ -61,9 +61,9 @@ class PictureLookup:
             lambda path: (posixpath.dirname(path) or ".") == folder,
         ]
         for fit in fits:
-            if len(found) > 1:
-                found = list(filter(fit, found)) or found
-        return found
+            if len(matches) > 1:
+                matches = list(filter(fit, matches)) or matches
+        return matches
 
 
 def _ends_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:

@@ -38,7 +38,7 @@ class Places:
         self.top = base if image_root is None else self._below(image_root, base)
         self._is_blind = tree.members is None and bool(remote_url(tree.root))  # one remote file: nothing can be asked
         self._trusted: set[str] = set()
-        self._num_found, self._example = 0, ""
+        self._num_looked_up, self._example = 0, ""
 
     def trust(self, column: str, cells: Iterable[str]) -> None:
         """Look for the first cells of a column; when all are there, usual ones among the others are not looked for."""
@@ -69,8 +69,8 @@ class Places:
     def are_pictures(self, cells: Iterable[str]) -> bool:
         """Whether each of the first cells of a column means a picture of its own."""
         probed = list(islice(cells, NUM_PROBED))
-        found = {None if _is_apart(cell) else self.find(cell) for cell in probed}
-        return bool(found) and None not in found and len(found) == len(probed)
+        paths = {None if _is_apart(cell) else self.find(cell) for cell in probed}
+        return bool(paths) and None not in paths and len(paths) == len(probed)
 
     def find(self, cell: str) -> str | None:
         """The path of the one picture that a cell can mean, as the tree names it; None for none and for several."""
@@ -80,12 +80,14 @@ class Places:
                 return path
         return None if self._is_blind else self._lookup.find(slashed, self.top)
 
-    def findings(self, told: str) -> list[Finding]:
+    def findings(self, title: str) -> list[Finding]:
         """A note where cells were not simply paths."""
-        if not self._num_found:
+        if not self._num_looked_up:
             return []
         how = "without folder, ending or exact spelling"
-        return [Finding("note", "looked-up", f"{told}: {self._num_found} picture(s) are named {how}: {self._example}")]
+        return [
+            Finding("note", "looked-up", f"{title}: {self._num_looked_up} picture(s) are named {how}: {self._example}")
+        ]
 
     def _path(self, cell: str, column: str) -> str:
         literal = self._literal(cell)
@@ -97,14 +99,14 @@ class Places:
             self._require_one(cell)
             return literal
         if path != literal:
-            self._num_found += 1
+            self._num_looked_up += 1
             self._example = self._example or f"{cell!r} is {path!r}"
         return path
 
     def _require_one(self, cell: str) -> None:
         several = self._lookup.all(cell.replace("\\", "/"), self.top)
         if len(several) > 1:
-            raise DataError(f"{self.tree.shown}: {in_doubt(cell, several)}")
+            raise DataError(f"{self.tree.title}: {in_doubt(cell, several)}")
 
     def _literal(self, name: str) -> str:
         """The path that the cell says, whether or not there is a file."""

@@ -43,11 +43,11 @@ def is_table_name(name: str) -> bool:
     return name.lower().endswith(TABLE_SUFFIXES)
 
 
-def require_no_spreadsheet(names: Sequence[str], shown: str) -> None:
+def require_no_spreadsheet(names: Sequence[str], title: str) -> None:
     """DataError that says what to do with a spreadsheet where a table was looked for."""
     sheets = [name for name in names if name.lower().endswith(SPREADSHEET_SUFFIXES)]
     if sheets:
-        raise DataError(f"{shown}: {sheets[0]!r} is a spreadsheet, which is not read; save the sheet as CSV UTF-8 and "
+        raise DataError(f"{title}: {sheets[0]!r} is a spreadsheet, which is not read; save the sheet as CSV UTF-8 and "
                         "give that file as DATA")  # fmt: skip
 
 
@@ -60,22 +60,26 @@ def read_rows(tree: Tree, name: str, spec: DataSpec = ANY) -> Table:
     else:
         table = {"json": _json_rows, "parquet": _parquet_rows}.get(suffix, _json_lines)(tree, name, sets)
     if not table.rows:
-        raise DataError(f"{tree.told(name)} has no rows; expected the columns `label,<view>...` and one row per sample")
+        raise DataError(
+            f"{tree.title_of(name)} has no rows; expected the columns `label,<view>...` and one row per sample"
+        )
     return table
 
 
 def _text_rows(tree: Tree, name: str, encoding: str | None) -> Table:
-    found = read_delimited(tree.read(name), tree.told(name), encoding=encoding, is_exact=_is_manifest(tree, name))
+    delimited = read_delimited(
+        tree.read(name), tree.title_of(name), encoding=encoding, is_exact=_is_manifest(tree, name)
+    )
     findings: tuple[Finding, ...] = ()
-    if found.encoding is not None:
-        cell = next((cell for row in found.rows for cell in row if not cell.isascii()), found.header[0])
+    if delimited.encoding is not None:
+        cell = next((cell for row in delimited.rows for cell in row if not cell.isascii()), delimited.header[0])
         message = (
             f"{name} is no UTF-8 and is read as Windows-1252, which gives for example {cell!r}; if that is wrong, save "
             "it as CSV UTF-8, or say what it is, for example data.table_encoding=gbk"
         )
         findings = (Finding("warning", "table-encoding", message),)
-    rows = [dict(zip(found.header, row, strict=True)) for row in found.rows]
-    return Table(rows, found.numbers, findings=findings)
+    rows = [dict(zip(delimited.header, row, strict=True)) for row in delimited.rows]
+    return Table(rows, delimited.numbers, findings=findings)
 
 
 def _is_manifest(tree: Tree, name: str) -> bool:
@@ -86,19 +90,19 @@ def _is_manifest(tree: Tree, name: str) -> bool:
 
 
 def _json_rows(tree: Tree, name: str, sets: Collection[str]) -> Table:
-    values = parse_json(tree.read(name), tree.told(name))
+    values = parse_json(tree.read(name), tree.title_of(name))
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        raise DataError(f"{tree.told(name)}: expected a JSON list of objects, one per sample")
-    return _even(values, tree.told(name), sets)
+        raise DataError(f"{tree.title_of(name)}: expected a JSON list of objects, one per sample")
+    return _even(values, tree.title_of(name), sets)
 
 
 def _json_lines(tree: Tree, name: str, sets: Collection[str]) -> Table:
     lines = [(number, line) for number, line in enumerate(tree.read(name).splitlines(), 1) if line.strip()]
-    values = [parse_json(line, f"{tree.told(name)}, line {number}") for number, line in lines]
+    values = [parse_json(line, f"{tree.title_of(name)}, line {number}") for number, line in lines]
     for (number, _), value in zip(lines, values, strict=True):
         if not isinstance(value, dict):
-            raise DataError(f"{tree.told(name)}, line {number}: expected a JSON object")
-    return _even(values, tree.told(name), sets)
+            raise DataError(f"{tree.title_of(name)}, line {number}: expected a JSON object")
+    return _even(values, tree.title_of(name), sets)
 
 
 def _parquet_rows(tree: Tree, name: str, sets: Collection[str]) -> Table:
@@ -107,7 +111,7 @@ def _parquet_rows(tree: Tree, name: str, sets: Collection[str]) -> Table:
     columns = [
         column for column, kind in kinds.items() if kind == "value" or (kind == "list" and column.lower() in sets)
     ]
-    return _even(read_columns(blob, columns), tree.told(name), sets)
+    return _even(read_columns(blob, columns), tree.title_of(name), sets)
 
 
 def parse_json(data: bytes, where: str) -> Any:
@@ -127,14 +131,14 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _even(values: list[dict[str, Any]], told: str, sets: Collection[str]) -> Table:
+def _even(values: list[dict[str, Any]], title: str, sets: Collection[str]) -> Table:
     """Every row with every key, in the order in which they appear; no value is an empty cell. sets: see `_joined`."""
     keys = dict.fromkeys(key for value in values for key in value)
     lists = frozenset(key for value in values for key, cell in value.items() if isinstance(cell, list))
     whole = {key for key in keys if is_of_whole_numbers(value.get(key) for value in values)}
     rows = []
     for number, value in enumerate(values, 1):
-        where = f"{told}, row {number}"
+        where = f"{title}, row {number}"
         cells = {key: plain(value.get(key), is_whole=key in whole) for key in keys}
         for key in lists:
             cells[key] = _joined(cells[key], key, where, sets)

@@ -34,10 +34,10 @@ def read(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
 
 def refuse_file(tree: Tree, layout: str) -> None:
     """DataError for a lone file that `layout` cannot be read from."""
-    require_no_spreadsheet(tree.others, tree.shown)
+    require_no_spreadsheet(tree.others, tree.title)
     if is_table_name(tree.others[0]):
-        raise DataError(f"{tree.shown} is a table, and data.layout is `{layout}`; give a folder or an archive")
-    raise DataError(f"{tree.shown} is a file; give a folder of class folders, an archive (.zip, .tar, .tar.gz ...), or "
+        raise DataError(f"{tree.title} is a table, and data.layout is `{layout}`; give a folder or an archive")
+    raise DataError(f"{tree.title} is a file; give a folder of class folders, an archive (.zip, .tar, .tar.gz ...), or "
                     "a table that ends in .csv, .tsv, .jsonl, .json or .parquet")  # fmt: skip
 
 

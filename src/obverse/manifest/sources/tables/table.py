@@ -56,10 +56,10 @@ def find_table(tree: Tree, layout: str) -> str:
     """The only table near the top; DataError when there is none or more than one."""
     names = tables_near_top(tree)
     if not names:
-        require_no_spreadsheet(tree.others, tree.shown)
+        require_no_spreadsheet(tree.others, tree.title)
     if len(names) != 1:
         which = f"the tables {', '.join(names[:5])}; give the one that is meant as DATA" if names else f"no {layout}"
-        raise DataError(f"{tree.shown} holds {which}, and data.layout is `{layout}`; a table ends in .csv, .tsv, "
+        raise DataError(f"{tree.title} holds {which}, and data.layout is `{layout}`; a table ends in .csv, .tsv, "
                         ".jsonl, .json or .parquet")  # fmt: skip
     return names[0]
 
@@ -68,47 +68,47 @@ def read_table(
     tree: Tree, name: str, *, views: Sequence[str] | None = None, layout: str = "auto", spec: DataSpec = ANY
 ) -> Listing:
     """Read a table; DataError names the line of a bad row. spec: how its labels are said."""
-    table, told = read_rows(tree, name, spec), tree.told(name)
+    table, title = read_rows(tree, name, spec), tree.title_of(name)
     rows, columns = table.rows, list(table.rows[0])
     is_manifest = tuple(columns[: len(RESERVED)]) in (RESERVED, SET_RESERVED) and layout != "table"
     if layout == "manifest" and not is_manifest:
-        raise DataError(f"{told} is no prepared manifest: its columns do not begin with {','.join(RESERVED)}")
-    cells = _manifest_labels(columns, spec, told) if is_manifest else label_cells(table, spec, told)
+        raise DataError(f"{title} is no prepared manifest: its columns do not begin with {','.join(RESERVED)}")
+    cells = _manifest_labels(columns, spec, title) if is_manifest else label_cells(table, spec, title)
     places = None if is_manifest else Places(tree, posixpath.dirname(name), spec.image_root)
     free = [column for column in columns if column not in cells.columns]
     view_of = views_of(rows, free, views, places)
     absent = [column for column in view_of.values() if column not in columns]
     if absent or not view_of:
         wanted = f"no column `{absent[0]}`" if absent else "no column with picture files"
-        raise DataError(f"{told}: {wanted}; the columns are {', '.join(columns)}; say which with data.views "
+        raise DataError(f"{title}: {wanted}; the columns are {', '.join(columns)}; say which with data.views "
                         "(--image-column), and where the pictures lie with data.image_root (--image-root)")  # fmt: skip
     names = tuple(view_of)
-    samples = _samples(tree, (table, told), cells, view_of, places)
-    found, joined = in_one_form(samples)
-    labels = found.labels
-    findings = [*tree.findings, *table.findings, *joined, *(places.findings(told) if places else ())]
-    findings += _check(told, table.numbers, samples, names, multi_label=cells.multi_label)
+    samples = _samples(tree, (table, title), cells, view_of, places)
+    in_form, joined = in_one_form(samples)
+    labels = in_form.labels
+    findings = [*tree.findings, *table.findings, *joined, *(places.findings(title) if places else ())]
+    findings += _check(title, table.numbers, samples, names, multi_label=cells.multi_label)
     findings += [] if cells.multi_label else looks_like_sets(labels)
     kind = "a prepared manifest" if is_manifest else "a table"
     seen = described(labels) if cells.multi_label else f"{len(set(labels))} classes in `{cells.columns[0]}`"
-    said = f"{kind} with the views {', '.join(names)}: {seen}, {len(rows)} rows"
-    listing = Listing(tree.root, found, names, said, "table", findings, keeps_missing_views=True)
+    summary = f"{kind} with the views {', '.join(names)}: {seen}, {len(rows)} rows"
+    listing = Listing(tree.root, in_form, names, summary, "table", findings, keeps_missing_views=True)
     listing.multi_label = cells.multi_label
     if is_manifest:
-        listing.layout, listing.order = "manifest", _ranked(told, table, cells.columns[0])
+        listing.layout, listing.order = "manifest", _ranked(title, table, cells.columns[0])
         if names == view_columns(rows, free):  # a digest is of all of them
-            listing.samples = found.with_columns(digests=(row["digest"] or None for row in rows))
+            listing.samples = in_form.with_columns(digests=(row["digest"] or None for row in rows))
     return listing
 
 
 def _samples(
-    tree: Tree, said: tuple[Table, str], cells: LabelCells, view_of: Mapping[str, str], places: Places | None
+    tree: Tree, source: tuple[Table, str], cells: LabelCells, view_of: Mapping[str, str], places: Places | None
 ) -> list[Sample]:
     """The rows as samples. said: the table, and its name for messages; view_of: view -> column.
 
     places: None for a manifest, whose cells are locators.
     """
-    (table, told), columns = said, list(said[0].rows[0])
+    (table, title), columns = source, list(source[0].rows[0])
     own = _own(columns)
     # A view is no extra column, although the cell of one row may be empty.
     others = [column for column in columns if column not in {*own.values(), *view_of.values(), *cells.columns}]
@@ -127,7 +127,7 @@ def _samples(
         named = {view: cell for view, column in view_of.items() if (cell := row[column].strip())}
         pictures = {view: place(cell, view_of[view]) for view, cell in named.items()}
         key = "|".join(map(places.spelled, named.values()) if places else named.values())
-        where = f"{told}, row {number}"
+        where = f"{title}, row {number}"
         samples.append(_sample(row, where, (cells.label(row, where), key), pictures, (own, extra)))
     return samples
 
@@ -140,9 +140,9 @@ def views_of(
     if given is not None and (tuple(given) != (image,) or image in columns):
         return {image if column.lower() in OWN else column: column for column in given}
     # `image` may be what a column of another name became.
-    found = view_columns(rows, columns)
-    if found or places is None:
-        return {column: column for column in found}
+    detected = view_columns(rows, columns)
+    if detected or places is None:
+        return {column: column for column in detected}
     likely = sorted(columns, key=lambda column: column.lower() not in NAME_WORDS)
     named = (c for c in likely if places.are_pictures(cell for row in rows if (cell := row[c].strip())))
     column = next(named, None)
@@ -157,27 +157,27 @@ def _own(columns: Sequence[str]) -> dict[str, str]:
     return own
 
 
-def label_cells(table: Table, spec: DataSpec, told: str) -> LabelCells:
+def label_cells(table: Table, spec: DataSpec, title: str) -> LabelCells:
     """How the rows say their classes; DataError when no column does."""
     columns = list(table.rows[0])
     single = [column for word in LABEL_WORDS for column in columns if column.lower() == word]
-    cells = find_label(columns, single, table.lists, spec, told)
+    cells = find_label(columns, single, table.lists, spec, title)
     if cells is None:
         several = next((column for column in columns if column.lower() in SET_WORDS), None)
         hint = f"; if `{several}` holds several classes per row: data.labels=multi" if several else ""
         hint = hint or "; say which is the label with data.label_column (--label-column)"
-        raise DataError(f"{told}: no column `label`; the columns are {', '.join(columns)}{hint}")
+        raise DataError(f"{title}: no column `label`; the columns are {', '.join(columns)}{hint}")
     return cells
 
 
-def _manifest_labels(columns: Sequence[str], spec: DataSpec, told: str) -> LabelCells:
+def _manifest_labels(columns: Sequence[str], spec: DataSpec, title: str) -> LabelCells:
     """A manifest says itself what its labels are."""
     if spec.label_columns or spec.label_separator != SEPARATOR:
-        raise DataError(f"{told} is a prepared manifest, which says its labels itself; leave out data.label_columns "
+        raise DataError(f"{title} is a prepared manifest, which says its labels itself; leave out data.label_columns "
                         "and data.label_separator")  # fmt: skip
     for field in ("label_column", "image_root"):
         if getattr(spec, field) is not None:
-            raise DataError(f"{told} is a prepared manifest, which says labels and places itself; leave out "
+            raise DataError(f"{title} is a prepared manifest, which says labels and places itself; leave out "
                             f"data.{field}")  # fmt: skip
     is_set = columns[1] == SET_RESERVED[1]
     return LabelCells((columns[1],), is_set, SEPARATOR if is_set else None)
@@ -198,7 +198,7 @@ def _is_picture(cell: str) -> bool:
     return is_picture_name(cell) or bool(parse_locator(cell)[1])
 
 
-def _sample(row: Row, where: str, said: tuple[str, str], views: dict[str, str], names: Names) -> Sample:
+def _sample(row: Row, where: str, defaults: tuple[str, str], views: dict[str, str], names: Names) -> Sample:
     """said: the label, and the id of a row that has none. names: the columns called `id`, `split` ... by that word,
     and the names of the extra columns by their columns.
     """
@@ -208,8 +208,8 @@ def _sample(row: Row, where: str, said: tuple[str, str], views: dict[str, str], 
         return row[own[word]] if word in own else ""
 
     return Sample(
-        id=cell("id") or said[1],
-        label=said[0],
+        id=cell("id") or defaults[1],
+        label=defaults[0],
         views=views,
         split=_split(cell("split"), cell(IS_VALID), where),
         group=cell("group") or None,

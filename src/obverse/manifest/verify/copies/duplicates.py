@@ -30,7 +30,7 @@ def duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, *, multi_
         paths = tuple(path for _, path in holders)
         labels, splits = _labels(holders), _splits(holders)
         if len(labels) > 1:
-            message = f"the same picture carries {len(labels)} {what} ({', '.join(map(_told, labels))})"
+            message = f"the same picture carries {len(labels)} {what} ({', '.join(map(_named, labels))})"
             findings.append(Finding("warning", "duplicate-across-labels", message, paths))
         if len(splits) > 1:
             message = f"the same picture is in {' and '.join(splits)}: the figures for these will look too good"
@@ -39,7 +39,7 @@ def duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, *, multi_
         if len(ids) < len(holders):
             findings.append(Finding("warning", "duplicate-view", "the same picture is two views of one sample", paths))
         if len(ids) > 1 and len(labels) == 1 and len(splits) < 2:
-            message = f"the same picture is {len(ids)} samples of {_told(labels[0])}"
+            message = f"the same picture is {len(ids)} samples of {_named(labels[0])}"
             findings.append(Finding("note", "duplicate-within-class", message, paths))
     return findings
 
@@ -56,14 +56,14 @@ def near_duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, near
         if len(ids) < 2:
             continue  # two sides of one object may look alike
         labels, splits = _labels(holders), _splits(holders)
-        severity, code, where = "note", "near-duplicate", f"{len(ids)} samples of {_told(labels[0])}"
+        severity, code, where = "note", "near-duplicate", f"{len(ids)} samples of {_named(labels[0])}"
         if len(splits) > 1:
             severity, code, where = "warning", f"{code}-across-splits", " and ".join(splits)
         elif len(labels) > 1:
             severity, code, where = (
                 "warning",
                 f"{code}-across-labels",
-                f"{len(labels)} labels ({', '.join(map(_told, labels))})",
+                f"{len(labels)} labels ({', '.join(map(_named, labels))})",
             )
         message = f"pictures that look the same are in {where}"
         score = worst[int(group_of[facts.place_of[holders[0][1]]])]
@@ -131,6 +131,6 @@ def _splits(holders: Holders) -> list[str]:
     return sorted({sample.split for sample, _ in holders if sample.split})
 
 
-def _told(label: str) -> str:
+def _named(label: str) -> str:
     """An empty label set has no name."""
     return label or "no class"

@@ -68,7 +68,7 @@ def copy_findings(samples: Samples, groups: Mapping[int, int], *, grouped: bool)
     splits = defaultdict(set)
     for place, of in groups.items():
         splits[of].add(samples.splits[place])
-    num_parted = sum(1 for found in splits.values() if len(found - {None}) > 1)
+    num_parted = sum(1 for parts in splits.values() if len(parts - {None}) > 1)
     severity, end = ("note", "; they stay together in a split" if grouped else "")
     if num_parted:
         severity = "warning"
@@ -87,7 +87,7 @@ def _of_originals(samples: Samples, stems: Sequence[str]) -> dict[int, int]:
     for place, (stem, label) in enumerate(zip(stems, samples.labels, strict=True)):
         here[label, stem] = place
         anywhere[label, _last(stem)].append(place)
-    found = {}
+    original_of = {}
     for place in wanted:
         folder, slash, name = stems[place].rpartition("/")
         label = samples.labels[place]
@@ -95,9 +95,9 @@ def _of_originals(samples: Samples, stems: Sequence[str]) -> dict[int, int]:
             others = anywhere.get((label, left), [])
             original = here.get((label, folder + slash + left), others[0] if len(others) == 1 else None)
             if original is not None and original != place:
-                found[place] = original
+                original_of[place] = original
                 break
-    return found
+    return original_of
 
 
 def _left_over(name: str) -> Iterator[str]:

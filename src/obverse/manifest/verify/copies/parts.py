@@ -23,14 +23,14 @@ def parts_findings(samples: Sequence[Sample]) -> list[Finding]:
     if not shared:
         return []
     apart = [whole for whole in shared if len({s.split for s, _ in holders[whole] if s.split}) > 1]
-    found = []
+    findings = []
     if apart:
         message = f"parts of {len(apart)} picture(s) are in different splits: the figures for these will look too good"
-        found.append(Finding("warning", "parts-across-splits", message, tuple(p for _, p in holders[apart[0]])))
+        findings.append(Finding("warning", "parts-across-splits", message, tuple(p for _, p in holders[apart[0]])))
     if len(apart) < len(shared):
         message = (
             f"parts of {len(shared) - len(apart)} picture(s) are samples of their own; each picture's stay in one split"
         )
         first = next(whole for whole in shared if whole not in apart)
-        found.append(Finding("note", "parts-of-one-picture", message, tuple(p for _, p in holders[first])))
-    return found
+        findings.append(Finding("note", "parts-of-one-picture", message, tuple(p for _, p in holders[first])))
+    return findings

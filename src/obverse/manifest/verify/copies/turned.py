@@ -33,17 +33,17 @@ AUGMENTED_SHARE = 0.05
 
 def near_copies(samples: Sequence[Sample], facts: PictureFacts) -> NearDuplicates:
     """Near duplicates as the pictures stand, and as all of them would; needs facts with details."""
-    found = near_duplicates(facts), _believed(samples, facts, near_duplicates(_standing_alike(facts)))
+    both = near_duplicates(facts), _believed(samples, facts, near_duplicates(_standing_alike(facts)))
     score_of: dict[tuple[int, int], float] = {}
-    for near in found:
+    for near in both:
         for (first, second), score in zip(near.pairs_M2.tolist(), near.scores_M.tolist(), strict=True):
             score_of[first, second] = min(score, score_of.get((first, second), score))
     pairs = sorted(score_of, key=lambda pair: (score_of[pair], pair))
     return NearDuplicates(
         np.array(pairs, np.int64).reshape(-1, 2),
         np.array([score_of[pair] for pair in pairs], np.float32),
-        max(near.threshold for near in found),
-        sum(near.expected for near in found),
+        max(near.threshold for near in both),
+        sum(near.expected for near in both),
     )
 
 
