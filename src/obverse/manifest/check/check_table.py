@@ -8,7 +8,7 @@ from .check import Check
 from .check_report import Kind, kinds_of
 
 HEADER: Row = ("severity", "finding", "count", "what")
-SHOWN_PATHS = 2
+MAX_EXAMPLES = 2
 
 
 def finding_rows(check: Check) -> list[Row]:
@@ -24,11 +24,11 @@ def summary(check: Check) -> str:
 
 def check_fragment(check: Check) -> str:
     """HTML for a notebook."""
-    blocks: list[Block] = [Text(check.said), Table(HEADER, tuple(finding_rows(check))), Text(summary(check))]
+    blocks: list[Block] = [Text(check.summary), Table(HEADER, tuple(finding_rows(check))), Text(summary(check))]
     return to_html_fragment(blocks, label="findings")
 
 
 def _example(kind: Kind) -> str:
     first, paths = kind.findings[0], kind.findings[0].paths
-    files = f" ({', '.join(paths[:SHOWN_PATHS])}{' ...' if len(paths) > SHOWN_PATHS else ''})" if paths else ""
+    files = f" ({', '.join(paths[:MAX_EXAMPLES])}{' ...' if len(paths) > MAX_EXAMPLES else ''})" if paths else ""
     return f"{first.message}{files}{' ...' if len(kind.findings) > 1 else ''}"

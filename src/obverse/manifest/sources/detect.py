@@ -1,4 +1,4 @@
-"""Which source DATA is: what was seen, and which file reads it.
+"""Detection of the kind of source that DATA is.
 
 By file names near the top, in the order of the registry of sources: CIFAR batches, JSON indexes, Parquet files, a lone
 table beside pictures that lie in no class folders; otherwise the pictures' folders decide. `data.layout` overrides.
@@ -29,7 +29,7 @@ TABLES = {"table", "split-horizontal"}
 
 
 def read_source(path: Path, spec: DataSpec) -> Listing:
-    """Read DATA as what it is, or as `spec.layout` says, with class names in one Unicode form.
+    """The listing of DATA, in the detected layout or in `spec.layout`, with class names in one Unicode form.
 
     DataError when it cannot be read so.
     """
@@ -67,14 +67,14 @@ def _read_source(path: Path, spec: DataSpec) -> Listing:
 
 
 def _explicit_table(tree: Tree, spec: DataSpec) -> str | None:
-    """`table` where the recipe speaks of one and there is one; pictures in Parquet files are no such table."""
+    """`table` where the recipe has settings of tables and there is a table other than Parquet files; else None."""
     is_explicit = spec.label_column is not None or spec.image_root is not None
     tables = [name for name in tables_near_top(tree) if not name.lower().endswith(".parquet")]
     return "table" if is_explicit and tables else None
 
 
 def _require_consistent(listing: Listing, title: str, spec: DataSpec) -> Listing:
-    """DataError when data.labels says otherwise than what was read, or what has no meaning for it."""
+    """The listing; DataError when settings of the recipe contradict it or do not apply to its layout."""
     layouts = {"label_column": {*TABLES, "parquet"}, "image_root": TABLES, "table_encoding": TABLES}
     for field, fitting in layouts.items():
         if getattr(spec, field) is not None and listing.layout not in fitting:
@@ -95,7 +95,7 @@ def _require_consistent(listing: Listing, title: str, spec: DataSpec) -> Listing
 
 
 def _detect(tree: Tree) -> str:
-    """A layout, or `auto` where the folders decide."""
+    """The detected layout, or `auto` where the folders decide."""
     for layout in SOURCES:
         if source_of(layout).is_source(tree):
             return layout
@@ -106,7 +106,7 @@ def _detect(tree: Tree) -> str:
 
 
 def _tables_beside(tree: Tree, layout: str, spec: DataSpec) -> Choice:
-    """The label tables beside folders of pictures; none where DATA is a table or a layout is told that has none."""
+    """The label tables beside folders of pictures; none where DATA is a table or the layout in use has none."""
     is_open = layout == "table" or (layout == "auto" and spec.layout == "auto")
     if tree.is_single_file or not is_open or not tree.folders or not tables_near_top(tree):
         return Choice()
@@ -114,7 +114,7 @@ def _tables_beside(tree: Tree, layout: str, spec: DataSpec) -> Choice:
 
 
 def _tiled(listing: Listing, spec: DataSpec) -> Listing:
-    """The listing with the tiles that the recipe asks for; one that has them already stays as it is."""
+    """The listing with the tiles in the recipe as views; unchanged where it has them already."""
     if spec.tiles is None:
         return listing
     parts = grid(spec.tiles.rows, spec.tiles.columns)

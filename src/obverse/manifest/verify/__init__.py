@@ -1,4 +1,4 @@
-"""What is wrong with the data, found before training."""
+"""Verification of data before training: findings about files, names, classes, copies and shortcuts."""
 
 from .classes import class_findings
 from .copies.duplicates import copies_across_splits, duplicate_findings, near_duplicate_findings, near_ties

@@ -1,4 +1,4 @@
-"""What the classes are like among each other: their sizes, their order, and which split has them."""
+"""Findings about classes: their sizes, similar names, order, and presence in each split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMBALANCE = 20
 
 
 def class_findings(samples: Sequence[Sample], spec: DataSpec) -> list[Finding]:
-    """Of the samples that are left; splits as the data gives them."""
+    """Findings about the classes of the remaining samples, with splits as stated in the data."""
     multi_label = spec.labels == "multi"
     counts = class_counts((sample.label for sample in samples), multi_label=multi_label)
     may_be_ordered = spec.order == "auto" and not multi_label
@@ -43,7 +43,7 @@ def _sizes(counts: Counter[str]) -> Iterator[Finding]:
 
 
 def _look_alike(counts: Counter[str]) -> Iterator[Finding]:
-    """Classes that differ only in letter case, spaces or width of letters: most likely one class."""
+    """Findings for class names that differ only in letter case, spaces or width of letters: most likely one class."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in sorted(counts):
         alike[" ".join(name_key(unicodedata.normalize("NFKC", name)).split())].append(name)
@@ -68,7 +68,7 @@ def _splits(samples: Sequence[Sample], *, multi_label: bool) -> Iterator[Finding
 
 
 def _order(names: Sequence[str]) -> Iterator[Finding]:
-    """Why classes that look ordered are taken as unordered."""
+    """Findings that explain why classes that look ordered are treated as unordered."""
     grades = {name: grade for name in names if (grade := parse_grade(name)) is not None}
     others = [name for name in names if name not in grades]
     why = ""

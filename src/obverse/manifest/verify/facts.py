@@ -1,4 +1,4 @@
-"""What is known of every picture after one pass, in arrays: 435,000 take 150 MB, 20 without thumbprints."""
+"""Facts about every picture after one pass, in arrays: 435,000 pictures take 150 MB, or 20 MB without thumbprints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """Columns over N distinct paths; sizes are upright (height, width). A row that is not usable holds zeros.
+    """Facts in columns over N distinct paths. Sizes are upright (height, width). An unusable picture's row holds zeros.
 
     use: the least (height, width) that the pictures were decoded with.
     printed_N: which have a thumbprint in prints_NP, which has no columns when the pass was made without details.
@@ -43,7 +43,7 @@ class PictureFacts:
 
     @classmethod
     def empty(cls, paths: Sequence[str], *, details: bool, use: tuple[int, int] = (0, 0)) -> PictureFacts:
-        """Room for `paths`, each of them once."""
+        """Empty columns for distinct `paths`."""
         distinct = tuple(dict.fromkeys(paths))
         num = len(distinct)
         return cls(
@@ -62,7 +62,7 @@ class PictureFacts:
         )
 
     def put(self, place: int, seen: Examination, digest: str, num_bytes: int) -> None:
-        """Fill one row."""
+        """Write the facts of one picture into its row."""
         self.num_bytes_N[place] = num_bytes
         if digest:
             self.digests_N16[place] = np.frombuffer(bytes.fromhex(digest), np.uint8)
@@ -76,7 +76,7 @@ class PictureFacts:
 
     @property
     def digest_of(self) -> Mapping[str, str]:
-        """Path -> content digest, for usable pictures; also that of a whole picture of which only parts are views."""
+        """Path -> content digest of usable pictures, including whole pictures of which only parts are views."""
         return _Column(self, lambda place: self.digests_N16[place].tobytes().hex(), self.wholes)
 
     @property
@@ -85,12 +85,12 @@ class PictureFacts:
         return _Column(self, lambda place: tuple(self.sizes_N2[place].tolist()))
 
     def may_differ(self, path: str, use: tuple[int, int]) -> bool:
-        """Whether decoding with this least (height, width) may be at another scale than with `self.use`."""
+        """Whether decoding with the minimum size `use` may have another scale than with `self.use`."""
         place = self.place_of[path]
         if use == self.use or self.formats_N[place] not in (b"JPEG", b"MPO"):
             return False
         height, width = self.sizes_N2[place].tolist()
-        # Where a part is the picture, its file's size is not known.
+        # The file's own size is unknown where the picture is a part of it.
         is_part = part_of(path)[1] is not None
         return is_part or scaled_size(height, width, use) != scaled_size(height, width, self.use)
 

@@ -1,6 +1,6 @@
-"""What pictures are, one by one and among each other: formats, colour, size. One finding per kind, with its paths.
+"""Findings about formats, colour and size of pictures, one for each kind, with its paths.
 
-The decoder turns every usable picture into upright 8-bit RGB, so most of these are notes: worth knowing, not wrong.
+Most are notes, because the decoder converts every usable picture to upright 8-bit RGB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .facts import Array, PictureFacts
 
 TINY_SIDE = 16
 EXTREME_ASPECT = 5.0
-# Times longer or shorter, in the mean of both sides, than the middle picture of the set.
+# Ratio of the mean side length to the set's median from which a picture's size is reported.
 FAR_SIDE = 4.0
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),
@@ -41,7 +41,7 @@ _TRAITS = (
 
 
 def format_findings(facts: PictureFacts) -> list[Finding]:
-    """Needs facts with details for blank and grey pictures."""
+    """Findings about formats, colour and size; those about blank and grey pictures need facts with details."""
     return [*_traits(facts), *_grey_among_colour(facts), *_suffixes(facts), *_sizes(facts)]
 
 
@@ -60,7 +60,7 @@ def _grey_among_colour(facts: PictureFacts) -> Iterator[Finding]:
 
 
 def _suffixes(facts: PictureFacts) -> Iterator[Finding]:
-    """A name without a suffix claims nothing."""
+    """Findings for files whose suffix is of another format than their content; names without a suffix are ignored."""
     is_lie = np.zeros(len(facts.paths), np.bool_)
     for place in np.flatnonzero(facts.usable_N).tolist():
         suffix = PurePosixPath(facts.paths[place]).suffix.lower()

@@ -1,4 +1,4 @@
-"""What names alone tell: clashes on other systems, hidden and system files, links in a circle. No file is opened."""
+"""Findings from names alone: clashes on other systems, hidden and system files, link loops. No picture is decoded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from obverse.manifest.sources.folders.unread import holds_picture
 
 
 def tree_findings(root: Path) -> list[Finding]:
-    """What a walk over a folder meets besides pictures; a link to a folder further up is not entered."""
+    """Findings for everything but pictures in a folder tree; a link to a parent folder is not followed."""
     paths_of: dict[str, list[str]] = {"hidden-file": [], "symlink-loop": [], "other-file": []}
     _visit(str(root), "", (), paths_of)
     message_of = {
@@ -36,7 +36,7 @@ def _visit(folder: str, prefix: str, above: tuple[tuple[int, int], ...], paths_o
         with os.scandir(folder) as opened:
             entries = sorted(opened, key=lambda entry: entry.name)
     except OSError:
-        return  # reading the source names it
+        return  # reading the source raises for it
     above = (*above, (status.st_dev, status.st_ino))
     for entry in entries:
         path = prefix + entry.name
@@ -54,12 +54,12 @@ def _leads_up(entry: os.DirEntry[str], above: tuple[tuple[int, int], ...]) -> bo
     try:
         status = entry.stat()
     except OSError as error:
-        return error.errno == errno.ELOOP  # to itself; a link to nothing is no circle
+        return error.errno == errno.ELOOP  # a link to itself; a broken link is no loop
     return (status.st_dev, status.st_ino) in above
 
 
 def name_findings(paths: Iterable[str]) -> list[Finding]:
-    """Names that are one name elsewhere: where case does not count, or where Unicode is composed (Windows, macOS)."""
+    """Findings for names that clash on systems that ignore case or normalise Unicode (Windows, macOS)."""
     names = set(paths)
     folders = {path.rpartition("/")[0] for path in names}
     while folders:
@@ -78,7 +78,7 @@ def name_findings(paths: Iterable[str]) -> list[Finding]:
 
 
 def _clashes(names: Iterable[str], key: Callable[[str], str]) -> Iterator[list[str]]:
-    """Groups of one key; what lies below two folders that clash already is not said again."""
+    """Groups of names with the same key, without files below two folders that clash already."""
     names = list(names)
     seen: set[int] = set()
     twice: set[int] = set()

@@ -1,8 +1,8 @@
-"""Every picture is read and decoded once before a run: an unreadable one is found now, not in the night.
+"""Verification that decodes every picture once before a run, so that no unreadable one stops it later.
 
-Bytes travel once: read, digested and examined in one place, and only the facts stay. They are of unknown origin, so
-that child processes decode them: a decoder that dies takes a child with it, not the run. What comes later decodes in
-its own process, and at the very scales that were decoded here (`require_decodable`).
+Each file is read once, to be digested and examined; only the facts are kept. Files are untrusted, so child processes
+decode them: a decoder that crashes ends a child, not the run. Later stages decode in their own process, at the scales
+that were verified here (`require_decodable`).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from obverse.manifest.store import PictureStore, StoredPicture, part_of
 
 from .facts import PictureFacts
 
-# Small enough for a smooth progress bar, large enough that handing over to a thread or a child costs little.
+# Pictures per task: few enough for a smooth progress bar, enough that passing a task to a child costs little.
 CHUNK = 32
 CHUNK_BYTES = 2**20
-# Twice the size of most pretrained weights, as JPEGs are read; what is used otherwise is decoded once more.
+# Minimum decoding size for verification: twice the input of most pretrained weights (`data/geometry.py` decodes JPEGs
+# at twice the size). Pictures that are used at another size are decoded again.
 USUAL_USE = (512, 512)
 
-# What a picture shows, its digest (empty when it cannot be read), its number of bytes; of a part of a picture also the
-# digest of the whole.
+# Examination, digest (empty when unreadable), number of bytes, and for a part of a picture the digest of the whole.
 Seen = tuple[Examination, str, int, str | None]
-# A picture, and whether its details are wanted.
+# A picture, and whether its details are needed.
 Wanted = tuple[StoredPicture, bool]
 Work = Callable[[Sequence[Wanted]], list[Examination]]
 
@@ -44,10 +44,10 @@ def verify_pictures(
     use: tuple[int, int] = USUAL_USE,
     sandbox: Sandbox | None = None,
 ) -> PictureFacts:
-    """Read, digest and decode `paths` (locators); facts are in the order of `paths`.
+    """Facts about the pictures at `paths` (locators), in their order: read, digested and decoded.
 
-    details: also the traits of the content and the thumbprints, of all pictures or of some of `paths`. use: the least
-    (height, width) that the pictures will be decoded with. sandbox: whose processes decode.
+    details: also traits of the content and thumbprints, of all pictures or of some of `paths`. use: the minimum
+    (height, width) of later decoding. sandbox: the pool of processes that decode.
     """
     facts = PictureFacts.empty(paths, details=bool(details), use=use)
     findings = []
@@ -71,9 +71,9 @@ def require_decodable(
     uses: Iterable[tuple[int, int]],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Decode again what one of `uses`, each a least (height, width), decodes at a scale that `facts` has not seen.
+    """DataError when a picture cannot be decoded with one of `uses`, each a minimum (height, width).
 
-    DataError when one cannot be decoded so.
+    Only pictures whose scale differs from the one in `facts` are decoded again.
     """
     wanted = tuple(dict.fromkeys(paths))
     for use in dict.fromkeys(uses):
@@ -85,12 +85,12 @@ def require_decodable(
 
 
 def examine_all(pictures: Sequence[Wanted], *, use: tuple[int, int]) -> list[Examination]:
-    """One examination for each; a child process runs this."""
+    """An examination of each picture; runs in a child process."""
     return [examine_picture(picture.data, part=picture.part, details=full, use=use) for picture, full in pictures]
 
 
 def _in_sandbox(sandbox: Sandbox, work: Work, pictures: Sequence[Wanted]) -> list[Examination]:
-    """When a child dies, each picture of the chunk goes alone, so that only the guilty one is blamed."""
+    """Examinations of a chunk in a child. If it crashes, each picture is examined alone to find the one at fault."""
     try:
         result: list[Examination] = sandbox.run(work, pictures)
         return result
@@ -101,7 +101,7 @@ def _in_sandbox(sandbox: Sandbox, work: Work, pictures: Sequence[Wanted]) -> lis
 
 
 def _examined(store: PictureStore, paths: Sequence[str], work: Work, details: bool | Collection[str]) -> Iterator[Seen]:
-    """In order, with only a few chunks on the way: a future for each of 435,000 pictures would fill the memory."""
+    """Examinations in order. Only a few chunks are pending: futures for 435,000 pictures would fill the memory."""
     num_threads = num_allowed_cpus()
     waiting: deque[Future[list[Seen]]] = deque()
     with ThreadPoolExecutor(num_threads) as pool:

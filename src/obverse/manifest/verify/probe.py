@@ -1,7 +1,7 @@
-"""A cheap, cross-validated probe: can a few numbers of a sample tell its class? Ridge regression in closed form.
+"""Cross-validated linear probe of a few features per sample: ridge regression in closed form.
 
-Not a classifier for users: it only asks whether information is there at all. Every class counts the same, whatever its
-size, so that chance is one in the number of classes.
+It is no classifier for users, but tests whether the features hold information about the class. All classes have equal
+weight whatever their size, so chance is 1 / number of classes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from .facts import Array
 
 NUM_FOLDS = 5
 NUM_BINS = 12
-# Two-sided 99.9 %: a set is asked many questions.
+# Two-sided 99.9 %, because many probes are run on one set.
 Z = 3.29
 
 
 @dataclass(frozen=True)
 class Skill:
-    """Mean over classes of the share told right, with its interval; chance is what guessing gives."""
+    """Balanced accuracy of a probe with its interval, and the accuracy of guessing (chance)."""
 
     accuracy: float
     low: float
@@ -31,9 +31,9 @@ class Skill:
 def out_of_fold(
     features_ND: Array, labels_N: Array, num_classes: int, *, ridge: float = 0.1, scored_ND: Array | None = None
 ) -> Array:
-    """(N, K) scores of every sample by a probe that has not seen its fold; ridge: total penalty over all features.
+    """Scores (N, K) of every sample by a probe trained without its fold. ridge: total penalty over all features.
 
-    scored_ND: other features of the same samples that are scored instead; the probe learns from `features_ND`.
+    scored_ND: other features of the same samples to score; the probe is trained on `features_ND`.
     """
     mean_D, spread_D = features_ND.mean(axis=0), features_ND.std(axis=0)
 
@@ -57,7 +57,7 @@ def out_of_fold(
 
 
 def skill(features_ND: Array, labels_N: Array, num_classes: int, *, ridge: float = 0.1) -> Skill:
-    """How well the features tell the classes."""
+    """The skill with which a probe predicts the classes from the features."""
     right_N = out_of_fold(features_ND, labels_N, num_classes, ridge=ridge).argmax(axis=1) == labels_N
     counts_K = np.bincount(labels_N, minlength=num_classes).clip(1)
     recall_K = np.bincount(labels_N, weights=right_N, minlength=num_classes) / counts_K
@@ -69,7 +69,7 @@ def skill(features_ND: Array, labels_N: Array, num_classes: int, *, ridge: float
 
 
 def in_bins(values_N: Array) -> Array:
-    """(N, bins): one-hot by quantile, so that a probe sees more than a straight line; equal values share a bin."""
+    """One-hot quantile bins (N, bins), which let a linear probe fit a nonlinear function; equal values share a bin."""
     edges = np.unique(np.quantile(values_N, np.linspace(0, 1, NUM_BINS + 1)[1:-1]))
     places_N = np.searchsorted(edges, values_N, side="left")
     exact_N = np.searchsorted(edges, values_N, side="right")
@@ -77,7 +77,7 @@ def in_bins(values_N: Array) -> Array:
 
 
 def _folds(labels_N: Array) -> Array:
-    """Every class is spread over all folds, in the order of the samples."""
+    """The fold of each sample, with every class spread over all folds in the order of the samples."""
     folds_N = np.empty(len(labels_N), np.int64)
     order = np.argsort(labels_N, kind="stable")
     starts = np.searchsorted(labels_N[order], labels_N[order], side="left")

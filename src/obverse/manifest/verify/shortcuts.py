@@ -1,7 +1,7 @@
-"""Shortcuts: can the label be told without looking at the object? Advisory.
+"""Advisory findings about shortcuts: cues besides the object that predict the label.
 
-A probe sees only the size of the file, the size or shape of the picture, its mean colour, or its border. Well above
-chance means that a model may learn that instead: check where the pictures of each class come from.
+A probe gets only the file size, the picture's size or shape, its mean colour, or its border. A skill well above chance
+means that a model may learn this cue instead: check where the pictures of each class come from.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .probe import in_bins, skill
 
 MAX_SAMPLES = 20_000
 LEAST_PER_CLASS = 10
-# Reported from this share of the way between chance and certainty, and a warning from the second one on where the
-# object itself is no reason: its colour may well be, the size of its file is not.
+# Fractions of the way from chance to certainty: from the first a note; from the second a warning, for cues that the
+# object itself cannot explain. Its colour may explain the skill, the size of its file cannot.
 LEAST_SKILL = 0.15
 STRONG_SKILL = 0.5
 
 
 def shortcut_findings(samples: Sequence[Sample], facts: PictureFacts) -> list[Finding]:
-    """Per view and source of information; needs facts with details."""
+    """Findings per view and cue; needs facts with details."""
     views = list(dict.fromkeys(view for sample in samples[:1000] for view in sample.views))
     return [finding for view in views for finding in _of_view(samples, facts, view, f" of {view}" if views[1:] else "")]
 
@@ -53,7 +53,7 @@ def _of_view(samples: Sequence[Sample], facts: PictureFacts, view: str, which: s
 
 
 def _labelled(samples: Sequence[Sample], facts: PictureFacts, view: str) -> tuple[Array, Array, int]:
-    """Places and labels of an even selection, without classes too small to be told."""
+    """Indices and labels of an even selection of samples, and the number of classes; small classes are left out."""
     selected = samples[:: 1 + len(samples) // MAX_SAMPLES]
     rows = [(facts.place_of[s.views[view]], s.label) for s in selected if view in s.views]
     rows = [row for row in rows if facts.usable_N[row[0]]]
@@ -91,7 +91,7 @@ def _border(facts: PictureFacts, places_N: Array) -> Array:
     return np.concatenate([rim_NR, in_bins(rim_NR.mean(axis=1)), in_bins(rim_NR.std(axis=1))], axis=1)
 
 
-# Name -> features, and whether the object itself can be a good reason.
+# Name of a cue -> its features, and whether the object itself can explain them.
 PROBES: Mapping[str, tuple[Callable[[PictureFacts, Array], Array], bool]] = {
     "the size of the file": (_file_size, False),
     "the size of the picture": (_picture_size, False),

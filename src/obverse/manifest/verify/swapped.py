@@ -1,8 +1,8 @@
-"""Swapped views: samples whose obverse looks like the reverses and whose reverse looks like the obverses. Advisory.
+"""Advisory findings about swapped views: samples whose obverse looks like the reverses, and the other way round.
 
-A probe learns on other samples which view a picture is, and once more with those turned round that it read the other
-way, so that exchanged samples teach it nothing wrong. Silent unless it tells the views apart so surely that a sample
-which it reads the other way round stands out from the spread of all the others, and not because it stands on its head.
+A cross-validated probe predicts the view of a picture. It is trained twice, the second time with suspects exchanged, so
+that swapped samples do not train it wrongly. A sample is reported only when its margin is an outlier among all margins,
+and when rotating its pictures by quarters does not explain it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from .probe import out_of_fold
 
 MAX_SAMPLES = 20_000
 LEAST_SAMPLES = 30
-# In units of the middle sample's margin: 1 is read as it should be, -1 the other way round. The threshold lies between
-# these, as far down as the spread of the margins asks for.
+# Bounds of the threshold, in units of the median margin: 1 is a correct sample, -1 a swapped one. Between the bounds it
+# depends on the spread of the margins.
 HIGHEST, LOWEST = -0.25, -0.8
-# Where the first probe misreads more, its own errors would teach the second one.
+# Largest error rate of the first probe; above it, its errors would mislead the second one.
 MOST_MISREAD = 0.15
-# How many samples may pass the threshold by chance, from the spread of the margins.
+# Expected number of correct samples below the threshold, from the spread of the margins.
 CHANCE = 0.5
 RIDGE = 30.0
 _NORMAL = 1.4826  # median absolute deviation to standard deviation
 
 
 def swapped_findings(samples: Sequence[Sample], facts: PictureFacts, views: Sequence[str]) -> list[Finding]:
-    """Every two views are compared; needs facts with details."""
+    """Findings for each pair of views; needs facts with details."""
     return [finding for first, second in combinations(views, 2) for finding in _of_pair(samples, facts, first, second)]
 
 
@@ -65,9 +65,9 @@ def _of_pair(samples: Sequence[Sample], facts: PictureFacts, first: str, second:
 
 
 def _read_twice(facts: PictureFacts, places_M: Array) -> tuple[Array, float]:
-    """Margins in units of the middle one, and the threshold; minus infinity where the probe is not sure enough.
+    """Margins in units of the median, and the threshold, which is minus infinity where the probe is too inaccurate.
 
-    places_M: of all first views, then of all second ones.
+    places_M: indices of all first views, then of all second views.
     """
     features_MD = _features(facts, places_M)
     num = len(features_MD) // 2
@@ -93,8 +93,9 @@ def _read_twice(facts: PictureFacts, places_M: Array) -> tuple[Array, float]:
 
 
 def _stands_on_its_head(facts: PictureFacts, places_M: Array, order_M: Array, suspects: Array) -> Array:
-    """Which suspects are read as what they are called, more surely than as exchanged, when both of their pictures may
-    be turned by quarters: an object that was photographed upside down looks like neither view.
+    """Suspects that some rotation by quarters explains better than an exchange of their views.
+
+    An object that was photographed upside down looks like neither view.
     """
     turned_T2S = np.stack([_turned_leaning(facts, places_M, order_M, suspects, turn) for turn in range(4)])
     first_TS, second_TS = turned_T2S[:, 0], turned_T2S[:, 1]
@@ -105,7 +106,7 @@ def _stands_on_its_head(facts: PictureFacts, places_M: Array, order_M: Array, su
 
 
 def _turned_leaning(facts: PictureFacts, places_M: Array, order_M: Array, suspects: Array, turn: int) -> Array:
-    """(2, S) how much the suspects lean to the first view, both of their pictures turned by `turn` quarters."""
+    """Probe scores (2, S) of the suspects for the first view, with both pictures rotated by `turn` quarters."""
     num = len(places_M) // 2
     features_MD = _features(facts, places_M)
     rows = np.concatenate([suspects, num + suspects])
@@ -114,22 +115,22 @@ def _turned_leaning(facts: PictureFacts, places_M: Array, order_M: Array, suspec
 
 
 def _leaning(features_MD: Array) -> Array:
-    """How much more every picture looks like a first view than like a second one, by a probe without its fold.
+    """Out-of-fold score of every picture for being a first view rather than a second one.
 
-    Both views of a sample are in one fold: the probe never saw the object.
+    Both views of a sample are in the same fold, so the probe is never trained on the object.
     """
     scores_M2 = out_of_fold(features_MD, np.repeat([0, 1], len(features_MD) // 2), 2, ridge=RIDGE)
     return np.asarray(scores_M2[:, 0] - scores_M2[:, 1])
 
 
 def _margins(leaning_M: Array) -> Array:
-    """How much more a sample's views look like what they are called than like each other's names."""
+    """Margin of every sample: positive where its views look like their names, negative where exchanged."""
     num = len(leaning_M) // 2
     return np.asarray(leaning_M[:num] - leaning_M[num:])
 
 
 def _features(facts: PictureFacts, places_M: Array, turn: int = 0) -> Array:
-    """Local contrast, which light and background change least, and colour; of the picture turned by quarters."""
+    """Features of pictures rotated by `turn` quarters: local contrast, which depends least on light, and colour."""
     prints_MP = facts.prints_NP[places_M].astype(np.float64)
     luminance_MSS = prints_MP[:, : PRINT_SIDE**2].reshape(-1, PRINT_SIDE, PRINT_SIDE)
     detail_MSS = luminance_MSS - blurred(luminance_MSS)

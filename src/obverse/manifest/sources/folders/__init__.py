@@ -1,1 +1,1 @@
-"""Folders as a source: the tree of files, its layouts, and the words that tell views, classes and splits."""
+"""Source: folder trees, their layouts, and the words that mark views and splits."""

@@ -1,4 +1,4 @@
-"""Class names in one Unicode form, whatever form a folder or a cell has."""
+"""Normalisation of class names to one Unicode form (NFC)."""
 
 from __future__ import annotations
 

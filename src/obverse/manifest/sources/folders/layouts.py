@@ -1,7 +1,7 @@
-"""Folders as a source: root/[split/]class[/class...]/[view or WxH/]picture.
+"""Layouts of folder trees: root/[split/]class[/class...]/[view or WxH/]picture.
 
-Detection (architecture page): views only when sub-folders or file names say so (`views.py`, `object_folders.py`);
-`<W>x<H>` folders are sizes; anything else nested is part of the class.
+Views are detected only by the names of sub-folders or files (`views.py`, `object_folders.py`). `<W>x<H>` folders are
+sizes. Any other nested folder is part of the class name.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _describe_views(views: Views, kind: str) -> str:
 
 
 def _kinds(tree: Tree) -> str:
-    """What the tree holds instead of pictures, in words."""
+    """Description of the tree's files when none of them is a picture."""
     counts = Counter(posixpath.splitext(name)[1].lower() or "without an ending" for name in tree.files())
     listed = ", ".join(f"{count} {ending}" for ending, count in counts.most_common(5))
     return f"{counts.total()} file(s) of other kinds ({listed})" if counts else "no files"
@@ -79,10 +79,7 @@ def _kinds(tree: Tree) -> str:
 def _find_views(
     tree: Tree, places: Sequence[Place], layout: str, views: Sequence[str] | None
 ) -> tuple[Views | None, str, list[Finding]]:
-    """The views, whether files in a folder per object, folders or suffixes say them, and what to say of it.
-
-    DataError when they are asked for and are not there.
-    """
+    """The detected views, their kind (object, view or suffix), and findings; DataError when given ones are missing."""
     detected: Views | None = None
     about: list[Finding] = []
     if layout in ("auto", "object-folders"):
@@ -113,7 +110,7 @@ def _find_views(
 
 
 def _strange_classes(places: Sequence[Place], layout: str, about: Sequence[Finding]) -> list[Finding]:
-    """What to say where folders that are called like views, splits or parts of one set are taken for classes."""
+    """Warnings where folders named like views, splits or parts of one set are taken for classes."""
     if layout != "auto" or about:
         return []
     labels = sorted({place.label for place in places})
@@ -136,7 +133,7 @@ def _strange_classes(places: Sequence[Place], layout: str, about: Sequence[Findi
 
 
 def _outside(places: Sequence[Place]) -> list[Finding]:
-    """Pictures in no class folder: a stray one, or a split without labels."""
+    """Finding for pictures outside of class folders: a few strays, or a split without labels."""
     paths = [path for place in places if not place.parts for path in place.pictures]
     is_stray = len(paths) <= max(1, STRAY_SHARE * sum(len(place.pictures) for place in places))
     return _left_out(paths, "class", "note" if is_stray else "warning")
@@ -153,7 +150,7 @@ def _by_class(tree: Tree, places: Sequence[Place], apart: Apart, findings: list[
     wrapper, summary = apart.wrapper, apart.summary
     classes = [place.label for place in places]
     paths = [path for place in places for path in place.pictures]
-    # An id does not hold the wrapper: a folder and the archive made of it give the same ids.
+    # Ids omit the wrapper folder, so that a folder and an archive of it give the same ids.
     ids = [path[len(wrapper) :] for path in paths] if wrapper else paths
     samples = Samples.from_columns(ids, _per_picture(places, classes), {"image": tree.locators(paths)})
     if any(place.split for place in places):
@@ -168,8 +165,9 @@ def _by_class(tree: Tree, places: Sequence[Place], apart: Apart, findings: list[
 
 
 def _of_several_sizes(places: Sequence[Place]) -> dict[str, Counter[str]]:
-    """Class, after its split if it has one -> how many pictures have each stem, for classes with several size folders:
-    `MS65/6000x3000/1.jpg` and `MS65/3000x1500/1.jpg` are one photograph.
+    """Class (with its split) -> stem -> number of pictures, for classes with several size folders.
+
+    `MS65/6000x3000/1.jpg` and `MS65/3000x1500/1.jpg` are the same photograph.
     """
     folders: dict[str, list[Place]] = defaultdict(list)
     for place in places:

@@ -1,8 +1,8 @@
-"""A folder per object: `<class>/<object>/{obverse,reverse}.jpg`, the file names alone say the view.
+"""Layout with a folder per object: `<class>/<object>/{obverse,reverse}.jpg`, in which file names mark the view.
 
-Guessed where 90 % of the folders below the classes hold the same view words, and half of the pictures are called so; or
-the other way round, where objects lack views. Class folders that hold the views themselves are none: one object would
-be the whole class.
+It is detected where 90 % of the folders below the classes contain the same view words, and half of the pictures have
+such names; or half of the folders and 90 % of the pictures, where objects lack views. Class folders that contain the
+views directly do not count: one object would be the whole class.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ANY_WORD = tuple(dict.fromkeys(itertools.chain(*VIEW_WORDS)))
 
 
 def object_views(places: Sequence[Place], given: Sequence[str] | None, *, is_explicit: bool) -> Views | None:
-    """The views, when the pictures of the deepest folders are called like them. given: their names.
+    """Views by the file names in the deepest folders; None where they are no view words. given: the views' names.
 
-    is_told: the layout is given, so other pictures may be many. DataError when some classes hold folders of
-    objects, and others the views themselves.
+    is_explicit: the user has named the layout, so that any number of other pictures is allowed. DataError when some
+    classes contain folders of objects, and others the views themselves.
     """
     deep = [place for place in places if len(_parts(place)) > 1]
     if not is_explicit and (_are_words({p.parts[-1] for p in deep}) or _are_words({p.parts[0] for p in deep})):
@@ -56,7 +56,7 @@ def _parts(place: Place) -> tuple[str, ...]:
 
 
 def _names(stems: Sequence[set[str]], given: Sequence[str] | None, share: float) -> tuple[str, ...]:
-    """The words that are in so many folders, all together; none when they are no pair."""
+    """The view words that at least this fraction of the folders contain; empty when they are no pair."""
     counts = Counter(itertools.chain(*stems))
     names = tuple(given or (word for word in ANY_WORD if counts[word] >= share * len(stems)))
     keys = set(map(name_key, names))

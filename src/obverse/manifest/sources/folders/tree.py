@@ -1,6 +1,6 @@
-"""What lies below DATA, whatever DATA is: a folder, a remote folder, an archive, or a single table.
+"""Tree of files below DATA: a folder, a remote folder, an archive, or a single table.
 
-A source looks at names and asks for locators; it does not see whether the names are files or members of an archive.
+Sources use names and locators only, so they need not distinguish files from members of an archive.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ ListFolder = Callable[[str], tuple[list[str], list[str]]]
 
 @dataclass(frozen=True)
 class Tree:
-    """others: files near the top that are no pictures. archive: the locator of the archive that the names are in.
+    """The files of a data set by name.
 
-    members: all names, where they are known without walking.
+    title: the data's name, for messages. others: files near the top that are no pictures. archive: the locator of the
+    archive that contains the names. members: all names, where they are known without a walk.
     """
 
     root: Path
@@ -76,7 +77,7 @@ class Tree:
             yield from (name for name in names if not is_left_out(name))
 
     def title_of(self, name: str) -> str:
-        """A file of the tree, for messages."""
+        """Name of a file and its tree, for messages."""
         return self.title if self.is_single_file else f"{name!r} in {self.title}"
 
     def locator(self, name: str) -> str:
@@ -84,7 +85,7 @@ class Tree:
         return name_locator(name) if self.archive is None else add_step(self.archive, "member", name)
 
     def locators(self, names: list[str]) -> list[str]:
-        """The locator of each; the same list when they are the names, so that many paths are held once."""
+        """The locators of files; the list of names itself where they are equal, to save memory."""
         if self.archive is None and not any("::" in name for name in names):
             return names
         return [self.locator(name) for name in names]
@@ -97,7 +98,7 @@ class Tree:
             raise DataError(f"{self.title_of(name)} cannot be read: {error.strerror}") from None
 
     def has(self, name: str) -> bool:
-        """Whether the file is there; a remote one that lies elsewhere is believed to be."""
+        """Whether the file exists; a remote one outside of the tree is assumed to exist."""
         if remote_url(name):
             return True
         if self.members is not None and not os.path.isabs(name):
@@ -105,22 +106,22 @@ class Tree:
         return os.path.isfile(self.root / name)
 
     def resolved(self, path: str, cell: str = "", base: str = "") -> str:
-        """The path of a picture as the tree has it: as it is when it is there or nothing like it is.
+        """The actual path of a picture; the path itself where it exists or no picture matches.
 
-        cell: as a table wrote it, relative to `base`; it may lack folders and the ending, or have another Unicode form.
+        cell: the name in a table, relative to `base`; it may lack folders and the ending, or have another Unicode form.
         """
         if remote_url(path) or self.has(path):
             return path
         return self.lookup.find(cell or path, base) or path
 
     def spelled(self, path: str) -> str:
-        """The path in the Unicode form that the tree has it in; else as it is."""
+        """The path in the Unicode form of the actual file; unchanged where no file matches."""
         resolved_path = path if path.isascii() else self.resolved(path)
         return resolved_path if composed(resolved_path) == composed(path) else path
 
     @cached_property
     def lookup(self) -> PictureLookup:
-        """The tree's pictures by name; for a lone table those below its folder."""
+        """Index of the tree's pictures by name; for a single table, those below its folder."""
         is_walked = self.is_single_file and self.archive is None and not remote_url(self.root)
         if not is_walked:
             return PictureLookup(self.folders)
@@ -152,7 +153,7 @@ def data_root(path: Path) -> Path:
 
 
 def full_path(path: Path) -> str:
-    """What a recipe keeps of DATA: an absolute path, or a URL."""
+    """DATA as stored in a recipe: an absolute path, or a URL."""
     return remote_url(path) or str(path.resolve())
 
 
@@ -188,7 +189,7 @@ def _archive_tree(root: Path, name: str, title: str, encoding: str | None) -> Tr
 
 
 def _guessed(names: list[bytes]) -> tuple[Finding, ...]:
-    """Names that may be wrong, and so may the classes be called."""
+    """Warning for names whose encoding is a guess, so that class names may be wrong."""
     if not names:
         return ()
     message = (
@@ -199,7 +200,7 @@ def _guessed(names: list[bytes]) -> tuple[Finding, ...]:
 
 
 def _repeated(names: Sequence[str]) -> tuple[Finding, ...]:
-    """Of members that have one name only one can be read."""
+    """Warning for names that several members have, of which only the last can be read."""
     pictures = tuple(dict.fromkeys(name for name in names if is_picture_name(name) and not _is_hidden(name)))
     if not pictures:
         return ()
@@ -208,7 +209,7 @@ def _repeated(names: Sequence[str]) -> tuple[Finding, ...]:
 
 
 def _left_out(reasons: dict[str, str]) -> tuple[Finding, ...]:
-    """Links and names that lead out of an archive are never followed."""
+    """Warnings for members that are not read, such as links and names that lead out of the archive."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for name, reason in reasons.items():
         if is_picture_name(name) and not _is_hidden(name):
@@ -232,8 +233,9 @@ def _named_tree(
     findings: tuple[Finding, ...] = (),
     content: Archive | None = None,
 ) -> Tree:
-    """Of names that are known; content: the archive that they are in, or None for a remote folder, where to look into
-    a file would be a request for each.
+    """A tree of known names. content: their archive, or None for a remote folder.
+
+    The content of remote files is not examined, because that would take a request for each.
     """
     visible = sorted(name for name in names if not _is_hidden(name))
     unread = Unread()
@@ -270,7 +272,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _near_top(contents: ListFolder) -> tuple[str, ...]:
-    """Files that are no pictures: at the top, in lone folders, and in folders called `data` or like a split."""
+    """Files that are no pictures: at the top, in single folders, and in folders named `data` or like a split."""
     near_top: list[str] = []
     folder = ""
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""What lies beside the pictures of a tree and is not read: pictures of other formats, and folders without any."""
+"""Record of what is not read in a tree: pictures in unsupported formats, and folders without pictures."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Parts = tuple[str, ...]
 
 @dataclass
 class Unread:
-    """Filled by a walk. folders: the path of each folder -> the endings of its files that are no pictures.
+    """Files that a walk has skipped. folders: path of each folder -> endings of its files that are no pictures.
 
-    pictures: files whose ending is that of a format which is not read.
+    pictures: files whose ending is that of an unsupported picture format.
     """
 
     folders: dict[Parts, Counter[str]] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
 
     def add(self, parts: Parts, others: Iterable[str]) -> None:
-        """A folder, and its files that are no pictures."""
+        """Record a folder and its files that are no pictures."""
         endings = Counter(map(suffix_of, others))
         self.folders[parts] = endings
         if any(ending in UNREAD_SUFFIXES for ending in endings):
@@ -37,14 +37,14 @@ class Unread:
 
     @property
     def message(self) -> str:
-        """How many pictures are not read, and what to do; empty when there are none."""
+        """Message with the number of unsupported pictures and the remedy; empty when there are none."""
         if not self.pictures:
             return ""
         kinds = ", ".join(f"{number} {ending}" for ending, number in Counter(map(suffix_of, self.pictures)).items())
         return f"{len(self.pictures)} picture(s) are of a kind that is not read ({kinds}): {CONVERT}"
 
     def findings(self, classes: Iterable[Parts]) -> list[Finding]:
-        """Warnings. classes: the folders that hold pictures, as classes or as views of classes."""
+        """Warnings about skipped files. classes: the folders with pictures, as classes or as views of classes."""
         warnings = [Finding("warning", "unread-picture", self.message, tuple(self.pictures))] if self.pictures else []
         holding = {parts[:depth] for parts in classes for depth in range(len(parts) + 1)}
         beside = {parts[:-1] for parts in classes if parts}
@@ -57,7 +57,7 @@ class Unread:
         return warnings
 
     def _content(self, parts: Parts) -> str:
-        """Of the folder and all below it."""
+        """Number of files by ending, in the folder and all below it."""
         inside = (endings for below, endings in self.folders.items() if below[: len(parts)] == parts)
         total = sum(inside, Counter[str]())
         return ", ".join(f"{number} {ending or 'without ending'}" for ending, number in total.most_common(3)) or "empty"

@@ -1,4 +1,4 @@
-"""Several views of an object in a folder tree: a sub-folder per view, a suffix per view, or parts of one picture.
+"""Detection of views in a folder tree: a sub-folder per view, a suffix per view, or parts of one picture.
 
 Sub-folders are views when they carry known view words, are named by the user, or when at least 90 % of the stems pair
 across them. Suffixes (`coin7_obv.jpg`) are views when they are known view words or named by the user, and 90 % pair.
@@ -27,12 +27,12 @@ from .words import VIEW_WORDS
 PAIRING_SHARE = 0.9
 MAX_VIEWS = 8
 SEPARATORS = "_-. "
-# What cameras and crawlers put before a number.
+# Words that cameras and crawlers put before a number.
 COUNTED_WORDS = frozenset(
     {"img", "image", "pic", "picture", "photo", "frame", "scan", "dsc", "dscn", "dscf", "p", "file"}
 )
 COUNT_SEPARATORS = SEPARATORS + "()[]#"
-# A picture's view in lower case, the stem that its object shares, its name.
+# (view in lower case, stem shared by the pictures of one object, name of the picture).
 Shot = tuple[str, str, str]
 # (split, class) -> its folders.
 Classes = dict[tuple[str | None, str], list[Place]]
@@ -40,9 +40,10 @@ Classes = dict[tuple[str | None, str], list[Place]]
 
 @dataclass(frozen=True)
 class Views:
-    """names in order, why they are taken for views, and `shots`: the pictures of a folder that are some view.
+    """Detected views.
 
-    Shots are made class by class, because there may be very many.
+    names: in order. why: the evidence, for messages. shots: the pictures of a folder that belong to a view, listed
+    class by class, because there may be very many. strays: pictures that belong to no view.
     """
 
     names: tuple[str, ...]
@@ -52,7 +53,7 @@ class Views:
     strays: list[str]
 
     def paired_share(self) -> float:
-        """The share of objects that have all views."""
+        """Fraction of the objects that have all views."""
         num_paired = num_objects = 0
         for places in self.classes.values():
             holders: dict[str, set[str]] = defaultdict(set)
@@ -74,9 +75,9 @@ class Views:
 def folder_views(
     places: Sequence[Place], given: Sequence[str] | None, *, is_explicit: bool = False
 ) -> tuple[Views | None, list[Finding]]:
-    """The views, when the deepest folders are views, or the first are, above the classes; and what to say of it.
+    """Views that are the deepest folders, or the topmost above the classes; None if neither; and findings.
 
-    is_told: the layout is given, so one class is enough and nothing is warned of.
+    is_explicit: the user has named the layout, so that one class is enough and there are no warnings.
     """
     if given is not None:
         return _given_views(places, given), []
@@ -125,7 +126,7 @@ def _known_above(places: Sequence[Place], *, is_explicit: bool) -> tuple[Views, 
 
 
 def _views_by_pairing(places: Sequence[Place], *, is_explicit: bool) -> tuple[Views | None, list[Finding]]:
-    """Folders whose file names pair. Names that only count (`001.jpg`) pair by accident: then they are classes."""
+    """Views that are folders whose file names pair. Mere numbers (`001.jpg`) pair by accident and do not count."""
     leaves = _leaves(places)
     if not 2 <= len(leaves) <= MAX_VIEWS or any(len(place.parts) == 1 for place in places):
         return None, []
@@ -173,7 +174,7 @@ def _is_counted(stem: str, words: Collection[str]) -> bool:
 
 
 def suffix_views(places: Sequence[Place], given: Sequence[str] | None, *, is_explicit: bool) -> Views | None:
-    """The views, when file names end in view words. is_told: the layout is given, so a single such name will do."""
+    """Views marked by view words at the end of file names. is_explicit: the layout is named; one is enough."""
     num_pictures = sum(len(place.pictures) for place in places)
     any_word = [word for words in VIEW_WORDS for word in words]
     if given is None and not is_explicit and _without_suffix(places, any_word, at_most=num_pictures // 10) is None:
@@ -189,7 +190,7 @@ def suffix_views(places: Sequence[Place], given: Sequence[str] | None, *, is_exp
 
 
 def _by_folder(places: Sequence[Place], names: Sequence[str], why: str, *, at: int = -1) -> Views:
-    """at: which folder of the place is the view, the last or the first."""
+    """Views by folder. at: index of the view's folder in the path, the last or the first."""
     known = {name_key(name) for name in names}
     classes: Classes = defaultdict(list)
     strays: list[str] = []
@@ -239,7 +240,7 @@ def _suffix_pattern(names: Sequence[str]) -> re.Pattern[str]:
 
 
 def read_views(tree: Tree, views: Views, findings: list[Finding]) -> Samples:
-    """Objects whose views share a stem within a class; a stem with two pictures of one view is a finding instead."""
+    """Samples of views that share a stem within a class; two pictures of one view give an error finding instead."""
     spelled = {name_key(name): name for name in views.names}
     return Samples.of(
         sample
@@ -266,7 +267,7 @@ def _pair(
 
 
 def in_parts(listing: Listing, names: Sequence[str], parts: Sequence[Part]) -> Listing:
-    """Every picture of a listing with one view as several views, its parts."""
+    """The listing with every picture replaced by its parts, as several views."""
     samples = Samples.of(listing.samples)
     (pictures,) = samples.views.values()
     columns = {

@@ -1,4 +1,4 @@
-"""Words that folders, files and columns carry: views and splits."""
+"""Words in names of folders, files and columns that mark views and splits."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
-# Of pictures without labels beside split folders, as competitions have them.
+# Words for folders of unlabelled pictures beside split folders, as in competitions.
 UNLABELLED_WORDS = frozenset({"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "unsup"})
-# What may stand beside a split word without a meaning of its own; all else must be the same in every split folder.
+# Words without meaning beside a split word; any other word must be the same in every split folder.
 FILLERS = frozenset({"set", "data", "dataset", "folder", "folders", "dir", "split", "images", "image", "imgs", "img",
                      "pictures", "photos", "pics", "jpg", "jpeg", "png", "files", "final", "all", "v"})  # fmt: skip
-# What numbered folders are called that are parts of one set, not classes.
+# Names of numbered folders that are parts of one set, not classes.
 PART_WORDS = frozenset({"part", "parts", "batch", "chunk", "shard", "images", "image", "imgs", "img", "folder", "fold",
                         "pictures", "photos", "data", "dir", "archive", "set", "vol", "volume", "disk"})  # fmt: skip
 _GLUED = re.compile(r"(train|training|test|testing|val|valid|validation)(set|data|dataset|images|imgs)")
@@ -60,7 +60,7 @@ def are_parts(folders: Iterable[str]) -> bool:
 
 
 def has_word(name: str, words: frozenset[str]) -> bool:
-    """Whether one of the words stands in the name by itself."""
+    """Whether the name contains one of the words as a separate word."""
     return not words.isdisjoint(_TOKEN.findall(name.lower()))
 
 

@@ -1,1 +1,1 @@
-"""How a table's text becomes rows, and its cells become pictures."""
+"""Source: tables of samples, from text to rows, and from cells to pictures and labels."""

@@ -1,7 +1,7 @@
-"""Label tables beside folders of pictures: which of them says the labels, if any does.
+"""Choice of the label tables beside folders of pictures.
 
-A table is used when its rows name the pictures, unless its labels say what the folders say. One that names them and is
-not used is mentioned.
+A table is used when its rows name the pictures, unless its labels equal the folders. A table that names pictures but is
+not used gives a finding.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from .places import Places
 from .rows import Table, read_rows
 from .table import KNOWN_VIEWS, NAME_WORDS, is_ours, label_cells, read_table, tables_near_top, view_columns
 
-# The share of the rows whose pictures are there, or of the pictures that rows name, with which a table is meant.
+# Fraction of the rows whose pictures exist, or of the pictures named by rows, from which a table is meant for them.
 NAMING_SHARE = 0.9
 NUM_TRIED_ROWS = 200
 SAME = "the folders say the same"
 MAX_TABLES = 20
-# A larger file is looked into first: a table of pixels or features has as many cells as it has bytes.
+# Of a file larger than LARGE_BYTES only the head is read first: tables of pixels or features have very many cells.
 LARGE_BYTES, HEAD_BYTES = 2**23, 2**18
 
 
 @dataclass(frozen=True)
 class NamingTable:
-    """A table whose rows name pictures of the tree; a name that several pictures have counts, too.
+    """A table whose rows name pictures of the tree, even if several pictures match a name.
 
-    columns: those whose cells do. labels: picture -> label, where there is a column of labels. is_meant: whether nearly
-    all rows or pictures are matched. reason: why it cannot be used.
+    columns: those that name pictures. labels: picture -> label, where there is a label column. is_meant: whether nearly
+    all rows or pictures match. reason: why the table cannot be used.
     """
 
     name: str
@@ -52,17 +52,17 @@ class NamingTable:
 
 @dataclass(frozen=True)
 class Choice:
-    """The tables to read, which may be none, and what to say of the others."""
+    """The tables to read, perhaps none, and findings about the others."""
 
     tables: tuple[NamingTable, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
 def choose_tables(tree: Tree, spec: DataSpec) -> Choice:
-    """The tables near the top that say the labels of the pictures in folders.
+    """The tables near the top with labels of the pictures in folders.
 
-    DataError when several say labels of the same pictures, and when the folders are parts of one set, whose table
-    cannot be used.
+    DataError when several tables label the same pictures, or when the folders are parts of one set whose table cannot
+    be used.
     """
     names = [name for name in tables_near_top(tree) if not is_ours(name)]
     tried = [_naming(tree, name, spec) for name in names] if len(names) <= MAX_TABLES else []
@@ -87,7 +87,7 @@ def choose_tables(tree: Tree, spec: DataSpec) -> Choice:
 
 
 def read_chosen(tree: Tree, choice: Choice, spec: DataSpec) -> Listing:
-    """The samples of all tables together, with the splits that the tables' names or the pictures' folders say."""
+    """The listing of all chosen tables, with splits from the tables' names or the pictures' folders."""
     listings = [_read(tree, table, spec, is_one_of_several=len(choice.tables) > 1) for table in choice.tables]
     first = listings[0]
     if len(listings) > 1:
@@ -106,7 +106,7 @@ def read_chosen(tree: Tree, choice: Choice, spec: DataSpec) -> Listing:
 
 
 def _joined(listings: Sequence[Listing], choice: Choice) -> Samples:
-    """The rows of all tables; where two have one id, the table's folder or name goes before it."""
+    """The samples of all tables; equal ids are prefixed by the table's folder or name."""
     ids = [sample_id for listing in listings for sample_id in Samples.of(listing.samples).ids]
     if len(set(ids)) == len(ids):
         return Samples.of(sample for listing in listings for sample in listing.samples)
@@ -121,7 +121,7 @@ def _joined(listings: Sequence[Listing], choice: Choice) -> Samples:
 
 
 def _naming(tree: Tree, name: str, spec: DataSpec) -> NamingTable | None:
-    """The table, when some column's cells name pictures; None for any other file."""
+    """The table if some column names pictures; None for any other file."""
     try:
         if not _is_likely(tree, name):
             return None
@@ -151,7 +151,7 @@ def _naming(tree: Tree, name: str, spec: DataSpec) -> NamingTable | None:
 
 
 def _is_likely(tree: Tree, name: str) -> bool:
-    """Whether a large file's first cells name a picture; a small one is read in any case."""
+    """Whether to read a file: it is small, or its first cells name a picture."""
     file = tree.file(name)
     if file.size <= LARGE_BYTES or name.lower().endswith(".parquet"):
         return True
@@ -187,15 +187,16 @@ def _naming_columns(tree: Tree, table: Table, base: str, spec: DataSpec) -> tupl
 
 
 def _meaning(tree: Tree, cell: str, base: str, *, numbers: bool) -> tuple[str, ...]:
-    """The pictures that a cell could mean. numbers: whether one that several pictures are called names them; elsewhere
-    it may count anything (`0,cat` beside `cat/0.jpg`, `dog/0.jpg`).
+    """The pictures that match a cell. numbers: whether a mere number may match several pictures.
+
+    Otherwise a number may count anything (`0,cat` beside `cat/0.jpg`, `dog/0.jpg`).
     """
     several = tuple(tree.lookup.all(cell, base)) if cell else ()
     return several if len(several) < 2 or numbers or not cell.isdecimal() else ()
 
 
 def _folder_classes(tree: Tree) -> dict[str, str]:
-    """Picture -> class, as the folders alone would have it."""
+    """Picture -> class by the folders alone."""
     try:
         places = take_apart(tree.folders, [], tree.title).places
     except DataError:
@@ -204,25 +205,25 @@ def _folder_classes(tree: Tree) -> dict[str, str]:
 
 
 def _agree(labels: Mapping[str, str], folders: Mapping[str, str]) -> bool:
-    """Whether every class of the table is one class of the folders, and the other way round."""
+    """Whether the classes of the table and of the folders correspond one to one."""
     pairs = {(composed(label), folders.get(picture, "")) for picture, label in labels.items()}
     return len(pairs) > 1 and len(pairs) == len({label for label, _ in pairs}) == len({name for _, name in pairs})
 
 
 def _others(tables: Sequence[NamingTable], folders: Mapping[str, str]) -> set[str]:
-    """The folders' classes of the pictures that no table names, where these are most of them."""
+    """Classes of folders in which no table names most of the pictures."""
     named = {picture for table in tables for picture in table.labels}
     others = [label for picture, label in folders.items() if picture not in named]
     return set(others) if tables and 2 * len(others) >= len(folders) else set()
 
 
 def _is_asked(spec: DataSpec) -> bool:
-    """Whether the recipe says things that only a table has."""
+    """Whether the recipe has settings that apply only to tables."""
     return bool(spec.label_columns or spec.label_column or spec.image_root) or spec.labels == "multi"
 
 
 def _folders_first(usable: Sequence[NamingTable], folders: Mapping[str, str]) -> str | None:
-    """Why the folders say the labels although tables could; None where the tables do."""
+    """The reason to take labels from folders instead of usable tables; None where the tables are used."""
     if any(_agree(table.labels, folders) for table in usable):
         return SAME
     if len(_others(usable, folders)) > 1 and not are_parts(folders.values()):
@@ -244,7 +245,7 @@ def _unused(table: NamingTable, reason: str | None) -> Finding:
 
 
 def _read(tree: Tree, table: NamingTable, spec: DataSpec, *, is_one_of_several: bool) -> Listing:
-    """The rows of one table. A lone picture column that is called like no view (`image_id`) is the view `image`."""
+    """The listing of one table. A single picture column that is no view word (`image_id`) becomes the view `image`."""
     listing = read_table(tree, table.name, views=table.columns, layout=spec.layout, spec=spec)
     split = (split_word(posixpath.splitext(posixpath.basename(table.name))[0]) or (None,))[0]
     samples = Samples.of(listing.samples)
@@ -258,7 +259,7 @@ def _read(tree: Tree, table: NamingTable, spec: DataSpec, *, is_one_of_several: 
 
 
 def _with_folder_splits(tree: Tree, samples: Samples) -> Samples:
-    """The splits of the folders that the pictures lie in, where no table says splits."""
+    """The samples with the splits of their folders, where no table states splits."""
     if any(samples.splits):
         return samples
     places = take_apart(tree.folders, [], tree.title).places
@@ -269,7 +270,7 @@ def _with_folder_splits(tree: Tree, samples: Samples) -> Samples:
 
 
 def _unnamed(tree: Tree, listing: Listing) -> list[Finding]:
-    """The pictures that no row names."""
+    """Finding for pictures that no row names."""
     known = set(Samples.of(listing.samples).paths())
     paths = tuple(path for folder in tree.folders for path in folder.pictures if tree.locator(path) not in known)
     if not paths:

@@ -1,4 +1,4 @@
-"""Text tables as spreadsheets and programs write them: encodings, separators, blank rows, columns without a name."""
+"""Reader of delimited text tables, with their encodings, separators, blank rows and unnamed columns."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ Cells = list[str]
 
 @dataclass(frozen=True)
 class Delimited:
-    """rows: their cells, as many as the header has; numbers: the place of each row in the file, the header's is 1.
+    """A text table. rows: lists of cells, as long as the header. numbers: row numbers in the file; the header's is 1.
 
-    encoding: other than UTF-8, how the file was read.
+    encoding: that of the file where it is not UTF-8, else None.
     """
 
     header: Cells
@@ -46,7 +46,7 @@ class Delimited:
 
 
 def read_delimited(data: bytes, title: str, *, encoding: str | None = None, is_exact: bool = False) -> Delimited:
-    """A text table; DataError names `told` and the row. is_exact: our own manifest, whose cells stay as they are."""
+    """The table in `data`; DataError names `title` and the row. is_exact: our own manifest, whose cells are kept."""
     text, guessed = _decoded(data, title, encoding, is_exact=is_exact)
     separator, is_spaced = ",", False
     if not is_exact:
@@ -73,7 +73,7 @@ def read_delimited(data: bytes, title: str, *, encoding: str | None = None, is_e
 
 
 def _decoded(data: bytes, title: str, encoding: str | None, *, is_exact: bool) -> tuple[str, str | None]:
-    """The text, and its encoding where that was not said and is not UTF-8."""
+    """The text, and its encoding where that is guessed and not UTF-8."""
     marked = next((name for mark, name in MARKS.items() if data.startswith(mark)), None)
     try:
         if marked or encoding:
@@ -91,7 +91,7 @@ def _decoded(data: bytes, title: str, encoding: str | None, *, is_exact: bool) -
 
 
 def _guessed(data: bytes) -> tuple[str, str | None]:
-    """UTF-8, or Windows-1252 where that gives what Western text looks like; else the error of UTF-8."""
+    """The text as UTF-8, or as Windows-1252 where that looks like Western text; else the UTF-8 error is raised."""
     try:
         return data.decode(), None
     except UnicodeDecodeError:
@@ -102,7 +102,7 @@ def _guessed(data: bytes) -> tuple[str, str | None]:
 
 
 def _separator(text: str) -> str:
-    """What parts the header's names: that by which the next rows have as many cells, then that which gives most."""
+    """The separator by which most rows have as many cells as the header; among equals the one with most cells."""
 
     def fit(separator: str) -> tuple[float, int]:
         try:
@@ -119,9 +119,9 @@ def _separator(text: str) -> str:
 
 
 def _evened(header: Cells, body: Sequence[tuple[int, Cells]], title: str) -> tuple[Cells, list[Cells]]:
-    """Names and rows without columns that have neither name nor cells, and without the row numbers that pandas writes.
+    """Header and rows without empty unnamed columns and without the row numbers that pandas writes.
 
-    DataError for a name that occurs twice, and for a row that has other cells than the header says.
+    DataError for a name that occurs twice, and for a row with another number of cells than the header.
     """
     nameless = [place for place, name in enumerate(header) if not name]
     used = {place for place in nameless if any(row[place] for _, row in body if len(row) > place)}

@@ -1,9 +1,8 @@
-"""One JSON index per class as a source: `index_<class>.json` lists pictures under the key "good".
+"""Source: one JSON index per class, `index_<class>.json`, which lists pictures under the key "good".
 
-The listed paths may be those of originals that lie elsewhere: a path map says which folder (or file) stands for which,
-as `data.path_map` in the recipe or as `path_map.json` beside the indexes; the longest match counts. A listed file that
-is not there is reported and left out. A sample is known by the path that is listed, wherever the file lies, so that its
-split does not depend on the place of the crops.
+Listed paths may be those of originals elsewhere. A path map replaces folders (or files): `data.path_map` in the recipe,
+or `path_map.json` beside the indexes; the longest match counts. A listed file that does not exist is reported and left
+out. The id of a sample is the listed path, so that its split does not depend on where the file lies.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def index_names(tree: Tree) -> list[str]:
 
 
 def read_json_indexes(tree: Tree, path_map: Mapping[str, str]) -> Listing:
-    """Read all indexes; DataError for one that is no JSON or lacks the key, or when no listed file is there."""
+    """The listing of all indexes; DataError for one that is no JSON or lacks the key, or when no listed file exists."""
     names = index_names(tree)
     if not names:
         raise DataError(f"{tree.title} holds no index_<class>.json, and data.layout is `json-index`")
@@ -118,7 +117,7 @@ def _map_file(tree: Tree, folder: str) -> dict[str, str]:
 
 
 class _PathMap:
-    """Replaces the longest part of a path, whole names at a time, that the map has."""
+    """Replacement of the longest mapped prefix of a path, in whole names."""
 
     def __init__(self, pairs: Mapping[str, str]) -> None:
         self.pairs = {composed(old.rstrip("/")): new.rstrip("/") for old, new in pairs.items()}

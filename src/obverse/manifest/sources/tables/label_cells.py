@@ -1,7 +1,7 @@
-"""How a list says the classes of its rows: one class in a cell, several in a cell, or a column of 0 and 1 for each.
+"""Label columns: one class in a cell, several in a cell, or a column of 0 and 1 for each class.
 
-Several are taken only from cells that are lists, or where the recipe says so; text that only looks like several is one
-class, and that is said.
+Several classes are read only from cells that are lists, or where the recipe says so. Text that merely looks like
+several classes is one class, and gives a finding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from obverse.recipe import DataSpec, did_you_mean
 
 from .rows import SET_WORDS
 
-# What people separate names by; a set of rows looks like sets when its parts come again in other combinations.
+# Usual separators. Labels look like sets when their parts recur in other combinations.
 LIKELY_SEPARATORS = ("|", ";", ",")
 LEAST_SHARE = 0.1
 YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
@@ -26,8 +26,9 @@ YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false
 
 @dataclass(frozen=True)
 class LabelCells:
-    """columns: the one with the label, or one per class. separator: between the classes of a cell, None where a cell
-    is one class.
+    """Layout of the labels. columns: the label column, or one for each class.
+
+    separator: between the classes of a cell; None where a cell is one class.
     """
 
     columns: tuple[str, ...]
@@ -47,8 +48,9 @@ class LabelCells:
 def find_label(
     columns: Sequence[str], single: Sequence[str], lists: Collection[str], spec: DataSpec, title: str
 ) -> LabelCells | None:
-    """The label as `spec` says; None when there is none. single: columns that are called like the label of one class,
-    the likeliest first. lists: columns of lists.
+    """The label column or columns, by `spec` or by name; None when there are none.
+
+    single: columns named like a single label, the likeliest first. lists: columns whose cells are lists.
     """
     if spec.label_columns:
         for name in spec.label_columns:
@@ -64,7 +66,7 @@ def find_label(
         return _of_column(spec.label_column, lists, spec, title)
     several = [column for word in SET_WORDS for column in columns if column.lower() == word]
     by_mode = {"multi": several, "single": single}
-    # A plural over plain text is no reason to take a cell for one class.
+    # A column with a plural name and plain text cells is not taken for a single label.
     candidates = by_mode.get(spec.labels) or single or [column for column in several if column in lists]
     if not candidates:
         return None
@@ -82,7 +84,7 @@ def _of_column(column: str, lists: Collection[str], spec: DataSpec, title: str) 
 
 
 def looks_like_sets(labels: Iterable[str]) -> list[Finding]:
-    """A note where classes look like several names in one cell: it is never assumed."""
+    """A note when labels look like several names in one cell, which is never assumed."""
     counts = Counter(labels)
     for separator in LIKELY_SEPARATORS:
         whole = [label for label in counts if separator in label]

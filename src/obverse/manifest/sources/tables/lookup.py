@@ -1,6 +1,6 @@
-"""Finds the picture that a table's cell means: by its path, its file name, or its name without the ending.
+"""Lookup of pictures by the cells of a table: by path, file name, or name without the ending.
 
-Letter case and Unicode form count only where they tell two pictures apart. What could be two pictures is none.
+Letter case and Unicode form count only where they distinguish two pictures. An ambiguous cell matches no picture.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from obverse.manifest.sources.listing import Folder
 
 
 class PictureLookup:
-    """The pictures of a tree by name. folders: those that hold the pictures."""
+    """Index of a tree's pictures by name. folders: the folders of the pictures."""
 
     def __init__(self, folders: Iterable[Folder]) -> None:
         self.paths = {path for folder in folders for path in folder.pictures}
@@ -27,16 +27,16 @@ class PictureLookup:
             self._by_stem[posixpath.splitext(name)[0]].append(path)
 
     def find(self, cell: str, base: str = "") -> str | None:
-        """The path of the picture; None when there is none, or several could be meant.
+        """The path of the only matching picture; None when none or several match.
 
-        base: the folder that the cell is relative to. A cell with folders names a picture whose own folders end like
-        its, or the other way round: `/mnt/old/cat/1.jpg` is `cat/1.jpg`, but `cat/1.jpg` is not `dog/1.jpg`.
+        base: the folder that the cell is relative to. Folders match when one path is a suffix of the other:
+        `/mnt/old/cat/1.jpg` matches `cat/1.jpg`, but `cat/1.jpg` does not match `dog/1.jpg`.
         """
         matches = self.all(cell, base)
         return matches[0] if len(matches) == 1 else None
 
     def all(self, cell: str, base: str = "") -> list[str]:
-        """Every picture that the cell could mean: none, one, or several that nothing tells apart. base: see `find`."""
+        """All pictures that match the cell, perhaps several that cannot be distinguished. base: see `find`."""
         cell = cell.replace("\\", "/") if "\\" in cell and cell not in self.paths else cell  # written on Windows
         for path in (posixpath.normpath(posixpath.join(base, cell)), cell):
             if path in self.paths:
@@ -46,7 +46,7 @@ class PictureLookup:
         return with_ending or self._best(self._by_stem.get(name, ()), cell, base, has_ending=False)
 
     def _best(self, candidates: Iterable[str], cell: str, base: str, *, has_ending: bool) -> list[str]:
-        """The candidates that fit; of several those below base, then of one spelling, then in the cell's folder."""
+        """The matching candidates: preferably below base, then with exact spelling, then in the cell's folder."""
 
         def parts(path: str) -> tuple[str, ...]:
             return PurePosixPath(path if has_ending else posixpath.splitext(path)[0]).parts
@@ -72,6 +72,6 @@ def _ends_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 
 def in_doubt(cell: str, several: Sequence[str]) -> str:
-    """What to say of a cell that could mean several pictures."""
+    """Message about an ambiguous cell."""
     return (f"`{cell}` could be {several[0]!r} or {several[1]!r}; write folder and ending into the table, or say where "
             "the pictures lie with data.image_root")  # fmt: skip

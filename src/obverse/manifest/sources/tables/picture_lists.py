@@ -1,4 +1,4 @@
-"""Pictures to look at, named by a table or a text file: rows without labels, for predictions."""
+"""Lists of pictures for prediction, from a table or a text file, without labels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIST_SUFFIXES = (*TABLE_SUFFIXES, TEXT_SUFFIX)
 
 @dataclass(frozen=True)
 class ListedRow:
-    """pictures: column -> locator, of the cells that are not empty. cells: the other columns."""
+    """A row of a list. pictures: column -> locator, of non-empty cells. cells: the other columns."""
 
     name: str
     pictures: Mapping[str, str]
@@ -33,7 +33,7 @@ class ListedRow:
 
 @dataclass(frozen=True)
 class PictureList:
-    """Locators are relative to `root`. columns: those that hold pictures."""
+    """A list of pictures. root: the folder that locators are relative to. columns: those with pictures."""
 
     root: Path
     columns: tuple[str, ...]
@@ -41,7 +41,10 @@ class PictureList:
 
 
 def read_picture_list(path: Path) -> PictureList:
-    """A CSV, JSON or Parquet table, a run's manifest, or a text file of one path per line. DataError."""
+    """The list in a CSV, JSON or Parquet table, a run's manifest, or a text file of one path per line.
+
+    DataError when the file is none of these.
+    """
     if path.suffix.lower() == TEXT_SUFFIX:
         return _read_lines(path)
     run = run_folder_of(path)
@@ -65,7 +68,7 @@ def read_picture_list(path: Path) -> PictureList:
 
 
 def _read_lines(path: Path) -> PictureList:
-    """Paths as they are relative to the file, or as they are here: both ways are used."""
+    """The list in a text file. Paths are relative to the file or to the working directory; both are in use."""
     try:
         text = read_text(path).removeprefix("\ufeff")
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Where the pictures of a table lie: its cells as locators, where a cell is not simply a path.
+"""Locators of the pictures in a table's cells, including cells that are not simply a path.
 
 People list pictures without their ending (`ISIC_0001`), without their folder (`1.jpg`, which lies in `part_2/`), with
 the separators of Windows (`train\\a\\1.jpg`), or in another Unicode form or letter case than the disk has. Such a cell
-is taken for the one picture that it can mean (`lookup.py`); where there are two, it is refused.
+stands for the only picture that matches it (`lookup.py`); an ambiguous cell is an error.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from obverse.manifest.store import parse_locator, relocate, remote_url
 
 from .lookup import PictureLookup, in_doubt
 
-# So many cells of a column are looked for; when all are there under their plain names, the rest is believed to be.
+# Number of cells per column that are checked on disk. When all exist under their plain names, the rest is assumed to.
 NUM_PROBED = 64
 
 
 class Places:
-    """Cells to locators. base: the folder in the tree that they are relative to, the table's own.
+    """Conversion of cells to locators. base: the table's folder in the tree, which cells are relative to.
 
     image_root: `data.image_root`, another such folder, relative to `base` or absolute.
     """
@@ -41,15 +41,15 @@ class Places:
         self._num_looked_up, self._example = 0, ""
 
     def trust(self, column: str, cells: Iterable[str]) -> None:
-        """Look for the first cells of a column; when all are there, usual ones among the others are not looked for."""
+        """Check the first cells of a column; when all exist, ordinary names among the rest are not checked."""
         near = (cell for cell in cells if cell and not _is_apart(cell))
         if self._is_blind or all(self.tree.has(self._literal(cell)) for cell in islice(near, NUM_PROBED)):
             self._trusted.add(column)
 
     def locator(self, cell: str, column: str = "") -> str:
-        """The locator of what a cell means; mostly a path relative to the table, and a locator stays one.
+        """The locator for a cell, which is mostly a path relative to the table, or a locator already.
 
-        DataError when it could be several pictures.
+        DataError when it matches several pictures.
         """
         if os.path.isabs(cell) or remote_url(cell):
             return cell
@@ -62,18 +62,18 @@ class Places:
         return self.tree.locator(path) if is_name else relocate(cell, lambda name: self._path(name, column))
 
     def spelled(self, cell: str) -> str:
-        """The cell with `/` where it is meant, as a part of an id."""
+        """The cell with backslashes as separators replaced by `/`, for an id."""
         is_windows = "\\" in cell and not self.tree.has(self._literal(cell))
         return cell.replace("\\", "/") if is_windows else cell
 
     def are_pictures(self, cells: Iterable[str]) -> bool:
-        """Whether each of the first cells of a column means a picture of its own."""
+        """Whether the first cells of a column match one picture each, all of them different."""
         probed = list(islice(cells, NUM_PROBED))
         paths = {None if _is_apart(cell) else self.find(cell) for cell in probed}
         return bool(paths) and None not in paths and len(paths) == len(probed)
 
     def find(self, cell: str) -> str | None:
-        """The path of the one picture that a cell can mean, as the tree names it; None for none and for several."""
+        """The path in the tree of the only picture that matches a cell; None when none or several do."""
         slashed = cell.replace("\\", "/")
         for name in dict.fromkeys((cell, slashed)):
             if self.tree.has(path := self._literal(name)):
@@ -81,7 +81,7 @@ class Places:
         return None if self._is_blind else self._lookup.find(slashed, self.top)
 
     def findings(self, title: str) -> list[Finding]:
-        """A note where cells were not simply paths."""
+        """A note if some cells were not simply paths."""
         if not self._num_looked_up:
             return []
         how = "without folder, ending or exact spelling"
@@ -109,7 +109,7 @@ class Places:
             raise DataError(f"{self.tree.title}: {in_doubt(cell, several)}")
 
     def _literal(self, name: str) -> str:
-        """The path that the cell says, whether or not there is a file."""
+        """The path that the cell spells, whether or not the file exists."""
         return posixpath.normpath(posixpath.join(self.top, name)) if self.top or self.tree.archive else name
 
     def _below(self, image_root: str, base: str) -> str:
@@ -126,7 +126,7 @@ class Places:
 
     @cached_property
     def _lookup(self) -> PictureLookup:
-        """Of the tree, or of a root that lies outside it."""
+        """Index of the pictures in the tree, or in an image root outside of it."""
         if not os.path.isabs(self.top) and not self.top.startswith(".."):
             return self.tree.lookup
         folders = walk_folders(Path(self.tree.root) / self.top)
@@ -134,5 +134,5 @@ class Places:
 
 
 def _is_apart(cell: str) -> bool:
-    """Whether the cell says by itself where the picture is: an absolute path, a URL, or a place inside a file."""
+    """Whether the cell is independent of the tree: an absolute path, a URL, or a place inside a file."""
     return os.path.isabs(cell) or bool(remote_url(cell)) or bool(parse_locator(cell)[1])

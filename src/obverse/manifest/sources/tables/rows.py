@@ -1,4 +1,4 @@
-"""Tables as rows of text: CSV, JSON lines, a JSON list of objects, or the plain columns of a Parquet file."""
+"""Reader of tables as rows of text: CSV, JSON lines, a JSON list of objects, or plain columns of a Parquet file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ ANY = DataSpec()
 
 @dataclass(frozen=True)
 class Table:
-    """Every cell as text, all rows with the same keys. lists: columns whose cells were lists, now joined label sets.
+    """A table with all cells as text and equal keys in all rows.
 
-    numbers: the place of each row in its file, for messages. findings: what was odd about the file.
+    lists: columns whose cells were lists, which are now label sets as text. numbers: row numbers in the file, for
+    messages. findings: peculiarities of the file.
     """
 
     rows: list[Row]
@@ -44,7 +45,7 @@ def is_table_name(name: str) -> bool:
 
 
 def require_no_spreadsheet(names: Sequence[str], title: str) -> None:
-    """DataError that says what to do with a spreadsheet where a table was looked for."""
+    """DataError, with the remedy, when there is a spreadsheet where a table is expected."""
     sheets = [name for name in names if name.lower().endswith(SPREADSHEET_SUFFIXES)]
     if sheets:
         raise DataError(f"{title}: {sheets[0]!r} is a spreadsheet, which is not read; save the sheet as CSV UTF-8 and "
@@ -52,7 +53,7 @@ def require_no_spreadsheet(names: Sequence[str], title: str) -> None:
 
 
 def read_rows(tree: Tree, name: str, spec: DataSpec = ANY) -> Table:
-    """The rows of a table; DataError says what is wrong where. spec: its encoding, and which column is the label."""
+    """The table in a file; DataError names the faulty row. spec: its encoding and its label column."""
     suffix = name.lower().rpartition(".")[2]
     sets = frozenset({*SET_WORDS, (spec.label_column or SET_WORDS[0]).lower()})
     if suffix in ("csv", "tsv"):
@@ -83,7 +84,7 @@ def _text_rows(tree: Tree, name: str, encoding: str | None) -> Table:
 
 
 def _is_manifest(tree: Tree, name: str) -> bool:
-    """Ours may hold file names that are no UTF-8."""
+    """Whether the file is a manifest of Obverse, which may contain file names that are no UTF-8."""
     return (
         tree.file(name).read_at(0, 32).startswith((b"id,label,split,group,digest,", b"id,labels,split,group,digest,"))
     )
@@ -123,7 +124,7 @@ def parse_json(data: bytes, where: str) -> Any:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, whose keys must not occur twice: of two values one would be lost."""
+    """A JSON object; ValueError when a key occurs twice, because one of the values would be lost."""
     value = dict(pairs)
     if len(value) < len(pairs):
         twice = next(key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place]))
@@ -132,7 +133,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _even(values: list[dict[str, Any]], title: str, sets: Collection[str]) -> Table:
-    """Every row with every key, in the order in which they appear; no value is an empty cell. sets: see `_joined`."""
+    """The table with every key in every row, in order of appearance; a missing value is empty. sets: see `_joined`."""
     keys = dict.fromkeys(key for value in values for key in value)
     lists = frozenset(key for value in values for key, cell in value.items() if isinstance(cell, list))
     whole = {key for key in keys if is_of_whole_numbers(value.get(key) for value in values)}

@@ -1,4 +1,4 @@
-"""A table as a source: `label, split, group, <view>...`, one row per sample; and a prepared manifest, which is one.
+"""Source: a table with the columns `label, split, group, <view>...` and one row per sample, or a prepared manifest.
 
 A column is a view when the user names it, when it is a known view word or a word for a picture, or when its cells end
 like picture files. Any other column is kept as an extra. Paths are relative to the table's folder.
@@ -42,13 +42,13 @@ KNOWN_VIEWS = {word for words in VIEW_WORDS for word in words} | set(PICTURE_WOR
 
 
 def tables_near_top(tree: Tree) -> list[str]:
-    """Without those that `check` and `prepare` write into the folder they are called in, unless there are no others."""
+    """Names of tables near the top, without those written by `check` and `prepare` if there are others."""
     names = [name for name in tree.others if is_table_name(name)]
     return [name for name in names if not is_ours(name)] or names
 
 
 def is_ours(name: str) -> bool:
-    """Whether the file is called like what `check` and `prepare` write."""
+    """Whether the file has the name of a table written by `check` or `prepare`."""
     return posixpath.basename(name) == CHECKED or name.endswith(PREPARED)
 
 
@@ -67,7 +67,7 @@ def find_table(tree: Tree, layout: str) -> str:
 def read_table(
     tree: Tree, name: str, *, views: Sequence[str] | None = None, layout: str = "auto", spec: DataSpec = ANY
 ) -> Listing:
-    """Read a table; DataError names the line of a bad row. spec: how its labels are said."""
+    """The listing of a table; DataError names the line of a faulty row. spec: its label columns and encoding."""
     table, title = read_rows(tree, name, spec), tree.title_of(name)
     rows, columns = table.rows, list(table.rows[0])
     is_manifest = tuple(columns[: len(RESERVED)]) in (RESERVED, SET_RESERVED) and layout != "table"
@@ -104,7 +104,7 @@ def read_table(
 def _samples(
     tree: Tree, source: tuple[Table, str], cells: LabelCells, view_of: Mapping[str, str], places: Places | None
 ) -> list[Sample]:
-    """The rows as samples. said: the table, and its name for messages; view_of: view -> column.
+    """The rows as samples. source: the table, and its name for messages. view_of: view -> column.
 
     places: None for a manifest, whose cells are locators.
     """
@@ -135,7 +135,7 @@ def _samples(
 def views_of(
     rows: Sequence[Row], columns: Sequence[str], given: Sequence[str] | None, places: Places | None
 ) -> dict[str, str]:
-    """View -> column: those given, else those that look like pictures, else the one whose cells name pictures."""
+    """View -> column: given ones, else columns that look like pictures, else the one whose cells name pictures."""
     image = PICTURE_WORDS[0]
     if given is not None and (tuple(given) != (image,) or image in columns):
         return {image if column.lower() in OWN else column: column for column in given}
@@ -158,7 +158,7 @@ def _own(columns: Sequence[str]) -> dict[str, str]:
 
 
 def label_cells(table: Table, spec: DataSpec, title: str) -> LabelCells:
-    """How the rows say their classes; DataError when no column does."""
+    """The label columns of a table; DataError when there are none."""
     columns = list(table.rows[0])
     single = [column for word in LABEL_WORDS for column in columns if column.lower() == word]
     cells = find_label(columns, single, table.lists, spec, title)
@@ -171,7 +171,7 @@ def label_cells(table: Table, spec: DataSpec, title: str) -> LabelCells:
 
 
 def _manifest_labels(columns: Sequence[str], spec: DataSpec, title: str) -> LabelCells:
-    """A manifest says itself what its labels are."""
+    """The label column of a prepared manifest."""
     if spec.label_columns or spec.label_separator != SEPARATOR:
         raise DataError(f"{title} is a prepared manifest, which says its labels itself; leave out data.label_columns "
                         "and data.label_separator")  # fmt: skip
@@ -199,8 +199,9 @@ def _is_picture(cell: str) -> bool:
 
 
 def _sample(row: Row, where: str, defaults: tuple[str, str], views: dict[str, str], names: Names) -> Sample:
-    """said: the label, and the id of a row that has none. names: the columns called `id`, `split` ... by that word,
-    and the names of the extra columns by their columns.
+    """The sample of a row. defaults: the label, and the id for a row without one.
+
+    names: reserved name (`id`, `split` ...) -> column, and column -> name of the extra column.
     """
     own, extra = names
 
@@ -243,7 +244,7 @@ def _check(
 
 
 def _ranked(path: str, table: Table, label: str) -> tuple[str, ...] | None:
-    """The classes in the order that a prepared manifest gives them, when it gives one."""
+    """The class order in a prepared manifest, or None."""
     if LABEL_RANK not in table.rows[0]:
         return None
     rank_of: dict[str, int] = {}

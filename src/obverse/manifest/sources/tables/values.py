@@ -1,7 +1,7 @@
-"""Values of JSON and Parquet as the cells of a table: what stands for no value is an empty cell.
+"""Conversion of JSON and Parquet values to cells of a table, in which a missing value is empty.
 
-A program that had a hole in a column of whole numbers wrote fractions: `3.0` for 3. They are whole numbers again where
-the column has a hole, or whole numbers beside them, so that one class does not come under two names.
+Programs write integers as floats (`3.0`) when the column has missing values. They become integers again where the
+column has missing values or other integers, so that a class does not get two names.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-# How pandas spells no value where a program makes text of everything.
+# Spellings of pandas' missing values after conversion to text.
 NOTHING = frozenset({"<NA>", "NaT"})
 
 
 def is_nothing(value: Any) -> bool:
-    """Whether the value stands for none: null, NaN (which is no number, not even itself), or pandas' NaT and NA."""
+    """Whether the value is missing: null, NaN (which is unequal to itself), or pandas' NaT and NA."""
     if value is None:
         return True
     if isinstance(value, str):
@@ -23,7 +23,7 @@ def is_nothing(value: Any) -> bool:
 
 
 def is_of_whole_numbers(values: Iterable[Any]) -> bool:
-    """Whether a column's fractions are whole numbers that a hole, or another way of writing, has turned into them."""
+    """Whether the floats of a column are integers, turned into floats by missing values or another notation."""
     has_hole = has_fraction = has_whole = False
     for value in values:
         if is_nothing(value):
@@ -40,7 +40,7 @@ def is_of_whole_numbers(values: Iterable[Any]) -> bool:
 
 
 def plain(value: Any, *, is_whole: bool = False) -> Any:
-    """The value, None where it stands for none. is_whole: its column `is_of_whole_numbers`."""
+    """The value, or None where it is missing. is_whole: whether its column `is_of_whole_numbers`."""
     if is_nothing(value):
         return None
     return int(value) if is_whole and isinstance(value, float) else value

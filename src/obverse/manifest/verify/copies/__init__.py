@@ -1,1 +1,1 @@
-"""Pictures that show the same: copies, near copies, mirror images, scenes and parts of one picture."""
+"""Detection of pictures with the same content: copies, near copies, mirror images, scenes and parts of a picture."""

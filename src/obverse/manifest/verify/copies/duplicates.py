@@ -1,4 +1,4 @@
-"""Pictures that are one picture: the same bytes, or near duplicates. `manifest.grouping` ties them for the split."""
+"""Findings about exact and near duplicates; `manifest.split.grouping` keeps them together in a split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from obverse.manifest.verify.facts import PictureFacts
 from .near import NearDuplicates
 from .turned import near_copies
 
-# Whether a set was augmented before it came is asked of so many pictures, and said from these numbers on.
+# Size of the sample that is searched for augmented copies, and the numbers from which they are reported.
 MOST_SELECTED = 1500
 LEAST_PARTED, LEAST_PARTED_SHARE = 5, 0.02
 
@@ -22,7 +22,7 @@ Holders = Sequence[tuple[Sample, str]]
 
 
 def duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, *, multi_label: bool = False) -> list[Finding]:
-    """The same bytes: a warning under two labels, in two given splits or as two views; a note within one class."""
+    """Findings about equal bytes: a warning with two labels, in two stated splits or as two views, else a note."""
     what = "label sets" if multi_label else "labels"
     _, group_of = np.unique(facts.digests_N16, axis=0, return_inverse=True)
     findings = []
@@ -45,7 +45,7 @@ def duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, *, multi_
 
 
 def near_duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, near: NearDuplicates) -> list[Finding]:
-    """One advisory finding per group of near duplicates; the score is that of its least alike pair."""
+    """One advisory finding per group of near duplicates, with the score of its least similar pair."""
     group_of = near.groups(len(facts.paths))
     worst: dict[int, float] = defaultdict(float)
     for place, score in zip(near.pairs_M2[:, 0].tolist(), near.scores_M.tolist(), strict=True):
@@ -73,13 +73,13 @@ def near_duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, near
 
 
 def near_ties(samples: Sequence[Sample], facts: PictureFacts, near: NearDuplicates) -> Iterator[Iterable[str]]:
-    """For every sample what it has in common with its near duplicates, for `grouping.group_together`."""
+    """For every sample the keys that it shares with its near duplicates, for `grouping.group_together`."""
     group_of = near.groups(len(facts.paths))
     return ((f"near {group_of[facts.place_of[path]]}" for path in sample.views.values()) for sample in samples)
 
 
 def copies_across_splits(samples: Sequence[Sample], facts: PictureFacts, *, can_group: bool) -> list[Finding]:
-    """A warning where many pictures of a selection have a copy in another split; can_group: an option would help."""
+    """A warning when many pictures have a copy in another split. can_group: whether to recommend the option."""
     selected = np.flatnonzero(facts.printed_N)
     selected = selected[:: 1 + len(selected) // MOST_SELECTED]
     is_selected_N = np.zeros_like(facts.printed_N)
@@ -90,7 +90,7 @@ def copies_across_splits(samples: Sequence[Sample], facts: PictureFacts, *, can_
     )
     held = [(holder[i], holder[j], i, j) for i, j in pairs_M2.tolist() if i in holder and j in holder]
     parted = [(i, j) for first, second, i, j in held if first.split != second.split]
-    # Of a share of the pictures the square of that share of the pairs is seen.
+    # A selection of a fraction of the pictures contains the square of that fraction of the pairs.
     share = 2 * len(parted) * len(facts.paths) / max(1, len(selected)) ** 2
     if len(parted) < LEAST_PARTED or share < LEAST_PARTED_SHARE:
         return []
@@ -105,7 +105,7 @@ def copies_across_splits(samples: Sequence[Sample], facts: PictureFacts, *, can_
 def _shared(
     samples: Sequence[Sample], facts: PictureFacts, group_of: np.ndarray, only: set[int] | None = None
 ) -> Iterator[Holders]:
-    """The holders of every group that is held twice; group_of: by place in the facts."""
+    """The holders of every group with at least two. group_of: group by index in the facts."""
     times = np.zeros(int(group_of.max(initial=0)) + 1, np.int64)
     places = (facts.place_of[path] for sample in samples for path in sample.views.values())
     held_N = np.fromiter(places, np.int64)
@@ -132,5 +132,5 @@ def _splits(holders: Holders) -> list[str]:
 
 
 def _named(label: str) -> str:
-    """An empty label set has no name."""
+    """The label for messages; an empty label set has no name of its own."""
     return label or "no class"

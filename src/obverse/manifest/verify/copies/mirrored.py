@@ -38,7 +38,7 @@ RIDGE = 30.0
 
 @dataclass(frozen=True)
 class MirroredClasses:
-    """Two classes, and what says that they are each other's mirror image."""
+    """Two classes that are each other's mirror image, and the evidence for it."""
 
     first: str
     second: str
@@ -48,7 +48,7 @@ class MirroredClasses:
 def mirrored_classes(
     classes: Sequence[str], samples: Sequence[Sample], facts: PictureFacts, views: Sequence[str]
 ) -> MirroredClasses | None:
-    """Of the training samples; None where nothing says that any two are. Pictures count where there are thumbprints."""
+    """A pair of mirrored classes among the training samples, or None. Only pictures with thumbprints are probed."""
     if pair := _by_names(classes):
         return MirroredClasses(*pair, "by their names")
     for view in views:
@@ -71,7 +71,7 @@ def _by_names(classes: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _spelled(name: str) -> str:
-    """TurnLeft and turn_left are written alike."""
+    """The name with its words separated alike: TurnLeft and turn_left give the same."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()
 
 
@@ -111,7 +111,7 @@ def _look_alike(mirrored_MD: Array, plain_MD: Array) -> bool:
 
 
 def _least_shares(labels_N: Array, answers_N: Array, number: int) -> Array:
-    """(K, K) of each class the share that is taken for each: the lower end of its interval, by Laplace's rule."""
+    """Lower bounds (K, K) of the confusion rates, by Laplace's rule of succession and a normal interval."""
     hits_KK = np.zeros((number, number))
     np.add.at(hits_KK, (labels_N, answers_N), 1)
     counts_K1 = hits_KK.sum(1, keepdims=True)
@@ -121,7 +121,7 @@ def _least_shares(labels_N: Array, answers_N: Array, number: int) -> Array:
 
 
 def _features(prints_NP: Array, *, is_mirrored: bool = False) -> Array:
-    """Luminance and colour place by place, and for objects that lie anywhere how lopsided they are."""
+    """Features: luminance and colour per pixel, and asymmetry moments for objects that lie anywhere."""
     luminance_NSS = prints_NP[:, : PRINT_SIDE**2].astype(np.float64).reshape(-1, PRINT_SIDE, PRINT_SIDE)
     chroma_N2CC = prints_NP[:, PRINT_SIDE**2 :].astype(np.float64).reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE)
     if is_mirrored:
@@ -133,7 +133,7 @@ def _features(prints_NP: Array, *, is_mirrored: bool = False) -> Array:
 
 
 def _lopsided(weights_NSS: Array) -> Array:
-    """(N, 5) moments around the centre of the weights, of no unit, that change sign or value in the mirror."""
+    """Dimensionless central moments (N, 5) that change under mirroring."""
     places_S = np.arange(PRINT_SIDE) + 0.5
     shares_NSS = weights_NSS / (weights_NSS.sum(axis=(1, 2), keepdims=True) + 1e-6)
     x_NS = places_S - (shares_NSS.sum(1) @ places_S)[:, None]

@@ -1,4 +1,4 @@
-"""Parts of one picture (halves, tiles) that are samples of their own, which no split should part."""
+"""Findings about parts of one picture (halves, tiles) that are separate samples, which no split should divide."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Copies that were mirrored, turned by quarters, brightened or speckled: what augmentation makes of a picture.
+"""Augmented copies: pictures that were mirrored, rotated by quarters, brightened or speckled.
 
-Every thumbprint is turned to stand in one way that its own light decides (the brighter half right and below, the
-difference larger from left to right), and its contrast is made the same. So all eight ways of standing are one, and
-copies are near duplicates as those of `near.py` are, judged by the same law.
+Every thumbprint is brought into a canonical orientation that its own brightness determines (the brighter half right and
+below, the larger difference from left to right), and its contrast is normalised. So all eight orientations coincide,
+and copies are found as near duplicates by `near.py`.
 
-Turned, simple drawings coincide: a letter and its mirror image, two strokes. So these pairs count within one label,
-and only where they are all but equal, or so many that the set was augmented.
+Simple drawings may coincide after rotation: a letter and its mirror image, two strokes. So these pairs count only
+within one label, and only where they are almost equal, or so many that the set must have been augmented.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from obverse.manifest.verify.facts import Array, PictureFacts
 from .near import NearDuplicates, near_duplicates
 
 MIDDLE, SPREAD = 128.0, 48.0
-# Less contrast is not made more: it would be noise.
+# Contrast below this is not normalised, because it is mostly noise.
 LEAST_SPREAD = 4.0
 BLOCK = 8192
 # Nine in ten re-encoded copies score below 0.03; of 2,720 drawn characters 9 pairs of one class score 0.038 to 0.149.
@@ -32,7 +32,7 @@ AUGMENTED_SHARE = 0.05
 
 
 def near_copies(samples: Sequence[Sample], facts: PictureFacts) -> NearDuplicates:
-    """Near duplicates as the pictures stand, and as all of them would; needs facts with details."""
+    """Near duplicates in the given and in the canonical orientation; needs facts with details."""
     both = near_duplicates(facts), _believed(samples, facts, near_duplicates(_standing_alike(facts)))
     score_of: dict[tuple[int, int], float] = {}
     for near in both:
@@ -68,7 +68,7 @@ def _standing_alike(facts: PictureFacts) -> PictureFacts:
 
 
 def _upright(prints_NP: Array) -> tuple[Array, Array]:
-    """The prints as all of them stand, and for which height and width changed places."""
+    """The thumbprints in canonical orientation, and for which of them height and width were exchanged."""
     luminance_NSS = prints_NP[:, : PRINT_SIDE**2].reshape(-1, PRINT_SIDE, PRINT_SIDE).astype(np.float32)
     chroma_N2CC = prints_NP[:, PRINT_SIDE**2 :].reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE).astype(np.float32)
     place_S = np.arange(PRINT_SIDE) - (PRINT_SIDE - 1) / 2
