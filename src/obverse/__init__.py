@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api import Evaluation, Run, check, compare, evaluate, load, resume, train
     from .errors import ObverseError
-    from .inference import Failure, Prediction, Predictor, SetPrediction
+    from .inference import Failure, Prediction, Predictor
     from .manifest.check import Check
     from .recipe import Recipe, load_recipe
     from .studies.compare import Comparison
@@ -27,7 +27,6 @@ __all__ = [
     "Predictor",
     "Recipe",
     "Run",
-    "SetPrediction",
     "__version__",
     "check",
     "compare",
@@ -41,7 +40,7 @@ __all__ = [
 _ROOMS = {
     "api": ("Evaluation", "Run", "check", "compare", "evaluate", "load", "resume", "train"),
     "errors": ("ObverseError",),
-    "inference": ("Failure", "Prediction", "Predictor", "SetPrediction"),
+    "inference": ("Failure", "Prediction", "Predictor"),
     "manifest.check": ("Check",),
     "recipe": ("Recipe", "load_recipe"),
     "studies.compare": ("Comparison",),

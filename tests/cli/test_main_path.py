@@ -125,7 +125,7 @@ def test_two_views_on_the_command_line_and_in_python(obverse, coins, coins_run):
     (expected,) = package.load(coins_run).predict(views)
     assert row["probability"] == expected.probability
     assert {view: found["label"] for view, found in row["by_view"].items()} == {
-        view: label for view, (label, _) in expected.by_view.items()
+        view: label for view, ((label, _),) in expected.by_view.items()
     }
     assert "obverse alone: " in obverse("predict", coins_run, *given).out
 

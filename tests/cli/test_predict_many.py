@@ -157,9 +157,10 @@ def test_no_name_reaches_the_terminal_or_a_spreadsheet_as_a_command(obverse, sha
 
 def test_class_names_are_safe_too(capsys):
     from obverse.cli.printing.csv_rows import CsvRows
-    from obverse.cli.printing.one_class import print_row
+    from obverse.cli.printing.predictions import print_row
 
-    print_row(package.Prediction("a", "=x\x1b[0m", 0.5, (("=x\x1b[0m", 0.5),), {}), CsvRows(spreadsheet=True))
+    labels = (("=x\x1b[0m", 0.5),)
+    print_row(package.Prediction("a", labels, labels), CsvRows(spreadsheet=True))
     assert capsys.readouterr().out == "a,'=x\\x1b[0m,0.500000,\n"
 
 

@@ -65,7 +65,7 @@ def test_the_drawn_picture_is_upright(example, monkeypatch):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     Image.new("RGB", (40, 20)).save("lying.jpg", exif=exif)
-    prediction = obverse.Prediction("lying.jpg", "a", 0.9, (("a", 0.9), ("b", 0.1)), {})
+    prediction = obverse.Prediction("lying.jpg", (("a", 0.9),), (("a", 0.9), ("b", 0.1)))
     draw_prediction("lying.jpg", prediction, "out.png")
     assert shown == [(40, 20, 3)]
 

@@ -88,6 +88,28 @@ def test_python_gives_every_class_above_its_threshold(run):
         load(run, device="cpu").predict(pictures(run, 0), top_k=1)
 
 
+def test_a_prediction_is_the_same_alone_and_among_others(run):
+    predictor, some = load(run, device="cpu"), pictures(run, *range(12))
+    together = predictor.predict(some)
+    assert predictor.predict(some) == together
+    for size in (1, 5):
+        for prediction, alike in zip(predictor.predict(some, batch_size=size), together, strict=True):
+            assert [name for name, _ in prediction.labels] == [name for name, _ in alike.labels]
+            assert prediction.probabilities == pytest.approx(alike.probabilities, abs=1e-6)
+            assert list(prediction.probabilities) == list(prediction.thresholds) == list(predictor.classes)
+
+
+def test_a_label_set_has_no_single_label(run):
+    prediction, _ = load(run, device="cpu").predict(pictures(run, 5, 0))
+    assert prediction.is_set
+    assert [p for _, p in prediction.top] == sorted(prediction.probabilities.values(), reverse=True)
+    with pytest.raises(AttributeError, match="use `labels`"):
+        prediction.label  # noqa: B018
+    page = prediction._repr_html_()
+    assert all(name in page for name in ("left", "middle", "right"))
+    assert page.count("yes") == len(prediction.labels) == 2
+
+
 def predict(run, form, *numbers):
     result = CliRunner().invoke(
         app, ["predict", str(run), *pictures(run, *numbers), "--format", form, "--device", "cpu"]

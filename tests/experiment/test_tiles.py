@@ -60,7 +60,7 @@ def test_prediction_on_the_one_picture_equals_evaluation(finished):
     predictor = load(run.path, device="cpu")
     predictions = predictor.predict([data / name for name in ids])
     assert [p.probability for p in predictions] == pytest.approx(expected.tolist(), abs=1e-6)
-    assert predictions[0].by_view["r2c3"][1] == pytest.approx(float(alone["r2c3"][0].max()), abs=1e-6)
+    assert predictions[0].by_view["r2c3"][0][1] == pytest.approx(float(alone["r2c3"][0].max()), abs=1e-6)
     assert tuple(predictions[0].by_view) == VIEWS
 
 

@@ -61,7 +61,7 @@ def test_prediction_gives_the_evaluations_grades(finished):
     sides = {view: data / label / view / f"{stem}.png" for view in VIEWS}
     (prediction,) = load(run.path, device="cpu").predict(sides)
     for view in VIEWS:
-        assert prediction.view_grades[view] == (label, pytest.approx(float(grades[view][0].max()), abs=1e-6))
+        assert prediction.view_grades[view] == ((label, pytest.approx(float(grades[view][0].max()), abs=1e-6)),)
     assert not prediction.views_disagree
 
 
@@ -70,7 +70,7 @@ def test_a_coin_worn_on_one_side_is_seen(finished):
     sides = {"obverse": data / "MS60" / "obverse" / "00.png", "reverse": data / "VF20" / "reverse" / "00.png"}
     predictor = load(run.path, device="cpu")
     worn, one_side = predictor.predict([sides, {"reverse": sides["reverse"]}])
-    assert {view: label for view, (label, _) in worn.view_grades.items()} == {"obverse": "MS60", "reverse": "VF20"}
+    assert {view: label for view, ((label, _),) in worn.view_grades.items()} == {"obverse": "MS60", "reverse": "VF20"}
     assert worn.views_disagree
     assert (list(one_side.view_grades), one_side.views_disagree) == (["reverse"], False)
 

@@ -72,7 +72,7 @@ def test_a_prior_is_in_the_weights(view_heads, trained, draw_picture, tmp_path):
     (found,) = Predictor(folded, classifier).predict(pair)
     for answers in ("by_view", "view_grades"):
         assert getattr(found, answers) == {
-            view: (label, pytest.approx(value)) for view, (label, value) in getattr(expected, answers).items()
+            view: ((label, pytest.approx(value)),) for view, ((label, value),) in getattr(expected, answers).items()
         }
     (batch,) = predictor.batches(pair, 1)
     with torch.no_grad():

@@ -49,9 +49,17 @@ def test_prediction_equals_the_evaluation_of_the_run(trained, predictor, manifes
     alone = np.load(folder / "view_probabilities.npz")
     for row, prediction in enumerate(predictor.predict(sides)):
         for view in predictor.views:
-            label, probability = prediction.by_view[view]
+            ((label, probability),) = prediction.by_view[view]
             assert predictor.classes.index(label) == alone[view][row].argmax()
             assert probability == pytest.approx(float(alone[view][row].max()), abs=1e-5)
+
+
+def test_a_prediction_of_one_class_is_its_only_label(predictor, sides):
+    (prediction,) = predictor.predict(sides[0], top_k=9)
+    assert prediction.labels == ((prediction.label, prediction.probability),) == prediction.top[:1]
+    assert not prediction.is_set
+    assert prediction.probabilities == dict(prediction.top)
+    assert f"{prediction.probability:.2%}" in prediction._repr_html_()
 
 
 def test_prediction_keeps_the_crop_of_evaluation(draw_classes, make_recipe, tmp_path):
@@ -135,7 +143,7 @@ def test_an_archive_that_cannot_be_used_is_said(predictor, tmp_path):
 def test_a_missing_view_still_predicts_and_is_left_out_of_by_view(predictor, sides):
     (prediction,) = predictor.predict({"reverse": sides[0]["reverse"]})
     assert set(prediction.by_view) == {"reverse"}
-    assert prediction.by_view["reverse"] == (prediction.label, pytest.approx(prediction.probability, abs=1e-6))
+    assert prediction.by_view["reverse"] == ((prediction.label, pytest.approx(prediction.probability, abs=1e-6)),)
 
 
 def test_prediction_does_not_change_the_model(predictor, sides):

@@ -1,6 +1,7 @@
 """Bundles that answer."""
 
 from .inputs import Failure
-from .predictor import Prediction, Predictor, SetPrediction, load
+from .prediction import Prediction
+from .predictor import Predictor, load
 
-__all__ = ["Failure", "Prediction", "Predictor", "SetPrediction", "load"]
+__all__ = ["Failure", "Prediction", "Predictor", "load"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Batch, column_codes
-from obverse.decisions import require_numbers, to_answers, to_probabilities
+from obverse.decisions import require_numbers
 from obverse.engines import Engine, TorchEngine, run_engine
 from obverse.errors import DataError, RecipeError
 from obverse.imaging import PictureError
@@ -33,46 +32,10 @@ from .inputs import (
     load_pixels,
     read_requests,
 )
+from .prediction import Prediction, read_predictions
 
 TOP_K = 3
 ADVICE = "try a smaller batch_size, or device cpu"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """label: the answer, with its probability. top: (class, probability), the answer, then from the likeliest down.
-
-    For ordered classes the answer may be the median or mean of the distribution, which need not be the likeliest.
-    The probabilities are the model's output, not calibrated: they order classes, they are not a promise of accuracy.
-    by_view: what the model says when it sees one view alone, for a model of several views. view_grades: what the views'
-    own heads say, for a model that has them.
-    """
-
-    id: str
-    label: str
-    probability: float
-    top: tuple[tuple[str, float], ...]
-    by_view: dict[str, tuple[str, float]]
-    view_grades: dict[str, tuple[str, float]] = field(default_factory=dict)
-
-    @property
-    def views_disagree(self) -> bool:
-        """Whether the views, each for itself, give different answers."""
-        return len({label for label, _ in (self.view_grades or self.by_view).values()}) > 1
-
-
-@dataclass(frozen=True)
-class SetPrediction:
-    """The answer of a multi-label model. labels: every class whose probability reaches its threshold, the likeliest
-    first, perhaps none. probabilities: of all classes, in label order; thresholds: likewise. by_view: the labels that
-    each view alone would say, for a model of several views.
-    """
-
-    id: str
-    labels: tuple[tuple[str, float], ...]
-    probabilities: dict[str, float]
-    thresholds: dict[str, float]
-    by_view: dict[str, tuple[tuple[str, float], ...]]
 
 
 class Predictor:
@@ -109,8 +72,9 @@ class Predictor:
         columns: Mapping[str, Cell] | None = None,
         top_k: int | None = None,
         batch_size: int = 16,
-    ) -> list[Prediction] | list[SetPrediction]:
-        """Predict one or many samples, in order; a multi-label model gives label sets. top_k: by default 3.
+    ) -> list[Prediction]:
+        """Predictions of one or many samples, in order. top_k: classes that are named, by default 3; a multi-label
+        model names all.
 
         inputs: a path, a folder, an archive, a table or list of pictures, a PIL image, a uint8 array
         (height, width[, 3]), a dict view -> picture, which may also hold values of extra columns, or a sequence of
@@ -121,9 +85,7 @@ class Predictor:
         requests = self.requests(inputs, columns)
         with explained(Path(), ADVICE):
             batches = (requests[i : i + batch_size] for i in range(0, len(requests), batch_size))
-            return [  # type: ignore[return-value]  # all of one kind
-                answer for some in batches for answer in self._answers(some, self._batch(some), top_k)
-            ]
+            return [answer for some in batches for answer in self._answers(self._batch(some), top_k)]
 
     def predict_each(
         self,
@@ -133,14 +95,14 @@ class Predictor:
         top_k: int | None = None,
         batch_size: int = 16,
         progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> Iterator[Prediction | SetPrediction | Failure]:
+    ) -> Iterator[Prediction | Failure]:
         """The same one after another, as they come; what cannot be used becomes a `Failure`, and the rest is answered.
 
         progress(done, total): called after every batch.
         """
         top_k, found = self._top_k(top_k, batch_size), self._found(inputs, columns)
 
-        def answers() -> Iterator[Prediction | SetPrediction | Failure]:
+        def answers() -> Iterator[Prediction | Failure]:
             for start in range(0, len(found), batch_size):
                 some = found[start : start + batch_size]
                 with explained(Path(), ADVICE):
@@ -151,7 +113,7 @@ class Predictor:
         return answers()
 
     def _top_k(self, top_k: int | None, batch_size: int) -> int:
-        if top_k is not None and self.bundle.multi_label:
+        if top_k is not None and self.bundle.kind.is_set:
             raise RecipeError("top_k is for models that give one class; this one gives every class above its threshold")
         top_k = TOP_K if top_k is None else top_k
         if top_k < 1 or batch_size < 1:
@@ -187,7 +149,7 @@ class Predictor:
         """The requests as the model takes them."""
         return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
 
-    def _answers_or_failures(self, some: Sequence[Found], top_k: int) -> Iterator[Prediction | SetPrediction | Failure]:
+    def _answers_or_failures(self, some: Sequence[Found], top_k: int) -> Iterator[Prediction | Failure]:
         """In order, of one batch: what cannot be read is left out of it."""
         read: list[tuple[Request, torch.Tensor]] = []
         failed: dict[int, Failure] = {}
@@ -201,57 +163,13 @@ class Predictor:
             except DataError as error:
                 failed[place] = Failure(found.id, str(error))
         requests, rows = [request for request, _ in read], [row for _, row in read]
-        answers = iter(self._answers(requests, self._stacked(requests, rows), top_k) if read else ())
+        answers = iter(self._answers(self._stacked(requests, rows), top_k) if read else ())
         return iter([failed[place] if place in failed else next(answers) for place in range(len(some))])
 
-    def _answers(self, requests: Sequence[Request], batch: Batch, top_k: int) -> Sequence[Prediction | SetPrediction]:
+    def _answers(self, batch: Batch, top_k: int) -> Iterator[Prediction]:
         """Of the samples of one batch."""
         outputs = run_engine(self.engine, [batch], each_view=True, embeddings=False)
-        kind = self.bundle.kind
-        rows_NK = to_probabilities(outputs.logits_NK, kind)
-        require_numbers(rows_NK, outputs.ids)
-        alone = [to_probabilities(of_view, kind) for of_view in outputs.alone_VNK]
-        if self.bundle.multi_label:
-            return [
-                self._set_prediction(request.id, rows_NK[i], [of_view[i] for of_view in alone])
-                for i, request in enumerate(requests)
-            ]
-        grades = [to_probabilities(of_view, kind) for of_view in outputs.grades_VNK]
-        predictions = []
-        for i, request in enumerate(requests):
-            top = self._ranked(rows_NK[i])[: min(top_k, len(self.classes))]
-            of_views = (self._of_views([rows[i] for rows in answers]) for answers in (alone, grades))
-            predictions.append(Prediction(request.id, *top[0], tuple(top), *of_views))
-        return predictions
-
-    def _set_prediction(
-        self, name: str, probabilities_K: npt.NDArray[np.float32], alone_VK: Sequence[npt.NDArray[np.float32]]
-    ) -> SetPrediction:
-        thresholds = self.bundle.output.thresholds or (0.5,) * len(self.classes)
-        pairs = zip(self.views, alone_VK, strict=False)
-        return SetPrediction(
-            name,
-            self._said(probabilities_K),
-            dict(zip(self.classes, probabilities_K.tolist(), strict=True)),
-            dict(zip(self.classes, thresholds, strict=True)),
-            {view: self._said(row_K) for view, row_K in pairs if not np.isnan(row_K).any()},
-        )
-
-    def _said(self, probabilities_K: npt.NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
-        (said_K,) = to_answers(probabilities_K[None], self.bundle.kind).tolist()
-        ranked = np.argsort(-probabilities_K, kind="stable").tolist()
-        return tuple((self.classes[k], float(probabilities_K[k])) for k in ranked if said_K[k])
-
-    def _of_views(self, rows_VK: Sequence[npt.NDArray[np.float32]]) -> dict[str, tuple[str, float]]:
-        """The answer of each view that is there."""
-        pairs = zip(self.views, rows_VK, strict=False)
-        return {view: self._ranked(row_K)[0] for view, row_K in pairs if not np.isnan(row_K).any()}
-
-    def _ranked(self, probabilities_K: npt.NDArray[np.float32]) -> list[tuple[str, float]]:
-        """The answer, then the other classes from the likeliest down."""
-        (answer,) = to_answers(probabilities_K[None], self.bundle.kind)
-        others = [k for k in np.argsort(-probabilities_K, kind="stable") if k != answer]
-        return [(self.classes[k], float(probabilities_K[k])) for k in (answer, *others)]
+        return read_predictions(outputs, self.bundle.kind, classes=self.classes, views=self.views, top_k=top_k)
 
     def _batch(self, requests: Sequence[Request]) -> Batch:
         return self._stacked(requests, [self._views_of(request) for request in requests])

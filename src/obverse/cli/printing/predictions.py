@@ -1,0 +1,82 @@
+"""One answer in each of the three formats, of a model of either kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from obverse.errors import printable
+
+from .csv_rows import CsvRows
+
+if TYPE_CHECKING:
+    from obverse.inference import Prediction
+
+NOTE = "(percentages are as the model gives them, not calibrated)"
+NOTE_OF_SETS = "(percentages are as the model gives them, not calibrated; each class has its own threshold)"
+
+Labels = Sequence[tuple[str, float]]
+
+
+def print_block(prediction: Prediction) -> None:
+    """For people: the classes that were asked for, or those of the label set."""
+    typer.echo(printable(prediction.id))
+    for name, probability in prediction.labels if prediction.is_set else prediction.top:
+        threshold = f"  (from {prediction.thresholds[name]:.2%})" if prediction.is_set else ""
+        typer.echo(f"  {probability:7.2%}  {printable(name)}{threshold}")
+    if not prediction.labels:
+        name, probability = prediction.top[0]
+        typer.echo(f"  no class reaches its threshold; the likeliest is {printable(name)}, {probability:.2%}")
+    for what, by_view in (("alone", prediction.by_view), ("by its own head", prediction.view_grades)):
+        for view, labels in by_view.items():
+            names = ", ".join(f"{printable(name)} {probability:.2%}" for name, probability in labels)
+            typer.echo(f"  {printable(view)} {what}: {names or 'no class'}")
+    if prediction.views_disagree and not prediction.is_set:
+        typer.echo("  the views disagree")
+
+
+def header(classes: Sequence[str], num_places: int, *, is_set: bool) -> list[str]:
+    """Of the CSV, without `error`."""
+    if is_set:
+        return ["id", "labels", *classes]
+    return ["id", *(f"{what}_{place}" for place in range(1, num_places + 1) for what in ("class", "probability"))]
+
+
+def print_row(prediction: Prediction, rows: CsvRows) -> None:
+    """id, then class and probability from the likeliest down, or the label set and the probability of every class."""
+    cells: list[str | float] = [cell for pair in prediction.top for cell in pair]
+    if prediction.is_set:
+        cells = ["|".join(sorted(name for name, _ in prediction.labels)), *prediction.probabilities.values()]
+    rows.write([prediction.id, *cells, ""])
+
+
+def as_json(prediction: Prediction) -> dict[str, Any]:
+    """An object."""
+    if prediction.is_set:
+        return {
+            "id": prediction.id,
+            "labels": _as_json(prediction.labels),
+            "probabilities": prediction.probabilities,
+            "thresholds": prediction.thresholds,
+            "by_view": {view: _as_json(labels) for view, labels in prediction.by_view.items()},
+        }
+    return {
+        "id": prediction.id,
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "top": _as_json(prediction.top),
+        "by_view": _first_of_each(prediction.by_view),
+        "view_grades": _first_of_each(prediction.view_grades),
+        "views_disagree": prediction.views_disagree,
+    }
+
+
+def _as_json(labels: Labels) -> list[dict[str, object]]:
+    return [{"label": name, "probability": p} for name, p in labels]
+
+
+def _first_of_each(by_view: Mapping[str, Labels]) -> dict[str, dict[str, object]]:
+    """Of one class per sample."""
+    return {view: _as_json(labels)[0] for view, labels in by_view.items()}
