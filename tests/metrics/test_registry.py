@@ -46,12 +46,13 @@ def test_every_metric_has_a_value_in_its_range_and_an_interval_around_it(metric,
 @pytest.mark.parametrize(("metric", "answers"), MADE, ids=lambda part: getattr(part, "name", type(part).__name__))
 def test_what_resampling_uses_gives_the_value(metric, answers):
     measure = metric.one_label if isinstance(answers, OneLabel) else metric.label_sets
-    if measure.of_confusion:
-        assert measure.of_confusion(answers.confusion_KK) == metric.value(answers)
+    if measure.of_counts:
+        once_N = np.ones(len(answers.probabilities_NK), np.int64)
+        assert measure.of_counts(answers.counted(once_N)) == metric.value(answers)
     if measure.of_samples:
         assert measure.of_samples(answers).mean() == pytest.approx(metric.value(answers), rel=1e-12)
-    if isinstance(answers, OneLabel) and metric.is_compared:
-        assert measure.of_confusion or measure.of_samples
+    if metric.is_compared:
+        assert measure.of_counts or measure.of_samples
     if measure.per_class:
         assert metric.value(answers) == pytest.approx(np.nanmean(measure.per_class(answers)), rel=1e-12)
 

@@ -101,7 +101,7 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
     units, are_single = joint_units([*base, *other]), len(base) == len(other) == 1
     if units.are_groups and units.num < 2:
         return {}
-    draws = Resampler(base, other, units)
+    draws = metrics.Resampler([run.outcome for run in base], [run.outcome for run in other], units)
     draws_RM, point_M = draws.bootstrap(num_resamples, seed), draws.point()
     swapped_RM = draws.permute(num_resamples, seed) if units.are_groups and are_single else None
     found = {}
@@ -195,80 +195,6 @@ def seed_interval(values: Sequence[float], *, bounds: tuple[float, float] = (-ma
         return Estimate(mean, None, None)
     half = float(t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return Estimate(mean, max(bounds[0], mean - half), min(bounds[1], mean + half))
-
-
-class Resampler:
-    """Differences of all metrics between two sides, on the samples and on resamples of them."""
-
-    def __init__(self, base: Side, other: Side, units: metrics.Units) -> None:
-        self.units = units
-        answers = [[_one_label(run) for run in side] for side in (base, other)]
-        self.num_classes = answers[0][0].num_classes
-        compared = [metric for metric in metrics.COMPARED if metric.applies_to(answers[0][0])]
-        measures = [(metric, metric.one_label) for metric in compared if metric.one_label]
-        self.statistics = [measure.of_confusion for _, measure in measures if measure.of_confusion]
-        means = [measure.of_samples for _, measure in measures if measure.of_samples]
-        self.metrics = [metric for metric, measure in measures if measure.of_confusion]
-        self.metrics += [metric for metric, measure in measures if measure.of_samples]
-        # Of each side: the cell of the confusion matrix per run and sample, and the values that are averaged (M, R, N).
-        self.cells = [np.stack([a.labels_N * self.num_classes + a.given_N for a in side]) for side in answers]
-        self.values = [np.stack([np.stack([of(a) for a in side]) for of in means]) for side in answers]
-
-    def point(self) -> FloatArray:
-        """On the samples themselves (M)."""
-        once_N = np.ones(len(self.units.of_N), np.int64)
-        return self._measured(once_N, [np.arange(len(cells_RN)) for cells_RN in self.cells])
-
-    def bootstrap(self, num: int, seed: int) -> FloatArray:
-        """On groups, or samples, and runs drawn with replacement (R, M)."""
-        generator, sides = np.random.default_rng(seed), tuple(map(len, self.cells))
-        shares_G = np.full(self.units.num, 1 / self.units.num)
-        draws = []
-        for _ in range(num):
-            counts_N = generator.multinomial(self.units.num, shares_G)[self.units.of_N]
-            draws.append(self._measured(counts_N, [generator.integers(n, size=n) for n in sides]))
-        return np.array(draws)
-
-    def permute(self, num: int, seed: int) -> FloatArray:
-        """With what two single runs say of a group exchanged, each group by the toss of a coin (R, M)."""
-        generator, once_N = np.random.default_rng(seed), np.ones(len(self.units.of_N), np.int64)
-        pairs = [([a, b], [b, a]) for a, b in (self.cells, self.values)]
-        draws = []
-        for _ in range(num):
-            is_swapped_N = generator.integers(2, size=self.units.num)[self.units.of_N].astype(bool)
-            cells, values = (
-                [np.where(is_swapped_N, other, own) for own, other in zip(plain, swapped, strict=True)]
-                for plain, swapped in pairs
-            )
-            sides_M = [self._values(cells[side], values[side], once_N) for side in (0, 1)]
-            draws.append(sides_M[1] - sides_M[0])
-        return np.array(draws)
-
-    def _measured(self, counts_N: npt.NDArray[np.int64], runs: Sequence[IntArray]) -> FloatArray:
-        sides = zip(self.cells, self.values, runs, strict=True)
-        base_M, other_M = (
-            self._values(cells_RN[rows], values_MRN[:, rows], counts_N) for cells_RN, values_MRN, rows in sides
-        )
-        return other_M - base_M
-
-    def _values(self, cells_RN: IntArray, values_MRN: FloatArray, counts_N: npt.NDArray[np.int64]) -> FloatArray:
-        """The mean of every metric over runs (M)."""
-        matrices = [_confusion(cells_N, counts_N, self.num_classes) for cells_N in cells_RN]
-        of_matrices = [float(np.mean([of(matrix) for matrix in matrices])) for of in self.statistics]
-        means = [float((values_RN @ counts_N).mean() / counts_N.sum()) for values_RN in values_MRN]
-        return np.array([*of_matrices, *means])
-
-
-def _one_label(run: Predictions) -> metrics.OneLabel:
-    outcome = run.outcome
-    assert isinstance(outcome, metrics.OneLabel)
-    return outcome
-
-
-def _confusion(cells_N: IntArray, counts_N: npt.NDArray[np.int64], num_classes: int) -> IntArray:
-    # Weighted counts come as floats, exact below 2**53.
-    counted = np.bincount(cells_N, weights=counts_N, minlength=num_classes * num_classes)
-    return counted.astype(np.int64).reshape(num_classes, num_classes)
 
 
 def _bootstrap_p(draws_R: FloatArray) -> float:

@@ -43,22 +43,22 @@ from .label_sets import (
 from .metric import PROBABILITY, Metric
 from .ordinal import mean_absolute_error, quadratic_kappa, within_one
 from .registry import (
-    COMPARED,
     LABEL_SETS,
     LOWER_IS_BETTER,
     NAMES,
     ONE_LABEL,
     TABLE,
     class_scores_of,
+    compared,
     metric_named,
     metric_of,
 )
+from .resampling import Resampler
 from .spread import coefficient_of_variation, cv_ratio, label_cv, prediction_cv
 from .units import Spread, Units, class_spread, spread
 
 __all__ = [
     "CLASS_AVERAGES",
-    "COMPARED",
     "LABEL_SETS",
     "LOWER_IS_BETTER",
     "NAMES",
@@ -72,6 +72,7 @@ __all__ = [
     "Metric",
     "OneLabel",
     "Ranking",
+    "Resampler",
     "Spread",
     "Units",
     "accuracy",
@@ -83,6 +84,7 @@ __all__ = [
     "class_scores_of",
     "class_spread",
     "coefficient_of_variation",
+    "compared",
     "confusion_matrix",
     "cv_ratio",
     "label_cv",

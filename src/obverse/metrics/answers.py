@@ -45,6 +45,13 @@ class OneLabel:
         """Counts; rows true, columns predicted."""
         return confusion_matrix(self.labels_N, self.given_N, num_classes=self.num_classes)
 
+    def counted(self, weights_N: IntArray) -> IntArray:
+        """The confusion matrix (K, K) in which each sample counts as often as its weight says."""
+        num = self.num_classes
+        # Weighted counts come as floats, exact below 2**53.
+        counts = np.bincount(self.labels_N * num + self.given_N, weights=weights_N, minlength=num * num)
+        return counts.astype(np.int64).reshape(num, num)
+
     @cached_property
     def losses_N(self) -> FloatArray:
         """The negative log of the probability of each true class, in nats."""
@@ -77,6 +84,17 @@ class LabelSets:
         """Precision, recall and F1 of each class."""
         return set_scores(self.truth_NK, self.answers_NK)
 
+    def counted(self, weights_N: IntArray) -> IntArray:
+        """Hits, labels and answers of each class (3, K); each sample counts as often as its weight says."""
+        counts = weights_N.astype(np.float32) @ self._decisions_N3K
+        return counts.astype(np.int64).reshape(3, self.num_classes)
+
+    @cached_property
+    def _decisions_N3K(self) -> npt.NDArray[np.float32]:
+        # As floats, because integer matrices are not multiplied by BLAS; sums are exact below 2**24 samples.
+        parts = (self.truth_NK & self.answers_NK, self.truth_NK, self.answers_NK)
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
     @cached_property
     def intervals(self) -> dict[str, Interval]:
         """Of mean average precision, macro F1 and micro F1."""
@@ -93,3 +111,8 @@ class LabelSets:
     def one_vs_rest(self) -> OneVsRest:
         """Each class's ranking of the samples."""
         return OneVsRest(lambda k: self.truth_NK[:, k], self.probabilities_NK)
+
+    @cached_property
+    def paired_one_vs_rest(self) -> OneVsRest:
+        """The same with influences whose variance is unbiased, for paired tests."""
+        return OneVsRest(lambda k: self.truth_NK[:, k], self.probabilities_NK, is_unbiased=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from .answers import LabelSets, OneLabel
 from .counts import FloatArray, IntArray
@@ -31,12 +31,17 @@ class Measure(Generic[Answers]):
     interval: Callable[[Answers], Interval]
     """Its 95 % interval; NaN ends with a reason where there is none."""
 
-    of_confusion: Callable[[IntArray], float] | None = None
-    """The score from a confusion matrix alone, for resampling; None where it needs more than that."""
+    of_counts: Callable[[IntArray], float] | None = None
+    """The score from what `counted` gives alone, for resampling: of one class per sample the confusion matrix, of label
+    sets hits, labels and answers of each class. None where it needs more than that."""
 
     of_samples: Callable[[Answers], FloatArray] | None = None
     """One value per sample whose mean is the score (N), for resampling: the sample's own share in a mean, else the
     score plus N times the sample's influence on it (pseudo-values: Efron 1982)."""
+
+    too_few: Callable[[Answers], str] | None = None
+    """Why there are too few samples for a paired test by `of_samples`, empty where there are enough; None where there
+    always are."""
 
     per_class: Callable[[Answers], FloatArray] | None = None
     """The score of each class (K), NaN where it is not defined; a column of results.csv."""
@@ -98,29 +103,24 @@ class Metric:
             has_order or "order" not in self.needs
         )  # fmt: skip
 
+    def measure_for(self, answers: OneLabel | LabelSets) -> Measure[Any]:
+        """How it is computed for this kind of data, for which it must be made."""
+        measure = self.one_label if isinstance(answers, OneLabel) else self.label_sets
+        assert measure is not None, self.name
+        return measure
+
     def value(self, answers: OneLabel | LabelSets) -> float:
         """The score; NaN where it is not defined."""
-        if isinstance(answers, OneLabel):
-            assert self.one_label is not None
-            return self.one_label.value(answers)
-        assert self.label_sets is not None
-        return self.label_sets.value(answers)
+        return self.measure_for(answers).value(answers)
 
     def interval(self, answers: OneLabel | LabelSets) -> Interval:
         """The 95 % interval of the score."""
-        if isinstance(answers, OneLabel):
-            assert self.one_label is not None
-            return self.one_label.interval(answers)
-        assert self.label_sets is not None
-        return self.label_sets.interval(answers)
+        return self.measure_for(answers).interval(answers)
 
     def per_class(self, answers: OneLabel | LabelSets) -> FloatArray | None:
         """The score of each class (K), NaN where it is not defined; None where it has none."""
-        if isinstance(answers, OneLabel):
-            assert self.one_label is not None
-            return self.one_label.per_class(answers) if self.one_label.per_class else None
-        assert self.label_sets is not None
-        return self.label_sets.per_class(answers) if self.label_sets.per_class else None
+        per_class = self.measure_for(answers).per_class
+        return per_class(answers) if per_class else None
 
 
 def from_confusion(
@@ -134,7 +134,7 @@ def from_confusion(
     return Measure(
         value=lambda answers: function(answers.confusion_KK),
         interval=interval,
-        of_confusion=function,
+        of_counts=function,
         explained=explained,
         is_headline=is_headline,
     )

@@ -6,6 +6,7 @@ pair for the area under the ROC curve, and one step of the curve of precision ov
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -28,10 +29,13 @@ class ClassRanking(NamedTuple):
 class OneVsRest:
     """Scores of all classes; NaN for a class that no sample has, or of which the area has no other sample to compare.
 
-    The influences are those on the mean over the classes whose score is defined.
+    The influences are those on the mean over the classes whose score is defined. is_unbiased: as large as makes their
+    variance unbiased, because the mean over n samples of a class has n - 1 degrees of freedom.
     """
 
-    def __init__(self, is_of_class: Callable[[int], BoolArray], probabilities_NK: Probabilities) -> None:
+    def __init__(
+        self, is_of_class: Callable[[int], BoolArray], probabilities_NK: Probabilities, *, is_unbiased: bool = False
+    ) -> None:
         num_samples, num_classes = probabilities_NK.shape
         self.auroc_K = np.full(num_classes, np.nan)
         self.average_precision_K = np.full(num_classes, np.nan)
@@ -43,8 +47,9 @@ class OneVsRest:
                 ranked = rank_class(positive_N, probabilities_NK[:, k])
                 self.auroc_K[k], self.average_precision_K[k] = ranked.auroc, ranked.average_precision
                 self.average_precision_bias_K[k] = ranked.average_precision_bias
-                self.auroc_influence_N += ranked.auroc_influence_N
-                self.average_precision_influence_N += ranked.average_precision_influence_N
+                scale = _unbiased_scale(int(positive_N.sum())) if is_unbiased else 1.0
+                self.auroc_influence_N += scale * ranked.auroc_influence_N
+                self.average_precision_influence_N += scale * ranked.average_precision_influence_N
         self.auroc_influence_N /= max(1, int((~np.isnan(self.auroc_K)).sum()))
         self.average_precision_influence_N /= max(1, int((~np.isnan(self.average_precision_K)).sum()))
 
@@ -57,6 +62,11 @@ class OneVsRest:
     def average_precision(self) -> float:
         """The mean over classes."""
         return mean_of_known(self.average_precision_K)
+
+
+def _unbiased_scale(num: int) -> float:
+    # A single sample says nothing of the variance; half a degree of freedom is a guess.
+    return math.sqrt(num / max(num - 1, 0.5))
 
 
 def rank_class(positive_N: BoolArray, scores_N: Probabilities) -> ClassRanking:

@@ -24,13 +24,15 @@ LABEL_SETS = tuple(
 )
 """For any number of classes per sample; the headline first."""
 
-COMPARED = tuple(metric for metric in ONE_LABEL if metric.is_compared)
-"""By which runs of one class per sample are compared."""
-
 NAMES = tuple(dict.fromkeys(name for metric in TABLE if metric.is_compared for name in metric.names))
 """What `training.select` and a criterion's `metric` may be."""
 
 LOWER_IS_BETTER = frozenset(name for metric in TABLE if metric.better == "lower" for name in metric.names)
+
+
+def compared(*, label_sets: bool = False) -> tuple[Metric, ...]:
+    """Metrics by which epochs and runs on this kind of data are compared; the headline first."""
+    return tuple(metric for metric in (LABEL_SETS if label_sets else ONE_LABEL) if metric.is_compared)
 
 
 def class_scores_of(answers: OneLabel | LabelSets) -> dict[str, FloatArray]:

@@ -272,9 +272,8 @@ def _require_applies(select: str, manifest: Manifest) -> None:
         raise RecipeError(f"training.select: {select} needs classes with an order; give data.order")
     if metric is None:
         kinds = ["one class per sample", "multi-label data (data.labels)"]
-        table = metrics.LABEL_SETS if multi else metrics.COMPARED
         raise RecipeError(f"training.select: {select} is for {kinds[not multi]}; for {kinds[multi]} choose "
-                          + ", ".join(metric.name for metric in table))  # fmt: skip
+                          + ", ".join(metric.name for metric in metrics.compared(label_sets=multi)))  # fmt: skip
     if "two classes" in metric.needs and len({name for name, num in manifest.counts("val").items() if num}) == 1:
         raise RecipeError(f"training.select: {select} needs at least two classes in val, and all its samples are of "
                           "one; choose accuracy or loss, or another split")  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from obverse.metrics.answers import LabelSets, OneLabel
 from obverse.metrics.counts import (
+    ClassScores,
     FloatArray,
     IntArray,
     accuracy,
@@ -38,6 +40,14 @@ FEW_RARER = 10
 def _class_average(name: str, answers: OneLabel) -> Interval:
     return class_average_interval(
         CLASS_AVERAGES[name], answers.labels_N, answers.given_N, answers.units, num_classes=answers.num_classes
+    )
+
+
+def _of_class_scores(function: Callable[[ClassScores], float], name: str) -> Measure[LabelSets]:
+    return Measure(
+        value=lambda answers: function(answers.scores),
+        interval=lambda answers: answers.intervals[name],
+        of_counts=lambda counts_3K: function(ClassScores.of(*counts_3K)),
     )
 
 
@@ -145,7 +155,7 @@ METRICS = (
         unit="score",
         better="higher",
         one_label=from_confusion(macro_f1, lambda a: _class_average("macro_f1", a)),
-        label_sets=Measure(value=lambda a: set_macro_f1(a.scores), interval=lambda a: a.intervals["macro_f1"]),
+        label_sets=_of_class_scores(set_macro_f1, "macro_f1"),
         needs=frozenset({"thresholds"}),
     ),
     Metric(
@@ -163,7 +173,7 @@ METRICS = (
         title="micro F1",
         unit="score",
         better="higher",
-        label_sets=Measure(value=lambda a: set_micro_f1(a.scores), interval=lambda a: a.intervals["micro_f1"]),
+        label_sets=_of_class_scores(set_micro_f1, "micro_f1"),
         needs=frozenset({"thresholds"}),
     ),
     Metric(

@@ -39,11 +39,8 @@ def _interval(
     if math.isnan(value):
         return Interval(math.nan, math.nan)
     known_M = sizes_K[sizes_K > 0]
-    num_few = int((known_M < FEW).sum())
-    if 2 * num_few >= len(known_M):
-        what = "groups" if units.are_groups else "samples"
-        whose = "classes" if bias is not None else "classes, or the rest of one,"
-        reason = f"too few {what}: {num_few} of {len(known_M)} {whose} have fewer than {FEW}"
+    reason = _too_few(sizes_K, units, with_rest=bias is None)
+    if reason:
         return Interval(math.nan, math.nan, reason)
     # Where every class is ranked perfectly, the rarest ones say least about how long that lasts.
     information = len(known_M) ** 2 / float((1 / known_M).sum())
@@ -56,6 +53,18 @@ def _interval(
     step = WRONG * float((1 / known_M).mean()) / len(known_M)
     more = found._replace(variance=found.variance + step**2)
     return Interval(min(seen.low, score_interval(value - lift - step, more, information=information).low), seen.high)
+
+
+def _too_few(sizes_K: FloatArray, units: Units, *, with_rest: bool) -> str:
+    """Why a mean over classes says little; empty where it says enough."""
+    known_M = sizes_K[sizes_K > 0]
+    num_few = int((known_M < FEW).sum())
+    what, whose = (
+        "groups" if units.are_groups else "samples",
+        "classes, or the rest of one," if with_rest else "classes",
+    )
+    few = f"too few {what}: {num_few} of {len(known_M)} {whose} have fewer than {FEW}"
+    return few if 2 * num_few >= len(known_M) else ""
 
 
 def _num_units(is_N: npt.NDArray[np.bool_], units: Units) -> int:
@@ -108,6 +117,8 @@ METRICS = (
         label_sets=Measure(
             value=lambda a: a.one_vs_rest.auroc,
             interval=_auroc_interval,
+            of_samples=lambda a: _pseudo_values(a.paired_one_vs_rest.auroc, a.paired_one_vs_rest.auroc_influence_N),
+            too_few=lambda a: _too_few(_sizes(a, with_rest=True), a.units, with_rest=True),
             per_class=lambda a: a.one_vs_rest.auroc_K,
             explained="area under the ROC curve, mean over classes",
         ),
@@ -131,6 +142,10 @@ METRICS = (
         label_sets=Measure(
             value=lambda a: mean_average_precision(a.truth_NK, a.probabilities_NK),
             interval=lambda a: a.intervals["map"],
+            of_samples=lambda a: _pseudo_values(
+                a.paired_one_vs_rest.average_precision, a.paired_one_vs_rest.average_precision_influence_N
+            ),
+            too_few=lambda a: _too_few(_sizes(a, with_rest=False), a.units, with_rest=False),
             per_class=_average_precisions,
             is_headline=True,
         ),
