@@ -22,13 +22,12 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import bdtr
 
 from obverse import metrics
 from obverse.decisions import OneClass
 from obverse.errors import DataError
-from obverse.metrics.counts import FloatArray, IntArray
+from obverse.metrics.counts import FloatArray
 
 from .estimates import Estimate
 from .predictions import Predictions
