@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from obverse.decisions import OneClass
 from obverse.errors import DataError
 from obverse.evaluation import Predictions, differences, holm, require_same_samples, samples_needed, seed_interval
-from obverse.evaluation.compare import discordant, groups_needed, mcnemar
+from obverse.evaluation.compare import discordant, gain_in_accuracy, mcnemar, units_needed
 from obverse.metrics import Units, metric_of
 
 CLASSES = ("a", "b", "c")
@@ -203,8 +203,8 @@ def test_groups_that_one_side_knows_count_and_one_group_tells_nothing():
 def test_groups_needed_are_samples_needed_when_each_is_alone():
     base, other = two(400, 0.6, 0.65)
     counts = discordant(base, other)
-    assert groups_needed(base, other, Units.alone(400)) == pytest.approx(samples_needed(*counts, 400), rel=0.05)
-    assert groups_needed(base, base, Units.alone(400)) is None
+    assert units_needed(gain_in_accuracy(base, other), Units.alone(400)) == pytest.approx(samples_needed(*counts, 400), rel=0.05)
+    assert units_needed(gain_in_accuracy(base, base), Units.alone(400)) is None
 
 
 def test_scores_that_need_probabilities_are_compared_by_influence():

@@ -5,8 +5,8 @@ difference shows that two separate intervals would hide. A side may be several r
 its number is then the mean over them, and runs are drawn as samples are: what is found holds for other seeds too. Of
 two or three runs that says too little of how much seeds differ, and a single run stands for itself alone.
 
-Accuracy of two single runs: exact McNemar test (McNemar 1947; the binomial test on the samples that one of them alone
-has right). Everything else: paired bootstrap over samples (Efron & Tibshirani 1993).
+Accuracy of two single runs, of label sets subset accuracy: exact McNemar test (McNemar 1947; the binomial test on the
+samples that one of them alone has right). Everything else: paired bootstrap over samples (Efron & Tibshirani 1993).
 
 Where samples come in groups, groups are drawn and not samples, and the p-value of two single runs is that of a
 permutation test: under no difference, what two models say of a group could as well be exchanged (Good 2005). Few
@@ -25,9 +25,9 @@ import numpy as np
 from scipy.special import bdtr
 
 from obverse import metrics
-from obverse.decisions import OneClass
+from obverse.decisions import LabelSet, OneClass
 from obverse.errors import DataError
-from obverse.metrics.counts import FloatArray
+from obverse.metrics.counts import FloatArray, IntArray
 
 from .estimates import Estimate
 from .predictions import Predictions
@@ -57,33 +57,46 @@ class Difference:
 
 def require_same_samples(first: Predictions, other: Predictions, names: tuple[str, str]) -> Predictions:
     """`other` in the sample and class order of `first`. DataError when classes, samples or labels differ."""
+    if first.kind.is_set != other.kind.is_set:
+        single, multi = names[first.kind.is_set], names[not first.kind.is_set]
+        raise DataError(f"{names[0]} and {names[1]} cannot be compared: {single} gives one class per sample, and "
+                        f"{multi} any number of them")  # fmt: skip
     if set(first.classes) != set(other.classes):
         odd = sorted(set(first.classes) ^ set(other.classes))
         raise DataError(f"{names[0]} and {names[1]} cannot be compared: {len(odd)} class(es) are known to one of them "
                         f"only ({', '.join(map(repr, odd[:3]))}{' ...' if len(odd) > 3 else ''})")  # fmt: skip
-    place = {name: row for row, name in enumerate(other.ids)}
     odd = sorted(set(first.ids) ^ set(other.ids))
     if odd:
         raise DataError(f"{names[0]} and {names[1]} cannot be compared: they were measured on different samples "
                         f"({len(first.ids)} and {len(other.ids)}, {len(odd)} in one only, for example {odd[0]!r}). "
                         "Evaluate both on the same data, or train both with one data.split.stored")  # fmt: skip
-    column = {name: k for k, name in enumerate(other.classes)}
-    columns_K = np.array([column[name] for name in first.classes])
-    assert isinstance(other.kind, OneClass)
-    back_K = np.argsort(columns_K)
-    ordered = other.take(np.array([place[name] for name in first.ids]))
-    labels_N = np.where(ordered.known_N, back_K[ordered.truth], -1)
-    if not np.array_equal(labels_N, first.truth):
-        row = int(np.flatnonzero(labels_N != first.truth)[0])
+    place = {name: row for row, name in enumerate(other.ids)}
+    aligned = _with_classes_of(first, other.take(np.array([place[name] for name in first.ids])))
+    is_other_N = (aligned.truth != first.truth).reshape(len(first.ids), -1).any(axis=1)
+    if is_other_N.any():
+        row = int(np.flatnonzero(is_other_N)[0])
         raise DataError(f"{names[0]} and {names[1]} cannot be compared: sample {first.ids[row]!r} has another label "
                         "in each")  # fmt: skip
-    probabilities_NK = np.ascontiguousarray(ordered.probabilities_NK[:, columns_K])
+    return aligned
+
+
+def _with_classes_of(first: Predictions, other: Predictions) -> Predictions:
+    """`other` with its classes in the order of `first`, and without views."""
+    column = {name: k for k, name in enumerate(other.classes)}
+    columns_K = np.array([column[name] for name in first.classes])
+    kind: OneClass | LabelSet
+    if isinstance(other.kind, LabelSet):
+        thresholds = other.kind.thresholds_of(len(other.classes))
+        kind, truth = LabelSet(tuple(thresholds[k] for k in columns_K)), other.truth[:, columns_K]
+    else:
+        kind = OneClass(other.kind.decode, first.kind.ordered)
+        truth = np.where(other.known_N, np.argsort(columns_K)[other.truth], -1)
     return replace(
-        ordered,
+        other,
         classes=first.classes,
-        kind=OneClass(other.kind.decode, first.kind.ordered),
-        truth=labels_N,
-        probabilities_NK=probabilities_NK,
+        kind=kind,
+        truth=truth,
+        probabilities_NK=np.ascontiguousarray(other.probabilities_NK[:, columns_K]),
         view_probabilities={},
         view_grades={},
     )
@@ -92,7 +105,8 @@ def require_same_samples(first: Predictions, other: Predictions, names: tuple[st
 def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int = 0) -> dict[str, Difference]:
     """Of every metric; all predictions must be in one order (`require_same_samples`).
 
-    Nothing where all samples are of one group, which cannot tell how much a difference varies.
+    Nothing where all samples are of one group, which cannot tell how much a difference varies, and not of metrics for
+    which samples are `too_few`.
     """
     base, other = ([run.labelled() for run in side] for side in (base, other))
     if not base[0].ids:
@@ -103,7 +117,7 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
     draws = metrics.Resampler([run.outcome for run in base], [run.outcome for run in other], units)
     draws_RM, point_M = draws.bootstrap(num_resamples, seed), draws.point()
     swapped_RM = draws.permute(num_resamples, seed) if units.are_groups and are_single else None
-    found = {}
+    share_right, found = metrics.metric_of("accuracy", label_sets=base[0].kind.is_set).name, {}
     for column, name in enumerate(metric.name for metric in draws.metrics):
         draws_R, value = draws_RM[:, column], float(point_M[column])
         draws_R = draws_R[np.isfinite(draws_R)]
@@ -117,11 +131,16 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
             test += " and seeds" if units.are_groups else " over samples and seeds"
         elif swapped_RM is not None:
             p_value, test = _permutation_p(swapped_RM[:, column], value), "paired permutation of groups"
-        elif name == "accuracy":
+        elif name == share_right:
             p_value, test = mcnemar(*discordant(base[0], other[0])), "exact McNemar"
         most = 1.0 if draws.metrics[column].bounds == (0.0, 1.0) else math.inf
         found[name] = Difference(name, value, max(-most, float(low)), min(most, float(high)), p_value, test)
     return found
+
+
+def too_few(runs: Sequence[Predictions]) -> dict[str, str]:
+    """Metrics by which runs on these samples are not compared, because the samples are too few for it: name -> why."""
+    return metrics.too_few(replace(runs[0].labelled().outcome, units=joint_units([run.labelled() for run in runs])))
 
 
 def joint_units(runs: Sequence[Predictions]) -> metrics.Units:
@@ -165,9 +184,22 @@ def samples_needed(only_base: int, only_other: int, num_samples: int) -> int | N
     return math.ceil((root / gap) ** 2)
 
 
-def groups_needed(base: Predictions, other: Predictions, units: metrics.Units) -> int | None:
-    """`samples_needed` for groups: how many of them find a difference in accuracy like this one four times in five."""
-    gain_N = other.is_right_N.astype(np.int64) - base.is_right_N
+def gain_in_accuracy(base: Predictions, other: Predictions) -> IntArray:
+    """1 where `other` alone is right, -1 where `base` alone is (N)."""
+    gain_N: IntArray = other.is_right_N.astype(np.int64) - base.is_right_N
+    return gain_N
+
+
+def gain_in(metric: metrics.Metric, base: Predictions, other: Predictions) -> FloatArray:
+    """One value per sample whose mean is the difference (N); the metric must have such values."""
+    of_samples = metric.measure_for(base.outcome).of_samples
+    assert of_samples is not None, metric.name
+    gain_N: FloatArray = of_samples(other.outcome) - of_samples(base.outcome)
+    return gain_N
+
+
+def units_needed(gain_N: IntArray | FloatArray, units: metrics.Units) -> int | None:
+    """`samples_needed` for groups, or of any mean: how many units find a gain like this one four times in five."""
     gains_G = np.bincount(units.of_N, gain_N)
     gap, spread = float(gains_G.mean()), float((gains_G - gain_N.mean() * units.sizes_G).std(ddof=1))
     if gap == 0:

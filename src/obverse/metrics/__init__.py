@@ -52,6 +52,7 @@ from .registry import (
     compared,
     metric_named,
     metric_of,
+    too_few,
 )
 from .resampling import Resampler
 from .spread import coefficient_of_variation, cv_ratio, label_cv, prediction_cv
@@ -108,6 +109,7 @@ __all__ = [
     "set_scores",
     "share_interval",
     "spread",
+    "too_few",
     "top_k_accuracy",
     "top_k_hits",
     "wilson_interval",

@@ -35,6 +35,12 @@ def compared(*, label_sets: bool = False) -> tuple[Metric, ...]:
     return tuple(metric for metric in (LABEL_SETS if label_sets else ONE_LABEL) if metric.is_compared)
 
 
+def too_few(answers: OneLabel | LabelSets) -> dict[str, str]:
+    """Metrics by which runs on these samples cannot be compared, because they are too few: name -> why."""
+    asked = ((metric.name, metric.measure_for(answers).too_few) for metric in TABLE if metric.applies_to(answers))
+    return {name: why for name, find in asked if find and (why := find(answers))}
+
+
 def class_scores_of(answers: OneLabel | LabelSets) -> dict[str, FloatArray]:
     """Scores of each class (K) by the column of results.csv; NaN where one is not defined."""
     columns = ((metric.class_key, metric.per_class(answers)) for metric in TABLE if metric.applies_to(answers))

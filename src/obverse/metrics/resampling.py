@@ -7,15 +7,16 @@ from the counts of every resample. All others are a mean of one value per sample
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from .answers import LabelSets, OneLabel
 from .counts import FloatArray, IntArray
-from .registry import compared
+from .registry import compared, too_few
 from .units import Units
 
-Side = Sequence[OneLabel] | Sequence[LabelSets]
+Side = Sequence[OneLabel | LabelSets]
 
 
 class Resampler:
@@ -23,8 +24,9 @@ class Resampler:
 
     def __init__(self, base: Side, other: Side, units: Units) -> None:
         self.units, self.sides = units, (base, other)
+        left_out = too_few(replace(base[0], units=units))
         known = [m for m in compared(label_sets=isinstance(base[0], LabelSets)) if m.applies_to(base[0])]
-        measures = [(metric, metric.measure_for(base[0])) for metric in known]
+        measures = [(metric, metric.measure_for(base[0])) for metric in known if metric.name not in left_out]
         self.statistics = [measure.of_counts for _, measure in measures if measure.of_counts]
         means = [measure.of_samples for _, measure in measures if measure.of_samples]
         self.metrics = [metric for metric, measure in measures if measure.of_counts]

@@ -25,11 +25,17 @@ from obverse.evaluation import (
     samples_needed,
     seed_interval,
 )
-from obverse.evaluation.compare import LEVEL, discordant, groups_needed, joint_units
+from obverse.evaluation.compare import (
+    LEVEL,
+    discordant,
+    gain_in,
+    gain_in_accuracy,
+    joint_units,
+    too_few,
+    units_needed,
+)
 from obverse.files import read_json_object
 from obverse.runs import RunFolder
-
-METRICS = tuple(metric.name for metric in metrics.COMPARED)
 
 
 @dataclass(frozen=True)
@@ -40,15 +46,23 @@ class Contender:
     runs: tuple[Predictions, ...]
     metrics: tuple[Mapping[str, Any], ...]
 
-    def estimate(self, metric: str) -> Estimate | None:
-        """The mean over seeds with its interval, or the interval over samples of a single run; None: not measured."""
-        compared = metrics.metric_named(metric)
+    @property
+    def is_set(self) -> bool:
+        """Whether the runs give label sets."""
+        return self.runs[0].kind.is_set
+
+    def of_seeds(self, metric: str) -> list[Estimate]:
+        """What each run was measured to have; nothing where that is not known of every one."""
+        compared = metrics.metric_named(metric, label_sets=self.is_set)
         found = [_measured(values, compared) for values in self.metrics] if compared else []
         known = [estimate for estimate in found if estimate is not None]
-        if len(known) < len(found) or not known:
-            return None
-        if len(known) == 1:
-            return known[0]
+        return known if len(known) == len(found) else []
+
+    def estimate(self, metric: str) -> Estimate | None:
+        """The mean over seeds with its interval, or the interval over samples of a single run; None: not measured."""
+        compared, known = metrics.metric_named(metric, label_sets=self.is_set), self.of_seeds(metric)
+        if len(known) < 2:
+            return known[0] if known else None
         bounds = (0.0, 1.0) if compared and compared.bounds == (0.0, 1.0) else (-math.inf, math.inf)
         return seed_interval([estimate.value for estimate in known], bounds=bounds)
 
@@ -71,15 +85,22 @@ class Comparison:
 
     rows: tuple[Row, ...]
     sentences: tuple[str, ...]
+    is_set: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Those that some row has."""
-        return tuple(name for name in METRICS if any(name in row.values for row in self.rows))
+        """Those that some row has, the headline first."""
+        known = (metric.name for metric in metrics.compared(label_sets=self.is_set))
+        return tuple(name for name in known if any(name in row.values for row in self.rows))
+
+    @property
+    def headline(self) -> metrics.Metric:
+        """The metric by which a table begins."""
+        return metrics.compared(label_sets=self.is_set)[0]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        return {"rows": [asdict(row) for row in self.rows], "sentences": self.sentences}
 
     def _repr_html_(self) -> str:
         """The table, as a notebook shows it."""
@@ -97,8 +118,6 @@ def read_contender(path: Path, split: str = "test", name: str | None = None) -> 
         what = f"has no evaluation of {split!r}" if path.is_dir() else "does not exist"
         raise DataError(f"{str(path)!r} {what}")
     predictions = Predictions.read(folder)
-    if predictions.kind.is_set:
-        raise DataError(f"{folder}: its predictions are of multi-label data, and this is for one class per sample")
     return Contender(name or path.resolve().name, (predictions,), (read_json_object(folder / "metrics.json"),))
 
 
@@ -117,7 +136,8 @@ def compare(contenders: Sequence[Contender], *, only_alike: bool = True, num_res
             if only_alike:
                 raise
             rows.append(_row(other, note=f"measured on other samples or classes than {first.name}"))
-    return Comparison(tuple(_adjusted(rows)), tuple(_power(contenders)))
+    sentences = (*_left_out(contenders, rows), *_power(contenders))
+    return Comparison(tuple(_adjusted(rows)), sentences, first.is_set)
 
 
 def _aligned(first: Contender, other: Contender) -> list[Predictions]:
@@ -126,14 +146,14 @@ def _aligned(first: Contender, other: Contender) -> list[Predictions]:
 
 
 def _row(contender: Contender, found: Mapping[str, Difference] | None = None, note: str = "") -> Row:
-    estimates = {name: contender.estimate(name) for name in METRICS}
-    values = {name: estimate for name, estimate in estimates.items() if estimate is not None}
+    names = [metric.name for metric in metrics.compared(label_sets=contender.is_set)]
+    values = {name: estimate for name in names if (estimate := contender.estimate(name)) is not None}
     return Row(contender.name, len(contender.runs), values, found or {}, note=note)
 
 
 def _adjusted(rows: Sequence[Row]) -> list[Row]:
     by_metric: dict[str, dict[str, float]] = {}
-    for name in METRICS:
+    for name in dict.fromkeys(name for row in rows for name in row.differences):
         tested = [row for row in rows if name in row.differences]
         p_values = holm([row.differences[name].p_value for row in tested])
         by_metric[name] = {row.name: p for row, p in zip(tested, p_values, strict=True)}
@@ -150,6 +170,14 @@ def _adjusted(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
+def _left_out(contenders: Sequence[Contender], rows: Sequence[Row]) -> list[str]:
+    """Which metrics are not compared although both sides have them, and why."""
+    if not any(row.differences for row in rows):
+        return []
+    runs = [run for contender, row in zip(contenders, rows, strict=True) if not row.note for run in contender.runs]
+    return [f"{name} is not compared: {why}" for name, why in too_few(runs).items()]
+
+
 def _power(contenders: Sequence[Contender]) -> list[str]:
     """Two single runs that cannot be told apart: how many samples, or groups of samples, it would take."""
     if len(contenders) != 2 or any(len(contender.runs) > 1 for contender in contenders):
@@ -157,14 +185,24 @@ def _power(contenders: Sequence[Contender]) -> list[str]:
     pair = contenders[0].runs[0], _aligned(*contenders)[0]
     base, other = (run.labelled() for run in pair)
     counts, units = discordant(base, other), joint_units((base, other))
-    said = f"{counts[0]} samples only {contenders[0].name} has right, {counts[1]} only {contenders[1].name}"
     if units.are_groups and units.num < 2:
         return ["all samples are of one group, which cannot tell how much a difference varies"]
+    headline = metrics.compared(label_sets=base.kind.is_set)[0]
+    whose = "samples" if headline.name == "accuracy" else "whole label sets"
+    right = f"{counts[0]} {whose} only {contenders[0].name} has right, {counts[1]} only {contenders[1].name}"
+    if headline.name in too_few((base, other)):
+        return [right]
     what = "groups of samples" if units.are_groups else "samples"
-    needed = groups_needed(base, other, units) if units.are_groups else samples_needed(*counts, len(base.ids))
+    if headline.name != "accuracy":
+        needed = units_needed(gain_in(headline, base, other), units)
+    elif units.are_groups:
+        needed = units_needed(gain_in_accuracy(base, other), units)
+    else:
+        needed = samples_needed(*counts, len(base.ids))
     if needed is None:
-        return [f"{said}: no difference in accuracy at all"]
-    return [f"{said}; to find a difference of this size four times in five takes about {needed:,} {what}, "
+        return [f"{right}: no difference in {headline.title} at all"]
+    size = "of this size" if headline.name == "accuracy" else f"in {headline.title} of this size"
+    return [f"{right}; to find a difference {size} four times in five takes about {needed:,} {what}, "
             f"and there are {units.num:,}"]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from obverse import metrics
 from obverse.errors import DataError
 from obverse.evaluation import Estimate
+from obverse.evaluation.compare import too_few
 from obverse.recipe import Criterion
 
 from .compare import Comparison, Contender, Row, compare, is_sure
@@ -76,9 +77,10 @@ def _beats(base: Contender, other: Contender, metric: str) -> tuple[bool, str]:
     except DataError as error:
         return False, str(error)
     row: Row = comparison.rows[1]
-    known = metrics.metric_named(metric)  # a criterion may use another name of the metric
+    known = metrics.metric_named(metric, label_sets=base.is_set)  # a criterion may use another name of the metric
     if known is None or known.name not in row.differences:
-        return False, f"{metric} was not measured"
+        why = too_few([*base.runs, *other.runs]).get(known.name) if known else None
+        return False, f"{metric} is not compared: {why}" if why else f"{metric} was not measured"
     found = row.differences[known.name]
     said = f"{metric} {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}), p = {found.p_value:.3g}, {found.test}"
     return is_sure(row, known.name) and found.favours_other, said
