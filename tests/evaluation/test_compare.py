@@ -203,7 +203,9 @@ def test_groups_that_one_side_knows_count_and_one_group_tells_nothing():
 def test_groups_needed_are_samples_needed_when_each_is_alone():
     base, other = two(400, 0.6, 0.65)
     counts = discordant(base, other)
-    assert units_needed(gain_in_accuracy(base, other), Units.alone(400)) == pytest.approx(samples_needed(*counts, 400), rel=0.05)
+    assert units_needed(gain_in_accuracy(base, other), Units.alone(400)) == pytest.approx(
+        samples_needed(*counts, 400), rel=0.05
+    )
     assert units_needed(gain_in_accuracy(base, base), Units.alone(400)) is None
 
 

@@ -81,7 +81,9 @@ def plot_history(history: Sequence[Mapping[str, object]], path: Path) -> None:
         _save(figure, path)
 
 
-def plot_conditions(points: Mapping[str, Sequence[float]], means: Mapping[str, Estimate], path: Path) -> None:
+def plot_conditions(
+    points: Mapping[str, Sequence[float]], means: Mapping[str, Estimate], path: Path, *, score: str = "accuracy"
+) -> None:
     """A row per condition, the first on top: a point for each seed, the mean and its interval where it is known."""
     names = list(points)
     with matplotlib.style.context(["default", {"font.family": FONT}]):
@@ -95,7 +97,7 @@ def plot_conditions(points: Mapping[str, Sequence[float]], means: Mapping[str, E
             if mean.low is not None and mean.high is not None:
                 ax.plot([mean.low, mean.high], [row, row], "-", color="black", linewidth=1)
         ax.set_yticks(range(len(names)), tick_names(names), parse_math=False)
-        ax.set(xlabel="accuracy", ylim=(len(names) - 0.5, -0.5))
+        ax.set(xlabel=score, ylim=(len(names) - 0.5, -0.5))
         ax.grid(axis="x", alpha=0.3)
         _save(figure, path)
 

@@ -35,6 +35,7 @@ from obverse.evaluation.compare import (
     units_needed,
 )
 from obverse.files import read_json_object
+from obverse.metrics import Metric
 from obverse.runs import RunFolder
 
 
@@ -94,7 +95,7 @@ class Comparison:
         return tuple(name for name in known if any(name in row.values for row in self.rows))
 
     @property
-    def headline(self) -> metrics.Metric:
+    def headline(self) -> Metric:
         """The metric by which a table begins."""
         return metrics.compared(label_sets=self.is_set)[0]
 

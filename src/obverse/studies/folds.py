@@ -6,6 +6,12 @@
 
 A fold's val also chose that model's best epoch, so out-of-fold numbers are a little kind; the report says so. By
 default nothing is kept aside for test, so that every sample is predicted.
+
+Of multi-label data each fold has chosen its thresholds on the very samples that are pooled: read at those, macro F1
+would be much too high. So pooled answers are read at the mean of the folds' thresholds, which no fold decides alone.
+Scores that rank samples (AUROC, mAP) are of the pooled probabilities: a mean over folds is too high where a class has
+few samples in each. Pooled, they are a little too low where the folds' models are not equally sure; the report shows
+each fold's own beside it.
 """
 
 from __future__ import annotations
@@ -17,17 +23,19 @@ from typing import Any
 
 import numpy as np
 
+from obverse.decisions import Kind, LabelSet
 from obverse.errors import BusyError, DataError, RefusedError
 from obverse.evaluation import EARLIER, Predictions, Seen, require_same_samples, write_evaluation
 from obverse.evaluation.arrays_on_disk import Float32Array
 from obverse.experiment.identity import run_recipe
 from obverse.experiment.train import Progress
+from obverse.files import read_json_object
 from obverse.manifest import read_manifest
 from obverse.recipe import Recipe, SplitSpec
 from obverse.runs import Message, RunFolder
 from obverse.staging import staged
 
-from .many import MakeObservers, require_one_class, require_same_study, train_to_end
+from .many import MakeObservers, require_same_study, train_to_end
 
 POOLED = "out-of-fold"
 POOLED_SEEN = Seen(chosen=("the best epoch of each fold",))
@@ -35,6 +43,7 @@ KIND = (
     "each sample is predicted by the model that never trained on it; as that sample helped to choose the model's best "
     "epoch, the numbers are a little kind"
 )
+THRESHOLDS = "for each class the mean of those that the folds have chosen on their val"
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,6 @@ def run_folds(
     progress: Progress | None = None,
 ) -> Folded:
     """Train every fold that is not trained yet, then pool. BusyError while another process trains one of them."""
-    require_one_class(data, recipe, "train single folds with data.split.folds and data.split.fold")
     require_same_study(out, fold_recipe(recipe, folds, 0), data)
     paths = [out / f"fold-{fold}" for fold in range(folds)]
     num_busy = 0
@@ -90,11 +98,16 @@ def pool(out: Path, paths: Sequence[Path]) -> Folded:
     pooled = _joined(parts)
     _require_all(runs[0], pooled)
     facts = {"folds": str(len(paths)), "what": KIND}
-    metrics = {POOLED: _report(out, POOLED, pooled, facts, POOLED_SEEN)}
+    seen = POOLED_SEEN
+    if pooled.kind.is_set:
+        facts |= {"thresholds": THRESHOLDS, "mAP of each fold": _of_each(runs, "map")}
+        seen = replace(seen, chosen=(*seen.chosen, "each fold's thresholds"))
+    metrics = {POOLED: _report(out, POOLED, pooled, facts, seen)}
     if all(run.evaluation("test").is_dir() for run in runs):
         mean = mean_predictions([Predictions.read(run.evaluation("test")) for run in runs])
-        told = {"model": f"probabilities averaged over the models of {len(paths)} folds"}
-        metrics["test"] = _report(out, "test", mean, told, Seen())
+        facts = {"model": f"probabilities averaged over the models of {len(paths)} folds"}
+        facts |= {"thresholds": THRESHOLDS} if mean.kind.is_set else {}
+        metrics["test"] = _report(out, "test", mean, facts, Seen())
     return Folded(out, metrics)
 
 
@@ -107,7 +120,28 @@ def mean_predictions(runs: Sequence[Predictions]) -> Predictions:
     """The mean of several models' probabilities on the same samples."""
     aligned = [require_same_samples(runs[0], run, ("the first fold", "another")) for run in runs]
     mean_NK = np.mean([run.probabilities_NK.astype(np.float64) for run in aligned], axis=0).astype(np.float32)
-    return replace(runs[0], probabilities_NK=mean_NK, embeddings_ND=None, view_probabilities={}, view_grades={})
+    return replace(
+        runs[0],
+        probabilities_NK=mean_NK,
+        kind=_common_kind(aligned),
+        embeddings_ND=None,
+        view_probabilities={},
+        view_grades={},
+    )
+
+
+def _common_kind(parts: Sequence[Predictions]) -> Kind:
+    """That of the first; of label sets with the mean of all thresholds. Classes must be in one order."""
+    thresholds = [p.kind.thresholds_of(len(p.classes)) for p in parts if isinstance(p.kind, LabelSet)]
+    return LabelSet(tuple(np.mean(thresholds, axis=0).tolist())) if thresholds else parts[0].kind
+
+
+def _of_each(runs: Sequence[RunFolder], metric: str) -> str:
+    """A metric on each fold's val and the mean over folds, as text."""
+    known = [read_json_object(run.evaluation("val") / "metrics.json").get(metric) for run in runs]
+    values = [estimate["value"] for estimate in known if estimate]
+    mean = f", mean {sum(values) / len(values):.3f}" if values else ""
+    return ", ".join(f"{estimate['value']:.3f}" if estimate else "not defined" for estimate in known) + mean
 
 
 def _joined(parts: Sequence[Predictions]) -> Predictions:
@@ -126,7 +160,7 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
         probabilities_NK=np.concatenate([part.probabilities_NK for part in parts]),
         view_probabilities=joined([part.view_probabilities for part in parts]),
         view_grades=joined([part.view_grades for part in parts]),
-        kind=first.kind,
+        kind=_common_kind(parts),
         groups=tuple(group for part in parts for group in _groups(part)) if any(part.groups for part in parts) else (),
     )
 
@@ -141,7 +175,12 @@ def _require_all(run: RunFolder, pooled: Predictions) -> None:
     recipe = run_recipe(run)
     assert isinstance(recipe.data.views, tuple)
     manifest = read_manifest(
-        run.manifest, root=Path(), classes=pooled.classes, views=recipe.data.views, ordered=pooled.kind.ordered
+        run.manifest,
+        root=Path(),
+        classes=pooled.classes,
+        views=recipe.data.views,
+        ordered=pooled.kind.ordered,
+        multi_label=pooled.kind.is_set,
     )
     wanted = {
         sample for sample, split in zip(manifest.samples.ids, manifest.samples.splits, strict=True) if split != "test"

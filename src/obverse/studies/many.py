@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from obverse.errors import BusyError, DivergedError, ObverseError, OutOfMemoryError, OutputError, RecipeError
+from obverse.errors import BusyError, DataError, DivergedError, ObverseError, OutOfMemoryError, OutputError, RecipeError
 from obverse.evaluation.arrays_on_disk import create_folder
 from obverse.experiment.train import Progress, resume_run, start_run
-from obverse.manifest import read_source
+from obverse.files import read_json, read_json_object
 from obverse.recipe import Recipe
 from obverse.runs import Observer, RunFolder, write_text
 
@@ -81,8 +81,8 @@ def record_failure(path: Path, error: ObverseError) -> Outcome:
 
 def state_of(path: Path) -> Outcome | None:
     """Finished or failed; None for a run that is not at its end."""
-    with suppress(OSError, ValueError, KeyError):
-        values = json.loads((path / FAILURE).read_text(encoding="utf-8"))
+    with suppress(DataError, KeyError):
+        values = read_json_object(path / FAILURE)
         error = next((kind for kind in OWN_REASONS if kind.exit_code == values["exit_code"]), None)
         return Outcome("failed", str(values["said"]), error)
     return Outcome("finished") if RunFolder(path).is_finished else None
@@ -107,16 +107,6 @@ def require_same_study(folder: Path, recipe: Recipe, data: Path) -> None:
     require_same(file, values)
 
 
-def require_one_class(data: Path, recipe: Recipe, advice: str) -> None:
-    """RecipeError for multi-label data, before anything is trained. Data that cannot be read says so when it is."""
-    is_multi = recipe.data.labels == "multi" or bool(recipe.data.label_columns)
-    with suppress(ObverseError):
-        is_multi = is_multi or read_source(data, recipe.data).multi_label
-    if is_multi:
-        raise RecipeError(f"models are compared and joined by the one class that they give, and {str(data)!r} is "
-                          f"multi-label; {advice}")  # fmt: skip
-
-
 def study_facts(recipe: Recipe, data: Path) -> dict[str, Any]:
     """What runs that belong together have in common: all but the seed."""
     values: dict[str, Any] = {"data": str(data.resolve()), "recipe": recipe.model_dump(mode="json")}
@@ -137,9 +127,9 @@ def require_same(file: Path, values: dict[str, Any]) -> None:
 
 def _read(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{str(file)!r} cannot be used: {error}") from None
+        return read_json(file)
+    except DataError as error:
+        raise OutputError(f"{error}; choose another --out, or remove that folder") from None
 
 
 def _differing(before: Any, now: Any, prefix: str = "") -> list[str]:

@@ -32,7 +32,6 @@ from .many import (
     Outcome,
     forget_failure,
     record_failure,
-    require_one_class,
     require_same,
     require_same_study,
     state_of,
@@ -67,7 +66,6 @@ class Sweep:
             search = self._search()
             for condition in () if search else self.spec.conditions():  # refused before anything is trained
                 recipe = self.spec.recipe_of(condition, self.spec.seeds[0], self.file.parent)
-                require_one_class(self.data, recipe, "train its runs one by one")
                 require_same_study(self._path(condition, 0).parent, recipe, self.data)
             write_text(self.out / "sweep.yaml", self.file.read_text(encoding="utf-8"))
             if self.retry:
@@ -146,7 +144,6 @@ class Sweep:
         if spec is None:
             return None
         recipe = self.spec.recipe_of(Condition("", {}), self.spec.seeds[0], self.file.parent)
-        require_one_class(self.data, recipe, "train its runs one by one")
         if recipe.training.select == "auto":
             raise RecipeError("a search needs to know what is best before it starts: put training.select under "
                               "settings, for example training.select: accuracy")  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Any
 from obverse.evaluation import LOWER_IS_BETTER, Estimate, plot_conditions, seed_interval
 from obverse.evaluation.tick_names import are_numbered
 from obverse.experiment.facts import training_log_of
+from obverse.metrics import Metric
 from obverse.recipe import Condition, Criterion
 from obverse.report import Figure, Page, Section, Table, Text, to_markdown
 from obverse.runs import write_text
@@ -96,8 +97,10 @@ def write_study(study: Study, out: Path) -> None:
     }
     write_text(out / "sweep.json", json.dumps(values, indent=1) + "\n")
     if contenders:
-        points = {name: [m["accuracy"]["value"] for m in contenders[name].metrics] for name in order}
-        plot_conditions(points, {row.name: row.values["accuracy"] for row in comparison.rows}, out / "sweep.png")
+        headline = comparison.headline
+        points = {name: [seed.value for seed in contenders[name].of_seeds(headline.name)] for name in order}
+        means = {row.name: row.values[headline.name] for row in comparison.rows if headline.name in row.values}
+        plot_conditions(points, means, out / "sweep.png", score=headline.title)
     sections = [s for s in _sections(study, rows, comparison, order, out / "sweep.png") if not s.is_empty]
     write_text(out / "summary.md", to_markdown(Page(f"The study {study.name}", tuple(sections)), out))
 
@@ -203,31 +206,33 @@ def _sections(
         "comparisons (Holm). Where a condition has several seeds, they are drawn as samples are; with one, a "
         "difference is between these models, and other seeds may not show it.",
     ]
-    header = ("condition", "runs", "val", "accuracy", "macro F1", "difference in accuracy", "p")
-    body = tuple(_summary_row(row) for row in rows)
+    headline = comparison.headline
+    header = ("condition", "runs", "val", headline.title, "macro F1", f"difference in {headline.title}", "p")
+    body = tuple(_summary_row(row, headline.name) for row in rows)
     failures = tuple((run.condition.name, str(run.seed), run.outcome.reason) for run in study.runs_in("failed"))
     verdicts = tuple((v.criterion, v.run, "met" if v.is_met else "NOT met", v.said) for v in study.verdicts)
-    sure = [row.name for row in comparison.rows if is_sure(row, "accuracy")]
+    sure = [row.name for row in comparison.rows if is_sure(row, headline.name)]
     base = comparison.rows[0].name if comparison.rows else ""
     if base:
-        sentences.append(f"Sure at 5 % to differ in accuracy from {base}: {', '.join(sure) or 'none'}.")
+        sentences.append(f"Sure at 5 % to differ in {headline.title} from {base}: {', '.join(sure) or 'none'}.")
     return [
         Section("Conditions", (*map(Text, sentences), Table(header, body))),
-        _accuracy(order, plot) if base else Section("Accuracy"),
+        *([_plotted(headline, order, plot)] if base else []),
         Section("Criteria", (Table(("criterion", "condition", "", "numbers"), verdicts),)),
         Section("Failed", (Table(("condition", "seed", "why"), failures),)),
     ]
 
 
-def _accuracy(order: Sequence[str], plot: Path) -> Section:
+def _plotted(headline: Metric, order: Sequence[str], plot: Path) -> Section:
     """The plot, with a key where its font cannot draw the conditions' names, or they look alike."""
+    title = headline.title[0].upper() + headline.title[1:]
     key = [(str(number), name) for number, name in enumerate(order, 1)] if are_numbered(order) else []
-    figure = Figure(plot, "conditions", "Accuracy of each condition, with a point for every seed.")
+    figure = Figure(plot, "conditions", f"{title} of each condition, with a point for every seed.")
     table = Table(("number in the plot", "condition"), tuple(key))
-    return Section("Accuracy", (Text("Points are seeds."), figure, table))
+    return Section(title, (Text("Points are seeds."), figure, table))
 
 
-def _summary_row(row: dict[str, Any]) -> tuple[str, ...]:
+def _summary_row(row: dict[str, Any], headline: str) -> tuple[str, ...]:
     def shown(name: str, sign: str = "") -> str:
         if row.get(name) is None:
             return "–"
@@ -235,6 +240,6 @@ def _summary_row(row: dict[str, Any]) -> tuple[str, ...]:
         interval = f" ({low:{sign}.4f} to {high:{sign}.4f})" if low is not None and high is not None else ""
         return f"{row[name]:{sign}.4f}{interval}"
 
-    p_value = f"{row['accuracy_p']:.3g}" if "accuracy_p" in row else row.get("note", "–")
-    difference = shown("accuracy_difference", "+")
-    return row["condition"], str(row["runs"]), shown("val"), shown("accuracy"), shown("macro_f1"), difference, p_value
+    p_value = f"{row[f'{headline}_p']:.3g}" if f"{headline}_p" in row else row.get("note", "–")
+    difference = shown(f"{headline}_difference", "+")
+    return row["condition"], str(row["runs"]), shown("val"), shown(headline), shown("macro_f1"), difference, p_value

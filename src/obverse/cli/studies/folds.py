@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,7 +43,17 @@ def command(
         data, chosen, folder, folds=folds, make_observers=lambda: (ConsoleObserver(),), progress=show_progress
     )
     for name, metrics in found.metrics.items():
-        accuracy = metrics["accuracy"]
-        typer.echo(f"{name} accuracy {accuracy['value']:.1%} ({shown_interval(accuracy, '.1%')}, "
-                   f"{metrics['num_samples']} samples)")  # fmt: skip
+        typer.echo(_line(name, metrics))
     typer.echo(f"report: {printable(str(folder / 'evaluation' / 'out-of-fold' / 'report.html'))}")
+
+
+def _line(name: str, values: dict[str, Any]) -> str:
+    """The headline of one evaluation."""
+    from obverse.metrics import compared
+
+    headline = compared(label_sets=values.get("labels") == "multi")[0]
+    estimate, style = values[headline.name], ".1%" if headline.unit == "share" else ".4f"
+    if estimate is None:
+        return f"{name} {headline.title} not defined ({values['num_samples']} samples)"
+    interval = shown_interval(estimate, style)
+    return f"{name} {headline.title} {estimate['value']:{style}} ({interval}, {values['num_samples']} samples)"
