@@ -20,7 +20,6 @@ from obverse.metrics import best_thresholds
 from obverse.recipe import load_recipe
 from obverse.runs import RunFolder
 from obverse.studies.ensemble import make_ensemble
-from obverse.studies.folds import run_folds
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +179,6 @@ def test_settings_that_contradict_are_refused(settings, message):
 def test_what_joins_models_of_one_class_is_refused(run, make_recipe, tmp_path):
     with pytest.raises(DataError, match="is a multi-label run, and ensembles"):
         make_ensemble([run, run], tmp_path / "out", device="cpu")
-    with pytest.raises(RecipeError, match="multi-label; train single folds"):
-        run_folds(run.parent / "data" / "list.csv", make_recipe(data={"labels": "multi"}), tmp_path / "folds", folds=2)
     recipe = make_recipe(data={"labels": "multi"}, distill={"teacher": str(run)})
     with pytest.raises(DataError, match="distillation is for one class per sample"):
         start_run(run.parent / "data" / "list.csv", recipe, RunFolder(tmp_path / "student"))

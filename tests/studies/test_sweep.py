@@ -55,7 +55,9 @@ class Log:
 @pytest.fixture(autouse=True)
 def _without_pictures(monkeypatch):
     """Drawing is half of so small a run."""
-    monkeypatch.setattr("obverse.evaluation.report.plot_confusion", lambda counts, classes, path: path.touch())
+    monkeypatch.setattr(
+        "obverse.evaluation.one_class.tables.plot_confusion", lambda counts, classes, path: path.touch()
+    )
     monkeypatch.setattr("obverse.experiment.train.plot_history", lambda history, path: path.touch())
 
 
@@ -358,13 +360,3 @@ def test_a_search_must_know_what_is_best(study):
     pytest.importorskip("optuna")
     with pytest.raises(RecipeError, match=r"training\.select"):
         study(SEARCH.replace("training.epochs: 1", "training.epochs: 1, training.select: auto")).run()
-
-
-@pytest.mark.parametrize("text", [VARIANTS, SEARCH])
-def test_multi_label_data_is_refused_before_anything_is_trained(study, text, tmp_path):
-    pytest.importorskip("optuna")
-    settings = "settings: {data.labels: multi, training.select: map, "
-    sweep = study(text.replace("settings: {", settings) if "settings" in text else f"{text}{settings}}}\n")
-    with pytest.raises(RecipeError, match="multi-label"):
-        sweep.run()
-    assert not list(sweep.out.glob("runs/*/*"))
