@@ -76,23 +76,25 @@ def measure(name: str, folder: Path, side: int) -> dict[str, float]:
     """In this process: the steps, then the rest of the epoch; peaks above the baseline."""
     from torch.nn import functional
 
-    from obverse.experiment.auto.resolve import resolve
-    from obverse.experiment.setup import Setup
+    from obverse.experiment.auto import resolve
+    from obverse.experiment.auto.tune import tune
+    from obverse.experiment.setup import build_model, describe, set_up
     from obverse.manifest import build_index
     from obverse.runs import StepEnd
     from obverse.training import Trainer
 
     recipe = recipe_of(CASES[name], side)
     index = build_index(folder, recipe.data)
-    resolved = resolve(recipe, index).recipe
+    resolved = resolve(recipe, index)
     baseline = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    setup = Setup(resolved, index.manifest)
+    model, bundle = build_model(resolved.recipe, index.manifest), describe(resolved.recipe, index.manifest)
     calls = []
     fused = functional.scaled_dot_product_attention
     functional.scaled_dot_product_attention = lambda query, *rest, **options: (
         calls.append(query.shape[-2]) or fused(query, *rest, **options)
     )
-    recipe = setup.tuned()
+    recipe = tune(resolved, model, bundle, num_train=len(index.manifest.split("train")))
+    setup = set_up(recipe, index.manifest, model=model)
     parts = (setup.engine(), recipe, setup.loaders())
     trainer = Trainer(*parts, objective=setup.objective, checkpoints=folder / "checkpoints")
     start, row = time.perf_counter(), {}

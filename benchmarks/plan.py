@@ -85,17 +85,19 @@ def draw(folder: Path, case: dict[str, Any]) -> None:
 
 def measure(name: str, folder: Path) -> dict[str, float]:
     """In this process: train and look at the peak above the baseline after imports and indexing."""
-    from obverse.experiment.auto.resolve import resolve
-    from obverse.experiment.setup import Setup
+    from obverse.experiment.auto import resolve
+    from obverse.experiment.auto.tune import tune
+    from obverse.experiment.setup import build_model, describe, set_up
     from obverse.manifest import build_index
     from obverse.training import Trainer
 
     recipe = recipe_of(CASES[name])
     index = build_index(folder, recipe.data)
-    resolved = resolve(recipe, index).recipe
+    resolved = resolve(recipe, index)
     baseline = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    setup = Setup(resolved, index.manifest)
-    recipe = setup.tuned()
+    model, bundle = build_model(resolved.recipe, index.manifest), describe(resolved.recipe, index.manifest)
+    recipe = tune(resolved, model, bundle, num_train=len(index.manifest.split("train")))
+    setup = set_up(recipe, index.manifest, model=model)
     parts = (setup.engine(), recipe, setup.loaders())
     trainer = Trainer(*parts, objective=setup.objective, checkpoints=folder / "checkpoints")
     for _ in trainer.run():

@@ -16,7 +16,7 @@ from PIL import Image
 from obverse.data import Geometry, PictureDataset
 from obverse.experiment import start_run
 from obverse.experiment.auto.resolve import resolve
-from obverse.experiment.setup import Setup
+from obverse.experiment.setup import set_up
 from obverse.manifest import Manifest, Sample, build_index
 from obverse.recipe import build_recipe
 from obverse.runs import RunFolder
@@ -105,7 +105,7 @@ def recipe_of(**sections):
 def trainer_of(data: Path, recipe, checkpoints: Path, **hooks) -> Trainer:
     """The trainer that `start_run` would build."""
     index = build_index(data, recipe.data)
-    plan = Setup(resolve(recipe, index).recipe, index.manifest)
+    plan = set_up(resolve(recipe, index).recipe, index.manifest)
     objective = hooks.pop("objective", None) or plan.objective
     parts = (plan.engine(), plan.recipe, plan.loaders())
     return Trainer(*parts, objective=objective, checkpoints=checkpoints, **hooks)

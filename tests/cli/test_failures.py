@@ -31,7 +31,7 @@ def fails(monkeypatch):
 
 
 @pytest.mark.parametrize("error", LACKS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("place", ["experiment.setup.tune", "training.trainer.train_step"])
+@pytest.mark.parametrize("place", ["experiment.train.tune", "training.trainer.train_step"])
 def test_out_of_memory_while_training(refused, training, fails, error, place):
     fails(f"obverse.{place}", error)
     result = refused(71, "out of memory; try a smaller", *training.arguments, untouched=training.data)

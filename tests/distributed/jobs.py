@@ -14,7 +14,7 @@ from obverse.data import Loader, PictureDataset
 from obverse.engines import run_engine
 from obverse.errors import ObverseError
 from obverse.experiment.auto.resolve import resolve
-from obverse.experiment.setup import Setup
+from obverse.experiment.setup import Setup, set_up
 from obverse.launch import launched
 from obverse.manifest import build_index
 from obverse.models import build_classifier, sync_batch_norms
@@ -30,7 +30,7 @@ CLOCKS = ("seconds", "head_seconds", "pictures_per_second", "data_wait")
 def setup_of(data: Path, recipe: Recipe) -> Setup:
     """What `start_run` would build."""
     index = build_index(data, recipe.data)
-    return Setup(resolve(recipe, index).recipe, index.manifest)
+    return set_up(resolve(recipe, index).recipe, index.manifest)
 
 
 def train(

@@ -63,7 +63,7 @@ def example(tmp_path, monkeypatch):
     """example("coins_two_view") copies it and goes there, or to a folder inside; its imports are forgotten."""
     made = []
     # Tests run side by side: a training that takes all processors waits for the others at every step.
-    monkeypatch.setattr(import_module("obverse.experiment.auto.resolve"), "num_usable_cpus", lambda: 1)
+    monkeypatch.setattr(import_module("obverse.experiment.auto.machine"), "num_usable_cpus", lambda: 1)
 
     def copy(name: str, inside: str = "") -> Example:
         made.append(Example(Path(shutil.copytree(ROOT / name, tmp_path / name)) / inside))

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from obverse.experiment.auto.resolve import resolve
-from obverse.experiment.setup import Setup
+from obverse.experiment.setup import set_up
 from obverse.manifest import build_index
 from obverse.recipe import build_recipe
 from obverse.runs import EpochEnd
@@ -26,7 +26,7 @@ def test_blocks_on_the_left_and_on_the_right(tmp_path):
     index = build_index(tmp_path / "data", recipe.data)
     found = resolve(recipe, index)
     assert [reason for reason in found.reasons if "mirror image (by their pictures)" in reason]
-    setup = Setup(found.recipe, index.manifest)
+    setup = set_up(found.recipe, index.manifest)
     parts = (setup.engine(), setup.recipe, setup.loaders())
     trainer = Trainer(*parts, objective=setup.objective, checkpoints=tmp_path / "checkpoints")
     last = [event for event in trainer.run() if isinstance(event, EpochEnd)][-1]

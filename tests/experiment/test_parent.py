@@ -13,7 +13,7 @@ from obverse.engines import run_engine
 from obverse.errors import DataError, Interrupted, RecipeError
 from obverse.experiment import resume_run, start_run
 from obverse.experiment.parent import continued
-from obverse.experiment.setup import Setup
+from obverse.experiment.setup import set_up
 from obverse.manifest import build_index
 from obverse.runs import RunFolder, StepEnd
 
@@ -48,7 +48,7 @@ def weights(run):
 
 def test_it_begins_with_the_weights_that_shipped(trained):
     recipe = continued(trained.path, [], epochs=3)
-    setup = Setup(recipe, build_index(trained.path, recipe.data).manifest)
+    setup = set_up(recipe, build_index(trained.path, recipe.data).manifest)
     shipped = weights(trained)
     assert all(torch.equal(tensor, shipped[name]) for name, tensor in setup.model.state_dict().items())
     dataset = PictureDataset(setup.manifest, setup.manifest.split("val"), setup.bundle.geometry)

@@ -11,7 +11,7 @@ import timm
 import torch
 
 from obverse.errors import RecipeError
-from obverse.experiment.auto import resolve
+from obverse.experiment.auto import Machine, resolve
 from obverse.manifest import Index, Manifest, Sample, Samples
 from obverse.manifest.verify import PictureFacts
 from obverse.recipe import POLICIES, HeadFirstSpec, build_recipe, load_recipe
@@ -66,12 +66,37 @@ def leaves(value, where="") -> Iterator[tuple[str, object]]:
 @pytest.mark.parametrize("views", [("image",), ("obverse", "reverse")])
 @pytest.mark.parametrize("size", [(32, 32), (300, 400)])
 def test_nothing_is_left_to_chance(size, views):
-    """Only the layout (known with the path) and what is measured on the model stay open here."""
     values = resolved(index_of(size, views=views)).recipe.model_dump(mode="json")
     values.pop("name")
-    decided_later = {"precision", "channels_last", "compile"}
-    left = {where for where, value in leaves(values) if value == "auto"}
-    assert left <= {".data.layout", ".finetune.freeze_norm", *(f".runtime.{name}" for name in decided_later)}
+    assert "auto" not in {value for _, value in leaves(values)}
+
+
+def test_what_only_the_model_can_tell_is_open_and_plain_until_then():
+    runtime = CPU | {"precision": "auto", "channels_last": True}
+    machine = Machine("cpu", 4, "highest", True)
+    found = resolve(build_recipe({"runtime": runtime}, "test"), index_of(), machine)
+    assert found.open == {"finetune.freeze_norm", "runtime.precision", "runtime.compile"}
+    runtime = found.recipe.runtime
+    assert (runtime.precision, runtime.channels_last, runtime.compile) == ("fp32", True, False)
+    without = replace(machine, has_fast_bf16=False)
+    assert (
+        "runtime.precision"
+        not in resolve(
+            build_recipe({"runtime": runtime.model_dump() | {"precision": "auto"}}, "test"), index_of(), without
+        ).open
+    )
+
+
+def test_it_depends_on_the_facts_and_changes_nothing_in_the_process():
+    recipe = build_recipe({"runtime": {"device": "cpu"}}, "test")
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.get_rng_state()
+    machine = Machine("cpu", 64, "medium", False)
+    first, second = (resolve(recipe, index_of(), machine) for _ in range(2))
+    assert first == second
+    assert (first.recipe.runtime.num_threads, first.recipe.runtime.matmul) == (64, "medium")
+    after = torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.get_rng_state()
+    assert before[:2] == after[:2]
+    assert torch.equal(before[2], after[2])
 
 
 def test_resolving_again_changes_nothing():
@@ -268,7 +293,7 @@ def test_uneven_classes_get_logit_adjustment_and_are_told_why():
 
 
 def test_a_teacher_s_correction_is_not_made_again():
-    distill = {"teacher": "nowhere"}
+    distill = {"teacher": "nowhere", "digest": "0" * 64}
     found = resolved(index_of(counts=(8, 400)), distill=distill)
     assert found.recipe.loss.kind == "cross-entropy"
     assert any("although the classes are uneven" in line for line in found.reasons)

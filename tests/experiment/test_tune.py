@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from obverse.errors import Interrupted
-from obverse.experiment.auto.resolve import resolve
-from obverse.experiment.setup import Setup
+from obverse.experiment.auto import resolve
+from obverse.experiment.auto.tune import tune
+from obverse.experiment.setup import build_model, describe
 from obverse.manifest import build_index
 from obverse.runs.checkpoint import load_newest
 
@@ -26,9 +27,21 @@ def setup_of(draw_classes, make_recipe, tmp_path):
     def make(**sections):
         recipe = make_recipe(**sections)
         index = build_index(draw_classes(tmp_path / "data"), recipe.data)
-        return Setup(resolve(recipe, index).recipe, index.manifest)
+        return Untuned(resolve(recipe, index), index.manifest)
 
     return make
+
+
+class Untuned:
+    """A model whose recipe is resolved, and not measured yet."""
+
+    def __init__(self, resolved, manifest):
+        self.resolved, self.recipe, self.manifest = resolved, resolved.recipe, manifest
+        self.model, self.bundle = build_model(self.recipe, manifest), describe(self.recipe, manifest)
+
+    def tuned(self, tell=lambda line: None):
+        num_train = len(self.manifest.split("train"))
+        return tune(self.resolved, self.model, self.bundle, num_train=num_train, tell=tell)
 
 
 def test_a_short_run_is_not_compiled_and_not_even_measured(setup_of, monkeypatch):

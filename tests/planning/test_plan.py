@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from obverse.errors import RecipeError, UnavailableError
 from obverse.experiment.auto.resolve import resolve
-from obverse.experiment.setup import Setup
+from obverse.experiment.setup import set_up
 from obverse.manifest import build_index
 from obverse.models import Classifier
 from obverse.planning.imagined import imagined_index
@@ -243,8 +243,9 @@ def test_a_plan_for_a_gpu_elsewhere_is_for_what_would_be_trained_there(make_reci
         plan = make_plan(recipe, index, device=device, gigabytes=24.0)
         assert plan.recipe.model.backbone.name == name
         assert dict(plan.lines())["model"] == f"{name}, pretrained (hub)" == plan.to_json()["model"]
-    there = make_plan(recipe, index, device="cuda", gigabytes=24.0).recipe.runtime
-    assert (there.precision, there.matmul) == ("auto", "high")
+    there = make_plan(recipe, index, device="cuda", gigabytes=24.0)
+    assert (there.recipe.runtime.precision, there.recipe.runtime.matmul) == ("fp32", "high")
+    assert dict(there.lines())["numbers"] == "fp32; bf16, where it is chosen, needs less"
 
 
 def test_the_device_is_the_recipe_s_unless_another_is_given(make_recipe):
@@ -274,7 +275,7 @@ def test_a_container_s_limit_counts(tmp_path, limit, used, free):
 def setup(make_recipe, draw_classes, tmp_path):
     recipe = make_recipe(optim={"kind": "sgd", "lr": 0.1}, model={"head": {"dropout": 0.3}})
     index = build_index(draw_classes(tmp_path, per_class=20), recipe.data)
-    return Setup(resolve(recipe, index).recipe, index.manifest)
+    return set_up(resolve(recipe, index).recipe, index.manifest)
 
 
 def test_the_rate_that_is_found_is_neither_useless_nor_too_high(setup):
@@ -292,7 +293,7 @@ def test_the_search_trains_as_the_run_would(make_recipe, draw_classes, tmp_path,
     for path in sorted((data / "dark").iterdir())[8:]:
         path.unlink()
     index = build_index(data, recipe.data)
-    setup, seen = Setup(resolve(recipe, index).recipe, index.manifest), []
+    setup, seen = set_up(resolve(recipe, index).recipe, index.manifest), []
     train_step = sys.modules["obverse.planning.lr_finder"].train_step
     monkeypatch.setattr(
         "obverse.planning.lr_finder.train_step",

@@ -2,8 +2,9 @@
 
 import torch
 
-from obverse.experiment.auto.resolve import resolve
-from obverse.experiment.setup import Setup
+from obverse.experiment.auto import resolve
+from obverse.experiment.auto.tune import tune
+from obverse.experiment.setup import build_model, describe
 from obverse.manifest import build_index
 from obverse.models import set_trainable
 
@@ -19,11 +20,13 @@ def test_folded_weights_keep_their_batch_norm(real_data, draw_classes, make_reci
     }
     recipe = make_recipe(data={"size": {"height": 32, "width": 32}}, model={"backbone": backbone})
     index = build_index(draw_classes(tmp_path), recipe.data)
-    setup = Setup(resolve(recipe, index).recipe, index.manifest)
-    assert setup.tuned().finetune.freeze_norm is True
-    set_trainable(setup.model, setup.recipe.finetune, epoch=0)
-    setup.model.train()(torch.randn(4, 1, 3, 32, 32), torch.ones(4, 1, dtype=torch.bool)).sum().backward()
-    norm = setup.model.backbones[0].bn1
+    resolved = resolve(recipe, index)
+    model, bundle = build_model(resolved.recipe, index.manifest), describe(resolved.recipe, index.manifest)
+    tuned = tune(resolved, model, bundle, num_train=len(index.manifest.split("train")))
+    assert tuned.finetune.freeze_norm is True
+    set_trainable(model, tuned.finetune, epoch=0)
+    model.train()(torch.randn(4, 1, 3, 32, 32), torch.ones(4, 1, dtype=torch.bool)).sum().backward()
+    norm = model.backbones[0].bn1
     assert norm.weight.grad is None
     assert not norm.running_mean.any()
-    assert setup.model.backbones[0].conv_stem.weight.grad is not None
+    assert model.backbones[0].conv_stem.weight.grad is not None

@@ -14,9 +14,9 @@ from obverse.bundle import read_bundle
 from obverse.errors import Interrupted, RecipeError
 from obverse.experiment import start_run
 from obverse.experiment.auto import resolve
-from obverse.experiment.setup import Setup
+from obverse.experiment.auto.tune import tune
+from obverse.experiment.setup import build_model, describe, set_up
 from obverse.manifest import build_index
-from obverse.models import set_trainable
 from obverse.recipe import build_recipe
 from obverse.runs import EpochEnd, Message, RunFolder, StepEnd
 from obverse.runs.checkpoint import load_newest
@@ -171,7 +171,7 @@ def test_the_head_starts_at_the_prior(draw_classes, draw_picture, make_recipe, t
         draw_picture(tmp_path / "dark" / f"{n}.png", seed=100 + n)
     recipe = make_recipe(finetune={"head_bias": kind}, training={"select": "accuracy"})
     index = build_index(tmp_path, recipe.data)
-    bias = Setup(resolve(recipe, index).recipe, index.manifest).model.head[-1].bias.detach()
+    bias = set_up(resolve(recipe, index).recipe, index.manifest).model.head[-1].bias.detach()
     dark, light = index.manifest.counts("train").values()
     assert dark > light
     shares = [(count + 1) / (dark + light + 2) for count in (dark, light)]
@@ -182,12 +182,17 @@ def test_folded_batch_norm_is_frozen_by_itself(data, recipe_for):
     """test_resnet's weights here are fresh: mean 0, variance 1, as if batch norm had been folded away."""
     recipe = recipe_for({}, name="test_resnet")
     index = build_index(data, recipe.data)
-    setup = Setup(resolve(recipe, index).recipe, index.manifest)
-    assert setup.tuned().finetune.freeze_norm is True
-    set_trainable(setup.model, setup.recipe.finetune)
-    assert setup.model.num_trainable() < setup.model.num_parameters()
-    recipe = recipe_for({}, name="test_vit")
-    assert Setup(resolve(recipe, index).recipe, index.manifest).tuned().finetune.freeze_norm is False
+    model, tuned = model_and_tuned(recipe, index)
+    assert tuned.finetune.freeze_norm is True
+    assert model.num_trainable() < model.num_parameters()
+    _, tuned = model_and_tuned(recipe_for({}, name="test_vit"), index)
+    assert tuned.finetune.freeze_norm is False
+
+
+def model_and_tuned(recipe, index):
+    resolved = resolve(recipe, index)
+    model, bundle = build_model(resolved.recipe, index.manifest), describe(resolved.recipe, index.manifest)
+    return model, tune(resolved, model, bundle, num_train=len(index.manifest.split("train")))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from obverse.manifest import Column, encode, missing_code
-from obverse.recipe import AugmentSpec
+from obverse.recipe import ResolvedAugment
 from obverse.runtime import named_uniforms
 
 Row = tuple[str, Mapping[str, str]]
@@ -23,13 +23,12 @@ def column_codes(columns: Sequence[Column], rows: Sequence[Row]) -> torch.Tensor
 def drop_columns(
     columns: Sequence[Column],
     codes_BE: torch.Tensor,
-    augment: AugmentSpec,
+    augment: ResolvedAugment,
     places: Sequence[tuple[int, str]],
     seed: int,
 ) -> torch.Tensor:
     """Codes after column dropout: single values, then all values of a sample. places: (epoch, sample id)."""
     share = augment.column_dropout
-    assert share != "auto"
     drawn = [named_uniforms(len(columns) + 1, "column-dropout", seed, epoch, name) for epoch, name in places]
     draws_BE1 = torch.tensor([list(row) for row in drawn])
     lost_BE = (draws_BE1[:, 1:] < share) | (draws_BE1[:, :1] < share)

@@ -16,7 +16,7 @@ from obverse.data.augmentation.changes import apply_change, draw_change, num_dra
 from obverse.data.caches.memory import PixelCache
 from obverse.imaging import Pixels
 from obverse.manifest import Manifest, Sample
-from obverse.recipe import AugmentSpec
+from obverse.recipe import ResolvedAugment
 from obverse.runtime import named_uniforms
 
 from .batch import Batch
@@ -39,7 +39,7 @@ class PictureDataset(Dataset[Batch]):
         samples: Sequence[Sample],
         geometry: Geometry,
         *,
-        augment: AugmentSpec | None = None,
+        augment: ResolvedAugment | None = None,
         seed: int = 0,
         cache: PixelCache | None = None,
     ) -> None:
@@ -128,7 +128,6 @@ class PictureDataset(Dataset[Batch]):
         present = [view in sample.views for view in self.manifest.views]
         if self.augment is None or not self.augment.view_dropout or sum(present) < 2:
             return present
-        assert self.augment.view_dropout != "auto"
         *draws, spare = named_uniforms(len(present) + 1, "view-dropout", self.seed, epoch, sample.id)
         kept = [here and draws[i] >= self.augment.view_dropout for i, here in enumerate(present)]
         if not any(kept):
@@ -137,9 +136,9 @@ class PictureDataset(Dataset[Batch]):
         return kept
 
 
-def working_geometry(geometry: Geometry, augment: AugmentSpec | None) -> Geometry:
+def working_geometry(geometry: Geometry, augment: ResolvedAugment | None) -> Geometry:
     """The geometry of cached pictures: the input size, with a margin where augmentation cuts crops.
 
     The whole picture is kept, because training crops may lie outside of what evaluation keeps.
     """
-    return geometry if augment is None else replace(geometry, crop_fraction=1.0).enlarged(augment.margin or 1.0)
+    return geometry if augment is None else replace(geometry, crop_fraction=1.0).enlarged(augment.margin)

@@ -8,13 +8,12 @@ import torch
 from torch.nn import functional
 
 from obverse.errors import RecipeError
-from obverse.recipe import ADJUSTED, LossSpec, OutputSpec
+from obverse.recipe import ADJUSTED, OutputSpec, ResolvedLoss
 from obverse.registry import LOSSES
 
 
-def build_output(spec: LossSpec, *, counts: Sequence[int]) -> OutputSpec:
+def build_output(spec: ResolvedLoss, *, counts: Sequence[int]) -> OutputSpec:
     """What the head must give for this loss, and how it is read. counts: training samples per class."""
-    assert spec.decode != "auto"
     return OutputSpec.model_validate(
         {"kind": LOSSES[spec.kind].head, "prior": _deployment_prior(spec, counts), "decode": spec.decode}
     )
@@ -49,7 +48,7 @@ def training_prior(counts: Sequence[int], *, power: float) -> tuple[float, ...]:
     return tuple(weight / sum(weights) for weight in weights)
 
 
-def _deployment_prior(spec: LossSpec, counts: Sequence[int]) -> tuple[float, ...] | None:
+def _deployment_prior(spec: ResolvedLoss, counts: Sequence[int]) -> tuple[float, ...] | None:
     """Shares in class order; None where equal frequencies leave the logits as they are, as they do until tuned."""
     if spec.kind not in ADJUSTED or spec.prior in ("balanced", "tuned"):
         return None

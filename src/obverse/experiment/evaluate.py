@@ -21,7 +21,7 @@ from obverse.evaluation import (
 from obverse.experiment.auto.caching import open_cache
 from obverse.explain.maps import earlier_maps, report_maps
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
-from obverse.recipe import Recipe
+from obverse.recipe import Recipe, ResolvedCache
 from obverse.runs import RunFolder
 from obverse.runs.failures import explained
 from obverse.runs.rundir import short_name
@@ -66,9 +66,10 @@ def report_split(
     samples = manifest.split(split)
     if not samples:
         raise DataError(f"there are no samples in `{split}`")
-    cache = None
-    if recipe.data.cache.kind == "raw":  # shared with training where the geometry is the same
-        cache, _ = open_cache(recipe.data.cache, manifest, samples, bundle.geometry, is_training=False)
+    cache, spec = None, recipe.data.cache
+    # Shared with training where the geometry is the same; a bundle without its run has none.
+    if isinstance(spec, ResolvedCache) and spec.kind == "raw":
+        cache, _ = open_cache(spec, manifest, samples, bundle.geometry, is_training=False)
     dataset = PictureDataset(manifest, samples, bundle.geometry, cache=cache)
     loader = Loader(dataset, recipe.evaluation.batch_size, process=process)
     outputs = run_engine(

@@ -17,7 +17,7 @@ from obverse.errors import DataError, ObverseError, RecipeError
 from obverse.files import read_json_object
 from obverse.imaging import joint_digest
 from obverse.manifest import Manifest, Sample, verify_pictures
-from obverse.recipe import Recipe, load_recipe
+from obverse.recipe import ResolvedRecipe, load_recipe
 from obverse.runs import RunFolder
 
 FILE = ".start.json"
@@ -30,7 +30,7 @@ FREE = (
 SHOWN = 3
 
 
-def run_recipe(run: RunFolder) -> Recipe:
+def run_recipe(run: RunFolder) -> ResolvedRecipe:
     """The recipe in a run folder; DataError when it is none that a run has written."""
     try:
         recipe = load_recipe(str(run.recipe))
@@ -39,10 +39,14 @@ def run_recipe(run: RunFolder) -> Recipe:
     if recipe.data.path is None or not isinstance(recipe.data.views, tuple):
         raise DataError(f"{str(run.recipe)!r} is not what a run has written: it does not say which data and views; "
                         "put it back, or start a new run")  # fmt: skip
-    return recipe
+    try:
+        return ResolvedRecipe.of(recipe)
+    except RecipeError as error:
+        raise DataError(f"{str(run.recipe)!r} is not what a run has written: {error}; "
+                        "put it back, or start a new run") from None  # fmt: skip
 
 
-def remember(run: RunFolder, recipe: Recipe, manifest: Manifest) -> None:
+def remember(run: RunFolder, recipe: ResolvedRecipe, manifest: Manifest) -> None:
     """Write down what the run begins with; the manifest must have been written."""
     run.write_json(
         FILE,
@@ -54,7 +58,7 @@ def remember(run: RunFolder, recipe: Recipe, manifest: Manifest) -> None:
     )
 
 
-def differences(run: RunFolder, recipe: Recipe, manifest: Manifest) -> Iterator[str]:
+def differences(run: RunFolder, recipe: ResolvedRecipe, manifest: Manifest) -> Iterator[str]:
     """Sentences on what is no longer as it was; DataError when nobody knows what the run began with."""
     try:
         began = read_json_object(run.path / FILE)

@@ -26,7 +26,8 @@ from obverse.imaging import Pixels
 from obverse.manifest import Manifest, build_index
 from obverse.recipe import Recipe
 
-from .setup import describe, objective_of
+from .setup import describe
+from .teacher import with_digest
 
 NAME = "preview.png"
 MARK = "obverse check --preview"
@@ -43,8 +44,8 @@ def write_preview(
     path = folder / NAME
     require_ours(path)
     index = build_index(data, recipe.data, progress)
-    resolved = resolve(recipe, index)
-    bundle = describe(resolved.recipe, index.manifest, objective_of(resolved.recipe, index.manifest))
+    resolved = resolve(with_digest(recipe), index)
+    bundle = describe(resolved.recipe, index.manifest)
     geometry, forward = bundle.geometry, Forward.from_bundle(bundle, torch.device("cpu"))
     train = index.manifest.split("train")
     num_epochs = max(1, min(MOST_EPOCHS, SHEET_SIDE // geometry.canvas_width - 1))

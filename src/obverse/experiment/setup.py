@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,80 +13,38 @@ from obverse.data import Geometry, Loader, PictureDataset, PixelCache, working_g
 from obverse.engines import Forward, TorchEngine
 from obverse.errors import RecipeError
 from obverse.experiment.auto.caching import open_cache
-from obverse.experiment.auto.tune import tune
 from obverse.launch import launched
 from obverse.losses import Objective, build_objective
 from obverse.manifest import Manifest, PictureFacts, require_decodable
 from obverse.models import (
     Classifier,
-    has_folded_norm,
     input_needs,
     prepare,
     set_trainable,
     start_bias,
 )
-from obverse.recipe import AugmentSpec, DataSpec, Recipe, Size
-from obverse.runtime import Process, keep_freed_memory, resolve_device, seed_torch, seed_torch_of_rank
+from obverse.recipe import Recipe, ResolvedAugment, ResolvedData, ResolvedRecipe
+from obverse.runtime import Process, resolve_device, seed_torch_of_rank
 from obverse.runtime.sharding import UNIT
 from obverse.training import Loaders
 
 from .parent import begin
+from .process import prepare_process
 from .teacher import soft_targets
 
 
+@dataclass(frozen=True)
 class Setup:
-    """Building one fixes the process: threads, matmul setting, seed. load_weights False: a checkpoint has them."""
+    """A resolved recipe and a manifest as objects. caches: of the pixels of train and val, where there are any."""
 
-    def __init__(self, recipe: Recipe, manifest: Manifest, *, load_weights: bool = True) -> None:
-        require_shares(recipe)
-        self.recipe, self.manifest = recipe, manifest
-        self.process = Process(launched().rank, launched().world_size)
-        self._caches: dict[str, PixelCache | None] = {}
-        runtime = recipe.runtime
-        self.device = resolve_device(runtime.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
-        if runtime.num_threads != "auto":
-            torch.set_num_threads(runtime.num_threads)
-        torch.set_float32_matmul_precision(runtime.matmul if runtime.matmul != "auto" else "highest")
-        self.objective = objective_of(recipe, manifest)
-        self.bundle = describe(recipe, manifest, self.objective)
-        seed_torch(recipe.training.seed)
-        has_parent = recipe.parent is not None
-        self.model: Classifier = self.bundle.build(load_weights=load_weights and not has_parent)
-        if load_weights and recipe.parent is not None:
-            begin(self.model, recipe.parent)
-        prepare(self.model, recipe.finetune)
-        if not has_parent:
-            self._start_head()
-        set_trainable(self.model, recipe.finetune)
-        seed_torch_of_rank(recipe.training.seed, self.process.rank)
-
-    def _start_head(self) -> None:
-        """The bias of the classes before training, smoothed by one sample each so that none is infinite."""
-        kind = self.recipe.finetune.head_bias
-        if kind == "zero":
-            start_bias(self.model.head, 0.0)
-        if kind != "prior":
-            return
-        counts = [count + 1 for count in self.manifest.counts("train").values()]
-        if self.manifest.multi_label:  # of each class, whether it is there
-            total = self.manifest.split_counts()["train"] + 2
-            start_bias(self.model.head, [math.log(count / (total - count)) for count in counts])
-        else:
-            total = sum(counts)
-            start_bias(self.model.head, [math.log(count / total) for count in counts])
-
-    def tuned(self, tell: Callable[[str], None] = lambda line: None) -> Recipe:
-        """Decide by looking at the weights and by measurement what is still `auto`. tell: hears what is measured."""
-        finetune = self.recipe.finetune
-        if finetune.freeze_norm == "auto":
-            folded = not self.recipe.model.backbone.is_scratch and has_folded_norm(self.model)
-            self.recipe = self.recipe.changed({"finetune.freeze_norm": folded})
-            set_trainable(self.model, self.recipe.finetune)
-        num_train = len(self.manifest.split("train"))
-        self.recipe = tune(self.recipe, self.model, self.bundle, num_train=num_train, tell=tell)
-        return self.recipe
+    recipe: ResolvedRecipe
+    manifest: Manifest
+    objective: Objective
+    bundle: Bundle
+    model: Classifier
+    device: torch.device
+    process: Process
+    caches: Mapping[str, PixelCache | None]
 
     @property
     def rounding(self) -> str | None:
@@ -102,8 +60,9 @@ class Setup:
     def forward(self) -> Forward:
         """Normalisation and formats as the recipe says."""
         runtime = self.recipe.runtime
-        channels_last = runtime.channels_last is True
-        return Forward.from_bundle(self.bundle, self.device, precision=runtime.precision, channels_last=channels_last)
+        return Forward.from_bundle(
+            self.bundle, self.device, precision=runtime.precision, channels_last=runtime.channels_last
+        )
 
     def engine(self) -> TorchEngine:
         """The model as training measures it: on its device, in the recipe's formats, in evaluation mode."""
@@ -113,25 +72,20 @@ class Setup:
             self.model,
             device=self.device,
             precision=runtime.precision,
-            channels_last=runtime.channels_last is True,
+            channels_last=runtime.channels_last,
         )
 
     def loaders(self) -> Loaders:
         """Training and validation batches."""
-        recipe, runtime = self.recipe, self.recipe.runtime
-        assert recipe.training.batch_size != "auto"
-        assert runtime.num_workers != "auto"
-        seed, pin = recipe.training.seed, self.device.type == "cuda"
-        if not self._caches:
-            self.open_caches()
+        recipe, workers = self.recipe, self.recipe.runtime.num_workers
+        pin = self.device.type == "cuda"
         train, val = self._dataset("train", recipe.augment), self._dataset("val", None)
-        workers = runtime.num_workers
         plain = self._dataset("train", None)
         return Loaders(
             Loader(
                 train,
                 recipe.training.batch_size,
-                seed=seed,
+                seed=recipe.training.seed,
                 num_workers=workers,
                 process=self.process,
                 pin_memory=pin,
@@ -142,44 +96,92 @@ class Setup:
             soft_targets(recipe, self.manifest),
         )
 
-    def require_decodable(self, facts: PictureFacts, progress: Callable[[int, int], None]) -> None:
-        """DataError when a picture cannot be decoded at a size at which this run will decode it."""
-        geometry, manifest = self.bundle.geometry, self.manifest
-        uses = (working_geometry(geometry, self.recipe.augment).least_decode, geometry.least_decode)
-        require_decodable(manifest.store, facts, manifest.samples.paths(), uses, progress)
-
-    def open_caches(self, progress: Callable[[int, int], None] = lambda done, total: None) -> list[str]:
-        """Find or make the cached pixels of train and val; a line for each that lies on disk."""
-        said = []
-        for split, augment in (("train", self.recipe.augment), ("val", None)):
-            self._caches[split], line = open_cache(
-                self.recipe.data.cache,
-                self.manifest,
-                self.manifest.split(split),
-                working_geometry(self.bundle.geometry, augment),
-                is_training=split == "train",
-                progress=progress,
-            )
-            said += [line] if line else []
-        return said
-
-    def _dataset(self, split: str, augment: AugmentSpec | None) -> PictureDataset:
+    def _dataset(self, split: str, augment: ResolvedAugment | None) -> PictureDataset:
         """Training pictures that are not augmented are only looked at once, and are not cached."""
-        cache = self._caches[split] if split != "train" or augment is not None else None
+        cache = self.caches[split] if split != "train" or augment is not None else None
         samples, seed = self.manifest.split(split), self.recipe.training.seed
         return PictureDataset(self.manifest, samples, self.bundle.geometry, augment=augment, seed=seed, cache=cache)
 
 
-def geometry_of(data: DataSpec, multiple: int) -> Geometry:
-    """Of a resolved recipe, for a model that needs sides of a multiple."""
-    assert isinstance(data.size, Size)
-    assert data.crop_fraction != "auto"
+def set_up(
+    recipe: ResolvedRecipe,
+    manifest: Manifest,
+    *,
+    model: Classifier | None = None,
+    load_weights: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Setup:
+    """Everything that training needs. model: by `build_model`, where there is one already.
+
+    load_weights False: a checkpoint has them. tell: hears of each cache on disk.
+    """
+    require_shares(recipe)
+    bundle = describe(recipe, manifest)
+    model = model or build_model(recipe, manifest, load_weights=load_weights)
+    caches: dict[str, PixelCache | None] = {}
+    for split, augment in (("train", recipe.augment), ("val", None)):
+        caches[split], line = open_cache(
+            recipe.data.cache,
+            manifest,
+            manifest.split(split),
+            working_geometry(bundle.geometry, augment),
+            is_training=split == "train",
+            progress=progress,
+        )
+        if line:
+            tell(line)
+    device, process = resolve_device(recipe.runtime.device), Process(launched().rank, launched().world_size)
+    return Setup(recipe, manifest, objective_of(recipe, manifest), bundle, model, device, process, caches)
+
+
+def build_model(recipe: ResolvedRecipe, manifest: Manifest, *, load_weights: bool = True) -> Classifier:
+    """The model as training begins with it, drawn or loaded. Prepares this process, whose seed decides the weights."""
+    prepare_process(recipe)
+    has_parent = recipe.parent is not None
+    model = describe(recipe, manifest).build(load_weights=load_weights and not has_parent)
+    if load_weights and recipe.parent is not None:
+        begin(model, recipe.parent)
+    prepare(model, recipe.finetune)
+    if not has_parent:
+        _start_head(model, recipe.finetune.head_bias, manifest)
+    set_trainable(model, recipe.finetune)
+    seed_torch_of_rank(recipe.training.seed, launched().rank)
+    return model
+
+
+def _start_head(model: Classifier, kind: str, manifest: Manifest) -> None:
+    """The bias of the classes before training, smoothed by one sample each so that none is infinite."""
+    if kind == "zero":
+        start_bias(model.head, 0.0)
+    if kind != "prior":
+        return
+    counts = [count + 1 for count in manifest.counts("train").values()]
+    if manifest.multi_label:  # of each class, whether it is there
+        total = manifest.split_counts()["train"] + 2
+        start_bias(model.head, [math.log(count / (total - count)) for count in counts])
+    else:
+        total = sum(counts)
+        start_bias(model.head, [math.log(count / total) for count in counts])
+
+
+def require_readable(
+    recipe: ResolvedRecipe, manifest: Manifest, facts: PictureFacts, progress: Callable[[int, int], None]
+) -> None:
+    """DataError when a picture cannot be decoded at a size at which this run will decode it."""
+    geometry = describe(recipe, manifest).geometry
+    uses = (working_geometry(geometry, recipe.augment).least_decode, geometry.least_decode)
+    require_decodable(manifest.store, facts, manifest.samples.paths(), uses, progress)
+
+
+def geometry_of(data: ResolvedData, multiple: int) -> Geometry:
+    """The geometry of a recipe's pictures, for a model that needs sides of a multiple."""
     size, direction = data.size, data.round_to_multiple
     geometry = Geometry.for_multiple(size.height, size.width, multiple=multiple, fit=data.fit, direction=direction)
     return replace(geometry, decode=data.decode, crop_fraction=data.crop_fraction)
 
 
-def objective_of(recipe: Recipe, manifest: Manifest) -> Objective:
+def objective_of(recipe: ResolvedRecipe, manifest: Manifest) -> Objective:
     """The objective for the training samples of a manifest."""
     counts = list(manifest.counts("train").values())
     num_samples = manifest.split_counts()["train"]
@@ -203,7 +205,7 @@ def require_launch(recipe: Recipe) -> None:
         raise RecipeError(f"{name} does not go with runtime.distributed: fsdp; leave it at auto, which is ddp")
 
 
-def describe(recipe: Recipe, manifest: Manifest, objective: Objective) -> Bundle:
+def describe(recipe: ResolvedRecipe, manifest: Manifest) -> Bundle:
     """What will ship, before it has weights; nothing is built."""
     needs = input_needs(recipe.model)
     geometry = geometry_of(recipe.data, needs.multiple)
@@ -215,7 +217,7 @@ def describe(recipe: Recipe, manifest: Manifest, objective: Objective) -> Bundle
         needs.mean,
         needs.std,
         recipe.model,
-        objective.output,
+        objective_of(recipe, manifest).output,
         columns=manifest.columns,
         parts=manifest.parts,
     )

@@ -20,7 +20,7 @@ from obverse.decisions import hard_targets, softmax
 from obverse.engines import TorchEngine, run_engine
 from obverse.errors import DataError, RecipeError
 from obverse.manifest import Manifest
-from obverse.recipe import DistillSpec, Recipe
+from obverse.recipe import DistillSpec, Recipe, ResolvedRecipe
 from obverse.runtime import resolve_device
 
 
@@ -37,7 +37,7 @@ class SoftTargets:
         return replace(batch, targets_BK=self.targets_NK[rows])
 
 
-def soft_targets(recipe: Recipe, manifest: Manifest) -> SoftTargets | None:
+def soft_targets(recipe: ResolvedRecipe, manifest: Manifest) -> SoftTargets | None:
     """Of the training samples; None without a teacher. DataError when the teacher does not fit or has changed."""
     spec = recipe.distill
     if spec is None:
@@ -45,7 +45,7 @@ def soft_targets(recipe: Recipe, manifest: Manifest) -> SoftTargets | None:
     bundle, model = read_bundle(Path(spec.teacher))
     _require_fit(spec, bundle, manifest)
     _, digest = read_description(Path(spec.teacher))
-    if spec.digest not in ("auto", digest):
+    if spec.digest != digest:
         raise DataError(f"distill.teacher {spec.teacher!r} is not the model that the run began with; "
                         "put that back, or start a new run")  # fmt: skip
     samples = manifest.split("train")

@@ -12,7 +12,8 @@ from obverse.bundle import Bundle, write_bundle
 from obverse.engines import TorchEngine
 from obverse.errors import DataError, Interrupted, ObverseError, UnavailableError, printable
 from obverse.evaluation import plot_history
-from obverse.experiment.auto.resolve import resolve
+from obverse.experiment.auto import Resolved, resolve
+from obverse.experiment.auto.tune import tune
 from obverse.files import read_json_object
 from obverse.launch import launched
 from obverse.manifest import (
@@ -25,7 +26,8 @@ from obverse.manifest import (
     full_path,
     read_manifest,
 )
-from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, dump_recipe
+from obverse.models import Classifier
+from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe, dump_recipe
 from obverse.runs import Message, Observer, RunFolder, describe_environment, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.failures import explained
@@ -39,7 +41,7 @@ from .example import Example, example_of
 from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
 from .identity import as_they_are, differences, remember, run_recipe
 from .parent import require_same_classes
-from .setup import Setup, require_launch
+from .setup import Setup, build_model, describe, require_launch, require_readable, set_up
 from .shipping import as_shipped, tuned_output
 from .teacher import require_teacher, with_digest
 
@@ -85,10 +87,10 @@ def start_run(
 def follow_run() -> None:
     """Take part in the run of the main process: with its recipe and manifest, and without writing anything."""
     with joined(launched()):
-        inputs: tuple[Recipe, Manifest, bool] | None = _this_process().from_main(lambda: None)
+        inputs: tuple[ResolvedRecipe, Manifest, bool] | None = _this_process().from_main(lambda: None)
         if inputs is not None:
             recipe, manifest, load_weights = inputs
-            _train(RunFolder(Path()), Setup(recipe, manifest, load_weights=load_weights), Watch(()))
+            _train(RunFolder(Path()), set_up(recipe, manifest, load_weights=load_weights), Watch(()))
 
 
 def _this_process() -> Process:
@@ -101,32 +103,33 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
     index = build_index(data, recipe.data, progress)
     for line in (index.summary, *finding_lines(index.findings, "all are in data_report.json")):
         watch.notify(Message(printable(line)))
-    require_teacher(recipe, index.manifest)
-    require_same_classes(recipe, index.manifest)
-    setup = _set_up(data, recipe, index, watch)
-    setup.require_decodable(index.facts, progress)
-    _write_inputs(run, setup.tuned(lambda line: watch.notify(Message(line))), index)
-    _open_caches(setup, watch, progress)
-    return setup
+    manifest, tell = index.manifest, _teller(watch)
+    require_teacher(recipe, manifest)
+    require_same_classes(recipe, manifest)
+    resolved, model = _with_model(recipe, index, tell)
+    require_readable(resolved.recipe, manifest, index.facts, progress)
+    bundle, num_train = describe(resolved.recipe, manifest), len(manifest.split("train"))
+    final = _with_source(tune(resolved, model, bundle, num_train=num_train, tell=tell), data, index)
+    _write_inputs(run, final, index)
+    return set_up(final, manifest, model=model, progress=progress, tell=tell)
 
 
-def _set_up(data: Path, recipe: Recipe, index: Index, watch: Watch) -> Setup:
+def _with_model(recipe: Recipe, index: Index, tell: Callable[[str], None]) -> tuple[Resolved, Classifier]:
     """Where the weights that `auto` counted on cannot be had after all, it is from scratch."""
     resolved = resolve(recipe, index)
     for line in resolved.reasons:
-        watch.notify(Message(printable(line)))
+        tell(line)
     try:
-        return Setup(_with_source(resolved.recipe, data, index), index.manifest)
+        return resolved, build_model(resolved.recipe, index.manifest)
     except UnavailableError as error:
         if not isinstance(recipe.model.backbone, AutoBackbone):
             raise
-        watch.notify(Message(printable(f"model: from scratch, because {error}")))
-    return _set_up(data, recipe.changed({"model.backbone": ConvNetBackbone()}), index, watch)
+        tell(f"model: from scratch, because {error}")
+    return _with_model(recipe.changed({"model.backbone": ConvNetBackbone()}), index, tell)
 
 
-def _open_caches(setup: Setup, watch: Watch, progress: Progress = lambda done, total: None) -> None:
-    for line in setup.open_caches(progress):
-        watch.notify(Message(printable(line)))
+def _teller(watch: Watch) -> Callable[[str], None]:
+    return lambda line: watch.notify(Message(printable(line)))
 
 
 def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: bool = False) -> RunResult:
@@ -154,8 +157,7 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: boo
         if saved[0] is None and saved[1] and not force:
             raise DataError(f"no checkpoint in {str(run.checkpoints)!r} can be used ({'; '.join(saved[1])}). Put one "
                             "back, or add --force to train from the beginning")  # fmt: skip
-        setup = Setup(recipe, manifest, load_weights=saved[0] is None)
-        _open_caches(setup, watch)
+        setup = set_up(recipe, manifest, load_weights=saved[0] is None, tell=_teller(watch))
         setup.process.from_main(lambda: (recipe, manifest, saved[0] is None))
         return _train(run, setup, watch, saved)
 
@@ -177,11 +179,10 @@ def _known_example(run: RunFolder) -> Example:
     return {"image": None}
 
 
-def _read_inputs(run: RunFolder) -> tuple[Recipe, Manifest]:
+def _read_inputs(run: RunFolder) -> tuple[ResolvedRecipe, Manifest]:
     """What `_write_inputs` wrote."""
     recipe = run_recipe(run)
     assert recipe.data.path is not None
-    assert isinstance(recipe.data.views, tuple)
     classes = _saved_classes(run)
     manifest = read_manifest(
         run.manifest,
@@ -326,7 +327,7 @@ def _holding(run: RunFolder) -> Iterator[None]:
         run.unlock()
 
 
-def _write_inputs(run: RunFolder, recipe: Recipe, index: Index) -> None:
+def _write_inputs(run: RunFolder, recipe: ResolvedRecipe, index: Index) -> None:
     """The recipe comes last: where it is, the rest is whole."""
     run.require_ours()
     index.manifest.write(run.manifest)
@@ -348,13 +349,12 @@ def _saved_classes(run: RunFolder) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def _with_source(recipe: Recipe, data: Path, index: Index) -> Recipe:
-    """Where the data lies and the layout that was found there, so that another run reads it the same way."""
+def _with_source(recipe: ResolvedRecipe, data: Path, index: Index) -> ResolvedRecipe:
+    """Where the data lies, so that another run reads it the same way."""
     stored = index.stored or recipe.data.split.stored
     return recipe.changed(
         {
             "data.path": full_path(index.source or data),
-            "data.layout": index.layout,
             "data.split.stored": stored and str(Path(stored).resolve()),
         }
     )

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from obverse.recipe import LossSpec
+from obverse.recipe import ResolvedLoss
 
 from .objective import LabelLosses, Objective
 
 
-def build(spec: LossSpec, counts: Sequence[int]) -> LabelLosses:
+def build(spec: ResolvedLoss, counts: Sequence[int]) -> LabelLosses:
     """Binary cross entropy; the fields of `spec` are in `presence_weights`."""
     return binary_cross_entropy
 

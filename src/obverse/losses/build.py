@@ -1,4 +1,4 @@
-"""From a LossSpec to an objective: of one label per sample, or of label sets."""
+"""From a ResolvedLoss to an objective: of one label per sample, or of label sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from obverse.decisions import build_output
-from obverse.recipe import ADJUSTED, LABEL_SETS, LossSpec, ViewHeadsSpec
+from obverse.recipe import ADJUSTED, LABEL_SETS, ResolvedLoss, ViewHeadsSpec
 from obverse.registry import LOSSES, load_file
 
 from . import nominal, ordinal
@@ -17,19 +17,18 @@ from .weights import class_weights
 
 
 def build_objective(
-    spec: LossSpec,
+    spec: ResolvedLoss,
     *,
     counts: Sequence[int],
     num_samples: int | None = None,
     view_heads: ViewHeadsSpec | None = None,
 ) -> Objective:
     """counts: training samples that have each class, in class order; num_samples: all of them, where that is not the
-    sum. `spec` must be resolved.
+    sum.
     """
     label_losses: LabelLosses = load_file("losses", LOSSES[spec.kind].file).build(spec, counts)
     if spec.kind in LABEL_SETS:
         return _of_sets(spec, label_losses, counts, sum(counts) if num_samples is None else num_samples)
-    assert spec.label_smoothing != "auto"
     weights_K = torch.tensor(class_weights(counts, spec.class_weights, beta=spec.effective_beta), dtype=torch.float32)
     terms_K = ordinal.corn_num_questions(len(counts)) if spec.kind == "corn" else torch.ones_like(weights_K)
     return Objective(
@@ -45,9 +44,8 @@ def build_objective(
     )
 
 
-def _of_sets(spec: LossSpec, label_losses: LabelLosses, counts: Sequence[int], num_samples: int) -> BinaryObjective:
+def _of_sets(spec: ResolvedLoss, label_losses: LabelLosses, counts: Sequence[int], num_samples: int) -> BinaryObjective:
     """A class that no training sample has is learned as absent."""
-    assert spec.label_smoothing != "auto"
     weights = class_weights([max(1, count) for count in counts], spec.class_weights, beta=spec.effective_beta)
     weights_K = torch.tensor(weights, dtype=torch.float32)
     return BinaryObjective(
@@ -61,7 +59,7 @@ def _of_sets(spec: LossSpec, label_losses: LabelLosses, counts: Sequence[int], n
     )
 
 
-def _spread(spec: LossSpec, counts: Sequence[int]) -> torch.Tensor:
+def _spread(spec: ResolvedLoss, counts: Sequence[int]) -> torch.Tensor:
     """What an adjusted loss smooths towards: the distribution that it adds to the logits.
 
     So the logits of a network that knows nothing are equal, as they are without adjustment; the uniform distribution

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from obverse.recipe import COSINE_SCALE, LossSpec
+from obverse.recipe import COSINE_SCALE, ResolvedLoss
 
 from .objective import LabelLosses
 
 
-def build(spec: LossSpec, counts: Sequence[int]) -> LabelLosses:
+def build(spec: ResolvedLoss, counts: Sequence[int]) -> LabelLosses:
     """The loss of `spec`. counts: training samples of each class, in class order."""
     log_prior_K = spec.tau * log_shares(counts)
     margins_K = ldam_margins(counts, spec.max_margin)

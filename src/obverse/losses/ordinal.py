@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from obverse.recipe import LossSpec
+from obverse.recipe import ResolvedLoss
 
 from .objective import LabelLosses
 
 
-def build(spec: LossSpec, counts: Sequence[int]) -> LabelLosses:
+def build(spec: ResolvedLoss, counts: Sequence[int]) -> LabelLosses:
     """The loss of `spec`; none of them depends on `counts`."""
     losses: dict[str, LabelLosses] = {"sord": sord, "emd": squared_emd, "corn": corn, "coral": coral}
     return losses[spec.kind]

@@ -31,4 +31,4 @@ def imagined_index(recipe: Recipe, *, num_classes: int, num_samples: int) -> Ind
     is_multi = recipe.data.labels == "multi"
     manifest = Manifest(Path(), Samples.of(samples), classes, views, isinstance(order, tuple), multi_label=is_multi)
     manifest = fit_columns(manifest, recipe.data.columns)
-    return Index(manifest, (), facts, "imagined", recipe.data.layout)
+    return Index(manifest, (), facts, "imagined", "manifest")

@@ -59,7 +59,6 @@ def find_rate(setup: Setup, *, num_steps: int = NUM_STEPS) -> RateTest:
 
 def _raise_rate(setup: Setup, num_steps: int, batches: Iterator[Batch]) -> RateTest:
     recipe, forward = setup.recipe, setup.forward()
-    assert recipe.training.micro_batch_size != "auto"
     setup.model.to(forward.device).train()
     optimizer = build_optimizer(recipe.optim, setup.model, layer_decay=recipe.finetune.layer_decay)
     scaler = torch.amp.GradScaler(forward.device.type) if recipe.runtime.precision == "fp16" else None

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from obverse.bundle import Bundle
 from obverse.models import Classifier, enable_checkpointing, prepare, set_trainable
-from obverse.recipe import Recipe
+from obverse.recipe import ResolvedRecipe
 from obverse.runtime import autocast, has_fast_bf16
 from obverse.training import build_optimizer
 
@@ -54,8 +54,10 @@ class Memory:
         return self.model + self.gradients + self.optimizer + self.average
 
 
-def plan_memory(recipe: Recipe, bundle: Bundle, *, device: str, micro_batch_size: int, cache_bytes: int = 0) -> Memory:
-    """The memory of training `recipe` on a `cpu` or `cuda` device; its measured choices may still be `auto`."""
+def plan_memory(
+    recipe: ResolvedRecipe, bundle: Bundle, *, device: str, micro_batch_size: int, cache_bytes: int = 0
+) -> Memory:
+    """The memory of training `recipe` on a `cpu` or `cuda` device."""
     ledger = Ledger(unfolds_bf16=device == "cpu" and not has_fast_bf16(CPU))
     with torch.device("meta"):
         model = bundle.build()
@@ -63,7 +65,7 @@ def plan_memory(recipe: Recipe, bundle: Bundle, *, device: str, micro_batch_size
         set_trainable(model, recipe.finetune, epoch=0)
         if recipe.runtime.checkpointing:
             enable_checkpointing(model)
-        if recipe.runtime.channels_last is True:
+        if recipe.runtime.channels_last:
             model.to(memory_format=torch.channels_last)
     run = _Run(recipe, bundle, model, device, micro_batch_size)
     with FakeTensorMode(allow_non_fake_inputs=True), ledger:
@@ -80,7 +82,7 @@ def _peak(events: list[Event], device: str) -> int:
 
 @dataclass
 class _Run:
-    recipe: Recipe
+    recipe: ResolvedRecipe
     bundle: Bundle
     model: Classifier
     device: str
@@ -120,9 +122,7 @@ class _Run:
     @property
     def _num_micro(self) -> int:
         """Micro-batches in a step of the walk: two show what accumulation adds, more add nothing."""
-        batch = self.recipe.training.batch_size
-        assert batch != "auto"
-        return 2 if batch > self.micro_batch_size else 1
+        return 2 if self.recipe.training.batch_size > self.micro_batch_size else 1
 
     def _shape(self, num_samples: int) -> tuple[int, ...]:
         g = self.bundle.geometry
@@ -131,7 +131,6 @@ class _Run:
     def _batches(self, ledger: Ledger) -> list[Event]:
         """uint8 pictures: the batch in use, one that is ready and one in the making."""
         batch = self.recipe.training.batch_size
-        assert batch != "auto"
         count = 3 if self.device == "cpu" else 1
         return [ledger.take(torch.Size(self._shape(batch)).numel()) for _ in range(count)]
 
@@ -149,12 +148,11 @@ class _Run:
 
     def _logits(self, num_samples: int, precision: str | None = None) -> torch.Tensor:
         images_BVCHW = torch.empty(self._shape(num_samples))
-        if self.recipe.runtime.channels_last is True:
+        if self.recipe.runtime.channels_last:
             flat = images_BVCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)
             images_BVCHW = flat.unflatten(0, images_BVCHW.shape[:2])  # type: ignore[no-untyped-call]
         present_BV = torch.ones(images_BVCHW.shape[:2], dtype=torch.bool)
-        precision = precision or self.recipe.runtime.precision
-        with autocast(CPU, "fp32" if precision == "auto" else precision):
+        with autocast(CPU, precision or self.recipe.runtime.precision):
             columns_BE = torch.zeros(num_samples, len(self.bundle.columns))
             each_view = self.model.training and self.model.grades_views
             logits: torch.Tensor = self.model(images_BVCHW, present_BV, columns_BE, each_view=each_view)

@@ -7,7 +7,7 @@ called an estimate.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,11 +15,12 @@ import torch
 from obverse.bundle import Bundle
 from obverse.data import working_geometry
 from obverse.errors import RecipeError
-from obverse.experiment.auto.resolve import resolve
+from obverse.experiment.auto import Machine, resolve
 from obverse.experiment.facts import model_words
-from obverse.experiment.setup import describe, objective_of, require_shares
+from obverse.experiment.setup import describe, require_shares
+from obverse.experiment.teacher import with_digest
 from obverse.manifest import Index, Manifest
-from obverse.recipe import Recipe
+from obverse.recipe import Recipe, ResolvedRecipe
 from obverse.runtime import available_memory, resolve_device
 
 from .memory import Memory, plan_memory, sizes_that_halve
@@ -35,12 +36,13 @@ class Plan:
     """recipe: resolved, with what the plan proposes. fits: whether `memory.peak` is within `available` bytes.
 
     available: None where the machine does not say. seconds_per_epoch: None where nothing could be measured.
+    is_precision_open: whether only a measurement on the device will tell which number format it is.
     seconds_before: what fitting the head first takes before the epochs.
     rule_of_thumb: the coin document's batch for two views of 1000 pixels. speed: pictures per second that each
     of the processes is said to train on; memory is that of each.
     """
 
-    recipe: Recipe
+    recipe: ResolvedRecipe
     bundle: Bundle
     device: str
     memory: Memory
@@ -51,6 +53,7 @@ class Plan:
     speed: float | None = None
     processes: int = 1
     seconds_before: float = 0.0
+    is_precision_open: bool = False
 
     @property
     def fits(self) -> bool:
@@ -89,8 +92,8 @@ class Plan:
             ("memory", f"{_size(m.peak)} at most on {self._devices}: "
              + ", ".join(f"{name} {_size(size)}" for name, size in parts.items() if size)),
             ("available", "not known" if self.available is None else _size(self.available)),
-            ("numbers", "fp32; bf16, where it is chosen, needs less" if runtime.precision == "auto"
-             else str(runtime.precision)),
+            ("numbers", "fp32; bf16, where it is chosen, needs less" if self.is_precision_open
+             else runtime.precision),
             ("batch", f"{training.batch_size} samples, {training.micro_batch_size} at a time, checkpointing "
              + ("on" if self.recipe.runtime.checkpointing else "off")),
             ("work", f"{m.training_flops / 1e9:.3g} GFLOP to train on one sample"),
@@ -114,7 +117,6 @@ class Plan:
             num_epochs = max(0.0, 60 * training.minutes - self.seconds_before) / self.seconds_per_epoch
             total = f"{first}, so {num_epochs:.2g} epochs in the {training.minutes:g} minutes"
         else:
-            assert training.epochs != "auto"
             seconds = self.seconds_before + self.seconds_per_epoch * training.epochs
             total = f"{first}, {_duration(seconds)} in all"
         source = (
@@ -149,40 +151,51 @@ def make_plan(
     if kind not in ("cpu", "cuda"):
         raise RecipeError(f"a plan is for cpu or cuda, not {kind}; say --device")
     recipe = recipe.changed({"runtime.device": "cpu" if is_elsewhere else device})
-    resolved = resolve(recipe, index, planned=kind if is_elsewhere else None).recipe
-    free = available_memory(torch.device(resolved.runtime.device))
+    runtime = recipe.runtime
+    machine = Machine.elsewhere(kind, runtime) if is_elsewhere else Machine.here(runtime)
+    resolved = resolve(with_digest(recipe), index, machine)
+    free = available_memory(torch.device(resolved.recipe.runtime.device))
     available = int(gigabytes * GB) if gigabytes is not None else free and int(USABLE * free)
-    search = _Search(resolved, index.manifest, kind, available, processes, tell=tell)
+    search = _Search(resolved.recipe, index.manifest, kind, available, processes, tell=tell)
     chosen, memory = search.fitting()
-    seconds = None
+    seconds, is_open = None, "runtime.precision" in resolved.open
     if speed is not None:
         seconds = Seconds.at(speed, len(index.manifest.views))
     elif not is_elsewhere and (available is None or memory.peak <= available):
-        chosen, seconds = measure_seconds(chosen, index.manifest, tell)
+        chosen, seconds = measure_seconds(replace(resolved, recipe=chosen), index.manifest, tell)
+        is_open = False
         memory = search.memory(chosen)
         if kind == "cpu" and processes > 1:  # several processes have no more cores than one
             seconds = None
     # A device that is sold with 16 GB has a little less than that free.
     whole = available if is_elsewhere else free and int(free / USABLE)
     preset = document_batch(whole) if whole else None
-    changes = _changes(resolved, chosen)
+    changes = _changes(resolved.recipe, chosen)
     epoch, before = (
         (seconds.epoch(chosen, index.manifest, processes), seconds.before(chosen, index.manifest))
         if seconds
         else (None, 0.0)
     )
-    return Plan(chosen, search.bundle, kind, memory, available, epoch, changes, preset, speed, processes, before)
+    return Plan(
+        chosen, search.bundle, kind, memory, available, epoch, changes, preset, speed, processes, before, is_open
+    )
 
 
 class _Search:
     """Finds the largest micro-batch that fits, first without checkpointing, then with it."""
 
     def __init__(
-        self, recipe: Recipe, manifest: Manifest, device: str, available: int | None, processes: int, *, tell: Tell
+        self,
+        recipe: ResolvedRecipe,
+        manifest: Manifest,
+        device: str,
+        available: int | None,
+        processes: int,
+        *,
+        tell: Tell,
     ) -> None:
         self.processes, self.tell = processes, tell
-        objective = objective_of(recipe, manifest)
-        self.bundle = describe(recipe, manifest, objective)
+        self.bundle = describe(recipe, manifest)
         self.recipe, self.device, self.available = recipe, device, available
         shape = working_geometry(self.bundle.geometry, recipe.augment).shape
         num_pictures = sum(manifest.split_counts()[name] for name in ("train", "val")) * len(manifest.views)
@@ -190,7 +203,7 @@ class _Search:
         # Pages of a cache on disk are the system's, which takes them back where it needs them.
         self.cache_bytes = cached if recipe.data.cache.kind == "memory" else 0
 
-    def fitting(self) -> tuple[Recipe, Memory]:
+    def fitting(self) -> tuple[ResolvedRecipe, Memory]:
         """The recipe with what fits, or with what needs least."""
         chosen, memory = self._largest(self.recipe)
         if self._fits(memory) or self.recipe.runtime.checkpointing:
@@ -200,10 +213,8 @@ class _Search:
         except RecipeError:  # this backbone cannot
             return chosen, memory
 
-    def memory(self, recipe: Recipe) -> Memory:
+    def memory(self, recipe: ResolvedRecipe) -> Memory:
         """Of a recipe, on each of the devices that share its batches."""
-        assert recipe.training.micro_batch_size != "auto"
-        assert recipe.training.batch_size != "auto"
         share = -(-recipe.training.batch_size // self.processes)
         return plan_memory(
             recipe.changed({"training.batch_size": share}),
@@ -213,8 +224,7 @@ class _Search:
             cache_bytes=self.cache_bytes,
         )
 
-    def _largest(self, recipe: Recipe) -> tuple[Recipe, Memory]:
-        assert recipe.training.micro_batch_size != "auto"
+    def _largest(self, recipe: ResolvedRecipe) -> tuple[ResolvedRecipe, Memory]:
         sizes = sizes_that_halve(recipe.training.micro_batch_size)
         # Neighbours are mixed.
         for size in [size for size in sizes if size % 2 == 0] if recipe.mixing.is_on else sizes:
@@ -234,7 +244,7 @@ class _Search:
         return self.available is None or memory.peak <= self.available
 
 
-def _changes(before: Recipe, after: Recipe) -> tuple[str, ...]:
+def _changes(before: ResolvedRecipe, after: ResolvedRecipe) -> tuple[str, ...]:
     changes = []
     if after.training.micro_batch_size != before.training.micro_batch_size:
         changes.append(f"training.micro_batch_size={after.training.micro_batch_size}")

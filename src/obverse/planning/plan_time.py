@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from obverse.bundle import Bundle
 from obverse.engines import Forward
-from obverse.experiment.auto.tune import measured_samples, step_inputs, training_step
-from obverse.experiment.setup import Setup
+from obverse.experiment.auto import Resolved
+from obverse.experiment.auto.tune import measured_samples, step_inputs, training_step, tune
+from obverse.experiment.setup import build_model, describe
 from obverse.manifest import Manifest
-from obverse.models import enable_checkpointing
-from obverse.recipe import Recipe
-from obverse.runtime import fastest_seconds
+from obverse.models import Classifier, enable_checkpointing
+from obverse.recipe import ResolvedRecipe
+from obverse.runtime import fastest_seconds, resolve_device
 from obverse.training import Update, build_optimizer
 from obverse.training.ema import WeightAverage
 
@@ -41,14 +43,13 @@ class Seconds:
         train = num_views / pictures_per_second
         return cls(train, FORWARD_SHARE * train)
 
-    def epoch(self, recipe: Recipe, manifest: Manifest, processes: int = 1) -> float:
+    def epoch(self, recipe: ResolvedRecipe, manifest: Manifest, processes: int = 1) -> float:
         """Of one epoch with its validation; processes: devices that share every batch."""
         counts = manifest.split_counts()
-        assert recipe.training.batch_size != "auto"
         samples = counts["train"] * self.train + counts["val"] * self.forward
         return samples / processes + math.ceil(counts["train"] / recipe.training.batch_size) * self.update
 
-    def before(self, recipe: Recipe, manifest: Manifest) -> float:
+    def before(self, recipe: ResolvedRecipe, manifest: Manifest) -> float:
         """Before the first epoch: every rank runs all training samples once through the frozen backbone.
 
         The head's own epochs on these features cost next to nothing beside it.
@@ -56,23 +57,23 @@ class Seconds:
         return manifest.split_counts()["train"] * self.forward if recipe.finetune.head_first else 0.0
 
 
-def measure_seconds(recipe: Recipe, manifest: Manifest, tell: Tell) -> tuple[Recipe, Seconds]:
-    """The recipe with what is decided by measurement, and the times. No weights are loaded."""
-    decided = {"finetune.freeze_norm": recipe.finetune.freeze_norm is True,
-               "runtime.compile": recipe.runtime.compile is True}  # fmt: skip
+def measure_seconds(resolved: Resolved, manifest: Manifest, tell: Tell) -> tuple[ResolvedRecipe, Seconds]:
+    """The recipe with what is decided by measurement, and the times. No weights are loaded, and nothing is compiled."""
+    recipe = resolved.recipe
     tell(f"building {getattr(recipe.model.backbone, 'name', recipe.model.backbone.kind)}")
-    setup = Setup(recipe.changed(decided), manifest, load_weights=False)
-    tuned = setup.tuned(tell)
-    if tuned.runtime.checkpointing:
-        enable_checkpointing(setup.model)
-    tell(f"measuring a training step of {measured_samples(tuned, setup.bundle)} samples")
-    return tuned, _measured(setup, tuned)
+    model, bundle = build_model(recipe, manifest, load_weights=False), describe(recipe, manifest)
+    measured = replace(resolved, open=resolved.open - {"finetune.freeze_norm", "runtime.compile"})
+    recipe = tune(measured, model, bundle, num_train=len(manifest.split("train")), tell=tell)
+    if recipe.runtime.checkpointing:
+        enable_checkpointing(model)
+    tell(f"measuring a training step of {measured_samples(recipe, bundle)} samples")
+    return recipe, _measured(recipe, model, bundle)
 
 
-def _measured(setup: Setup, recipe: Recipe) -> Seconds:
-    runtime, model = recipe.runtime, setup.model
-    num_samples = measured_samples(recipe, setup.bundle)
-    step = training_step(recipe, model, setup.bundle, runtime.precision, runtime.channels_last is True)
+def _measured(recipe: ResolvedRecipe, model: Classifier, bundle: Bundle) -> Seconds:
+    runtime = recipe.runtime
+    num_samples = measured_samples(recipe, bundle)
+    step = training_step(recipe, model, bundle, runtime.precision, runtime.channels_last)
     train = fastest_seconds(step) / num_samples
     optimizer = build_optimizer(recipe.optim, model, layer_decay=recipe.finetune.layer_decay)
     update = Update(optimizer, recipe.optim.clip_norm)
@@ -87,18 +88,20 @@ def _measured(setup: Setup, recipe: Recipe) -> Seconds:
 
     seconds = fastest_seconds(after_gradients, repeats=2)
     model.zero_grad(set_to_none=True)
-    return Seconds(train, _forward_seconds(setup, recipe) / num_samples, seconds)
+    return Seconds(train, _forward_seconds(recipe, model, bundle) / num_samples, seconds)
 
 
-def _forward_seconds(setup: Setup, recipe: Recipe) -> float:
+def _forward_seconds(recipe: ResolvedRecipe, model: Classifier, bundle: Bundle) -> float:
     """Of a validation pass over as many samples as a measured step has."""
-    forward: Forward = setup.forward()
-    images_BVCHW, present_BV = step_inputs(recipe, setup.bundle, forward)
-    setup.model.eval()
+    runtime = recipe.runtime
+    device = resolve_device(runtime.device)
+    forward = Forward.from_bundle(bundle, device, precision=runtime.precision, channels_last=runtime.channels_last)
+    images_BVCHW, present_BV = step_inputs(recipe, bundle, forward)
+    model.eval()
 
     @torch.no_grad()
     def validate() -> None:
         with forward.autocast():
-            setup.model(images_BVCHW, present_BV)
+            model(images_BVCHW, present_BV)
 
     return fastest_seconds(validate, repeats=2)

@@ -6,7 +6,15 @@ from .fields import describe_fields
 from .files import build_recipe, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
 from .options import CONFIG_IGNORED
 from .recipe import Recipe
-from .specs.augment import POLICIES, AugmentSpec, MixingSpec
+from .resolved import (
+    ResolvedCache,
+    ResolvedData,
+    ResolvedLoss,
+    ResolvedOptim,
+    ResolvedRecipe,
+    ResolvedSchedule,
+)
+from .specs.augment import POLICIES, AugmentSpec, MixingSpec, ResolvedAugment
 from .specs.backbone import (
     ALIASES,
     AutoBackbone,
@@ -43,6 +51,7 @@ from .specs.training import (
     DistributedKind,
     EarlyStopping,
     OptimSpec,
+    Precision,
     RuntimeSpec,
     SamplerKind,
     ScheduleSpec,
@@ -112,6 +121,14 @@ __all__ = [
     "ViTBackbone",
     "ViewHeadsSpec",
     "WithWeights",
+    "ResolvedAugment",
+    "ResolvedCache",
+    "ResolvedData",
+    "ResolvedLoss",
+    "ResolvedOptim",
+    "ResolvedRecipe",
+    "ResolvedSchedule",
+    "Precision",
     "build_recipe",
     "describe_fields",
     "did_you_mean",

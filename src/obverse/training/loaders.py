@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from obverse.data import Batch, Loader, mix
-from obverse.recipe import Recipe
+from obverse.recipe import ResolvedRecipe
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Loaders:
     plain: Loader | None = None
     teach: Callable[[Batch], Batch] | None = None
 
-    def taught(self, batch: Batch, recipe: Recipe, *, num_classes: int, epoch: int) -> Batch:
+    def taught(self, batch: Batch, recipe: ResolvedRecipe, *, num_classes: int, epoch: int) -> Batch:
         """A batch of train as a step sees it: with the teacher's targets, neighbours mixed."""
         if self.teach is not None:
             batch = self.teach(batch)

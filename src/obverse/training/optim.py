@@ -6,18 +6,17 @@ import torch
 from torch import nn
 
 from obverse.models import parameter_groups
-from obverse.recipe import OptimSpec
+from obverse.recipe import ResolvedOptim
 
 
 def build_optimizer(
-    spec: OptimSpec, model: nn.Module, *, layer_decay: float = 1.0, fused: bool = False
+    spec: ResolvedOptim, model: nn.Module, *, layer_decay: float = 1.0, fused: bool = False
 ) -> torch.optim.Optimizer:
     """The optimizer over the parameters that train; its rates are set every step, by the schedule and `lr_scale`.
 
     A parameter that is frozen now and thaws later belongs to it, too, and has no state before its first gradient.
     fused: one kernel for all parameters (CUDA).
     """
-    assert spec.lr != "auto"
     groups = parameter_groups(model, spec.weight_decay, layer_decay=layer_decay)
     if spec.kind == "sgd":
         return torch.optim.SGD(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from obverse.recipe import Recipe
+from obverse.recipe import ResolvedRecipe
 
 from .progress import Progress
 from .schedule import plateau_drops, rate_factor
@@ -13,9 +13,9 @@ from .schedule import plateau_drops, rate_factor
 
 @dataclass(frozen=True)
 class Pace:
-    """Of a resolved recipe. Under a time budget the clock ends the run and moves the schedule, otherwise the epochs."""
+    """Under a time budget the clock ends the run and moves the schedule, otherwise the epochs."""
 
-    recipe: Recipe
+    recipe: ResolvedRecipe
     steps_per_epoch: int
 
     def is_over(self, progress: Progress) -> bool:
@@ -41,8 +41,6 @@ class Pace:
     def rate(self, progress: Progress) -> float:
         """Of the next step; after warm-up the schedule runs over what is left."""
         spec, fraction = self.recipe.schedule, self.fraction_done(progress)
-        assert spec.warmup_epochs != "auto"
-        assert self.recipe.optim.lr != "auto"
         warmup_steps = math.ceil(spec.warmup_epochs * self.steps_per_epoch)
         start = warmup_steps / (self._num_epochs * self.steps_per_epoch)
         if self.recipe.training.minutes is None and start < 1:
@@ -58,5 +56,4 @@ class Pace:
 
     @property
     def _num_epochs(self) -> int:
-        assert self.recipe.training.epochs != "auto"
         return self.recipe.training.epochs

@@ -39,7 +39,7 @@ BUFFERS_STAY: dict[str, Any] = {"forward_sync_buffers" if _new_name else "broadc
 class Parallel:
     """One model on all ranks. Building it shards the model or synchronises its start; the optimizer comes after it."""
 
-    def __init__(self, model: Classifier, process: Process | None = None, kind: DistributedKind = "auto") -> None:
+    def __init__(self, model: Classifier, process: Process | None = None, kind: DistributedKind = "ddp") -> None:
         self.model, self.process = model, process or Process()
         self.is_sharded = kind == "fsdp" and not self.process.is_alone
         self._norms = [] if self.process.is_alone else sync_batch_norms(model)

@@ -22,7 +22,7 @@ from obverse.errors import DataError, DivergedError, Interrupted, RecipeError
 from obverse.evaluation import is_better, selection_value, with_best_prior
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
-from obverse.recipe import HeadFirstSpec, Recipe
+from obverse.recipe import ResolvedRecipe
 from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
 from obverse.runs.failures import is_lack_of_memory
@@ -48,7 +48,7 @@ ONE_VALUE = "Expected more than 1 value per channel"
 
 
 class Trainer:
-    """Trains the engine's model by a resolved recipe. process: this one of those that train it together.
+    """Trains the engine's model by a recipe. process: this one of those that train it together.
 
     wanted_signal: the number of a signal that asked to stop, or None.
     """
@@ -56,7 +56,7 @@ class Trainer:
     def __init__(
         self,
         engine: TorchEngine,
-        recipe: Recipe,
+        recipe: ResolvedRecipe,
         loaders: Loaders,
         *,
         objective: Objective,
@@ -77,7 +77,7 @@ class Trainer:
             shard(self.average.model)  # type: ignore[arg-type]
         if recipe.runtime.checkpointing:
             enable_checkpointing(self.model)
-        if recipe.runtime.compile is True:
+        if recipe.runtime.compile:
             # A graph per shape: what a resumed run computes must not depend on the shapes that came before.
             self.model.compile(dynamic=False)
         self.optimizer = build_optimizer(
@@ -88,7 +88,6 @@ class Trainer:
         )
         scaler = torch.amp.GradScaler(self.forward.device.type) if recipe.runtime.precision == "fp16" else None
         self.update = Update(self.optimizer, recipe.optim.clip_norm, scaler)
-        assert recipe.training.micro_batch_size != "auto"
         self.micro_batches = MicroBatches(recipe.training.micro_batch_size, can_shrink=self.process.is_alone)
         self.progress = Progress()
         self.best_weights: dict[str, torch.Tensor] = {}
@@ -122,9 +121,8 @@ class Trainer:
 
     def _fit_head(self) -> Iterator[Event]:
         spec, training, start = self.recipe.finetune.head_first, self.recipe.training, time.perf_counter()
-        assert isinstance(spec, HeadFirstSpec)
+        assert spec is not None
         assert self.loaders.plain is not None
-        assert training.batch_size != "auto"
         yield Message(f"head first: {len(self.loaders.plain.dataset):,} samples once through the frozen backbone")
         objective, batches = self.objective.at(0.0), self._unless_asked_to_stop(self.loaders.plain.epoch())
         if self.loaders.teach is not None:
@@ -250,7 +248,6 @@ class Trainer:
         progress.epoch += 1
         progress.reset_epoch_sums()
         yield event
-        assert recipe.schedule.warmup_epochs != "auto"
         # Equal epochs are no better, whichever of them ships.
         equal = (n for n, row in enumerate(progress.history) if row["select_value"] == progress.best_value)
         first_best = next(equal, progress.best_epoch)

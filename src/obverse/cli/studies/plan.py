@@ -67,11 +67,11 @@ def command(
     plan = make_plan(chosen, index, device=device, gigabytes=memory, speed=speed, processes=processes, tell=_tell)
     values, lines = plan.to_json(), plan.lines()
     if find_lr:
-        from obverse.experiment.setup import Setup
+        from obverse.experiment.setup import set_up
         from obverse.planning.lr_finder import find_rate
 
         _tell("searching a learning rate: up to 100 training steps")
-        found = find_rate(Setup(plan.recipe, index.manifest))
+        found = find_rate(set_up(plan.recipe, index.manifest))
         values["learning_rate"] = {"suggestion": found.suggestion, "rates": found.rates, "losses": found.losses}
         steps = f"range test over {len(found.rates)} steps; the recipe has {plan.recipe.optim.lr:g}"
         lines.append(("learning rate", f"{found.suggestion:g} ({steps})"))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from obverse.data.resample import Affine, Box, moved, resized, turned
 from obverse.imaging import Pixels
-from obverse.recipe import AugmentSpec
+from obverse.recipe import ResolvedAugment
 
 from .operations import DRAWS_EACH, Operation, apply_operations, draw_operations
 
@@ -42,26 +42,26 @@ class Change:
     operations: tuple[Operation, ...] = ()
 
 
-def num_draws(spec: AugmentSpec) -> int:
+def num_draws(spec: ResolvedAugment) -> int:
     """Number of uniform numbers that `draw_change` needs."""
     return NUM_DRAWS + DRAWS_EACH * spec.num_operations
 
 
-def draw_change(spec: AugmentSpec, working: tuple[int, int], output: tuple[int, int], u: Sequence[float]) -> Change:
-    """A change from `num_draws` uniform numbers. working, output: (height, width). The spec must be `filled()`."""
+def draw_change(spec: ResolvedAugment, working: tuple[int, int], output: tuple[int, int], u: Sequence[float]) -> Change:
+    """A change from `num_draws` uniform numbers. working, output: (height, width)."""
     shift = (_whole_shift(spec.shift, working[0], u[3]), _whole_shift(spec.shift, working[1], u[5]))
     box = _draw_crop(spec, working, u) if spec.min_scale != 1 or working != output else None
     affine = None
     if spec.rotation_degrees or (box and any(shift)):
-        angle = math.radians((spec.rotation_degrees or 0) * (2 * u[12] - 1))
+        angle = math.radians(spec.rotation_degrees * (2 * u[12] - 1))
         affine = _affine(box or (0, 0, *working), output, shift, angle)
-    jitter = spec.jitter or 0.0
+    jitter = spec.jitter
     brightness, contrast, saturation = (1 + jitter * (2 * x - 1) for x in u[7:10]) if jitter else (1.0, 1.0, 1.0)
-    if spec.gray and u[10] < spec.gray:
+    if u[10] < spec.gray:
         saturation = 0.0
-    erased = _draw_box(output, u[13:17]) if spec.erasing and u[11] < spec.erasing else None
+    erased = _draw_box(output, u[13:17]) if u[11] < spec.erasing else None
     operations = draw_operations(spec, u[NUM_DRAWS:])
-    mirrored, color = u[6] < (spec.mirror or 0), (brightness, contrast, saturation)
+    mirrored, color = u[6] < spec.mirror, (brightness, contrast, saturation)
     return Change(box, affine, mirrored, shift, color, erased, operations)
 
 
@@ -83,12 +83,12 @@ def apply_change(pixels: Pixels, change: Change, out_CHW: Pixels, fill: int) -> 
         out_CHW[:, top:bottom, left:right] = fill
 
 
-def _draw_crop(spec: AugmentSpec, working: tuple[int, int], u: Sequence[float]) -> Box:
+def _draw_crop(spec: ResolvedAugment, working: tuple[int, int], u: Sequence[float]) -> Box:
     """A box of whole pixels inside the working picture (random resized crop, Szegedy et al. 2015)."""
-    scale = 1 - (1 - (spec.min_scale or 1)) * u[0]
+    scale = 1 - (1 - spec.min_scale) * u[0]
     # Never beyond the picture, so that the box has its share of the area.
     most = 1 / math.sqrt(scale)
-    stretch = min(most, max(1 / most, (spec.max_stretch or 1) ** (u[1] - 0.5)))
+    stretch = min(most, max(1 / most, spec.max_stretch ** (u[1] - 0.5)))
     height = max(1, round(math.sqrt(scale) / stretch * working[0]))
     width = max(1, round(math.sqrt(scale) * stretch * working[1]))
     top, left = int(u[2] * (working[0] - height + 1)), int(u[4] * (working[1] - width + 1))
@@ -107,9 +107,9 @@ def _affine(box: Box, output: tuple[int, int], shift: tuple[int, int], angle: fl
     return (a, b, center_x - a * out_w / 2 - b * out_h / 2, d, e, center_y - d * out_w / 2 - e * out_h / 2)
 
 
-def _whole_shift(share: float | None, side: int, u: float) -> int:
+def _whole_shift(share: float, side: int, u: float) -> int:
     """A shift by whole pixels, which does not blur small pictures."""
-    largest = int((share or 0) * side)
+    largest = int(share * side)
     return int(u * (2 * largest + 1)) - largest
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from obverse.imaging import Pixels
-from obverse.recipe import AugmentSpec
+from obverse.recipe import ResolvedAugment
 
 DRAWS_EACH = 3
 MAX_MAGNITUDE = 30
@@ -35,8 +35,8 @@ class Operation:
     strength: float
 
 
-def draw_operations(spec: AugmentSpec, u: Sequence[float]) -> tuple[Operation, ...]:
-    """Operations from DRAWS_EACH uniform numbers for each of `spec.num_operations`; the spec must be `filled()`."""
+def draw_operations(spec: ResolvedAugment, u: Sequence[float]) -> tuple[Operation, ...]:
+    """Operations from DRAWS_EACH uniform numbers for each of `spec.num_operations`."""
     drawn = []
     for which, strength, sign in (u[3 * n : 3 * n + 3] for n in range(spec.num_operations)):
         if spec.policy == "three":

@@ -12,7 +12,7 @@ from obverse.data import CacheContent, Geometry, MemoryCache, PixelCache, open_d
 from obverse.errors import RecipeError
 from obverse.launch import launched
 from obverse.manifest import Manifest, Sample
-from obverse.recipe import CacheSpec
+from obverse.recipe import CacheSpec, ResolvedCache
 from obverse.runtime import cache_folder
 
 # Reading an original costs little more than reading its cached pixels until it has several times as many of them.
@@ -61,7 +61,7 @@ def choose_cache(
 
 
 def open_cache(
-    spec: CacheSpec,
+    spec: ResolvedCache,
     manifest: Manifest,
     samples: Sequence[Sample],
     geometry: Geometry,
@@ -75,7 +75,6 @@ def open_cache(
         return None, None
     if spec.kind == "memory":
         return MemoryCache(num_slots, geometry.shape), None
-    assert spec.kind != "auto"
     return open_disk_cache(cache_root(spec), CacheContent(manifest, samples, geometry, spec.kind), progress)
 
 

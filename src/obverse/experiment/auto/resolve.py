@@ -12,30 +12,30 @@ from statistics import median
 from typing import Any
 
 from obverse import metrics
-from obverse.cpus import num_usable_cpus
 from obverse.errors import RecipeError
-from obverse.launch import launched
 from obverse.manifest import Index, Manifest, mirrored_classes, mostly_grades
 from obverse.models import InputNeeds, input_needs, pinned, why_unavailable
 from obverse.recipe import (
     POLICIES,
-    AugmentSpec,
     AutoBackbone,
     AutoFusion,
     CacheSpec,
     ConvNetBackbone,
+    DataSpec,
     FinetuneSpec,
     HeadFirstSpec,
     ModelSpec,
     Recipe,
+    ResolvedAugment,
+    ResolvedRecipe,
     Size,
     TimmBackbone,
     WithWeights,
 )
-from obverse.runtime import choose_matmul, has_fast_bf16, resolve_device
 from obverse.runtime.sharding import UNIT
 
 from .caching import choose_cache
+from .machine import Machine
 from .resolve_loss import IMBALANCED, imbalance, resolve_loss
 
 SMALL_SIDE = 64
@@ -58,24 +58,37 @@ PART_RATES = {"sgd": 0.2, "adamw": 2e-3}
 MAX_FEATURES = 100_000
 
 
+# What only the model itself can tell, by its weights or by measurement (`tune.py`), and the plain form of each.
+PLAIN: dict[str, object] = {
+    "finetune.freeze_norm": False,
+    "runtime.precision": "fp32",
+    "runtime.channels_last": False,
+    "runtime.compile": False,
+}
+
+
 @dataclass(frozen=True)
 class Resolved:
-    """The recipe without `auto`, what the backbone needs, and lines for the user that say what was chosen and why."""
+    """The recipe without `auto`, what the backbone needs, and lines for the user that say what was chosen and why.
 
-    recipe: Recipe
+    open: fields that have their plain form, because only a look at the model can tell whether another is better.
+    """
+
+    recipe: ResolvedRecipe
     needs: InputNeeds
     reasons: tuple[str, ...]
+    open: frozenset[str]
 
 
-def resolve(recipe: Recipe, index: Index, *, planned: str | None = None) -> Resolved:
-    """Replace every `auto`. What is measured on the model itself (number and memory format) comes in `tune`.
+def resolve(recipe: Recipe, index: Index, machine: Machine | None = None) -> Resolved:
+    """Replace every `auto` by what suits the data and the machine, by default this one. Nothing else is changed.
 
-    planned: the kind of device of another machine, for which the values are.
+    What is known about weights is looked up. What is measured on the model itself comes in `tune`.
     """
+    machine = machine or Machine.here(recipe.runtime)
     reasons: list[str] = []
-    kind = planned or resolve_device(recipe.runtime.device).type
     sizes = _sizes(index)
-    model = pinned(_model(recipe, sizes, kind, reasons))
+    model = pinned(_model(recipe, sizes, machine.kind, reasons))
     needs = input_needs(model)
     size = recipe.data.size if isinstance(recipe.data.size, Size) else _size(model, sizes, needs)
     model = _fusion(model, index.manifest.views, reasons)
@@ -83,24 +96,33 @@ def resolve(recipe: Recipe, index: Index, *, planned: str | None = None) -> Reso
     augment = _augment(_unmirrored(recipe, index, reasons), index, size, sizes)
     model = _mirrored(model, augment)
     data = data.changed({"cache": _cache(data.cache, index, size, augment.margin, reasons)})
-    training = _training(recipe, index)
+    training = _training(recipe, index, machine)
     finetune = _finetune(recipe.finetune, model, index)
     loss = resolve_loss(recipe, index.manifest, reasons)
-    resolved = recipe.changed(
-        {
-            "model": model,
-            "data": data,
-            "augment": augment,
-            "loss": loss,
-            "finetune": finetune,
-            "training": recipe.training.changed(training),
-            "optim.lr": _rate(recipe, model, needs, training["batch_size"]),
-            "schedule.warmup_epochs": _warmup(recipe, training["epochs"]),
-            "runtime": recipe.runtime.changed(_runtime(recipe, kind, is_here=planned is None)),
-        }
-    )
+    measurable = _measurable(recipe)
+    decided = {
+        "model": model,
+        "data": data,
+        "augment": augment,
+        "loss": loss,
+        "finetune": finetune,
+        "training": recipe.training.changed(training),
+        "optim.lr": _rate(recipe, model, needs, training["batch_size"]),
+        "schedule.warmup_epochs": _warmup(recipe, training["epochs"]),
+        "runtime": recipe.runtime.changed(_runtime(recipe, machine)),
+    }
+    plain = {field: PLAIN[field] for field in measurable}
+    resolved = ResolvedRecipe.of(recipe.changed(decided).changed(plain))
     reasons.append(_summary(resolved, index))
-    return Resolved(resolved, needs, tuple(reasons))
+    # Without arithmetic in hardware bf16 is never faster.
+    is_fp32 = machine.has_fast_bf16 is False
+    return Resolved(resolved, needs, tuple(reasons), measurable - ({"runtime.precision"} if is_fp32 else set()))
+
+
+def _measurable(recipe: Recipe) -> frozenset[str]:
+    finetune, runtime = recipe.finetune, recipe.runtime
+    values = (finetune.freeze_norm, runtime.precision, runtime.channels_last, runtime.compile)
+    return frozenset(field for field, value in zip(PLAIN, values, strict=True) if value == "auto")
 
 
 def _fusion(model: ModelSpec, views: tuple[str, ...], reasons: list[str]) -> ModelSpec:
@@ -141,7 +163,7 @@ def _model(recipe: Recipe, sizes: list[tuple[int, int]], device: str, reasons: l
     return recipe.model.changed({"backbone": backbone})
 
 
-def _mirrored(model: ModelSpec, augment: AugmentSpec) -> ModelSpec:
+def _mirrored(model: ModelSpec, augment: ResolvedAugment) -> ModelSpec:
     backbone = model.backbone
     if not isinstance(backbone, ConvNetBackbone) or backbone.mirrored != "auto":
         return model
@@ -169,13 +191,14 @@ def _size(model: ModelSpec, sizes: list[tuple[int, int]], needs: InputNeeds) -> 
     return Size(height=rounded(side / math.sqrt(aspect)), width=rounded(side * math.sqrt(aspect)))
 
 
-def _data(recipe: Recipe, index: Index, size: Size, needs: InputNeeds) -> Any:
+def _data(recipe: Recipe, index: Index, size: Size, needs: InputNeeds) -> DataSpec:
     kept = recipe.data.crop_fraction
     if kept == "auto":
         kept = needs.crop_fraction if recipe.data.fit == "crop" else 1.0
     keeps = any(len(s.views) < len(index.manifest.views) for s in index.manifest.samples)
     return recipe.data.changed(
         {
+            "layout": index.layout,
             "size": size,
             "crop_fraction": kept,
             "views": index.manifest.views,
@@ -207,7 +230,7 @@ def _unmirrored(recipe: Recipe, index: Index, reasons: list[str]) -> Recipe:
     return recipe.changed({"augment.mirror": 0.0})
 
 
-def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]]) -> AugmentSpec:
+def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]]) -> ResolvedAugment:
     augment = recipe.augment
     if augment.policy == "auto":
         # Mirrored lettering does not exist, and coins have lettering.
@@ -216,37 +239,35 @@ def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, in
         if median(min(s) for s in sizes) <= SMALL_SIDE and augment.shift is None and augment.min_scale is None:
             # Resampling blurs small pictures: they are moved by whole pixels instead of cropped.
             augment = augment.changed({"shift": 0.125, "min_scale": 1.0, "jitter": augment.jitter or 0.0})
-    augment = augment.filled(num_views=len(index.manifest.views), num_columns=len(index.manifest.columns))
+    filled = augment.filled(num_views=len(index.manifest.views), num_columns=len(index.manifest.columns))
     source_side = median(math.sqrt(h * w) for h, w in sizes)
     has_pixels = source_side >= WORKING_MARGIN * math.sqrt(size.height * size.width)
-    if recipe.augment.margin is None and has_pixels and augment.min_scale != 1:
-        augment = augment.changed({"margin": WORKING_MARGIN})
-    return augment
+    if recipe.augment.margin is None and has_pixels and filled.min_scale != 1:
+        filled = filled.changed({"margin": WORKING_MARGIN})
+    return filled
 
 
-def _cache(spec: CacheSpec, index: Index, size: Size, margin: float | None, reasons: list[str]) -> CacheSpec:
+def _cache(spec: CacheSpec, index: Index, size: Size, margin: float, reasons: list[str]) -> CacheSpec:
     wanted = [s for s in index.manifest.samples if s.split in ("train", "val")]
     sizes = [index.facts.size_of[path] for sample in wanted for path in sample.views.values()]
-    working = round(size.height * (margin or 1)), round(size.width * (margin or 1))
+    working = round(size.height * margin), round(size.width * margin)
     chosen, reason = choose_cache(spec, sizes, working)
     reasons += [reason] if reason else []
     return chosen
 
 
-def _training(recipe: Recipe, index: Index) -> dict[str, Any]:
+def _training(recipe: Recipe, index: Index, machine: Machine) -> dict[str, Any]:
     training = recipe.training
     num_train = index.manifest.split_counts()["train"]
     batch = training.batch_size
     if batch == "auto":
         least = max(8, min(MAX_BATCH, 2 ** round(math.log2(max(8, num_train / 12)))))
-        batch = least + -least % (UNIT * launched().world_size)
+        batch = least + -least % (UNIT * machine.processes)
     epochs = training.epochs
     if epochs == "auto":
         views = len(index.manifest.views)
         epochs = max(EPOCH_RANGE[0], min(EPOCH_RANGE[1], math.ceil(PICTURES_TO_SEE / (num_train * views))))
     select = _select(training.select, index.manifest)
-    assert batch != "auto"
-    assert epochs != "auto"
     micro = batch if training.micro_batch_size == "auto" else training.micro_batch_size
     if micro > batch:
         raise RecipeError(f"training.micro_batch_size {micro} is larger than batch_size {batch}")
@@ -315,37 +336,26 @@ def _warmup(recipe: Recipe, epochs: int) -> float:
     return warmup
 
 
-def _runtime(recipe: Recipe, device: str, *, is_here: bool) -> dict[str, Any]:
-    runtime = recipe.runtime
-    import torch
-
-    threads = num_usable_cpus() if runtime.num_threads == "auto" else runtime.num_threads
-    torch.set_num_threads(threads)
+def _runtime(recipe: Recipe, machine: Machine) -> dict[str, Any]:
+    runtime, kind = recipe.runtime, machine.kind
     workers = runtime.num_workers
     if workers == "auto":
         # On a CPU the cores belong to the model: a worker beside two threads costs more than it saves.
-        workers = min(8, num_usable_cpus()) if device == "cuda" else max(0, min(2, num_usable_cpus() - 2))
-    matmul = choose_matmul(torch.device(device)) if runtime.matmul == "auto" else runtime.matmul
-    precision = runtime.precision
-    # Of a GPU elsewhere nobody knows before it is there.
-    if precision == "auto" and (is_here or device == "cpu") and not has_fast_bf16(torch.device(device)):
-        precision = "fp32"
-    if precision == "fp16" and device != "cuda":
-        raise RecipeError(f"runtime.precision: fp16 needs a CUDA device, and this is {device}; use bf16 or auto")
-    if precision == "fp16" and runtime.distributed == "fsdp":
+        workers = min(8, machine.num_cpus) if kind == "cuda" else max(0, min(2, machine.num_cpus - 2))
+    if runtime.precision == "fp16" and kind != "cuda":
+        raise RecipeError(f"runtime.precision: fp16 needs a CUDA device, and this is {kind}; use bf16 or auto")
+    if runtime.precision == "fp16" and runtime.distributed == "fsdp":
         raise RecipeError("runtime.precision: fp16 scales its loss for whole models only; use bf16 with fsdp")
     return {
-        "num_threads": threads,
+        "num_threads": machine.num_cpus if runtime.num_threads == "auto" else runtime.num_threads,
         "num_workers": workers,
-        "matmul": matmul,
-        "precision": precision,
-        "device": device if runtime.device == "auto" else runtime.device,
+        "matmul": machine.matmul if runtime.matmul == "auto" else runtime.matmul,
+        "device": kind if runtime.device == "auto" else runtime.device,
         "distributed": "ddp" if runtime.distributed == "auto" else runtime.distributed,
     }
 
 
-def _summary(recipe: Recipe, index: Index) -> str:
-    assert isinstance(recipe.data.size, Size)
+def _summary(recipe: ResolvedRecipe, index: Index) -> str:
     length = f"{recipe.training.epochs} epochs"
     if recipe.training.minutes is not None:
         length = f"{recipe.training.minutes:g} minutes"

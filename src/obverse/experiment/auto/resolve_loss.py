@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from obverse.errors import RecipeError
 from obverse.manifest import Manifest
-from obverse.recipe import BINARY, LABEL_SETS, ORDINAL, OWN_RULE, LossSpec, Recipe
+from obverse.recipe import BINARY, LABEL_SETS, ORDINAL, OWN_RULE, Recipe, ResolvedLoss
 
 # The largest class has more than this many times the training samples of the smallest.
 IMBALANCED = 10
@@ -19,7 +19,7 @@ def imbalance(manifest: Manifest) -> float:
     return max(counts) / min(counts)
 
 
-def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> LossSpec:
+def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> ResolvedLoss:
     """The spec without `auto`; a loss or a way to decide that needs ordered classes is refused where there are none."""
     values = recipe.loss.model_dump()
     if manifest.multi_label:
@@ -40,7 +40,7 @@ def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> Loss
     if not manifest.ordered and values["decode"] != "mode":
         raise RecipeError(f"loss.decode: {values['decode']} needs classes with an order; give data.order")
     try:
-        return LossSpec.model_validate(values)
+        return ResolvedLoss.model_validate(values)
     except ValueError as error:
         raise RecipeError(f"loss.kind: {kind} was chosen because the classes are ordered: {error}; "
                           "say loss.kind=cross-entropy if they should not be") from None  # fmt: skip

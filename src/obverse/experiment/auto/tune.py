@@ -16,17 +16,18 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.engines import Forward
-from obverse.models import Classifier
-from obverse.recipe import Recipe
+from obverse.models import Classifier, has_folded_norm, set_trainable
+from obverse.recipe import ResolvedRecipe
 from obverse.runtime import (
     choose_faster,
     choose_once,
     device_name,
     fastest_seconds,
-    has_fast_bf16,
     restore_torch_random_state,
     torch_random_state,
 )
+
+from .resolve import Resolved
 
 # So many pixels, or at least so many pictures, are a step whose time says something: of 8 tiny pictures it is noise.
 MEASURED_PIXELS, MEASURED_PICTURES = 8 * 224 * 224, 8
@@ -36,38 +37,42 @@ Tell = Callable[[str], None]
 
 
 def tune(
-    recipe: Recipe, model: Classifier, bundle: Bundle, *, num_train: int, tell: Tell = lambda line: None
-) -> Recipe:
-    """The recipe with precision, channels_last and compile decided, for `num_train` training samples.
+    resolved: Resolved, model: Classifier, bundle: Bundle, *, num_train: int, tell: Tell = lambda line: None
+) -> ResolvedRecipe:
+    """The recipe with its open fields decided, for `num_train` training samples.
 
-    The model and torch's generators are left as they were. tell: hears what is measured before it is.
+    The model's weights and torch's generators are left as they were. tell: hears what is measured before it is.
     """
-    runtime = recipe.runtime
-    if "auto" not in (runtime.precision, runtime.channels_last, runtime.compile):
+    recipe = resolved.recipe
+    if "finetune.freeze_norm" in resolved.open:
+        folded = not recipe.model.backbone.is_scratch and has_folded_norm(model)
+        recipe = recipe.changed({"finetune.freeze_norm": folded})
+        set_trainable(model, recipe.finetune)
+    if not any(field.startswith("runtime.") for field in resolved.open):
         return recipe
     with _left_as_it_was(model):
-        measuring = _Measuring(recipe, model, bundle, tell)
+        measuring = _Measuring(recipe, resolved.open, model, bundle, tell)
         precision, channels_last = measuring.form()
-        update: dict[str, Any] = {"runtime.precision": precision, "runtime.channels_last": channels_last}
-        if runtime.compile == "auto":
-            update["runtime.compile"] = measuring.pays_to_compile((precision, channels_last), num_train)
-    return recipe.changed(update)
+        changes: dict[str, Any] = {"runtime.precision": precision, "runtime.channels_last": channels_last}
+        if "runtime.compile" in resolved.open:
+            changes["runtime.compile"] = measuring.pays_to_compile((precision, channels_last), num_train)
+    return recipe.changed(changes)
 
 
 class _Measuring:
-    """Measures, or remembers, what is open in a recipe."""
+    """Measures, or remembers, the open fields of a recipe."""
 
-    def __init__(self, recipe: Recipe, model: Classifier, bundle: Bundle, tell: Tell) -> None:
-        self.recipe, self.model, self.bundle, self.tell = recipe, model, bundle, tell
+    def __init__(
+        self, recipe: ResolvedRecipe, fields: frozenset[str], model: Classifier, bundle: Bundle, tell: Tell
+    ) -> None:
+        self.recipe, self.open, self.model, self.bundle, self.tell = recipe, fields, model, bundle, tell
 
     def form(self) -> tuple[str, bool]:
         """Number and memory format; the plain ones come first."""
         runtime = self.recipe.runtime
-        precisions = [runtime.precision] if runtime.precision != "auto" else ["fp32", "bf16"]
-        if runtime.precision == "auto" and not has_fast_bf16(torch.device(runtime.device)):
-            precisions = ["fp32"]
-        formats = [runtime.channels_last] if runtime.channels_last != "auto" else [False, True]
-        forms = [[p, bool(c)] for p in precisions for c in formats]
+        precisions = ["fp32", "bf16"] if "runtime.precision" in self.open else [runtime.precision]
+        formats = [False, True] if "runtime.channels_last" in self.open else [runtime.channels_last]
+        forms = [[p, c] for p in precisions for c in formats]
         if len(forms) > 1:
             wanted = {**self._circumstances(), "forms": forms}
             precision, channels_last = choose_once(
@@ -149,31 +154,29 @@ def _is_gain(value: Any) -> bool:
     return value is None or (_is_time(value["seconds"]) and _is_time(value["cost"]))
 
 
-def measured_samples(recipe: Recipe, bundle: Bundle) -> int:
+def measured_samples(recipe: ResolvedRecipe, bundle: Bundle) -> int:
     """How many samples a step of `training_step` has."""
     micro = recipe.training.micro_batch_size
-    assert micro != "auto"
     geometry, num_views = bundle.geometry, len(bundle.views)
     pictures = max(MEASURED_PICTURES, MEASURED_PIXELS // (geometry.canvas_height * geometry.canvas_width))
     return max(2, min(micro, pictures // num_views))
 
 
-def _num_steps(recipe: Recipe, bundle: Bundle, num_train: int, seconds: float) -> float:
+def _num_steps(recipe: ResolvedRecipe, bundle: Bundle, num_train: int, seconds: float) -> float:
     """How many measured steps the whole run is."""
     if recipe.training.minutes is not None:
         return 60 * recipe.training.minutes / seconds
-    assert recipe.training.epochs != "auto"
     return recipe.training.epochs * num_train / measured_samples(recipe, bundle)
 
 
-def _shape(recipe: Recipe, bundle: Bundle) -> tuple[int, ...]:
+def _shape(recipe: ResolvedRecipe, bundle: Bundle) -> tuple[int, ...]:
     """Of a measured step's pictures (B, V, C, H, W)."""
     geometry = bundle.geometry
     return measured_samples(recipe, bundle), len(bundle.views), 3, geometry.canvas_height, geometry.canvas_width
 
 
 def training_step(
-    recipe: Recipe, model: Classifier, bundle: Bundle, precision: str, channels_last: bool
+    recipe: ResolvedRecipe, model: Classifier, bundle: Bundle, precision: str, channels_last: bool
 ) -> Callable[[], None]:
     """One forward and backward pass of `measured_samples` samples in the given form."""
     device = torch.device(recipe.runtime.device)
@@ -190,7 +193,7 @@ def training_step(
     return step
 
 
-def step_inputs(recipe: Recipe, bundle: Bundle, forward: Forward) -> tuple[torch.Tensor, torch.Tensor]:
+def step_inputs(recipe: ResolvedRecipe, bundle: Bundle, forward: Forward) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures of a measured step, in the layout of `forward`, and that every view is there."""
     shape = _shape(recipe, bundle)
     images_BVCHW = forward.layout(torch.zeros(shape, device=forward.device))

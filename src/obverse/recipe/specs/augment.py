@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from .spec import Auto, Fraction, NonNegativeFloat, Spec
 
-Policy = Literal["auto", "generic", "no-mirror", "none", "trivial", "rand", "three"]
+KnownPolicy = Literal["generic", "no-mirror", "none", "trivial", "rand", "three"]
+Policy = Literal[Auto, KnownPolicy]
 # Of random resized crops (Szegedy et al. 2015).
 RATIO = 4 / 3
 
@@ -107,7 +108,7 @@ class AugmentSpec(Spec):
         """How many operations each picture goes through."""
         return {"trivial": 1, "three": 1, "rand": self.num_ops}.get(self.policy, 0)
 
-    def filled(self, *, num_views: int = 1, num_columns: int = 0) -> AugmentSpec:
+    def filled(self, *, num_views: int = 1, num_columns: int = 0) -> ResolvedAugment:
         """The same spec with every number written out; the policy must not be `auto` any more."""
         numbers = {k: v for k, v in POLICIES[self.policy].items() if getattr(self, k) is None}
         if self.view_dropout == "auto":
@@ -116,7 +117,24 @@ class AugmentSpec(Spec):
             numbers["column_dropout"] = COLUMN_DROPOUT if num_columns else 0.0
         if self.margin is None:
             numbers["margin"] = 1.0
-        return self.changed(numbers)
+        return ResolvedAugment.model_validate(self.changed(numbers).model_dump())
+
+
+class ResolvedAugment(AugmentSpec):
+    """A known policy with every number written out."""
+
+    policy: KnownPolicy
+    mirror: float
+    min_scale: float
+    max_stretch: float
+    shift: float
+    rotation_degrees: float
+    jitter: float
+    gray: float
+    erasing: float
+    view_dropout: float
+    column_dropout: float
+    margin: float
 
 
 class MixingSpec(Spec):

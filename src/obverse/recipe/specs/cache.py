@@ -6,7 +6,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from .spec import MAX_FLOAT, Spec
+from .spec import MAX_FLOAT, Auto, Spec
+
+CacheKind = Literal["none", "memory", "raw", "jpeg"]
 
 
 class CacheSpec(Spec):
@@ -15,7 +17,7 @@ class CacheSpec(Spec):
     No kind but `jpeg` changes a result.
     """
 
-    kind: Literal["auto", "none", "memory", "raw", "jpeg"] = "auto"
+    kind: Literal[Auto, CacheKind] = "auto"
     """`memory` keeps pixels in memory that all workers share; `raw` keeps them in a file below `folder`, where later
     runs find them; `jpeg` does so at quality 95, a fifth as large, and is an approximation for training pictures only;
     `none` decodes in every epoch. `auto` is `memory` where the budget allows it, else `raw` where the originals are

@@ -62,9 +62,11 @@ class TilesSpec(Spec):
 
 
 if TYPE_CHECKING:
+    KnownLayout = str
     Layout = str
 else:
-    Layout = Literal["auto", *SOURCES]
+    KnownLayout = Literal[*SOURCES]
+    Layout = Literal["auto", KnownLayout]
 
 
 # Of old Windows and DOS programs around the world; gb18030 holds gbk, and cp932 is the Shift-JIS of Windows.

@@ -19,9 +19,11 @@ OWN_RULE = frozenset({"corn", "coral"})
 OTHER_HEADS = frozenset(name for name, loss in LOSSES.items() if loss.head not in ("classes", "binary"))
 BINARY = "binary-cross-entropy"
 if TYPE_CHECKING:
+    LossKind = str
     LossName = str
 else:
-    LossName = Literal["auto", *LOSSES]
+    LossKind = Literal[*LOSSES]
+    LossName = Literal["auto", LossKind]
 COSINE_SCALE = 30.0
 """Logits of a cosine head lie within this, as in the published LDAM code (Cao et al. 2019)."""
 

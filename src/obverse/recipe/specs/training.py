@@ -146,7 +146,9 @@ class TrainingSpec(Spec):
     """Seed of weights, order and augmentation."""
 
 
-DistributedKind = Literal["auto", "ddp", "fsdp"]
+Precision = Literal["fp32", "bf16", "fp16"]
+MatmulSetting = Literal["highest", "high", "medium"]
+DistributedKind = Literal["ddp", "fsdp"]
 # More than the largest machines have; each worker is a process.
 Threads = Annotated[int, Field(gt=0, le=1024)]
 Workers = Annotated[int, Field(ge=0, le=256)]
@@ -160,7 +162,7 @@ class RuntimeSpec(Spec):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """`cpu`, `cuda`, `cuda:N` or `mps`. `auto` takes what is there: CUDA, then MPS, then the CPU."""
 
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Literal[Auto, Precision] = "auto"
     """Number format of training, and of the passes over val that compare its epochs. `fp16` needs a CUDA device and
     scales its loss. `auto` measures whether bf16 is faster where the hardware has it, and is fp32 otherwise. What ships
     is measured and answers in fp32."""
@@ -168,11 +170,11 @@ class RuntimeSpec(Spec):
     channels_last: Auto | bool = "auto"
     """Whether tensors keep the channels of a pixel side by side in memory. `auto` measures which is faster."""
 
-    matmul: Literal["auto", "highest", "high", "medium"] = "auto"
+    matmul: Literal[Auto, MatmulSetting] = "auto"
     """Precision of fp32 matrix products, as of `torch.set_float32_matmul_precision`. `auto` is `high` (TF32) on a CUDA
     device; on a CPU `highest`, unless `medium` keeps fp32 accuracy and is measured to be faster."""
 
-    distributed: DistributedKind = "auto"
+    distributed: Literal[Auto, DistributedKind] = "auto"
     """How the processes of a launcher such as torchrun train one model: `ddp` holds the whole model in each process,
     `fsdp` a part of it. `auto` is `ddp`, which needs less communication."""
 

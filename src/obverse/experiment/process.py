@@ -1,0 +1,19 @@
+"""The settings of this process that a run decides: threads, fp32 products and torch's seed."""
+
+from __future__ import annotations
+
+import torch
+
+from obverse.recipe import ResolvedRecipe
+from obverse.runtime import keep_freed_memory, resolve_device, seed_torch
+
+
+def prepare_process(recipe: ResolvedRecipe) -> torch.device:
+    """Set up this process for a run, before its model is built; the device that the run uses here."""
+    device = resolve_device(recipe.runtime.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    torch.set_num_threads(recipe.runtime.num_threads)
+    torch.set_float32_matmul_precision(recipe.runtime.matmul)
+    seed_torch(recipe.training.seed)
+    return device
