@@ -11,7 +11,7 @@ from obverse.bundle import read_bundle
 from obverse.data import Batch, mix
 from obverse.errors import DataError, Interrupted
 from obverse.experiment import resume_run, start_run
-from obverse.experiment.teacher import soft_targets
+from obverse.experiment.teacher import soft_targets, with_digest
 from obverse.manifest import build_index
 from obverse.recipe import MixingSpec, load_recipe
 from obverse.runs import RunFolder, StepEnd
@@ -38,7 +38,7 @@ def test_targets_are_the_teachers_probabilities(teacher, make_recipe):
 
     recipe = distilled(make_recipe, teacher, share=0.75)
     manifest = build_index(teacher / "data", recipe.data).manifest
-    targets = soft_targets(recipe, manifest)
+    targets = soft_targets(with_digest(recipe), manifest)
     sample = manifest.split("train")[4]
     (prediction,) = obverse.load(teacher / "run").predict(teacher / "data" / sample.views["image"], top_k=3)
     row = targets.targets_NK[targets.place[sample.id]]
@@ -59,7 +59,7 @@ def test_an_ensemble_teaches_the_mean_of_its_members(teacher, make_recipe, tmp_p
     alone = []
     for path in (*members, tmp_path / "joined"):
         taught = make_recipe(distill={"teacher": str(path), "share": 1.0})
-        alone.append(soft_targets(taught, manifest).targets_NK)
+        alone.append(soft_targets(with_digest(taught), manifest).targets_NK)
     torch.testing.assert_close(alone[2], (alone[0] + alone[1]) / 2, atol=1e-5, rtol=0)
     student = RunFolder(tmp_path / "student")
     taught = {"distill": {"teacher": str(tmp_path / "joined"), "share": 1.0}}
