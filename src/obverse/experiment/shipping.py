@@ -36,8 +36,8 @@ def as_shipped(trainer: Trainer, setup: Setup) -> TorchEngine:
 
 def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
     """How the shipped weights are read: what is tuned on val is the thresholds of label sets, or the prior."""
-    output, counts = setup.bundle.output, trainer.objective.tuned_counts
-    if not setup.manifest.multi_label and counts is None:
+    output, kind, counts = setup.bundle.output, setup.bundle.kind, trainer.objective.tuned_counts
+    if not kind.is_set and counts is None:
         return output
     with closing(trainer.loaders):
         outputs = run_engine(engine, trainer.loaders.val.epoch(), embeddings=False, process=setup.process)
@@ -45,11 +45,7 @@ def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
     def tuned() -> dict[str, Any]:
         if counts is not None:
             select = setup.recipe.training.select
-            logits_NK, labels_N = outputs.logits_NK, outputs.labels_N
-            return {"prior": best_prior(select, logits_NK, labels_N, counts=counts, kind=setup.bundle.kind)}
-        assert outputs.label_sets_NK is not None
-        return {
-            "thresholds": best_thresholds(outputs.label_sets_NK, to_probabilities(outputs.logits_NK, setup.bundle.kind))
-        }
+            return {"prior": best_prior(select, outputs.logits_NK, outputs.truth, counts=counts, kind=kind)}
+        return {"thresholds": best_thresholds(outputs.truth, to_probabilities(outputs.logits_NK, kind))}
 
     return output.changed(setup.process.from_main(tuned))

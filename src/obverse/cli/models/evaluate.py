@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from obverse.cli.options import Device, Layout
-from obverse.cli.printing.intervals import shown_interval
+from obverse.cli.printing.measured import measured_lines
 from obverse.errors import printable
 
 
@@ -27,21 +27,8 @@ def command(
     from obverse.experiment import evaluate_run
 
     folder, metrics = evaluate_run(run, split=split, data=data, layout=layout, out=out, device=device)
-    for line in set_lines(metrics) if metrics.get("labels") == "multi" else _lines(metrics):
+    for line in measured_lines(metrics):
         typer.echo(line)
     for sentence in Seen(**metrics["seen"]).sentences(metrics["num_samples"]):
         typer.echo(sentence)
     typer.echo(f"report: {printable(str(folder / 'report.html'))}")
-
-
-def set_lines(metrics: dict[str, Any]) -> list[str]:
-    """What comes first of a multi-label evaluation."""
-    names = {"map": "mAP", "macro_f1": "macro F1", "micro_f1": "micro F1", "subset_accuracy": "subset accuracy"}
-    return [f"{name} {metrics[key]['value']:.4f}" for key, name in names.items() if metrics[key]]
-
-
-def _lines(metrics: dict[str, Any]) -> list[str]:
-    accuracy, macro_f1 = metrics["accuracy"], metrics["macro_f1"]
-    lines = [f"accuracy {accuracy['value']:.4f} ({shown_interval(accuracy, '.4f')})"]
-    lines += [f"macro F1 {macro_f1['value']:.4f}"] if macro_f1 else []
-    return lines + [f"top-{k} accuracy {share['value']:.4f}" for k, share in metrics["top_k"].items()]

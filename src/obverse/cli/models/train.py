@@ -5,20 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice, RecipeName, Settings
 from obverse.cli.printing.hints import predict_hint
-from obverse.cli.printing.intervals import shown_interval
+from obverse.cli.printing.measured import result_line
 from obverse.cli.printing.progress import show_progress
 from obverse.cli.processes import run_processes
 from obverse.cli.ranks import on_every_rank
 from obverse.errors import RecipeError, printable
 from obverse.launch import launched
-
-from .evaluate import set_lines
 
 
 @on_every_rank
@@ -78,7 +76,7 @@ def command(
     from obverse.runs.observers import ConsoleObserver
 
     result = train_in(folder, data, chosen, observers=[ConsoleObserver()], progress=show_progress, force=force)
-    typer.echo(_result_line(result.metrics))
+    typer.echo(result_line(result.metrics))
     typer.echo(f"report: {printable(str(result.report))}")
     typer.echo(f"predict: {predict_hint(result.run.path, result.example)}")
 
@@ -99,13 +97,3 @@ def _start_all(processes: int) -> None:
         raise RecipeError(f"--processes {processes}, but a launcher has started {launch.world_size}; leave it out")
     if processes > 1 and launch.world_size == 1:
         raise typer.Exit(run_processes(processes, sys.argv[1:]))
-
-
-def _result_line(metrics: dict[str, Any]) -> str:
-    if metrics.get("labels") == "multi":
-        return f"{metrics['split']} {', '.join(set_lines(metrics))} ({metrics['num_samples']} samples)"
-    accuracy = metrics["accuracy"]
-    return (
-        f"{metrics['split']} accuracy {accuracy['value']:.1%} "
-        f"({shown_interval(accuracy, '.1%')}, {metrics['num_samples']} samples)"
-    )
