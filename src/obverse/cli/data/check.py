@@ -70,7 +70,7 @@ def _print(check: Check) -> None:
     from rich.text import Text
 
     from obverse.cli.printing.tables import Console
-    from obverse.manifest.check import HEADER, finding_rows, summary
+    from obverse.manifest.check import HEADER, count_sentence, finding_rows
 
     console = Console(highlight=False)
     console.print(Text(printable(check.summary)))
@@ -79,7 +79,7 @@ def _print(check: Check) -> None:
         table.add_row(Text(severity, _STYLES[severity]), *(Text(printable(cell)) for cell in cells))
     if table.rows:
         console.print(table)
-    console.print(Text(summary(check)))
+    console.print(Text(count_sentence(check)))
 
 
 def _show_progress(done: int, total: int) -> None:

@@ -2,6 +2,6 @@
 
 from .check import Check, check_data
 from .check_report import require_free, write_check
-from .check_table import HEADER, finding_rows, summary
+from .check_table import HEADER, count_sentence, finding_rows
 
-__all__ = ["HEADER", "Check", "check_data", "finding_rows", "require_free", "summary", "write_check"]
+__all__ = ["HEADER", "Check", "check_data", "count_sentence", "finding_rows", "require_free", "write_check"]

@@ -8,9 +8,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -23,6 +22,7 @@ from obverse.manifest.store import PictureStore, StoredPicture
 from obverse.report import Block, Gallery, Page, Picture, Section, Table, Text, to_html
 
 from .check import Check
+from .check_table import Kind, count_sentence, kinds_of
 
 JSON_NAME, HTML_NAME = "check.json", "check.html"
 MADE_BY = "obverse check"
@@ -30,23 +30,6 @@ MARKS = {JSON_NAME: f'"made_by": "{MADE_BY}"', HTML_NAME: f'content="{MADE_BY}"'
 THUMBNAIL_SIDE = 96
 # Per finding, per kind of finding, and in all: a page stays small however much is wrong.
 MAX_THUMBNAILS, MAX_EXAMPLES, MAX_PICTURES = 8, 20, 300
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Findings of one code and severity."""
-
-    severity: str
-    code: str
-    findings: Sequence[Finding]
-
-
-def kinds_of(findings: Sequence[Finding]) -> list[Kind]:
-    """Findings grouped by severity and code, in their order."""
-    groups: dict[tuple[str, str], list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault((finding.severity, finding.code), []).append(finding)
-    return [Kind(severity, code, tuple(alike)) for (severity, code), alike in groups.items()]
 
 
 def require_free(folder: Path) -> None:
@@ -109,13 +92,12 @@ def check_html(check: Check) -> str:
         sections = [_kind_section(kind, album) for kind in kinds_of(check.findings)]
     classes = Table(("class", "samples"), tuple((printable(name), str(num)) for name, num in check.classes.items()))
     sections.append(Section("Classes", (Text(f"{len(check.classes)} classes"), classes)))
-    return to_html(Page(f"Check of {printable(check.data)}", tuple(sections), tuple(_summary(check)), MADE_BY))
+    return to_html(Page(f"Check of {printable(check.data)}", tuple(sections), tuple(_lead(check)), MADE_BY))
 
 
-def _summary(check: Check) -> Iterator[Text]:
-    counts = ", ".join(f"{num} {severity}{'' if num == 1 else 's'}" for severity, num in check.counts.items())
+def _lead(check: Check) -> Iterator[Text]:
     yield Text(printable(check.summary))
-    yield Text(f"{check.num_samples} samples, {check.num_pictures} pictures: {counts}")
+    yield Text(count_sentence(check))
     yield Text(
         "An error cannot be trained on. A warning makes a model or its figures worse. A note is good to know. "
         "Findings with a score are advisory: look at the pictures. check.json names every path.",

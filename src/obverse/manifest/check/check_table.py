@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from obverse.manifest.sample import Finding
 from obverse.report import Block, Row, Table, Text, to_html_fragment
 
 from .check import Check
-from .check_report import Kind, kinds_of
 
 HEADER: Row = ("severity", "finding", "count", "what")
 MAX_EXAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Findings of one code and severity."""
+
+    severity: str
+    code: str
+    findings: Sequence[Finding]
+
+
+def kinds_of(findings: Sequence[Finding]) -> list[Kind]:
+    """Findings grouped by severity and code, in their order."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.severity, finding.code), []).append(finding)
+    return [Kind(severity, code, tuple(alike)) for (severity, code), alike in groups.items()]
 
 
 def finding_rows(check: Check) -> list[Row]:
@@ -16,7 +36,7 @@ def finding_rows(check: Check) -> list[Row]:
     return [(kind.severity, kind.code, str(len(kind.findings)), _example(kind)) for kind in kinds_of(check.findings)]
 
 
-def summary(check: Check) -> str:
+def count_sentence(check: Check) -> str:
     """Samples, pictures, and the number of findings of each severity."""
     counts = [f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in check.counts.items()]
     return f"{check.num_samples} samples, {check.num_pictures} pictures: {', '.join(counts)}"
@@ -24,7 +44,7 @@ def summary(check: Check) -> str:
 
 def check_fragment(check: Check) -> str:
     """HTML for a notebook."""
-    blocks: list[Block] = [Text(check.summary), Table(HEADER, tuple(finding_rows(check))), Text(summary(check))]
+    blocks: list[Block] = [Text(check.summary), Table(HEADER, tuple(finding_rows(check))), Text(count_sentence(check))]
     return to_html_fragment(blocks, label="findings")
 
 
