@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
-from obverse.runs.events import Event, Message, StepEnd
+from obverse.runs import Event, Message, StepEnd
 from obverse.terminal import is_terminal, num_columns
 
 REFRESH_SECONDS = 0.2

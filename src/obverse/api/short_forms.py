@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, get_args
 
 from obverse.errors import RecipeError
-from obverse.recipe import Recipe, did_you_mean, load_recipe
-from obverse.recipe.specs.backbone import Backbone, WithWeights
-from obverse.recipe.yaml_text import parse_yaml
+from obverse.recipe import Backbone, Recipe, WithWeights, did_you_mean, load_recipe, parse_yaml
 
 FIELDS = {
     "--layout": "data.layout",

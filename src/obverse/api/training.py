@@ -13,10 +13,9 @@ from obverse.launch import launched
 from .short_forms import as_settings
 
 if TYPE_CHECKING:
-    from obverse.experiment.train import Progress, RunResult
+    from obverse.experiment import Progress, RunResult
     from obverse.recipe import Recipe
-    from obverse.runs import Observer
-    from obverse.runs.rundir import RunFolder
+    from obverse.runs import Observer, RunFolder
 
 # The loaders' processes of a rank that was killed hold its lock until they notice.
 ENDING_SECONDS = 30
@@ -29,7 +28,7 @@ def open_folder(run: Path | None, data: Path | None, recipe: Recipe | None) -> t
 
     Needs no torch, which takes seconds to load: of several starts in one folder all but one leave at once.
     """
-    from obverse.runs.rundir import RunFolder, default_run_path
+    from obverse.runs import RunFolder, default_run_path
 
     launch = launched()
     if launch.max_restarts and run is None:
@@ -52,7 +51,7 @@ def recipe_for_more_epochs(
     if fixed:
         raise RecipeError(f"--more-epochs goes on with the run's own recipe and weights; leave out {', '.join(fixed)}")
     short = as_settings(settings, forms)
-    from obverse.experiment.parent import continued
+    from obverse.experiment import continued
 
     return continued(parent, [*settings, *short.values()], epochs=epochs)
 

@@ -15,8 +15,7 @@ import torch
 from torch import nn
 
 from obverse.decisions import class_logits
-from obverse.models import Classifier, feature_size
-from obverse.models.columns import ColumnEncoder
+from obverse.models import Classifier, ColumnEncoder, feature_size
 from obverse.recipe import ModelSpec, OutputSpec
 
 

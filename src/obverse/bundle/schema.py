@@ -18,8 +18,7 @@ from obverse.data import Geometry
 from obverse.errors import DataError
 from obverse.imaging import Part
 from obverse.manifest import Column
-from obverse.recipe import AutoBackbone, ModelSpec, OutputSpec
-from obverse.recipe.specs.spec import Spec
+from obverse.recipe import AutoBackbone, ModelSpec, OutputSpec, Spec
 
 # Limit of one model input: several of them are in memory as 32-bit floats at a time.
 MAX_PIXELS = 2**26

@@ -13,8 +13,7 @@ import numpy as np
 
 from obverse.errors import DataError
 from obverse.imaging import PictureError, Pixels, joint_digest
-from obverse.manifest import Manifest, Sample, Samples
-from obverse.manifest.store import StoredPicture
+from obverse.manifest import Manifest, Sample, Samples, StoredPicture
 
 DIGEST_BYTES = 16
 

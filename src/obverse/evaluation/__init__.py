@@ -1,6 +1,21 @@
 """Predictions, measurements and their report."""
 
-from .compare import Difference, differences, holm, require_same_samples, samples_needed, seed_interval
+from .arrays_on_disk import Float32Array, create_folder
+from .compare import (
+    LEVEL,
+    Difference,
+    differences,
+    discordant,
+    gain_in,
+    gain_in_accuracy,
+    holm,
+    joint_units,
+    require_same_samples,
+    samples_needed,
+    seed_interval,
+    too_few,
+    units_needed,
+)
 from .diagnosis import Diagnosis, Story, diagnose
 from .estimates import Estimate
 from .evaluate import to_predictions
@@ -19,24 +34,33 @@ from .selection import (
     selection_value,
     with_best_prior,
 )
+from .tick_names import are_numbered
 
 __all__ = [
     "EARLIER",
+    "LEVEL",
     "LOWER_IS_BETTER",
     "Diagnosis",
     "Difference",
     "Estimate",
+    "Float32Array",
     "Measurements",
     "Metrics",
     "Predictions",
     "Seen",
     "SetMetrics",
     "Story",
+    "are_numbered",
     "best_prior",
+    "create_folder",
     "diagnose",
     "differences",
+    "discordant",
+    "gain_in",
+    "gain_in_accuracy",
     "holm",
     "is_better",
+    "joint_units",
     "mean_loss",
     "measure",
     "plot_conditions",
@@ -47,6 +71,8 @@ __all__ = [
     "selection_value",
     "surest_mistakes",
     "to_predictions",
+    "too_few",
+    "units_needed",
     "with_best_prior",
     "write_evaluation",
 ]

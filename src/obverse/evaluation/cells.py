@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from obverse.metrics.counts import FloatArray
+from obverse.metrics import FloatArray
 
 
 def with_columns(rows: Sequence[Sequence[object]], columns: Mapping[str, FloatArray]) -> Iterable[Sequence[object]]:

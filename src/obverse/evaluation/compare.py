@@ -27,7 +27,7 @@ from scipy.special import bdtr
 from obverse import metrics
 from obverse.decisions import LabelSet, OneClass
 from obverse.errors import DataError
-from obverse.metrics.counts import FloatArray, IntArray
+from obverse.metrics import FloatArray, IntArray
 
 from .estimates import Estimate
 from .predictions import Predictions

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obverse import metrics
-from obverse.metrics.counts import FloatArray
+from obverse.metrics import FloatArray
 
 
 @dataclass(frozen=True)

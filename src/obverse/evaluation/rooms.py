@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from obverse.decisions import Kind
-from obverse.metrics.counts import IntArray
+from obverse.metrics import IntArray
 from obverse.report import Section
 
 from . import label_sets, one_class

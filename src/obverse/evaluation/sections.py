@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from obverse.metrics import ClassScores, Metric
-from obverse.metrics.metric import Measure
+from obverse.metrics import ClassScores, Measure, Metric
 from obverse.report import Figure, Row, Section, Table, Text
 
 from .diagnosis import Diagnosis

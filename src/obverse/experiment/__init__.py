@@ -1,7 +1,47 @@
 """Composition: recipe -> objects -> train, evaluate, report."""
 
-from .auto import Resolved, resolve
-from .evaluate import evaluate_run
-from .train import RunResult, follow_run, resume_run, start_run
+from .auto import Machine, Resolved, resolve
+from .auto.tune import measured_samples, step_inputs, training_step, tune
+from .evaluate import Ready, evaluate_run, report_split, run_manifest
+from .example import Example, example_of
+from .facts import RunStory, model_words, training_log_of
+from .identity import run_recipe
+from .parent import continued
+from .preview import write_preview
+from .setup import Setup, build_model, describe, require_shares, set_up
+from .teacher import with_digest
+from .train import MEMORY_ADVICE, Progress, RunResult, follow_run, resume_run, start_run
 
-__all__ = ["Resolved", "RunResult", "evaluate_run", "follow_run", "resolve", "resume_run", "start_run"]
+__all__ = [
+    "MEMORY_ADVICE",
+    "Example",
+    "Machine",
+    "Progress",
+    "Ready",
+    "Resolved",
+    "RunResult",
+    "RunStory",
+    "Setup",
+    "build_model",
+    "continued",
+    "describe",
+    "evaluate_run",
+    "example_of",
+    "follow_run",
+    "measured_samples",
+    "model_words",
+    "report_split",
+    "require_shares",
+    "resolve",
+    "resume_run",
+    "run_manifest",
+    "run_recipe",
+    "set_up",
+    "start_run",
+    "step_inputs",
+    "training_log_of",
+    "training_step",
+    "tune",
+    "with_digest",
+    "write_preview",
+]

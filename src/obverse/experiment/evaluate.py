@@ -19,12 +19,10 @@ from obverse.evaluation import (
     write_evaluation,
 )
 from obverse.experiment.auto.caching import open_cache
-from obverse.explain.maps import earlier_maps, report_maps
+from obverse.explain import earlier_maps, report_maps
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
 from obverse.recipe import Recipe, ResolvedCache
-from obverse.runs import RunFolder
-from obverse.runs.failures import explained
-from obverse.runs.rundir import short_name
+from obverse.runs import RunFolder, explained, short_name
 from obverse.runtime import ALONE, Process, resolve_device
 from obverse.staging import DIGESTS, staged
 

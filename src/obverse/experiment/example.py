@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from obverse.manifest import SPLITS, Manifest
-from obverse.manifest.store import parse_locator, part_of, remote_url
+from obverse.manifest import SPLITS, Manifest, parse_locator, part_of, remote_url
 
 # View -> its picture's file, or None where there is none: the picture lies in an archive, for example.
 Example = dict[str, str | None]

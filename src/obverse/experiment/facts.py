@@ -20,7 +20,7 @@ from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
 from obverse.recipe import ADJUSTED, ORDINAL, LossSpec, OutputSpec, Recipe, Size
 from obverse.runtime import ALONE, Process, peak_memory
-from obverse.training.progress import Progress
+from obverse.training import Progress
 
 MOST_TRAIN_SAMPLES, LEAST_TRAIN_SAMPLES = 2000, 500
 

@@ -9,20 +9,20 @@ from obverse.bundle import Bundle
 from obverse.errors import DataError, RecipeError
 from obverse.imaging import joint_digest
 from obverse.manifest import (
+    Listing,
     Manifest,
     PictureStore,
     Samples,
     class_counts,
+    composed,
     groups_of_other_data,
     handle_missing_views,
     in_parts,
     is_prepared,
+    is_table_name,
     read_source,
     verify_pictures,
 )
-from obverse.manifest.names import composed
-from obverse.manifest.sources import Listing
-from obverse.manifest.sources.tables.rows import is_table_name
 from obverse.recipe import DataSpec, Recipe
 
 # The split that all samples are in.

@@ -24,8 +24,7 @@ from obverse.models import (
     start_bias,
 )
 from obverse.recipe import Recipe, ResolvedAugment, ResolvedData, ResolvedRecipe
-from obverse.runtime import Process, resolve_device, seed_torch_of_rank
-from obverse.runtime.sharding import UNIT
+from obverse.runtime import UNIT, Process, resolve_device, seed_torch_of_rank
 from obverse.training import Loaders
 
 from .parent import begin

@@ -28,9 +28,8 @@ from obverse.manifest import (
 )
 from obverse.models import Classifier
 from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe, dump_recipe
-from obverse.runs import Message, Observer, RunFolder, describe_environment, write_text
+from obverse.runs import Message, Observer, RunFolder, describe_environment, explained, write_text
 from obverse.runs.checkpoint import Checkpoint, load_newest
-from obverse.runs.failures import explained
 from obverse.runs.observers import JsonlObserver, TensorBoardObserver, Watch, open_tracker, require_trackers
 from obverse.runtime import Process, joined
 from obverse.staging import require_whole

@@ -2,6 +2,18 @@
 
 from .embeddings import nearest
 from .explain import Explanation, explain
+from .maps import Drawn, MapFolder, earlier_maps, report_maps, require_free
 from .picture import draw, overlay
 
-__all__ = ["Explanation", "draw", "explain", "nearest", "overlay"]
+__all__ = [
+    "Drawn",
+    "Explanation",
+    "MapFolder",
+    "draw",
+    "earlier_maps",
+    "explain",
+    "nearest",
+    "overlay",
+    "report_maps",
+    "require_free",
+]

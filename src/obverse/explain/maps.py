@@ -23,7 +23,8 @@ from obverse.errors import ObverseError, OutputError
 from obverse.evaluation import Predictions, surest_mistakes
 from obverse.report import Figure, Section, Table, Text
 
-from . import Explanation, draw, explain
+from .explain import Explanation, explain
+from .picture import draw
 
 FOLDER, INDEX, OVERVIEW = "attention_maps", "maps.csv", "overview.png"
 REPORT_TILE, NUM_SHOWN = 224, 4

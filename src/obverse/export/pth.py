@@ -26,8 +26,7 @@ from torch import nn
 from obverse.bundle import Bundle, fill
 from obverse.errors import DataError, OutputError
 from obverse.files import regular_status
-from obverse.models import Classifier
-from obverse.models.weights.weight_files import one_line, unpickled
+from obverse.models import Classifier, one_line, unpickled
 
 FORMAT = "obverse-pth"
 FORMAT_VERSION = 1

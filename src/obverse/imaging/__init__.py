@@ -1,7 +1,15 @@
 """Picture decoding: from the bytes of a file to upright RGB pixels. Imports no torch."""
 
 from .decode import DECODER_VERSION, Pixels, decode_picture, picture_from_image, read_picture
-from .endings import PICTURE_SUFFIXES, is_picture_name
+from .endings import (
+    HEAD_BYTES,
+    PICTURE_SUFFIXES,
+    UNREAD_SUFFIXES,
+    is_picture_head,
+    is_picture_name,
+    is_unclear_name,
+    suffix_of,
+)
 from .examine import Examination, Trait, examine_picture
 from .fingerprint import (
     CHROMA_SIDE,
@@ -13,6 +21,7 @@ from .fingerprint import (
     unit_interval,
     unit_intervals,
 )
+from .limits import MAX_BYTES, scaled_size
 from .part import Part, grid
 from .probe import Header, PictureError, open_picture
 from .sandbox import Sandbox, shared_sandbox
@@ -20,9 +29,12 @@ from .sandbox import Sandbox, shared_sandbox
 __all__ = [
     "CHROMA_SIDE",
     "DECODER_VERSION",
+    "HEAD_BYTES",
+    "MAX_BYTES",
     "PICTURE_SUFFIXES",
     "PRINT_LENGTH",
     "PRINT_SIDE",
+    "UNREAD_SUFFIXES",
     "Examination",
     "Header",
     "Part",
@@ -34,12 +46,16 @@ __all__ = [
     "decode_picture",
     "examine_picture",
     "grid",
+    "is_picture_head",
     "is_picture_name",
+    "is_unclear_name",
     "joint_digest",
     "open_picture",
     "picture_from_image",
     "read_picture",
+    "scaled_size",
     "shared_sandbox",
+    "suffix_of",
     "thumbprint",
     "unit_interval",
     "unit_intervals",

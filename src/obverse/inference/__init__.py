@@ -1,7 +1,7 @@
 """Bundles that answer."""
 
-from .inputs import Failure
+from .inputs import Failure, unread_in
 from .prediction import Prediction
-from .predictor import Predictor, load
+from .predictor import TOP_K, Predictor, load
 
-__all__ = ["Failure", "Prediction", "Predictor", "load"]
+__all__ = ["TOP_K", "Failure", "Prediction", "Predictor", "load", "unread_in"]

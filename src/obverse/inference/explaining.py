@@ -7,9 +7,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 from obverse.engines import TorchEngine
-from obverse.explain import explain
-from obverse.explain.maps import Drawn, MapFolder, require_free
-from obverse.runs.failures import explained
+from obverse.explain import Drawn, MapFolder, explain, require_free
+from obverse.runs import explained
 
 from . import load
 from .inputs import Cell, Input

@@ -13,12 +13,19 @@ from PIL import Image
 
 from obverse.errors import DataError
 from obverse.imaging import Pixels, picture_from_image, read_picture, shared_sandbox
-from obverse.manifest import PictureStore, data_root, walk_pictures
-from obverse.manifest.names import composed, name_key
-from obverse.manifest.sources.folders.tree import open_tree
-from obverse.manifest.sources.listing import stem_key
-from obverse.manifest.sources.tables.picture_lists import LIST_SUFFIXES, read_picture_list
-from obverse.manifest.store import ARCHIVE_SUFFIXES, parse_locator
+from obverse.manifest import (
+    ARCHIVE_SUFFIXES,
+    LIST_SUFFIXES,
+    PictureStore,
+    composed,
+    data_root,
+    name_key,
+    open_tree,
+    parse_locator,
+    read_picture_list,
+    stem_key,
+    walk_pictures,
+)
 from obverse.recipe import did_you_mean
 from obverse.terminal import natural_key
 

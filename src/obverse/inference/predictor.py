@@ -17,7 +17,7 @@ from obverse.engines import Engine, TorchEngine, run_engine
 from obverse.errors import DataError, RecipeError
 from obverse.imaging import PictureError
 from obverse.models import Classifier
-from obverse.runs.failures import explained
+from obverse.runs import explained
 from obverse.runtime import resolve_device
 
 from .inputs import (

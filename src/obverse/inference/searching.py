@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from obverse.engines import run_engine
 from obverse.explain import nearest
-from obverse.runs.failures import explained
+from obverse.runs import explained
 
 from . import Predictor, load
 from .inputs import Cell, Input, Request

@@ -8,6 +8,8 @@ names.
 from .answers import SMALLEST_PROBABILITY, LabelSets, OneLabel
 from .counts import (
     ClassScores,
+    FloatArray,
+    IntArray,
     accuracy,
     balanced_accuracy,
     class_scores,
@@ -40,7 +42,7 @@ from .label_sets import (
     set_micro_f1_influence,
     set_scores,
 )
-from .metric import PROBABILITY, Metric
+from .metric import PROBABILITY, Measure, Metric
 from .ordinal import mean_absolute_error, quadratic_kappa, within_one
 from .registry import (
     LABEL_SETS,
@@ -68,8 +70,11 @@ __all__ = [
     "SMALLEST_PROBABILITY",
     "TABLE",
     "ClassScores",
+    "FloatArray",
+    "IntArray",
     "Interval",
     "LabelSets",
+    "Measure",
     "Metric",
     "OneLabel",
     "Ranking",

@@ -16,11 +16,14 @@ from .backbones.network import InputNeeds
 from .backbones.timm_backbone import require_known, why_unavailable
 from .build import Interface, build_classifier, input_needs, pinned
 from .classifier import Classifier, feature_size
+from .columns import ColumnEncoder
 from .head import start_bias
 from .present import rows_of
+from .weights.weight_files import one_line, unpickled
 
 __all__ = [
     "Classifier",
+    "ColumnEncoder",
     "InputNeeds",
     "Interface",
     "SyncedBatchNorm",
@@ -30,6 +33,7 @@ __all__ = [
     "has_folded_norm",
     "input_needs",
     "merge_lora",
+    "one_line",
     "parameter_groups",
     "pinned",
     "plain_state",
@@ -40,5 +44,6 @@ __all__ = [
     "start_bias",
     "sync_batch_norms",
     "undecayed_names",
+    "unpickled",
     "why_unavailable",
 ]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from obverse.errors import RecipeError
-from obverse.manifest import Index, Manifest, Sample, Samples, fit_columns
-from obverse.manifest.verify import PictureFacts
+from obverse.manifest import Index, Manifest, PictureFacts, Sample, Samples, fit_columns
 from obverse.recipe import Recipe, Size
 
 

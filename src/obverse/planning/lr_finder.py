@@ -16,10 +16,9 @@ import torch
 
 from obverse.data import Batch
 from obverse.errors import DivergedError
-from obverse.experiment.setup import Setup
+from obverse.experiment import Setup
 from obverse.runtime import restore_torch_random_state, torch_random_state
-from obverse.training import Loaders, MicroBatches, Update, build_optimizer, train_step
-from obverse.training.parallel import Parallel
+from obverse.training import Loaders, MicroBatches, Parallel, Update, build_optimizer, train_step
 
 LOWEST, HIGHEST = 1e-6, 1.0
 NUM_STEPS = 100

@@ -15,10 +15,7 @@ import torch
 from obverse.bundle import Bundle
 from obverse.data import working_geometry
 from obverse.errors import RecipeError
-from obverse.experiment.auto import Machine, resolve
-from obverse.experiment.facts import model_words
-from obverse.experiment.setup import describe, require_shares
-from obverse.experiment.teacher import with_digest
+from obverse.experiment import Machine, describe, model_words, require_shares, resolve, with_digest
 from obverse.manifest import Index, Manifest
 from obverse.recipe import Recipe, ResolvedRecipe
 from obverse.runtime import available_memory, resolve_device

@@ -14,15 +14,12 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.engines import Forward
-from obverse.experiment.auto import Resolved
-from obverse.experiment.auto.tune import measured_samples, step_inputs, training_step, tune
-from obverse.experiment.setup import build_model, describe
+from obverse.experiment import Resolved, build_model, describe, measured_samples, step_inputs, training_step, tune
 from obverse.manifest import Manifest
 from obverse.models import Classifier, enable_checkpointing
 from obverse.recipe import ResolvedRecipe
 from obverse.runtime import fastest_seconds, resolve_device
-from obverse.training import Update, build_optimizer
-from obverse.training.ema import WeightAverage
+from obverse.training import Update, WeightAverage, build_optimizer
 
 # A validation picture costs a forward pass, a training picture a forward pass and a backward pass of twice that.
 FORWARD_SHARE = 1 / 3

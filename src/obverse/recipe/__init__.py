@@ -18,6 +18,7 @@ from .specs.augment import POLICIES, AugmentSpec, MixingSpec, ResolvedAugment
 from .specs.backbone import (
     ALIASES,
     AutoBackbone,
+    Backbone,
     CCTBackbone,
     ConvNetBackbone,
     HFBackbone,
@@ -46,6 +47,7 @@ from .specs.fusion import (
 from .specs.loss import ADJUSTED, BINARY, COSINE_SCALE, LABEL_SETS, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
 from .specs.model import HeadSpec, ModelSpec, ViewHeadsSpec
 from .specs.parent import ParentSpec
+from .specs.spec import Spec
 from .specs.split import GroupBy, SplitSpec
 from .specs.training import (
     DistributedKind,
@@ -58,6 +60,7 @@ from .specs.training import (
     TrainingSpec,
 )
 from .sweep import Condition, SearchSpec, SweepSpec, load_sweep
+from .yaml_text import parse_yaml
 
 __all__ = [
     "ADJUSTED",
@@ -73,6 +76,7 @@ __all__ = [
     "AugmentSpec",
     "AutoBackbone",
     "AutoFusion",
+    "Backbone",
     "CCTBackbone",
     "CacheSpec",
     "ColumnKind",
@@ -119,6 +123,7 @@ __all__ = [
     "ScheduleSpec",
     "SearchSpec",
     "Size",
+    "Spec",
     "SplitSpec",
     "SweepSpec",
     "TilesSpec",
@@ -136,6 +141,7 @@ __all__ = [
     "load_criteria",
     "load_recipe",
     "load_sweep",
+    "parse_yaml",
     "recipe_schema",
     "save_recipe",
     "shipped_recipes",

@@ -24,7 +24,7 @@ def _require_metric_or_auto(name: str) -> str:
 
 
 def _names() -> tuple[str, ...]:
-    from obverse.metrics.registry import NAMES
+    from obverse.metrics import NAMES
 
     return NAMES
 

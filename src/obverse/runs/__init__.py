@@ -5,7 +5,8 @@ it.
 """
 
 from .events import CheckpointSaved, EpochEnd, Event, Message, Observer, StepEnd
-from .rundir import RunFolder, default_run_path, describe_environment, write_text
+from .failures import explained, is_lack_of_memory
+from .rundir import RunFolder, default_run_path, describe_environment, short_name, write_text
 
 __all__ = [
     "CheckpointSaved",
@@ -17,5 +18,8 @@ __all__ = [
     "StepEnd",
     "default_run_path",
     "describe_environment",
+    "explained",
+    "is_lack_of_memory",
+    "short_name",
     "write_text",
 ]

@@ -1,6 +1,6 @@
 """The execution environment: device, process group, number formats, random numbers, timing."""
 
-from .choices import cache_folder, choose_once, device_name, forget_choices, remembered_choices
+from .choices import Choice, cache_folder, choose_once, device_name, forget_choices, remembered_choices
 from .group import joined
 from .locking import locked
 from .memory import available_memory, peak_memory
@@ -14,11 +14,13 @@ from .seeding import (
     seed_torch_of_rank,
     torch_random_state,
 )
-from .sharding import shard, unsharded_order
+from .sharding import UNIT, shard, unsharded_order
 from .timing import choose_faster, fastest_seconds
 
 __all__ = [
     "ALONE",
+    "UNIT",
+    "Choice",
     "Process",
     "autocast",
     "available_memory",

@@ -16,21 +16,19 @@ from obverse import metrics
 from obverse.bundle import find_bundle
 from obverse.errors import DataError
 from obverse.evaluation import (
+    LEVEL,
     Difference,
     Estimate,
     Predictions,
     differences,
-    holm,
-    require_same_samples,
-    samples_needed,
-    seed_interval,
-)
-from obverse.evaluation.compare import (
-    LEVEL,
     discordant,
     gain_in,
     gain_in_accuracy,
+    holm,
     joint_units,
+    require_same_samples,
+    samples_needed,
+    seed_interval,
     too_few,
     units_needed,
 )

@@ -8,8 +8,7 @@ from fnmatch import fnmatchcase
 
 from obverse import metrics
 from obverse.errors import DataError
-from obverse.evaluation import Estimate
-from obverse.evaluation.compare import too_few
+from obverse.evaluation import Estimate, too_few
 from obverse.recipe import Criterion
 
 from .compare import Comparison, Contender, Row, compare, is_sure

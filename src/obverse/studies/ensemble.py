@@ -24,15 +24,11 @@ from obverse.data import Loader, PictureDataset
 from obverse.engines import TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import is_better, require_same_samples, selection_value
-from obverse.experiment.evaluate import Ready, report_split, run_manifest
-from obverse.experiment.example import Example, example_of
-from obverse.experiment.facts import RunStory
-from obverse.experiment.identity import run_recipe
+from obverse.experiment import Example, Ready, RunStory, example_of, report_split, run_manifest, run_recipe
 from obverse.manifest import Manifest
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec, Recipe
-from obverse.runs import RunFolder, write_text
-from obverse.runs.failures import explained
+from obverse.runs import RunFolder, explained, write_text
 from obverse.runtime import resolve_device
 
 from .compare import Contender, read_contender

@@ -25,10 +25,8 @@ import numpy as np
 
 from obverse.decisions import Kind, LabelSet
 from obverse.errors import BusyError, DataError, RefusedError
-from obverse.evaluation import EARLIER, Predictions, Seen, require_same_samples, write_evaluation
-from obverse.evaluation.arrays_on_disk import Float32Array
-from obverse.experiment.identity import run_recipe
-from obverse.experiment.train import Progress
+from obverse.evaluation import EARLIER, Float32Array, Predictions, Seen, require_same_samples, write_evaluation
+from obverse.experiment import Progress, run_recipe
 from obverse.files import read_json_object
 from obverse.manifest import read_manifest
 from obverse.recipe import Recipe, SplitSpec

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from obverse.errors import BusyError, DataError, DivergedError, ObverseError, OutOfMemoryError, OutputError, RecipeError
-from obverse.evaluation.arrays_on_disk import create_folder
-from obverse.experiment.train import Progress, resume_run, start_run
+from obverse.evaluation import create_folder
+from obverse.experiment import Progress, resume_run, start_run
 from obverse.files import read_json, read_json_object
 from obverse.recipe import Recipe
 from obverse.runs import Observer, RunFolder, write_text

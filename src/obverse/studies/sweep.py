@@ -18,13 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from obverse.errors import DataError, ObverseError, RecipeError, UnavailableError
-from obverse.evaluation import LOWER_IS_BETTER
-from obverse.evaluation.arrays_on_disk import create_folder
-from obverse.experiment.facts import training_log_of
-from obverse.experiment.train import MEMORY_ADVICE, Progress
+from obverse.evaluation import LOWER_IS_BETTER, create_folder
+from obverse.experiment import MEMORY_ADVICE, Progress, training_log_of
 from obverse.recipe import Condition, SweepSpec
-from obverse.runs import Message, Observer, write_text
-from obverse.runs.failures import explained
+from obverse.runs import Message, Observer, explained, write_text
 
 from .compare import read_contender
 from .many import (

@@ -13,9 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from obverse.evaluation import LOWER_IS_BETTER, Estimate, plot_conditions, seed_interval
-from obverse.evaluation.tick_names import are_numbered
-from obverse.experiment.facts import training_log_of
+from obverse.evaluation import LOWER_IS_BETTER, Estimate, are_numbered, plot_conditions, seed_interval
+from obverse.experiment import training_log_of
 from obverse.metrics import Metric
 from obverse.recipe import Condition, Criterion
 from obverse.report import Figure, Page, Section, Table, Text, to_markdown

@@ -1,10 +1,24 @@
 """Steps, events, checkpoints."""
 
+from .ema import WeightAverage
 from .loaders import Loaders
 from .micro_batches import MicroBatches
 from .optim import build_optimizer
+from .parallel import Parallel
+from .progress import Progress
 from .signals import catch_signals
 from .step import Update, train_step
 from .trainer import Trainer
 
-__all__ = ["Loaders", "MicroBatches", "Trainer", "Update", "build_optimizer", "catch_signals", "train_step"]
+__all__ = [
+    "Loaders",
+    "MicroBatches",
+    "Parallel",
+    "Progress",
+    "Trainer",
+    "Update",
+    "WeightAverage",
+    "build_optimizer",
+    "catch_signals",
+    "train_step",
+]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from obverse.errors import OutOfMemoryError
-from obverse.runs.failures import is_lack_of_memory
+from obverse.runs import is_lack_of_memory
 from obverse.runtime import restore_torch_random_state, torch_random_state
 
 Result = TypeVar("Result")

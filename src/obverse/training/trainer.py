@@ -23,9 +23,8 @@ from obverse.evaluation import is_better, selection_value, with_best_prior
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
 from obverse.recipe import ResolvedRecipe
-from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd
+from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd, is_lack_of_memory
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
-from obverse.runs.failures import is_lack_of_memory
 from obverse.runtime import ALONE, Process, restore_torch_random_state, torch_random_state
 
 from .ema import WeightAverage

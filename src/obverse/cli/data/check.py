@@ -58,7 +58,7 @@ def command(
             typer.echo("preview: none, because nothing can be trained on this data; mend the errors first")
         raise typer.Exit(ERRORS_FOUND)
     if preview:
-        from obverse.experiment.preview import write_preview
+        from obverse.experiment import write_preview
 
         sheet, reasons = write_preview(data, chosen, out, _show_progress)
         for line in (*reasons, f"preview: {sheet}"):

@@ -34,7 +34,7 @@ def command(
     """Read, verify and split a data set, and write the manifest, to look at, to edit and to train on."""
     from obverse.manifest import build_index, finding_lines, require_free, write_prepared
     from obverse.recipe import load_recipe
-    from obverse.runs.rundir import short_name
+    from obverse.runs import short_name
 
     changes = [*(settings or []), *layout_setting(layout), *table_settings(label_column, image_column, image_root)]
     strange = next((change for change in changes if not change.startswith("data.")), None)

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from obverse.errors import printable
 
 if TYPE_CHECKING:
-    from obverse.runtime.choices import Choice
+    from obverse.runtime import Choice
 
 IMPORT_SECONDS = 120
 OPTIONAL = {"transformers": "hf", "onnxruntime": "export", "openvino": "openvino", "fastapi": "serve", "gradio": "ui",

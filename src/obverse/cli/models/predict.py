@@ -51,8 +51,7 @@ def command(
     warn_of_unread(paths or [])
     if spreadsheet and format is not Format.csv:
         raise RecipeError("--spreadsheet is for --format csv")
-    from obverse.inference import load
-    from obverse.inference.predictor import TOP_K
+    from obverse.inference import TOP_K, load
 
     columns = given_columns(column)
     predictor = load(model, device=device)
@@ -73,7 +72,7 @@ def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> li
 
 def warn_of_unread(paths: Sequence[Path]) -> None:
     """On the console: pictures in folders and archives that get no answer, because nothing here reads their format."""
-    from obverse.inference.inputs import unread_in
+    from obverse.inference import unread_in
 
     for path in paths:
         if unread := unread_in(path):

@@ -26,7 +26,7 @@ def command(
 ) -> None:
     """Train a model per fold and predict every sample with the one that never saw it; run again to go on."""
     from obverse.recipe import load_recipe
-    from obverse.runs.rundir import short_name
+    from obverse.runs import short_name
 
     changes = [*(settings or []), *layout_setting(layout)]
     changes += [f"runtime.device={device}"] if device is not None else []

@@ -67,7 +67,7 @@ def command(
     plan = make_plan(chosen, index, device=device, gigabytes=memory, speed=speed, processes=processes, tell=_tell)
     values, lines = plan.to_json(), plan.lines()
     if find_lr:
-        from obverse.experiment.setup import set_up
+        from obverse.experiment import set_up
         from obverse.planning.lr_finder import find_rate
 
         _tell("searching a learning rate: up to 100 training steps")

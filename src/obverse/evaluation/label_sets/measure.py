@@ -13,7 +13,7 @@ from obverse.errors import DataError
 from obverse.evaluation.estimates import Estimate, Estimates, estimates_of, in_blocks, in_place
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.seen import Seen
-from obverse.metrics.counts import FloatArray, IntArray
+from obverse.metrics import FloatArray, IntArray
 
 
 @dataclass(frozen=True)

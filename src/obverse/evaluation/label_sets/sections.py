@@ -22,8 +22,7 @@ from obverse.evaluation.sections import (
     training_section,
     units_sentence,
 )
-from obverse.metrics import LABEL_SETS, PROBABILITY, ClassScores, class_scores_of, set_scores
-from obverse.metrics.counts import FloatArray
+from obverse.metrics import LABEL_SETS, PROBABILITY, ClassScores, FloatArray, class_scores_of, set_scores
 from obverse.report import Row, Section
 
 from .measure import SetMetrics, thresholds_of

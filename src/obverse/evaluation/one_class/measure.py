@@ -26,7 +26,7 @@ from obverse.evaluation.estimates import (
 )
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.seen import Seen
-from obverse.metrics.counts import IntArray
+from obverse.metrics import IntArray
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from obverse.recipe import (
     TimmBackbone,
     WithWeights,
 )
-from obverse.runtime.sharding import UNIT
+from obverse.runtime import UNIT
 
 from .caching import choose_cache
 from .machine import Machine

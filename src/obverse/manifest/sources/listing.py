@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from obverse.errors import DataError
-from obverse.imaging.endings import is_picture_name, is_unclear_name
+from obverse.imaging import is_picture_name, is_unclear_name
 from obverse.manifest.names import is_left_out, name_key
 from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.samples import Samples

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obverse.errors import DataError
-from obverse.imaging import Part, PictureError, Pixels, Sandbox, content_digest, decode_picture, open_picture
-from obverse.imaging.limits import MAX_BYTES
+from obverse.imaging import MAX_BYTES, Part, PictureError, Pixels, Sandbox, content_digest, decode_picture, open_picture
 
 from .archive import open_archive
 from .blob import Blob, FileBlob, read_all

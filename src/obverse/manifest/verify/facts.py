@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from obverse.imaging import PRINT_LENGTH, Examination
-from obverse.imaging.limits import scaled_size
+from obverse.imaging import PRINT_LENGTH, Examination, scaled_size
 from obverse.manifest.sample import Finding
 from obverse.manifest.store import part_of
 

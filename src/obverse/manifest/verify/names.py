@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from obverse.imaging.endings import is_picture_name, is_unclear_name
+from obverse.imaging import is_picture_name, is_unclear_name
 from obverse.manifest.names import composed, is_left_out
 from obverse.manifest.sample import Finding
 from obverse.manifest.sources.folders.unread import holds_picture

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from obverse.errors import DataError
-from obverse.imaging.endings import HEAD_BYTES, is_picture_head, is_picture_name, is_unclear_name
+from obverse.imaging import HEAD_BYTES, is_picture_head, is_picture_name, is_unclear_name
 from obverse.manifest.names import composed, is_left_out
 from obverse.manifest.sample import Finding
 from obverse.manifest.sources.listing import RESULTS, Folder, is_folder, walk_folders

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from obverse.files import open_regular
-from obverse.imaging.endings import HEAD_BYTES, UNREAD_SUFFIXES, is_picture_head, suffix_of
+from obverse.imaging import HEAD_BYTES, UNREAD_SUFFIXES, is_picture_head, suffix_of
 from obverse.manifest.sample import Finding
 
 MAX_EXAMPLES = 5

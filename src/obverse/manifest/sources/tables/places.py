@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from obverse.errors import DataError
-from obverse.imaging.endings import is_picture_name
+from obverse.imaging import is_picture_name
 from obverse.manifest.sample import Finding
 from obverse.manifest.sources.folders.tree import Tree
 from obverse.manifest.sources.listing import Folder, walk_folders

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from obverse.errors import DataError
-from obverse.imaging.endings import is_picture_name
+from obverse.imaging import is_picture_name
 from obverse.manifest.label_sets import SEPARATOR, described
 from obverse.manifest.manifest import LABEL_RANK, RESERVED, SET_RESERVED
 from obverse.manifest.names import composed
