@@ -42,7 +42,7 @@ def _verb(name: str, verb: Callable[..., Any]) -> str:
             rows.append(
                 f"| {_option(parameter, kind, info)} | {_default(parameter, kind, info)} | {_cell(info.help)} |"
             )
-    table = "\n".join(["| | default | |", "|---|---|---|", *rows])
+    table = "\n".join(["| argument or option | default | meaning |", "|---|---|---|", *rows])
     return (
         f"## `obverse {name}`\n\n{_flowing(verb.__doc__)}\n\n```text\n{' '.join([*usage, '[OPTIONS]'])}\n```\n\n{table}"
     )
