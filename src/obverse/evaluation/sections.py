@@ -59,12 +59,12 @@ def extreme_sections(
 ) -> list[Section]:
     """The best and the worst classes by F1, of those that occur; of equals the earlier class. cells: by class index."""
     occurring_M = np.flatnonzero(scores.support_K > 0)
-    found = []
+    sections = []
     for end, sign in (("Top", -1.0), ("Bottom", 1.0)):
         order = occurring_M[np.argsort(sign * scores.f1_K[occurring_M], kind="stable")][:NUM_EXTREMES]
         rows = [(classes[k], *cells(k)) for k in order.tolist()]
-        found.append(table_section(f"{end} {NUM_EXTREMES} classes by F1", header, rows))
-    return found
+        sections.append(table_section(f"{end} {NUM_EXTREMES} classes by F1", header, rows))
+    return sections
 
 
 def few_samples_sentences(scores: ClassScores) -> tuple[str, ...]:

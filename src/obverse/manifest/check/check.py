@@ -46,20 +46,33 @@ SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Check:
-    """Result of checking a data set. summary: the source's layout, in one line.
-
-    findings: errors first, then warnings, then notes. classes: class -> number of samples that have it.
-    """
+    """Result of checking a data set."""
 
     data: str
+    """The path as it was given."""
+
     summary: str
+    """The source's layout, in one line."""
+
     layout: str
+    """Name of the layout, as `--layout` takes it."""
+
     views: tuple[str, ...]
+    """Names of the views of a sample."""
+
     num_samples: int
+
     num_pictures: int
+
     classes: dict[str, int]
+    """Class -> number of samples that have it; a sample of multi-label data counts once for each of its classes."""
+
     findings: tuple[Finding, ...]
+    """Errors first, then warnings, then notes."""
+
     store: PictureStore
+    """Where the pictures are read from."""
+
     multi_label: bool = False
 
     @property
