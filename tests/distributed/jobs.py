@@ -99,7 +99,7 @@ def evaluate(*, data: Path, recipe: Recipe, split: str, batch_size: int) -> dict
     dataset = PictureDataset(setup.manifest, setup.manifest.split(split), setup.bundle.geometry)
     loader = Loader(dataset, batch_size, process=setup.process)
     outputs = run_engine(setup.engine(), loader.epoch(), each_view=True, process=setup.process)
-    return {"ids": outputs.ids, "labels": outputs.labels_N, "logits": outputs.logits_NK, "alone": outputs.alone_VNK}
+    return {"ids": outputs.ids, "labels": outputs.truth, "logits": outputs.logits_NK, "alone": outputs.alone_VNK}
 
 
 def normalise(*, sizes: list[int], padding: int, kind: str, steps: int = 2) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def arrays(outputs):
 
 def require_equal(found, wanted):
     assert found.ids == wanted.ids
-    for one, other in zip((found.labels_N, *arrays(found)), (wanted.labels_N, *arrays(wanted)), strict=True):
+    for one, other in zip((found.truth, *arrays(found)), (wanted.truth, *arrays(wanted)), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -66,7 +66,7 @@ def test_every_engine_keeps_the_protocol(wrap, views):
     assert engine.needs == Needs(len(views), 12, 16)
     batch = batch_of(views=len(views))
     full = engine.outputs(batch, each_view=True)
-    assert (full.ids, full.labels_N.tolist()) == (batch.ids, batch.labels_B.tolist())
+    assert (full.ids, full.truth.tolist()) == (batch.ids, batch.labels_B.tolist())
     assert all(rows.dtype == np.float32 and len(rows) == 5 for rows in arrays(full))
     assert full.logits_NK.shape == (5, 3)
     assert len(full.alone_VNK) == len(full.grades_VNK) == (2 if len(views) > 1 else 0)
@@ -119,12 +119,11 @@ def test_rows_of_several_batches_without_padding():
     require_equal(found, Outputs.joined([whole[0].rows([0, 2, 3]), whole[1]]))
 
 
-def test_label_sets_stay_beside_the_outputs():
+def test_label_sets_are_the_truth_of_multi_label_data():
     engine, sets_BK = engine_of(bundle_of(output=OutputSpec(kind="binary"))), torch.arange(15).view(5, 3) % 2 == 0
     batch = replace(batch_of(valid=[True, True, False, True, True]), label_sets_BK=sets_BK)
     found = run_engine(engine, [batch])
-    np.testing.assert_array_equal(found.label_sets_NK, sets_BK[[0, 1, 3, 4]].numpy())
-    assert found.labels_N.tolist() == [-1] * 4
+    np.testing.assert_array_equal(found.truth, sets_BK[[0, 1, 3, 4]].numpy())
 
 
 def test_threads_share_one():

@@ -10,7 +10,7 @@ from obverse.evaluation import Predictions, is_better, measure, selection_value
 IDS = tuple(map(str, range(80)))
 
 
-@pytest.mark.parametrize("name", [name for metric in metrics.COMPARED for name in metric.names])
+@pytest.mark.parametrize("name", [name for metric in metrics.compared() for name in metric.names])
 def test_of_one_class_per_sample(name):
     generator = np.random.default_rng(0)
     labels_N = generator.integers(0, 4, 80)
@@ -30,7 +30,7 @@ def test_of_one_class_per_sample(name):
     assert is_better(name, selection_value(name, perfect_NK, labels_N), value)
 
 
-@pytest.mark.parametrize("name", [n for m in metrics.LABEL_SETS if m.is_compared for n in m.names])
+@pytest.mark.parametrize("name", [n for m in metrics.compared(label_sets=True) for n in m.names])
 def test_of_label_sets(name):
     generator = np.random.default_rng(0)
     truth_NK = generator.random((80, 3)) < 0.4

@@ -54,7 +54,7 @@ def test_it_begins_with_the_weights_that_shipped(trained):
     dataset = PictureDataset(setup.manifest, setup.manifest.split("val"), setup.bundle.geometry)
     outputs = run_engine(setup.engine(), Loader(dataset, 4).epoch())
     log = json.loads((trained.path / "training_log.json").read_text())
-    accuracy = (outputs.logits_NK.argmax(1) == outputs.labels_N).mean()
+    accuracy = (outputs.logits_NK.argmax(1) == outputs.truth).mean()
     assert accuracy == pytest.approx(log["epochs"][log["best_epoch"] - 1]["val_accuracy"])
 
 

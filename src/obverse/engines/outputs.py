@@ -15,23 +15,23 @@ Float32Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Outputs:
-    """Row i of each array is ids[i]; logits are class logits. NaN where a view is missing, alone_VNK: of the whole
-    model when it sees one view only; grades_VNK: of the view's own head, where views have one. embeddings_ND: (N, 0)
-    where they were left out. label_sets_NK: of multi-label data which classes a sample has, labels_N then being -1.
-    """
+    """Class logits and embeddings of samples, with their truth; row i of each array belongs to `ids[i]`."""
 
     ids: tuple[str, ...]
-    labels_N: npt.NDArray[np.int64]
-    logits_NK: Float32Array
-    embeddings_ND: Float32Array
-    alone_VNK: tuple[Float32Array, ...]
-    grades_VNK: tuple[Float32Array, ...] = ()
-    label_sets_NK: npt.NDArray[np.bool_] | None = None
 
-    @property
-    def truth(self) -> Array:
-        """Labels (N), or of multi-label data the label sets (N, K)."""
-        return self.labels_N if self.label_sets_NK is None else self.label_sets_NK
+    truth: Array
+    """Class indices, int64 (N), -1 where unknown; of multi-label data which classes a sample has, bool (N, K)."""
+
+    logits_NK: Float32Array
+
+    embeddings_ND: Float32Array
+    """(N, 0) where they were left out."""
+
+    alone_VNK: tuple[Float32Array, ...]
+    """Class logits of the whole model when it sees one view alone; NaN where that view is missing."""
+
+    grades_VNK: tuple[Float32Array, ...] = ()
+    """Class logits of every view's own head, where views have one; NaN where that view is missing."""
 
     def rows(self, places: Sequence[int]) -> Outputs:
         """The rows at `places`, in that order."""
@@ -47,13 +47,11 @@ class Outputs:
 def _changed(parts: Sequence[Outputs], ids: tuple[str, ...], change: Callable[[list[Array]], Array]) -> Outputs:
     """Each array by `change`, from that array of every part."""
     first = parts[0]
-    sets = [part.label_sets_NK for part in parts if part.label_sets_NK is not None]
     return Outputs(
         ids,
-        change([part.labels_N for part in parts]),
+        change([part.truth for part in parts]),
         change([part.logits_NK for part in parts]),
         change([part.embeddings_ND for part in parts]),
         tuple(change([part.alone_VNK[view] for part in parts]) for view in range(len(first.alone_VNK))),
         tuple(change([part.grades_VNK[view] for part in parts]) for view in range(len(first.grades_VNK))),
-        change(sets) if sets else None,
     )

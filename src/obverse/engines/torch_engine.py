@@ -51,16 +51,14 @@ class TorchEngine:
         # Not inference mode: FSDP gathers weights here that training uses again.
         with torch.no_grad():
             logits_BK, embeddings_BD, alone, grades = self._answers(batch.to(self.forward.device), each_view)
-        sets_BK = batch.label_sets_BK
-        labels_B = batch.labels_B.cpu().numpy() if sets_BK is None else np.full(len(batch), -1, np.int64)
+        truth = batch.labels_B if batch.label_sets_BK is None else batch.label_sets_BK
         return Outputs(
             batch.ids,
-            labels_B,
+            truth.cpu().numpy(),
             _array(logits_BK),
             _array(embeddings_BD if embeddings else embeddings_BD[:, :0]),
             tuple(map(_array, alone)),
             tuple(map(_array, grades)),
-            None if sets_BK is None else sets_BK.cpu().numpy(),
         )
 
     def _answers(

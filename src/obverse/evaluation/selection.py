@@ -38,7 +38,7 @@ def selection_value(
 
 def with_best_prior(name: str, outputs: Outputs, *, counts: Sequence[int], kind: Kind) -> Outputs:
     """What the model would say if its prior were tuned on this split: its logits with the best one's logarithm."""
-    prior = best_prior(name, outputs.logits_NK, outputs.labels_N, counts=counts, kind=kind)
+    prior = best_prior(name, outputs.logits_NK, outputs.truth, counts=counts, kind=kind)
     return replace(outputs, logits_NK=outputs.logits_NK + np.log(prior, dtype=np.float32))
 
 
