@@ -78,7 +78,7 @@ def equal_models(generator: np.random.Generator, *sizes: Any) -> list[Prediction
 
 
 def pooled_folds(studies: int) -> Iterator[dict[str, Any]]:
-    """Five folds, each with thresholds of its own: what is measured on the pooled samples, and on very many new ones."""
+    """Five folds with thresholds of their own: what is measured on the pooled samples, and on very many new ones."""
     for num, share, apart in FOLDS:
         generator, found = np.random.default_rng(0), []
         for _ in range(studies):
