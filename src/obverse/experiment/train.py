@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,11 @@ from obverse.manifest import (
     Index,
     Manifest,
     build_index,
-    data_root,
     finding_lines,
-    fit_columns,
-    full_path,
-    read_manifest,
 )
 from obverse.models import Classifier
-from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe, dump_recipe
-from obverse.runs import Message, Observer, RunFolder, describe_environment, explained, write_text
+from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe
+from obverse.runs import Message, Observer, RunFolder, explained
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.observers import JsonlObserver, TensorBoardObserver, Watch, open_tracker, require_trackers
 from obverse.runtime import Process, joined
@@ -38,7 +34,8 @@ from obverse.training import Trainer, catch_signals
 from .evaluate import Ready, report_split
 from .example import Example, example_of
 from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
-from .identity import as_they_are, differences, remember, run_recipe
+from .identity import as_they_are, differences
+from .inputs import read_inputs, with_source, write_inputs
 from .parent import require_same_classes
 from .setup import Setup, build_model, describe, require_launch, require_readable, set_up
 from .shipping import as_shipped, tuned_output
@@ -108,8 +105,8 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
     resolved, model = _with_model(recipe, index, tell)
     require_readable(resolved.recipe, manifest, index.facts, progress)
     bundle, num_train = describe(resolved.recipe, manifest), len(manifest.split("train"))
-    final = _with_source(tune(resolved, model, bundle, num_train=num_train, tell=tell), data, index)
-    _write_inputs(run, final, index)
+    final = with_source(tune(resolved, model, bundle, num_train=num_train, tell=tell), data, index)
+    write_inputs(run, final, index)
     return set_up(final, manifest, model=model, progress=progress, tell=tell)
 
 
@@ -145,7 +142,7 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: boo
             watch.notify(Message("the run is finished; nothing was changed"))
             return finished
         run.lock()
-        recipe, manifest = _read_inputs(run)
+        recipe, manifest = read_inputs(run)
         require_trackers(recipe.training.trackers)
         for line in differences(run, recipe, manifest):
             if not force:
@@ -174,24 +171,8 @@ def _finished(run: RunFolder) -> RunResult | None:
 def _known_example(run: RunFolder) -> Example:
     """Of a run whose data may be gone."""
     with suppress(ObverseError):
-        return example_of(_read_inputs(run)[1])
+        return example_of(read_inputs(run)[1])
     return {"image": None}
-
-
-def _read_inputs(run: RunFolder) -> tuple[ResolvedRecipe, Manifest]:
-    """What `_write_inputs` wrote."""
-    recipe = run_recipe(run)
-    assert recipe.data.path is not None
-    classes = _saved_classes(run)
-    manifest = read_manifest(
-        run.manifest,
-        root=data_root(Path(recipe.data.path)),
-        classes=classes,
-        views=recipe.data.views,
-        ordered=isinstance(recipe.data.order, tuple),
-        multi_label=recipe.data.labels == "multi",
-    )
-    return recipe, fit_columns(manifest, recipe.data.columns)
 
 
 def _train(
@@ -324,36 +305,3 @@ def _holding(run: RunFolder) -> Iterator[None]:
             yield
     finally:
         run.unlock()
-
-
-def _write_inputs(run: RunFolder, recipe: ResolvedRecipe, index: Index) -> None:
-    """The recipe comes last: where it is, the rest is whole."""
-    run.require_ours()
-    index.manifest.write(run.manifest)
-    run.write_json("config.json", {**recipe.model_dump(mode="json"), "classes": list(index.manifest.classes)})
-    run.write_json("environment.json", describe_environment(device=recipe.runtime.device, launch=asdict(launched())))
-    report = [finding.as_json() for finding in index.findings]
-    counts = {split: index.manifest.counts(split) for split in ("train", "val", "test")}
-    run.write_json("data_report.json", {"source": index.summary, "findings": report, "counts": counts})
-    remember(run, recipe, index.manifest)
-    run.require_ours()
-    write_text(run.recipe, dump_recipe(recipe))
-
-
-def _saved_classes(run: RunFolder) -> tuple[str, ...]:
-    file = run.path / "config.json"
-    classes = read_json_object(file).get("classes")
-    if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
-        raise DataError(f"{str(file)!r} cannot be used: it does not say the classes")
-    return tuple(classes)
-
-
-def _with_source(recipe: ResolvedRecipe, data: Path, index: Index) -> ResolvedRecipe:
-    """Where the data lies, so that another run reads it the same way."""
-    stored = index.stored or recipe.data.split.stored
-    return recipe.changed(
-        {
-            "data.path": full_path(index.source or data),
-            "data.split.stored": stored and str(Path(stored).resolve()),
-        }
-    )
