@@ -19,7 +19,6 @@ from obverse.manifest import build_index
 from obverse.metrics import best_thresholds
 from obverse.recipe import load_recipe
 from obverse.runs import RunFolder
-from obverse.studies.ensemble import make_ensemble
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +176,6 @@ def test_settings_that_contradict_are_refused(settings, message):
 
 
 def test_what_joins_models_of_one_class_is_refused(run, make_recipe, tmp_path):
-    with pytest.raises(DataError, match="is a multi-label run, and ensembles"):
-        make_ensemble([run, run], tmp_path / "out", device="cpu")
     recipe = make_recipe(data={"labels": "multi"}, distill={"teacher": str(run)})
     with pytest.raises(DataError, match="distillation is for one class per sample"):
         start_run(run.parent / "data" / "list.csv", recipe, RunFolder(tmp_path / "student"))

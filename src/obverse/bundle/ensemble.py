@@ -6,7 +6,6 @@ an ensemble is a classifier of the usual three stages (backbone, fusion, head), 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from obverse.decisions import class_logits
+from obverse.decisions import class_logits, kind_of
 from obverse.models import Classifier, ColumnEncoder, feature_size
 from obverse.recipe import ModelSpec, OutputSpec
 
@@ -42,7 +41,7 @@ def join(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Classifier:
-    """A classifier whose softmax is the mean of the members' probabilities. mean, std: normalisation of its input."""
+    """A classifier whose probabilities are the mean of the members'. mean, std: normalisation of its input."""
     features = _Features(classifiers, members, num_views, mean, std)
     fusion = _Fusion([classifier.fusion for classifier in classifiers], features.sizes)
     encoders = [classifier.columns for classifier in classifiers if classifier.columns is not None]
@@ -125,7 +124,7 @@ class _Columns(ColumnEncoder):
 
 
 class _Head(nn.Module):
-    """Head that returns the logarithm of the mean probability (B, K), in fp32."""
+    """Head that returns class logits (B, K) of the mean probability, in fp32."""
 
     def __init__(
         self,
@@ -136,6 +135,7 @@ class _Head(nn.Module):
     ) -> None:
         super().__init__()
         self.members, self.outputs = nn.ModuleList(heads), list(outputs)
+        self.kind = kind_of(outputs[0])
         self.sizes, self.num_columns = [*fused_sizes, *column_sizes], len(column_sizes)
 
     def forward(self, embeddings_BD: torch.Tensor) -> torch.Tensor:
@@ -143,8 +143,8 @@ class _Head(nn.Module):
         if self.num_columns:
             fused, columns = parts[: self.num_columns], parts[self.num_columns :]
             parts = [torch.cat(pair, dim=-1) for pair in zip(fused, columns, strict=True)]
-        logs = [
-            class_logits(head(part), output).log_softmax(-1)
+        members = [
+            class_logits(head(part), output)
             for head, part, output in zip(self.members, parts, self.outputs, strict=True)
         ]
-        return torch.logsumexp(torch.stack(logs), dim=0) - math.log(len(logs))
+        return self.kind.mean_logits(members)

@@ -140,6 +140,8 @@ class BundleValues(Spec):
             if isinstance(model.backbone, AutoBackbone):
                 raise ValueError("the model is not decided: model.backbone is still `auto`")
             _require_output(output, len(self.classes), ordered=self.ordered)
+            if (output.kind == "binary") != (self.output.kind == "binary"):
+                raise ValueError("some members predict one class and others label sets")
         if self.parts and len(self.parts) != len(self.views):
             raise ValueError(f"there are {len(self.parts)} parts for {len(self.views)} views")
         _unique(tuple(column.name for column in self.columns))

@@ -6,12 +6,15 @@ hold both steps. It also says what the truth of a split looks like and what metr
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.functional import logsigmoid
 
 from obverse.metrics import LabelSets, OneLabel, Units
 from obverse.recipe import Decode, OutputSpec
@@ -37,6 +40,11 @@ class OneClass:
     def probabilities(self, class_logits: torch.Tensor) -> torch.Tensor:
         """Probabilities (.., K) that sum to 1 over the classes."""
         return class_logits.softmax(-1)
+
+    def mean_logits(self, members: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Class logits (.., K) whose probabilities are the mean of those of several models."""
+        logs = torch.stack([class_logits.log_softmax(-1) for class_logits in members])
+        return torch.logsumexp(logs, dim=0) - math.log(len(members))
 
     def decide(self, probabilities_NK: torch.Tensor) -> torch.Tensor:
         """The class of each row (N): the mode (of equals the lowest), or of ordered classes the median or the rounded
@@ -93,6 +101,14 @@ class LabelSet:
     def probabilities(self, class_logits: torch.Tensor) -> torch.Tensor:
         """Probabilities (.., K), each class by itself."""
         return class_logits.sigmoid()
+
+    def mean_logits(self, members: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Class logits (.., K) whose probabilities are the mean of those of several models.
+
+        log p - log(1 - p), each from its own logarithms, so that it is exact for p near 0 and near 1.
+        """
+        class_logits = torch.stack(list(members))
+        return logsigmoid(class_logits).logsumexp(0) - logsigmoid(-class_logits).logsumexp(0)
 
     def decide(self, probabilities_NK: torch.Tensor) -> torch.Tensor:
         """The label set of each row (N, K), true where a class reaches its threshold; a row of NaN has none."""

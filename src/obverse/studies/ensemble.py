@@ -21,17 +21,17 @@ import torch
 
 from obverse.bundle import Bundle, join, read_bundle, write_bundle
 from obverse.data import Loader, PictureDataset
-from obverse.engines import TorchEngine, run_engine
+from obverse.decisions import to_probabilities
+from obverse.engines import Outputs, TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
-from obverse.evaluation import is_better, require_same_samples, selection_value
+from obverse.evaluation import Predictions, is_better, selection_value
 from obverse.experiment import Example, Ready, RunStory, example_of, report_split, run_manifest, run_recipe
 from obverse.manifest import Manifest
+from obverse.metrics import best_thresholds
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec, Recipe
 from obverse.runs import RunFolder, explained, write_text
 from obverse.runtime import resolve_device
-
-from .compare import Contender, read_contender
 
 FILE = "ensemble.json"
 State = dict[str, torch.Tensor]
@@ -66,10 +66,10 @@ def make_ensemble(runs: Sequence[Path], out: Path, *, soup: bool = False, device
         for part in parts[1:]:
             _require_fit(parts[0], part, soup=soup)
         splits = [split for split in ("val", "test") if _is_same_split(parts, split)]
-        if soup and "val" not in splits:
-            raise DataError(
-                "a soup is chosen on val, and these runs have different val samples; train them on one split"
-            )
+        is_set = parts[0].bundle.multi_label
+        if (soup or is_set) and "val" not in splits:
+            what = "a soup is" if soup else "the thresholds of label sets are"
+            raise DataError(f"{what} chosen on val, and these runs have different val samples; train them on one split")
         if splits[-1:] not in (["test"], ["val"]) or (parts[0].manifest.split("test") and "test" not in splits):
             raise DataError("these runs have different test samples, so some members were trained on what others are "
                             "measured on; train them on one split (data.split.stored)")  # fmt: skip
@@ -80,6 +80,8 @@ def make_ensemble(runs: Sequence[Path], out: Path, *, soup: bool = False, device
             model.load_state_dict(weights)
         else:
             bundle, model, kept = _averaged(parts)
+        if is_set:
+            bundle = _with_thresholds(bundle, model, parts[0], place)
         write_bundle(out / "bundle", bundle, model.state_dict())
         return _measured(out, parts, bundle, model.to(place), kept=kept, splits=splits)
 
@@ -87,7 +89,7 @@ def make_ensemble(runs: Sequence[Path], out: Path, *, soup: bool = False, device
 def _averaged(parts: Sequence[Part]) -> tuple[Bundle, Classifier, tuple[str, ...]]:
     first, members = parts[0].bundle, tuple(part.bundle.as_member() for part in parts)
     names = tuple(str(part.path) for part in parts)
-    output = OutputSpec(decode=first.output.decode)
+    output = OutputSpec(kind="binary" if first.multi_label else "classes", decode=first.output.decode)
     bundle = replace(first, members=members, output=output, trained={"ensemble": list(names)})
     models = [part.model for part in parts]
     return bundle, join(models, members, num_views=len(first.views), mean=first.mean, std=first.std), names
@@ -128,13 +130,24 @@ def _rank(select: str, value: float) -> float:
     return value if is_better(select, 0.0, 1.0) else -value
 
 
+def _with_thresholds(bundle: Bundle, model: Classifier, data: Part, device: torch.device) -> Bundle:
+    """The bundle with the thresholds that are best on val, as those of a single model are."""
+    outputs = _val_outputs(data, model, bundle, device)
+    thresholds = best_thresholds(outputs.truth, to_probabilities(outputs.logits_NK, bundle.kind))
+    return replace(bundle, output=bundle.output.changed({"thresholds": thresholds}))
+
+
 def _val_value(data: Part, model: Classifier, bundle: Bundle, select: str, device: torch.device) -> float:
     """Of `select` on the val samples of `data`."""
+    outputs = _val_outputs(data, model, bundle, device)
+    return selection_value(select, outputs.logits_NK, outputs.truth, bundle.kind)
+
+
+def _val_outputs(data: Part, model: Classifier, bundle: Bundle, device: torch.device) -> Outputs:
     dataset = PictureDataset(data.manifest, data.manifest.split("val"), bundle.geometry)
     with closing(TorchEngine.from_bundle(bundle, model, device=device)) as engine:
         batches = Loader(dataset, data.recipe.evaluation.batch_size).epoch()
-        outputs = run_engine(engine, batches, embeddings=False)
-    return selection_value(select, outputs.logits_NK, outputs.truth, bundle.kind)
+        return run_engine(engine, batches, embeddings=False)
 
 
 def _measured(
@@ -170,8 +183,6 @@ def _read(path: Path) -> Part:
                         "are known")  # fmt: skip
     if bundle.members:
         raise DataError(f"{str(path)!r} is an ensemble already; name its members")
-    if bundle.multi_label:
-        raise DataError(f"{str(path)!r} is a multi-label run, and ensembles are of models that give one class")
     recipe = run_recipe(run)
     return Part(path, bundle, model, recipe, run_manifest(run, recipe, bundle))
 
@@ -179,12 +190,12 @@ def _read(path: Path) -> Part:
 def _require_fit(first: Part, other: Part, *, soup: bool) -> None:
     a, b = first.bundle, other.bundle
     pairs = {"classes": (a.classes, b.classes), "views": (a.views, b.views), "class order": (a.ordered, b.ordered)}
-    pairs |= {"extra columns": (a.columns, b.columns)}
+    pairs |= {"extra columns": (a.columns, b.columns), "kind of answer": (a.multi_label, b.multi_label)}
     pairs |= {"input size": (a.geometry, b.geometry), "decoding": (a.output.decode, b.output.decode)}
     if soup:
         pairs |= {"model": (a.model.model_dump(exclude=WEIGHTS), b.model.model_dump(exclude=WEIGHTS))}
-        # A prior that was tuned on val differs from run to run; a soup has the prior of its best run.
-        one, two = (bundle.output.changed({"prior": None}) for bundle in (a, b))
+        # What was tuned on val differs from run to run: a soup has its best run's prior, and thresholds of its own.
+        one, two = (bundle.output.changed({"prior": None, "thresholds": None}) for bundle in (a, b))
         pairs |= {"output": (one, two), "normalisation": ((a.mean, a.std), (b.mean, b.std))}
         pairs |= {"training.select": (first.recipe.training.select, other.recipe.training.select)}
     odd = [name for name, (one, two) in pairs.items() if one != two]
@@ -197,17 +208,20 @@ WEIGHTS = {"backbone": {"pretrained"}}
 
 
 def _is_same_split(parts: Sequence[Part], split: str) -> bool:
-    """Whether every run has predicted the same samples of it."""
+    """Whether every run has predicted the same samples of it, with the same labels."""
     if not parts[0].manifest.split(split):
         return False
-    first: Contender = read_contender(parts[0].path, split)
+    first = _truth(parts[0], split)
     try:
-        for part in parts[1:]:
-            other = read_contender(part.path, split)
-            require_same_samples(first.runs[0], other.runs[0], (first.name, other.name))
+        return all(_truth(part, split) == first for part in parts[1:])
     except DataError:
         return False
-    return True
+
+
+def _truth(part: Part, split: str) -> dict[str, Any]:
+    """The label or label set of each sample that was predicted, by id."""
+    predictions = Predictions.read(RunFolder(part.path).evaluation(split))
+    return dict(zip(predictions.ids, predictions.truth.tolist(), strict=True))
 
 
 def _require_free(out: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,8 @@ from obverse.cli.options import Device
 from obverse.cli.printing.hints import compare_hint, predict_hint
 from obverse.cli.printing.intervals import shown_interval
 from obverse.errors import printable
+
+from .evaluate import set_lines
 
 
 def command(
@@ -29,7 +31,13 @@ def command(
     if soup:
         typer.echo(printable(f"kept {len(joined.kept)} of {len(runs)} runs: {', '.join(joined.kept)}"))
     for split, metrics in joined.metrics.items():
-        accuracy = metrics["accuracy"]
-        typer.echo(f"{split} accuracy {accuracy['value']:.1%} ({shown_interval(accuracy, '.1%')})")
+        typer.echo(f"{split} {_headline(metrics)}")
     typer.echo(f"predict: {predict_hint(joined.folder, joined.example)}")
     typer.echo(f"compare: {compare_hint(runs[0], joined.folder)}")
+
+
+def _headline(metrics: dict[str, Any]) -> str:
+    if metrics.get("labels") == "multi":
+        return ", ".join(set_lines(metrics))
+    accuracy = metrics["accuracy"]
+    return f"accuracy {accuracy['value']:.1%} ({shown_interval(accuracy, '.1%')})"
