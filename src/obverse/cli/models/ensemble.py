@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from obverse.cli.options import Device
 from obverse.cli.printing.hints import compare_hint, predict_hint
-from obverse.cli.printing.intervals import shown_interval
+from obverse.cli.printing.measured import result_line
 from obverse.errors import printable
-
-from .evaluate import set_lines
 
 
 def command(
@@ -30,14 +28,7 @@ def command(
     joined = make_ensemble(runs, out, soup=soup, device=device)
     if soup:
         typer.echo(printable(f"kept {len(joined.kept)} of {len(runs)} runs: {', '.join(joined.kept)}"))
-    for split, metrics in joined.metrics.items():
-        typer.echo(f"{split} {_headline(metrics)}")
+    for metrics in joined.metrics.values():
+        typer.echo(result_line(metrics))
     typer.echo(f"predict: {predict_hint(joined.folder, joined.example)}")
     typer.echo(f"compare: {compare_hint(runs[0], joined.folder)}")
-
-
-def _headline(metrics: dict[str, Any]) -> str:
-    if metrics.get("labels") == "multi":
-        return ", ".join(set_lines(metrics))
-    accuracy = metrics["accuracy"]
-    return f"accuracy {accuracy['value']:.1%} ({shown_interval(accuracy, '.1%')})"
