@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import pytest
@@ -94,3 +95,13 @@ def test_another_parent_under_the_same_name_is_noticed(trained, tmp_path):
     with pytest.raises(DataError, match="are not those that this run began with"):
         start_run(trained.path, other, RunFolder(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_recipe_is_bad_data_and_a_bad_setting_is_bad_usage(trained, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained.path, run)
+    with pytest.raises(RecipeError, match="optim"):
+        continued(run, ["optim.lr=-1"], epochs=1)
+    (run / "recipe.yaml").write_text("optim: {lr: -1}\n")
+    with pytest.raises(DataError, match=r"recipe.yaml.* cannot be used"):
+        continued(run, [], epochs=1)

@@ -16,6 +16,8 @@ from obverse.models import Classifier
 from obverse.recipe import ParentSpec, Recipe, load_recipe
 from obverse.runs import RunFolder
 
+from .identity import run_recipe
+
 # What the weights and the data decide.
 FIXED = ("data.", "data=", "model.", "model=", "distill", "finetune.head_first", "parent")
 
@@ -29,6 +31,7 @@ def continued(parent: Path, settings: Sequence[str], *, epochs: int) -> Recipe:
     fixed = next((setting for setting in settings if setting.startswith(FIXED)), None)
     if fixed is not None:
         raise RecipeError(f"--set {fixed}: the weights of the run decide that; leave it out, or train anew")
+    run_recipe(run)  # a recipe that no run has written is bad data; bad settings are bad usage
     recipe = load_recipe(str(run.recipe), ["training.minutes=null", *settings])
     changes = {
         "data.layout": "auto",  # the run's manifest
