@@ -15,6 +15,7 @@ from obverse.errors import DataError, RecipeError
 from obverse.evaluation import Predictions
 from obverse.experiment import evaluate_run, resume_run, start_run
 from obverse.experiment.auto.resolve import resolve
+from obverse.experiment.teacher import soft_targets
 from obverse.manifest import build_index
 from obverse.metrics import best_thresholds
 from obverse.recipe import load_recipe
@@ -175,10 +176,28 @@ def test_settings_that_contradict_are_refused(settings, message):
         load_recipe("auto", settings)
 
 
-def test_what_joins_models_of_one_class_is_refused(run, make_recipe, tmp_path):
-    recipe = make_recipe(data={"labels": "multi"}, distill={"teacher": str(run)})
-    with pytest.raises(DataError, match="distillation is for one class per sample"):
-        start_run(run.parent / "data" / "list.csv", recipe, RunFolder(tmp_path / "student"))
+def test_a_teacher_gives_each_class_its_own_soft_target(run, make_recipe, trained, tmp_path):
+    data = run.parent / "data" / "list.csv"
+    student = RunFolder(tmp_path / "student")
+    given = {"data": {"labels": "multi"}, "training": {"epochs": 1}, "evaluation": {"maps": 0}}
+    start_run(data, make_recipe(**given, distill={"teacher": str(run), "share": 0.75}), student)
+    recipe = load_recipe(str(student.recipe))
+    manifest = build_index(data, recipe.data).manifest
+    targets = soft_targets(recipe, manifest)
+    predictor = load(run)
+    for sample in list(manifest.split("train"))[:4]:
+        (prediction,) = predictor.predict(run.parent / "data" / sample.views["image"])
+        row = targets.targets_NK[targets.place[sample.id]]
+        for k, name in enumerate(manifest.classes):
+            wanted = 0.75 * prediction.probabilities[name] + 0.25 * (name in manifest.classes_of(sample))
+            assert float(row[k]) == pytest.approx(wanted, abs=1e-5)
+    assert 0 <= float(targets.targets_NK.min()) <= float(targets.targets_NK.max()) <= 1
+    plain = RunFolder(tmp_path / "plain")
+    start_run(data, make_recipe(**given), plain)
+    weights = [(folder.bundle / "model.safetensors").read_bytes() for folder in (student, plain)]
+    assert weights[0] != weights[1]
+    with pytest.raises(DataError, match="predicts one class, and the data has label sets"):
+        start_run(data, make_recipe(**given, distill={"teacher": str(trained.path)}), RunFolder(tmp_path / "no"))
 
 
 def test_views_heads_grade_one_class(run, make_recipe, tmp_path):

@@ -1,22 +1,23 @@
 """The teacher's part of the targets: its probabilities for every training sample, computed once before training.
 
+Of one class per sample they are its softmax (Hinton et al. 2015, arXiv:1503.02531, at temperature 1), of label sets
+each class's sigmoid, every class being a binary distillation of its own (Yang et al. 2023, arXiv:2308.06453).
+
 They are of the pictures as they are, not as augmented, so that an epoch costs what it costs without a teacher. Mixing
 then mixes targets as it mixes labels, which is exact for losses that are linear in the target, as all of ours are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from obverse.bundle import Bundle, read_bundle, read_description
 from obverse.data import Batch, Loader, PictureDataset
-from obverse.decisions import hard_targets, softmax
+from obverse.decisions import label_targets, to_probabilities
 from obverse.engines import TorchEngine, run_engine
 from obverse.errors import DataError, RecipeError
 from obverse.manifest import Manifest
@@ -55,8 +56,10 @@ def soft_targets(recipe: ResolvedRecipe, manifest: Manifest) -> SoftTargets | No
     with closing(TorchEngine.from_bundle(bundle, model, device=device)) as engine:
         outputs = run_engine(engine, Loader(dataset, recipe.evaluation.batch_size).epoch(), embeddings=False)
     column = {name: k for k, name in enumerate(bundle.classes)}
-    teacher_NK = torch.from_numpy(softmax(outputs.logits_NK)[:, [column[name] for name in manifest.classes]])
-    labels_NK = hard_targets(torch.from_numpy(_labels(samples.labels, manifest)), len(manifest.classes))
+    probabilities_NK = to_probabilities(outputs.logits_NK, bundle.kind)
+    teacher_NK = torch.from_numpy(probabilities_NK[:, [column[name] for name in manifest.classes]])
+    truth = torch.from_numpy(outputs.truth)
+    labels_NK = label_targets(truth, truth if bundle.kind.is_set else None, len(manifest.classes))
     targets_NK = spec.share * teacher_NK + (1 - spec.share) * labels_NK
     return SoftTargets(targets_NK, {name: row for row, name in enumerate(outputs.ids)})
 
@@ -79,14 +82,11 @@ def require_teacher(recipe: Recipe, manifest: Manifest) -> None:
         _require_fit(recipe.distill, bundle, manifest)
 
 
-def _labels(names: Sequence[str], manifest: Manifest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.array([manifest.class_index.get(name, -1) for name in names], np.int64)
-
-
 def _require_fit(spec: DistillSpec, bundle: Bundle, manifest: Manifest) -> None:
-    if bundle.multi_label or manifest.multi_label:
-        raise DataError(f"distill.teacher {spec.teacher!r}: distillation is for one class per sample, and this is "
-                        "multi-label")  # fmt: skip
+    if bundle.multi_label != manifest.multi_label:
+        kinds = ("label sets", "one class") if bundle.multi_label else ("one class", "label sets")
+        raise DataError(f"distill.teacher {spec.teacher!r} predicts {kinds[0]}, and the data has {kinds[1]} per "
+                        "sample; choose a teacher of the same kind")  # fmt: skip
     odd = sorted(set(bundle.classes) ^ set(manifest.classes))
     if odd:
         raise DataError(f"distill.teacher {spec.teacher!r} has other classes than the data: {', '.join(odd[:5])}")
