@@ -11,7 +11,7 @@ import pytest
 
 from obverse.errors import DataError
 from obverse.export.pth import load_safely
-from obverse.files import open_regular, read_regular, read_text, regular_status
+from obverse.files import open_regular, read_regular, read_text, regular_status, write_whole, written_aside
 from obverse.imaging import PictureError, read_picture
 from obverse.manifest import PictureStore, is_prepared, read_manifest
 from obverse.manifest.store import read_all
@@ -88,3 +88,23 @@ def test_an_ordinary_file_is_read_whole(tmp_path: Path) -> None:
         read_regular(tmp_path, max_bytes=6)
     with pytest.raises(FileNotFoundError):
         read_regular(tmp_path / "none", max_bytes=6)
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_what_is_written_aside_appears_whole_or_not_at_all(tmp_path, error):
+    path = tmp_path / "file"
+    write_whole(path, b"before")
+    with pytest.raises(error):
+        _begin_and_fail(path, error)
+    assert path.read_bytes() == b"before"
+    with written_aside(path) as aside:
+        aside.write_bytes(b"after")
+        assert path.read_bytes() == b"before"
+    assert path.read_bytes() == b"after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _begin_and_fail(path, error):
+    with written_aside(path) as aside:
+        aside.write_bytes(b"half")
+        raise error

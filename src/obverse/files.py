@@ -14,7 +14,8 @@ import json
 import os
 import re
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -94,24 +95,32 @@ def read_json_object(path: Path | str, *, max_bytes: int = MAX_TEXT_BYTES) -> di
     return value
 
 
-# What `write_whole` writes before it renames.
+# The name that `written_aside` writes under before it renames.
 ASIDE = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
-def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Write aside, then rename; several may write at once. OSError leaves what was there, and no rest."""
+@contextmanager
+def written_aside(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its name when the block ends; an exception leaves what was there.
+
+    Several processes may write the same file at once: the last one to end wins.
+    """
     aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
-        with aside.open("wb") as file:
-            file.write(data)
-            if sync:
-                file.flush()
+        yield aside
+        if sync:
+            with aside.open("rb") as file:
                 os.fsync(file.fileno())
         os.replace(aside, path)
-    except OSError:
+    finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
-        raise
+
+
+def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write a file aside, then rename it. OSError leaves what was there, and no temporary file."""
+    with written_aside(path, sync=sync) as aside:
+        aside.write_bytes(data)
 
 
 def remove_halves(folder: Path, *names: str) -> None:

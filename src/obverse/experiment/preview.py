@@ -8,7 +8,6 @@ normalised numbers to pixels. One pixel of the sheet is one pixel of the input.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from obverse.data import Batch, PictureDataset, mix
 from obverse.engines import Forward
 from obverse.errors import OutputError, printable
 from obverse.experiment.auto.resolve import resolve
-from obverse.files import open_regular
+from obverse.files import open_regular, written_aside
 from obverse.imaging import Pixels
 from obverse.manifest import Manifest, build_index
 from obverse.recipe import Recipe
@@ -116,13 +115,9 @@ def _save(sheet: Image.Image, path: Path) -> None:
     """Complete or absent."""
     info = PngInfo()
     info.add_text("Software", MARK)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with written_aside(path) as aside:
             sheet.save(aside, "PNG", pnginfo=info)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{str(path)!r} cannot be written: {error.strerror or error}; choose another --out") from None

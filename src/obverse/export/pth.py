@@ -12,9 +12,7 @@ Not for resuming: a checkpoint has the optimizer. What else should travel is giv
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +23,7 @@ from torch import nn
 
 from obverse.bundle import Bundle, fill
 from obverse.errors import DataError, OutputError
-from obverse.files import regular_status
+from obverse.files import regular_status, written_aside
 from obverse.models import Classifier, one_line, unpickled
 
 FORMAT = "obverse-pth"
@@ -46,15 +44,11 @@ def write_pth(path: Path, bundle: Bundle, classifier: Classifier, *, more: Mappi
         "model_state_dict": {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()},
         **(more or {}),
     }
-    aside = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
+        with written_aside(path) as aside, aside.open("wb") as file:
             torch.save(values, file)
-        os.replace(aside, path)
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
         raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
 
 

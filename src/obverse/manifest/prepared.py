@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from obverse.errors import OutputError
-from obverse.files import open_regular
+from obverse.files import open_regular, written_aside
 
 from .manifest import LABEL_RANK, RESERVED, SET_RESERVED, Manifest
 from .sample import Finding
@@ -39,13 +39,10 @@ def write_prepared(manifest: Manifest, path: Path) -> None:
     if manifest.ordered:
         ranks = tuple(str(manifest.class_index[label]) for label in samples.labels)
         samples = replace(samples, extra={**samples.extra, LABEL_RANK: ranks})
-    aside = path.with_name(f".{path.name}.tmp")
     try:
-        replace(manifest, samples=samples).write(aside)
-        os.replace(aside, path)
+        with written_aside(path) as aside:
+            replace(manifest, samples=samples).write(aside)
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
         raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}; choose another with --out") from None
 
 

@@ -23,6 +23,8 @@ from typing import Any
 
 import torch
 
+from obverse.files import write_whole
+
 from .locking import locked
 
 # A choice is a few kilobytes, most of them the description of the model.
@@ -163,17 +165,14 @@ def _first_written(folder: Path | None, key: str, choice: dict[str, Any], is_val
     value = choice["value"]
     if folder is None:
         return _unwritten.setdefault((folder, key), value)
-    aside = folder / f".{key}.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             written = _read(folder / key, choice["subject"], choice["circumstances"], is_valid)
             if written is not None:
                 return written.value
-            aside.write_text(json.dumps(choice, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            aside.replace(folder / key)
+            # Not synced: a lost choice is measured again.
+            write_whole(folder / key, (json.dumps(choice, indent=1, sort_keys=True) + "\n").encode(), sync=False)
     except OSError:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
         return _unwritten.setdefault((folder, key), value)
     return value

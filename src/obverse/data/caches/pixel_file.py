@@ -30,6 +30,8 @@ PART = ".part"
 class PixelWriter:
     """Writer into a temporary file that is renamed to `path` at the end; an exception or no entry leaves no file."""
 
+    # Not `files.written_aside`: a file without entries must not appear, gigabytes that can be made again are not
+    # synced, and under the folder's lock the fixed ending is how the next writer finds and removes a killed one's file.
     def __init__(self, path: Path) -> None:
         self._path, self._part = path, path.with_name(f"{path.name}{PART}")
         self._entries: list[tuple[bytes, int, int, int]] = []

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from obverse.errors import OutputError, printable
-from obverse.files import open_regular
+from obverse.files import open_regular, write_whole
 from obverse.imaging import PictureError, Pixels, Sandbox
 from obverse.manifest.sample import Finding
 from obverse.manifest.store import PictureStore, StoredPicture
@@ -54,12 +53,7 @@ def write_check(check: Check, folder: Path) -> tuple[Path, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            aside = folder / f".{name}.{os.getpid()}"
-            try:
-                aside.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-                aside.replace(folder / name)
-            finally:
-                aside.unlink(missing_ok=True)
+            write_whole(folder / name, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise OutputError(
             f"{str(folder)!r} cannot be written: {error.strerror or error}; choose another --out"
