@@ -48,4 +48,4 @@ $(DOCS_VENV)/.installed: docs/requirements.txt
 
 docs: $(DOCS_VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
-	@echo "The first page is site/index.html"
+	@echo "The first page is site/index.html; its search works when the folder is served: python -m http.server -d site"
