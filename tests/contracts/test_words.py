@@ -4,8 +4,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 SOURCE = Path(__file__).parents[2] / "src" / "obverse"
 # Verbs that name no thing, with what was meant: summary, message, examples, matches, config, shard, barrier.
 DIALECT = {
@@ -14,9 +12,6 @@ DIALECT = {
 }
 # `tell` of a file object is Python's own name.
 STANDARD = {("manifest/store/blob.py", "tell")}
-# Rooms still to be done; a room that is done leaves the list.
-UNDONE = ("cli", "evaluation", "experiment", "explain", "inference", "metrics", "models", "planning")
-UNDONE += ("recipe", "studies", "training")
 
 
 def _words(name):
@@ -43,18 +38,8 @@ def _dialect(path):
     ]
 
 
-def _files():
-    return sorted(SOURCE.rglob("*.py"))
-
-
 def test_identifiers_name_the_thing():
-    done = [path for path in _files() if not path.relative_to(SOURCE).as_posix().startswith(UNDONE)]
-    assert [use for path in done for use in _dialect(path)] == []
-
-
-@pytest.mark.parametrize("room", UNDONE)
-def test_a_room_without_dialect_leaves_the_list(room):
-    assert any(_dialect(path) for path in _files() if path.relative_to(SOURCE).as_posix().startswith(room))
+    assert [use for path in sorted(SOURCE.rglob("*.py")) for use in _dialect(path)] == []
 
 
 def test_words_of_a_name():

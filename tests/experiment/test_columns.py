@@ -98,7 +98,7 @@ def test_search_sees_the_columns_of_what_is_looked_for(finished):
     run, table, _ = finished
     pictures = sorted(table.parent.glob("*.png"))
     bare, given = (
-        search(run.path, pictures[0], pictures, top_k=1, columns=columns, device="cpu")[0].found[0][1]
+        search(run.path, pictures[0], pictures, top_k=1, columns=columns, device="cpu")[0].matches[0][1]
         for columns in (None, {"mint": "D", "year": 1860})
     )
     assert bare != given

@@ -39,9 +39,9 @@ class Untuned:
         self.resolved, self.recipe, self.manifest = resolved, resolved.recipe, manifest
         self.model, self.bundle = build_model(self.recipe, manifest), describe(self.recipe, manifest)
 
-    def tuned(self, tell=lambda line: None):
+    def tuned(self, notify=lambda line: None):
         num_train = len(self.manifest.split("train"))
-        return tune(self.resolved, self.model, self.bundle, num_train=num_train, tell=tell)
+        return tune(self.resolved, self.model, self.bundle, num_train=num_train, notify=notify)
 
 
 def test_a_short_run_is_not_compiled_and_not_even_measured(setup_of, monkeypatch):

@@ -15,7 +15,7 @@ from obverse.manifest import build_index
 from obverse.models import Classifier
 from obverse.planning.imagined import imagined_index
 from obverse.planning.lr_finder import find_rate
-from obverse.planning.plan import document_batch, make_plan
+from obverse.planning.plan import make_plan, rule_of_thumb_batch
 from obverse.recipe import ModelSpec, load_recipe
 from obverse.runtime import available_memory
 
@@ -154,7 +154,7 @@ def test_two_vit_b_need_what_the_document_overlooked():
 
 @pytest.mark.parametrize(("gigabytes", "batch"), [(80, 8), (16, 8), (15, 4), (8, 4), (6, 2), (3, 1)])
 def test_the_document_s_batches(gigabytes, batch):
-    assert document_batch(int(gigabytes * 1e9)) == batch
+    assert rule_of_thumb_batch(int(gigabytes * 1e9)) == batch
 
 
 def test_neighbours_that_are_mixed_stay_together(planned):
@@ -200,7 +200,7 @@ def test_the_optimizer_and_the_head_count_too(make_recipe, draw_classes, tmp_pat
     recipe = make_recipe(model={"backbone": backbone}, finetune=head_first, training={"epochs": 5, "ema_decay": 0.9})
     index = build_index(draw_classes(tmp_path / "data", per_class=20), recipe.data)
     counts, said = index.manifest.split_counts(), []
-    plan = make_plan(recipe, index, device="cpu", tell=said.append)
+    plan = make_plan(recipe, index, device="cpu", notify=said.append)
     assert counts["train"] % 4 == 0
     assert plan.seconds_per_epoch == pytest.approx(0.75 * (counts["train"] + counts["val"]) + 3.0 * counts["train"] / 4)
     assert plan.seconds_before == pytest.approx(0.75 * counts["train"])

@@ -52,7 +52,7 @@ def test_criteria_know_every_name_of_a_metric(name):
     criterion = Criterion(name="wins", runs="other", metric=name, better_than="base")
     verdict = check_criteria([criterion], [contender("base", 2), contender("other", 19)])[0]
     assert verdict.is_met
-    assert verdict.said.startswith(f"{name} ")
+    assert verdict.reason.startswith(f"{name} ")
     beaten = Criterion(name="wins", runs="base", metric=name, better_than="other")
     assert not check_criteria([beaten], [contender("base", 2), contender("other", 19)])[0].is_met
 
@@ -63,4 +63,4 @@ def test_what_is_not_measured_for_such_data_is_said():
         Criterion(name="sets", runs="base", metric="micro_f1", better_than="other"),
     ):
         verdict = check_criteria([criterion], [contender("base", 2), contender("other", 19)])[0]
-        assert (verdict.is_met, verdict.said) == (False, "micro_f1 was not measured")
+        assert (verdict.is_met, verdict.reason) == (False, "micro_f1 was not measured")

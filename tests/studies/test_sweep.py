@@ -147,7 +147,7 @@ def test_a_failed_run_is_told_and_not_tried_again(study):
     found = study(text).run()
     assert found.state == "1 of 2 runs finished, 1 failed"
     assert [(v.run, v.is_met) for v in found.verdicts] == [("baseline", True), ("broken", False)]
-    assert "diverged" in found.verdicts[1].said
+    assert "diverged" in found.verdicts[1].reason
     assert "diverged" in (study(text).out / "summary.md").read_text()
     log = Log()
     study(text, log=log).run()

@@ -137,9 +137,9 @@ def main() -> None:
 
 def _end(error: ObverseError) -> NoReturn:
     if not error.is_reported:
-        said = painted("Error: ", "red", sys.stderr) + printable(" ".join(str(error).split())) + "\n"
+        message = painted("Error: ", "red", sys.stderr) + printable(" ".join(str(error).split())) + "\n"
         with suppress(BrokenPipeError):  # `2>&1 | head`
-            sys.stderr.write("".join(f"{printable(line)}\n" for line in error.details) + said)
+            sys.stderr.write("".join(f"{printable(line)}\n" for line in error.details) + message)
             sys.stderr.flush()
     sys.exit(error.exit_code)
 

@@ -45,9 +45,9 @@ def table_settings(label: str | None, images: list[str] | None, root: str | None
     """The options on tables as settings of the recipe, which outlives the current folder."""
     from obverse.api.short_forms import image_root_setting
 
-    found = [f"data.label_column={json.dumps(label)}"] if label is not None else []
-    found += [f"data.views={json.dumps(images)}"] if images else []
-    return found + ([f"data.image_root={json.dumps(image_root_setting(root))}"] if root is not None else [])
+    settings = [f"data.label_column={json.dumps(label)}"] if label is not None else []
+    settings += [f"data.views={json.dumps(images)}"] if images else []
+    return settings + ([f"data.image_root={json.dumps(image_root_setting(root))}"] if root is not None else [])
 
 
 def layout_setting(layout: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""A batch in, outputs out: the only way from pictures to what a model says."""
+"""Inference engines: a batch in, outputs out. The only way from pictures to a model's outputs."""
 
 from .engine import Engine, Needs
 from .forward import Forward

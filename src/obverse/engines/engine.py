@@ -1,4 +1,4 @@
-"""What an engine is: a model that is ready to answer, whatever runs it."""
+"""Engine protocol: a model that is ready for inference, whatever library runs it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Needs:
 
     @classmethod
     def of(cls, bundle: Bundle) -> Needs:
-        """What a bundle's own geometry and views give."""
+        """The requirements that follow from a bundle's geometry and views."""
         geometry = bundle.geometry
         return cls(len(bundle.views), geometry.canvas_height, geometry.canvas_width)
 
     def require(self, batch: Batch) -> None:
-        """DataError for pictures of another shape or type; a network might take them, and answer nonsense."""
+        """DataError for pictures of another shape or type, which a network might accept with wrong outputs."""
         images_BVCHW = batch.images_BVCHW
         shape = (self.num_views, 3, self.height, self.width)
         if tuple(images_BVCHW.shape[1:]) != shape or images_BVCHW.dtype != self.dtype:
@@ -39,17 +39,17 @@ class Needs:
 
 
 class Engine(Protocol):
-    """A model that is ready to answer. Threads may share one: no call changes it."""
+    """A model that is ready for inference. Threads may share one, because no call changes its state."""
 
     @property
     def needs(self) -> Needs:
-        """The pictures that it takes."""
+        """Shape and type of the pictures that the engine takes."""
 
     def outputs(self, batch: Batch, *, each_view: bool = False, embeddings: bool = True) -> Outputs:
-        """What the model says of every row of a batch, padding too; the batch may be on any device.
+        """Outputs for every row of a batch, padding included; the batch may be on any device.
 
         each_view: also of every view alone, when there are several. embeddings False: they are left out.
         """
 
     def close(self) -> None:
-        """Give back what the engine holds beside Python objects; it answers no more."""
+        """Release resources besides Python objects; the engine cannot be used afterwards."""

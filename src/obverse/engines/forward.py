@@ -1,6 +1,6 @@
-"""A model with all that stands between a batch and class logits: normalisation, formats, device, output.
+"""Forward pass from a batch to class logits: normalisation, number and memory formats, device, output kind.
 
-Training, evaluation and prediction go through this one object, so that no mean is ever typed twice.
+Training, evaluation and prediction share this object, so that normalisation is written in one place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PLAIN = OutputSpec()
 
 @dataclass(frozen=True)
 class Forward:
-    """mean, std in 0..1 units; precision: fp32, or autocast to bf16 or fp16."""
+    """Settings of the forward pass. mean, std: for pixels from 0 to 1. precision: fp32, or autocast to bf16 or fp16."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -35,11 +35,11 @@ class Forward:
     def from_bundle(
         cls, bundle: Bundle, device: torch.device, *, precision: str = "fp32", channels_last: bool = False
     ) -> Forward:
-        """What a bundle says of its inputs and outputs; by default fp32 in the plain memory format, as it ships."""
+        """The forward pass of a bundle; by default fp32 in the contiguous memory format, as shipped."""
         return cls(bundle.mean, bundle.std, device, precision, channels_last, bundle.output)
 
     def autocast(self) -> AbstractContextManager[None]:
-        """The number format in which the model runs."""
+        """The autocast context for the model's precision."""
         return autocast(self.device, self.precision)
 
     def logits(self, model: Classifier, batch: Batch, *, each_view: bool = False) -> torch.Tensor:
@@ -52,26 +52,26 @@ class Forward:
         return logits
 
     def class_logits(self, logits: torch.Tensor) -> torch.Tensor:
-        """(B, K) whose softmax is the probability of each class, from the head's logits."""
+        """Class logits (B, K) from the head's logits; their softmax is the probability of each class."""
         return class_logits(logits, self.output)
 
     @property
     def kind(self) -> Kind:
-        """How answers are read."""
+        """The kind of answer: one class or a label set."""
         return kind_of(self.output)
 
     def leading_class(self, logits: torch.Tensor) -> torch.Tensor:
-        """The one class of each row (B) that stands for the answer, from the head's logits."""
+        """The leading class (B) of each answer, from the head's logits."""
         return self.kind.leading_class(self.class_logits(logits))
 
     def hits(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
-        """Which answers (B) are right: the likeliest class of the target, or the whole label set, class by class."""
+        """Whether each answer (B) is correct: the target's likeliest class, or the complete label set."""
         kind = self.kind
         answers = kind.decide(kind.probabilities(self.class_logits(logits)))
         return kind.is_right(answers, targets_BK)
 
     def inputs(self, batch: Batch) -> torch.Tensor:
-        """What the model sees, float32 (B, V, C, H, W)."""
+        """Model input, float32 (B, V, C, H, W)."""
         images_BVCHW = to_model_input(
             batch.images_BVCHW,
             mean=self.mean,
@@ -82,7 +82,7 @@ class Forward:
         return self.layout(images_BVCHW)
 
     def layout(self, images_BVCHW: torch.Tensor) -> torch.Tensor:
-        """The same numbers in the memory format in which the model is fastest."""
+        """The images in the model's memory format, channels last where that is faster."""
         if not self.channels_last:
             return images_BVCHW
         flat = images_BVCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)

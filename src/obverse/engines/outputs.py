@@ -1,4 +1,4 @@
-"""What a model says of some samples, as arrays."""
+"""Model outputs for a set of samples, as arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine over a split, once."""
+"""Inference over all batches of a split."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def run_engine(
     embeddings: bool = True,
     process: Process = ALONE,
 ) -> Outputs:
-    """What the engine says of `batches`; samples with a false mask are left out.
+    """Outputs for all valid samples of `batches`.
 
-    each_view: also what every view alone says, when there are several. The backbones run once per picture either way.
-    process: this one of those that share the batches; the main one gets all rows, in manifest order, the others none.
+    each_view: also outputs for every view alone, when there are several. The backbones run once per picture either way.
+    process: of several that share the batches; the main process gets all rows, in manifest order, the others none.
     """
     parts = []
     for batch in batches:

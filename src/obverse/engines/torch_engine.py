@@ -1,4 +1,4 @@
-"""The engine that runs a classifier with torch."""
+"""Engine that runs a classifier with torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .outputs import Outputs
 
 @dataclass(frozen=True, eq=False)
 class TorchEngine:
-    """A classifier in evaluation mode, with what stands between pictures and its logits."""
+    """A classifier in evaluation mode with its forward pass."""
 
     model: Classifier
     forward: Forward
@@ -45,10 +45,10 @@ class TorchEngine:
         return cls(model, forward, Needs.of(bundle))
 
     def outputs(self, batch: Batch, *, each_view: bool = False, embeddings: bool = True) -> Outputs:
-        """What the model says of every row of a batch."""
-        # The mode is the owner's to set: a call that set it would take it from another thread, or from training.
+        """Outputs for every row of a batch."""
+        # The owner sets the mode: setting it here would change it under another thread, or under training.
         assert not self.model.training, "an engine's model is in evaluation mode"
-        # Not inference mode: FSDP gathers weights here that training uses again.
+        # Not inference mode, because FSDP gathers weights here that training uses later.
         with torch.no_grad():
             logits_BK, embeddings_BD, alone, grades = self._answers(batch.to(self.forward.device), each_view)
         truth = batch.labels_B if batch.label_sets_BK is None else batch.label_sets_BK
@@ -88,12 +88,12 @@ class TorchEngine:
         ]
 
     def close(self) -> None:
-        """Nothing to give back: the memory is the model's, and goes with it."""
+        """Nothing to release: the memory belongs to the model."""
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model is in evaluation mode while the block runs, and afterwards in the mode in which it was."""
+    """Context with the model in evaluation mode; its previous mode is restored."""
     was_training = model.training
     model.eval()
     try:

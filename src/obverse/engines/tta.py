@@ -1,4 +1,4 @@
-"""Test-time augmentation: an engine that asks another one about changed pictures, too, and averages."""
+"""Test-time augmentation: an engine that averages another engine's outputs over changed pictures."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from .outputs import Float32Array, Outputs
 
 @dataclass(frozen=True, eq=False)
 class MirrorEngine:
-    """The mean over every picture and its mirror image, left and right exchanged, of class logits and embeddings.
+    """Engine that averages class logits and embeddings over every picture and its mirror image.
 
-    For models that were trained on both: to others the mirror image of a letter or a coin is a picture of nothing. The
-    mean is of logits and not of probabilities, as in airbench (Jordan 2024, arXiv:2404.00498).
+    It is for models that were trained with mirroring; to others a mirrored letter or coin is unknown. Logits are
+    averaged, not probabilities, as in airbench (Jordan 2024, arXiv:2404.00498).
     """
 
     engine: Engine
 
     @property
     def needs(self) -> Needs:
-        """Those of the engine inside."""
+        """The requirements of the inner engine."""
         return self.engine.needs
 
     def outputs(self, batch: Batch, *, each_view: bool = False, embeddings: bool = True) -> Outputs:
-        """The mean of what the engine inside says of the batch and of its mirror image."""
+        """Mean outputs of the inner engine for the batch and its mirror image."""
         mirror = replace(batch, images_BVCHW=batch.images_BVCHW.flip(-1))
         one, other = (
             self.engine.outputs(either, each_view=each_view, embeddings=embeddings) for either in (batch, mirror)
@@ -42,7 +42,7 @@ class MirrorEngine:
         )
 
     def close(self) -> None:
-        """Close the engine inside."""
+        """Close the inner engine."""
         self.engine.close()
 
 

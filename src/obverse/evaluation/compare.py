@@ -117,7 +117,7 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
     draws = metrics.Resampler([run.outcome for run in base], [run.outcome for run in other], units)
     draws_RM, point_M = draws.bootstrap(num_resamples, seed), draws.point()
     swapped_RM = draws.permute(num_resamples, seed) if units.are_groups and are_single else None
-    share_right, found = metrics.metric_of("accuracy", label_sets=base[0].kind.is_set).name, {}
+    share_right, by_metric = metrics.metric_of("accuracy", label_sets=base[0].kind.is_set).name, {}
     for column, name in enumerate(metric.name for metric in draws.metrics):
         draws_R, value = draws_RM[:, column], float(point_M[column])
         draws_R = draws_R[np.isfinite(draws_R)]
@@ -134,8 +134,8 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
         elif name == share_right:
             p_value, test = mcnemar(*discordant(base[0], other[0])), "exact McNemar"
         most = 1.0 if draws.metrics[column].bounds == (0.0, 1.0) else math.inf
-        found[name] = Difference(name, value, max(-most, float(low)), min(most, float(high)), p_value, test)
-    return found
+        by_metric[name] = Difference(name, value, max(-most, float(low)), min(most, float(high)), p_value, test)
+    return by_metric
 
 
 def too_few(runs: Sequence[Predictions]) -> dict[str, str]:

@@ -61,17 +61,17 @@ def none_if_nan(value: float) -> float | None:
 
 def in_blocks(estimates: Mapping[str, Any], table: Sequence[metrics.Metric]) -> dict[str, Any]:
     """Estimates by metric as they stand in metrics.json, some of them in a block of their own."""
-    found: dict[str, Any] = {}
+    blocks: dict[str, Any] = {}
     for metric in table:
-        place = found.setdefault(metric.block, {}) if metric.block else found
+        place = blocks.setdefault(metric.block, {}) if metric.block else blocks
         if metric.name in estimates:
             place[metric.key or metric.name] = estimates[metric.name]
-    return found
+    return blocks
 
 
-def in_place(values: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with the keys of `found` where its `estimates` stand."""
+def in_place(values: Mapping[str, Any], blocks: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with the keys of `blocks` in place of its `estimates`."""
     placed: dict[str, Any] = {}
     for key, value in values.items():
-        placed |= found if key == "estimates" else {key: value}
+        placed |= blocks if key == "estimates" else {key: value}
     return placed

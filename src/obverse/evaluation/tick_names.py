@@ -20,11 +20,11 @@ def tick_names(names: Sequence[str]) -> list[str]:
     """
     if not are_numbered(names):
         return _shortened(names)
-    found = []
+    labels = []
     for number, name in enumerate(names, 1):
         text = " ".join("".join(char for char in name if _is_drawable(char) or char.isspace()).split())
-        found.append(_cut(f"{number} {text}" if any(map(str.isalnum, text)) else str(number)))
-    return found
+        labels.append(_cut(f"{number} {text}" if any(map(str.isalnum, text)) else str(number)))
+    return labels
 
 
 def are_numbered(names: Sequence[str]) -> bool:

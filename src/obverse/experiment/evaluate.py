@@ -129,8 +129,8 @@ def _evaluate(
         require_unchanged(run, manifest, name)
     else:
         name = OTHER
-        manifest, told = other_manifest(data, bundle, recipe, split=split, layout=layout)
-        story = replace(story, facts=story.facts | told, seen=seen_before(run, manifest))
+        manifest, about = other_manifest(data, bundle, recipe, split=split, layout=layout)
+        story = replace(story, facts=story.facts | about, seen=seen_before(run, manifest))
         folder = out or run.evaluation(_name_of(data, split))
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, story=story)
 

@@ -26,6 +26,6 @@ def example_of(manifest: Manifest) -> Example:
 def _file(manifest: Manifest, locator: str) -> str | None:
     name, steps = parse_locator(part_of(locator)[0])
     path = os.path.relpath(os.path.join(manifest.root, name))
-    shown = path if not path.startswith(os.pardir) else os.path.abspath(path)
-    is_plain = not steps and not remote_url(name) and shown.isprintable()
-    return shown if is_plain and os.path.isfile(shown) else None
+    file = path if not path.startswith(os.pardir) else os.path.abspath(path)
+    is_plain = not steps and not remote_url(name) and file.isprintable()
+    return file if is_plain and os.path.isfile(file) else None

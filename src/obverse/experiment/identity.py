@@ -27,7 +27,7 @@ FREE = (
     "name", "data.path", "data.cache", "distill.teacher", "parent.run", "training.trackers", "evaluation.",
     "runtime.num_workers", "runtime.distributed",
 )  # fmt: skip
-SHOWN = 3
+MAX_EXAMPLES = 3
 
 
 def run_recipe(run: RunFolder) -> ResolvedRecipe:
@@ -113,9 +113,9 @@ def _changed_pictures(manifest: Manifest) -> Iterator[str]:
     gone = [repr(f.paths[0]) for f in facts.findings]
     other = [repr(s.id) for s in manifest.samples if _digest(s, facts.digest_of) not in (None, s.digest)]
     if gone:
-        yield f"{len(gone)} picture(s) can no longer be read: {_shown(gone)}. Put them back, start a new run"
+        yield f"{len(gone)} picture(s) can no longer be read: {_listed(gone)}. Put them back, start a new run"
     if other:
-        yield f"{len(other)} sample(s) have other pictures than when the run began: {_shown(other)}. " \
+        yield f"{len(other)} sample(s) have other pictures than when the run began: {_listed(other)}. " \
               "Put them back, start a new run"  # fmt: skip
 
 
@@ -126,8 +126,8 @@ def _digest(sample: Sample, digest_of: Mapping[str, str]) -> str | None:
     return joint_digest(digest_of[path] for path in sample.views.values())
 
 
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_EXAMPLES]) + (" ..." if len(names) > MAX_EXAMPLES else "")
 
 
 def _stamp(manifest: Manifest) -> str:

@@ -51,22 +51,22 @@ def other_manifest(
                         f"{', '.join(bundle.classes[:10])}")  # fmt: skip
     use, details = bundle.geometry.least_decode, recipe.data.split.group_near_duplicates
     facts = verify_pictures(PictureStore(listing.root), list(samples.paths()), use=use, details=details)
-    errors = [found for found in (*listing.findings, *facts.findings) if found.severity == "error"]
+    errors = [finding for finding in (*listing.findings, *facts.findings) if finding.severity == "error"]
     if errors:
         first = f"{', '.join(map(repr, errors[0].paths[:3]))}: {errors[0].message}"
         raise DataError(f"{len(errors)} unusable picture(s), the first is {first}")
     digests = [joint_digest(map(facts.digest_of.__getitem__, sample.views.values())) for sample in samples]
     samples = samples.with_columns(splits=[OTHER] * len(samples), digests=digests)
     samples = groups_of_other_data(samples, recipe.data.split, facts)
-    told = {"evaluated on": _told(data, split, left_out)}
+    about = {"evaluated on": _described(data, split, left_out)}
     if unpaired:
-        told["unpaired"] = f"{len(unpaired)} sample(s) lack a view; the first: {unpaired[0].message}"
-    warnings = [found.message for found in listing.findings if found.severity == "warning"]
-    told |= {"warnings": "; ".join(warnings[:5])} if warnings else {}
+        about["unpaired"] = f"{len(unpaired)} sample(s) lack a view; the first: {unpaired[0].message}"
+    warnings = [finding.message for finding in listing.findings if finding.severity == "warning"]
+    about |= {"warnings": "; ".join(warnings[:5])} if warnings else {}
     manifest = Manifest(
         listing.root, samples, bundle.classes, bundle.views, bundle.ordered, bundle.columns, bundle.multi_label
     )
-    return manifest, told
+    return manifest, about
 
 
 def _as_known(samples: Samples, bundle: Bundle) -> Samples:
@@ -112,6 +112,6 @@ def _with_views(listing: Listing, bundle: Bundle, data: Path) -> Listing:
     return replace(listing, samples=samples, views=bundle.views)
 
 
-def _told(data: Path, split: str | None, left_out: tuple[str, ...]) -> str:
-    told = f"{data}, its split {split}" if split else str(data)
-    return f"{told}, without the class(es) {', '.join(left_out)}" if left_out else told
+def _described(data: Path, split: str | None, left_out: tuple[str, ...]) -> str:
+    place = f"{data}, its split {split}" if split else str(data)
+    return f"{place}, without the class(es) {', '.join(left_out)}" if left_out else place

@@ -70,5 +70,5 @@ def begin(model: Classifier, parent: ParentSpec) -> None:
     try:
         model.load_state_dict(shipped.state_dict())
     except RuntimeError as error:
-        told = " ".join(str(error).split())[:200]
-        raise DataError(f"the weights in {parent.run!r} do not fit the recipe: {told}") from None
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"the weights in {parent.run!r} do not fit the recipe: {reason}") from None

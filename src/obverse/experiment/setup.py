@@ -109,11 +109,11 @@ def set_up(
     model: Classifier | None = None,
     load_weights: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Setup:
     """Everything that training needs. model: by `build_model`, where there is one already.
 
-    load_weights False: a checkpoint has them. tell: hears of each cache on disk.
+    load_weights False: a checkpoint has them. notify: called with a line for each disk cache.
     """
     require_shares(recipe)
     bundle = describe(recipe, manifest)
@@ -129,7 +129,7 @@ def set_up(
             progress=progress,
         )
         if line:
-            tell(line)
+            notify(line)
     device, process = resolve_device(recipe.runtime.device), Process(launched().rank, launched().world_size)
     return Setup(recipe, manifest, objective_of(recipe, manifest), bundle, model, device, process, caches)
 

@@ -99,32 +99,32 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
     index = build_index(data, recipe.data, progress)
     for line in (index.summary, *finding_lines(index.findings, "all are in data_report.json")):
         watch.notify(Message(printable(line)))
-    manifest, tell = index.manifest, _teller(watch)
+    manifest, notify = index.manifest, _notifier(watch)
     require_teacher(recipe, manifest)
     require_same_classes(recipe, manifest)
-    resolved, model = _with_model(recipe, index, tell)
+    resolved, model = _with_model(recipe, index, notify)
     require_readable(resolved.recipe, manifest, index.facts, progress)
     bundle, num_train = describe(resolved.recipe, manifest), len(manifest.split("train"))
-    final = with_source(tune(resolved, model, bundle, num_train=num_train, tell=tell), data, index)
+    final = with_source(tune(resolved, model, bundle, num_train=num_train, notify=notify), data, index)
     write_inputs(run, final, index)
-    return set_up(final, manifest, model=model, progress=progress, tell=tell)
+    return set_up(final, manifest, model=model, progress=progress, notify=notify)
 
 
-def _with_model(recipe: Recipe, index: Index, tell: Callable[[str], None]) -> tuple[Resolved, Classifier]:
+def _with_model(recipe: Recipe, index: Index, notify: Callable[[str], None]) -> tuple[Resolved, Classifier]:
     """Where the weights that `auto` counted on cannot be had after all, it is from scratch."""
     resolved = resolve(recipe, index)
     for line in resolved.reasons:
-        tell(line)
+        notify(line)
     try:
         return resolved, build_model(resolved.recipe, index.manifest)
     except UnavailableError as error:
         if not isinstance(recipe.model.backbone, AutoBackbone):
             raise
-        tell(f"model: from scratch, because {error}")
-    return _with_model(recipe.changed({"model.backbone": ConvNetBackbone()}), index, tell)
+        notify(f"model: from scratch, because {error}")
+    return _with_model(recipe.changed({"model.backbone": ConvNetBackbone()}), index, notify)
 
 
-def _teller(watch: Watch) -> Callable[[str], None]:
+def _notifier(watch: Watch) -> Callable[[str], None]:
     return lambda line: watch.notify(Message(printable(line)))
 
 
@@ -153,7 +153,7 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: boo
         if saved[0] is None and saved[1] and not force:
             raise DataError(f"no checkpoint in {str(run.checkpoints)!r} can be used ({'; '.join(saved[1])}). Put one "
                             "back, or add --force to train from the beginning")  # fmt: skip
-        setup = set_up(recipe, manifest, load_weights=saved[0] is None, tell=_teller(watch))
+        setup = set_up(recipe, manifest, load_weights=saved[0] is None, notify=_notifier(watch))
         setup.process.from_main(lambda: (recipe, manifest, saved[0] is None))
         return _train(run, setup, watch, saved)
 
@@ -270,8 +270,8 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
     if setup.process.is_main:
         history_png = run.path / "training_history.png"
         plot_history(progress.history, history_png)
-        shown = history_png if history_png.is_file() else None
-        story = RunStory(story.facts, diagnosed(progress, setup.manifest, train, setup.recipe), shown)
+        history = history_png if history_png.is_file() else None
+        story = RunStory(story.facts, diagnosed(progress, setup.manifest, train, setup.recipe), history)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     measured = {}
     whole = _whole(bundle, trainer) if trainer.parallel.is_sharded and setup.process.is_main else None

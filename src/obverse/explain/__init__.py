@@ -1,4 +1,4 @@
-"""Why a model says what it says: attention, rollout and Grad-CAM per view; nearest neighbours by embedding."""
+"""Explanations of predictions: attention, rollout and Grad-CAM maps per view; nearest neighbours by embedding."""
 
 from .embeddings import nearest
 from .explain import Explanation, explain

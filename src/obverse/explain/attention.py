@@ -1,7 +1,7 @@
-"""Where a vision transformer looks: the class token's attention in the last layer, and attention rollout.
+"""Attention maps of vision transformers: the class token's attention in the last layer, and attention rollout.
 
-Rollout (Abnar & Zuidema 2020) follows attention through all layers: half of every token is taken to be itself, which
-stands for the residual connection. Neither says what speaks for one class; Grad-CAM does, for networks of convolutions.
+Rollout (Abnar & Zuidema 2020) multiplies attention through all layers, with a weight of one half for the token itself,
+which stands for the residual connection. Neither map is class-specific; Grad-CAM is, for convolutional networks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .watch import Seen
 
 
 def attention_maps(seen: Seen, *, has_class_token: bool | None = None) -> dict[str, torch.Tensor] | None:
-    """`attention` and `rollout` as (B, h, w) on the token grid; None when the backbone has no attention of that form.
+    """The maps `attention` and `rollout`, (B, h, w) on the token grid; None when the backbone has no such attention.
 
     Without a class token (mean or sequence pooling) the row is the mean over all tokens.
     """
@@ -28,7 +28,7 @@ def attention_maps(seen: Seen, *, has_class_token: bool | None = None) -> dict[s
 
 
 def _start(seen: Seen, use_first: bool) -> torch.Tensor:
-    """The tokens that the features come from, as weights that sum to one."""
+    """Weights of the tokens that the features are pooled from, with sum one."""
     like_BN = seen.attention_BNN[-1][:, 0]
     if not use_first:
         return torch.full_like(like_BN, 1 / like_BN.shape[1])

@@ -1,4 +1,4 @@
-"""Nearest neighbours among embeddings, by the cosine of the angle between them."""
+"""Nearest neighbours among embeddings by cosine similarity."""
 
 from __future__ import annotations
 

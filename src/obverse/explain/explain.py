@@ -1,7 +1,7 @@
-"""Why a model says what it says: per sample its answer, and per view maps of where it looked.
+"""Explanation of a prediction: the answer of each sample, and for each view maps of important places.
 
-`attention` and `rollout` for networks whose tokens all see each other (ViT, CCT), `grad-cam` for the others, of the
-class that is answered. Not pictures: `obverse.explain.picture` draws them.
+`attention` and `rollout` for networks with global attention (ViT, CCT), `grad-cam` of the predicted class for others.
+`obverse.explain.picture` draws the maps.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from .gradcam import gradcam_maps
 from .watch import Seen, Watch
 
 HeatMap = npt.NDArray[np.float32]
-# Of one network: method -> map.
+# Maps of one network: method -> map.
 Maps = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """One sample. answer: the class. views: what the model saw, uint8 (H, W, 3), of the views that are there.
+    """Explanation of one sample. answer: the predicted class. views: the input pictures of present views, uint8 (H, W,
+    3).
 
     maps: view -> method -> (H, W) from 0 to 1, where 1 is the strongest place; no maps where a network has none.
     """
@@ -42,7 +43,7 @@ class Explanation:
 
 
 def explain(engine: TorchEngine, batch: Batch, views: tuple[str, ...]) -> Iterator[Explanation]:
-    """One sample after another. Weights, modes, random state and fused attention stay as they are."""
+    """Explanations, sample by sample. Weights, modes, random state and fused attention are not changed."""
     assert not engine.model.training, "an engine's model is in evaluation mode"
     for single in batch.split(1):
         yield _explain_one(engine, single.to(engine.forward.device), views)
@@ -52,48 +53,48 @@ def _explain_one(engine: TorchEngine, batch: Batch, views: tuple[str, ...]) -> E
     forward = engine.forward
     logits_1K, members = _look(engine, batch)
     size = (batch.images_BVCHW.shape[3], batch.images_BVCHW.shape[4])
-    shown = [number for number, present in enumerate(batch.present_BV[0].tolist()) if present]
+    present_views = [number for number, present in enumerate(batch.present_BV[0].tolist()) if present]
     images = batch.images_BVCHW[0].cpu().numpy().transpose(0, 2, 3, 1)
     return Explanation(
         id=batch.ids[0],
         answer=int(forward.leading_class(logits_1K)[0]),
         logits_K=forward.class_logits(logits_1K)[0].float().cpu().numpy(),
-        views={views[number]: images[number] for number in shown},
-        maps={views[number]: _of_view([_at(maps, number) for maps in members], size) for number in shown},
+        views={views[number]: images[number] for number in present_views},
+        maps={views[number]: _of_view([_at(maps, number) for maps in members], size) for number in present_views},
     )
 
 
 def _look(engine: TorchEngine, batch: Batch) -> tuple[torch.Tensor, list[Maps]]:
     """The head's logits, and maps (V, h, w) of every member."""
     model, forward = engine.model, engine.forward
-    # A compiled network shows nothing of its inside, so the plain one runs.
+    # The eager network runs, because a compiled one does not call hooks on its inner modules.
     with torch.no_grad(), torch.compiler.set_stance("force_eager"), Watch(model.encoders) as watch:
         logits_1K = forward.logits(model, batch)
     members = [_attention(backbones, calls) for backbones, calls in zip(model.encoders, watch.members(), strict=True)]
     if not all(members):
-        found = _gradcam(engine, batch)
-        members = [maps or cam for maps, cam in zip(members, found, strict=True)]
+        cams = _gradcam(engine, batch)
+        members = [maps or cam for maps, cam in zip(members, cams, strict=True)]
     return logits_1K, members
 
 
 def _attention(backbones: nn.ModuleList, calls: list[Seen]) -> Maps:
-    """Maps of one member, nothing when its backbones have no attention of that form."""
+    """Attention maps of one member; empty when its backbones have no such attention."""
     has_class_token = getattr(backbones[0], "has_class_token", None)
-    found = [attention_maps(seen, has_class_token=has_class_token) for seen in calls]
-    known = [maps for maps in found if maps is not None]
-    return {name: torch.cat([maps[name] for maps in known]) for name in known[0]} if len(known) == len(found) else {}
+    per_call = [attention_maps(seen, has_class_token=has_class_token) for seen in calls]
+    known = [maps for maps in per_call if maps is not None]
+    return {name: torch.cat([maps[name] for maps in known]) for name in known[0]} if len(known) == len(per_call) else {}
 
 
 def _gradcam(engine: TorchEngine, batch: Batch) -> list[Maps]:
-    """Maps of the answered class's logit, of every member."""
+    """Grad-CAM maps of the predicted class's logit, for every member."""
     model, forward = engine.model, engine.forward
     with torch.enable_grad(), torch.compiler.set_stance("force_eager"), Watch(model.encoders) as watch:
         logits = forward.logits(model, batch)
         score = forward.class_logits(logits)[0, int(forward.leading_class(logits)[0])]
     members = []
     for backbones, calls in zip(model.encoders, watch.members(), strict=True):
-        found = gradcam_maps(calls, score, int(backbones[0].num_features))  # type: ignore[arg-type]
-        members.append({"grad-cam": torch.cat(found)} if found else {})
+        cams = gradcam_maps(calls, score, int(backbones[0].num_features))  # type: ignore[arg-type]
+        members.append({"grad-cam": torch.cat(cams)} if cams else {})
     return members
 
 
@@ -102,10 +103,10 @@ def _at(maps: Maps, view: int) -> Maps:
 
 
 def _of_view(members: list[Maps], size: tuple[int, int]) -> dict[str, HeatMap]:
-    """At the picture's size, the strongest place 1; of an ensemble the mean over members that have such a map.
+    """Maps at the picture's size with maximum 1; for an ensemble the mean over members that have such a map.
 
-    Attention says where, not how much it matters, so every member's counts fully; Grad-CAM's strength is what the
-    answer gains, so a member that decides nothing shows nothing.
+    Attention has no meaningful scale, so every member's map is normalised first. The scale of Grad-CAM is the gain of
+    the logit, so a member without influence adds nothing.
     """
     result: dict[str, HeatMap] = {}
     for name in dict.fromkeys(name for maps in members for name in maps):

@@ -1,4 +1,4 @@
-"""Maps of where a model looks, as files and as a part of the report.
+"""Explanation maps as files and as a section of the report.
 
 attention_maps/
   000012.png     row 12 of the arrays beside it: per view the picture, then each map laid over it
@@ -27,13 +27,13 @@ from .explain import Explanation, explain
 from .picture import draw
 
 FOLDER, INDEX, OVERVIEW = "attention_maps", "maps.csv", "overview.png"
-REPORT_TILE, NUM_SHOWN = 224, 4
+REPORT_TILE, NUM_SHEETS = 224, 4
 TITLE = "Where the model looks"
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One line of maps.csv."""
+    """One row of maps.csv."""
 
     file: str
     row: int
@@ -45,24 +45,24 @@ class Drawn:
 
 
 class MapFolder:
-    """A folder of maps, written picture by picture; maps of an earlier time go, and nothing else is touched."""
+    """Writer of a folder of maps, picture by picture. Earlier maps are removed, other files are not touched."""
 
     def __init__(self, path: Path, classes: Sequence[str], kind: Kind, *, tile: int) -> None:
         self.path, self.classes, self.kind, self.tile = path, classes, kind, tile
         self.drawn: list[Drawn] = []
-        self._shown: list[Image.Image] = []
+        self._sheets: list[Image.Image] = []
         path.mkdir(parents=True, exist_ok=True)
         for old in _earlier(path):
             old.unlink(missing_ok=True)
 
     def add(self, row: int, explanation: Explanation, label: str = "") -> Drawn:
-        """Draw one sample."""
+        """Draw and save one sample."""
         answer = self.classes[explanation.answer]
         sheet = draw(explanation, answer, tile=self.tile)
         file = f"{row:06d}.png"
         sheet.save(self.path / file, compress_level=1)
-        if len(self._shown) < NUM_SHOWN:
-            self._shown.append(sheet)
+        if len(self._sheets) < NUM_SHEETS:
+            self._sheets.append(sheet)
         probability = float(to_probabilities(explanation.logits_K[None], self.kind)[0, explanation.answer])
         methods = " ".join(next(iter(explanation.maps.values())))
         self.drawn.append(Drawn(file, row, explanation.id, label, answer, probability, methods))
@@ -74,12 +74,12 @@ class MapFolder:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(field.name for field in fields(Drawn))
             writer.writerows(astuple(drawn) for drawn in self.drawn)
-        if self._shown:
-            _stacked(self._shown).save(self.path / OVERVIEW, compress_level=1)
+        if self._sheets:
+            _stacked(self._sheets).save(self.path / OVERVIEW, compress_level=1)
 
 
 def require_free(path: Path) -> None:
-    """OutputError when `path` holds something else than maps."""
+    """OutputError when `path` holds anything else than maps."""
     if path.is_dir() and any(path.iterdir()) and not (path / INDEX).is_file():
         raise OutputError(f"{str(path)!r} is not empty and holds no maps; choose another --out")
     if path.exists() and not path.is_dir():
@@ -93,10 +93,10 @@ def report_maps(
     engine: TorchEngine | None,
     num: int,
 ) -> Section | None:
-    """Draw `num` samples of a split into folder/attention_maps; the report's section about them.
+    """The report's section about the maps of `num` samples, which are drawn into folder/attention_maps.
 
-    Mistakes are half of them, the surest first, the rest are the first of the split. Of multi-label data the map is of
-    the likeliest class. What a network does not show is said in the report, and never costs a run its result.
+    Half of them are the most confident mistakes, the rest the first samples of the split. In multi-label data the map
+    is of the likeliest class. A network that cannot be explained gives a note in the report, not an error.
     """
     if num == 0 or engine is None:
         return None
@@ -128,21 +128,21 @@ def _section(maps: MapFolder) -> Section:
         "rollout": "rollout: attention followed through all layers",
         "grad-cam": "grad-cam: what speaks for the predicted class",
     }
-    found = " ".join(drawn.methods for drawn in maps.drawn).split()
-    named = "; ".join(text for name, text in kinds.items() if name in found)
-    num_shown = min(NUM_SHOWN, len(maps.drawn))
+    methods = " ".join(drawn.methods for drawn in maps.drawn).split()
+    named = "; ".join(text for name, text in kinds.items() if name in methods)
+    num_sheets = min(NUM_SHEETS, len(maps.drawn))
     rows = tuple((drawn.file, drawn.id, drawn.label, drawn.predicted) for drawn in maps.drawn)
     blocks = (
         Text(f"{named or 'This network shows no map'}. Bright is strong, each map on its own scale."),
-        Text(f"The first {num_shown} of {len(maps.drawn)}; all are in {FOLDER}."),
-        Figure(maps.path / OVERVIEW, "maps", f"Pictures of {num_shown} samples, each beside its maps."),
+        Text(f"The first {num_sheets} of {len(maps.drawn)}; all are in {FOLDER}."),
+        Figure(maps.path / OVERVIEW, "maps", f"Pictures of {num_sheets} samples, each beside its maps."),
         Table(("file", "sample", "label", "predicted"), rows),
     )
     return Section(TITLE, blocks)
 
 
 def _earlier(path: Path) -> Iterator[Path]:
-    """The files that an index names."""
+    """The files named in an index."""
     index = path / INDEX
     if index.is_file():
         with index.open(encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""Maps as pictures: a row per view, the picture as the model saw it and each map laid over it."""
+"""Drawing of maps: a row per view, with the input picture and each map as an overlay."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from .explain import Explanation, HeatMap
 
 GAP = 6
 CAPTION = 16
-# The map's colour covers at most this share of the picture beneath.
+# Maximum opacity of a map.
 MOST_COVERED = 0.65
 Picture = npt.NDArray[np.uint8]
 
 
 def draw(explanation: Explanation, answer: str, *, tile: int = 320) -> Image.Image:
-    """Tiles of `tile` pixels on the longer side, each with a caption."""
+    """A sheet of tiles with captions, each `tile` pixels on the longer side."""
     rows = []
     for view, pixels in explanation.views.items():
-        shown = {view: pixels}
+        tiles = {view: pixels}
         for method, heat_HW in explanation.maps[view].items():
             named = f"{method}: {answer}" if method == "grad-cam" else method
-            shown[named] = overlay(pixels, heat_HW)
-        rows.append(shown)
+            tiles[named] = overlay(pixels, heat_HW)
+        rows.append(tiles)
     height, width = _tile_size(next(iter(explanation.views.values())).shape, tile)
-    columns = max(len(shown) for shown in rows)
+    columns = max(len(tiles) for tiles in rows)
     sheet = Image.new("RGB", (columns * (width + GAP) + GAP, len(rows) * (height + CAPTION + GAP) + GAP), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(CAPTION - 4)
-    for y, shown in enumerate(rows):
-        for x, (caption, pixels) in enumerate(shown.items()):
+    for y, tiles in enumerate(rows):
+        for x, (caption, pixels) in enumerate(tiles.items()):
             left, top = GAP + x * (width + GAP), GAP + y * (height + CAPTION + GAP)
             pen.text((left, top), _fitting(caption, width), fill="black", font=font)
             picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
@@ -38,7 +38,7 @@ def draw(explanation: Explanation, answer: str, *, tile: int = 320) -> Image.Ima
 
 
 def overlay(pixels: Picture, heat_HW: HeatMap) -> Picture:
-    """The picture, the more covered by the map's colour the stronger the map is there."""
+    """The picture blended with the map's colour, with an opacity proportional to the map."""
     from matplotlib import colormaps
 
     color_HW3 = colormaps["inferno"](heat_HW)[..., :3] * 255
@@ -53,7 +53,7 @@ def _tile_size(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
 
 
 def _fitting(caption: str, width: int) -> str:
-    """What a line of that many pixels holds; a name may be of any length and alphabet."""
+    """The caption shortened to a width in pixels; a name may have any length and alphabet."""
     most = max(4, width // 7)
     plain = "".join(char if char.isprintable() else "?" for char in caption)
     return plain if len(plain) <= most else plain[: most - 2] + ".."

@@ -1,4 +1,4 @@
-"""Looking at what happens inside a backbone while it runs, without changing it.
+"""Recording of attention and feature maps inside a backbone while it runs, without changing it.
 
 Attention weights are computed a second time from the queries and keys that go into the attention; the model's own
 computation is never replaced, so fused attention stays fused and the logits keep every bit. This works for any network
@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-# Class token, distillation token and registers.
+# Most tokens before the grid: class token, distillation token and registers.
 MOST_PREFIX_TOKENS = 17
 _SOFTMAX: tuple[Callable[..., Any], ...] = (torch.softmax, torch.Tensor.softmax, functional.softmax)
 
@@ -44,9 +44,9 @@ class Seen:
 
 
 class Watch(TorchFunctionMode):
-    """While it is entered, every call of one of the backbones leaves a `Seen` in `calls`.
+    """Context that records every call of a backbone as a `Seen` in `calls`.
 
-    encoders: the backbones of every member, which run one member after the other.
+    encoders: the backbones of every member; members run one after the other.
     """
 
     def __init__(self, encoders: Sequence[nn.ModuleList]) -> None:
@@ -78,14 +78,14 @@ class Watch(TorchFunctionMode):
             self._hooks.pop().remove()
 
     def members(self) -> list[list[Seen]]:
-        """The calls of each member: one where its views share a backbone, else one per view."""
+        """The recorded calls by member: one where its views share a backbone, else one per view."""
         left = iter(self.calls)
         return [[next(left) for _ in backbones] for backbones in self._encoders]
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run `func` as it is; torch calls this for every function while the mode is entered."""
+        """The result of `func`, unchanged; torch calls this for every function inside the context."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         if self._now is not None:
@@ -100,7 +100,7 @@ class Watch(TorchFunctionMode):
             self._now.attention_BNN.append(weights_BNN)
 
     def _begin(self, _: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
-        """Where gradients are wanted the pictures ask for them, so that a frozen network has them, too."""
+        """Hook before a backbone: in gradient mode its input requires gradients, for the case of a frozen network."""
         self._now = Seen()
         return (args[0].detach().requires_grad_(), *args[1:]) if torch.is_grad_enabled() else None
 
@@ -110,12 +110,12 @@ class Watch(TorchFunctionMode):
             return
         if math.prod(output.shape[2:]) > 1:
             seen.map = output
-            # Queries and keys have four axes, too; only what a convolution makes is a grid.
+            # Queries and keys have four axes, too; only the output of a convolution is a grid.
             if not seen.attention_BNN and any(isinstance(part, nn.Conv2d) for part in module.modules()):
                 seen.grid = (output.shape[2], output.shape[3])
 
     def _look_again(self, module: nn.Module, args: Any, kwargs: dict[str, Any], _: Any) -> None:
-        """torch's own layer hides its attention: ask the layer once more, for its weights."""
+        """Hook after `MultiheadAttention`, which hides its weights: the layer is called again with `need_weights`."""
         assert isinstance(module, nn.MultiheadAttention)
         now, self._now = self._now, None
         with torch.no_grad():
@@ -139,7 +139,7 @@ def attention_weights(
     scale: float | None = None,
     **others: Any,
 ) -> torch.Tensor | None:
-    """The mean over heads of what `scaled_dot_product_attention` weighs values with; None unless it is square.
+    """Attention weights of `scaled_dot_product_attention`, averaged over heads; None unless they are square.
 
     One head at a time: at 1008x1008 the scores of a single head take 63 MB.
     """
@@ -156,7 +156,7 @@ def attention_weights(
 
 
 def _bias(mask: torch.Tensor | None, head: int) -> torch.Tensor | float:
-    """What an attention mask adds to the scores of one head."""
+    """The additive attention mask of one head."""
     if mask is None:
         return 0.0
     bias = mask

@@ -87,7 +87,7 @@ class Failure:
     error: str
 
 
-Found = Request | Failure
+RequestOrFailure = Request | Failure
 
 
 def read_requests(
@@ -100,10 +100,10 @@ def read_requests(
 ) -> list[Request]:
     """Every sample that `inputs` names, as `find_requests`. DataError for the first that cannot be used."""
     requests = []
-    for found in find_requests(inputs, views, known=known, columns=columns, are_parts=are_parts):
-        if isinstance(found, Failure):
-            raise DataError(found.error)
-        requests.append(found)
+    for request in find_requests(inputs, views, known=known, columns=columns, are_parts=are_parts):
+        if isinstance(request, Failure):
+            raise DataError(request.error)
+        requests.append(request)
     return requests
 
 
@@ -114,7 +114,7 @@ def find_requests(
     known: Sequence[str] = (),
     columns: Mapping[str, Cell] | None = None,
     are_parts: bool = False,
-) -> list[Found]:
+) -> list[RequestOrFailure]:
     """Every sample that `inputs` names, and what of them cannot be used; a folder, an archive, a table or a list stands
     for all its pictures.
 
@@ -124,15 +124,15 @@ def find_requests(
     if isinstance(inputs, (str, Path, Image.Image, np.ndarray, Mapping)):
         inputs = [inputs]
     common = _cells(columns or {}, known)
-    result: list[Found] = []
+    result: list[RequestOrFailure] = []
     for number, item in enumerate(inputs):
         pictures, own = _apart(item, known)
         is_whole = are_parts and not _names_a_view(pictures, views)
         try:
-            found = _expand(pictures, number, (WHOLE,) if is_whole else views, known)
+            requests = _expand(pictures, number, (WHOLE,) if is_whole else views, known)
         except DataError as error:
-            found = [Failure(_name_of(pictures, number), str(error))]
-        for request in found:
+            requests = [Failure(_name_of(pictures, number), str(error))]
+        for request in requests:
             if isinstance(request, Failure):
                 result.append(request)
                 continue
@@ -190,7 +190,7 @@ def load_pixels(picture: Picture | Stored, least: tuple[int, int]) -> Pixels:
 
 def _expand(
     item: Picture | Mapping[str, Picture], number: int, views: tuple[str, ...], known: Sequence[str]
-) -> Sequence[Found]:
+) -> Sequence[RequestOrFailure]:
     if isinstance(item, Mapping):
         return [Request(_name_of(item, number), _checked_views(item, views))]
     if isinstance(item, (str, Path)) and _is_folder(Path(item)):
@@ -206,7 +206,7 @@ def _expand(
     return [Request(_name_of(item, number), {views[0]: item})]
 
 
-def _listed(path: Path, views: tuple[str, ...], known: Sequence[str]) -> Sequence[Found]:
+def _listed(path: Path, views: tuple[str, ...], known: Sequence[str]) -> Sequence[RequestOrFailure]:
     """A sample for each row of a table or list."""
     listed = read_picture_list(path)
     column_of = {view: column for column in listed.columns for view in views if name_key(view) == name_key(column)}
@@ -215,13 +215,13 @@ def _listed(path: Path, views: tuple[str, ...], known: Sequence[str]) -> Sequenc
     if not column_of:
         raise DataError(f"{str(path)!r}: the columns with pictures are {', '.join(listed.columns)}, and this model "
                         f"looks at {', '.join(views)}; name the columns so")  # fmt: skip
-    store, found = PictureStore(listed.root), list[Found]()
+    store, requests = PictureStore(listed.root), list[RequestOrFailure]()
     for row in listed.rows:
         there = {view: row.pictures[column] for view, column in column_of.items() if column in row.pictures}
         own = {name: cell for name, cell in row.cells.items() if name in known and cell}
         pictures = {view: Stored(store, locator) for view, locator in there.items()}
-        found.append(Request(row.name, pictures, columns=own) if there else Failure(row.name, "it names no picture"))
-    return found
+        requests.append(Request(row.name, pictures, columns=own) if there else Failure(row.name, "it names no picture"))
+    return requests
 
 
 def _is_folder(path: Path) -> bool:
@@ -250,7 +250,7 @@ def _name_of(item: Picture | Mapping[str, Picture], number: int) -> str:
     return " + ".join(paths) if paths else f"sample {number + 1}"
 
 
-def _folder(folder: Path, views: tuple[str, ...]) -> Sequence[Found]:
+def _folder(folder: Path, views: tuple[str, ...]) -> Sequence[RequestOrFailure]:
     return _paired(folder, list(walk_pictures(folder)), lambda path: folder / path, views)
 
 
@@ -265,11 +265,11 @@ def unread_in(path: Path) -> str:
     return tree.unread.message if tree.folders or tree.unread.message else ""
 
 
-def _archive(archive: Path, views: tuple[str, ...]) -> Sequence[Found]:
+def _archive(archive: Path, views: tuple[str, ...]) -> Sequence[RequestOrFailure]:
     """All pictures in a zip or tar, read where they are."""
     tree = open_tree(archive, data_root(archive))
     # Names in a guessed encoding are only how the answers are called.
-    unusable = [found for found in tree.findings if found.code != "archive-encoding"]
+    unusable = [finding for finding in tree.findings if finding.code != "archive-encoding"]
     if unusable:
         raise DataError(f"{str(archive)!r}: {unusable[0].message}; unpack it and give the folder")
     store = PictureStore(tree.root)
@@ -279,7 +279,7 @@ def _archive(archive: Path, views: tuple[str, ...]) -> Sequence[Found]:
 
 def _paired(
     folder: Path, paths: Sequence[str], picture: Callable[[str], Picture | Stored], views: tuple[str, ...]
-) -> Sequence[Found]:
+) -> Sequence[RequestOrFailure]:
     """A sample for each of `paths`, relative to `folder` (or archive), in the order in which people count; with several
     views they are paired by stem across folders called like the views.
     """
@@ -298,17 +298,20 @@ def _paired(
         # The folder itself mostly; the classes may lie below the views.
         at = next((at for at in reversed(range(len(parents))) if name_key(parents[at]) in spelled), None)
         if at is None:
-            shown = str(folder / path)
-            failures.append(Failure(shown, f"{shown!r} lies in no folder called {' or '.join(views)}: "
+            title = str(folder / path)
+            failures.append(Failure(title, f"{title!r} lies in no folder called {' or '.join(views)}: "
                                     "this model cannot know which view it is"))  # fmt: skip
             continue
         view = parents.pop(at)
         key = str(folder.joinpath(*parents, Path(name).stem))
-        key, found = objects.setdefault((*map(composed, parents), stem_key(name)), (key, {}))
-        if spelled[name_key(view)] in found:
+        key, views_of_object = objects.setdefault((*map(composed, parents), stem_key(name)), (key, {}))
+        if spelled[name_key(view)] in views_of_object:
             twice[key] = f"two pictures could be the {view} of {key!r}; rename one"
-        found[spelled[name_key(view)]] = picture(path)
-    paired = (Failure(key, twice[key]) if key in twice else Request(key, found) for key, found in objects.values())
+        views_of_object[spelled[name_key(view)]] = picture(path)
+    paired = (
+        Failure(key, twice[key]) if key in twice else Request(key, views_of_object)
+        for key, views_of_object in objects.values()
+    )
     return [*paired, *failures]
 
 

@@ -23,10 +23,10 @@ from obverse.runtime import resolve_device
 from .inputs import (
     Cell,
     Failure,
-    Found,
     Input,
     Picture,
     Request,
+    RequestOrFailure,
     Stored,
     find_requests,
     load_pixels,
@@ -100,15 +100,15 @@ class Predictor:
 
         progress(done, total): called after every batch.
         """
-        top_k, found = self._top_k(top_k, batch_size), self._found(inputs, columns)
+        top_k, requests = self._top_k(top_k, batch_size), self._requests_or_failures(inputs, columns)
 
         def answers() -> Iterator[Prediction | Failure]:
-            for start in range(0, len(found), batch_size):
-                some = found[start : start + batch_size]
+            for start in range(0, len(requests), batch_size):
+                some = requests[start : start + batch_size]
                 with explained(Path(), ADVICE):
                     of_batch = self._answers_or_failures(some, top_k)
                 yield from of_batch
-                progress(start + len(some), len(found))
+                progress(start + len(some), len(requests))
 
         return answers()
 
@@ -141,7 +141,9 @@ class Predictor:
         are_parts = bool(self.bundle.parts)
         return read_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
 
-    def _found(self, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None) -> list[Found]:
+    def _requests_or_failures(
+        self, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None
+    ) -> list[RequestOrFailure]:
         are_parts = bool(self.bundle.parts)
         return find_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
 
@@ -149,19 +151,19 @@ class Predictor:
         """The requests as the model takes them."""
         return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
 
-    def _answers_or_failures(self, some: Sequence[Found], top_k: int) -> Iterator[Prediction | Failure]:
+    def _answers_or_failures(self, some: Sequence[RequestOrFailure], top_k: int) -> Iterator[Prediction | Failure]:
         """In order, of one batch: what cannot be read is left out of it."""
         read: list[tuple[Request, torch.Tensor]] = []
         failed: dict[int, Failure] = {}
-        for place, found in enumerate(some):
-            if isinstance(found, Failure):
-                failed[place] = found
+        for place, item in enumerate(some):
+            if isinstance(item, Failure):
+                failed[place] = item
                 continue
             try:
-                column_codes(self.bundle.columns, [(found.id, found.columns)])  # says which value is none
-                read.append((found, self._views_of(found)))
+                column_codes(self.bundle.columns, [(item.id, item.columns)])  # says which value is none
+                read.append((item, self._views_of(item)))
             except DataError as error:
-                failed[place] = Failure(found.id, str(error))
+                failed[place] = Failure(item.id, str(error))
         requests, rows = [request for request, _ in read], [row for _, row in read]
         answers = iter(self._answers(self._stacked(requests, rows), top_k) if read else ())
         return iter([failed[place] if place in failed else next(answers) for place in range(len(some))])

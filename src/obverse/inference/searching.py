@@ -24,7 +24,7 @@ class Neighbours:
     """found: (id, cosine), the nearest first."""
 
     id: str
-    found: tuple[tuple[str, float], ...]
+    matches: tuple[tuple[str, float], ...]
 
 
 def search(
@@ -52,7 +52,7 @@ def search(
     result = []
     for query, row, values in zip(asked, rows.tolist(), cosines.tolist(), strict=True):
         pairs = [(there[place], value) for place, value in zip(row, values, strict=True)]
-        others = [(found.id, value) for found, value in pairs if found.identity != query.identity]
+        others = [(sample.id, value) for sample, value in pairs if sample.identity != query.identity]
         result.append(Neighbours(query.id, tuple(others[:top_k])))
     return result
 

@@ -102,49 +102,49 @@ def share_interval(hits_N: npt.NDArray[np.bool_], units: Units) -> Interval:
     if not units.are_groups:
         return wilson_interval(int(hits_N.sum()), hits_N.size)
     share, num = float(hits_N.mean()), hits_N.size
-    found, plain = spread((hits_N - share) / num, units), share * (1 - share) / num
-    if plain > 0 and not math.isnan(found.degrees):
+    variation, plain = spread((hits_N - share) / num, units), share * (1 - share) / num
+    if plain > 0 and not math.isnan(variation.degrees):
         # Where few groups have an error, little is known of how alike their samples are: the worst counts as one more.
         hits_G = np.bincount(units.of_N, hits_N)
         known = min(int((hits_G < units.sizes_G).sum()), int((hits_G > 0).sum()))
-        effect = (known * found.variance / plain + ALIKE_WEIGHT * num / units.effective) / (known + ALIKE_WEIGHT)
-        found = Spread(effect * plain, found.degrees)
-    return score_interval(share, found, information=units.effective)
+        effect = (known * variation.variance / plain + ALIKE_WEIGHT * num / units.effective) / (known + ALIKE_WEIGHT)
+        variation = Spread(effect * plain, variation.degrees)
+    return score_interval(share, variation, information=units.effective)
 
 
 def bounded_mean_interval(values_N: FloatArray, units: Units, *, bounds: tuple[float, float] = (0.0, 1.0)) -> Interval:
     """Of the mean of values that lie within `bounds`."""
     mean = float(values_N.mean()) if values_N.size else math.nan
-    found = spread((values_N - mean) / max(1, values_N.size), units)
-    return score_interval(mean, found, information=units.effective, bounds=bounds)
+    variation = spread((values_N - mean) / max(1, values_N.size), units)
+    return score_interval(mean, variation, information=units.effective, bounds=bounds)
 
 
 def positive_mean_interval(values_N: FloatArray, units: Units) -> Interval:
     """Of the mean of values from 0 on: a loss. No interval for a mean of 0, whose logarithm is not a number."""
     mean = float(values_N.mean()) if values_N.size else math.nan
-    found = spread((values_N - mean) / max(1, values_N.size), units)
-    if math.isnan(found.degrees):
+    variation = spread((values_N - mean) / max(1, values_N.size), units)
+    if math.isnan(variation.degrees):
         return Interval(math.nan, math.nan, ONE_UNIT)
     if mean <= 0:
         return Interval(math.nan, math.nan, "every value is 0, so their spread says nothing")
-    half = _student(found.degrees) * math.sqrt(found.variance) / mean
+    half = _student(variation.degrees) * math.sqrt(variation.variance) / mean
     return Interval(mean * math.exp(-half), mean * math.exp(min(half, 700.0)))
 
 
 def score_interval(
-    value: float, found: Spread, *, information: float, bounds: tuple[float, float] = (0.0, 1.0)
+    value: float, variation: Spread, *, information: float, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> Interval:
     """Wilson's interval for the number of samples that would give this variance, by Student's t.
 
     information: that number where the variance is 0, as when everything is right.
     """
-    if math.isnan(found.degrees):
+    if math.isnan(variation.degrees):
         return Interval(math.nan, math.nan, ONE_UNIT)
     low, high = bounds
     share = min(1.0, max(0.0, (value - low) / (high - low)))
-    variance, most = found.variance / (high - low) ** 2, share * (1 - share)
+    variance, most = variation.variance / (high - low) ** 2, share * (1 - share)
     num = most / variance if variance > 0 and most > 0 else information
-    ends = _wilson(share, num, _student(found.degrees))
+    ends = _wilson(share, num, _student(variation.degrees))
     return Interval(low + (high - low) * ends.low, low + (high - low) * ends.high)
 
 
@@ -167,13 +167,13 @@ def class_average_interval(
         return Interval(math.nan, math.nan, reason)
     influence_KK, value = average.influence(confusion_KK), average.value(confusion_KK)
     prior_K = influence.equal_prior(influence_KK, value)
-    found, effect = class_spread(influence_KK[labels_N, predictions_N], units, labels_N, prior_K)
+    variation, effect = class_spread(influence_KK[labels_N, predictions_N], units, labels_N, prior_K)
     bias = effect * average.bias(confusion_KK) if average.bias else 0.0
-    if abs(bias) > LARGEST_BIAS * math.sqrt(found.variance) and found.variance > 0:
+    if abs(bias) > LARGEST_BIAS * math.sqrt(variation.variance) and variation.variance > 0:
         reason = f"too few {what} for each class: so few alone shift the score by about {bias:+.3f}"
         return Interval(math.nan, math.nan, reason)
     information = len(of_class_M) ** 2 / float((1 / of_class_M).sum())
-    return score_interval(value - bias, found, information=information)
+    return score_interval(value - bias, variation, information=information)
 
 
 def ordinal_intervals(
@@ -187,8 +187,8 @@ def ordinal_intervals(
     if math.isnan(kappa):
         return {"mean_absolute_error": error, "quadratic_kappa": Interval(math.nan, math.nan)}
     moves_KK = influence.quadratic_kappa_influence(confusion_KK)
-    found = spread(moves_KK[labels_N, predictions_N], units)
-    ends = score_interval(kappa, found, information=units.effective, bounds=(-1.0, 1.0))
+    variation = spread(moves_KK[labels_N, predictions_N], units)
+    ends = score_interval(kappa, variation, information=units.effective, bounds=(-1.0, 1.0))
     return {"mean_absolute_error": error, "quadratic_kappa": ends}
 
 
@@ -207,12 +207,12 @@ def set_intervals(
         "macro_f1": set_macro_f1(scores),
         "micro_f1": set_micro_f1(scores),
     }
-    found = {
+    intervals = {
         name: score_interval(values[name], spread(moved_N, units), information=units.effective)
         for name, moved_N in moved.items()
     }
     reason = _few_positives(truth_NK, units)
-    return found | ({name: Interval(math.nan, math.nan, reason) for name in ("map", "macro_f1")} if reason else {})
+    return intervals | ({name: Interval(math.nan, math.nan, reason) for name in ("map", "macro_f1")} if reason else {})
 
 
 def _few_positives(truth_NK: BoolArray, units: Units) -> str:

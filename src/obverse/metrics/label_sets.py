@@ -59,8 +59,8 @@ class Ranking:
         A positive brings the precision at its own place, every sample lowers or lifts the precision of those behind it.
         """
         truth_NK = self.truth_NK.astype(np.float64)
-        found_NK, support_K = truth_NK.cumsum(0), truth_NK.sum(0)
-        at_end_NK = np.take_along_axis(found_NK, self.end_NK, 0) / (self.end_NK + 1)
+        positives_NK, support_K = truth_NK.cumsum(0), truth_NK.sum(0)
+        at_end_NK = np.take_along_axis(positives_NK, self.end_NK, 0) / (self.end_NK + 1)
         # Sums over the positives from a sample's own run of equals on; the run begins after the end of the one before.
         rows_N1 = np.arange(len(truth_NK))[:, None]
         is_start_NK = np.vstack([np.ones((1, truth_NK.shape[1]), bool), self.end_NK[1:] != self.end_NK[:-1]])
@@ -83,11 +83,11 @@ class Ranking:
     def average_precision(self, weights_N: IntArray | None = None) -> FloatArray:
         """(K); NaN for a class that no sample has."""
         weights_NK = _weights(self.truth_NK, weights_N)[self.order_NK]
-        found_NK = weights_NK * self.truth_NK
-        precision_NK = divide(found_NK.cumsum(0), weights_NK.cumsum(0))
+        positives_NK = weights_NK * self.truth_NK
+        precision_NK = divide(positives_NK.cumsum(0), weights_NK.cumsum(0))
         at_end_NK = np.take_along_axis(precision_NK, self.end_NK, 0)
-        support_K = found_NK.sum(0)
-        sums_K = (found_NK * at_end_NK).sum(0)
+        support_K = positives_NK.sum(0)
+        sums_K = (positives_NK * at_end_NK).sum(0)
         result_K: FloatArray = np.divide(sums_K, support_K, out=np.full(len(sums_K), np.nan), where=support_K > 0)
         return result_K
 
@@ -117,16 +117,16 @@ def set_macro_f1_influence(truth_NK: BoolArray, answers_NK: BoolArray) -> FloatA
     scores = set_scores(truth_NK, answers_NK)
     occurring_K = scores.support_K > 0
     each_K = occurring_K * divide(np.ones(len(occurring_K)), scores.support_K + scores.predicted_K)
-    said_NK = truth_NK.astype(np.float64) + answers_NK
-    moved_N: FloatArray = (2.0 * (truth_NK & answers_NK) - scores.f1_K * said_NK) @ each_K / max(1, occurring_K.sum())
+    counts_NK = truth_NK.astype(np.float64) + answers_NK
+    moved_N: FloatArray = (2.0 * (truth_NK & answers_NK) - scores.f1_K * counts_NK) @ each_K / max(1, occurring_K.sum())
     return moved_N
 
 
 def set_micro_f1_influence(truth_NK: BoolArray, answers_NK: BoolArray) -> FloatArray:
     """The same of micro F1 (N)."""
-    said_N = (truth_NK.astype(np.int64) + answers_NK).sum(axis=1)
+    counts_N = (truth_NK.astype(np.int64) + answers_NK).sum(axis=1)
     hits_N = (truth_NK & answers_NK).sum(axis=1)
-    moved_N: FloatArray = 2 * (hits_N - said_N * hits_N.sum() / max(1, said_N.sum())) / max(1, said_N.sum())
+    moved_N: FloatArray = 2 * (hits_N - counts_N * hits_N.sum() / max(1, counts_N.sum())) / max(1, counts_N.sum())
     return moved_N
 
 

@@ -76,8 +76,8 @@ def rank_class(positive_N: BoolArray, scores_N: Probabilities) -> ClassRanking:
     starts_N, ends_N = _runs(scores_N)
     num, num_positive = len(scores_N), int(positive_N.sum())
     # Before sample n in rising order, and up to it: how many are positive.
-    found_N1 = np.concatenate([[0], positive_N.cumsum()])
-    below_N, up_to_N = found_N1[starts_N], found_N1[ends_N]
+    positives_N1 = np.concatenate([[0], positive_N.cumsum()])
+    below_N, up_to_N = positives_N1[starts_N], positives_N1[ends_N]
     back_N = np.empty_like(order_N)
     back_N[order_N] = np.arange(num)
     area, area_N = _area(positive_N, (starts_N, ends_N), (below_N, up_to_N))

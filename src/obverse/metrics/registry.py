@@ -49,9 +49,9 @@ def class_scores_of(answers: OneLabel | LabelSets) -> dict[str, FloatArray]:
 
 def metric_of(name: str, *, label_sets: bool = False) -> Metric:
     """`metric_named` where it is known to be there."""
-    found = metric_named(name, label_sets=label_sets)
-    assert found is not None, name
-    return found
+    metric = metric_named(name, label_sets=label_sets)
+    assert metric is not None, name
+    return metric
 
 
 def metric_named(name: str, *, label_sets: bool = False) -> Metric | None:

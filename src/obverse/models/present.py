@@ -79,8 +79,8 @@ def rows_of(per_sample_B: torch.Tensor, present_BV: torch.Tensor, *, num_backbon
         return [per_sample_B]
     if num_backbones == 1:
         return [per_sample_B.repeat_interleave(num_views)[present_BV.flatten()]]
-    found = [per_sample_B[present_V] for present_V in present_BV.unbind(1)]
-    return [rows if len(rows) else per_sample_B.new_zeros(1) for rows in found]
+    per_view = [per_sample_B[present_V] for present_V in present_BV.unbind(1)]
+    return [rows if len(rows) else per_sample_B.new_zeros(1) for rows in per_view]
 
 
 def _is_alone(module: nn.Module) -> bool:

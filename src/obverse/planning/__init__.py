@@ -1,1 +1,1 @@
-"""Before a run: what it needs of memory and time, and which rate to try."""
+"""Planning of a run: its memory and time, and a learning rate to start with."""

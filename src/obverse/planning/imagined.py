@@ -1,4 +1,4 @@
-"""Data that are not there yet: as many samples, classes and views as a plan needs, without a picture."""
+"""Placeholder data for a plan: numbers of samples, classes and views, without pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from obverse.recipe import Recipe, Size
 
 
 def imagined_index(recipe: Recipe, *, num_classes: int, num_samples: int) -> Index:
-    """Samples in the recipe's views, split by its shares. RecipeError when the recipe leaves the size to the data."""
+    """Index of placeholder samples in the recipe's views and split fractions.
+
+    RecipeError when the recipe derives the picture size from the data.
+    """
     if not isinstance(recipe.data.size, Size):
         raise RecipeError("plan: without DATA the recipe must say data.size, for example "
                           "--set 'data.size={height: 224, width: 224}'")  # fmt: skip

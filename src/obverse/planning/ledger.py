@@ -1,4 +1,4 @@
-"""What a computation allocates, without doing it: tensors come and go in order, and allocators are replayed.
+"""Memory ledger: the allocations of a computation that runs on shapes only, replayed through models of allocators.
 
 Under `FakeTensorMode` every operation runs on shapes alone, through the same dispatcher as real ones, so that autocast,
 checkpointing, frozen parts and the optimizer's state are counted because they really happen. `exact_peak` is what the
@@ -29,7 +29,7 @@ Event = tuple[int, int]
 
 
 class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes down every storage that appears while it is entered; flops: of the operations that are counted in any.
+    """Context that records the allocation and release of every storage. flops: of the operations that torch can count.
 
     unfolds_bf16: convolutions in bf16 unfold their input, as on a processor without bf16 instructions.
     """
@@ -43,24 +43,24 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @property
     def live_bytes(self) -> int:
-        """Of all tensors that are alive now."""
+        """Bytes of all tensors that are alive."""
         return sum(size for _, size in self._live.values())
 
     def take(self, num_bytes: int) -> Event:
-        """A block that is no tensor, such as a file in memory; give it to `give_back`."""
+        """Allocation of a block that is no tensor, such as a file in memory; release it with `give_back`."""
         event = len(self.events), num_bytes
         self.events.append(event)
         return event
 
     def give_back(self, *events: Event) -> None:
-        """Blocks that are gone."""
+        """Release of blocks."""
         self.events += [(block, -size) for block, size in events]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         count = flop_registry.get(func._overloadpacket)
         if count:
-            # Not by FlopCounterMode, which holds on to what checkpointing computes again.
+            # Not FlopCounterMode, which keeps tensors alive that checkpointing recomputes.
             self.flops += count(*args, **(kwargs or {}), out_val=result)
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
@@ -80,7 +80,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _unfolded_bytes(func: Any, args: Any, result: Any) -> int:
-    """Of the columns that torch's own convolution (aten/src/ATen/native/ConvolutionMM2d.cpp) makes of a whole batch."""
+    """Bytes of the unfolded batch in torch's own convolution (aten/src/ATen/native/ConvolutionMM2d.cpp)."""
     if func is torch.ops.aten.convolution.default:
         images, weight, answer, (stride, padding) = args[0], args[1], result, args[3:5]
     elif func is torch.ops.aten.convolution_backward.default:
@@ -90,13 +90,13 @@ def _unfolded_bytes(func: Any, args: Any, result: Any) -> int:
     is_one_by_one = all(k == 1 for k in weight.shape[2:]) and all(s == 1 for s in stride) and not any(padding)
     if images.dtype != torch.bfloat16 or is_one_by_one:
         return 0
-    # A row per output place; of a grouped convolution one group at a time.
+    # A row per output position; a grouped convolution unfolds one group at a time.
     num_bytes: int = weight[0].numel() * answer.shape[0] * answer.shape[2:].numel() * images.dtype.itemsize
     return num_bytes
 
 
 def exact_peak(events: Iterable[Event], *, block_bytes: int = 1) -> int:
-    """The most bytes that are alive at once, each block rounded up to `block_bytes`."""
+    """Peak of live bytes, with each block rounded up to `block_bytes`."""
     now = peak = 0
     for _, size in events:
         rounded = _up(abs(size), block_bytes)
@@ -106,7 +106,7 @@ def exact_peak(events: Iterable[Event], *, block_bytes: int = 1) -> int:
 
 
 def heap_peak(events: Iterable[Event]) -> int:
-    """The most bytes that a process holds which allocates and frees these blocks."""
+    """Peak size of a process's heap that allocates and frees these blocks."""
     heap = _Heap()
     peak = 0
     for block, size in events:
@@ -119,7 +119,7 @@ def heap_peak(events: Iterable[Event]) -> int:
 
 
 class _Heap:
-    """Best fit with merging of neighbours, as malloc's large bins do; the top is never given back."""
+    """Model of malloc's large bins: best fit with merging of neighbours. The top is never returned to the system."""
 
     def __init__(self) -> None:
         self.top = self.mapped = 0

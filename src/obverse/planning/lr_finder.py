@@ -1,7 +1,7 @@
-"""A learning rate by a range test (Smith 2017, arXiv:1506.01186): raise the rate every step until the loss explodes.
+"""Learning-rate range test (Smith 2017, arXiv:1506.01186): the rate rises every step until the loss explodes.
 
-On training pictures only. Model, optimizer and random state are a trial's own; what was there before is there again
-afterwards. The suggestion is the rate of the steepest descent of the smoothed loss, a starting point and not a result.
+It uses training pictures only. Model, optimizer and random state are restored afterwards. The suggestion is the rate
+with the steepest descent of the smoothed loss, a starting point and not a result.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ LOWEST, HIGHEST = 1e-6, 1.0
 NUM_STEPS = 100
 SMOOTHING = 0.9
 EXPLODED = 3.0
-# The first steps tell more about the random head than about the rate.
+# The loss of the first steps depends more on the random head than on the rate.
 SKIPPED = 5
 
 
 @dataclass(frozen=True)
 class RateTest:
-    """rates and smoothed losses, step by step, until the loss exploded."""
+    """Learning rates and smoothed losses of a range test, step by step, until the loss exploded."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
@@ -44,7 +44,7 @@ class RateTest:
 
 
 def find_rate(setup: Setup, *, num_steps: int = NUM_STEPS) -> RateTest:
-    """Train from where `setup.model` is with rates from LOWEST to HIGHEST; leaves everything as it was."""
+    """Range test from the state of `setup.model`, with rates from LOWEST to HIGHEST; all state is restored."""
     state = {name: tensor.clone() for name, tensor in setup.model.state_dict().items()}
     random_state = torch_random_state()
     try:
@@ -82,14 +82,14 @@ def _raise_rate(setup: Setup, num_steps: int, batches: Iterator[Batch]) -> RateT
 
 
 def _batches(setup: Setup, loaders: Loaders) -> Iterator[Batch]:
-    """Training batches, epoch after epoch, as the trainer would see them."""
+    """Training batches, epoch after epoch, as in training."""
     for epoch in count():
         for batch in loaders.train.epoch(epoch):
-            yield loaders.taught(batch, setup.recipe, num_classes=setup.objective.num_classes, epoch=epoch)
+            yield loaders.with_targets(batch, setup.recipe, num_classes=setup.objective.num_classes, epoch=epoch)
 
 
 def _smoothed(losses: Sequence[float]) -> list[float]:
-    """An exponential average without its bias towards the start."""
+    """Bias-corrected exponential moving average."""
     mean, smoothed = 0.0, []
     for step, loss in enumerate(losses, start=1):
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss

@@ -1,8 +1,8 @@
-"""How much memory a run needs, from its recipe and model, before anything is allocated.
+"""Estimate of a run's memory from its recipe and model, before anything is allocated.
 
-Two steps, a validation and a checkpoint are run on shapes alone (ledger.py), with the model, the optimizer, the
-freezing, the number format and the checkpointing of the recipe. What shapes do not tell is measured and said: the
-libraries' own pages and the scratch memory of their kernels.
+Two steps, a validation and a checkpoint run on shapes only (ledger.py), with the model, optimizer, freezing, number
+format and activation checkpointing of the recipe. Memory that shapes do not show is added from measurements: the pages
+of libraries and the scratch memory of their kernels.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from obverse.training import build_optimizer
 
 from .ledger import CUDA_BLOCK, Event, Ledger, exact_peak, heap_peak
 
-# Above the imported baseline, torch 2.15 on x86-64: pages of libraries that are first touched in a step, and generated
+# Memory above the imported baseline, torch 2.15 on x86-64: pages of libraries first used in a step, and generated
 # kernels. With every block mapped by itself (no holes) runs took 38 to 52 MB more than their tensors.
 CPU_LIBRARY_BYTES = 40e6
-# Kernels copy into layouts of their own; the copies leave holes. Over five networks measured peaks were 0 to 20 % above
-# the replayed heap.
+# Kernels copy into layouts of their own, and the copies fragment the heap. Over five networks peaks were 0 to 20 %
+# above the replayed heap.
 CPU_SCRATCH = 1.1
-# cuBLAS asks the allocator for a workspace: 32 MiB on Hopper, 8 MiB before.
+# Workspace of cuBLAS: 32 MiB on Hopper, 8 MiB on earlier GPUs.
 CUDA_WORKSPACE_BYTES = 32 * 2**20
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes. activations: the most that a micro-batch takes, with the gradients that come as they go.
+    """Memory of a run in bytes. activations: peak of a micro-batch, with the gradients that replace them.
 
     peak: of the device that trains, validation and (on a processor) checkpoints included.
     """
@@ -50,7 +50,7 @@ class Memory:
 
     @property
     def before_activations(self) -> int:
-        """What lies there between two steps."""
+        """Bytes in use between two steps."""
         return self.model + self.gradients + self.optimizer + self.average
 
 
@@ -89,7 +89,7 @@ class _Run:
     micro_batch_size: int
 
     def walk(self, ledger: Ledger) -> dict[str, int]:
-        """The parts, in bytes, while the ledger writes."""
+        """Bytes of each part of the memory, while the ledger records."""
         training = self.recipe.training
         self.model.to_empty(device="cpu").train()
         own = ledger.live_bytes
@@ -121,7 +121,7 @@ class _Run:
 
     @property
     def _num_micro(self) -> int:
-        """Micro-batches in a step of the walk: two show what accumulation adds, more add nothing."""
+        """Number of micro-batches in a simulated step: two show the cost of accumulation, more add nothing."""
         return 2 if self.recipe.training.batch_size > self.micro_batch_size else 1
 
     def _shape(self, num_samples: int) -> tuple[int, ...]:
@@ -129,13 +129,13 @@ class _Run:
         return num_samples, len(self.bundle.views), 3, g.canvas_height, g.canvas_width
 
     def _batches(self, ledger: Ledger) -> list[Event]:
-        """uint8 pictures: the batch in use, one that is ready and one in the making."""
+        """Allocations of uint8 batches: the one in use, and the two prefetched ones (`data/prefetch.py`)."""
         batch = self.recipe.training.batch_size
         count = 3 if self.device == "cpu" else 1
         return [ledger.take(torch.Size(self._shape(batch)).numel()) for _ in range(count)]
 
     def _step(self, optimizer: torch.optim.Optimizer, ledger: Ledger) -> int:
-        """The most that a micro-batch takes beyond what was there before it."""
+        """Peak bytes of a micro-batch above those in use before it."""
         most = 0
         self.model.train()
         optimizer.zero_grad(set_to_none=True)
@@ -159,7 +159,7 @@ class _Run:
         return logits
 
     def _validate(self, ledger: Ledger) -> list[Event]:
-        """A validation batch, then a copy of the weights when they are the best so far."""
+        """Allocations of a validation batch, then of a copy of the best weights."""
         self.model.eval()
         with torch.no_grad():
             self._logits(self.recipe.evaluation.batch_size)
@@ -169,12 +169,12 @@ class _Run:
 
     @torch.no_grad()
     def _report(self) -> None:
-        """What ships is measured in fp32, whatever it was trained in."""
+        """Allocations of the final evaluation, which is in fp32 whatever the training precision."""
         self.model.eval()
         self._logits(self.recipe.evaluation.batch_size, "fp32")
 
     def _save(self, ledger: Ledger, model: int, optimizer: int, *, num_averages: int) -> None:
-        """Copies of the states, and the largest of them once more as a file in memory."""
+        """Allocations of a checkpoint: copies of all states, and the largest one again as a file in memory."""
         sizes = [_bytes(tensor) for tensor in self.model.state_dict().values()]
         copies = [ledger.take(size) for size in sizes * (1 + num_averages)]
         copies += [ledger.take(optimizer)]
@@ -188,7 +188,7 @@ def _bytes(tensor: torch.Tensor) -> int:
 
 
 def sizes_that_halve(largest: int) -> Iterator[int]:
-    """largest, and the powers of two below it."""
+    """Batch sizes to try: the largest, then all powers of two below it."""
     yield largest
     size = 1 << (largest.bit_length() - 1)
     while size:

@@ -1,7 +1,6 @@
-"""What a run will need, and what to set so that it fits: memory and time from recipe and model, before it starts.
+"""Plan of a run: an estimate of memory and time from recipe and model, and settings with which it fits.
 
-Nothing is trained. Memory comes from memory.py; time from a few real steps where the plan is for this machine, and is
-called an estimate.
+Memory comes from memory.py, without training. Time is estimated from a few real steps, if the plan is for this machine.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from obverse.recipe import Recipe, ResolvedRecipe
 from obverse.runtime import available_memory, resolve_device
 
 from .memory import Memory, plan_memory, sizes_that_halve
-from .plan_time import Seconds, Tell, measure_seconds
+from .plan_time import Notify, Seconds, measure_seconds
 
-# What the system and other programs may take meanwhile.
+# Usable fraction of the free memory; the rest is for the system and other programs.
 USABLE = 0.9
 GB = 1e9
 
@@ -33,9 +32,9 @@ class Plan:
     """recipe: resolved, with what the plan proposes. fits: whether `memory.peak` is within `available` bytes.
 
     available: None where the machine does not say. seconds_per_epoch: None where nothing could be measured.
-    is_precision_open: whether only a measurement on the device will tell which number format it is.
+    is_precision_open: whether only a measurement on the device will show which number format it is.
     seconds_before: what fitting the head first takes before the epochs.
-    rule_of_thumb: the coin document's batch for two views of 1000 pixels. speed: pictures per second that each
+    rule_of_thumb: a common batch size for two views of 1000 pixels. speed: pictures per second that each
     of the processes is said to train on; memory is that of each.
     """
 
@@ -54,11 +53,11 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether it can be trained like this."""
+        """Whether `memory.peak` is within the available memory."""
         return self.available is None or self.memory.peak <= self.available
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, in bytes, seconds and floating-point operations."""
+        """The plan as plain JSON values, in bytes, seconds and floating-point operations."""
         training = self.recipe.training
         return {
             "device": self.device,
@@ -79,7 +78,7 @@ class Plan:
         }
 
     def lines(self) -> list[tuple[str, str]]:
-        """(heading, text) for people."""
+        """The plan as lines of (heading, text)."""
         m, training = self.memory, self.recipe.training
         runtime = self.recipe.runtime
         parts = {"model": m.model, "gradients": m.gradients, "optimizer": m.optimizer, "average": m.average,
@@ -97,8 +96,8 @@ class Plan:
             ("time", self._time()),
         ]  # fmt: skip
         if self.rule_of_thumb and len(self.bundle.views) > 1:
-            told = f"batch {self.rule_of_thumb} for two views of 1000 pixels with this memory"
-            lines.append(("rule of thumb", told))
+            rule = f"batch {self.rule_of_thumb} for two views of 1000 pixels with this memory"
+            lines.append(("rule of thumb", rule))
         if not self.fits:
             lines.append(("does not fit", "take a smaller data.size, a smaller model, or a machine with more memory"))
         elif self.changes:
@@ -135,12 +134,12 @@ def make_plan(
     gigabytes: float | None = None,
     speed: float | None = None,
     processes: int = 1,
-    tell: Tell = lambda line: None,
+    notify: Notify = lambda line: None,
 ) -> Plan:
     """The plan for this machine, or for one with so many gigabytes on its `cpu` or `cuda` device.
 
     device: None leaves it to the recipe. speed: pictures per second of each device, instead of a measurement.
-    processes: how many devices share every batch. tell: hears what is done before it takes time.
+    processes: how many devices share every batch. notify: called with a message before each slow step.
     """
     require_shares(recipe, processes)
     is_elsewhere, device = gigabytes is not None, device or recipe.runtime.device
@@ -153,20 +152,20 @@ def make_plan(
     resolved = resolve(with_digest(recipe), index, machine)
     free = available_memory(torch.device(resolved.recipe.runtime.device))
     available = int(gigabytes * GB) if gigabytes is not None else free and int(USABLE * free)
-    search = _Search(resolved.recipe, index.manifest, kind, available, processes, tell=tell)
+    search = _Search(resolved.recipe, index.manifest, kind, available, processes, notify=notify)
     chosen, memory = search.fitting()
     seconds, is_open = None, "runtime.precision" in resolved.open
     if speed is not None:
         seconds = Seconds.at(speed, len(index.manifest.views))
     elif not is_elsewhere and (available is None or memory.peak <= available):
-        chosen, seconds = measure_seconds(replace(resolved, recipe=chosen), index.manifest, tell)
+        chosen, seconds = measure_seconds(replace(resolved, recipe=chosen), index.manifest, notify)
         is_open = False
         memory = search.memory(chosen)
         if kind == "cpu" and processes > 1:  # several processes have no more cores than one
             seconds = None
-    # A device that is sold with 16 GB has a little less than that free.
+    # A device sold with 16 GB has slightly less than that free.
     whole = available if is_elsewhere else free and int(free / USABLE)
-    preset = document_batch(whole) if whole else None
+    preset = rule_of_thumb_batch(whole) if whole else None
     changes = _changes(resolved.recipe, chosen)
     epoch, before = (
         (seconds.epoch(chosen, index.manifest, processes), seconds.before(chosen, index.manifest))
@@ -179,7 +178,7 @@ def make_plan(
 
 
 class _Search:
-    """Finds the largest micro-batch that fits, first without checkpointing, then with it."""
+    """Search for the largest micro-batch that fits, first without activation checkpointing, then with it."""
 
     def __init__(
         self,
@@ -189,29 +188,29 @@ class _Search:
         available: int | None,
         processes: int,
         *,
-        tell: Tell,
+        notify: Notify,
     ) -> None:
-        self.processes, self.tell = processes, tell
+        self.processes, self.notify = processes, notify
         self.bundle = describe(recipe, manifest)
         self.recipe, self.device, self.available = recipe, device, available
         shape = working_geometry(self.bundle.geometry, recipe.augment).shape
         num_pictures = sum(manifest.split_counts()[name] for name in ("train", "val")) * len(manifest.views)
         cached = num_pictures * shape[0] * shape[1] * shape[2]
-        # Pages of a cache on disk are the system's, which takes them back where it needs them.
+        # Pages of a disk cache belong to the system's page cache, which is freed on demand.
         self.cache_bytes = cached if recipe.data.cache.kind == "memory" else 0
 
     def fitting(self) -> tuple[ResolvedRecipe, Memory]:
-        """The recipe with what fits, or with what needs least."""
+        """The recipe with the largest micro-batch that fits, else with the least memory."""
         chosen, memory = self._largest(self.recipe)
         if self._fits(memory) or self.recipe.runtime.checkpointing:
             return chosen, memory
         try:
             return self._largest(self.recipe.changed({"runtime.checkpointing": True}))
-        except RecipeError:  # this backbone cannot
+        except RecipeError:  # this backbone has no activation checkpointing
             return chosen, memory
 
     def memory(self, recipe: ResolvedRecipe) -> Memory:
-        """Of a recipe, on each of the devices that share its batches."""
+        """Memory of a recipe on each of the devices that share its batches."""
         share = -(-recipe.training.batch_size // self.processes)
         return plan_memory(
             recipe.changed({"training.batch_size": share}),
@@ -223,15 +222,15 @@ class _Search:
 
     def _largest(self, recipe: ResolvedRecipe) -> tuple[ResolvedRecipe, Memory]:
         sizes = sizes_that_halve(recipe.training.micro_batch_size)
-        # Neighbours are mixed.
+        # Even sizes only, because mixing pairs neighbours.
         for size in [size for size in sizes if size % 2 == 0] if recipe.mixing.is_on else sizes:
             smaller = recipe.changed({"training.micro_batch_size": size})
             if size < recipe.training.micro_batch_size:
-                # Without a backward pass twice as many fit.
+                # Evaluation has no backward pass, so twice as many samples fit.
                 fitting = min(recipe.evaluation.batch_size, 2 * size)
                 smaller = smaller.changed({"evaluation.batch_size": fitting})
             again = ", activations computed twice" if recipe.runtime.checkpointing else ""
-            self.tell(f"counting the memory of {size} samples at a time{again}")
+            self.notify(f"counting the memory of {size} samples at a time{again}")
             memory = self.memory(smaller)
             if self._fits(memory):
                 break
@@ -252,8 +251,8 @@ def _changes(before: ResolvedRecipe, after: ResolvedRecipe) -> tuple[str, ...]:
     return tuple(changes)
 
 
-def document_batch(available: int) -> int:
-    """The coin document's batch for two views of 1000 pixels: a rule of thumb beside the computed one."""
+def rule_of_thumb_batch(available: int) -> int:
+    """Batch size by a rule of thumb for two views of 1000 pixels, shown beside the computed one."""
     return next(batch for least, batch in ((16, 8), (8, 4), (4, 2), (0, 1)) if available >= least * GB)
 
 

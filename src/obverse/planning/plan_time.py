@@ -1,7 +1,7 @@
-"""How long a run takes, from a few real steps: training, the optimizer, validation, and fitting the head first.
+"""Estimate of a run's time from a few real steps: training, optimizer, validation, and fitting the head first.
 
-Reading pictures is not in it. Nothing is compiled: that alone takes minutes, and shortens only runs of more than half
-an hour.
+Reading pictures is not included. Nothing is compiled, because compilation takes minutes and shortens only runs of more
+than half an hour.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from obverse.recipe import ResolvedRecipe
 from obverse.runtime import fastest_seconds, resolve_device
 from obverse.training import Update, WeightAverage, build_optimizer
 
-# A validation picture costs a forward pass, a training picture a forward pass and a backward pass of twice that.
+# A backward pass costs about twice a forward pass, so validation takes a third of the time of training.
 FORWARD_SHARE = 1 / 3
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """train, forward: of one sample. update: of one optimizer step with all that follows the gradients."""
+    """Measured times. train, forward: seconds per sample. update: seconds per optimizer step, after the gradients."""
 
     train: float
     forward: float
@@ -36,12 +36,12 @@ class Seconds:
 
     @classmethod
     def at(cls, pictures_per_second: float, num_views: int) -> Seconds:
-        """Where somebody says how fast it trains; the optimizer is then in that figure."""
+        """Times from a given training speed, which includes the optimizer."""
         train = num_views / pictures_per_second
         return cls(train, FORWARD_SHARE * train)
 
     def epoch(self, recipe: ResolvedRecipe, manifest: Manifest, processes: int = 1) -> float:
-        """Of one epoch with its validation; processes: devices that share every batch."""
+        """Seconds of one epoch with its validation. processes: devices that share every batch."""
         counts = manifest.split_counts()
         samples = counts["train"] * self.train + counts["val"] * self.forward
         return samples / processes + math.ceil(counts["train"] / recipe.training.batch_size) * self.update
@@ -49,21 +49,21 @@ class Seconds:
     def before(self, recipe: ResolvedRecipe, manifest: Manifest) -> float:
         """Before the first epoch: every rank runs all training samples once through the frozen backbone.
 
-        The head's own epochs on these features cost next to nothing beside it.
+        The head's own epochs on these features are negligible.
         """
         return manifest.split_counts()["train"] * self.forward if recipe.finetune.head_first else 0.0
 
 
-def measure_seconds(resolved: Resolved, manifest: Manifest, tell: Tell) -> tuple[ResolvedRecipe, Seconds]:
+def measure_seconds(resolved: Resolved, manifest: Manifest, notify: Notify) -> tuple[ResolvedRecipe, Seconds]:
     """The recipe with what is decided by measurement, and the times. No weights are loaded, and nothing is compiled."""
     recipe = resolved.recipe
-    tell(f"building {getattr(recipe.model.backbone, 'name', recipe.model.backbone.kind)}")
+    notify(f"building {getattr(recipe.model.backbone, 'name', recipe.model.backbone.kind)}")
     model, bundle = build_model(recipe, manifest, load_weights=False), describe(recipe, manifest)
     measured = replace(resolved, open=resolved.open - {"finetune.freeze_norm", "runtime.compile"})
-    recipe = tune(measured, model, bundle, num_train=len(manifest.split("train")), tell=tell)
+    recipe = tune(measured, model, bundle, num_train=len(manifest.split("train")), notify=notify)
     if recipe.runtime.checkpointing:
         enable_checkpointing(model)
-    tell(f"measuring a training step of {measured_samples(recipe, bundle)} samples")
+    notify(f"measuring a training step of {measured_samples(recipe, bundle)} samples")
     return recipe, _measured(recipe, model, bundle)
 
 
@@ -89,7 +89,7 @@ def _measured(recipe: ResolvedRecipe, model: Classifier, bundle: Bundle) -> Seco
 
 
 def _forward_seconds(recipe: ResolvedRecipe, model: Classifier, bundle: Bundle) -> float:
-    """Of a validation pass over as many samples as a measured step has."""
+    """Seconds of a validation pass over as many samples as a measured step has."""
     runtime = recipe.runtime
     device = resolve_device(runtime.device)
     forward = Forward.from_bundle(bundle, device, precision=runtime.precision, channels_last=runtime.channels_last)

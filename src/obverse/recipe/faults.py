@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 # Of a section, in an error.
-SHOWN_FIELDS = 4
+MAX_FIELDS = 4
 # Of the faulty places of a recipe; more would be no sentence.
-SHOWN_PLACES, MOST_PLACES = 8, 200
+MAX_PLACES, MOST_PLACES = 8, 200
 # Of a name or value in an error.
-SHOWN_LETTERS = 120
+MAX_LETTERS = 120
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
@@ -47,13 +47,13 @@ def sentences_of(error: ValidationError, values: Any, schema: dict[str, Any]) ->
         last, given, value = messages[-1].partition(" (given")
         alternatives = dict.fromkeys([*(message.partition(" (given")[0] for message in messages[:-1]), last])
         clauses.append(f"`{short(where or 'recipe')}`: {' or '.join(alternatives)}{given}{value}")
-    more = len(clauses) - SHOWN_PLACES
-    return "; ".join(clauses[:SHOWN_PLACES] + [f"and {more} more places"] * (more > 0))
+    more = len(clauses) - MAX_PLACES
+    return "; ".join(clauses[:MAX_PLACES] + [f"and {more} more places"] * (more > 0))
 
 
 def short(text: str) -> str:
     """The text, or the beginning of a long one."""
-    return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]}..."
+    return text if len(text) <= MAX_LETTERS else f"{text[:MAX_LETTERS]}..."
 
 
 def _words(fault: Mapping[str, Any], schema: dict[str, Any]) -> str:
@@ -69,8 +69,8 @@ def _words(fault: Mapping[str, Any], schema: dict[str, Any]) -> str:
     if fault["type"] in ("model_type", "dict_type"):
         section = schema.get("$defs", {}).get(fault.get("ctx", {}).get("class_name"), {})
         fields = list(section.get("properties", {}))
-        shown = [f"{field}: ..." for field in fields[:SHOWN_FIELDS]] + ["..."] * (len(fields) > SHOWN_FIELDS)
-        return f"{{{', '.join(shown) or 'key: value'}}}"
+        examples = [f"{field}: ..." for field in fields[:MAX_FIELDS]] + ["..."] * (len(fields) > MAX_FIELDS)
+        return f"{{{', '.join(examples) or 'key: value'}}}"
     return str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
 
 
@@ -104,8 +104,8 @@ def _node_at(loc: Sequence[str | int], schema: dict[str, Any]) -> dict[str, Any]
         choices = [_resolved(choice, schema) for choice in choices]
         by_kind = [c for c in choices if c.get("properties", {}).get("kind", {}).get("const") == part]
         by_name = [c["properties"][part] for c in choices if part in c.get("properties", {})]
-        found = by_kind or by_name
-        node = _resolved(found[0], schema) if found else node
+        branches = by_kind or by_name
+        node = _resolved(branches[0], schema) if branches else node
     return node
 
 

@@ -140,17 +140,17 @@ class SweepSpec(Spec):
         """What the grid and the variants come to, in the order of the file; the first is what others are held
         against."""
         variants: Mapping[str, Settings] = self.variants or {"": {}}
-        found = []
+        points = []
         for name, changes in variants.items():
             for values in itertools.product(*self.grid.values()):
                 point = dict(zip(self.grid, values, strict=True))
                 words = [name, *(f"{key.rpartition('.')[2]}={_word(value)}" for key, value in point.items())]
-                found.append(Condition(", ".join(filter(None, words)) or "base", {**changes, **point}))
-        labels = [condition.label for condition in found]
+                points.append(Condition(", ".join(filter(None, words)) or "base", {**changes, **point}))
+        labels = [condition.label for condition in points]
         if len(set(labels)) < len(labels):
             twice = next(label for label in labels if labels.count(label) > 1)
             raise RecipeError(f"two conditions would have the folder {twice!r}; give the variants other names")
-        return found
+        return points
 
     def recipe_of(self, condition: Condition, seed: int, folder: Path) -> Recipe:
         """The recipe of one run. folder: where the sweep file lies."""

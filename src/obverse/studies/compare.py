@@ -53,9 +53,9 @@ class Contender:
     def of_seeds(self, metric: str) -> list[Estimate]:
         """What each run was measured to have; nothing where that is not known of every one."""
         compared = metrics.metric_named(metric, label_sets=self.is_set)
-        found = [_measured(values, compared) for values in self.metrics] if compared else []
-        known = [estimate for estimate in found if estimate is not None]
-        return known if len(known) == len(found) else []
+        estimates = [_measured(values, compared) for values in self.metrics] if compared else []
+        known = [estimate for estimate in estimates if estimate is not None]
+        return known if len(known) == len(estimates) else []
 
     def estimate(self, metric: str) -> Estimate | None:
         """The mean over seeds with its interval, or the interval over samples of a single run; None: not measured."""
@@ -129,8 +129,8 @@ def compare(contenders: Sequence[Contender], *, only_alike: bool = True, num_res
     rows = [_row(first)]
     for other in contenders[1:]:
         try:
-            found = differences(base, _aligned(first, other), num_resamples=num_resamples)
-            rows.append(_row(other, found))
+            by_metric = differences(base, _aligned(first, other), num_resamples=num_resamples)
+            rows.append(_row(other, by_metric))
         except DataError:
             if only_alike:
                 raise
@@ -144,10 +144,10 @@ def _aligned(first: Contender, other: Contender) -> list[Predictions]:
     return [base if run is base else require_same_samples(base, run, (first.name, other.name)) for run in other.runs]
 
 
-def _row(contender: Contender, found: Mapping[str, Difference] | None = None, note: str = "") -> Row:
+def _row(contender: Contender, by_metric: Mapping[str, Difference] | None = None, note: str = "") -> Row:
     names = [metric.name for metric in metrics.compared(label_sets=contender.is_set)]
     values = {name: estimate for name in names if (estimate := contender.estimate(name)) is not None}
-    return Row(contender.name, len(contender.runs), values, found or {}, note=note)
+    return Row(contender.name, len(contender.runs), values, by_metric or {}, note=note)
 
 
 def _adjusted(rows: Sequence[Row]) -> list[Row]:
@@ -207,10 +207,10 @@ def _power(contenders: Sequence[Contender]) -> list[str]:
 
 def _measured(values: Mapping[str, Any], metric: metrics.Metric) -> Estimate | None:
     block = (values.get(metric.block) or {}) if metric.block else values
-    found = block.get(metric.key or metric.name)
-    if not isinstance(found, dict):
+    value = block.get(metric.key or metric.name)
+    if not isinstance(value, dict):
         return None
-    return Estimate(found["value"], found["low"], found["high"], found.get("reason", ""))
+    return Estimate(value["value"], value["low"], value["high"], value.get("reason", ""))
 
 
 def is_sure(row: Row, metric: str) -> bool:

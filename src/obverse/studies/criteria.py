@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from obverse import metrics
 from obverse.errors import DataError
@@ -16,12 +17,16 @@ from .compare import Comparison, Contender, Row, compare, is_sure
 
 @dataclass(frozen=True)
 class Verdict:
-    """criterion: its name. said: the numbers behind it."""
+    """Result of one criterion for one run. criterion: its name. reason: the numbers behind it."""
 
     criterion: str
     run: str
     is_met: bool
-    said: str
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as plain values; `said` is the key of the reason in files of earlier versions, too."""
+        return {"criterion": self.criterion, "run": self.run, "is_met": self.is_met, "said": self.reason}
 
 
 def check_criteria(
@@ -40,8 +45,8 @@ def check_criteria(
             if name in absent:
                 verdicts.append(Verdict(criterion.name, name, False, absent[name]))
             else:
-                is_met, said = _judged(criterion, by_name[name], by_name)
-                verdicts.append(Verdict(criterion.name, name, is_met, said))
+                is_met, reason = _judged(criterion, by_name[name], by_name)
+                verdicts.append(Verdict(criterion.name, name, is_met, reason))
     return verdicts
 
 
@@ -80,6 +85,7 @@ def _beats(base: Contender, other: Contender, metric: str) -> tuple[bool, str]:
     if known is None or known.name not in row.differences:
         why = too_few([*base.runs, *other.runs]).get(known.name) if known else None
         return False, f"{metric} is not compared: {why}" if why else f"{metric} was not measured"
-    found = row.differences[known.name]
-    said = f"{metric} {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}), p = {found.p_value:.3g}, {found.test}"
-    return is_sure(row, known.name) and found.favours_other, said
+    paired = row.differences[known.name]
+    interval = f"({paired.low:+.4f} to {paired.high:+.4f})"
+    reason = f"{metric} {paired.value:+.4f} {interval}, p = {paired.p_value:.3g}, {paired.test}"
+    return is_sure(row, known.name) and paired.favours_other, reason

@@ -79,8 +79,8 @@ def run_folds(
             observer.notify(Message(f"fold {fold + 1} of {folds}"))
         outcome = train_to_end(data, fold_recipe(recipe, folds, fold), path, observers=observers, progress=progress)
         if outcome.state == "failed":
-            told = f"fold {fold + 1} of {folds} failed, so that not every sample can be predicted: {outcome.reason}"
-            raise (outcome.error or RefusedError)(f"{told}. Mend that and remove {str(path)!r}")
+            message = f"fold {fold + 1} of {folds} failed, so that not every sample can be predicted: {outcome.reason}"
+            raise (outcome.error or RefusedError)(f"{message}. Mend that and remove {str(path)!r}")
         num_busy += outcome.state == "busy"
     if num_busy:
         raise BusyError(

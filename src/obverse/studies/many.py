@@ -120,8 +120,8 @@ def require_same(file: Path, values: dict[str, Any]) -> None:
         write_text(file, json.dumps(values, indent=1) + "\n")
     before = _read(file)
     if before != values:
-        told = ", ".join(_differing(before, values)) or "the recipe"
-        raise RecipeError(f"the runs in {str(file.parent)!r} were made with other settings ({told}); choose another "
+        listed = ", ".join(_differing(before, values)) or "the recipe"
+        raise RecipeError(f"the runs in {str(file.parent)!r} were made with other settings ({listed}); choose another "
                           "--out, or remove that folder")  # fmt: skip
 
 

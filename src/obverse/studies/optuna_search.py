@@ -55,7 +55,7 @@ class Search:
             if num_ended + num_busy >= self.spec.trials:
                 return
             number = self._ask()
-            self._tell(number, try_out(self._condition(number)))
+            self._record(number, try_out(self._condition(number)))
 
     def conditions(self) -> list[Condition]:
         """Of all trials whose values are drawn, in order."""
@@ -67,7 +67,7 @@ class Search:
             has_ended, condition = trial.state.is_finished(), self._condition(trial.number)
             if not has_ended or is_open(condition):
                 tried = try_out(condition)
-                self._tell(trial.number, tried)
+                self._record(trial.number, tried)
                 yield tried.is_busy and not has_ended
 
     def _ask(self) -> int:
@@ -85,7 +85,7 @@ class Search:
                 trial.suggest_float(key, values.low, values.high, log=values.log)
         return int(trial.number)
 
-    def _tell(self, number: int, tried: Tried) -> None:
+    def _record(self, number: int, tried: Tried) -> None:
         if tried.is_busy:
             return
         states = self._optuna.trial.TrialState

@@ -105,12 +105,12 @@ class Sweep:
             self.file.stem, tuple(runs), num_wanted, self.spec.criteria, is_search=self.spec.search is not None
         )
 
-    def _train(self, condition: Condition, told: str) -> list[Outcome]:
+    def _train(self, condition: Condition, progress: str) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for seed in self.spec.seeds:
             observers = self.make_observers()
             for observer in observers:
-                observer.notify(Message(f"{told}: {condition.name}, seed {seed}"))
+                observer.notify(Message(f"{progress}: {condition.name}, seed {seed}"))
             outcomes.append(self._train_one(condition, seed, observers))
             if outcomes[-1].state == "finished":
                 path = self._path(condition, seed)

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +73,13 @@ class Study:
     def state(self) -> str:
         """How much of it there is, in words."""
         finished, failed = len(self.runs_in("finished")), len(self.runs_in("failed"))
-        told = f"{finished} of {self.num_wanted} runs finished" + (f", {failed} failed" if failed else "")
-        return f"PARTIAL: {told}" if self.num_open else told
+        summary = f"{finished} of {self.num_wanted} runs finished" + (f", {failed} failed" if failed else "")
+        return f"PARTIAL: {summary}" if self.num_open else summary
 
 
 def write_study(study: Study, out: Path) -> None:
     """Table, plot and page, of as many runs as there are; the verdicts go into the study."""
-    contenders = {c.name: found for c in study.conditions if (found := _contender(study, c))}
+    contenders = {c.name: contender for c in study.conditions if (contender := _contender(study, c))}
     chosen = _val_values(study)
     order = sorted(contenders, key=lambda name: chosen[name][1]) if study.is_search else list(contenders)
     compared = [contenders[name] for name in order[:MOST_COMPARED]] if study.is_search else list(contenders.values())
@@ -91,7 +91,7 @@ def write_study(study: Study, out: Path) -> None:
         "study": study.name,
         "state": study.state,
         "comparison": comparison.as_json(),
-        "criteria": [asdict(verdict) for verdict in study.verdicts],
+        "criteria": [verdict.as_json() for verdict in study.verdicts],
         "runs": [_run_json(run) for run in study.runs],
     }
     write_text(out / "sweep.json", json.dumps(values, indent=1) + "\n")
@@ -105,10 +105,10 @@ def write_study(study: Study, out: Path) -> None:
 
 
 def _contender(study: Study, condition: Condition) -> Contender | None:
-    found = [read_contender(run.path, split_of(run.path)) for run in study.runs_of(condition)]
-    if not found:
+    contenders = [read_contender(run.path, split_of(run.path)) for run in study.runs_of(condition)]
+    if not contenders:
         return None
-    return Contender(condition.name, tuple(c.runs[0] for c in found), tuple(c.metrics[0] for c in found))
+    return Contender(condition.name, tuple(c.runs[0] for c in contenders), tuple(c.metrics[0] for c in contenders))
 
 
 def split_of(run: Path) -> str:
@@ -119,15 +119,15 @@ def split_of(run: Path) -> str:
 def _val_values(study: Study) -> dict[str, tuple[Estimate, float]]:
     """Of each condition with a finished run: the value by which its epochs were chosen, and a key that sorts the best
     first."""
-    found = {}
+    values = {}
     for condition in study.conditions:
         runs = study.runs_of(condition)
         if runs:
             logs = [training_log_of(run.path) for run in runs]
             estimate = seed_interval([float(log["best_value"]) for log in logs])
             sign = 1 if logs[0]["epochs"][0]["select"] in LOWER_IS_BETTER else -1
-            found[condition.name] = estimate, sign * estimate.value
-    return found
+            values[condition.name] = estimate, sign * estimate.value
+    return values
 
 
 def _unfinished(study: Study) -> dict[str, str]:
@@ -169,10 +169,10 @@ def _spread(name: str, estimate: Estimate | None) -> dict[str, Any]:
 
 def _paired(row: Row | None) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name, found in row.differences.items() if row else ():
+    for name, difference in row.differences.items() if row else ():
         assert row is not None
-        values |= {f"{name}_difference": found.value, f"{name}_difference_low": found.low}
-        values |= {f"{name}_difference_high": found.high, f"{name}_p": row.adjusted[name]}
+        values |= {f"{name}_difference": difference.value, f"{name}_difference_low": difference.low}
+        values |= {f"{name}_difference_high": difference.high, f"{name}_p": row.adjusted[name]}
     return values | ({"note": row.note} if row and row.note else {})
 
 
@@ -209,7 +209,7 @@ def _sections(
     header = ("condition", "runs", "val", headline.title, "macro F1", f"difference in {headline.title}", "p")
     body = tuple(_summary_row(row, headline.name) for row in rows)
     failures = tuple((run.condition.name, str(run.seed), run.outcome.reason) for run in study.runs_in("failed"))
-    verdicts = tuple((v.criterion, v.run, "met" if v.is_met else "NOT met", v.said) for v in study.verdicts)
+    verdicts = tuple((v.criterion, v.run, "met" if v.is_met else "NOT met", v.reason) for v in study.verdicts)
     sure = [row.name for row in comparison.rows if is_sure(row, headline.name)]
     base = comparison.rows[0].name if comparison.rows else ""
     if base:
@@ -232,7 +232,7 @@ def _plotted(headline: Metric, order: Sequence[str], plot: Path) -> Section:
 
 
 def _summary_row(row: dict[str, Any], headline: str) -> tuple[str, ...]:
-    def shown(name: str, sign: str = "") -> str:
+    def cell(name: str, sign: str = "") -> str:
         if row.get(name) is None:
             return "–"
         low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
@@ -240,5 +240,5 @@ def _summary_row(row: dict[str, Any], headline: str) -> tuple[str, ...]:
         return f"{row[name]:{sign}.4f}{interval}"
 
     p_value = f"{row[f'{headline}_p']:.3g}" if f"{headline}_p" in row else row.get("note", "–")
-    difference = shown(f"{headline}_difference", "+")
-    return row["condition"], str(row["runs"]), shown("val"), shown(headline), shown("macro_f1"), difference, p_value
+    difference = cell(f"{headline}_difference", "+")
+    return row["condition"], str(row["runs"]), cell("val"), cell(headline), cell("macro_f1"), difference, p_value

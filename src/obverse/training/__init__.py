@@ -1,4 +1,4 @@
-"""Steps, events, checkpoints."""
+"""The training loop: optimizer steps, schedules, distributed training, events and checkpoints."""
 
 from .ema import WeightAverage
 from .loaders import Loaders

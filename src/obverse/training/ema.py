@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor
 
 
 class WeightAverage:
-    """Holds a copy of the model; `update` after every optimizer step."""
+    """Copy of a model with averaged weights; call `update` after every optimizer step."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -35,6 +35,6 @@ class WeightAverage:
 
 
 def _here(model: nn.Module) -> dict[str, torch.Tensor]:
-    """This rank's part of every tensor: an average goes element by element."""
+    """This rank's shard of every tensor, which suffices because the average is elementwise."""
     state = model.state_dict()
     return {name: tensor.to_local() if isinstance(tensor, DTensor) else tensor for name, tensor in state.items()}

@@ -23,7 +23,7 @@ from obverse.runtime import autocast, named_generator
 
 @dataclass(frozen=True)
 class Features:
-    """What the frozen backbone makes of every sample, on the training device."""
+    """Features and targets of all training samples under the frozen backbone, on the training device."""
 
     features_NVD: torch.Tensor
     present_NV: torch.Tensor
@@ -33,7 +33,7 @@ class Features:
 
 @torch.no_grad()
 def frozen_features(model: Classifier, forward: Forward, batches: Iterable[Batch], objective: Objective) -> Features:
-    """Run `batches` through the backbone in evaluation mode."""
+    """The features of `batches`, from the backbone in evaluation mode."""
     model.eval()
     parts: list[tuple[torch.Tensor, ...]] = []
     for batch in (batch.to(forward.device) for batch in batches):
@@ -49,7 +49,7 @@ def frozen_features(model: Classifier, forward: Forward, batches: Iterable[Batch
 def fit_head(
     model: Classifier, known: Features, objective: Objective, spec: HeadFirstSpec, *, batch_size: int, seed: int
 ) -> float:
-    """Train all but the backbones on `known`; the mean loss of the last epoch. Raises DivergedError."""
+    """Mean loss of the last epoch, after training all but the backbones on `known`. Raises DivergedError."""
     parts = torch.nn.ModuleList([part for name, part in model.named_children() if name != "backbones"]).train()
     optimizer = torch.optim.AdamW(parts.parameters(), lr=spec.lr, weight_decay=0.0)
     mean = 0.0

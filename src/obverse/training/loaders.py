@@ -1,4 +1,4 @@
-"""The batches of a training, and what is done to one before it is learned from."""
+"""Loaders of training and validation batches, and the targets added to a training batch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from obverse.recipe import ResolvedRecipe
 
 @dataclass(frozen=True)
 class Loaders:
-    """train: shuffled and augmented; val: in manifest order; plain: train as it is, where a head is fitted first.
+    """Loaders of one training run.
 
-    teach: gives a batch of train soft targets, before neighbours are mixed.
+    train: shuffled and augmented. val: in manifest order. plain: train without augmentation, for fitting a head first.
+    teach: adds a teacher's soft targets to a training batch.
     """
 
     train: Loader
@@ -21,8 +22,8 @@ class Loaders:
     plain: Loader | None = None
     teach: Callable[[Batch], Batch] | None = None
 
-    def taught(self, batch: Batch, recipe: ResolvedRecipe, *, num_classes: int, epoch: int) -> Batch:
-        """A batch of train as a step sees it: with the teacher's targets, neighbours mixed."""
+    def with_targets(self, batch: Batch, recipe: ResolvedRecipe, *, num_classes: int, epoch: int) -> Batch:
+        """The batch with the teacher's soft targets, then mixed by mixup or cutmix, where the recipe has them."""
         if self.teach is not None:
             batch = self.teach(batch)
         if recipe.mixing.is_on:
@@ -30,7 +31,7 @@ class Loaders:
         return batch
 
     def close(self) -> None:
-        """End the processes that load, when training ends in whatever way."""
+        """Shutdown of all loader processes."""
         for loader in (self.train, self.val, self.plain):
             if loader is not None:
                 loader.close()

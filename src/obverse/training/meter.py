@@ -1,4 +1,4 @@
-"""A clock for the training loop: pictures, time, and how much of it was spent waiting for data."""
+"""Throughput meter of the training loop: pictures, wall time, and time spent waiting for data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from obverse.data import Batch
 
 
 class Meter:
-    """Time and pictures since the epoch's start in this process, and how much of it was spent waiting for data."""
+    """Pictures, wall time and data-waiting time since the start of the epoch in this process."""
 
     def __init__(self) -> None:
         self.pictures = 0
@@ -18,7 +18,7 @@ class Meter:
         self._mark = time.perf_counter()
 
     def waits(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Pass batches through and time the waiting."""
+        """The same batches, with the time spent waiting for each added up."""
         while True:
             start = time.perf_counter()
             batch = next(batches, None)
@@ -36,5 +36,5 @@ class Meter:
         return passed
 
     def skip(self) -> None:
-        """What has passed since the last lap belongs to no lap."""
+        """Exclude the time since the last lap."""
         self._mark = time.perf_counter()

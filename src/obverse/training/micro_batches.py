@@ -1,6 +1,6 @@
-"""The micro-batch size in use: halved when memory runs out, for the same step with the same samples and dropout.
+"""Micro-batch size that is halved when memory runs out; the step is then repeated with the same samples and dropout.
 
-Only gradients may be tried again. Running out of memory while weights change cannot be undone and ends the run.
+Only gradients are repeated. Running out of memory while weights change cannot be undone and ends the run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ Result = TypeVar("Result")
 
 
 class MicroBatches:
-    """size: samples per forward pass. can_shrink: False where other processes would not do the same."""
+    """Adaptive micro-batch size.
+
+    size: samples per forward pass. can_shrink: False with several processes, which would not shrink alike.
+    """
 
     def __init__(self, size: int, *, can_shrink: bool = True) -> None:
         self.size, self.can_shrink = size, can_shrink
@@ -27,15 +30,15 @@ class MicroBatches:
         self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def news(self) -> list[str]:
-        """Sentences for the user since the last call."""
+        """Messages for the user since the last call."""
         news, self._news = self._news, []
         return news
 
     def attempt(self, model: nn.Module, num_samples: int, gradients: Callable[[int], Result]) -> Result:
-        """`gradients(size)` of a batch of `num_samples`, again with half the size as often as memory runs out.
+        """The result of `gradients(size)` for a batch of `num_samples`, repeated with half the size on lack of memory.
 
-        Everything that a forward pass changes (buffers, random state) is as before when it is tried again. Raises
-        OutOfMemoryError when a single sample is too much.
+        Buffers and random state are restored before each repetition. Raises OutOfMemoryError when a single sample does
+        not fit.
         """
         self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         random_state = torch_random_state()
@@ -46,14 +49,14 @@ class MicroBatches:
                 if not is_lack_of_memory(error):
                     raise
                 fault = " ".join(str(error).split())[:200]
-            # Outside the handler: the exception's traceback held the activations.
+            # Outside the handler, because the exception's traceback keeps the activations alive.
             self._shrink(num_samples, fault)
             self.undo()
             restore_torch_random_state(random_state)
 
     @torch.no_grad()
     def undo(self) -> None:
-        """Give the buffers of the model (statistics of batch norm) what they were before the last attempt."""
+        """Restore the model's buffers (statistics of batch norm) to their state before the last attempt."""
         for buffer, before in self._buffers:
             buffer.copy_(before)
 

@@ -12,9 +12,9 @@ from obverse.recipe import ResolvedOptim
 def build_optimizer(
     spec: ResolvedOptim, model: nn.Module, *, layer_decay: float = 1.0, fused: bool = False
 ) -> torch.optim.Optimizer:
-    """The optimizer over the parameters that train; its rates are set every step, by the schedule and `lr_scale`.
+    """The optimizer over all trainable parameters. Learning rates are set every step, by the schedule and `lr_scale`.
 
-    A parameter that is frozen now and thaws later belongs to it, too, and has no state before its first gradient.
+    Parameters that are frozen at first and unfrozen later are included; they have no state before their first gradient.
     fused: one kernel for all parameters (CUDA).
     """
     groups = parameter_groups(model, spec.weight_decay, layer_decay=layer_decay)

@@ -1,4 +1,4 @@
-"""How far a run is, by its steps or by the clock, and the learning rate there. State is in `Progress`."""
+"""Progress of a run as a fraction, by steps or by the clock, and the learning rate at it. State is in `Progress`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Pace:
     steps_per_epoch: int
 
     def is_over(self, progress: Progress) -> bool:
-        """Whether the run has had its epochs or its minutes, or was stopped early."""
+        """Whether the epochs or the minutes are used up, or the run was stopped early."""
         if progress.stop_reason is not None:
             return True
         if self.recipe.training.minutes is None:
@@ -27,19 +27,19 @@ class Pace:
         return self.fraction_done(progress) >= 1
 
     def fraction_done(self, progress: Progress) -> float:
-        """Of the whole run, 0 to 1."""
+        """Fraction of the whole run, 0 to 1."""
         if self.recipe.training.minutes is not None:
             return min(1.0, progress.seconds / (60 * self.recipe.training.minutes))
         return progress.step / (self._num_epochs * self.steps_per_epoch)
 
     def seconds(self, progress: Progress) -> float:
-        """The time that `fraction_done` took. Fitting the head first is none of the steps, but all of the minutes."""
+        """Seconds that `fraction_done` took. Fitting the head first counts in minutes, but in no steps."""
         if self.recipe.training.minutes is not None:
             return progress.seconds
         return progress.seconds - progress.head_seconds
 
     def rate(self, progress: Progress) -> float:
-        """Of the next step; after warm-up the schedule runs over what is left."""
+        """Learning rate of the next step. The schedule runs over the time that remains after warm-up."""
         spec, fraction = self.recipe.schedule, self.fraction_done(progress)
         warmup_steps = math.ceil(spec.warmup_epochs * self.steps_per_epoch)
         start = warmup_steps / (self._num_epochs * self.steps_per_epoch)

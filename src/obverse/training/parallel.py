@@ -1,7 +1,7 @@
-"""How several processes train one model: alone, with DDP, or with FSDP2 for a model that does not fit in one device.
+"""Parallel training of one model: a single process, DDP, or FSDP2 for a model that does not fit into one device.
 
-What a checkpoint holds is the same whichever way it was: whole tensors under the model's own names, on the main
-process, through torch.distributed.checkpoint.state_dict; so each resumes the others.
+Checkpoints are the same in all three: whole tensors under the model's own names, on the main process, through
+torch.distributed.checkpoint.state_dict. So each of them can resume the others.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from obverse.models import Classifier, plain_state, rows_of, sync_batch_norms
 from obverse.recipe import DistributedKind
 from obverse.runtime import Process
 
-# Smaller blocks are gathered with what surrounds them: a collective costs more than it spares.
+# Smaller blocks are sharded together with their parent, because a collective call costs more than it saves.
 MIN_BLOCK_PARAMETERS = 1_000_000
-# Synchronised batch norms keep buffers alike. The argument has another name since torch 2.15.
+# DDP need not broadcast buffers: synchronised batch norms keep them equal. torch 2.15 renames the argument.
 _new_name = "forward_sync_buffers" in inspect.signature(nn.parallel.DistributedDataParallel).parameters
-# Features are views, which nothing here changes in place; and a token's gradient has another layout, at no cost.
+# Warnings to ignore: features are views, but never changed in place; a token's gradient has another layout, at no cost.
 HARMLESS = ("FSDP2-wrapped module .* returned a view tensor", "Grad strides do not match bucket view strides")
 BUFFERS_STAY: dict[str, Any] = {"forward_sync_buffers" if _new_name else "broadcast_buffers": False}
 
 
 class Parallel:
-    """One model on all ranks. Building it shards the model or synchronises its start; the optimizer comes after it."""
+    """A model on all ranks. The constructor shards or synchronises it; the optimizer must be built afterwards."""
 
     def __init__(self, model: Classifier, process: Process | None = None, kind: DistributedKind = "ddp") -> None:
         self.model, self.process = model, process or Process()
@@ -50,24 +50,24 @@ class Parallel:
             shard(model)
 
     def forward_model(self) -> Classifier:
-        """What a training step calls: it sees to the gradients of all ranks, which are averaged over them."""
+        """The module that a training step calls, which averages gradients over ranks."""
         if self.process.is_alone or self.is_sharded:
             return self.model
         trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        # DDP looks at what is trained once; unfreezing makes another of it.
+        # DDP registers trainable parameters once, so it is built again when some are unfrozen.
         if self._wrapped is None or list(map(id, trainable)) != list(map(id, self._wrapped[1])):
             ddp = nn.parallel.DistributedDataParallel(self.model, gradient_as_bucket_view=True, **BUFFERS_STAY)
             self._wrapped = ddp, trainable
         return cast(Classifier, self._wrapped[0])
 
     def gradients(self, *, is_last: bool) -> AbstractContextManager[None]:
-        """Around a micro-batch: gradients travel with the last one only."""
+        """Context of one micro-batch; gradients are reduced over ranks with the last one only."""
         if self._wrapped is not None and not is_last:
             return cast(AbstractContextManager[None], self._wrapped[0].no_sync())  # type: ignore[operator]
         return nullcontext()
 
     def count(self, valid_B: torch.Tensor, present_BV: torch.Tensor) -> None:
-        """Say which pictures of the next batch are no padding and no stand-in, which batch norms must know."""
+        """Set which pictures of the next batch are real, neither padding nor missing views, for batch norms."""
         if not self._norms:
             return
         device = next(self.model.parameters()).device
@@ -79,39 +79,39 @@ class Parallel:
             norm.valid_B = None if bool(mask.all()) else mask.to(device)
 
     def weights(self, model: nn.Module | None = None) -> dict[str, torch.Tensor]:
-        """Copies of all tensors of the model (or of another of its form) on the CPU of the main process."""
+        """CPU copies of all tensors of the model (or of `model`, which has the same structure) on the main process."""
         state = get_model_state_dict(model or self.model, options=_whole())
         copies: dict[str, torch.Tensor] = _copied(state) if self.process.is_main else {}
         return copies
 
     def shipped(self, model: Classifier) -> dict[str, torch.Tensor]:
-        """What `weights` gives, with what was added for training merged into the plain model."""
+        """The tensors of the plain model, with layers that were added for training merged into it."""
         if self.is_sharded:
             return self.weights(model)
         state = plain_state(model) if self.process.is_main else {}
         return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
     def load(self, weights: dict[str, torch.Tensor], model: nn.Module | None = None) -> None:
-        """Take the main process's `weights`."""
+        """Load `weights` of the main process on all ranks."""
         if self.process.is_alone:
             (model or self.model).load_state_dict(weights)
         else:
             set_model_state_dict(model or self.model, dict(weights), options=self._from_main())
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """The state with parameters by name, on the main process."""
-        if not optimizer.state:  # torch would make one up by a step of length zero, and count it
+        """The optimizer's state, by parameter name, on the main process."""
+        if not optimizer.state:  # torch would create a state by a step with learning rate 0, and count that step
             return {"state": {}, "param_groups": []}
         state = get_optimizer_state_dict(self.model, optimizer, options=_whole())
         copies: dict[str, Any] = _copied(state) if self.process.is_main else {}
         return copies
 
     def load_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        """Take the main process's `state`."""
+        """Load the optimizer's `state` of the main process on all ranks."""
         known = self.process.from_main(lambda: set(state["state"]))
         if known:
             set_optimizer_state_dict(self.model, optimizer, state, options=self._from_main(strict=False))
-        # What was frozen had none, and must not have what torch made up.
+        # Frozen parameters had no state, and must not get the one that torch creates.
         for name, parameter in self.model.named_parameters():
             if name not in known:
                 optimizer.state.pop(parameter, None)
@@ -121,12 +121,12 @@ class Parallel:
 
 
 def whole_number(value: torch.Tensor) -> float:
-    """A scalar that may be spread over ranks."""
+    """The value of a scalar tensor that may be sharded."""
     return float(value.full_tensor() if isinstance(value, DTensor) else value)
 
 
 def shard(model: Classifier) -> None:
-    """Spread every tensor over the ranks: block by block, then what is left."""
+    """Shard the model over the ranks with FSDP2, block by block, then the remaining tensors."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 

@@ -1,4 +1,4 @@
-"""Where a run stands: everything about the loop that a checkpoint must hold besides tensors."""
+"""State of the training loop, everything that a checkpoint must hold besides tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from obverse.errors import DataError
 
-# Without these nobody knows where a run stands; what was added later may be missing.
+# Fields that every checkpoint must have; fields that were added in later versions may be missing.
 CORE = {
     "step",
     "epoch",
@@ -26,8 +26,10 @@ CORE = {
 
 @dataclass
 class Progress:
-    """step: optimizer steps done. epoch, batch: the next batch to train on. seconds: training time so far, of which
-    head_seconds went into fitting the head first.
+    """Position and statistics of a run.
+
+    step: optimizer steps done. epoch, batch: the next batch to train on. seconds: training time so far. head_seconds:
+    the part of it that fitting the head took.
 
     micro_batch_size: in use, perhaps smaller than the recipe's after memory has run out. loss_scale: of fp16.
 
@@ -53,12 +55,12 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; JSON keeps every float exactly."""
+        """The state as plain JSON values, which keep every float exactly."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Progress:
-        """What `to_json` gave; DataError for anything else, which would begin the run again or go on from nowhere."""
+        """The state from `to_json` values; DataError when a required field is missing or invalid."""
         try:
             known = {field.name for field in fields(cls)}
             if missing := sorted(CORE - values.keys()) + sorted(values.keys() - known):
@@ -71,7 +73,7 @@ class Progress:
         return progress
 
     def reset_epoch_sums(self) -> None:
-        """A new epoch begins."""
+        """Reset the sums at the start of an epoch."""
         self.batch = 0
         self.num_samples = 0
         self.loss_sum = self.weight = self.num_correct = 0.0

@@ -1,8 +1,8 @@
-"""The learning rate at a step: a warm-up, then down by one of several kinds. It never rises at the end.
+"""Learning-rate schedules: warm-up, then one of several kinds of decay.
 
-Every kind is a pure function of where the run stands (step, share done, finished epochs), so a resumed run needs no
-state of a scheduler. Cosine: Loshchilov & Hutter 2016. One-cycle: Smith & Topin 2017, without its second annihilation
-phase and without the cycle of the momentum.
+Every schedule is a pure function of the run's progress (step, fraction done, finished epochs), so resuming needs no
+scheduler state. Cosine: Loshchilov & Hutter 2016. One-cycle: Smith & Topin 2017, without its annihilation phase and
+without the cycle of the momentum.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ONE_CYCLE_START = 1 / 25
 
 
 def rate_factor(spec: ScheduleSpec, *, step: int, warmup_steps: int, fraction_done: float, num_drops: int = 0) -> float:
-    """The share of the base rate for step 0, 1, ...
+    """Factor of the base learning rate at step 0, 1, ...
 
-    fraction_done: how much of the time after warm-up has passed, 0 to 1, by steps or by the clock. num_drops: of a
-    plateau.
+    fraction_done: fraction of the time after warm-up, 0 to 1, by steps or by the clock. num_drops: how often a plateau
+    has lowered the rate.
     """
     warm = (step + 1) / warmup_steps if step < warmup_steps else 1.0
-    # The smaller one: under a time budget that ends during warm-up the rate still comes down to its floor.
+    # The minimum: under a time budget that ends during warm-up, the rate still decays to its floor.
     return min(warm, _after_warmup(spec, min(1.0, max(0.0, fraction_done)), num_drops))
 
 
@@ -46,14 +46,14 @@ def _after_warmup(spec: ScheduleSpec, done: float, num_drops: int) -> float:
 
 
 def _cosine(start: float, end: float, done: float) -> float:
-    """From start to end along half a cosine."""
+    """Half-cosine interpolation from start to end."""
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def plateau_drops(
     spec: ScheduleSpec, history: Sequence[Mapping[str, Any]], *, metric: str, warmup_epochs: float
 ) -> int:
-    """How often a plateau has lowered the rate, read from the finished epochs; epochs of the warm-up do not count."""
+    """Number of times that a plateau has lowered the rate, from the finished epochs after warm-up."""
     if spec.kind != "plateau":
         return 0
     best: float | None = None

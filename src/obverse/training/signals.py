@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the step ends and a checkpoint is written; a second signal ends the process at once."""
+"""Handlers of SIGINT and SIGTERM during training: the first lets the step end and saves, the second ends at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class SignalWish:
-    """Remembers the first signal."""
+    """Handler that records the first signal."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -20,7 +20,7 @@ class SignalWish:
         return self.number
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The handler."""
+        """Record the first signal; end the process at the second."""
         if self.number is not None:
             os._exit(128 + number)
         self.number = number
@@ -28,7 +28,7 @@ class SignalWish:
 
 @contextmanager
 def catch_signals() -> Iterator[SignalWish]:
-    """Replace the handlers of SIGINT and SIGTERM while the block runs; outside the main thread nothing is replaced."""
+    """Context with handlers for SIGINT and SIGTERM; outside the main thread none are installed."""
     wish = SignalWish()
     before = {}
     try:

@@ -1,4 +1,4 @@
-"""One optimizer step: micro-batches, gradients, clipping. It stops at the first number that is not finite."""
+"""One optimizer step: micro-batches, gradients, clipping and the check for numbers that are not finite."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .parallel import Parallel, whole_number
 
 @dataclass(frozen=True)
 class StepResult:
-    """Sums over the valid samples of the batch, of all ranks; the loss is loss_sum / weight."""
+    """Sums over the valid samples of a batch on all ranks; the loss is loss_sum / weight."""
 
     loss_sum: float
     weight: float
@@ -30,29 +30,29 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Update:
-    """From gradients to weights: the optimizer, the bound of the gradient norm, and for fp16 the scale of the loss."""
+    """Weight update: optimizer, gradient clipping, and loss scaling for fp16."""
 
     optimizer: torch.optim.Optimizer
     clip_norm: float | None = None
     scaler: torch.amp.GradScaler | None = None
 
     def scaled(self, loss: torch.Tensor) -> torch.Tensor:
-        """What the backward pass starts from."""
+        """The scaled loss, from which the backward pass starts."""
         return loss if self.scaler is None else self.scaler.scale(loss)
 
     def norm(self) -> float:
-        """The gradient norm before clipping; clips."""
+        """The gradient norm before clipping; the gradients are clipped."""
         if self.scaler:
             self.scaler.unscale_(self.optimizer)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         return whole_number(torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm or float("inf")))
 
     def can_skip(self) -> bool:
-        """Whether gradients that overflowed only mean that fp16 needs a smaller scale."""
+        """Whether the step may be skipped: in fp16, overflow only means that the loss scale is too large."""
         return self.scaler is not None and self.scaler.get_scale() > 1
 
     def apply(self) -> None:
-        """Move the weights; with fp16 a step whose gradients overflowed is left out and the scale is halved."""
+        """Update the weights; in fp16, a step with overflowed gradients is skipped and the loss scale halved."""
         if self.scaler is None:
             self.optimizer.step()
         else:
@@ -69,7 +69,7 @@ def train_step(
     micro_batches: MicroBatches,
     objective: Objective,
 ) -> StepResult:
-    """Accumulate gradients of the mean loss over the whole batch of all ranks, then step.
+    """The result of one optimizer step on the mean loss over the batch of all ranks, with accumulated gradients.
 
     Raises DivergedError on every rank, before any weight changes, when the loss or a gradient is not finite, and
     OutOfMemoryError when not even one sample at a time fits.
@@ -79,7 +79,7 @@ def train_step(
 
     def gradients(size: int) -> tuple[torch.Tensor, torch.Tensor]:
         update.optimizer.zero_grad(set_to_none=True)
-        # Ranks average their gradients, and the mean over all samples is wanted.
+        # DDP averages gradients over ranks, so multiplying by their number gives the mean over all samples.
         divisor = total / process.world_size
         return _backward(parallel, update, forward, batch.split(size), objective=objective, divisor=divisor)
 
@@ -95,7 +95,7 @@ def train_step(
     all_loss, all_correct, num_samples, num_pictures = process.totals(sums)
     if not (math.isfinite(all_loss) and (math.isfinite(norm) or update.can_skip())):
         update.optimizer.zero_grad(set_to_none=True)
-        # Nothing of this step stays: its pictures are in the statistics of batch norm by now.
+        # The skipped step must leave no trace, but its pictures have changed the statistics of batch norm.
         micro_batches.undo()
         whose, ids = _suspects(parallel, batch, torch.isfinite(losses_B).tolist())
         raise DivergedError(
@@ -115,7 +115,7 @@ def _backward(
     objective: Objective,
     divisor: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients of all micro-batches; the loss of each sample of this rank (B) and the number of its right answers."""
+    """Loss of each sample of this rank (B) and number of correct predictions, after accumulating all gradients."""
     model = parallel.forward_model()
     losses: list[torch.Tensor] = []
     num_correct = torch.zeros((), device=forward.device)
@@ -139,16 +139,16 @@ def _backward(
 
 
 def weight_of(objective: Objective, batch: Batch) -> float:
-    """This rank's part of the divisor: over all its micro-batches, known before the first forward pass.
+    """This rank's total loss weight over all its micro-batches, known before the first forward pass.
 
-    0 for a share of nothing but padding, whose loss is 0.
+    0 for a shard of padding only, whose loss is 0.
     """
     weights_B = objective.weights(batch.loss_targets(objective.num_classes))
     return float(torch.where(batch.valid_B, weights_B, 0.0).sum())
 
 
 def _suspects(parallel: Parallel, batch: Batch, finite: list[bool]) -> tuple[str, list[str]]:
-    """The samples of all ranks whose own loss is not finite; every sample of the step when only a gradient is not."""
+    """Ids of the samples whose loss is not finite, of all ranks; all samples when only a gradient is not finite."""
     guilty = [name for name, ok in zip(batch.ids, finite, strict=True) if not ok]
     valid = [name for name, ok in zip(batch.ids, batch.valid_B.tolist(), strict=True) if ok]
     shares = parallel.process.gather((guilty, valid))

@@ -1,4 +1,4 @@
-"""When to stop early: patience counts only after warm-up, `min_epochs` and `min_fraction`."""
+"""Early stopping, whose patience counts only after warm-up, `min_epochs` and `min_fraction`."""
 
 from __future__ import annotations
 

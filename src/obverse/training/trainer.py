@@ -1,4 +1,4 @@
-"""The training loop. It yields events and knows no logger, no particular model and no file format of results.
+"""Trainer: the training loop, which yields events and is independent of loggers, models and result files.
 
 State lives in `Progress`, the model, the optimizer, the weight average and torch's generators; `checkpoint` and
 `restore` are exact copies of all five, so a resumed run goes on as if it had never stopped.
@@ -40,9 +40,9 @@ from .step import StepResult, Update, train_step
 from .stopping import should_stop
 
 CHECKPOINT_SECONDS = 60.0
-# A checkpoint that takes long is written more seldom: saving takes at most one part in so many of the time.
+# Saving takes at most 1 / CHECKPOINT_SHARE of the time: slow checkpoints are written less often.
 CHECKPOINT_SHARE = 20
-# What torch says of batch norm on one value per channel.
+# Message of torch for batch norm on a single value per channel.
 ONE_VALUE = "Expected more than 1 value per channel"
 
 
@@ -77,7 +77,7 @@ class Trainer:
         if recipe.runtime.checkpointing:
             enable_checkpointing(self.model)
         if recipe.runtime.compile:
-            # A graph per shape: what a resumed run computes must not depend on the shapes that came before.
+            # One graph per shape: dynamic shapes would make a resumed run depend on the shapes seen before.
             self.model.compile(dynamic=False)
         self.optimizer = build_optimizer(
             recipe.optim,
@@ -90,28 +90,28 @@ class Trainer:
         self.micro_batches = MicroBatches(recipe.training.micro_batch_size, can_shrink=self.process.is_alone)
         self.progress = Progress()
         self.best_weights: dict[str, torch.Tensor] = {}
-        # Called before a checkpoint is written: raises when the place is no longer the run's.
+        # Called before a checkpoint is written; raises when the run folder was moved or replaced.
         self.before_save: Callable[[], None] = lambda: None
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
         self._pace = Pace(recipe, len(loaders.train))
 
     @property
     def shipped_model(self) -> Classifier:
-        """The weights that are evaluated: the average when there is one."""
+        """The model that is evaluated and shipped: the weight average, if there is one."""
         return self.average.model if self.average else self.model  # type: ignore[return-value]
 
     @property
     def num_trained(self) -> int:
-        """Parameters that the optimizer moves, at some time of the run."""
+        """Number of parameters that are trained at some time of the run."""
         return sum(parameter.numel() for group in self.optimizer.param_groups for parameter in group["params"])
 
     def run(self) -> Iterator[Event]:
-        """Train to the end. Raises DivergedError, and Interrupted after saving when a signal came."""
+        """Events of the whole training. Raises DivergedError, and Interrupted after saving on a signal."""
         with closing(self.loaders):
             if self.recipe.finetune.head_first and not self.progress.step:
                 yield from self._fit_head()
-            # Fitting the head can take all the minutes; one step makes a model that can be validated and kept. An epoch
-            # that a signal stopped after the last minute is not validated yet.
+            # Fitting the head may use up all minutes, so at least one step is taken: without it nothing is validated.
+            # An epoch that a signal stopped after the last minute still has to be validated.
             while not self.progress.step or self.progress.batch or not self._pace.is_over(self.progress):
                 yield from self._train_epoch()
                 yield from self._finish_epoch()
@@ -128,7 +128,7 @@ class Trainer:
             batches = map(self.loaders.teach, batches)
         known = frozen_features(self.model, self.forward, batches, objective)
         loss = fit_head(self.model, known, objective, spec, batch_size=training.batch_size, seed=training.seed)
-        # Dropout made every rank's head another one.
+        # Ranks fitted different heads, because of dropout: all take the main process's.
         self.parallel.load(self.parallel.weights())
         if self.average:
             self.parallel.load(self.parallel.weights(), self.average.model)
@@ -137,7 +137,7 @@ class Trainer:
         yield Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
 
     def _wants_checkpoint(self) -> bool:
-        """By this process's clock; the main one's counts."""
+        """Whether a checkpoint is due by this process's clock; the main process decides."""
         wait = max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * self._save_seconds)
         return time.monotonic() - self._saved_at > wait
 
@@ -145,7 +145,7 @@ class Trainer:
         set_trainable(self.model, self.recipe.finetune, epoch=self.progress.epoch)
         self.model.train()
         progress, meter = self.progress, Meter()
-        # However the epoch ends, the thread that loads ahead ends with it.
+        # Closing ends the prefetching thread, however the epoch ends.
         with closing(self.loaders.train.epoch(progress.epoch, progress.batch)) as batches:
             yield from self._steps(meter, batches)
         self._meter = meter
@@ -168,13 +168,13 @@ class Trainer:
             yield from map(Message, self.micro_batches.news())
             if self._stop_if_asked():
                 yield self._save()
-                meter.skip()  # writing is no training time
+                meter.skip()  # saving does not count as training time
             if self.recipe.training.minutes is not None and self._pace.is_over(self.progress):
                 return
 
     def _step(self, batch: Batch) -> StepResult:
         num_classes, epoch = self.objective.num_classes, self.progress.epoch
-        batch = self.loaders.taught(batch, self.recipe, num_classes=num_classes, epoch=epoch)
+        batch = self.loaders.with_targets(batch, self.recipe, num_classes=num_classes, epoch=epoch)
         try:
             result = train_step(
                 self.parallel,
@@ -215,7 +215,7 @@ class Trainer:
         )
 
     def _finish_epoch(self) -> Iterator[Event]:
-        """Validate, remember the best, decide whether to stop."""
+        """Events of validation, selection of the best weights and early stopping."""
         progress, recipe = self.progress, self.recipe
         start = time.perf_counter()
         outputs = self._validate()
@@ -247,7 +247,7 @@ class Trainer:
         progress.epoch += 1
         progress.reset_epoch_sums()
         yield event
-        # Equal epochs are no better, whichever of them ships.
+        # The first epoch with the best value counts for patience, whichever of equal epochs ships.
         equal = (n for n, row in enumerate(progress.history) if row["select_value"] == progress.best_value)
         first_best = next(equal, progress.best_epoch)
         if should_stop(
@@ -261,26 +261,26 @@ class Trainer:
             yield Message(f"stopped early: {progress.stop_reason}")
 
     def _validate(self) -> Outputs:
-        """What the weights that would ship say of val. The mode is set once for the whole pass."""
+        """Outputs of the shipped model on val. Evaluation mode is set once for the whole pass."""
         batches = self._unless_asked_to_stop(self.loaders.val.epoch())
         with evaluating(self.shipped_model):
             return run_engine(self._engine, batches, embeddings=False, process=self.process)
 
     def _is_best(self, value: float, val_loss: float) -> bool:
-        """Of equals the one with the lower loss: a small val is soon all right, long before the weights settle."""
+        """Whether the epoch is the best so far. Ties go to the lower loss, because a small val is soon all correct."""
         progress = self.progress
         if value == progress.best_value:
             return val_loss < float(progress.history[progress.best_epoch]["val_loss"])
         return is_better(self.recipe.training.select, value, progress.best_value)
 
     def _values(self, outputs: Outputs) -> Iterator[float]:
-        """Of val, read as these weights would ship: the metric that chooses the epoch, loss and accuracy."""
+        """Selection metric, loss and accuracy on val, computed as for the shipped model."""
         select, counts, kind = self.recipe.training.select, self.objective.tuned_counts, kind_of(self.objective.output)
         read = outputs if counts is None else with_best_prior(select, outputs, counts=counts, kind=kind)
         return (selection_value(name, read.logits_NK, read.truth, kind) for name in (select, "loss", "accuracy"))
 
     def _require_numbers(self, outputs: Outputs) -> None:
-        """Weights may diverge in the very step after which val is measured."""
+        """DivergedError when outputs on val are not finite: weights may diverge in the last step before validation."""
 
         def without_number() -> list[str]:
             probabilities_NK = to_probabilities(outputs.logits_NK, kind_of(self.objective.output))
@@ -294,14 +294,14 @@ class Trainer:
             )
 
     def _unless_asked_to_stop(self, batches: Generator[Batch]) -> Iterator[Batch]:
-        """A large validation set must not keep a signal waiting; a resumed run validates this epoch from its start."""
+        """Validation batches until a signal asks to stop; a resumed run validates the epoch from its start."""
         with closing(batches):
             for batch in batches:
                 self._stop_if_asked()
                 yield batch
 
     def _stop_if_asked(self) -> bool:
-        """Any rank's wish is everybody's; the main process's clock too. Whether a checkpoint is due by that clock."""
+        """Whether a checkpoint is due by the main process's clock. Interrupted on all ranks when one got a signal."""
         rows = self.process.rows([self.progress.seconds, self.wanted_signal() or 0, self._wants_checkpoint()])
         self.progress.seconds, _, is_due = rows[0]
         signal_number = int(max(wish for _, wish, _ in rows))
@@ -323,7 +323,7 @@ class Trainer:
         return CheckpointSaved(self.progress.step, name)
 
     def checkpoint(self) -> Checkpoint:
-        """Everything the run needs to go on, on the main process, whichever way the ranks share the model."""
+        """The complete state for resuming, on the main process, for any kind of parallelism."""
         tensors = {"model": self.parallel.weights()}
         for rank, state in enumerate(self.process.gather(torch_random_state())):
             tensors[_random_name(rank)] = state
@@ -337,9 +337,9 @@ class Trainer:
         return Checkpoint(tensors, self.parallel.optimizer_state(self.optimizer), self.progress.to_json())
 
     def restore(self, checkpoint: Checkpoint | None) -> list[str]:
-        """Become what the main process's `checkpoint` was (the others have none); a sentence when that cannot be exact.
+        """Messages about an inexact resume, after loading the main process's `checkpoint` (None on other ranks).
 
-        Random states are for as many ranks as there were.
+        Random states can be restored only with the same number of ranks.
         """
         tensors = checkpoint.tensors if checkpoint else {}
         states = [tensors[_random_name(rank)] for rank in range(len(tensors)) if _random_name(rank) in tensors]
@@ -354,8 +354,8 @@ class Trainer:
         except (RuntimeError, ValueError, KeyError) as error:
             if is_lack_of_memory(error):
                 raise
-            told = " ".join(str(error).split())[:300]
-            raise DataError(f"the checkpoint does not fit the recipe, which has changed: {told}. Put the recipe back, "
+            text = " ".join(str(error).split())[:300]
+            raise DataError(f"the checkpoint does not fit the recipe, which has changed: {text}. Put the recipe back, "
                             "or start a new run") from error  # fmt: skip
         self.micro_batches.size = self.progress.micro_batch_size or self.micro_batches.size
         if self.update.scaler and self.progress.loss_scale:

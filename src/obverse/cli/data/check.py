@@ -14,7 +14,7 @@ from obverse.errors import RecipeError, printable
 if TYPE_CHECKING:
     from obverse.manifest.check import Check
 
-ERRORS_FOUND = 65
+EXIT_ERRORS = 65
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -56,7 +56,7 @@ def command(
     if check.counts["error"]:
         if preview:
             typer.echo("preview: none, because nothing can be trained on this data; mend the errors first")
-        raise typer.Exit(ERRORS_FOUND)
+        raise typer.Exit(EXIT_ERRORS)
     if preview:
         from obverse.experiment import write_preview
 

@@ -15,7 +15,7 @@ from obverse.errors import OutputError, RecipeError, printable
 if TYPE_CHECKING:
     from obverse.manifest import Index
 
-SHOWN_CLASSES = 50
+MAX_CLASSES = 50
 
 
 def command(
@@ -59,11 +59,11 @@ def _print_counts(index: Index) -> None:
     """Samples per class and split; of very many classes the first."""
     manifest = index.manifest
     counts = {split: manifest.counts(split) for split in ("train", "val", "test")}
-    shown = manifest.classes[:SHOWN_CLASSES]
-    width = max(len("class"), *(len(printable(name)) for name in shown))
+    classes = manifest.classes[:MAX_CLASSES]
+    width = max(len("class"), *(len(printable(name)) for name in classes))
     typer.echo(f"{'class':{width}}  {'train':>7} {'val':>7} {'test':>7}")
-    for name in shown:
+    for name in classes:
         typer.echo(f"{printable(name):{width}}  " + " ".join(f"{counts[split][name]:7}" for split in counts))
-    if len(manifest.classes) > len(shown):
-        typer.echo(f"and {len(manifest.classes) - len(shown)} more classes")
+    if len(manifest.classes) > len(classes):
+        typer.echo(f"and {len(manifest.classes) - len(classes)} more classes")
     typer.echo(f"{'all':{width}}  " + " ".join(f"{sum(counts[split].values()):7}" for split in counts))

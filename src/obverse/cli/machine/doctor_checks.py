@@ -58,12 +58,12 @@ def _requirements() -> list[Check]:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
-            found = version(requirement.name)
+            installed = version(requirement.name)
         except PackageNotFoundError:
             checks.append(Check("error", f"{requirement.name} is not installed", f"pip install '{text}'"))
             continue
-        if not requirement.specifier.contains(found, prereleases=True):
-            checks.append(Check("error", f"{requirement.name} {found} does not fit {requirement.specifier}",
+        if not requirement.specifier.contains(installed, prereleases=True):
+            checks.append(Check("error", f"{requirement.name} {installed} does not fit {requirement.specifier}",
                                 f"pip install '{text}'"))  # fmt: skip
     return checks or [Check("ok", "all core packages are installed in fitting versions")]
 

@@ -33,17 +33,17 @@ def command(
         raise RecipeError("--spreadsheet is for --format csv")
     from obverse.inference.searching import search
 
-    found = search(model, inputs, among, top_k=top_k, columns=given_columns(column), device=device)
+    results = search(model, inputs, among, top_k=top_k, columns=given_columns(column), device=device)
     if format is Format.json:
-        typer.echo(json.dumps([asdict(neighbours) for neighbours in found], indent=2))
+        typer.echo(json.dumps([asdict(neighbours) for neighbours in results], indent=2))
     elif format is Format.csv:
         rows = CsvRows(spreadsheet=spreadsheet)
         rows.write(["id", "rank", "found", "cosine"])
-        for each in found:
-            for rank, (name, cosine) in enumerate(each.found, 1):
+        for each in results:
+            for rank, (name, cosine) in enumerate(each.matches, 1):
                 rows.write([each.id, str(rank), name, cosine])
     else:
-        for each in found:
+        for each in results:
             typer.echo(printable(each.id))
-            for name, cosine in each.found:
+            for name, cosine in each.matches:
                 typer.echo(f"  {cosine:6.3f}  {printable(name)}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def shown_interval(estimate: Mapping[str, Any], style: str) -> str:
+def format_interval(estimate: Mapping[str, Any], style: str) -> str:
     """The interval in words, or why there is none; style: of a number, as `.1%`."""
     if estimate["low"] is None or estimate["high"] is None:
         return f"no interval: {estimate['reason'] or 'not defined'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .intervals import shown_interval
+from .intervals import format_interval
 
 SET_NAMES = {"map": "mAP", "macro_f1": "macro F1", "micro_f1": "micro F1", "subset_accuracy": "subset accuracy"}
 
@@ -15,7 +15,7 @@ def measured_lines(metrics: Mapping[str, Any]) -> list[str]:
     if _is_set(metrics):
         return [f"{name} {metrics[key]['value']:.4f}" for key, name in SET_NAMES.items() if metrics[key]]
     accuracy, macro_f1 = metrics["accuracy"], metrics["macro_f1"]
-    lines = [f"accuracy {accuracy['value']:.4f} ({shown_interval(accuracy, '.4f')})"]
+    lines = [f"accuracy {accuracy['value']:.4f} ({format_interval(accuracy, '.4f')})"]
     lines += [f"macro F1 {macro_f1['value']:.4f}"] if macro_f1 else []
     return lines + [f"top-{k} accuracy {share['value']:.4f}" for k, share in metrics["top_k"].items()]
 
@@ -26,7 +26,7 @@ def result_line(metrics: Mapping[str, Any]) -> str:
     if _is_set(metrics):
         return f"{split} {', '.join(measured_lines(metrics))} ({num_samples} samples)"
     accuracy = metrics["accuracy"]
-    return f"{split} accuracy {accuracy['value']:.1%} ({shown_interval(accuracy, '.1%')}, {num_samples} samples)"
+    return f"{split} accuracy {accuracy['value']:.1%} ({format_interval(accuracy, '.1%')}, {num_samples} samples)"
 
 
 def _is_set(metrics: Mapping[str, Any]) -> bool:

@@ -78,4 +78,4 @@ def print_verdicts(verdicts: list[Verdict]) -> None:
     """One line per criterion and run."""
     for verdict in verdicts:
         mark = "met    " if verdict.is_met else "NOT met"
-        typer.echo(printable(f"{mark} {verdict.criterion}: {verdict.run}: {verdict.said}"))
+        typer.echo(printable(f"{mark} {verdict.criterion}: {verdict.run}: {verdict.reason}"))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from obverse.cli.options import Layout, OptionalDevice, RecipeName, Settings, layout_setting
-from obverse.cli.printing.intervals import shown_interval
+from obverse.cli.printing.intervals import format_interval
 from obverse.cli.printing.progress import show_progress
 from obverse.errors import RecipeError, printable
 
@@ -39,10 +39,10 @@ def command(
     from obverse.runs.observers import ConsoleObserver
     from obverse.studies.folds import run_folds
 
-    found = run_folds(
+    folded = run_folds(
         data, chosen, folder, folds=folds, make_observers=lambda: (ConsoleObserver(),), progress=show_progress
     )
-    for name, metrics in found.metrics.items():
+    for name, metrics in folded.metrics.items():
         typer.echo(_line(name, metrics))
     typer.echo(f"report: {printable(str(folder / 'evaluation' / 'out-of-fold' / 'report.html'))}")
 
@@ -55,5 +55,5 @@ def _line(name: str, values: dict[str, Any]) -> str:
     estimate, style = values[headline.name], ".1%" if headline.unit == "share" else ".4f"
     if estimate is None:
         return f"{name} {headline.title} not defined ({values['num_samples']} samples)"
-    interval = shown_interval(estimate, style)
+    interval = format_interval(estimate, style)
     return f"{name} {headline.title} {estimate['value']:{style}} ({interval}, {values['num_samples']} samples)"

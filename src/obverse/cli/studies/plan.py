@@ -62,19 +62,23 @@ def command(
     if data is None:
         index = imagined_index(chosen, num_classes=classes, num_samples=samples)
     else:
-        _tell(f"reading the pictures of {str(data)!r}")
+        _notify(f"reading the pictures of {str(data)!r}")
         index = build_index(data, chosen.data, show_progress)
-    plan = make_plan(chosen, index, device=device, gigabytes=memory, speed=speed, processes=processes, tell=_tell)
+    plan = make_plan(chosen, index, device=device, gigabytes=memory, speed=speed, processes=processes, notify=_notify)
     values, lines = plan.to_json(), plan.lines()
     if find_lr:
         from obverse.experiment import set_up
         from obverse.planning.lr_finder import find_rate
 
-        _tell("searching a learning rate: up to 100 training steps")
-        found = find_rate(set_up(plan.recipe, index.manifest))
-        values["learning_rate"] = {"suggestion": found.suggestion, "rates": found.rates, "losses": found.losses}
-        steps = f"range test over {len(found.rates)} steps; the recipe has {plan.recipe.optim.lr:g}"
-        lines.append(("learning rate", f"{found.suggestion:g} ({steps})"))
+        _notify("searching a learning rate: up to 100 training steps")
+        rate_test = find_rate(set_up(plan.recipe, index.manifest))
+        values["learning_rate"] = {
+            "suggestion": rate_test.suggestion,
+            "rates": rate_test.rates,
+            "losses": rate_test.losses,
+        }
+        steps = f"range test over {len(rate_test.rates)} steps; the recipe has {plan.recipe.optim.lr:g}"
+        lines.append(("learning rate", f"{rate_test.suggestion:g} ({steps})"))
     if output == "json":
         typer.echo(json.dumps(values, indent=2))
     else:
@@ -82,6 +86,6 @@ def command(
             typer.echo(f"{heading:14} {text}")
 
 
-def _tell(line: str) -> None:
+def _notify(line: str) -> None:
     """What takes time is said before it begins, on stderr: the plan itself is on stdout."""
     typer.echo(printable(line), err=True)

@@ -182,10 +182,10 @@ def _data(story: Story) -> Iterator[Diagnosis]:
     counts = {name: count for name, count in story.counts.items() if count}
     few = sorted(name for name, count in counts.items() if count < FEW_PER_CLASS)
     if few:
-        shown = ", ".join(map(repr, few[:3])) + (" ..." if len(few) > 3 else "")
+        examples = ", ".join(map(repr, few[:3])) + (" ..." if len(few) > 3 else "")
         yield Diagnosis(
             "too few pictures",
-            f"{len(few)} of {len(counts)} classes have fewer than {FEW_PER_CLASS} training samples ({shown})",
+            f"{len(few)} of {len(counts)} classes have fewer than {FEW_PER_CLASS} training samples ({examples})",
             "Add pictures, or merge classes"
             if story.is_pretrained
             else "Add pictures, merge classes, or start from pretrained weights",

@@ -66,14 +66,14 @@ def measure(predictions: Predictions) -> SetMetrics:
 
 
 def _views(predictions: Predictions) -> dict[str, SetViewMetrics]:
-    found = {}
+    views = {}
     for view, alone_NK in predictions.view_probabilities.items():
         seen_N = ~np.isnan(alone_NK).any(axis=1)
         value = float("nan")
         if seen_N.any():
             value = metrics.mean_average_precision(predictions.truth[seen_N], alone_NK[seen_N])
-        found[view] = SetViewMetrics(int(seen_N.sum()), None if np.isnan(value) else value)
-    return found
+        views[view] = SetViewMetrics(int(seen_N.sum()), None if np.isnan(value) else value)
+    return views
 
 
 def surest_mistakes(predictions: Predictions) -> IntArray:

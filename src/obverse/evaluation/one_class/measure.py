@@ -80,17 +80,17 @@ class Metrics:
     @property
     def accuracy(self) -> Estimate:
         """The headline; it is always defined."""
-        found = self.estimates["accuracy"]
-        assert found is not None
-        return found
+        estimate = self.estimates["accuracy"]
+        assert estimate is not None
+        return estimate
 
     def as_json(self) -> dict[str, Any]:
         """Plain containers without NaN, ready for `json.dumps(..., allow_nan=False)`."""
         values = {**asdict(self), "seen": self.seen.as_json()}
-        found = in_blocks(values["estimates"], metrics.ONE_LABEL)
-        ordinal = found.pop("ordinal") or None
+        blocks = in_blocks(values["estimates"], metrics.ONE_LABEL)
+        ordinal = blocks.pop("ordinal") or None
         ends = {"ordinal": ordinal, "views": values.pop("views"), "seen": values.pop("seen")}
-        return in_place(values, found) | ends
+        return in_place(values, blocks) | ends
 
 
 def measure(predictions: Predictions) -> Metrics:

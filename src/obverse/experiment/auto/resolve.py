@@ -58,7 +58,7 @@ PART_RATES = {"sgd": 0.2, "adamw": 2e-3}
 MAX_FEATURES = 100_000
 
 
-# What only the model itself can tell, by its weights or by measurement (`tune.py`), and the plain form of each.
+# What only the model itself can show, by its weights or by measurement (`tune.py`), and the plain form of each.
 PLAIN: dict[str, object] = {
     "finetune.freeze_norm": False,
     "runtime.precision": "fp32",
@@ -71,7 +71,7 @@ PLAIN: dict[str, object] = {
 class Resolved:
     """The recipe without `auto`, what the backbone needs, and lines for the user that say what was chosen and why.
 
-    open: fields that have their plain form, because only a look at the model can tell whether another is better.
+    open: fields that have their plain form, because only a look at the model can show whether another is better.
     """
 
     recipe: ResolvedRecipe
@@ -219,10 +219,10 @@ def _unmirrored(recipe: Recipe, index: Index, reasons: list[str]) -> Recipe:
     if augment.mirror is not None or not POLICIES[policy]["mirror"]:
         return recipe
     samples = () if manifest.multi_label else manifest.split("train")
-    found = mirrored_classes(manifest.classes, samples, index.facts, manifest.views)
-    if found is None:
+    mirrored = mirrored_classes(manifest.classes, samples, index.facts, manifest.views)
+    if mirrored is None:
         return recipe
-    what = f"`{found.first}` and `{found.second}` are each other's mirror image ({found.evidence})"
+    what = f"`{mirrored.first}` and `{mirrored.second}` are each other's mirror image ({mirrored.evidence})"
     if augment.policy != "auto":
         reasons.append(f"augmentation {policy} mirrors pictures, but {what}: set augment.mirror=0")
         return recipe

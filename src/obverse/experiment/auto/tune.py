@@ -33,15 +33,16 @@ from .resolve import Resolved
 MEASURED_PIXELS, MEASURED_PICTURES = 8 * 224 * 224, 8
 # Compiling takes a minute or two: in a shorter run there is nothing to win.
 WORTH_COMPILING_SECONDS = 1800.0
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def tune(
-    resolved: Resolved, model: Classifier, bundle: Bundle, *, num_train: int, tell: Tell = lambda line: None
+    resolved: Resolved, model: Classifier, bundle: Bundle, *, num_train: int, notify: Notify = lambda line: None
 ) -> ResolvedRecipe:
     """The recipe with its open fields decided, for `num_train` training samples.
 
-    The model's weights and torch's generators are left as they were. tell: hears what is measured before it is.
+    The model's weights and torch's generators are left as they were. notify: called with a message before each
+    measurement.
     """
     recipe = resolved.recipe
     if "finetune.freeze_norm" in resolved.open:
@@ -51,7 +52,7 @@ def tune(
     if not any(field.startswith("runtime.") for field in resolved.open):
         return recipe
     with _left_as_it_was(model):
-        measuring = _Measuring(recipe, resolved.open, model, bundle, tell)
+        measuring = _Measuring(recipe, resolved.open, model, bundle, notify)
         precision, channels_last = measuring.form()
         changes: dict[str, Any] = {"runtime.precision": precision, "runtime.channels_last": channels_last}
         if "runtime.compile" in resolved.open:
@@ -63,9 +64,9 @@ class _Measuring:
     """Measures, or remembers, the open fields of a recipe."""
 
     def __init__(
-        self, recipe: ResolvedRecipe, fields: frozenset[str], model: Classifier, bundle: Bundle, tell: Tell
+        self, recipe: ResolvedRecipe, fields: frozenset[str], model: Classifier, bundle: Bundle, notify: Notify
     ) -> None:
-        self.recipe, self.open, self.model, self.bundle, self.tell = recipe, fields, model, bundle, tell
+        self.recipe, self.open, self.model, self.bundle, self.notify = recipe, fields, model, bundle, notify
 
     def form(self) -> tuple[str, bool]:
         """Number and memory format; the plain ones come first."""
@@ -92,9 +93,9 @@ class _Measuring:
         num_steps = _num_steps(self.recipe, self.bundle, num_train, plain)
         if num_steps * plain < WORTH_COMPILING_SECONDS:
             return False
-        found = choose_once("compilation", wanted, lambda: self._compiled(form), is_valid=_is_gain)
+        measured = choose_once("compilation", wanted, lambda: self._compiled(form), is_valid=_is_gain)
         # Twice the cost: the last batch of an epoch has another shape, which is compiled, too.
-        return found is not None and (plain - found["seconds"]) * num_steps > 2 * found["cost"]
+        return measured is not None and (plain - measured["seconds"]) * num_steps > 2 * measured["cost"]
 
     def _circumstances(self) -> dict[str, Any]:
         """What the time of a step depends on, beside the machine."""
@@ -115,7 +116,7 @@ class _Measuring:
         return training_step(self.recipe, self.model, self.bundle, *form)
 
     def _fastest_form(self, forms: list[list[Any]]) -> list[Any]:
-        self.tell("measuring which number and memory format is fastest here; it is remembered on this machine")
+        self.notify("measuring which number and memory format is fastest here; it is remembered on this machine")
         steps: list[Callable[[], None]] = []
 
         def prepare(form: list[Any]) -> None:
@@ -124,12 +125,14 @@ class _Measuring:
         return choose_faster(forms, lambda: steps[0](), prepare=prepare)
 
     def _seconds(self, form: tuple[str, bool]) -> float:
-        self.tell("measuring how long a training step takes")
+        self.notify("measuring how long a training step takes")
         return fastest_seconds(self._step(form), repeats=2)
 
     def _compiled(self, form: tuple[str, bool]) -> dict[str, float] | None:
         """Seconds of a compiled step and of compiling; None where it is not clearly faster or does not work."""
-        self.tell("measuring whether torch.compile pays, which takes a minute or two; it is remembered on this machine")
+        self.notify(
+            "measuring whether torch.compile pays, which takes a minute or two; it is remembered on this machine"
+        )
         model, step = self.model, self._step(form)
         start = time.perf_counter()
         try:

@@ -107,11 +107,11 @@ def _matthews_interval(answers: OneLabel) -> Interval:
     moved_KK = np.trace(confusion_KK) + num * np.eye(len(confusion_KK)) - given_K[:, None] - labels_K[None, :]
     scaled_KK = (num - labels_K)[:, None] / of_labels + (num - given_K)[None, :] / of_given
     influence_KK = moved_KK / math.sqrt(of_labels * of_given) - value * scaled_KK
-    found = spread(influence_KK[answers.labels_N, answers.given_N], units)
+    variation = spread(influence_KK[answers.labels_N, answers.given_N], units)
     of_class_K = units.per_class(answers.labels_N, answers.num_classes)
     # Where everything is right, the rarest classes say least about how long that lasts.
     information = (of_class_K > 0).sum() ** 2 / float(divide(np.ones(len(of_class_K)), of_class_K).sum())
-    return score_interval(value, found, information=information, bounds=(-1.0, 1.0))
+    return score_interval(value, variation, information=information, bounds=(-1.0, 1.0))
 
 
 METRICS = (

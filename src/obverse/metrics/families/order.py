@@ -11,8 +11,8 @@ from obverse.metrics.ordinal import mean_absolute_error, quadratic_kappa, within
 
 
 def _interval(name: str, answers: OneLabel) -> Interval:
-    found = ordinal_intervals(answers.labels_N, answers.given_N, answers.units, num_classes=answers.num_classes)
-    return found[name]
+    intervals = ordinal_intervals(answers.labels_N, answers.given_N, answers.units, num_classes=answers.num_classes)
+    return intervals[name]
 
 
 METRICS = (

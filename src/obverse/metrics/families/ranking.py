@@ -44,14 +44,14 @@ def _interval(
         return Interval(math.nan, math.nan, reason)
     # Where every class is ranked perfectly, the rarest ones say least about how long that lasts.
     information = len(known_M) ** 2 / float((1 / known_M).sum())
-    found = spread(influence_N, units)
+    variation = spread(influence_N, units)
     lift = bias or 0.0
-    if lift > LARGEST_BIAS * math.sqrt(found.variance) and found.variance > 0:
+    if lift > LARGEST_BIAS * math.sqrt(variation.variance) and variation.variance > 0:
         what = "groups" if units.are_groups else "samples"
         return Interval(math.nan, math.nan, f"too few {what} of each class: so few alone lift the score by {lift:.3f}")
-    seen = score_interval(value, found, information=information)
+    seen = score_interval(value, variation, information=information)
     step = WRONG * float((1 / known_M).mean()) / len(known_M)
-    more = found._replace(variance=found.variance + step**2)
+    more = variation._replace(variance=variation.variance + step**2)
     return Interval(min(seen.low, score_interval(value - lift - step, more, information=information).low), seen.high)
 
 
@@ -82,15 +82,17 @@ def _sizes(answers: OneLabel | LabelSets, *, with_rest: bool) -> FloatArray:
 
 
 def _auroc_interval(answers: OneLabel | LabelSets) -> Interval:
-    found = answers.one_vs_rest
-    return _interval(found.auroc, found.auroc_influence_N, _sizes(answers, with_rest=True), answers.units)
+    ranking = answers.one_vs_rest
+    return _interval(ranking.auroc, ranking.auroc_influence_N, _sizes(answers, with_rest=True), answers.units)
 
 
 def _precision_interval(answers: OneLabel) -> Interval:
-    found = answers.one_vs_rest
+    ranking = answers.one_vs_rest
     sizes_K = _sizes(answers, with_rest=False)
-    bias = float(np.nanmean(found.average_precision_bias_K))
-    return _interval(found.average_precision, found.average_precision_influence_N, sizes_K, answers.units, bias=bias)
+    bias = float(np.nanmean(ranking.average_precision_bias_K))
+    return _interval(
+        ranking.average_precision, ranking.average_precision_influence_N, sizes_K, answers.units, bias=bias
+    )
 
 
 def _pseudo_values(value: float, influence_N: FloatArray) -> FloatArray:

@@ -152,11 +152,11 @@ def _merged(
 
 def sync_batch_norms(model: nn.Module) -> list[SyncedBatchNorm]:
     """Replace every batch norm in `model`, which keeps its parameters and their names; the new ones."""
-    found = []
+    replaced = []
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, _BatchNorm) and not isinstance(child, SyncedBatchNorm):
                 synced = SyncedBatchNorm(child)
                 setattr(parent, name, synced)
-                found.append(synced)
-    return found
+                replaced.append(synced)
+    return replaced

@@ -54,20 +54,20 @@ class AdaptedBackbone(nn.Module):
 
         A weight belongs to a layer that multiplies, or is called one and is more than a scale of each channel.
         """
-        found = set()
+        names = set()
         for path, module in self.named_modules():
             places = POSITIONS.search(path)
             for name, parameter in module.named_parameters(recurse=False):
                 is_scale = sum(length > 1 for length in parameter.shape) <= 1
                 is_weight = isinstance(module, MULTIPLIES) or (name.endswith("weight") and not is_scale)
                 if places or "bias" in name or not is_weight:
-                    found.add(f"{path}.{name}" if path else name)
-        return found
+                    names.add(f"{path}.{name}" if path else name)
+        return names
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Keep only the input of each layer for the backward pass (timm's convention)."""
         assert enable, "it is asked for once, before training"
-        paths = dict.fromkeys(found[0] for name, _ in self.net.named_parameters() if (found := LAYER.match(name)))
+        paths = dict.fromkeys(match[0] for name, _ in self.net.named_parameters() if (match := LAYER.match(name)))
         # A single convolution or norm has nothing to forget.
         layers = [layer for path in paths if list((layer := self.net.get_submodule(path)).children())]
         if not layers:
@@ -114,19 +114,19 @@ def _remove_classifier(net: nn.Module, num_outputs: int) -> int:
 
 def _numbers(backbone: AdaptedBackbone, pattern: re.Pattern[str]) -> dict[str, int]:
     """Names without a number belong to what comes before them, as do stages that only norm or scale."""
-    found: dict[str, str] = {}
+    place_of: dict[str, str] = {}
     sizes: dict[str, int] = {}
     place = ""
     for name, parameter in backbone.net.named_parameters():
         match = pattern.match(name)
         place = match[0] if match else place
-        found[name] = place
+        place_of[name] = place
         sizes[place] = max(sizes.get(place, 0), parameter.ndim)
     numbers, number = {}, -1
     for place, most_dimensions in sizes.items():
         number = max(0, number + (most_dimensions > 1))
         numbers[place] = number
-    return {f"net.{name}": numbers[place] for name, place in found.items()}
+    return {f"net.{name}": numbers[place] for name, place in place_of.items()}
 
 
 @cache

@@ -123,7 +123,7 @@ def _loaded(spec: HFBackbone, config: dict[str, Any], kind: Any) -> nn.Module:
         raise not_here(spec.name, reason, local="path/to/folder")
     try:
         with _quiet(_transformers(spec.name)):
-            net, said = kind.from_pretrained(
+            net, loading_info = kind.from_pretrained(
                 spec.name if state is None else None,
                 state_dict=state,
                 config=_library_config(config, spec.name),
@@ -136,10 +136,10 @@ def _loaded(spec: HFBackbone, config: dict[str, Any], kind: Any) -> nn.Module:
         raise DataError(f"{source!r} is not a weight file that can be read: {one_line(error)}") from None
     backbone = _Adapted(net.float())
     own = set(backbone.net.state_dict())
-    if missing := sorted(own & set(said["missing_keys"])):
+    if missing := sorted(own & set(loading_info["missing_keys"])):
         raise DataError(f"{source!r} does not hold `{spec.name}`: {len(missing)} of {len(own)} tensors are missing, "
                         f"the first is {missing[0]}")  # fmt: skip
-    if others := sorted(own & {name for name, *_ in said["mismatched_keys"]}):
+    if others := sorted(own & {name for name, *_ in loading_info["mismatched_keys"]}):
         raise DataError(f"{source!r} does not fit `{spec.name}`: {others[0]} has another shape")
     return backbone
 

@@ -16,7 +16,7 @@ from timm.models import get_pretrained_cfg, is_model, is_model_in_modules, list_
 from torch import nn
 
 from obverse.errors import DataError, RecipeError
-from obverse.models.weights.hub import WEIGHT_FILES, not_here, not_said, why_not_on_hub
+from obverse.models.weights.hub import WEIGHT_FILES, not_here, unknown_statistics, why_not_on_hub
 from obverse.models.weights.positions import regridded
 from obverse.models.weights.vit_formats import timm_names, written_by
 from obverse.models.weights.weight_files import (
@@ -75,13 +75,13 @@ def _with_own_statistics(spec: TimmBackbone) -> TimmBackbone:
     if architecture not in (None, spec.name.partition(".")[0]):
         raise DataError(f"{str(path.parent)!r} holds `{architecture}`, and the recipe says `{spec.name}`")
     processor = read_json(path.parent / PREPROCESSOR)
-    found = {key: getattr(spec, key) or own.get(key) or processor.get(f"image_{key}") for key in IMAGENET}
-    writer = None if all(found.values()) else written_by(read_weights(path))
+    statistics = {key: getattr(spec, key) or own.get(key) or processor.get(f"image_{key}") for key in IMAGENET}
+    writer = None if all(statistics.values()) else written_by(read_weights(path))
     if writer == "transformers":
-        raise not_said(PREPROCESSOR, f"{str(path)!r} comes from Transformers, where every model has its own")
+        raise unknown_statistics(PREPROCESSOR, f"{str(path)!r} comes from Transformers, where every model has its own")
     if writer == "torchvision":
-        found = {key: value or IMAGENET[key] for key, value in found.items()}
-    return spec.changed({key: tuple(map(float, value)) for key, value in found.items() if value})
+        statistics = {key: value or IMAGENET[key] for key, value in statistics.items()}
+    return spec.changed({key: tuple(map(float, value)) for key, value in statistics.items() if value})
 
 
 def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[float, ...]]:

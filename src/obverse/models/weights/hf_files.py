@@ -13,7 +13,7 @@ from typing import Any
 from obverse.errors import DataError, RecipeError, UnavailableError
 from obverse.recipe import CONFIG_IGNORED, HFBackbone
 
-from .hub import cached, not_here, not_said, why_not_on_hub
+from .hub import cached, not_here, unknown_statistics, why_not_on_hub
 from .weight_files import CONFIG, PREPROCESSOR, Framing, find_weights, one_line, read_json
 
 HALF = (0.5, 0.5, 0.5)
@@ -42,12 +42,12 @@ def weights_statistics(spec: HFBackbone) -> tuple[tuple[float, ...], tuple[float
     values = _preprocessor_here(spec) if spec.is_scratch else _preprocessor(spec)
     if values.get("do_normalize") is False:
         return spec.mean or (0.0, 0.0, 0.0), spec.std or (1.0, 1.0, 1.0)
-    found: list[Any] = [
+    statistics: list[Any] = [
         getattr(spec, key) or values.get(f"image_{key}") or (HALF if spec.is_scratch else None) for key in KEYS
     ]
-    if None in found:
-        raise not_said(f"{PREPROCESSOR} of `{spec.name}`", "there is none, or it does not say them")
-    mean, std = (tuple(map(float, value)) for value in found)
+    if None in statistics:
+        raise unknown_statistics(f"{PREPROCESSOR} of `{spec.name}`", "there is none, or it does not say them")
+    mean, std = (tuple(map(float, value)) for value in statistics)
     if len(mean) != 3 or len(std) != 3:
         raise DataError(f"{PREPROCESSOR} of `{spec.name}` is not for colour pictures: mean {mean}, std {std}")
     return mean, std
@@ -119,7 +119,7 @@ def _preprocessor(spec: HFBackbone) -> dict[str, Any]:
         return _read_beside(spec, PREPROCESSOR)
     except UnavailableError:
         reason = why_not_on_hub(spec.name, (PREPROCESSOR,)) or "the hub does not give it"
-        raise not_said(f"{PREPROCESSOR} of `{spec.name}`", reason) from None
+        raise unknown_statistics(f"{PREPROCESSOR} of `{spec.name}`", reason) from None
 
 
 def _preprocessor_here(spec: HFBackbone) -> dict[str, Any]:

@@ -23,10 +23,10 @@ def cached(repository: str, file: str) -> Path | bool | None:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(repository, file)
+        entry = try_to_load_from_cache(repository, file)
     except HFValidationError:
         return None
-    return Path(found) if isinstance(found, str) else None if found is None else False
+    return Path(entry) if isinstance(entry, str) else None if entry is None else False
 
 
 def why_not_on_hub(repository: str, files: Iterable[str] = WEIGHT_FILES) -> str | None:
@@ -67,7 +67,7 @@ def not_here(name: str, reason: object, *, local: str = "path/to/model.safetenso
     )
 
 
-def not_said(what: str, reason: str) -> UnavailableError:
+def unknown_statistics(what: str, reason: str) -> UnavailableError:
     """The sentence for weights of which nothing here says their mean and std."""
     return UnavailableError(
         f"{what}, which would say the mean and std of the weights, is not here: {reason}. Ways: put it beside the "

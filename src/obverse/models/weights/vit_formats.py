@@ -74,11 +74,11 @@ def _joined(state: State) -> State:
     joined: State = {}
     parts: dict[str, State] = {}
     for name, tensor in state.items():
-        found = re.match(r"^(blocks\.\d+\.attn\.)(query|key|value|[qkv])\.(weight|bias)$", name)
-        if found is None:
+        match = re.match(r"^(blocks\.\d+\.attn\.)(query|key|value|[qkv])\.(weight|bias)$", name)
+        if match is None:
             joined[name] = tensor
             continue
-        place, which, kind = found.groups()
+        place, which, kind = match.groups()
         parts.setdefault(f"{place}qkv.{kind}", {})[FULL_NAMES.get(which, which)] = tensor
     for name, part in parts.items():
         if set(part) == set("qkv"):

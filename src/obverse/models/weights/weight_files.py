@@ -42,13 +42,13 @@ def find_weights(given: str) -> Path:
     if path.is_dir():
         named = [path / name for name in IN_FOLDERS if (path / name).is_file()]
         others = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
-        found = named or others
+        files = named or others
         if not named and len(others) > 1:
             raise UnavailableError(f"model.backbone.pretrained: {given!r} holds {len(others)} weight files; name one")
-        if not found:
+        if not files:
             raise UnavailableError(f"model.backbone.pretrained: there is no weight file in {given!r}, such as "
                                    "model.safetensors")  # fmt: skip
-        return found[0]
+        return files[0]
     if not path.is_file():
         raise UnavailableError(f"model.backbone.pretrained: no file {given!r} (or say `hub` or `none`)")
     return path
@@ -148,6 +148,6 @@ def one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if "weights_only" not in text:
         return text[:200]
-    found = re.search(r"GLOBAL (\S+)", text)
-    what = f"it holds `{found[1]}`" if found else "it is a pickle of another kind"
+    match = re.search(r"GLOBAL (\S+)", text)
+    what = f"it holds `{match[1]}`" if match else "it is a pickle of another kind"
     return f"{what}, and only tensors and plain values are read; save the state dict alone"
