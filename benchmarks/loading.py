@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from obverse.data import Geometry, Loader, MemoryCache, PictureDataset, Wanted, open_disk_cache
+from obverse.data import CacheContent, Geometry, Loader, MemoryCache, PictureDataset, open_disk_cache
 from obverse.engines import Forward
 from obverse.manifest import Manifest, build_index
 from obverse.recipe import AugmentSpec, DataSpec
@@ -114,7 +114,7 @@ def second_epoch(folder: Path, rounds: int) -> list[dict[str, Any]]:
     memory = Loader(with_memory(dataset_of(folder, geometry)), 4, seed=0)
     with tempfile.TemporaryDirectory(dir=folder.parent) as root:
         disk = dataset_of(folder, geometry)
-        wanted = Wanted(disk.manifest, disk.samples, disk.working, "raw")
+        wanted = CacheContent(disk.manifest, disk.samples, disk.working, "raw")
         open_disk_cache(Path(root), wanted)
         disk.cache, _ = open_disk_cache(Path(root), wanted)
         reader = Loader(disk, 4, seed=0)
