@@ -71,14 +71,10 @@ def command(
         from obverse.planning.lr_finder import find_rate
 
         _notify("searching a learning rate: up to 100 training steps")
-        rate_test = find_rate(set_up(plan.recipe, index.manifest))
-        values["learning_rate"] = {
-            "suggestion": rate_test.suggestion,
-            "rates": rate_test.rates,
-            "losses": rate_test.losses,
-        }
-        steps = f"range test over {len(rate_test.rates)} steps; the recipe has {plan.recipe.optim.lr:g}"
-        lines.append(("learning rate", f"{rate_test.suggestion:g} ({steps})"))
+        trial = find_rate(set_up(plan.recipe, index.manifest))
+        values["learning_rate"] = {"suggestion": trial.suggestion, "rates": trial.rates, "losses": trial.losses}
+        steps = f"range test over {len(trial.rates)} steps; the recipe has {plan.recipe.optim.lr:g}"
+        lines.append(("learning rate", f"{trial.suggestion:g} ({steps})"))
     if output == "json":
         typer.echo(json.dumps(values, indent=2))
     else:
