@@ -16,13 +16,8 @@ from .metric_name import MetricName
 from .recipe import Recipe
 from .specs.augment import ResolvedAugment
 from .specs.backbone import (
-    CCTBackbone,
     ConvNetBackbone,
-    HFBackbone,
-    TimmBackbone,
-    TorchvisionBackbone,
-    VGGBackbone,
-    ViTBackbone,
+    FixedBackbone,
 )
 from .specs.cache import CacheKind, CacheSpec
 from .specs.data import DataSpec, KnownLayout, Size
@@ -90,7 +85,7 @@ class ResolvedModel(ModelSpec):
     """A model whose backbone and fusion are chosen."""
 
     backbone: Annotated[
-        TimmBackbone | TorchvisionBackbone | HFBackbone | ViTBackbone | CCTBackbone | ResolvedConvNet | VGGBackbone,
+        FixedBackbone | ResolvedConvNet,
         Field(discriminator="kind"),
     ]
     fusion: Annotated[

@@ -280,14 +280,16 @@ def _require_whole_heads(width: int, heads: int) -> None:
         raise ValueError(f"width {width} cannot be shared by {heads} heads; take a multiple of {heads}")
 
 
-Backbone = Annotated[
-    AutoBackbone
-    | TimmBackbone
+# fmt: off
+FixedBackbone = (
+    TimmBackbone
     | TorchvisionBackbone
     | HFBackbone
     | ViTBackbone
     | CCTBackbone
-    | ConvNetBackbone
-    | VGGBackbone,
-    Field(discriminator="kind"),
-]
+    | VGGBackbone
+)
+# fmt: on
+"""Every backbone in whose spec nothing can be `auto`."""
+
+Backbone = Annotated[AutoBackbone | FixedBackbone | ConvNetBackbone, Field(discriminator="kind")]
