@@ -28,7 +28,7 @@ from PIL import Image, ImageOps
 
 from obverse.imaging import PICTURE_SUFFIXES
 from obverse.manifest import PictureStore, verify_pictures
-from obverse.manifest.verify import near_duplicates
+from obverse.manifest.verify.copies.near import near_duplicates
 
 NUM_FILES = int(os.environ.get("OBVERSE_FILES", "435000"))
 MAX_COPIES = 300

@@ -1,6 +1,8 @@
 """What the package imports is what it declares: nothing comes in by luck, and nothing is installed for nothing."""
 
 import ast
+import importlib
+import importlib.util
 import re
 import sys
 import tomllib
@@ -48,3 +50,20 @@ def test_every_dependency_is_imported(project):
     extras = [line for name, lines in project["optional-dependencies"].items() if name not in NOT_YET | {"dev"}
               for line in lines]  # fmt: skip
     assert declared([*project["dependencies"], *extras]) - imported() == set()
+
+
+def names_from_obverse(path):
+    """(module, name) of every `from obverse... import name` in a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "obverse":
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def exists(module, name):
+    return hasattr(importlib.import_module(module), name) or importlib.util.find_spec(f"{module}.{name}") is not None
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "examples"])
+def test_programs_that_no_test_runs_import_names_that_exist(folder):
+    imported = {pair for path in (ROOT / folder).rglob("*.py") for pair in names_from_obverse(path)}
+    assert sorted(pair for pair in imported if not exists(*pair)) == []
