@@ -32,7 +32,10 @@ def without_excluded(samples: Samples, spec: DataSpec) -> tuple[Samples, list[Fi
 def smaller_classes(samples: Samples, num_kept: int | None) -> dict[str, int]:
     """Classes that `data.largest_classes` excludes -> number of training samples.
 
-    samples: with their splits. DataError when the data has fewer classes than are to be kept.
+    samples: with their splits assigned.
+    num_kept: number of classes to keep; None keeps all. Equal counts are ordered by name.
+
+    DataError when the data has fewer classes than `num_kept`.
     """
     if num_kept is None:
         return {}

@@ -1,6 +1,6 @@
-"""Encoding of extra columns, which the model sees besides the pictures (year, mint, variety), as numbers.
+"""Numeric encoding of extra columns (year, mint, variety), which are inputs of the model besides the pictures.
 
-The encoding of a column is fitted on the training samples alone and stored in the bundle. Any value may be missing; a
+The encoding of a column is fitted on the training samples alone and stored in the bundle. Any value may be missing. A
 category that does not occur in training counts as missing.
 """
 
@@ -50,9 +50,10 @@ def require_known(manifest: Manifest) -> None:
 
 
 def encode(column: Column, cell: str | None, sample: str) -> float:
-    """Code of a cell: a category's index from 1, or a standardised number; MISSING or NaN where it is empty.
+    """Code of a cell: the category's index counted from 1, or the standardised number.
 
-    DataError names the sample when the cell is no number.
+    An empty cell gives MISSING for a category and NaN for a number. DataError, naming `sample`, when a number column's
+    cell is no number.
     """
     if column.kind == "category":
         return column.code.get(cell or "", MISSING)
@@ -79,7 +80,7 @@ def _fit(train: Samples, name: str, kind: ColumnKind) -> Column:
 
 
 def _number(name: str, cell: str, sample: str) -> float:
-    """The number in a cell; NaN is allowed, because some tables write a missing value so."""
+    """The number in a cell. NaN is accepted, because some tables write missing values as `nan`; infinity is not."""
     try:
         value = float(cell)
         if not math.isinf(value):

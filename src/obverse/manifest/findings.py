@@ -10,7 +10,10 @@ MAX_PER_KIND = 5
 
 
 def finding_lines(findings: Iterable[Finding], all_are_in: str) -> Iterator[str]:
-    """Lines for the first few findings of each code. all_are_in: where the rest can be read, as a clause."""
+    """Lines for the first MAX_PER_KIND findings of each code.
+
+    all_are_in: clause that says where the remaining findings are listed.
+    """
     by_code: dict[str, list[Finding]] = {}
     for finding in findings:
         by_code.setdefault(finding.code, []).append(finding)

@@ -30,14 +30,17 @@ _GRADE = re.compile(r"([A-Z]{1,2})[\s_-]?(\d{1,2})(\+?)")
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """A Sheldon grade. number: 1 to 70, with half a point for `+`. strike: business, proof or specimen."""
+    """A Sheldon grade."""
 
     number: float
+    """1 to 70, with half a point more for `+`."""
+
     strike: str
+    """business, proof or specimen."""
 
 
 def parse_grade(name: str) -> Grade | None:
-    """The Sheldon grade in a class name; None when it is none, or when the number does not fit the prefix."""
+    """The Sheldon grade that a class name is; None if the name is no grade or its number does not fit its prefix."""
     match = _GRADE.fullmatch(name.strip().upper())
     if match is None:
         return None

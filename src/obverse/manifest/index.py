@@ -1,4 +1,4 @@
-"""Index: the only way from a source to a verified manifest with splits."""
+"""Index: a verified manifest with splits, built from a source. Every training run reads its data through it."""
 
 from __future__ import annotations
 
@@ -36,30 +36,45 @@ from .verify import (
     verify_pictures,
 )
 
+# Largest fraction of the samples that may be quarantined; one bad sample is always allowed.
 QUARANTINE_LIMIT = 0.01
+# Approximate number of samples' pictures whose thumbprints are kept to compare classes.
 NUM_PRINTS = 4000
 
 
 @dataclass(frozen=True)
 class Index:
-    """A manifest with the findings and facts of its verification.
-
-    summary: the source's layout, in one line. source, stored: for a stored manifest, its data and its file. dropped:
-    classes that `data.largest_classes` excluded.
-    """
+    """A manifest with the findings and facts of its verification."""
 
     manifest: Manifest
+
     findings: tuple[Finding, ...]
+    """Findings of the source, of verification and of the split."""
+
     facts: PictureFacts
+    """Measurements of the pictures."""
+
     summary: str
+    """The source's layout, in one line."""
+
     layout: str
+    """Name of the layout, as `data.layout` takes it."""
+
     source: Path | None = None
+    """For a stored manifest, the data that it was made from."""
+
     stored: Path | None = None
+    """For a stored manifest, its file."""
+
     dropped: tuple[str, ...] = ()
+    """Classes that `data.largest_classes` excluded."""
 
 
 def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None] = lambda done, total: None) -> Index:
-    """The index of DATA: read, verified, with class order and splits. DataError when it cannot be trained on."""
+    """The index of the data at `path`. DataError when the data cannot be trained on.
+
+    progress: called with the number of pictures verified so far and their total.
+    """
     listing = read_source(path, spec)
     spec = as_stored(spec, listing)
     included, excluded = without_excluded(Samples.of(listing.samples), spec)
@@ -91,7 +106,7 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
     samples, about_split = divide(samples, spec.split, facts.digest_of, **options)
     dropped = smaller_classes(samples, spec.largest_classes)
     if dropped:
-        # Divided again, so that the split equals the one with these classes in exclude_classes.
+        # The split is computed again, so that it equals the one with these classes in data.exclude_classes.
         kept = undivided.where(label not in dropped for label in undivided.labels)
         samples, about_split = divide(kept, spec.split, facts.digest_of, **options)
         classes = tuple(name for name in classes if name not in dropped)
@@ -119,7 +134,8 @@ def build_index(path: Path, spec: DataSpec, progress: Callable[[int, int], None]
 def usual_use(spec: DataSpec) -> tuple[int, int]:
     """The minimum decoding size (height, width) that training will probably use; (0, 0) is full size.
 
-    JPEGs are decoded at twice the input size, divided by the fraction that a centre crop keeps.
+    JPEGs are decoded at twice the input size, divided by the fraction that a centre crop keeps. 0.875 is the crop
+    fraction of `data.fit=crop` where the recipe gives none.
     """
     if spec.decode == "full":
         return 0, 0
@@ -130,7 +146,7 @@ def usual_use(spec: DataSpec) -> tuple[int, int]:
 
 
 def _some(samples: Samples) -> frozenset[str]:
-    """An even selection of pictures whose thumbprints are kept, enough to compare classes."""
+    """Pictures of every n-th sample, whose thumbprints are kept to compare classes."""
     step = 1 + len(samples) * len(samples.views) // NUM_PRINTS
     return frozenset(samples.take(range(0, len(samples), step)).paths())
 
@@ -157,7 +173,7 @@ def as_stored(spec: DataSpec, listing: Listing) -> DataSpec:
 
 
 def pictures_of(listing: Listing, samples: Samples) -> Iterator[str]:
-    """Every picture of the samples, and those that an error finding of the source has excluded."""
+    """Locators of the samples' pictures, then of those that the source has excluded by error findings."""
     yield from samples.paths()
     for finding in listing.findings:
         if finding.severity == "error":
@@ -165,7 +181,7 @@ def pictures_of(listing: Listing, samples: Samples) -> Iterator[str]:
 
 
 def with_digests(findings: Sequence[Finding], facts: PictureFacts) -> list[Finding]:
-    """Findings whose errors carry the digests of their files, so that excluded files are known even after renaming."""
+    """The findings, with file digests added to errors, so that excluded files are recognised after renaming."""
     return [
         replace(finding, digests=tuple(facts.digest_of[path] for path in finding.paths if path in facts.digest_of))
         if finding.severity == "error"
@@ -175,7 +191,7 @@ def with_digests(findings: Sequence[Finding], facts: PictureFacts) -> list[Findi
 
 
 def handle_missing_views(samples: Samples, listing: Listing, spec: DataSpec) -> tuple[Samples, list[Finding]]:
-    """The samples with missing views kept or excluded, as `data.missing_view` says, and a finding for each of them."""
+    """The samples after `data.missing_view` is applied, and a finding for each sample that lacks a view."""
     keep = spec.missing_view == "keep" or (spec.missing_view == "auto" and listing.keeps_missing_views)
     findings, kept = [], []
     for sample in samples:
@@ -194,6 +210,10 @@ def _file_name(locator: str) -> str:
 
 
 def _without_unusable(samples: Samples, findings: Sequence[Finding], spec: DataSpec) -> Samples:
+    """The samples without those that have a picture in an error finding.
+
+    DataError when `data.on_bad_picture` is `stop`, or more than QUARANTINE_LIMIT of the samples are unusable.
+    """
     errors = [finding for finding in findings if finding.severity == "error"]
     if not errors:
         return samples
@@ -205,6 +225,7 @@ def _without_unusable(samples: Samples, findings: Sequence[Finding], spec: DataS
                         "data.on_bad_picture=quarantine to train without them")  # fmt: skip
     kept = samples.where(bad.isdisjoint(sample.views.values()) for sample in samples)
     known = set(samples.paths())
+    # Pictures that the source excluded itself never became samples, but count against the limit.
     never_sampled = sum(1 for finding in errors if known.isdisjoint(finding.paths))
     total, num_bad = len(samples) + never_sampled, len(samples) - len(kept) + never_sampled
     if num_bad > QUARANTINE_LIMIT * total and num_bad > 1:

@@ -29,7 +29,7 @@ def joined(names: Iterable[str], where: str) -> str:
 
 
 def members(label: str, *, multi_label: bool) -> tuple[str, ...]:
-    """The classes of a sample: those of its label set, or its only one."""
+    """The classes of a sample: the members of its label set, or its single class."""
     if not multi_label:
         return (label,)
     return tuple(label.split(SEPARATOR)) if label else ()
@@ -47,7 +47,7 @@ def class_counts(labels: Iterable[str], *, multi_label: bool) -> Counter[str]:
 
 
 def described(labels: Iterable[str]) -> str:
-    """Summary of label sets for messages."""
+    """Summary of label sets for messages: number of classes, mean size, empty sets and distinct sets."""
     of_label = Counter(labels)
     counts = class_counts(of_label.elements(), multi_label=True)
     mean = counts.total() / max(1, of_label.total())

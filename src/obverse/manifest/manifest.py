@@ -32,13 +32,21 @@ LABEL_RANK = "label_rank"
 
 @dataclass(frozen=True)
 class Column:
-    """Fitted extra column (`columns.py`): the values of a category, or mean and std of a number."""
+    """Fitted encoding of an extra column (`columns.py`)."""
 
     name: str
+
     kind: ColumnKind
+    """category or number."""
+
     values: tuple[str, ...] = ()
+    """Known values of a category, sorted."""
+
     mean: float = 0.0
+    """Mean of a number over the training samples."""
+
     std: float = 1.0
+    """Standard deviation of a number over the training samples."""
 
     @property
     def size(self) -> int | None:
@@ -108,7 +116,7 @@ class Manifest:
         """The part of the picture for each view, where all views are parts of one picture; else empty."""
         parts_of_views: list[Part] = []
         if len(self.views) == 1 or not any(part_of(cell)[1] for cell in self.samples[0].views.values()):
-            return ()  # the first sample decides, so that not all of 435,000 are inspected
+            return ()  # decided by the first sample, because inspecting all of a large set is slow
         for view in self.views:
             pairs = {part_of(cell)[1] for cell in self.samples.views.get(view, ()) if cell is not None}
             step = pairs.pop() if len(pairs) == 1 else None

@@ -1,7 +1,7 @@
 """Comparison keys of names (Unicode form, letter case), and recognition of hidden and system files.
 
-Names are kept as the disk has them, so that their files open, and are compared by these keys: macOS decomposes accents
-(NFD), Linux and Windows do not (NFC), and both look the same.
+File names are kept unchanged, so that the files open, and are compared by these keys. macOS decomposes accents (NFD),
+Linux and Windows do not (NFC); both forms look the same.
 """
 
 from __future__ import annotations
@@ -43,5 +43,5 @@ def name_key(name: str) -> str:
 
 
 def is_left_out(name: str) -> bool:
-    """Whether a file or folder is hidden or a system's own, by its name, and therefore never data."""
+    """Whether the name is that of a hidden or a system file or folder, which is never read as data."""
     return (name[:1] == "." and name not in (".", "..")) or name.lower() in SYSTEM_NAMES

@@ -18,15 +18,26 @@ Column = tuple[str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Samples(Sequence[Sample]):
-    """Immutable columns of equal length. None in a cell: the sample has no such view, split, group or digest."""
+    """Sequence of samples as immutable columns of equal length.
+
+    None in a cell: the sample has no such view, split, group, digest or extra value.
+    """
 
     ids: tuple[str, ...]
+
     labels: tuple[str, ...]
+
     views: Mapping[str, Column]
+    """View name -> locators."""
+
     splits: Column
+
     groups: Column
+
     digests: Column
+
     extra: Mapping[str, Column]
+    """Name of an extra column -> its cells."""
 
     def __post_init__(self) -> None:
         columns = (self.labels, *self.views.values(), self.splits, self.groups, self.digests, *self.extra.values())
@@ -34,7 +45,7 @@ class Samples(Sequence[Sample]):
 
     @classmethod
     def of(cls, samples: Iterable[Sample]) -> Samples:
-        """Samples in columns. An iterator is consumed one by one, so that its objects never exist all at once."""
+        """The samples as columns. An iterator is consumed lazily, to save memory."""
         if isinstance(samples, Samples):
             return samples
         packer = _Packer()
@@ -126,9 +137,9 @@ class Samples(Sequence[Sample]):
 
 
 def extra_names(columns: Sequence[str], own: Collection[str]) -> dict[str, str]:
-    """Column of a source -> name of its extra column: `source_<name>` where the name is among the manifest's `own`.
+    """Column of a source -> name of its extra column in the manifest.
 
-    Otherwise the manifest would have two columns of the same name.
+    A name among the manifest's `own` columns gets the prefix `source_`, so that no two columns have the same name.
     """
     names = {}
     for column in columns:

@@ -1,6 +1,6 @@
-"""Everything that is wrong or odd about a data set, in one list: what `obverse check` shows. Nothing stops it half-way.
+"""All findings about a data set, in one list, for `obverse check`.
 
-Training composes the same detectors in `index.py`, but stops at errors and looks for less.
+No finding stops the check. Training runs some of the same detectors in `index.py`, and stops at errors.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Check:
         return {severity: counted[severity] for severity in SEVERITIES}
 
     def _repr_html_(self) -> str:
-        """The findings, as a notebook shows them."""
+        """HTML of the findings for a notebook."""
         from .check_table import check_fragment  # which imports this module
 
         return check_fragment(self)
@@ -96,9 +96,11 @@ def check_data(
     advisory: bool = True,
     sandbox: Sandbox | None = None,
 ) -> Check:
-    """Look at every picture and every name. Raises DataError only when the source cannot be read at all.
+    """Result of all detectors on the data at `path`. Raises DataError only when the source cannot be read at all.
 
-    advisory: also near duplicates, exchanged views and shortcuts, which are found by a score. sandbox: one that runs.
+    progress: called with the number of pictures verified so far and their total.
+    advisory: also report near duplicates, exchanged views and shortcuts, which are found by a score.
+    sandbox: a running sandbox to decode in; None starts one and closes it afterwards.
     """
     listing = read_source(path, spec)
     store = PictureStore(listing.root)
@@ -142,7 +144,7 @@ def check_data(
 
 
 def _changed(samples: Samples, facts: PictureFacts) -> list[Finding]:
-    """Against the digests of a prepared manifest, where it has any."""
+    """Findings for samples that differ from the digest in their prepared manifest; none where it has no digests."""
     digest_of = facts.digest_of
     known = (s.digest is not None and all(path in digest_of for path in s.views.values()) for s in samples)
     samples = samples.where(known) if any(samples.digests) else samples.take(())
@@ -165,6 +167,6 @@ def _advisory(samples: Samples, facts: PictureFacts, listing: Listing) -> list[F
     return [
         *near_duplicate_findings(samples, facts, near_copies(samples, facts)),
         *swapped_findings(samples, facts, listing.views),
-        # A shortcut is looked for to one class among others, and a sample of several has none.
+        # Shortcuts are searched with one class per sample; multi-label samples have no single class.
         *(() if listing.multi_label else shortcut_findings(samples, facts)),
     ]

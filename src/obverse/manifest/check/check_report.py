@@ -1,6 +1,6 @@
-"""A check as files: `check.json` for programs, `check.html` for people, one page with its pictures inside.
+"""Report files of a check: `check.json` for programs, and `check.html`, a single page with embedded thumbnails.
 
-A file of another origin under one of these names is never replaced.
+An existing file under one of these names is replaced only if an earlier check wrote it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ JSON_NAME, HTML_NAME = "check.json", "check.html"
 MADE_BY = "obverse check"
 MARKS = {JSON_NAME: f'"made_by": "{MADE_BY}"', HTML_NAME: f'content="{MADE_BY}"'}
 THUMBNAIL_SIDE = 96
-# Per finding, per kind of finding, and in all: a page stays small however much is wrong.
+# Limits that keep the page small: thumbnails per finding, findings per kind, and thumbnails in all.
 MAX_THUMBNAILS, MAX_EXAMPLES, MAX_PICTURES = 8, 20, 300
 
 
 def require_free(folder: Path) -> None:
-    """OutputError when a report in `folder` would replace a file that is none of ours."""
+    """OutputError when `folder` has a file under a report's name that no earlier check wrote."""
     for name, mark in MARKS.items():
         path = folder / name
         try:
@@ -47,7 +47,7 @@ def require_free(folder: Path) -> None:
 
 
 def write_check(check: Check, folder: Path) -> tuple[Path, Path]:
-    """Write both files, each complete or absent; the paths of the JSON and the HTML file."""
+    """Paths of the JSON and the HTML file, after writing each atomically. OutputError when one cannot be written."""
     require_free(folder)
     texts = {JSON_NAME: check_json(check), HTML_NAME: check_html(check)}
     try:
@@ -62,7 +62,7 @@ def write_check(check: Check, folder: Path) -> tuple[Path, Path]:
 
 
 def check_json(check: Check) -> str:
-    """Everything that was found, every path named."""
+    """The check as JSON text, with all findings and all their paths."""
     values = {
         "made_by": MADE_BY,
         "data": check.data,
@@ -80,7 +80,7 @@ def check_json(check: Check) -> str:
 
 
 def check_html(check: Check) -> str:
-    """The page; it fetches nothing and runs no script."""
+    """The check as one HTML page, without scripts and external resources."""
     with Sandbox(1) as sandbox:
         album = _Album(check.store, sandbox)
         sections = [_kind_section(kind, album) for kind in kinds_of(check.findings)]
@@ -122,13 +122,13 @@ def _finding_blocks(finding: Finding, album: _Album) -> Iterator[Block]:
 
 
 class _Album:
-    """Thumbnails, up to a number for the whole page."""
+    """Maker of thumbnails, at most MAX_PICTURES for the whole page."""
 
     def __init__(self, store: PictureStore, sandbox: Sandbox) -> None:
         self.store, self.sandbox, self.left = store, sandbox, MAX_PICTURES
 
     def picture(self, path: str) -> Picture:
-        """The path with its thumbnail, where there is a picture and room for it."""
+        """The path with its thumbnail; without one if the picture cannot be decoded or the page's limit is reached."""
         return Picture(printable(path), self._thumbnail(path))
 
     def _thumbnail(self, path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The findings of a check as rows of a table: on a terminal and in a notebook."""
+"""Rows of the table of findings that the terminal and a notebook show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Kind:
 
 
 def kinds_of(findings: Sequence[Finding]) -> list[Kind]:
-    """Findings grouped by severity and code, in their order."""
+    """Findings grouped by severity and code, in order of first occurrence."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.severity, finding.code), []).append(finding)
@@ -37,13 +37,13 @@ def finding_rows(check: Check) -> list[Row]:
 
 
 def count_sentence(check: Check) -> str:
-    """Samples, pictures, and the number of findings of each severity."""
+    """Sentence with the numbers of samples, of pictures, and of findings of each severity."""
     counts = [f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in check.counts.items()]
     return f"{check.num_samples} samples, {check.num_pictures} pictures: {', '.join(counts)}"
 
 
 def check_fragment(check: Check) -> str:
-    """HTML for a notebook."""
+    """HTML fragment of the table of findings, for a notebook."""
     blocks: list[Block] = [Text(check.summary), Table(HEADER, tuple(finding_rows(check))), Text(count_sentence(check))]
     return to_html_fragment(blocks, label="findings")
 

@@ -1,4 +1,4 @@
-"""Picture sets that Obverse draws itself, so that every quick start and learning test runs on an empty machine."""
+"""Synthetic picture sets, for quick starts and learning tests without a download."""
 
 from .coins import (
     GRADES,

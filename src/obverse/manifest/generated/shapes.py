@@ -1,7 +1,7 @@
-"""A generated class-folder set: one coloured shape per picture, for the quick start and for learning tests.
+"""Synthetic data set in class folders: one coloured shape per picture, for the quick start and learning tests.
 
-Not a benchmark: it exists so that an empty machine has something to train on. Every class stays what it is under any
-rotation and mirroring (so no diamond beside the square). The drawing and writing tools below also serve `coins`.
+It is no benchmark. Every class is invariant under rotation and mirroring; therefore there is no diamond beside the
+square. `coins` uses the drawing and writing functions below as well.
 """
 
 from __future__ import annotations
@@ -20,23 +20,41 @@ Floats = NDArray[np.float32]
 Points = NDArray[np.float64]
 
 SAMPLE_CLASS = "star"
-_SAMPLE_STREAM = 2**64 - 1  # no sample index reaches it, so sample.jpg never repeats a picture of the set
+"""Class of the extra picture `sample.jpg`."""
+# Random stream of sample.jpg: no sample index reaches it, so that sample.jpg never repeats a picture of the set.
+_SAMPLE_STREAM = 2**64 - 1
+# Pixels of the drawing canvas per pixel of the mask, along each axis.
 _SUPERSAMPLE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeSet:
-    """What `generate_shapes` wrote; `sample` is the extra picture at the root, of class `SAMPLE_CLASS`."""
+    """Description of a set written by `generate_shapes`."""
 
     folder: Path
+    """Folder that has one sub-folder per class."""
+
     num_samples: int
+    """Number of pictures in class folders."""
+
     classes: tuple[str, ...]
+    """Names of the shapes, in alphabetical order."""
+
     rule: str
+    """Sentence that says what determines the class."""
+
     sample: Path
+    """Extra picture directly in `folder`, of class `SAMPLE_CLASS`."""
 
 
 def generate_shapes(folder: Path, *, num_samples: int = 800, size: int = 64, seed: int = 0) -> ShapeSet:
-    """Write `folder/<class>/0001.png` ... with balanced classes, and `folder/sample.jpg` for a first prediction."""
+    """Description of a shape set, written as `folder/<class>/0001.png` and so on, with balanced classes.
+
+    `folder/sample.jpg` is an extra picture for a first prediction. size: side of the square pictures, in pixels.
+
+    RecipeError when `num_samples`, `size` or `seed` is out of range. OutputError when the folder is not empty or
+    cannot be written.
+    """
     check_request(num_samples, num_classes=len(SHAPES), size=size, seed=seed)
     classes = tuple(SHAPES)
     claim_folder(folder)
@@ -51,7 +69,7 @@ def generate_shapes(folder: Path, *, num_samples: int = 800, size: int = 64, see
 
 
 def draw_shape(rng: np.random.Generator, name: str, *, size: int) -> Image.Image:
-    """One RGB picture, size x size; the shape always lies whole inside the frame."""
+    """RGB picture, size x size, of the shape `name`, which lies completely inside the frame."""
     radius = rng.uniform(0.30, 0.44)
     centre_2 = rng.uniform(radius, 1 - radius, size=2)
     mask_HW1 = _mask(SHAPES[name](), rng.uniform(0, 2 * np.pi), radius=radius, centre_2=centre_2, size=size)[..., None]
@@ -62,7 +80,10 @@ def draw_shape(rng: np.random.Generator, name: str, *, size: int) -> Image.Image
 
 
 def _mask(outlines: list[Points], turn: float, *, radius: float, centre_2: Points, size: int) -> Floats:
-    """Coverage in 0..1; the first outline is filled, a second one is a hole."""
+    """Coverage by the shape, H x W in 0..1. outlines: the filled polygon, and optionally a hole in it.
+
+    turn: rotation in radians. radius, centre_2: fractions of the picture's side.
+    """
     canvas = Image.new("L", (size * _SUPERSAMPLE, size * _SUPERSAMPLE))
     spin_22 = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     for outline_N2, fill in zip(outlines, (255, 0), strict=False):
@@ -71,11 +92,11 @@ def _mask(outlines: list[Points], turn: float, *, radius: float, centre_2: Point
     return np.asarray(canvas.reduce(_SUPERSAMPLE), dtype=np.float32) / np.float32(255)
 
 
-# Outlines: N points (x, y) with y down, inside the unit circle.
+# Outlines of the shapes: N points (x, y) with y down, inside the unit circle.
 
 
 def _polar(radii: list[float], num_points: int) -> Points:
-    """`num_points` points around the centre, the radii repeated in turn."""
+    """N points at equal angles around the centre, with `radii` repeated cyclically."""
     angles_N = np.arange(num_points) * 2 * np.pi / num_points
     unit_N2 = np.stack([np.sin(angles_N), -np.cos(angles_N)], axis=1)
     scaled_N2: Points = unit_N2 * np.resize(radii, num_points)[:, None]
@@ -83,7 +104,7 @@ def _polar(radii: list[float], num_points: int) -> Points:
 
 
 def _crescent() -> Points:
-    """A disc with a bite whose rim passes near the centre; the horns meet the outer circle."""
+    """Outline of a disc minus a second disc, whose edge passes near the first one's centre."""
     outer_N, inner_N = np.linspace(0.9, 2 * np.pi - 0.9, 48), np.linspace(2 * np.pi - 1.5, 1.5, 48)
     horn_x, horn_y = np.cos(0.9), np.sin(0.9)
     bite = horn_y / np.sin(1.5)
@@ -128,28 +149,28 @@ SHAPES: dict[str, Callable[[], list[Points]]] = {
 }
 
 
-# Tools shared with `coins`.
+# Functions shared with `coins`.
 
 
 def sample_rng(seed: int, index: int) -> np.random.Generator:
-    """A stream of its own for every sample, so that picture i does not depend on how many are written."""
+    """Random generator of one sample, independent of all others: picture i is the same whatever `num_samples` is."""
     return np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64)))
 
 
 def mottled(rng: np.random.Generator, colour_3: Points, *, size: int) -> Floats:
-    """An H x W x 3 surface in 0..1 around one colour: coarse or fine blotches of random grain."""
+    """Surface H x W x 3 in 0..1: random blotches around one colour, 3 to 8 of them along each side."""
     grain = int(rng.integers(3, 9))
     blotches = to_picture(colour_3 + rng.normal(0, 0.06, size=(grain, grain, 3)))
     return np.asarray(blotches.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32) / np.float32(255)
 
 
 def to_picture(rgb_HW3: NDArray[np.floating]) -> Image.Image:
-    """Values in 0..1 (clipped) as an 8-bit picture; four channels give RGBA."""
+    """8-bit picture of values in 0..1, which are clipped. Three channels give RGB, four give RGBA."""
     return Image.fromarray((np.clip(rgb_HW3, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 def check_request(num_samples: int, *, num_classes: int, size: int, seed: int) -> None:
-    """Refuse numbers that cannot give every class a readable picture."""
+    """RecipeError when `num_samples`, `size` (pixels) or `seed` is out of range."""
     if num_samples < num_classes:
         raise RecipeError(f"num_samples is {num_samples}: {num_classes} classes need at least {num_classes} samples.")
     if size < 16:
@@ -159,7 +180,7 @@ def check_request(num_samples: int, *, num_classes: int, size: int, seed: int) -
 
 
 def claim_folder(folder: Path) -> None:
-    """Create the folder, or accept an empty one: generated pictures never mix with somebody's own."""
+    """Create the folder, or accept an empty one. OutputError otherwise: generated pictures never mix with a user's."""
     try:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder} is a file: name a new or an empty folder for the generated pictures.")
@@ -171,7 +192,10 @@ def claim_folder(folder: Path) -> None:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write by suffix (JPEG at quality 92, or PNG), making the class folder; an existing file is never replaced."""
+    """Write the picture as PNG for the suffix `.png`, else as JPEG at quality 92, and create its folder.
+
+    OutputError when the file exists or cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:

@@ -22,20 +22,25 @@ BATCH_NAME = re.compile(r"data_batch_\d+|test_batch")
 
 @dataclass(frozen=True)
 class _Kind:
-    """The variant of the archive: CIFAR-10 or CIFAR-100.
-
-    batches: file name -> split. meta: the file of class names. labels_key, names_key: dict keys of labels and names.
-    """
+    """Variant of the archive: CIFAR-10 or CIFAR-100."""
 
     name: str
+
     batches: dict[str, str]
+    """Name of a batch file in the tree -> split."""
+
     meta: str
+    """Name of the file of class names."""
+
     labels_key: str
+    """Key of the labels in a batch."""
+
     names_key: str
+    """Key of the class names in `meta`."""
 
 
 def find_batches(tree: Tree) -> _Kind | None:
-    """Which of the two it is, or None."""
+    """The variant whose batches the tree contains; None if it contains none."""
     places = {posixpath.basename(name): name for name in tree.others}
     ten = {place: "test" if name == "test_batch" else "train" for name, place in places.items()
            if BATCH_NAME.fullmatch(name)}  # fmt: skip
@@ -48,7 +53,7 @@ def find_batches(tree: Tree) -> _Kind | None:
 
 
 def read_cifar_batches(tree: Tree) -> Listing:
-    """Read labels and places of all batches; DataError when they are not what the format says."""
+    """Listing of all batches. DataError when the tree has no batches or they do not follow the format."""
     kind = find_batches(tree)
     if kind is None:
         raise DataError(f"{tree.title} holds no CIFAR batches (data_batch_1 ... and batches.meta, or train, test and "
@@ -82,12 +87,12 @@ def _names(tree: Tree, kind: _Kind, meta: dict[str, object], key: str) -> list[s
 
 
 def is_source(tree: Tree) -> bool:
-    """Whether batches lie near the top."""
+    """Whether the tree has CIFAR batches near its top."""
     return find_batches(tree) is not None
 
 
 def read(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
-    """All batches, with one view."""
+    """Listing of all batches, with one view."""
     return one_view(read_cifar_batches(tree), views)
 
 

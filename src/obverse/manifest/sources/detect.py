@@ -1,7 +1,7 @@
-"""Detection of the kind of source that DATA is.
+"""Detection of the kind of source of DATA, from file names near its top.
 
-By file names near the top, in the order of the registry of sources: CIFAR batches, JSON indexes, Parquet files, a lone
-table beside pictures that lie in no class folders; otherwise the pictures' folders decide. `data.layout` overrides.
+Sources are tried in the order of their registry: CIFAR batches, JSON indexes, Parquet files, a lone table beside
+pictures that lie in no class folders. Otherwise the folders of the pictures decide. `data.layout` overrides detection.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ TABLES = {"table", "split-horizontal"}
 
 
 def read_source(path: Path, spec: DataSpec) -> Listing:
-    """The listing of DATA, in the detected layout or in `spec.layout`, with class names in one Unicode form.
+    """The listing of the data at `path`, in the detected layout or in `spec.layout`, with class names in NFC.
 
-    DataError when it cannot be read so.
+    DataError when the data cannot be read in that layout.
     """
     listing = _read_source(path, spec)
     samples, findings = in_one_form(listing.samples)
@@ -114,7 +114,7 @@ def _tables_beside(tree: Tree, layout: str, spec: DataSpec) -> Choice:
 
 
 def _tiled(listing: Listing, spec: DataSpec) -> Listing:
-    """The listing with the tiles in the recipe as views; unchanged where it has them already."""
+    """The listing with the recipe's tiles (`data.tiles`) as views; unchanged if it has these views already."""
     if spec.tiles is None:
         return listing
     parts = grid(spec.tiles.rows, spec.tiles.columns)

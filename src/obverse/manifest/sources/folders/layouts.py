@@ -27,17 +27,18 @@ T = TypeVar("T")
 
 
 def read_folders(tree: Tree, *, layout: str = "auto", views: Sequence[str] | None = None) -> Listing:
-    """Read a folder tree. layout: auto, class-folders, view-folders, object-folders or suffix-views.
+    """Listing of a folder tree.
 
-    views: given names, or None.
+    layout: auto, class-folders, view-folders, object-folders or suffix-views.
+    views: names of the views, or None to detect them.
 
-    Raises DataError when there is no picture, or when the layout asked for is not there.
+    DataError when the tree has no picture, or not the given layout.
     """
     if not tree.folders:
         refused = "; ".join(finding.message for finding in tree.findings)
         why = tree.unread.message or refused or f"expected <class>/picture.jpg in it; it holds {_kinds(tree)}"
         raise DataError(f"no pictures below {tree.title}: {why}")
-    # A lone folder around view words is a class only where views are asked for.
+    # A single folder around view folders counts as a class only if the layout or `views` asks for views.
     view_words = [set(words) for words in VIEW_WORDS] if layout == "view-folders" else []
     view_words += [set(map(name_key, views))] if views else []
     num_levels = 2 if layout == "object-folders" else 1
@@ -79,7 +80,10 @@ def _kinds(tree: Tree) -> str:
 def _find_views(
     tree: Tree, places: Sequence[Place], layout: str, views: Sequence[str] | None
 ) -> tuple[Views | None, str, list[Finding]]:
-    """The detected views, their kind (object, view or suffix), and findings; DataError when given ones are missing."""
+    """The detected views or None, their kind (object, view or suffix), and findings.
+
+    DataError when the given layout or the given views are not found.
+    """
     detected: Views | None = None
     about: list[Finding] = []
     if layout in ("auto", "object-folders"):
@@ -110,7 +114,7 @@ def _find_views(
 
 
 def _strange_classes(places: Sequence[Place], layout: str, about: Sequence[Finding]) -> list[Finding]:
-    """Warnings where folders named like views, splits or parts of one set are taken for classes."""
+    """Warnings about folders named like views, splits or parts of one set that are taken as classes."""
     if layout != "auto" or about:
         return []
     labels = sorted({place.label for place in places})
@@ -133,7 +137,7 @@ def _strange_classes(places: Sequence[Place], layout: str, about: Sequence[Findi
 
 
 def _outside(places: Sequence[Place]) -> list[Finding]:
-    """Finding for pictures outside of class folders: a few strays, or a split without labels."""
+    """Finding for pictures outside of class folders: a note for a few, a warning for more than STRAY_SHARE."""
     paths = [path for place in places if not place.parts for path in place.pictures]
     is_stray = len(paths) <= max(1, STRAY_SHARE * sum(len(place.pictures) for place in places))
     return _left_out(paths, "class", "note" if is_stray else "warning")

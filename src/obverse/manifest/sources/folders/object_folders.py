@@ -1,8 +1,11 @@
 """Layout with a folder per object: `<class>/<object>/{obverse,reverse}.jpg`, in which file names mark the view.
 
-It is detected where 90 % of the folders below the classes contain the same view words, and half of the pictures have
-such names; or half of the folders and 90 % of the pictures, where objects lack views. Class folders that contain the
-views directly do not count: one object would be the whole class.
+It is detected in two cases:
+
+- 90 % of the folders below the classes contain the same view words, and half of the pictures have such names.
+- Half of the folders contain them, and 90 % of the pictures have such names: some objects lack views.
+
+Class folders that contain the views directly do not count, because the whole class would be one object.
 """
 
 from __future__ import annotations
@@ -24,14 +27,16 @@ ANY_WORD = tuple(dict.fromkeys(itertools.chain(*VIEW_WORDS)))
 
 
 def object_views(places: Sequence[Place], given: Sequence[str] | None, *, is_explicit: bool) -> Views | None:
-    """Views by the file names in the deepest folders; None where they are no view words. given: the views' names.
+    """Views marked by the file names in the deepest folders; None if these are no view words.
 
-    is_explicit: the user has named the layout, so that any number of other pictures is allowed. DataError when some
-    classes contain folders of objects, and others the views themselves.
+    given: names of the views, or None.
+    is_explicit: the user has named the layout; any number of other pictures is allowed.
+
+    DataError when some classes contain folders of objects, and others the views themselves.
     """
     deep = [place for place in places if len(_parts(place)) > 1]
     if not is_explicit and (_are_words({p.parts[-1] for p in deep}) or _are_words({p.parts[0] for p in deep})):
-        return None  # then the folders are the views
+        return None  # the folders themselves are the views
     stems = [set(map(stem_key, place.pictures)) for place in deep]
     sure = _names(stems, given, PAIRING_SHARE)
     names = sure or _names(stems, given, HALF)
@@ -50,7 +55,7 @@ def _are_words(folders: Collection[str]) -> bool:
 
 
 def _parts(place: Place) -> tuple[str, ...]:
-    """Class and object, without a size."""
+    """Class and object of a folder, without a trailing size folder."""
     is_size = bool(place.parts) and SIZE_FOLDER.fullmatch(place.parts[-1])
     return place.parts[:-1] if is_size else place.parts
 
@@ -66,13 +71,13 @@ def _names(stems: Sequence[set[str]], given: Sequence[str] | None, share: float)
 
 
 def _named_share(places: Sequence[Place], keys: set[str]) -> float:
-    """The share of the pictures that are called like views."""
+    """Fraction of the pictures whose file name is one of `keys`."""
     num_named = sum(stem_key(path) in keys for place in places for path in place.pictures)
     return num_named / sum(len(place.pictures) for place in places)
 
 
 def _refuse_both(deep: Sequence[Place], flat: Sequence[Place], names: Sequence[str]) -> None:
-    """DataError where classes of both kinds stand side by side."""
+    """DataError when a class in `flat` contains views directly, while those in `deep` contain folders of objects."""
     if flat:
         raise DataError(f"the folder {'/'.join(deep[0].parts)} holds the views {', '.join(names)} of one object, and "
                         f"so does the class {'/'.join(flat[0].parts)}: give every object a folder, "

@@ -14,7 +14,7 @@ from .tree import Tree
 
 
 def read(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
-    """As the folders show, or as `spec.layout` says."""
+    """Listing of a folder tree, in the detected layout or in `spec.layout`."""
     if tree.is_single_file:
         refuse_file(tree, spec.layout)
     return read_folders(tree, layout=spec.layout, views=views)

@@ -46,21 +46,33 @@ ListFolder = Callable[[str], tuple[list[str], list[str]]]
 
 @dataclass(frozen=True)
 class Tree:
-    """The files of a data set by name.
-
-    title: the data's name, for messages. others: files near the top that are no pictures. archive: the locator of the
-    archive that contains the names. members: all names, where they are known without a walk.
-    """
+    """The files of a data set by name."""
 
     root: Path
+    """Folder or URL that locators are relative to."""
+
     title: str
+    """Name of the data, for messages."""
+
     others: tuple[str, ...]
+    """Files near the top that are no pictures."""
+
     walk: Callable[[], list[Folder]] = field(repr=False)
+    """Function that lists the folders with pictures."""
+
     archive: str | None = None
+    """Locator of the archive that contains the files; None for a folder."""
+
     findings: tuple[Finding, ...] = ()
+
     is_single_file: bool = False
+    """Whether DATA is a single table or index."""
+
     members: frozenset[str] | None = None
-    unread: Unread = field(default_factory=Unread, repr=False)  # filled by the walk
+    """All file names, if they are known without a walk."""
+
+    unread: Unread = field(default_factory=Unread, repr=False)
+    """Skipped files; filled by `walk`."""
 
     @cached_property
     def folders(self) -> list[Folder]:
@@ -68,7 +80,7 @@ class Tree:
         return self.walk()
 
     def files(self) -> Iterator[str]:
-        """The names of all files that are not hidden or a system's, pictures and others."""
+        """Names of all files, pictures and others, except hidden and system files."""
         if self.members is not None:
             yield from self.members
             return
@@ -158,9 +170,10 @@ def full_path(path: Path) -> str:
 
 
 def open_tree(path: Path, root: Path, *, archive_encoding: str | None = None) -> Tree:
-    """The tree at `path`, whose `data_root` is root; a file that is no archive is the only file of its tree.
+    """The tree at `path`. A file that is no archive is the only file of its tree.
 
-    archive_encoding: of a zip's names that say none.
+    root: `data_root(path)`.
+    archive_encoding: encoding of those names in a zip archive that do not state theirs; None guesses it.
     """
     url = remote_url(path)
     title = repr(url or str(path))
@@ -179,7 +192,7 @@ def _archive_tree(root: Path, name: str, title: str, encoding: str | None) -> Tr
         archive = open_archive(PictureStore(root).file(name_locator(name)), encoding)
     except OSError as error:
         raise DataError(f"{title} cannot be read: {error.strerror}") from None
-    names = [*archive.members, *archive.unreadable]  # verification says of the latter why they cannot be read
+    names = [*archive.members, *archive.unreadable]  # verification reports why the latter cannot be read
     findings = (
         *_left_out(archive.left_out),
         *_repeated(archive.repeated),

@@ -19,13 +19,13 @@ Parts = tuple[str, ...]
 
 @dataclass
 class Unread:
-    """Files that a walk has skipped. folders: path of each folder -> endings of its files that are no pictures.
-
-    pictures: files whose ending is that of an unsupported picture format.
-    """
+    """Files that a walk has skipped."""
 
     folders: dict[Parts, Counter[str]] = field(default_factory=dict)
+    """Path of a folder -> number of its files that are no pictures, by ending."""
+
     pictures: list[str] = field(default_factory=list)
+    """Files with the ending of an unsupported picture format."""
 
     def add(self, parts: Parts, others: Iterable[str]) -> None:
         """Record a folder and its files that are no pictures."""
@@ -44,7 +44,10 @@ class Unread:
         return f"{len(self.pictures)} picture(s) are of a kind that is not read ({kinds}): {CONVERT}"
 
     def findings(self, classes: Iterable[Parts]) -> list[Finding]:
-        """Warnings about skipped files. classes: the folders with pictures, as classes or as views of classes."""
+        """Warnings about unsupported pictures, and about folders beside the classes that contain no picture.
+
+        classes: folders with pictures, which are classes or views of classes.
+        """
         warnings = [Finding("warning", "unread-picture", self.message, tuple(self.pictures))] if self.pictures else []
         holding = {parts[:depth] for parts in classes for depth in range(len(parts) + 1)}
         beside = {parts[:-1] for parts in classes if parts}
@@ -64,7 +67,7 @@ class Unread:
 
 
 def holds_picture(path: str | Path) -> bool:
-    """Whether the file's first bytes are a picture's."""
+    """Whether the file begins like a picture; False if it cannot be read."""
     try:
         with open_regular(path) as file:
             return is_picture_head(file.read(HEAD_BYTES))

@@ -40,17 +40,22 @@ Classes = dict[tuple[str | None, str], list[Place]]
 
 @dataclass(frozen=True)
 class Views:
-    """Detected views.
-
-    names: in order. why: the evidence, for messages. shots: the pictures of a folder that belong to a view, listed
-    class by class, because there may be very many. strays: pictures that belong to no view.
-    """
+    """Detected views."""
 
     names: tuple[str, ...]
+    """Names of the views, in order."""
+
     why: str
+    """Evidence for the detection, for messages."""
+
     classes: Classes
+    """(split, class) -> its folders."""
+
     shots: Callable[[Place], Iterator[Shot]]
+    """Generator of the pictures of a folder that belong to a view; lazy, because there may be very many."""
+
     strays: list[str]
+    """Pictures that belong to no view."""
 
     def paired_share(self) -> float:
         """Fraction of the objects that have all views."""
@@ -64,7 +69,10 @@ class Views:
         return num_paired / max(1, num_objects)
 
     def are_in_classes(self) -> bool:
-        """Whether two classes remain, and at least half of the classes have all views: else the folders are classes."""
+        """Whether at least two classes remain and at least half of them have all views.
+
+        Otherwise the folders are classes themselves.
+        """
         folders: dict[str, set[str]] = defaultdict(set)
         for (_, label), places in self.classes.items():
             folders[label].update(view for place in places for view, _, _ in itertools.islice(self.shots(place), 1))
@@ -75,9 +83,10 @@ class Views:
 def folder_views(
     places: Sequence[Place], given: Sequence[str] | None, *, is_explicit: bool = False
 ) -> tuple[Views | None, list[Finding]]:
-    """Views that are the deepest folders, or the topmost above the classes; None if neither; and findings.
+    """Views that are the deepest folders or the topmost ones, above the classes, or None; and findings.
 
-    is_explicit: the user has named the layout, so that one class is enough and there are no warnings.
+    given: names of the views, or None.
+    is_explicit: the user has named the layout; one class is enough, and there are no warnings.
     """
     if given is not None:
         return _given_views(places, given), []
@@ -99,7 +108,7 @@ def _given_views(places: Sequence[Place], given: Sequence[str]) -> Views | None:
 
 
 def _known_below(places: Sequence[Place], *, is_explicit: bool) -> tuple[Views, list[Finding]] | None:
-    """`<class>/{obverse,reverse}/`: view words, in at least two classes, half of which have all views."""
+    """Views `<class>/{obverse,reverse}/`, named by view words; None unless `are_in_classes` or `is_explicit`."""
     leaves = _leaves(places)
     words = next((words for words in VIEW_WORDS if leaves == set(words)), None)
     if words is None or not _are_beside(places):
@@ -109,7 +118,7 @@ def _known_below(places: Sequence[Place], *, is_explicit: bool) -> tuple[Views, 
 
 
 def _known_above(places: Sequence[Place], *, is_explicit: bool) -> tuple[Views, list[Finding]] | None:
-    """`{obverse,reverse}/<class>/`, under the same conditions."""
+    """Views `{obverse,reverse}/<class>/`, named by view words; None unless `are_in_classes` or `is_explicit`."""
     firsts = {name_key(place.parts[0]) for place in places if len(place.parts) > 1}
     words = next((words for words in VIEW_WORDS if firsts == set(words)), None)
     num_loose = sum(len(place.pictures) for place in places if len(place.parts) == 1)
@@ -126,7 +135,7 @@ def _known_above(places: Sequence[Place], *, is_explicit: bool) -> tuple[Views, 
 
 
 def _views_by_pairing(places: Sequence[Place], *, is_explicit: bool) -> tuple[Views | None, list[Finding]]:
-    """Views that are folders whose file names pair. Mere numbers (`001.jpg`) pair by accident and do not count."""
+    """Views that are folders whose file names pair. Names that only count (`001.jpg`) pair by accident: no views."""
     leaves = _leaves(places)
     if not 2 <= len(leaves) <= MAX_VIEWS or any(len(place.parts) == 1 for place in places):
         return None, []
@@ -157,7 +166,10 @@ def _are_beside(places: Sequence[Place]) -> bool:
 
 
 def _are_counted(places: Sequence[Place]) -> bool:
-    """Whether most file names only count: a number alone, after a letter, a camera's word or a folder's name."""
+    """Whether most file names are only numbered.
+
+    Such a name is a number, alone or after one letter, a word of COUNTED_WORDS or the name of its folder.
+    """
     num_counted = num_pictures = 0
     for place in places:
         words = {name_key(part).rstrip(COUNT_SEPARATORS) for part in place.parts} | COUNTED_WORDS
@@ -174,7 +186,10 @@ def _is_counted(stem: str, words: Collection[str]) -> bool:
 
 
 def suffix_views(places: Sequence[Place], given: Sequence[str] | None, *, is_explicit: bool) -> Views | None:
-    """Views marked by view words at the end of file names. is_explicit: the layout is named; one is enough."""
+    """Views marked by view words at the end of file names, or None.
+
+    is_explicit: the user has named the layout; one picture with such a name is enough.
+    """
     num_pictures = sum(len(place.pictures) for place in places)
     any_word = [word for words in VIEW_WORDS for word in words]
     if given is None and not is_explicit and _without_suffix(places, any_word, at_most=num_pictures // 10) is None:
@@ -190,7 +205,7 @@ def suffix_views(places: Sequence[Place], given: Sequence[str] | None, *, is_exp
 
 
 def _by_folder(places: Sequence[Place], names: Sequence[str], why: str, *, at: int = -1) -> Views:
-    """Views by folder. at: index of the view's folder in the path, the last or the first."""
+    """Views that are folders. at: index of the view's folder in the path, -1 (deepest) or 0 (topmost)."""
     known = {name_key(name) for name in names}
     classes: Classes = defaultdict(list)
     strays: list[str] = []
@@ -240,7 +255,10 @@ def _suffix_pattern(names: Sequence[str]) -> re.Pattern[str]:
 
 
 def read_views(tree: Tree, views: Views, findings: list[Finding]) -> Samples:
-    """Samples of views that share a stem within a class; two pictures of one view give an error finding instead."""
+    """Samples, each of the pictures that share a stem within a class.
+
+    Two pictures of one view give an error instead of a sample, appended to `findings`.
+    """
     spelled = {name_key(name): name for name in views.names}
     return Samples.of(
         sample
@@ -274,5 +292,5 @@ def in_parts(listing: Listing, names: Sequence[str], parts: Sequence[Part]) -> L
         name: tuple(None if picture is None else add_step(picture, *part.step) for picture in pictures)
         for name, part in zip(names, parts, strict=True)
     }
-    # What a manifest recorded is the digest of the whole picture.
+    # A recorded digest is that of the whole picture, and does not apply to its parts.
     return replace(listing, samples=replace(samples, views=columns, digests=(None,) * len(samples)), views=tuple(names))

@@ -41,8 +41,8 @@ _TOKEN = re.compile(r"[^\W\d_]+")
 def split_folders(names: Iterable[str]) -> dict[str, str]:
     """Folder name -> split, for the names that carry a split word; empty unless train and another split are among them.
 
-    A word with something around it (`training_set`, `seg_train`, `train_images`) counts where the rest is the same in
-    all of them or a filler: `train_station` beside `test_tube` are two classes.
+    A split word with other words around it (`training_set`, `seg_train`, `train_images`) counts if these are fillers or
+    the same in all names. Therefore `train_station` beside `test_tube` are two classes.
     """
     words = {name: word for name in names if (word := split_word(name)) is not None}
     if len({rest for _, rest in words.values()}) > 1:
@@ -65,7 +65,7 @@ def has_word(name: str, words: frozenset[str]) -> bool:
 
 
 def split_word(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """The split, and the other words of the name without fillers; None unless there is exactly one split word."""
+    """The split that a name carries, and its other words without fillers; None unless it has exactly one split word."""
     tokens = _TOKEN.findall(name.lower())
     glued = [_GLUED.fullmatch(token) for token in tokens]
     tokens = [match[1] if match else token for token, match in zip(tokens, glued, strict=True)]
