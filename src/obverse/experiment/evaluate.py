@@ -33,20 +33,20 @@ from .other_data import OTHER, other_manifest
 
 @dataclass(frozen=True)
 class Ready:
-    """A model that is ready to be measured.
-
-    process: this one of those that share its samples. whole: the same model on this process alone, where `engine` has
-    a share of it.
-    """
+    """A trained model with the engine that runs it."""
 
     bundle: Bundle
     engine: Engine
+
     process: Process = ALONE
+    """This rank of the processes that share the samples."""
+
     whole: TorchEngine | None = None
+    """The unsharded model on this rank; None where `engine` already holds all weights."""
 
     @property
     def network(self) -> TorchEngine | None:
-        """What can be looked into for maps; None where the engine runs no network of torch."""
+        """The torch engine from which attention and Grad-CAM maps are computed; None where the engine is not torch."""
         return self.whole or (self.engine if isinstance(self.engine, TorchEngine) else None)
 
 
@@ -59,13 +59,16 @@ def report_split(
     recipe: Recipe,
     story: RunStory,
 ) -> dict[str, Any]:
-    """Predict one split and write the report; returns the metrics as plain values, on the main process."""
+    """Metrics of one split as plain JSON values, after writing predictions and report into `folder`.
+
+    Empty on every rank but the main one. Raises DataError when the split has no samples.
+    """
     bundle, process, with_embeddings = ready.bundle, ready.process, recipe.evaluation.embeddings
     samples = manifest.split(split)
     if not samples:
         raise DataError(f"there are no samples in `{split}`")
     cache, spec = None, recipe.data.cache
-    # Shared with training where the geometry is the same; a bundle without its run has none.
+    # The same cache as in training where the geometry is the same. A bundle without its run has no resolved cache.
     if isinstance(spec, ResolvedCache) and spec.kind == "raw":
         cache, _ = open_cache(spec, manifest, samples, bundle.geometry, is_training=False)
     dataset = PictureDataset(manifest, samples, bundle.geometry, cache=cache)
@@ -98,10 +101,12 @@ def evaluate_run(
     out: Path | None = None,
     device: str = "auto",
 ) -> tuple[Path, dict[str, Any]]:
-    """Evaluate a run on one of its splits (test), or a run or bundle on other labelled data; folder and metrics.
+    """Evaluation folder and metrics of a run on one of its splits, or of a run or bundle on other labelled data.
 
-    With data, split is one of the data's own, else all of it counts. layout: how the data is laid out, where what is
-    seen is wrong.
+    split: of the run, by default test; with `data`, one of the data's own splits, by default all its samples.
+    layout: layout of `data`, where the detected one is wrong.
+    out: evaluation folder; required for a bundle without its run.
+    Raises RecipeError for options that do not go together, and OutputError when `out` holds other files.
     """
     if split is not None and split not in SPLITS:
         raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")
@@ -136,7 +141,7 @@ def _evaluate(
 
 
 def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> Seen:
-    """What the model has taken from a split of its own run."""
+    """How a split of the model's own run was used: for training, for choices such as the best epoch, or not at all."""
     if split == "train":
         return Seen(num_trained=num_samples)
     if split != "val":
@@ -149,7 +154,10 @@ def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> 
 
 
 def seen_before(run: RunFolder, manifest: Manifest) -> Seen:
-    """How many samples of other data have the very pictures of a run's training or val samples, by their content."""
+    """Numbers of samples in other data whose pictures are in the run's train or val split, matched by content digest.
+
+    Unknown for a bundle without its run's manifest.
+    """
     if not run.manifest.is_file():
         return Seen(is_unknown=True)
     split_of = splits_by_digest(run.manifest)
@@ -158,20 +166,20 @@ def seen_before(run: RunFolder, manifest: Manifest) -> Seen:
 
 
 def _name_of(data: Path, split: str | None) -> str:
-    """A folder's name; the place is in it, because data of the same name may lie elsewhere."""
+    """Folder name of an evaluation on `data`. It has a hash of the full path, to tell data of the same name apart."""
     place = hashlib.blake2b(str(data.resolve()).encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
     return "-".join(["data", short_name(data), place, *([split] if split else [])])
 
 
 def _require_ours(folder: Path) -> None:
-    """A report never overwrites somebody's files."""
+    """Raise OutputError when `folder` has files but no earlier evaluation, so that no other files are overwritten."""
     is_ours = any((folder / name).is_file() for name in ("metrics.json", DIGESTS))
     if folder.is_dir() and any(folder.iterdir()) and not is_ours:
         raise OutputError(f"{str(folder)!r} is not empty and holds no evaluation; choose another --out")
 
 
 def run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
-    """The samples of a run, with its splits; DataError when the data has gone."""
+    """The manifest of a run, with its splits. Raises DataError when the data's folder no longer exists."""
     assert recipe.data.path is not None
     try:
         root = data_root(Path(recipe.data.path))

@@ -1,4 +1,4 @@
-"""Pictures of one sample that a user can hand to `predict` right after training, to see the command work."""
+"""Example pictures for the `obverse predict` command that is printed after training."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 
 from obverse.manifest import SPLITS, Manifest, parse_locator, part_of, remote_url
 
-# View -> its picture's file, or None where there is none: the picture lies in an archive, for example.
+# View -> path of the picture's file. None where there is no such file, as for a picture in an archive.
 Example = dict[str, str | None]
 WHOLE = "image"
 
 
 def example_of(manifest: Manifest) -> Example:
-    """Of the first sample that has all views, of test where there is one."""
+    """Example pictures of the first sample with all views, from test, else val, else train."""
     names = (WHOLE,) if manifest.parts else manifest.views
     for split in reversed(SPLITS):
         for sample in manifest.split(split):

@@ -1,4 +1,4 @@
-"""What is told about a run, to people and in `training_log.json`: facts, and what stands out in its training."""
+"""Facts and training diagnoses of a run, for its report and `training_log.json`."""
 
 from __future__ import annotations
 
@@ -27,16 +27,22 @@ MOST_TRAIN_SAMPLES, LEAST_TRAIN_SAMPLES = 2000, 500
 
 @dataclass(frozen=True)
 class RunStory:
-    """What a report tells besides its measurements. seen: of other data than the run's own."""
+    """The contents of a report besides its measurements."""
 
     facts: dict[str, str] = field(default_factory=dict)
+    """Name -> value, as the report shows them."""
+
     diagnoses: tuple[Diagnosis, ...] = ()
+
     history_png: Path | None = None
+    """Plot of the training curves."""
+
     seen: Seen | None = None
+    """How many samples of other data the model has seen; None for a split of the run itself."""
 
 
 def read_story(training_log: Path) -> RunStory:
-    """Of a finished run; an empty story where the log is missing or older."""
+    """The story of a finished run, from its training log. Empty where the log is missing or of an older version."""
     try:
         log = read_json_object(training_log)
         return RunStory(log["facts"], tuple(Diagnosis(**finding) for finding in log["diagnosis"]))
@@ -45,7 +51,7 @@ def read_story(training_log: Path) -> RunStory:
 
 
 def training_log_of(run: Path) -> dict[str, Any]:
-    """The training log of a finished run; DataError when it is none."""
+    """The training log of a finished run. Raises DataError when it has no complete epochs."""
     file = run / "training_log.json"
     log = read_json_object(file)
     epochs = log.get("epochs")
@@ -58,14 +64,13 @@ def training_log_of(run: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainAccuracy:
-    """Accuracy on training samples in evaluation mode: without augmentation and dropout, as val is measured.
-
-    recall: the mean over classes of the same; None of label sets.
-    """
+    """Accuracy on training samples in evaluation mode: without augmentation and dropout, as val is measured."""
 
     value: float
     num_samples: int
+
     recall: float | None = None
+    """Balanced accuracy on the same samples; None for label sets."""
 
     def __str__(self) -> str:
         return f"{self.value:.1%} without augmentation and dropout ({self.num_samples:,} samples)"
@@ -74,8 +79,9 @@ class TrainAccuracy:
 def measure_train(
     engine: Engine, bundle: Bundle, *, manifest: Manifest, recipe: Recipe, process: Process = ALONE
 ) -> TrainAccuracy:
-    """On as many training samples as there are in val, at least 500 and at most 2,000; chosen by their ids. Of several
-    processes the main one knows it.
+    """Accuracy on a random subset of the training samples, on the main process; NaN on other ranks.
+
+    The subset is as large as val, but at least 500 and at most 2,000 samples. It depends only on the seed and the ids.
     """
     limit = min(MOST_TRAIN_SAMPLES, max(LEAST_TRAIN_SAMPLES, len(manifest.split("val"))))
     seed = recipe.training.seed
@@ -92,7 +98,7 @@ def measure_train(
 
 
 def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, recipe: Recipe) -> tuple[Diagnosis, ...]:
-    """What stands out in a finished training."""
+    """The diagnoses of a finished training: what stands out in its curves."""
     story = Story(
         progress.history,
         progress.best_epoch,
@@ -111,7 +117,10 @@ def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, reci
 
 
 def _reweighted_at(recipe: Recipe) -> int | None:
-    """The epoch, from 0, in which deferred class weights begin; None where they are not, or by the clock."""
+    """Index (from 0) of the epoch in which deferred class weights begin.
+
+    None without deferred weights, and under a time budget, where they begin by the clock.
+    """
     epochs, loss = recipe.training.epochs, recipe.loss
     if not loss.defer_fraction or not isinstance(epochs, int) or recipe.training.minutes is not None:
         return None
@@ -119,7 +128,7 @@ def _reweighted_at(recipe: Recipe) -> int | None:
 
 
 def imbalance_remedy(recipe: Recipe) -> str | None:
-    """Settings that would make up for uneven classes; None where the recipe has some."""
+    """The recommended settings for uneven classes; None where the recipe already corrects for them."""
     loss = recipe.loss
     if loss.kind in ADJUSTED or loss.kind == "ldam" or loss.class_weights != "none":
         return None
@@ -131,7 +140,10 @@ def imbalance_remedy(recipe: Recipe) -> str | None:
 def run_facts(
     recipe: Recipe, manifest: Manifest, model: Classifier, progress: Progress, *, num_trained: int, output: OutputSpec
 ) -> dict[str, str]:
-    """Name -> value, as the report shows them; num_trained: parameters that the optimizer had; output: what ships."""
+    """Facts about the run: name -> value, as the report shows them.
+
+    num_trained: number of parameters in the optimizer. output: the output spec of the shipped bundle.
+    """
     size = recipe.data.size
     assert isinstance(size, Size)
     best = progress.history[progress.best_epoch]
@@ -181,7 +193,7 @@ def training_log(progress: Progress, story: RunStory, train: TrainAccuracy) -> d
 
 
 def model_words(recipe: Recipe) -> str:
-    """The backbone and what it starts from."""
+    """The backbone's name and the source of its initial weights, as text."""
     backbone = recipe.model.backbone
     pretrained = getattr(backbone, "pretrained", "none")
     weights = {"hub": "pretrained (hub)", "none": "from scratch"}.get(pretrained, f"weights from {pretrained}")
@@ -198,7 +210,7 @@ def _precision(recipe: Recipe) -> str:
 
 
 def _loss(spec: LossSpec, output: OutputSpec) -> str:
-    """The kind with what was added to it, and what was tuned on val."""
+    """The loss as text: its kind, class weights, prior and decoding, with the ratio of a prior tuned on val."""
     parts: list[str] = [spec.kind]
     if spec.class_weights != "none":
         late = f" from {spec.defer_fraction:.0%} of the run on" if spec.defer_fraction else ""

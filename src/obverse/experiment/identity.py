@@ -1,7 +1,7 @@
-"""What a run began with, so that a resumed run is the same run: its recipe, its manifest, and the pictures' content.
+"""Record of a run's inputs (recipe, manifest, pictures), compared when the run is resumed.
 
-Whatever differs is said in words and refused. Not a lock (`runs/rundir.py`) and not a check of the checkpoint, which
-carries digests of its own.
+A resumed run whose inputs differ is refused, with a message for each difference. The run folder's lock is in
+`runs/rundir.py`; checkpoints have digests of their own.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from obverse.recipe import ResolvedRecipe, load_recipe
 from obverse.runs import RunFolder
 
 FILE = ".start.json"
-# What may change without making it another run: where things lie, how fast they are read (a cache of JPEGs holds other
-# pixels), what is reported.
+# Recipe fields that may differ when a run is resumed, because they do not affect training: paths, reading speed,
+# reports. The exception is a change from or to a JPEG cache, whose pixels are approximate (see `_changed_keys`).
 FREE = (
     "name", "data.path", "data.cache", "distill.teacher", "parent.run", "training.trackers", "evaluation.",
     "runtime.num_workers", "runtime.distributed",
@@ -31,7 +31,7 @@ MAX_EXAMPLES = 3
 
 
 def run_recipe(run: RunFolder) -> ResolvedRecipe:
-    """The recipe in a run folder; DataError when it is none that a run has written."""
+    """The resolved recipe in a run folder. Raises DataError when the file is unreadable or not fully resolved."""
     try:
         recipe = load_recipe(str(run.recipe))
     except RecipeError as error:
@@ -47,7 +47,7 @@ def run_recipe(run: RunFolder) -> ResolvedRecipe:
 
 
 def remember(run: RunFolder, recipe: ResolvedRecipe, manifest: Manifest) -> None:
-    """Write down what the run begins with; the manifest must have been written."""
+    """Record recipe, manifest digest and picture stamp in the run folder. The manifest file must exist already."""
     run.write_json(
         FILE,
         {
@@ -59,7 +59,7 @@ def remember(run: RunFolder, recipe: ResolvedRecipe, manifest: Manifest) -> None
 
 
 def differences(run: RunFolder, recipe: ResolvedRecipe, manifest: Manifest) -> Iterator[str]:
-    """Sentences on what is no longer as it was; DataError when nobody knows what the run began with."""
+    """Yield one sentence for each difference from the recorded inputs. Raises DataError when the record is unusable."""
     try:
         began = read_json_object(run.path / FILE)
         changed = list(_changed_keys(_flat(began["recipe"]), _flat(recipe.model_dump(mode="json"))))
@@ -75,7 +75,7 @@ def differences(run: RunFolder, recipe: ResolvedRecipe, manifest: Manifest) -> I
 
 
 def require_unchanged(run: RunFolder, manifest: Manifest, split: str) -> None:
-    """DataError when pictures of a split are not those that the run began with: the numbers would be of others."""
+    """Raise DataError when pictures of a split have changed since the run began: metrics would be of other pictures."""
     try:
         is_as_it_was = read_json_object(run.path / FILE)["pictures"] == _stamp(manifest)
     except (OSError, ValueError, KeyError, TypeError, ObverseError):
@@ -87,7 +87,7 @@ def require_unchanged(run: RunFolder, manifest: Manifest, split: str) -> None:
 
 
 def as_they_are(manifest: Manifest) -> Manifest:
-    """The manifest with the digests of the pictures as they are now, for a run that goes on with them all the same."""
+    """The manifest with the pictures' current digests, for a run that is resumed with `--force` on changed pictures."""
     facts = verify_pictures(manifest.store, list(manifest.samples.paths()))
     digests = [_digest(sample, facts.digest_of) or sample.digest for sample in manifest.samples]
     return replace(manifest, samples=manifest.samples.with_columns(digests=digests))
@@ -108,7 +108,10 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _changed_pictures(manifest: Manifest) -> Iterator[str]:
-    """Only when a size or a time differs is the content read: copying a set to another disk changes nothing."""
+    """Yield sentences about pictures that are unreadable or whose content differs from the recorded digest.
+
+    Reads every picture, so callers compare stamps first. A copy with new file times has equal digests: no difference.
+    """
     facts = verify_pictures(manifest.store, list(manifest.samples.paths()))
     gone = [repr(f.paths[0]) for f in facts.findings]
     other = [repr(s.id) for s in manifest.samples if _digest(s, facts.digest_of) not in (None, s.digest)]
@@ -120,7 +123,7 @@ def _changed_pictures(manifest: Manifest) -> Iterator[str]:
 
 
 def _digest(sample: Sample, digest_of: Mapping[str, str]) -> str | None:
-    """The sample's digest now; None when a picture of it could not be read."""
+    """The sample's current digest; None when one of its pictures could not be read."""
     if not all(path in digest_of for path in sample.views.values()):
         return None
     return joint_digest(digest_of[path] for path in sample.views.values())
@@ -131,7 +134,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _stamp(manifest: Manifest) -> str:
-    """One digest of the sizes and times of change of all files that hold pictures."""
+    """One digest of the sizes and modification times of all picture files."""
     stamp = hashlib.blake2b(digest_size=16)
     for path in manifest.samples.paths():
         stamp.update(f"{manifest.store.stamp(path)}\n".encode())

@@ -1,4 +1,4 @@
-"""What a run folder holds from its start: recipe, config, manifest, environment and data report."""
+"""Input files of a run folder, written at its start: recipe, config, manifest, environment and data report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .identity import remember, run_recipe
 
 
 def with_source(recipe: ResolvedRecipe, data: Path, index: Index) -> ResolvedRecipe:
-    """The recipe with the place of its data, so that another run reads the same."""
+    """The recipe with absolute paths of its data and stored split, so that another run reads the same data."""
     stored = index.stored or recipe.data.split.stored
     return recipe.changed(
         {
@@ -27,7 +27,7 @@ def with_source(recipe: ResolvedRecipe, data: Path, index: Index) -> ResolvedRec
 
 
 def write_inputs(run: RunFolder, recipe: ResolvedRecipe, index: Index) -> None:
-    """Write them. The recipe comes last: where it is, the rest is whole."""
+    """Write the input files of a run. The recipe comes last: where it exists, the other files are complete."""
     run.require_ours()
     index.manifest.write(run.manifest)
     run.write_json("config.json", {**recipe.model_dump(mode="json"), "classes": list(index.manifest.classes)})

@@ -1,4 +1,4 @@
-"""Labelled data that a model has never seen, read as its run read its own: classes, views, what was left out."""
+"""Manifest of labelled data outside a run, read with the data settings of the run whose model is evaluated."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from obverse.manifest import (
 )
 from obverse.recipe import DataSpec, Recipe
 
-# The split that all samples are in.
+# Name of the only split of such a manifest.
 OTHER = "data"
 
 
 def other_manifest(
     data: Path, bundle: Bundle, recipe: Recipe, *, split: str | None, layout: str | None
 ) -> tuple[Manifest, dict[str, str]]:
-    """The samples of `data`, or of one of its own splits, and facts for the report: where from, and what was found.
+    """Manifest of `data`, or of one of its own splits, and facts about it for the report: source and warnings.
 
-    DataError for classes and views that the model does not know, and for what training would refuse.
+    Raises DataError for classes or views that the model does not know, and for pictures that training would refuse.
     """
     left_out = recipe.data.exclude_classes
     listing = _read(data, bundle, recipe, layout)
@@ -70,7 +70,7 @@ def other_manifest(
 
 
 def _as_known(samples: Samples, bundle: Bundle) -> Samples:
-    """With the model's own spelling of a class that it has in another Unicode form, as older models may."""
+    """The samples with class names in the model's Unicode form: older models may have names that are not composed."""
     known = {composed(name): name for name in bundle.classes}
     if bundle.multi_label or all(name == own for name, own in known.items()):
         return samples
@@ -78,7 +78,10 @@ def _as_known(samples: Samples, bundle: Bundle) -> Samples:
 
 
 def _read(data: Path, bundle: Bundle, recipe: Recipe, layout: str | None) -> Listing:
-    """Labels are read as the run's own, but a manifest says itself how; originals are found as the run found them."""
+    """The listing of `data`, read with the run's settings for labels, views, encodings and paths.
+
+    A prepared manifest states how its labels are read, so settings for labels and tables are not passed on to it.
+    """
     own = recipe.data
     labels = "multi" if bundle.multi_label else "single"
     values: dict[str, object] = {"labels": labels, "archive_encoding": own.archive_encoding}
@@ -101,7 +104,11 @@ def _read(data: Path, bundle: Bundle, recipe: Recipe, layout: str | None) -> Lis
 
 
 def _with_views(listing: Listing, bundle: Bundle, data: Path) -> Listing:
-    """The views that the model looks at. A model of one view sees the view of that name, or the only one there is."""
+    """The listing with the model's views only.
+
+    A model of one view takes the view of that name, or the data's only view under another name. Raises DataError when
+    the views do not match.
+    """
     if set(listing.views) == set(bundle.views):
         return replace(listing, views=bundle.views)
     if len(bundle.views) > 1 or (len(listing.views) > 1 and bundle.views[0] not in listing.views):

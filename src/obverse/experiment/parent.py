@@ -1,7 +1,6 @@
-"""More epochs for a finished run: a new run on the same data and split, which begins with the weights that shipped.
+"""More epochs for a finished run: a new run on the same data and split, which starts from the parent's shipped weights.
 
-Not a resumed run: that is the same run, and goes on as if it had never stopped. Here the optimizer is new, and the
-schedule warms up and comes down once more.
+Unlike a resumed run, it has a new optimizer, and its schedule starts again with warm-up.
 """
 
 from __future__ import annotations
@@ -18,12 +17,15 @@ from obverse.runs import RunFolder
 
 from .identity import run_recipe
 
-# What the weights and the data decide.
+# Prefixes of settings that cannot change, because the parent's weights and data decide them.
 FIXED = ("data.", "data=", "model.", "model=", "distill", "finetune.head_first", "parent")
 
 
 def continued(parent: Path, settings: Sequence[str], *, epochs: int) -> Recipe:
-    """The recipe of `parent` with `settings`, for so many epochs more. DataError when it is no finished run."""
+    """The recipe of a run that trains `parent` for `epochs` more epochs, with changed `settings`.
+
+    Raises DataError when `parent` is no finished run folder, and RecipeError for a setting that its weights decide.
+    """
     run = RunFolder(parent)
     _, digest = read_description(find_bundle(parent))
     if not run.recipe.is_file() or not run.manifest.is_file():
@@ -34,10 +36,10 @@ def continued(parent: Path, settings: Sequence[str], *, epochs: int) -> Recipe:
     run_recipe(run)  # a recipe that no run has written is bad data; bad settings are bad usage
     recipe = load_recipe(str(run.recipe), ["training.minutes=null", *settings])
     changes = {
-        "data.layout": "auto",  # the run's manifest
+        "data.layout": "auto",  # the data is the parent's manifest, whose layout is detected
         "training.epochs": epochs,
         "schedule.warmup_epochs": _warmup(recipe),
-        # The head is a trained one, and everything trains already.
+        # The head is trained already, so it needs no fit of its own and no frozen backbone.
         "finetune.head_first": None,
         "finetune.unfreeze_epochs": 0,
         "parent": ParentSpec(run=str(parent.resolve()), digest=digest),
@@ -46,12 +48,12 @@ def continued(parent: Path, settings: Sequence[str], *, epochs: int) -> Recipe:
 
 
 def _warmup(recipe: Recipe) -> float | str:
-    """For another number of epochs; a recipe that has none keeps none."""
+    """Warm-up epochs of the new run: chosen again for its number of epochs, 0 where the parent had no warm-up."""
     return "auto" if recipe.schedule.warmup_epochs else 0.0
 
 
 def require_same_classes(recipe: Recipe, manifest: Manifest) -> None:
-    """DataError when the data no longer has the classes and views of the parent."""
+    """Raise DataError when the data no longer has the classes and views of the parent."""
     if recipe.parent is None:
         return
     bundle, _ = read_description(Path(recipe.parent.run))
@@ -61,7 +63,7 @@ def require_same_classes(recipe: Recipe, manifest: Manifest) -> None:
 
 
 def begin(model: Classifier, parent: ParentSpec) -> None:
-    """Give `model` the weights that the parent shipped; DataError when they are gone or others."""
+    """Load the parent's shipped weights into `model`. Raises DataError when they are missing or have changed."""
     _, digest = read_description(Path(parent.run))
     if digest != parent.digest:
         raise DataError(f"the weights in {parent.run!r} are not those that this run began with; put them back, or "

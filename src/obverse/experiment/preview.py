@@ -2,8 +2,8 @@
 
     sample, view | as in evaluation | epoch 1 | epoch 2 | ...
 
-Every picture has gone through the run's own decoding, geometry, augmentation, mixing and normalisation, and back from
-normalised numbers to pixels. One pixel of the sheet is one pixel of the input.
+Every picture goes through the run's own decoding, geometry, augmentation, mixing and normalisation; the normalisation
+is then inverted to show pixels. One pixel of the sheet is one pixel of the input.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .teacher import with_digest
 
 NAME = "preview.png"
 MARK = "obverse check --preview"
-# About 12 million pixels, whatever the input's size.
+# Target width and height of the sheet in pixels: about 12 million pixels, whatever the input's size.
 SHEET_SIDE = 3500
 MOST_EPOCHS, MOST_SAMPLES = 6, 12
 GAP, LINE = 4, 14
@@ -39,7 +39,10 @@ GAP, LINE = 4, 14
 def write_preview(
     data: Path, recipe: Recipe, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> tuple[Path, tuple[str, ...]]:
-    """Write preview.png; the path and what was chosen for `auto`. DataError when the data cannot be trained on."""
+    """Path of the written preview.png, and the reasons for values chosen for `auto`.
+
+    Raises DataError when the data cannot be trained on, and OutputError when the path holds another file.
+    """
     path = folder / NAME
     require_ours(path)
     index = build_index(data, recipe.data, progress)
@@ -49,7 +52,7 @@ def write_preview(
     train = index.manifest.split("train")
     num_epochs = max(1, min(MOST_EPOCHS, SHEET_SIDE // geometry.canvas_width - 1))
     fitting = SHEET_SIDE // (geometry.canvas_height * len(index.manifest.views))
-    # An even number, because mixing mixes pairs; spread over the split, so over the classes.
+    # Even, because mixup and cutmix mix pairs. Evenly spaced in the split, to show many classes.
     num_samples = min(len(train), max(2, min(MOST_SAMPLES, fitting) // 2 * 2))
     places = np.linspace(0, len(train) - 1, num_samples).round().astype(int).tolist()
 
@@ -66,7 +69,7 @@ def write_preview(
 
 
 def as_seen(batch: Batch, forward: Forward) -> Pixels:
-    """The model's input as pixels again, uint8 (B, V, H, W, 3)."""
+    """The model's input with the normalisation inverted: pixels, uint8 (B, V, H, W, 3)."""
     mean, std = (torch.tensor(numbers).view(-1, 1, 1) for numbers in (forward.mean, forward.std))
     images_BVCHW = (forward.inputs(batch) * std + mean) * 255
     pixels: Pixels = images_BVCHW.round().clamp(0, 255).byte().permute(0, 1, 3, 4, 2).numpy()
@@ -74,7 +77,7 @@ def as_seen(batch: Batch, forward: Forward) -> Pixels:
 
 
 def require_ours(path: Path) -> None:
-    """OutputError when the sheet would replace a file that is none of ours."""
+    """Raise OutputError when `path` is a file that no earlier preview has written."""
     try:
         with open_regular(path) as file:
             is_ours = MARK.encode() in file.read(1000)
@@ -94,7 +97,7 @@ def _mixed(batch: Batch, recipe: Recipe, manifest: Manifest, epoch: int) -> Batc
 
 
 def _sheet(columns: list[Pixels], names: list[str]) -> Image.Image:
-    """One row per sample and view, its name above it."""
+    """The sheet: one row per sample and view with its name above, one column per entry of `columns`."""
     rows = np.stack([column.reshape(-1, *column.shape[2:]) for column in columns], axis=1)
     num_rows, num_columns, height, width, _ = rows.shape
     step_y, step_x = height + LINE + GAP, width + GAP
@@ -112,7 +115,7 @@ def _sheet(columns: list[Pixels], names: list[str]) -> Image.Image:
 
 
 def _save(sheet: Image.Image, path: Path) -> None:
-    """Complete or absent."""
+    """Write the sheet atomically: `path` is complete or absent. Raises OutputError when it cannot be written."""
     info = PngInfo()
     info.add_text("Software", MARK)
     try:

@@ -1,4 +1,4 @@
-"""The settings of this process that a run decides: threads, fp32 products and torch's seed."""
+"""Process-wide settings of a run: number of threads, precision of fp32 matrix products, and torch's seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from obverse.runtime import keep_freed_memory, resolve_device, seed_torch
 
 
 def prepare_process(recipe: ResolvedRecipe) -> torch.device:
-    """Set up this process for a run, before its model is built; the device that the run uses here."""
+    """The run's device in this process, after applying its process-wide settings. Call before building the model."""
     device = resolve_device(recipe.runtime.device)
     if device.type == "cpu":
         keep_freed_memory()

@@ -1,4 +1,4 @@
-"""A resolved recipe and a manifest turned into objects: model, loaders, and what stands between them."""
+"""The objects of a run, built from its resolved recipe and manifest: model, objective, caches, loaders, engine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .teacher import soft_targets
 
 @dataclass(frozen=True)
 class Setup:
-    """A resolved recipe and a manifest as objects. caches: of the pixels of train and val, where there are any."""
+    """The objects of a run, built from its resolved recipe and manifest."""
 
     recipe: ResolvedRecipe
     manifest: Manifest
@@ -44,10 +44,11 @@ class Setup:
     device: torch.device
     process: Process
     caches: Mapping[str, PixelCache | None]
+    """Split (train, val) -> its pixel cache; None where pixels are not cached."""
 
     @property
     def rounding(self) -> str | None:
-        """A line for the log when the canvas differs from the size asked for."""
+        """A message when the canvas differs from the recipe's size; None when they are equal."""
         g = self.bundle.geometry
         if (g.height, g.width) == (g.canvas_height, g.canvas_width):
             return None
@@ -57,14 +58,14 @@ class Setup:
         )
 
     def forward(self) -> Forward:
-        """Normalisation and formats as the recipe says."""
+        """The forward pass, with the bundle's normalisation and the recipe's number and memory formats."""
         runtime = self.recipe.runtime
         return Forward.from_bundle(
             self.bundle, self.device, precision=runtime.precision, channels_last=runtime.channels_last
         )
 
     def engine(self) -> TorchEngine:
-        """The model as training measures it: on its device, in the recipe's formats, in evaluation mode."""
+        """The engine that training validates with: on the run's device, in the recipe's formats, in evaluation mode."""
         runtime = self.recipe.runtime
         return TorchEngine.from_bundle(
             self.bundle,
@@ -75,7 +76,7 @@ class Setup:
         )
 
     def loaders(self) -> Loaders:
-        """Training and validation batches."""
+        """Loaders of training and validation batches, and the teacher's soft targets."""
         recipe, workers = self.recipe, self.recipe.runtime.num_workers
         pin = self.device.type == "cuda"
         train, val = self._dataset("train", recipe.augment), self._dataset("val", None)
@@ -96,7 +97,7 @@ class Setup:
         )
 
     def _dataset(self, split: str, augment: ResolvedAugment | None) -> PictureDataset:
-        """Training pictures that are not augmented are only looked at once, and are not cached."""
+        """The dataset of a split. Unaugmented training pictures are read only once, so they use no cache."""
         cache = self.caches[split] if split != "train" or augment is not None else None
         samples, seed = self.manifest.split(split), self.recipe.training.seed
         return PictureDataset(self.manifest, samples, self.bundle.geometry, augment=augment, seed=seed, cache=cache)
@@ -111,9 +112,12 @@ def set_up(
     progress: Callable[[int, int], None] = lambda done, total: None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> Setup:
-    """Everything that training needs. model: by `build_model`, where there is one already.
+    """The objects of a run. Opens its caches; raises RecipeError when the ranks cannot share a batch.
 
-    load_weights False: a checkpoint has them. notify: called with a line for each disk cache.
+    model: result of an earlier `build_model`; by default it is built here.
+    load_weights: False when weights come from a checkpoint.
+    progress: called with (done, total) while a disk cache is filled.
+    notify: called with a message for each disk cache.
     """
     require_shares(recipe)
     bundle = describe(recipe, manifest)
@@ -135,7 +139,10 @@ def set_up(
 
 
 def build_model(recipe: ResolvedRecipe, manifest: Manifest, *, load_weights: bool = True) -> Classifier:
-    """The model as training begins with it, drawn or loaded. Prepares this process, whose seed decides the weights."""
+    """The model with its initial weights, random, pretrained or of a parent run.
+
+    Applies the process-wide settings first, because random weights depend on the seed.
+    """
     prepare_process(recipe)
     has_parent = recipe.parent is not None
     model = describe(recipe, manifest).build(load_weights=load_weights and not has_parent)
@@ -150,13 +157,17 @@ def build_model(recipe: ResolvedRecipe, manifest: Manifest, *, load_weights: boo
 
 
 def _start_head(model: Classifier, kind: str, manifest: Manifest) -> None:
-    """The bias of the classes before training, smoothed by one sample each so that none is infinite."""
+    """Set the head's initial bias: zero, or the logarithm (log-odds for label sets) of the class frequencies.
+
+    Counts are smoothed by one sample per class, so that no bias is infinite.
+    """
     if kind == "zero":
         start_bias(model.head, 0.0)
     if kind != "prior":
         return
     counts = [count + 1 for count in manifest.counts("train").values()]
-    if manifest.multi_label:  # of each class, whether it is there
+    if manifest.multi_label:
+        # Each class is present or absent: one smoothing sample for either.
         total = manifest.split_counts()["train"] + 2
         start_bias(model.head, [math.log(count / (total - count)) for count in counts])
     else:
@@ -167,28 +178,28 @@ def _start_head(model: Classifier, kind: str, manifest: Manifest) -> None:
 def require_readable(
     recipe: ResolvedRecipe, manifest: Manifest, facts: PictureFacts, progress: Callable[[int, int], None]
 ) -> None:
-    """DataError when a picture cannot be decoded at a size at which this run will decode it."""
+    """Raise DataError when a picture cannot be decoded at a size that this run uses."""
     geometry = describe(recipe, manifest).geometry
     uses = (working_geometry(geometry, recipe.augment).least_decode, geometry.least_decode)
     require_decodable(manifest.store, facts, manifest.samples.paths(), uses, progress)
 
 
 def geometry_of(data: ResolvedData, multiple: int) -> Geometry:
-    """The geometry of a recipe's pictures, for a model that needs sides of a multiple."""
+    """The geometry of a recipe's pictures. multiple: pixels by which the model needs both canvas sides divisible."""
     size, direction = data.size, data.round_to_multiple
     geometry = Geometry.for_multiple(size.height, size.width, multiple=multiple, fit=data.fit, direction=direction)
     return replace(geometry, decode=data.decode, crop_fraction=data.crop_fraction)
 
 
 def objective_of(recipe: ResolvedRecipe, manifest: Manifest) -> Objective:
-    """The objective for the training samples of a manifest."""
+    """The training objective, with the class frequencies of the manifest's train split."""
     counts = list(manifest.counts("train").values())
     num_samples = manifest.split_counts()["train"]
     return build_objective(recipe.loss, counts=counts, num_samples=num_samples, view_heads=recipe.model.view_heads)
 
 
 def require_launch(recipe: Recipe) -> None:
-    """RecipeError when a run cannot begin with the processes of this launch; it may go on with fewer."""
+    """Raise RecipeError when a new run does not fit this launch's number of processes; not checked on resuming."""
     require_shares(recipe)
     if recipe.runtime.distributed != "fsdp":
         return
@@ -205,7 +216,7 @@ def require_launch(recipe: Recipe) -> None:
 
 
 def describe(recipe: ResolvedRecipe, manifest: Manifest) -> Bundle:
-    """What will ship, before it has weights; nothing is built."""
+    """The description of the bundle that the run will ship. No model is built."""
     needs = input_needs(recipe.model)
     geometry = geometry_of(recipe.data, needs.multiple)
     return Bundle(
@@ -223,7 +234,10 @@ def describe(recipe: ResolvedRecipe, manifest: Manifest) -> Bundle:
 
 
 def require_shares(recipe: Recipe, processes: int | None = None) -> None:
-    """RecipeError when so many processes, by default those of this launch, cannot share a batch."""
+    """Raise RecipeError when the batch cannot be divided among the processes.
+
+    processes: by default, the number of this launch.
+    """
     num, batch = processes or launched().world_size, recipe.training.batch_size
     if num > 1 and batch != "auto" and batch % (UNIT * num):
         raise RecipeError(f"training.batch_size {batch} counts the samples of all {num} processes, and each takes "

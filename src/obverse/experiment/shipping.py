@@ -1,7 +1,7 @@
-"""From the last step to what ships: the trained model computes as it will wherever its bundle is loaded.
+"""Conversion of the trained model to the form that ships: fp32, plain memory format, best weights.
 
-Training may run in bf16 or fp16, in another memory format and with another matrix setting. Whoever loads the bundle
-computes in fp32, so thresholds and prior are tuned, and every figure of the report is measured, in fp32, too.
+Training may use bf16 or fp16, channels-last memory and faster matrix products. A loaded bundle computes in fp32, so the
+thresholds, the prior and every number of the report are computed in fp32 too.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from .setup import Setup
 
 
 def as_shipped(trainer: Trainer, setup: Setup) -> TorchEngine:
-    """Turn the trainer's model into what ships, with the best weights. The process's matrix setting becomes the plain
-    one.
+    """Engine of the shipped model: LoRA merged, best weights loaded, fp32. Changes the trainer's model in place.
+
+    Also sets the precision of fp32 matrix products in this process to `highest`.
     """
     merge_lora(trainer.model)
     trainer.parallel.load(trainer.best_weights)
@@ -35,7 +36,7 @@ def as_shipped(trainer: Trainer, setup: Setup) -> TorchEngine:
 
 
 def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
-    """How the shipped weights are read: what is tuned on val is the thresholds of label sets, or the prior."""
+    """The output spec that ships, with what is tuned on val: thresholds for label sets, or a prior for one class."""
     output, kind, counts = setup.bundle.output, setup.bundle.kind, trainer.objective.tuned_counts
     if not kind.is_set and counts is None:
         return output

@@ -1,10 +1,10 @@
-"""The teacher's part of the targets: its probabilities for every training sample, computed once before training.
+"""Soft targets of distillation: the teacher's probabilities for every training sample, computed once before training.
 
-Of one class per sample they are its softmax (Hinton et al. 2015, arXiv:1503.02531, at temperature 1), of label sets
-each class's sigmoid, every class being a binary distillation of its own (Yang et al. 2023, arXiv:2308.06453).
+One class per sample: the teacher's softmax (Hinton et al. 2015, arXiv:1503.02531, at temperature 1). Label sets: each
+class's sigmoid, every class being a binary distillation of its own (Yang et al. 2023, arXiv:2308.06453).
 
-They are of the pictures as they are, not as augmented, so that an epoch costs what it costs without a teacher. Mixing
-then mixes targets as it mixes labels, which is exact for losses that are linear in the target, as all of ours are.
+The teacher sees each picture once and without augmentation, so an epoch costs no more than without a teacher. Mixup and
+cutmix mix soft targets as they mix labels, which is exact for losses that are linear in the target, as all losses are.
 """
 
 from __future__ import annotations
@@ -27,19 +27,25 @@ from obverse.runtime import resolve_device
 
 @dataclass(frozen=True)
 class SoftTargets:
-    """targets_NK: what the loss sees instead of each sample's label; place: id -> row."""
+    """Soft targets of all training samples."""
 
     targets_NK: torch.Tensor
+    """Weighted mean of teacher probabilities and labels, float (N, K), on the CPU."""
+
     place: dict[str, int]
+    """Sample id -> row of `targets_NK`."""
 
     def __call__(self, batch: Batch) -> Batch:
-        """The batch with its soft targets; it must not be on a device yet."""
+        """The batch with its soft targets. The batch must still be on the CPU."""
         rows = [self.place[name] for name in batch.ids]
         return replace(batch, targets_BK=self.targets_NK[rows])
 
 
 def soft_targets(recipe: ResolvedRecipe, manifest: Manifest) -> SoftTargets | None:
-    """Of the training samples; None without a teacher. DataError when the teacher does not fit or has changed."""
+    """Soft targets of the training samples; None without a teacher.
+
+    Raises DataError when the teacher does not fit the data or is not the model that the recipe names by its digest.
+    """
     spec = recipe.distill
     if spec is None:
         return None
@@ -65,7 +71,10 @@ def soft_targets(recipe: ResolvedRecipe, manifest: Manifest) -> SoftTargets | No
 
 
 def with_digest(recipe: Recipe) -> Recipe:
-    """The recipe with the teacher's full path and digest, so that it names one model for good."""
+    """The recipe with the teacher's absolute path and digest, so that a changed teacher is noticed.
+
+    Raises RecipeError when the recipe gives another digest.
+    """
     if recipe.distill is None:
         return recipe
     teacher = Path(recipe.distill.teacher).resolve()
@@ -76,7 +85,7 @@ def with_digest(recipe: Recipe) -> Recipe:
 
 
 def require_teacher(recipe: Recipe, manifest: Manifest) -> None:
-    """DataError when the teacher does not fit the data."""
+    """Raise DataError when the teacher's classes, views or label kind are not those of the data."""
     if recipe.distill is not None:
         bundle, _ = read_description(Path(recipe.distill.teacher))
         _require_fit(recipe.distill, bundle, manifest)

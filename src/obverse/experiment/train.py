@@ -1,4 +1,4 @@
-"""One run, from data to report: the composition of everything below."""
+"""One training run, from data to report: start it, follow it on other ranks, or resume it."""
 
 from __future__ import annotations
 
@@ -50,20 +50,28 @@ MEMORY_ADVICE = (
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where the run lies, and the report to read first. example: pictures to try the model on."""
+    """The result of a finished run."""
 
     run: RunFolder
+
     report: Path
+    """report.html of test, or of val where there is no test split."""
+
     metrics: dict[str, Any]
+    """Metrics of the same split, as in metrics.json."""
+
     example: Example
+    """Pictures to try the model on."""
 
 
 def start_run(
     data: Path, recipe: Recipe, run: RunFolder, *, observers: Sequence[Observer] = (), progress: Progress | None = None
 ) -> RunResult:
-    """Train on `data` in a new run folder and evaluate. Every error the user can mend is an ObverseError.
+    """The result of a new run: train on `data`, write into the run folder, evaluate.
 
-    Of several processes the main one calls this or `resume_run`, and the others `follow_run`.
+    The main process calls this or `resume_run`; all other ranks call `follow_run`.
+    progress: called with (done, total) while pictures are read.
+    Raises ObverseError for every error that the user can mend.
     """
     watch = Watch(observers)
     with joined(launched()), _holding(run):
@@ -81,7 +89,10 @@ def start_run(
 
 
 def follow_run() -> None:
-    """Take part in the run of the main process: with its recipe and manifest, and without writing anything."""
+    """Train on a rank other than the main one, with the recipe and manifest broadcast by the main process.
+
+    Writes no files of the run.
+    """
     with joined(launched()):
         inputs: tuple[ResolvedRecipe, Manifest, bool] | None = _this_process().from_main(lambda: None)
         if inputs is not None:
@@ -94,7 +105,7 @@ def _this_process() -> Process:
 
 
 def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress: Progress) -> Setup:
-    """Read the data, decide what is `auto`, and write down what will be trained."""
+    """The objects of a new run, after reading the data, resolving `auto` and writing the run's input files."""
     recipe = with_digest(recipe)
     index = build_index(data, recipe.data, progress)
     for line in (index.summary, *finding_lines(index.findings, "all are in data_report.json")):
@@ -111,7 +122,10 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
 
 
 def _with_model(recipe: Recipe, index: Index, notify: Callable[[str], None]) -> tuple[Resolved, Classifier]:
-    """Where the weights that `auto` counted on cannot be had after all, it is from scratch."""
+    """The resolved recipe and its model.
+
+    Where `auto` chose pretrained weights that turn out to be unavailable, resolves again with a model from scratch.
+    """
     resolved = resolve(recipe, index)
     for line in resolved.reasons:
         notify(line)
@@ -129,9 +143,10 @@ def _notifier(watch: Watch) -> Callable[[str], None]:
 
 
 def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: bool = False) -> RunResult:
-    """Go on with an interrupted run, from its own recipe and manifest. A finished run is only reported again.
+    """The result of an interrupted run, continued from its newest checkpoint; a finished run is only read back.
 
-    force: go on although the recipe or the data is no longer what the run began with; what differs is said.
+    force: continue although the recipe, manifest or pictures have changed; each change is a message.
+    Raises DataError for such changes, and for unusable checkpoints, without `force`.
     """
     watch = Watch(observers)
     with joined(launched()), _holding(run):
@@ -159,7 +174,7 @@ def resume_run(run: RunFolder, *, observers: Sequence[Observer] = (), force: boo
 
 
 def _finished(run: RunFolder) -> RunResult | None:
-    """The result of a run that has written everything, read back."""
+    """The result of a finished run, read back from its folder; None when the run is not finished."""
     for folder in (run.evaluation("test"), run.evaluation("val")) if run.is_finished else ():
         with suppress(OSError, ValueError):
             require_whole(folder)
@@ -169,7 +184,7 @@ def _finished(run: RunFolder) -> RunResult | None:
 
 
 def _known_example(run: RunFolder) -> Example:
-    """Of a run whose data may be gone."""
+    """Example pictures of a finished run; none where its data can no longer be read."""
     with suppress(ObverseError):
         return example_of(read_inputs(run)[1])
     return {"image": None}
@@ -187,7 +202,7 @@ def _train(
     try:
         with catch_signals() as wish:
             loaders = setup.loaders()
-            setup.process.barrier()  # a machine may have made its cache
+            setup.process.barrier()  # one rank of each machine may have been filling its disk cache
             trainer = Trainer(
                 setup.engine(),
                 setup.recipe,
@@ -211,7 +226,7 @@ def _train(
                     run.require_ours()
                     watch.notify(event)
             late = int(max(row[0] for row in setup.process.rows([wish() or 0])))
-            if late:  # it came after the last step, which asks
+            if late:  # the signal came after the last step, where the trainer checks for one
                 raise Interrupted("stopped by a signal after training; --resume evaluates", late)
         return _finish(run, setup, trainer, watch)
     finally:
@@ -231,14 +246,15 @@ def _write_events(watch: Watch, run: RunFolder, recipe: Recipe) -> None:
 
 @contextmanager
 def _workers_explained(trainer: Trainer, wish: Callable[[], int | None]) -> Iterator[None]:
-    """torch tells of a dead worker wherever the main process happens to be.
+    """Context that turns the death of a loader process into Interrupted or DataError.
 
-    A signal to the whole process group (a scheduler, a container's end) also ends the workers that load pictures.
+    torch raises a RuntimeError for a dead worker at whatever line the main process is. A signal to the whole process
+    group (from a scheduler, or at a container's end) also ends the loader processes: then Interrupted is raised.
     """
     try:
         yield
     except (DataError, RuntimeError) as error:
-        # The loader has made a DataError of it when the main process was waiting for pictures.
+        # A DataError: the loader itself noticed the dead worker, because the main process was waiting for a batch.
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         number = wish()
@@ -251,7 +267,7 @@ def _workers_explained(trainer: Trainer, wish: Callable[[], int | None]) -> Iter
 
 
 def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> RunResult:
-    """Ship the best weights and look at test once."""
+    """The result of the run: write the bundle with the best weights, evaluate val and test, write the training log."""
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
     output = tuned_output(setup, trainer, as_shipped(trainer, setup))
@@ -281,7 +297,7 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
         measured[name] = report_split(
             run.evaluation(name), name, setup.manifest, ready, recipe=setup.recipe, story=story
         )
-        setup.process.barrier()  # the main process writes
+        setup.process.barrier()  # wait until the main process has written the report
     if setup.process.is_main:
         run.write_json("training_log.json", training_log(progress, story, train))
     for finding in story.diagnoses:
@@ -291,7 +307,7 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
 
 
 def _whole(bundle: Bundle, trainer: Trainer) -> TorchEngine:
-    """What ships, on this process alone."""
+    """Engine of the shipped model, unsharded, on this rank alone."""
     model = bundle.build()
     model.load_state_dict(trainer.best_weights)
     return TorchEngine.from_bundle(bundle, model, device=trainer.forward.device)
@@ -299,7 +315,7 @@ def _whole(bundle: Bundle, trainer: Trainer) -> TorchEngine:
 
 @contextmanager
 def _holding(run: RunFolder) -> Iterator[None]:
-    """The run folder is ours while the block runs, and what the machine refuses becomes a sentence."""
+    """Context that unlocks the run folder at its end, and turns errors of disk and memory into ObverseErrors."""
     try:
         with explained(run.path, MEMORY_ADVICE):
             yield
