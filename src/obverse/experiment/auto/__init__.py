@@ -1,4 +1,4 @@
-"""What `auto` in a recipe becomes, and why: by what the data and the machine are, and by measurement."""
+"""Resolution of `auto` in a recipe, with reasons: from facts about data and machine, and by measurement."""
 
 from .machine import Machine
 from .resolve import Resolved, resolve

@@ -1,4 +1,4 @@
-"""Which cache a run uses, where it lies, and opening it."""
+"""Pixel caches of a run: choosing the kind, finding the folder, opening."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from obverse.manifest import Manifest, Sample
 from obverse.recipe import CacheSpec, ResolvedCache
 from obverse.runtime import cache_folder
 
-# Reading an original costs little more than reading its cached pixels until it has several times as many of them.
+# A raw disk cache pays only when originals have at least this many times the pixels that are needed: decoding a smaller
+# original costs little more than reading its cached pixels.
 MUCH_LARGER = 4
-# `auto` leaves the disk this share of what is free.
+# Share of the free disk space that `auto` leaves free.
 SPARED_DISK = 0.5
+# Estimated size of a JPEG cache as a share of the raw pixels.
 JPEG_SHARE = 0.2
 
 
 def cache_root(spec: CacheSpec) -> Path:
-    """The folder of all caches on disk."""
+    """The folder of all disk caches. Raises RecipeError when the user has no home folder and names no other."""
     if spec.folder is not None:
         return Path(spec.folder).expanduser()
     folder = cache_folder()
@@ -36,13 +38,13 @@ def cache_root(spec: CacheSpec) -> Path:
 def choose_cache(
     spec: CacheSpec, sizes: Sequence[tuple[int, int]], working: tuple[int, int]
 ) -> tuple[CacheSpec, str | None]:
-    """The kind that takes the place of `auto`, and a sentence when there is something to choose.
+    """The cache spec without `auto`, and a message when the user could choose another cache.
 
-    sizes: of the pictures of train and val; working: (height, width) at which they are kept. RecipeError when a kind
-    that was asked for does not fit into its budget.
+    sizes: (height, width) of each original in train and val. working: (height, width) of cached pictures.
+    Raises RecipeError when a kind that the recipe names exceeds its budget.
     """
     gigabytes = 3 * working[0] * working[1] * len(sizes) / 1e9
-    # Every process of this machine has its own memory.
+    # Each process on this machine has a memory cache of its own.
     in_memory = gigabytes * launched().local_world_size
     if spec.kind != "auto":
         _require_budget(spec, in_memory if spec.kind == "memory" else gigabytes)
@@ -69,7 +71,10 @@ def open_cache(
     is_training: bool,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[PixelCache | None, str | None]:
-    """The resolved cache of some samples, and a line for the user; what is measured is never approximated."""
+    """The pixel cache of some samples (None without one), and a message for the user where a disk cache was opened.
+
+    JPEG caches are approximate, so they are used in training only.
+    """
     num_slots = len(samples) * len(manifest.views)
     if num_slots == 0 or spec.kind == "none" or (spec.kind == "jpeg" and not is_training):
         return None, None
@@ -89,13 +94,13 @@ def _require_budget(spec: CacheSpec, gigabytes: float) -> None:
 
 
 def _of_kind(spec: CacheSpec, kind: str) -> CacheSpec:
-    """With the fields that have an effect there."""
+    """The spec of one kind, with only the fields that have an effect for that kind."""
     kept = {"memory": {"memory_gigabytes"}, "raw": {"disk_gigabytes", "folder"}}.get(kind, set())
     return CacheSpec.model_validate({"kind": kind, **spec.model_dump(include=kept)})
 
 
 def _free_gigabytes(folder: Path) -> float:
-    """On the disk where `folder` is or would be."""
+    """Free space in gigabytes on the disk where `folder` is or would be; 0 where it cannot be read."""
     here = next((place for place in (folder, *folder.parents) if place.is_dir()), Path("/"))
     try:
         return shutil.disk_usage(here).free / 1e9

@@ -14,20 +14,26 @@ from obverse.runtime import choose_matmul, has_fast_bf16, resolve_device
 
 @dataclass(frozen=True)
 class Machine:
-    """kind: of its device: cpu, cuda or mps. matmul: the setting for fp32 products, where the recipe leaves it open.
-
-    has_fast_bf16: None where nobody knows, because the machine is another one. processes: that train together.
-    """
+    """Facts about the machine that a recipe is resolved for."""
 
     kind: str
+    """Kind of device: cpu, cuda or mps."""
+
     num_cpus: int
+    """Processor cores that this process may use."""
+
     matmul: str
+    """Precision of fp32 matrix products, as in `torch.set_float32_matmul_precision`."""
+
     has_fast_bf16: bool | None
+    """Whether bf16 arithmetic is in hardware; None for another machine, where it cannot be tested."""
+
     processes: int = 1
+    """Number of processes that train together."""
 
     @classmethod
     def here(cls, runtime: RuntimeSpec) -> Machine:
-        """This machine. Its matmul setting is measured once where the recipe leaves it open, and remembered."""
+        """This machine. Where the recipe leaves `matmul` at auto, it is measured once and the result is stored."""
         return cls._of(resolve_device(runtime.device).type, runtime, is_here=True)
 
     @classmethod

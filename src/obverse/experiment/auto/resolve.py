@@ -1,7 +1,7 @@
-"""`auto` to values: what suits the data and the machine, with the reason, so that it can be printed and saved.
+"""Replacement of every `auto` in a recipe by a value for the data and the machine, with reasons for the user.
 
-A resolved recipe holds no `auto`; training it again repeats the run. Numbers here were measured on small public sets
-(docs/explanation/defaults.md).
+A resolved recipe has no `auto`, so training it again repeats the run. `docs/explanation/defaults.md` says on which data
+the constants were measured.
 """
 
 from __future__ import annotations
@@ -38,27 +38,32 @@ from .caching import choose_cache
 from .machine import Machine
 from .resolve_loss import IMBALANCED, imbalance, resolve_loss
 
+# Median of the pictures' shorter sides, in pixels, up to which they count as small.
 SMALL_SIDE = 64
+# Side of a square input of the usual area: from scratch, and for pretrained weights that do not state their own.
 SCRATCH_SIDE = 128
 FINETUNE_SIDE = 224
+# Pretrained backbone for each kind of device.
 PRETRAINED = {"cpu": "resnet18.a1_in1k", "cuda": "resnet50.a1_in1k", "mps": "resnet18.a1_in1k"}
-# A set is taken as of one shape when its aspect ratios lie this close to their median.
+# Pictures share an aspect ratio when 90 % of them lie within this relative distance of the median.
 SAME_ASPECT = 0.1
 COIN_VIEWS = frozenset({"obverse", "reverse", "obv", "rev"})
 MAX_BATCH = 128
+# Cached training pictures have this many times the input's sides, so that crops come from real pixels.
 WORKING_MARGIN = 1.25
+# Epochs are chosen to show the model this many pictures in training, within the range.
 PICTURES_TO_SEE = 300_000
 EPOCH_RANGE = (10, 60)
-# At a batch of 128; `docs/explanation/defaults.md` says where they come from.
+# Base learning rates at a batch of 128 by optimizer; `docs/explanation/defaults.md` says where they come from.
 SCRATCH_RATES = {"sgd": 0.1, "adamw": 1e-3}
 FINETUNE_RATES = {"sgd": 0.02, "adamw": 5e-4}
 PATCHES_FINETUNE_RATES = {"sgd": 0.02, "adamw": 2e-4}
 PART_RATES = {"sgd": 0.2, "adamw": 2e-3}
-# Features of so many pictures are kept while the head is fitted: 0.8 GB of ResNet-50's 2048 numbers.
+# Most training pictures for which the head is fitted first: 0.8 GB for ResNet-50, with 2048 features per picture.
 MAX_FEATURES = 100_000
 
 
-# What only the model itself can show, by its weights or by measurement (`tune.py`), and the plain form of each.
+# Fields that only `tune.py` can decide, from the model's weights or by measurement, each with its value until then.
 PLAIN: dict[str, object] = {
     "finetune.freeze_norm": False,
     "runtime.precision": "fp32",
@@ -69,21 +74,26 @@ PLAIN: dict[str, object] = {
 
 @dataclass(frozen=True)
 class Resolved:
-    """The recipe without `auto`, what the backbone needs, and lines for the user that say what was chosen and why.
-
-    open: fields that have their plain form, because only a look at the model can show whether another is better.
-    """
+    """A resolved recipe, with the reasons for its values."""
 
     recipe: ResolvedRecipe
+
     needs: InputNeeds
+    """Input size, normalisation and size multiple that the backbone needs."""
+
     reasons: tuple[str, ...]
+    """Messages for the user: what was chosen and why."""
+
     open: frozenset[str]
+    """Fields at their `PLAIN` value that `tune` may still change."""
 
 
 def resolve(recipe: Recipe, index: Index, machine: Machine | None = None) -> Resolved:
-    """Replace every `auto` by what suits the data and the machine, by default this one. Nothing else is changed.
+    """The recipe with every `auto` replaced by a value for the data and the machine; other fields do not change.
 
-    What is known about weights is looked up. What is measured on the model itself comes in `tune`.
+    machine: by default, this one.
+    May ask the model hub whether pretrained weights are available. Fields that need the model stay open for `tune`.
+    Raises RecipeError for settings that do not fit the data or the machine.
     """
     machine = machine or Machine.here(recipe.runtime)
     reasons: list[str] = []
@@ -114,7 +124,7 @@ def resolve(recipe: Recipe, index: Index, machine: Machine | None = None) -> Res
     plain = {field: PLAIN[field] for field in measurable}
     resolved = ResolvedRecipe.of(recipe.changed(decided).changed(plain))
     reasons.append(_summary(resolved, index))
-    # Without arithmetic in hardware bf16 is never faster.
+    # Without bf16 arithmetic in hardware, bf16 is never faster: it need not be measured.
     is_fp32 = machine.has_fast_bf16 is False
     return Resolved(resolved, needs, tuple(reasons), measurable - ({"runtime.precision"} if is_fp32 else set()))
 
@@ -126,7 +136,7 @@ def _measurable(recipe: Recipe) -> frozenset[str]:
 
 
 def _fusion(model: ModelSpec, views: tuple[str, ...], reasons: list[str]) -> ModelSpec:
-    """With the fusion chosen; RecipeError for what only several views can have."""
+    """The model with its fusion chosen. Raises RecipeError for fusion settings that have no effect on one view."""
     given = {f"fusion.kind: {model.fusion.kind}": model.fusion.kind not in ("auto", "concat"),
              "view_heads": model.view_heads}  # fmt: skip
     for name, is_given in given.items():
@@ -172,7 +182,10 @@ def _mirrored(model: ModelSpec, augment: ResolvedAugment) -> ModelSpec:
 
 
 def _size(model: ModelSpec, sizes: list[tuple[int, int]], needs: InputNeeds) -> Size:
-    """A size of the usual area, which is the weights' own; the pictures' aspect ratio when they nearly all share it."""
+    """Input size with the area that the weights were trained at, or a standard area.
+
+    Has the pictures' aspect ratio when at least 90 % share one, else is square (or of the weights' own shape).
+    """
     side = min(SCRATCH_SIDE, round(median(math.sqrt(h * w) for h, w in sizes)))
     if isinstance(model.backbone, WithWeights):
         side = round(math.sqrt(math.prod(needs.size))) if needs.size else FINETUNE_SIDE
@@ -213,7 +226,10 @@ def _data(recipe: Recipe, index: Index, size: Size, needs: InputNeeds) -> DataSp
 
 
 def _unmirrored(recipe: Recipe, index: Index, reasons: list[str]) -> Recipe:
-    """Without mirror images where two classes are each other's; a policy that was chosen stays, and that is said."""
+    """The recipe without mirroring where two classes are mirror images of each other.
+
+    A policy that the user chose is kept, and a message says what to set.
+    """
     augment, manifest = recipe.augment, index.manifest
     policy = "generic" if augment.policy == "auto" else augment.policy
     if augment.mirror is not None or not POLICIES[policy]["mirror"]:
@@ -285,7 +301,7 @@ def _select(select: str, manifest: Manifest) -> str:
 
 
 def _require_applies(select: str, manifest: Manifest) -> None:
-    """RecipeError where the metric is not made for such data."""
+    """Raise RecipeError when the metric is not defined for this kind of data."""
     multi = manifest.multi_label
     metric = metrics.metric_named(select, label_sets=multi)
     known = metric or metrics.metric_of(select, label_sets=not multi)
@@ -301,7 +317,10 @@ def _require_applies(select: str, manifest: Manifest) -> None:
 
 
 def _finetune(spec: FinetuneSpec, model: ModelSpec, index: Index) -> FinetuneSpec:
-    """With `head_first` decided: a random head on pretrained features wastes the first epochs and spoils them."""
+    """The spec with `head_first` decided: on for pretrained backbones that train as a whole.
+
+    A random head would send large gradients into the pretrained features and distort them (see `head_first.py`).
+    """
     if spec.head_first != "auto":
         return spec
     num_pictures = index.manifest.split_counts()["train"] * len(index.manifest.views)
@@ -311,7 +330,7 @@ def _finetune(spec: FinetuneSpec, model: ModelSpec, index: Index) -> FinetuneSpe
 
 
 def _rate(recipe: Recipe, model: ModelSpec, needs: InputNeeds, batch_size: int) -> float:
-    """The base rate: linear in the batch for sgd, by its square root for adam and adamw."""
+    """The base learning rate, scaled with the batch size: linearly for sgd, by the square root for adam and adamw."""
     if recipe.optim.lr != "auto":
         return recipe.optim.lr
     if model.backbone.is_scratch:

@@ -1,4 +1,4 @@
-"""The loss that suits the classes: their order, and how unevenly they are filled."""
+"""Resolution of the loss, from the order of the classes and their imbalance."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from obverse.errors import RecipeError
 from obverse.manifest import Manifest
 from obverse.recipe import BINARY, LABEL_SETS, ORDINAL, OWN_RULE, Recipe, ResolvedLoss
 
-# The largest class has more than this many times the training samples of the smallest.
+# Ratio of the largest to the smallest class, in training samples, above which classes count as imbalanced.
 IMBALANCED = 10
+# Label smoothing where it is `auto` and the loss takes it.
 SMOOTHING = 0.1
-# Ordinal targets spread already, and a binary one would move towards 1/2.
+# Losses without smoothing: ordinal targets are spread already, and smoothing moves a binary target towards 1/2.
 UNSMOOTHED = ORDINAL | LABEL_SETS
 
 
 def imbalance(manifest: Manifest) -> float:
-    """Training samples of the largest class over those of the smallest that has any."""
+    """Ratio of training samples in the largest class to those in the smallest class that has any."""
     counts = [count for count in manifest.counts("train").values() if count]
     return max(counts) / min(counts)
 
 
 def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> ResolvedLoss:
-    """The spec without `auto`; a loss or a way to decide that needs ordered classes is refused where there are none."""
+    """The loss spec without `auto`.
+
+    Raises RecipeError for a loss or decoding that does not fit the labels (ordered, one class, label sets).
+    """
     values = recipe.loss.model_dump()
     if manifest.multi_label:
         values |= _of_sets(recipe, reasons)
@@ -47,7 +51,7 @@ def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> Reso
 
 
 def _of_sets(recipe: Recipe, reasons: list[str]) -> dict[str, str]:
-    """The loss of multi-label data; what belongs to one class per sample is refused."""
+    """Resolved loss kind of multi-label data. Raises RecipeError for settings that need one class per sample."""
     if recipe.loss.kind != "auto" and recipe.loss.kind not in LABEL_SETS:
         raise RecipeError(f"loss.kind: {recipe.loss.kind} is for one class per sample, and the data is multi-label; "
                           f"choose {BINARY}, with loss.pos_weight or loss.class_weights for rare classes")  # fmt: skip

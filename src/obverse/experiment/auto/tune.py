@@ -1,7 +1,7 @@
-"""Number format, memory format and compilation by measurement: real steps in each form, remembered on this machine.
+"""Choice of number format, memory format and compilation, by timing training steps; stored on this machine.
 
-A plain form is taken unless another is clearly and repeatedly faster. torch.compile is tried only where the run is long
-enough to pay for it, and taken only when what it saves over the run is more than it costs.
+The plain form (fp32, contiguous, not compiled) is kept unless another is clearly and repeatedly faster. torch.compile
+is tried only in runs that are long enough, and used only when it saves more time over the run than it costs.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from obverse.runtime import (
 
 from .resolve import Resolved
 
-# So many pixels, or at least so many pictures, are a step whose time says something: of 8 tiny pictures it is noise.
+# Size of a measured step: at least this many pixels and pictures, because the time of 8 tiny pictures is mostly noise.
 MEASURED_PIXELS, MEASURED_PICTURES = 8 * 224 * 224, 8
-# Compiling takes a minute or two: in a shorter run there is nothing to win.
+# Shortest run, in seconds of training, for which compilation is measured: compiling takes a minute or two.
 WORTH_COMPILING_SECONDS = 1800.0
 Notify = Callable[[str], None]
 
@@ -39,10 +39,10 @@ Notify = Callable[[str], None]
 def tune(
     resolved: Resolved, model: Classifier, bundle: Bundle, *, num_train: int, notify: Notify = lambda line: None
 ) -> ResolvedRecipe:
-    """The recipe with its open fields decided, for `num_train` training samples.
+    """The recipe with its open fields decided.
 
-    The model's weights and torch's generators are left as they were. notify: called with a message before each
-    measurement.
+    Restores the model's weights and torch's random state after measuring.
+    num_train: number of training samples. notify: called with a message before each measurement.
     """
     recipe = resolved.recipe
     if "finetune.freeze_norm" in resolved.open:
@@ -61,7 +61,7 @@ def tune(
 
 
 class _Measuring:
-    """Measures, or remembers, the open fields of a recipe."""
+    """Decides the open fields of a recipe, from stored choices or by measuring."""
 
     def __init__(
         self, recipe: ResolvedRecipe, fields: frozenset[str], model: Classifier, bundle: Bundle, notify: Notify
@@ -69,7 +69,7 @@ class _Measuring:
         self.recipe, self.open, self.model, self.bundle, self.notify = recipe, fields, model, bundle, notify
 
     def form(self) -> tuple[str, bool]:
-        """Number and memory format; the plain ones come first."""
+        """Fastest (precision, channels_last). The plain form is listed first, as the one that others must beat."""
         runtime = self.recipe.runtime
         precisions = ["fp32", "bf16"] if "runtime.precision" in self.open else [runtime.precision]
         formats = [False, True] if "runtime.channels_last" in self.open else [runtime.channels_last]
@@ -84,7 +84,7 @@ class _Measuring:
         return str(precision), bool(channels_last)
 
     def pays_to_compile(self, form: tuple[str, bool], num_train: int) -> bool:
-        """Whether compiling saves more than it costs; False where it does not work at all (no C++ compiler, say)."""
+        """Whether compiling saves more time than it costs; False where it fails, as without a C++ compiler."""
         minutes = self.recipe.training.minutes
         if minutes is not None and 60 * minutes < WORTH_COMPILING_SECONDS:
             return False
@@ -94,11 +94,11 @@ class _Measuring:
         if num_steps * plain < WORTH_COMPILING_SECONDS:
             return False
         measured = choose_once("compilation", wanted, lambda: self._compiled(form), is_valid=_is_gain)
-        # Twice the cost: the last batch of an epoch has another shape, which is compiled, too.
+        # Twice the cost: the last batch of an epoch has another shape, for which a second graph is compiled.
         return measured is not None and (plain - measured["seconds"]) * num_steps > 2 * measured["cost"]
 
     def _circumstances(self) -> dict[str, Any]:
-        """What the time of a step depends on, beside the machine."""
+        """Key of a stored choice: everything besides the machine on which the time of a step depends."""
         recipe, runtime = self.recipe, self.recipe.runtime
         return {
             "model": recipe.model.model_dump(mode="json"),
@@ -129,7 +129,7 @@ class _Measuring:
         return fastest_seconds(self._step(form), repeats=2)
 
     def _compiled(self, form: tuple[str, bool]) -> dict[str, float] | None:
-        """Seconds of a compiled step and of compiling; None where it is not clearly faster or does not work."""
+        """Seconds of a compiled step and of compiling; None where compiling fails or is not clearly faster."""
         self.notify(
             "measuring whether torch.compile pays, which takes a minute or two; it is remembered on this machine"
         )
@@ -141,7 +141,7 @@ class _Measuring:
             cost = time.perf_counter() - start
             calls = (None, model._compiled_call_impl)
             is_faster = choose_faster(calls, step, prepare=partial(setattr, model, "_compiled_call_impl")) is not None
-        except Exception:  # whatever the compiler does not master: the model runs without it
+        except Exception:  # the compiler may fail in any way, and the model runs without it
             return None
         finally:
             model._compiled_call_impl = None
@@ -158,7 +158,7 @@ def _is_gain(value: Any) -> bool:
 
 
 def measured_samples(recipe: ResolvedRecipe, bundle: Bundle) -> int:
-    """How many samples a step of `training_step` has."""
+    """Number of samples in a step of `training_step`."""
     micro = recipe.training.micro_batch_size
     geometry, num_views = bundle.geometry, len(bundle.views)
     pictures = max(MEASURED_PICTURES, MEASURED_PIXELS // (geometry.canvas_height * geometry.canvas_width))
@@ -166,14 +166,14 @@ def measured_samples(recipe: ResolvedRecipe, bundle: Bundle) -> int:
 
 
 def _num_steps(recipe: ResolvedRecipe, bundle: Bundle, num_train: int, seconds: float) -> float:
-    """How many measured steps the whole run is."""
+    """Length of the whole run in measured steps of `seconds` each."""
     if recipe.training.minutes is not None:
         return 60 * recipe.training.minutes / seconds
     return recipe.training.epochs * num_train / measured_samples(recipe, bundle)
 
 
 def _shape(recipe: ResolvedRecipe, bundle: Bundle) -> tuple[int, ...]:
-    """Of a measured step's pictures (B, V, C, H, W)."""
+    """Shape (B, V, C, H, W) of a measured step's pictures."""
     geometry = bundle.geometry
     return measured_samples(recipe, bundle), len(bundle.views), 3, geometry.canvas_height, geometry.canvas_width
 
@@ -181,7 +181,10 @@ def _shape(recipe: ResolvedRecipe, bundle: Bundle) -> tuple[int, ...]:
 def training_step(
     recipe: ResolvedRecipe, model: Classifier, bundle: Bundle, precision: str, channels_last: bool
 ) -> Callable[[], None]:
-    """One forward and backward pass of `measured_samples` samples in the given form."""
+    """A function that runs one forward and backward pass of `measured_samples` samples in the given form.
+
+    Moves the model to the recipe's device, and to the memory format.
+    """
     device = torch.device(recipe.runtime.device)
     forward = Forward.from_bundle(bundle, device, precision=precision, channels_last=channels_last)
     model.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
@@ -197,7 +200,7 @@ def training_step(
 
 
 def step_inputs(recipe: ResolvedRecipe, bundle: Bundle, forward: Forward) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures of a measured step, in the layout of `forward`, and that every view is there."""
+    """Inputs of a measured step: black pictures (B, V, C, H, W) in the layout of `forward`, and presence (B, V)."""
     shape = _shape(recipe, bundle)
     images_BVCHW = forward.layout(torch.zeros(shape, device=forward.device))
     return images_BVCHW, torch.ones(shape[:2], dtype=torch.bool, device=forward.device)
