@@ -1,1 +1,1 @@
-"""Many runs as one: sweeps and searches, folds, ensembles, comparisons and the criteria they are held against."""
+"""Studies of several runs: sweeps, searches, folds, ensembles, comparisons and acceptance criteria."""

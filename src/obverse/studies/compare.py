@@ -1,7 +1,7 @@
-"""Runs side by side: every metric with its interval, and the paired difference from the first run.
+"""Comparison of runs: every metric with its interval, and the paired difference from the first contender.
 
-A contender is one run, or several that differ by their seed alone. Where there are more than two, p-values are
-adjusted for so many comparisons (Holm 1979).
+A contender is one run, or several that differ only in their seed. With more than two contenders, p-values are adjusted
+for multiple comparisons (Holm 1979).
 """
 
 from __future__ import annotations
@@ -39,11 +39,15 @@ from obverse.runs import RunFolder
 
 @dataclass(frozen=True)
 class Contender:
-    """runs: the predictions of each seed; metrics: what `metrics.json` says of each."""
+    """One side of a comparison: a run, or several runs that differ only in their seed."""
 
     name: str
+
     runs: tuple[Predictions, ...]
+    """Predictions of each seed."""
+
     metrics: tuple[Mapping[str, Any], ...]
+    """Content of each seed's metrics.json."""
 
     @property
     def is_set(self) -> bool:
@@ -51,14 +55,14 @@ class Contender:
         return self.runs[0].kind.is_set
 
     def of_seeds(self, metric: str) -> list[Estimate]:
-        """What each run was measured to have; nothing where that is not known of every one."""
+        """The metric's estimate in each run; empty unless every run has one."""
         compared = metrics.metric_named(metric, label_sets=self.is_set)
         estimates = [_measured(values, compared) for values in self.metrics] if compared else []
         known = [estimate for estimate in estimates if estimate is not None]
         return known if len(known) == len(estimates) else []
 
     def estimate(self, metric: str) -> Estimate | None:
-        """The mean over seeds with its interval, or the interval over samples of a single run; None: not measured."""
+        """The metric with its 95 % interval, over seeds, or over samples for a single run; None when not measured."""
         compared, known = metrics.metric_named(metric, label_sets=self.is_set), self.of_seeds(metric)
         if len(known) < 2:
             return known[0] if known else None
@@ -68,52 +72,68 @@ class Contender:
 
 @dataclass(frozen=True)
 class Row:
-    """values, differences (from the first row) and adjusted p-values by metric; note: why differences are missing."""
+    """Results of one contender."""
 
     name: str
     num_runs: int
+
     values: Mapping[str, Estimate]
+    """Metric -> its estimate."""
+
     differences: Mapping[str, Difference] = field(default_factory=dict)
+    """Metric -> difference from the first row."""
+
     adjusted: Mapping[str, float] = field(default_factory=dict)
+    """Metric -> p-value of the difference, adjusted for multiple comparisons."""
+
     note: str = ""
+    """Why differences are missing."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The table, and sentences for what a table cannot say."""
+    """The result of a comparison."""
 
     rows: tuple[Row, ...]
+    """One row per contender; the first is the base of all differences."""
+
     sentences: tuple[str, ...]
+    """Notes below the table: metrics that are not compared, and the samples that a difference would need."""
+
     is_set: bool = False
+    """Whether the contenders predict label sets."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Those that some row has, the headline first."""
+        """Names of the metrics that at least one row has, the headline first."""
         known = (metric.name for metric in metrics.compared(label_sets=self.is_set))
         return tuple(name for name in known if any(name in row.values for row in self.rows))
 
     @property
     def headline(self) -> Metric:
-        """The metric by which a table begins."""
+        """The main metric, shown first."""
         return metrics.compared(label_sets=self.is_set)[0]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The comparison as plain JSON values."""
         return {"rows": [asdict(row) for row in self.rows], "sentences": self.sentences}
 
     def _repr_html_(self) -> str:
-        """The table, as a notebook shows it."""
+        """The comparison as HTML for a notebook."""
         from .comparison_table import comparison_fragment
 
         return comparison_fragment(self)
 
 
 def read_contender(path: Path, split: str = "test", name: str | None = None) -> Contender:
-    """Of a run folder, or of a folder that `evaluate` wrote. DataError when there is nothing to read."""
+    """The contender read from a run folder, or from an evaluation folder.
+
+    split: which of a run's evaluations. Raises DataError when there is no evaluation.
+    """
     folder = path if (path / "names.json").is_file() else RunFolder(path).evaluation(split)
     if not folder.is_dir():
         if (path / "recipe.yaml").is_file():
-            find_bundle(path)  # says how an interrupted run goes on
+            find_bundle(path)  # raises, for an interrupted run, an error that says how to resume it
         what = f"has no evaluation of {split!r}" if path.is_dir() else "does not exist"
         raise DataError(f"{str(path)!r} {what}")
     predictions = Predictions.read(folder)
@@ -121,9 +141,13 @@ def read_contender(path: Path, split: str = "test", name: str | None = None) -> 
 
 
 def compare(contenders: Sequence[Contender], *, only_alike: bool = True, num_resamples: int = 2000) -> Comparison:
-    """Everything against the first. only_alike: DataError when the samples differ; else such rows say so."""
+    """The comparison of all contenders with the first.
+
+    only_alike: raise DataError for a contender measured on other samples or classes; False: its row gets a note.
+    """
     first = contenders[0]
-    # The least p of a bootstrap is 2 over the draws: adjusted for so many comparisons it must stay below LEVEL.
+    # The smallest bootstrap p-value is 2 / num_resamples. Multiplied by the number of comparisons (Holm), it must stay
+    # below LEVEL, or no difference could ever be significant.
     num_resamples = max(num_resamples, 100 * (len(contenders) - 1))
     base = _aligned(first, first)
     rows = [_row(first)]
@@ -170,7 +194,7 @@ def _adjusted(rows: Sequence[Row]) -> list[Row]:
 
 
 def _left_out(contenders: Sequence[Contender], rows: Sequence[Row]) -> list[str]:
-    """Which metrics are not compared although both sides have them, and why."""
+    """Sentences on the metrics that are measured but not compared because of too few samples."""
     if not any(row.differences for row in rows):
         return []
     runs = [run for contender, row in zip(contenders, rows, strict=True) if not row.note for run in contender.runs]
@@ -178,7 +202,9 @@ def _left_out(contenders: Sequence[Contender], rows: Sequence[Row]) -> list[str]
 
 
 def _power(contenders: Sequence[Contender]) -> list[str]:
-    """Two single runs that cannot be told apart: how many samples, or groups of samples, it would take."""
+    """A sentence on two single runs: samples that only one has right, and samples or groups needed to find a
+    difference of this size with 80 % power. Empty for any other comparison.
+    """
     if len(contenders) != 2 or any(len(contender.runs) > 1 for contender in contenders):
         return []
     pair = contenders[0].runs[0], _aligned(*contenders)[0]
@@ -214,5 +240,5 @@ def _measured(values: Mapping[str, Any], metric: metrics.Metric) -> Estimate | N
 
 
 def is_sure(row: Row, metric: str) -> bool:
-    """Whether the row differs from the first at 5 %, after adjustment."""
+    """Whether the row's difference from the first is significant at 5 %, after adjustment."""
     return metric in row.adjusted and row.adjusted[metric] < LEVEL

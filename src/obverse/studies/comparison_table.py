@@ -1,4 +1,4 @@
-"""A comparison as rows of a table and sentences below it: on a terminal and in a notebook."""
+"""A comparison as table rows and notes, for a terminal and for a notebook."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def comparison_rows(comparison: Comparison) -> list[Row]:
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:
-    """Sentences below the table: how to read it, what the numbers can tell, and why differences are missing."""
+    """Notes below the table: legend, the comparison's own sentences, and why differences are missing."""
     adjusted = ", adjusted for several comparisons (Holm)" if len(comparison.rows) > 2 else ""
     base = comparison.rows[0].name
     tests = list(dict.fromkeys(result.test for row in comparison.rows for result in row.differences.values()))
@@ -27,7 +27,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
 
 
 def comparison_fragment(comparison: Comparison) -> str:
-    """HTML for a notebook."""
+    """The comparison as an HTML fragment for a notebook."""
     table: list[Block] = [Table(HEADER, tuple(comparison_rows(comparison)))]
     return to_html_fragment([*table, *map(Text, comparison_notes(comparison))], label="comparison")
 

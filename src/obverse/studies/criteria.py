@@ -1,4 +1,4 @@
-"""Whether runs reach what was written down before: a criteria file against a comparison."""
+"""Acceptance criteria: check of runs against limits and comparisons that a criteria file states in advance."""
 
 from __future__ import annotations
 
@@ -17,22 +17,29 @@ from .compare import Comparison, Contender, Row, compare, is_sure
 
 @dataclass(frozen=True)
 class Verdict:
-    """Result of one criterion for one run. criterion: its name. reason: the numbers behind it."""
+    """Result of one criterion for one run."""
 
     criterion: str
+    """Name of the criterion."""
+
     run: str
     is_met: bool
+
     reason: str
+    """The numbers behind the result."""
 
     def as_json(self) -> dict[str, Any]:
-        """The verdict as plain values; `said` is the key of the reason in files of earlier versions, too."""
+        """The verdict as plain JSON values. The reason's key is `said`, as in files of earlier versions."""
         return {"criterion": self.criterion, "run": self.run, "is_met": self.is_met, "said": self.reason}
 
 
 def check_criteria(
     criteria: Sequence[Criterion], contenders: Sequence[Contender], unfinished: Mapping[str, str] | None = None
 ) -> list[Verdict]:
-    """Every criterion for every run that it is about. unfinished: name -> why, of runs whose result is not whole."""
+    """Verdicts of every criterion for every run that matches its pattern.
+
+    unfinished: name -> reason, of runs without a complete result; they meet no criterion.
+    """
     absent = unfinished or {}
     by_name = {contender.name: contender for contender in contenders}
     verdicts = []

@@ -1,11 +1,11 @@
-"""From several finished runs to one bundle: their probabilities averaged, or their weights.
+"""Ensembles: one bundle from several finished runs, by averaging their probabilities or their weights.
 
     OUT/bundle/  OUT/evaluation/{val,test}/  OUT/ensemble.json
 
-Members must have been measured on the same samples, so that no picture on which the whole is measured was seen in the
-training of any part. Averaged weights ("soup", greedy: Wortsman et al. 2022) cost no more than one model, and make
-sense for runs that started from the same weights; a run is taken in only when val does not fall, so that the worst
-outcome is the best single run.
+All members must have the same test samples: otherwise one member was trained on pictures that test the ensemble.
+Averaged weights (a greedy soup: Wortsman et al. 2022) cost no more than one model at prediction, and make sense for
+runs that started from the same weights. The soup adds a run only when val does not get worse, so on val it is at least
+as good as the best single run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ State = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Part:
-    """One member with what it was trained as."""
+    """One member of an ensemble: its bundle and model, with the recipe and manifest of its run."""
 
     path: Path
     bundle: Bundle
@@ -50,16 +50,27 @@ class Part:
 
 @dataclass(frozen=True)
 class Joined:
-    """metrics: of the whole by split. kept: the members that are in it. example: pictures to try the model on."""
+    """The result of `make_ensemble`."""
 
     folder: Path
+
     metrics: dict[str, dict[str, Any]]
+    """Split -> metrics of the ensemble."""
+
     kept: tuple[str, ...]
+    """Run folders of the members that are in the bundle; a soup may leave some out."""
+
     example: Example
+    """Pictures to try the model on."""
 
 
 def make_ensemble(runs: Sequence[Path], out: Path, *, soup: bool = False, device: str = "auto") -> Joined:
-    """Join `runs` into a bundle under `out` and measure it. DataError when they do not fit together."""
+    """The ensemble of `runs`, written into `out` as a bundle and evaluated.
+
+    soup: average weights instead of probabilities.
+    Raises DataError when the runs differ in classes, views, splits or other settings that members must share, and
+    OutputError when `out` holds other files.
+    """
     with explained(out, "try a smaller evaluation.batch_size, or --device cpu"):
         _require_free(out)
         parts = [_read(path) for path in runs]
@@ -96,7 +107,10 @@ def _averaged(parts: Sequence[Part]) -> tuple[Bundle, Classifier, tuple[str, ...
 
 
 def _soup(parts: Sequence[Part], device: torch.device) -> tuple[Bundle, State, tuple[str, ...]]:
-    """Greedy: the best run first, then each further one that does not make val worse."""
+    """Bundle, weights and members of a greedy soup: the best run, plus each further run that does not make val worse.
+
+    Runs are tried in the order of their own value on val.
+    """
     select = parts[0].recipe.training.select
     alone = [_val_value(parts[0], part.model, part.bundle, select, device) for part in parts]
     better_first = sorted(range(len(parts)), key=lambda n: _rank(select, alone[n]))
@@ -116,7 +130,9 @@ def _soup(parts: Sequence[Part], device: torch.device) -> tuple[Bundle, State, t
 
 
 def mean_state(states: Sequence[State]) -> State:
-    """The mean of every weight and every statistic; what counts steps is the first's."""
+    """The mean of all floating-point tensors, computed in float64. Integer tensors (counters) are those of the first
+    state.
+    """
     if len(states) == 1:
         return dict(states[0])
     mean = {}
@@ -131,14 +147,14 @@ def _rank(select: str, value: float) -> float:
 
 
 def _with_thresholds(bundle: Bundle, model: Classifier, data: Part, device: torch.device) -> Bundle:
-    """The bundle with the thresholds that are best on val, as those of a single model are."""
+    """The bundle with the ensemble's own thresholds of label sets, tuned on val as for a single model."""
     outputs = _val_outputs(data, model, bundle, device)
     thresholds = best_thresholds(outputs.truth, to_probabilities(outputs.logits_NK, bundle.kind))
     return replace(bundle, output=bundle.output.changed({"thresholds": thresholds}))
 
 
 def _val_value(data: Part, model: Classifier, bundle: Bundle, select: str, device: torch.device) -> float:
-    """Of `select` on the val samples of `data`."""
+    """The model's value of the metric `select` on the val samples of `data`."""
     outputs = _val_outputs(data, model, bundle, device)
     return selection_value(select, outputs.logits_NK, outputs.truth, bundle.kind)
 
@@ -171,7 +187,7 @@ def _measured(
 
 
 def _plain(recipe: Recipe) -> Recipe:
-    """Without maps: an ensemble has no one attention."""
+    """The recipe without attention maps in the report, because an ensemble has several attentions."""
     return recipe.changed({"evaluation.maps": 0})
 
 
@@ -194,7 +210,8 @@ def _require_fit(first: Part, other: Part, *, soup: bool) -> None:
     pairs |= {"input size": (a.geometry, b.geometry), "decoding": (a.output.decode, b.output.decode)}
     if soup:
         pairs |= {"model": (a.model.model_dump(exclude=WEIGHTS), b.model.model_dump(exclude=WEIGHTS))}
-        # What was tuned on val differs from run to run: a soup has its best run's prior, and thresholds of its own.
+        # Prior and thresholds were tuned on val and differ between runs, so they need not match: a soup takes the prior
+        # of its best run, and gets thresholds of its own.
         one, two = (bundle.output.changed({"prior": None, "thresholds": None}) for bundle in (a, b))
         pairs |= {"output": (one, two), "normalisation": ((a.mean, a.std), (b.mean, b.std))}
         pairs |= {"training.select": (first.recipe.training.select, other.recipe.training.select)}
@@ -208,7 +225,7 @@ WEIGHTS = {"backbone": {"pretrained"}}
 
 
 def _is_same_split(parts: Sequence[Part], split: str) -> bool:
-    """Whether every run has predicted the same samples of it, with the same labels."""
+    """Whether all runs have predicted the same samples of the split, with the same labels."""
     if not parts[0].manifest.split(split):
         return False
     first = _truth(parts[0], split)
@@ -219,7 +236,7 @@ def _is_same_split(parts: Sequence[Part], split: str) -> bool:
 
 
 def _truth(part: Part, split: str) -> dict[str, Any]:
-    """The label or label set of each sample that was predicted, by id."""
+    """Sample id -> label (or label set) in a run's stored predictions of the split."""
     predictions = Predictions.read(RunFolder(part.path).evaluation(split))
     return dict(zip(predictions.ids, predictions.truth.tolist(), strict=True))
 
@@ -230,7 +247,7 @@ def _require_free(out: Path) -> None:
 
 
 def require_several(runs: Sequence[Path]) -> None:
-    """RecipeError for what is no ensemble."""
+    """Raise RecipeError for fewer than two runs, or a run given twice."""
     if len(runs) < 2:
         raise RecipeError("an ensemble needs at least two runs")
     if len({run.resolve() for run in runs}) < len(runs):

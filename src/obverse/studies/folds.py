@@ -1,17 +1,18 @@
-"""k-fold training: as many runs as folds, and every sample predicted by the one model that never trained on it.
+"""k-fold training: one run per fold, and every sample predicted by the model that was not trained on it.
 
-    OUT/fold-0/ ...                 run folders; the same command again goes on with what is not finished
+    OUT/fold-0/ ...                 run folders; the same command again resumes what is not finished
     OUT/evaluation/out-of-fold/     all folds' val predictions as one report
     OUT/evaluation/test/            where there is a test split: the mean of the folds' probabilities
 
-A fold's val also chose that model's best epoch, so out-of-fold numbers are a little kind; the report says so. By
-default nothing is kept aside for test, so that every sample is predicted.
+Out-of-fold metrics are slightly optimistic, because a fold's val samples also chose the best epoch of its model; the
+report says so. By default there is no test split, so that every sample is predicted.
 
-Of multi-label data each fold has chosen its thresholds on the very samples that are pooled: read at those, macro F1
-would be much too high. So pooled answers are read at the mean of the folds' thresholds, which no fold decides alone.
-Scores that rank samples (AUROC, mAP) are of the pooled probabilities: a mean over folds is too high where a class has
-few samples in each. Pooled, they are a little too low where the folds' models are not equally sure; the report shows
-each fold's own beside it.
+Multi-label data: each fold tuned its thresholds on the samples that are pooled, and macro F1 at those thresholds would
+be much too high. So pooled answers are read at the mean of the folds' thresholds.
+
+AUROC and mAP are computed from the pooled probabilities, because a mean over folds is too high where a class has few
+samples in each fold. The pooled values are slightly too low where the folds' models are not equally sure, so the report
+also shows each fold's own mAP.
 """
 
 from __future__ import annotations
@@ -46,14 +47,16 @@ THRESHOLDS = "for each class the mean of those that the folds have chosen on the
 
 @dataclass(frozen=True)
 class Folded:
-    """metrics: of `out-of-fold`, and of `test` where there is one."""
+    """The pooled result of all folds."""
 
     folder: Path
+
     metrics: dict[str, dict[str, Any]]
+    """Evaluation (`out-of-fold`, and `test` where there is one) -> metrics."""
 
 
 def fold_recipe(recipe: Recipe, folds: int, fold: int) -> Recipe:
-    """The recipe of one fold; test stays what the recipe says, and is nothing where it says nothing."""
+    """The recipe of one fold. Its test share is the recipe's where it sets one, else 0."""
     split = recipe.data.split
     given = {name: getattr(split, name) for name in split.model_fields_set - {"train", "val", "folds", "fold"}}
     spec = SplitSpec(**{"test": 0.0, **given, "folds": folds, "fold": fold})
@@ -69,7 +72,10 @@ def run_folds(
     make_observers: MakeObservers = tuple,
     progress: Progress | None = None,
 ) -> Folded:
-    """Train every fold that is not trained yet, then pool. BusyError while another process trains one of them."""
+    """The pooled result, after training every fold that is not finished.
+
+    Raises BusyError while another process trains a fold, and the fold's own kind of error when one fails.
+    """
     require_same_study(out, fold_recipe(recipe, folds, 0), data)
     paths = [out / f"fold-{fold}" for fold in range(folds)]
     num_busy = 0
@@ -90,7 +96,10 @@ def run_folds(
 
 
 def pool(out: Path, paths: Sequence[Path]) -> Folded:
-    """The folds' predictions together. DataError unless every sample that is not test is predicted exactly once."""
+    """The evaluation of the folds' joined predictions, written under `out`.
+
+    Raises DataError unless every sample outside test is predicted exactly once.
+    """
     runs = [RunFolder(path) for path in paths]
     parts = [Predictions.read(run.evaluation("val")) for run in runs]
     pooled = _joined(parts)
@@ -129,7 +138,10 @@ def mean_predictions(runs: Sequence[Predictions]) -> Predictions:
 
 
 def _common_kind(parts: Sequence[Predictions]) -> Kind:
-    """That of the first; of label sets with the mean of all thresholds. Classes must be in one order."""
+    """The kind of the first part; for label sets, with the mean of all parts' thresholds.
+
+    All parts must have their classes in the same order.
+    """
     thresholds = [p.kind.thresholds_of(len(p.classes)) for p in parts if isinstance(p.kind, LabelSet)]
     return LabelSet(tuple(np.mean(thresholds, axis=0).tolist())) if thresholds else parts[0].kind
 
@@ -164,12 +176,15 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
 
 
 def _groups(part: Predictions) -> tuple[str | None, ...]:
-    """Of each row, whether or not this fold has groups. Folds never part a group, so equal names are one group."""
+    """The group of each row; None for every row of a fold without groups.
+
+    A split never divides a group between folds, so equal names in different folds are the same group.
+    """
     return part.groups or (None,) * len(part.ids)
 
 
 def _require_all(run: RunFolder, pooled: Predictions) -> None:
-    """Embeddings are left out: each model has its own space."""
+    """Raise DataError unless the pooled predictions have every sample outside test exactly once."""
     recipe = run_recipe(run)
     assert isinstance(recipe.data.views, tuple)
     manifest = read_manifest(

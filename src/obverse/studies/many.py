@@ -1,7 +1,8 @@
-"""One of several runs that belong together: begun, resumed or left alone, whatever its folder says.
+"""Runs of a study: start, resume or skip a run, depending on its folder.
 
-A folder's lock decides which of several processes trains in it. A run that fails for a reason of its own (diverged,
-out of memory, impossible settings) says so in `failure.json`, and is not tried again until that file is gone.
+When several processes work on a study, a run folder's lock decides which one trains the run. A run that fails for a
+reason of its own (diverged, out of memory, impossible settings) leaves `failure.json`, and is not tried again until
+that file is removed.
 """
 
 from __future__ import annotations
@@ -28,19 +29,25 @@ MakeObservers = Callable[[], Sequence[Observer]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """state: `busy` when another process trains there. reason: why it failed. error: what kind of failure that is."""
+    """State of one run of a study."""
 
     state: Literal["finished", "failed", "busy"]
+    """busy: not at its end, for example because another process trains it."""
+
     reason: str = ""
+    """Why the run failed, or is not finished."""
+
     error: type[ObverseError] | None = None
+    """Class of the error with which the run failed."""
 
 
 def train_to_end(
     data: Path, recipe: Recipe, path: Path, *, observers: Sequence[Observer] = (), progress: Progress | None = None
 ) -> Outcome:
-    """Leave a finished run as it is, go on with one that was interrupted, or begin it.
+    """The outcome of a run, after starting or resuming it. A finished or failed run is skipped.
 
-    Errors that would end every run alike (the data, the disk, a signal) are raised.
+    A failure of the run itself (`OWN_REASONS`) is recorded and returned. Raises all other errors, such as those of the
+    data or the disk, because they would end every run of the study.
     """
     known = state_of(path)
     if known is not None:
@@ -61,7 +68,7 @@ def train_to_end(
 
 
 def _is_taken(run: RunFolder) -> bool:
-    """Claim the folder of a new run, unless another process began one there in this moment."""
+    """Whether another process has just started a run in this folder; otherwise the folder is claimed."""
     try:
         run.claim()
     except OutputError:
@@ -72,7 +79,7 @@ def _is_taken(run: RunFolder) -> bool:
 
 
 def record_failure(path: Path, error: ObverseError) -> Outcome:
-    """So that the run is not tried again."""
+    """The failed outcome, after writing `failure.json`, which keeps the run from being tried again."""
     path.mkdir(parents=True, exist_ok=True)
     values = {"error": type(error).__name__, "exit_code": error.exit_code, "said": str(error)}
     write_text(path / FAILURE, json.dumps(values, indent=2) + "\n")
@@ -80,7 +87,7 @@ def record_failure(path: Path, error: ObverseError) -> Outcome:
 
 
 def state_of(path: Path) -> Outcome | None:
-    """Finished or failed; None for a run that is not at its end."""
+    """The outcome of a finished or failed run; None for any other."""
     with suppress(DataError, KeyError):
         values = read_json_object(path / FAILURE)
         error = next((kind for kind in OWN_REASONS if kind.exit_code == values["exit_code"]), None)
@@ -89,14 +96,14 @@ def state_of(path: Path) -> Outcome | None:
 
 
 def forget_failure(path: Path) -> None:
-    """Let a failed run be tried again."""
+    """Remove `failure.json`, so that a failed run is tried again."""
     (path / FAILURE).unlink(missing_ok=True)
 
 
 def require_same_study(folder: Path, recipe: Recipe, data: Path) -> None:
-    """RecipeError when the runs in `folder` were made with other settings; the first visit writes them down.
+    """Raise RecipeError when the runs in `folder` have other settings than these; the first call records the settings.
 
-    Where nothing but failures lies, as after impossible settings, the new ones take the place of the old.
+    Where the folder has only failed runs, as after impossible settings, the new settings replace the old.
     """
     file, values = folder / CONDITION, study_facts(recipe, data)
     create_folder(folder)
@@ -108,14 +115,14 @@ def require_same_study(folder: Path, recipe: Recipe, data: Path) -> None:
 
 
 def study_facts(recipe: Recipe, data: Path) -> dict[str, Any]:
-    """What runs that belong together have in common: all but the seed."""
+    """Settings that the runs of one condition share: data and recipe, without the seed."""
     values: dict[str, Any] = {"data": str(data.resolve()), "recipe": recipe.model_dump(mode="json")}
     values["recipe"]["training"].pop("seed")
     return values
 
 
 def require_same(file: Path, values: dict[str, Any]) -> None:
-    """RecipeError when `file` says something else; the first visit writes it, in a folder that is there."""
+    """Raise RecipeError when `file` has other values; the first call writes it. Its folder must exist."""
     if not file.is_file():
         write_text(file, json.dumps(values, indent=1) + "\n")
     before = _read(file)

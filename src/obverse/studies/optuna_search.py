@@ -1,7 +1,7 @@
-"""Optuna's part of a sweep: which values to try next, from all that were tried so far, by any process.
+"""Hyperparameter search of a sweep: Optuna proposes the next values from all trials so far, of any process.
 
-Trials live in Optuna's own journal file, which several processes may share and a kill cannot spoil. What a trial draws
-follows from the search's seed, its own number and the trials that have ended, so one process alone repeats itself.
+Trials are stored in Optuna's journal file, which several processes may share and a kill cannot damage. The values of a
+trial depend on the search's seed, the trial's number and the finished trials, so one process alone is reproducible.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ STUDY = "obverse"
 
 @dataclass(frozen=True)
 class Tried:
-    """value: of `training.select` on val; None for a trial that failed. is_busy: another process trains it."""
+    """Result of one trial."""
 
     value: float | None = None
+    """Value of `training.select` on val; None for a failed trial."""
+
     is_busy: bool = False
+    """Whether another process trains the trial."""
 
 
 class Search:
-    """The study in `folder`, made there or found there."""
+    """An Optuna study, loaded from `folder` or created there."""
 
     def __init__(self, spec: SearchSpec, folder: Path, *, smaller_is_better: bool) -> None:
         self.spec, self._optuna = spec, _optuna()
@@ -46,8 +49,10 @@ class Search:
         )
 
     def run(self, try_out: Callable[[Condition], Tried], is_open: Callable[[Condition], bool]) -> None:
-        """Until there are as many trials as wanted: first those that a killed process left behind and those with runs
-        that are open again, then new ones.
+        """Run trials until the search has as many as its spec asks for.
+
+        Trials of a killed process and trials with unfinished runs come first, then new ones.
+        try_out: trains a condition. is_open: whether a condition has unfinished runs.
         """
         while True:
             num_busy = sum(self._go_on(try_out, is_open))
@@ -58,11 +63,11 @@ class Search:
             self._record(number, try_out(self._condition(number)))
 
     def conditions(self) -> list[Condition]:
-        """Of all trials whose values are drawn, in order."""
+        """Conditions of all trials whose values are drawn, by trial number."""
         return [self._condition(trial.number) for trial in filter(self._is_drawn, self._trials())]
 
     def _go_on(self, try_out: Callable[[Condition], Tried], is_open: Callable[[Condition], bool]) -> Iterator[bool]:
-        """Whether a trial counts although it has not ended, as another process trains it."""
+        """Resume unfinished trials. Yields, for each, whether another process trains it, so that it counts already."""
         for trial in filter(self._is_drawn, self._trials()):
             has_ended, condition = trial.state.is_finished(), self._condition(trial.number)
             if not has_ended or is_open(condition):

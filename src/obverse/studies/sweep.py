@@ -1,10 +1,10 @@
-"""A study: every condition with every seed, as a run each; then one table, one plot and the criteria's verdicts.
+"""Sweep: one run for every condition and seed, then a table, a plot and the verdicts of the criteria.
 
-The same command again goes on where it stopped, and several processes may work on one study: what is finished is left
-alone, what was interrupted is resumed, and what another process trains is passed over.
+The same command again continues the sweep, and several processes may work on it at once: finished runs are skipped,
+interrupted runs are resumed, and runs that another process trains are skipped.
 
-    OUT/sweep.yaml                       the file, as it was given
-    OUT/runs/CONDITION/condition.json    data and recipe, so that nothing else is ever taken for it
+    OUT/sweep.yaml                       copy of the sweep file
+    OUT/runs/CONDITION/condition.json    data and recipe of the condition; other settings are refused
     OUT/runs/CONDITION/seed-0/           a run folder; failure.json where a run failed
     OUT/search.json  study.log           of a search: data, recipe and space; Optuna's journal
     OUT/table.csv sweep.json summary.md sweep.png
@@ -41,27 +41,37 @@ from .sweep_table import Study, StudyRun, split_of, write_study
 
 @dataclass(frozen=True)
 class Sweep:
-    """file: the sweep file, beside which its recipe lies. retry: try failed runs again."""
+    """One sweep over a data folder."""
 
     spec: SweepSpec
+
     file: Path
+    """The sweep file; a recipe path in it is relative to the file's folder."""
+
     data: Path
     out: Path
+
     make_observers: MakeObservers = tuple
+    """Called for every run; the observers get the run's messages and events."""
+
     progress: Progress | None = None
+    """Called with (done, total) while pictures are read."""
+
     retry: bool = False
-    # What no run of a condition can get past.
+    """Whether failed runs are tried again."""
+
     _broken: dict[str, ObverseError] = field(default_factory=dict, init=False)
+    """Condition -> error that would end every run of that condition."""
 
     def run(self) -> Study:
-        """Train what is not trained yet and write the table of what there is, also when an error ends it.
+        """The study, after training all unfinished runs. Table and plot are also written when an error ends the sweep.
 
-        DataError and UnavailableError of one condition are raised when the others are done.
+        A DataError or UnavailableError of one condition is raised only after all other conditions.
         """
         with explained(self.out, MEMORY_ADVICE):
             create_folder(self.out)
             search = self._search()
-            for condition in () if search else self.spec.conditions():  # refused before anything is trained
+            for condition in () if search else self.spec.conditions():  # refuse bad settings before any training
                 recipe = self.spec.recipe_of(condition, self.spec.seeds[0], self.file.parent)
                 require_same_study(self._path(condition, 0).parent, recipe, self.data)
             write_text(self.out / "sweep.yaml", self.file.read_text(encoding="utf-8"))
@@ -71,7 +81,7 @@ class Sweep:
             try:
                 self._train_all(search)
             except ObverseError:
-                with suppress(ObverseError, OSError):  # what ended the training is said
+                with suppress(ObverseError, OSError):  # the error that ended the training is raised, not this one
                     self._write(search)
                 raise
             study = self._write(search)
@@ -92,7 +102,7 @@ class Sweep:
         return study
 
     def study(self, conditions: Sequence[Condition]) -> Study:
-        """What lies in the folder now."""
+        """The study as it is in the folder now."""
         runs = []
         for condition in conditions:
             for seed in self.spec.seeds:
@@ -114,7 +124,7 @@ class Sweep:
             outcomes.append(self._train_one(condition, seed, observers))
             if outcomes[-1].state == "finished":
                 path = self._path(condition, seed)
-                read_contender(path, split_of(path))  # what cannot be compared is said now, not after the last run
+                read_contender(path, split_of(path))  # raise for unusable predictions now, not after the last run
             if outcomes[-1].reason:
                 for observer in observers:
                     observer.notify(Message(f"failed, and left out: {outcomes[-1].reason}"))
@@ -126,7 +136,7 @@ class Sweep:
         path = self._path(condition, seed)
         try:
             recipe = self.spec.recipe_of(condition, seed, self.file.parent)
-        except RecipeError as error:  # values that a search drew, and that do not go together
+        except RecipeError as error:  # a search may draw values that do not go together
             return record_failure(path, error)
         require_same_study(path.parent, recipe, self.data)
         try:
@@ -136,7 +146,7 @@ class Sweep:
             return Outcome("busy", str(error))
 
     def _search(self) -> Search | None:
-        """The search of the file; RecipeError when the folder holds another, whose trials it would take for its own."""
+        """The search that the file asks for, or None. Raises RecipeError when the folder holds another search."""
         spec = self.spec.search
         if spec is None:
             return None
@@ -169,5 +179,5 @@ class Sweep:
 
 
 def best_value(run: Path) -> float:
-    """Of the epoch that was chosen on val."""
+    """A finished run's value of `training.select` on val, in its best epoch."""
     return float(training_log_of(run)["best_value"])

@@ -1,6 +1,6 @@
-"""What a study gave: one row per condition, with intervals over seeds and paired differences from the first.
+"""Results of a study: one row per condition, with intervals over seeds and paired differences from the first.
 
-Conditions are ranked by nothing here: their val value says which to choose, test says what the chosen one is worth.
+The table does not rank conditions by test: val tells which condition to choose, test measures the chosen one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .compare import Comparison, Contender, Row, compare, is_sure, read_contende
 from .criteria import Verdict, check_criteria
 from .many import Outcome
 
-# A bootstrap for each of many conditions.
+# Fewer bootstrap resamples than in a comparison of two runs, because a study has many conditions.
 NUM_RESAMPLES = 1000
-# Of a search, so many of the best are compared with each other; all stand in the table.
+# The best trials of a search that are compared with each other; the table has all trials.
 MOST_COMPARED = 10
 
 
@@ -42,26 +42,33 @@ class StudyRun:
 
 @dataclass(frozen=True)
 class Study:
-    """num_wanted: runs of the whole study."""
+    """The runs of a study with its criteria."""
 
     name: str
     runs: tuple[StudyRun, ...]
+
     num_wanted: int
+    """Runs of the whole study, started or not."""
+
     criteria: tuple[Criterion, ...] = ()
+
     is_search: bool = False
+    """Whether conditions are trials of a search, which are compared in the order of their val value."""
+
     verdicts: list[Verdict] = field(default_factory=list)
+    """Results of the criteria; filled by `write_study`."""
 
     @property
     def conditions(self) -> list[Condition]:
-        """In the order of the file."""
+        """The conditions, in the order of the file."""
         return list({run.condition.name: run.condition for run in self.runs}.values())
 
     def runs_of(self, condition: Condition, state: str = "finished") -> list[StudyRun]:
-        """Its runs in that state."""
+        """The runs of a condition that are in the given state."""
         return [run for run in self.runs_in(state) if run.condition.name == condition.name]
 
     def runs_in(self, state: str) -> list[StudyRun]:
-        """All in that state."""
+        """All runs that are in the given state."""
         return [run for run in self.runs if run.outcome.state == state]
 
     @property
@@ -71,14 +78,14 @@ class Study:
 
     @property
     def state(self) -> str:
-        """How much of it there is, in words."""
+        """The study's completeness as text."""
         finished, failed = len(self.runs_in("finished")), len(self.runs_in("failed"))
         summary = f"{finished} of {self.num_wanted} runs finished" + (f", {failed} failed" if failed else "")
         return f"PARTIAL: {summary}" if self.num_open else summary
 
 
 def write_study(study: Study, out: Path) -> None:
-    """Table, plot and page, of as many runs as there are; the verdicts go into the study."""
+    """Write table, JSON, plot and summary of all finished runs, and store the verdicts in the study."""
     contenders = {c.name: contender for c in study.conditions if (contender := _contender(study, c))}
     chosen = _val_values(study)
     order = sorted(contenders, key=lambda name: chosen[name][1]) if study.is_search else list(contenders)
@@ -112,13 +119,12 @@ def _contender(study: Study, condition: Condition) -> Contender | None:
 
 
 def split_of(run: Path) -> str:
-    """What a run is measured on: test, or val where there is no test."""
+    """The split on which a run is compared: test, or val where there is no test split."""
     return "test" if (run / "evaluation" / "test").is_dir() else "val"
 
 
 def _val_values(study: Study) -> dict[str, tuple[Estimate, float]]:
-    """Of each condition with a finished run: the value by which its epochs were chosen, and a key that sorts the best
-    first."""
+    """Condition with a finished run -> its selection value on val, and a sort key that puts the best first."""
     values = {}
     for condition in study.conditions:
         runs = study.runs_of(condition)
@@ -131,7 +137,7 @@ def _val_values(study: Study) -> dict[str, tuple[Estimate, float]]:
 
 
 def _unfinished(study: Study) -> dict[str, str]:
-    """Conditions that have failed with some seed, or are not finished with some: name -> why."""
+    """Conditions with a failed or unfinished seed: name -> reason."""
     reasons = {}
     for condition in study.conditions:
         failed, still_open = study.runs_of(condition, "failed"), study.runs_of(condition, "busy")
@@ -223,7 +229,7 @@ def _sections(
 
 
 def _plotted(headline: Metric, order: Sequence[str], plot: Path) -> Section:
-    """The plot, with a key where its font cannot draw the conditions' names, or they look alike."""
+    """The plot's section, with a key where the plot shows numbers instead of names."""
     title = headline.title[0].upper() + headline.title[1:]
     key = [(str(number), name) for number, name in enumerate(order, 1)] if are_numbered(order) else []
     figure = Figure(plot, "conditions", f"{title} of each condition, with a point for every seed.")
