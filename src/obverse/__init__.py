@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import Evaluation, Run, check, compare, evaluate, load, resume, train
-    from .errors import ObverseError
+    from .errors import Interrupted, ObverseError
     from .inference import Failure, Prediction, Predictor
     from .manifest.check import Check
     from .recipe import Recipe, load_recipe
@@ -22,6 +22,7 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Failure",
+    "Interrupted",
     "ObverseError",
     "Prediction",
     "Predictor",
@@ -39,7 +40,7 @@ __all__ = [
 
 _ROOMS = {
     "api": ("Evaluation", "Run", "check", "compare", "evaluate", "load", "resume", "train"),
-    "errors": ("ObverseError",),
+    "errors": ("Interrupted", "ObverseError"),
     "inference": ("Failure", "Prediction", "Predictor"),
     "manifest.check": ("Check",),
     "recipe": ("Recipe", "load_recipe"),

@@ -6,6 +6,8 @@ Not for bugs of ours: those stay ordinary exceptions and end with exit code 1. T
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ObverseError(Exception):
     """One clear sentence for the user: what is wrong, where, and what to do."""
@@ -15,6 +17,14 @@ class ObverseError(Exception):
     is_reported = False
     # Lines that explain the sentence, to be shown before it.
     details: tuple[str, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python calls the constructor with the message alone, and a process pool breaks where it takes more.
+        return _unpickled, (type(self), self.args), self.__dict__
+
+
+def _unpickled(kind: type[ObverseError], args: tuple[Any, ...]) -> ObverseError:
+    return kind.__new__(kind, *args)
 
 
 class RecipeError(ObverseError, ValueError):

@@ -2,8 +2,8 @@
 
 Python's default raises KeyboardInterrupt wherever the program happens to be. During an import that is inside foreign
 code, which may swallow the exception, turn it into an ImportError, or print pages. There the handler runs the
-registered clean-up and ends the process; elsewhere it raises KeyboardInterrupt. Training has handlers of its own
-(`training/signals.py`). Only the command installs handlers: the library never changes signals.
+registered clean-up and ends the process; elsewhere it raises KeyboardInterrupt. These handlers are the
+command's alone. Training has others while it lasts, from Python as well (`training/signals.py`).
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ def listening() -> Iterator[None]:
         with suppress(ValueError):
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def is_command() -> bool:
+    """Whether a command is running, so that the process is ours to end."""
+    return _is_at_work
 
 
 def undo_at_end(undo: Callable[[], None]) -> None:

@@ -6,11 +6,13 @@ Whatever the user can mend is an `ObverseError`. Nothing heavy is imported befor
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from obverse.errors import RecipeError
+from obverse.errors import Interrupted, RecipeError
 from obverse.launch import launched
 
 from .short_forms import DataForms, TrainingForms, as_lines, python_forms, recipe_of
@@ -80,6 +82,8 @@ def train(
     runs/DATA-DATE-TIME. settings: fields of the recipe, as `{"optim.lr": 3e-4}`. more_epochs: train so many more in a
     new run; `data` is then a finished run. options: epochs, batch_size, lr, seed, minutes, device, model, weights,
     size, track, layout, label_column, image_column, image_root, as the options of `obverse train`.
+
+    Raises KeyboardInterrupt on Ctrl-C, after the step and a checkpoint, and Interrupted on SIGTERM.
     """
     _require_one_process("train")
     lines, forms = as_lines(settings), python_forms(options, list(TrainingForms.__annotations__))
@@ -94,7 +98,8 @@ def train(
             given = ["--recipe"] * (named != "auto")
             chosen = recipe_for_more_epochs(Path(data), more_epochs, lines, forms, given)
         folder, to_train = open_folder(None if run is None else Path(run), Path(data), chosen)
-        result = train_in(folder, Path(data), to_train, observers=[bar], progress=bar.pictures)
+        with _interruptible(folder.path):
+            result = train_in(folder, Path(data), to_train, observers=[bar], progress=bar.pictures)
     return _as_run(result, bar)
 
 
@@ -109,7 +114,8 @@ def resume(run: AnyPath, *, force: bool = False, progress: bool = True) -> Run:
 
     with ProgressBar(progress) as bar:
         folder, _ = open_folder(Path(run), None, None)
-        result = train_in(folder, None, None, observers=[bar], progress=bar.pictures, force=force)
+        with _interruptible(folder.path):
+            result = train_in(folder, None, None, observers=[bar], progress=bar.pictures, force=force)
     return _as_run(result, bar)
 
 
@@ -170,6 +176,17 @@ def _require_one_process(name: str) -> None:
     if num > 1:
         raise RecipeError(f"obverse.{name} is the work of one process, and {num} were started; start it without "
                           "torchrun, or train with the command: torchrun -m obverse train")  # fmt: skip
+
+
+@contextmanager
+def _interruptible(run: Path) -> Iterator[None]:
+    """Context that turns a run's Ctrl-C into what Python callers expect: no `except ObverseError` may swallow it."""
+    try:
+        yield
+    except Interrupted as error:
+        if error.exit_code != 128 + signal.SIGINT:
+            raise
+        raise KeyboardInterrupt(f"the run is stopped and saved; obverse.resume({str(run)!r}) goes on") from None
 
 
 def _as_run(result: RunResult, bar: ProgressBar) -> Run:

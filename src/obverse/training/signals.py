@@ -1,4 +1,7 @@
-"""Handlers of SIGINT and SIGTERM during training: the first lets the step end and saves, the second ends at once."""
+"""Handlers of SIGINT and SIGTERM during training: the first lets the step end and saves, the second ends at once.
+
+What ends is the process of the command, which is ours. In a caller's process it is the call.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from obverse.interrupts import is_command
 
 
 class SignalWish:
@@ -20,10 +25,18 @@ class SignalWish:
         return self.number
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Record the first signal; end the process at the second."""
-        if self.number is not None:
+        """Record the first signal; end the command at the second, and from Python the call.
+
+        Raises KeyboardInterrupt, or SystemExit for SIGTERM.
+        """
+        if self.number is None:
+            self.number = number
+        elif is_command():
             os._exit(128 + number)
-        self.number = number
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+        else:
+            raise SystemExit(128 + number)
 
 
 @contextmanager
