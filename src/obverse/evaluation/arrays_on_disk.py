@@ -1,4 +1,4 @@
-"""Arrays and lists of predictions as files."""
+"""Reading and writing of prediction arrays, groups and JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Float32Array = npt.NDArray[np.float32]
 
 
 def create_folder(folder: Path) -> None:
-    """Create a folder for output, or say in one sentence why not."""
+    """Create an output folder. Raises OutputError when it cannot be created."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -27,7 +27,7 @@ def create_folder(folder: Path) -> None:
 
 
 def read_values(path: Path) -> Any:
-    """What `write_json` wrote; ValueError when it is no JSON."""
+    """The value in a JSON file. Raises ValueError when the file is not valid JSON."""
     try:
         return read_json(path)
     except DataError as error:
@@ -35,25 +35,25 @@ def read_values(path: Path) -> Any:
 
 
 def read_array(path: Path) -> npt.NDArray[Any]:
-    """`np.load`, which would leave a damaged file open."""
+    """The array in an .npy file. Not `np.load`, which leaves a damaged file open."""
     with path.open("rb") as file:
         array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         return array
 
 
 def write_json(path: Path, value: object) -> None:
-    """JSON with a final newline."""
+    """Write a value as JSON with a final newline."""
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def write_groups(folder: Path, groups: Sequence[str | None]) -> None:
-    """The groups of all rows, where some sample has one."""
+    """Write the group of every row; no file when no sample has a group."""
     if any(group is not None for group in groups):
         write_json(folder / GROUPS, list(groups))
 
 
 def read_groups(folder: Path) -> tuple[str | None, ...]:
-    """What `write_groups` wrote; nothing in a folder without it, as older ones are."""
+    """The group of every row; empty in a folder without groups. Raises DataError when the file is damaged."""
     path = folder / GROUPS
     groups = read_values(path) if path.exists() else []
     if not isinstance(groups, list) or not all(group is None or isinstance(group, str) for group in groups):
@@ -62,7 +62,10 @@ def read_groups(folder: Path) -> tuple[str | None, ...]:
 
 
 def write_arrays(path: Path, arrays: dict[str, Float32Array]) -> None:
-    """What `np.savez` writes, but a view may be called `file`, and equal arrays give equal bytes (no clock)."""
+    """Write arrays in the format of `np.savez`.
+
+    Unlike `np.savez`, a view may be called `file`, and equal arrays give equal bytes, because no time is stored.
+    """
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
@@ -70,7 +73,7 @@ def write_arrays(path: Path, arrays: dict[str, Float32Array]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, Float32Array]:
-    """What `write_arrays` wrote."""
+    """The arrays in an .npz file, by name."""
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():

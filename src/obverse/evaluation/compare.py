@@ -1,17 +1,20 @@
-"""Two models on the same samples: by how much they differ, and how sure that is.
+"""Paired differences between two models on the same samples, with intervals and p-values.
 
-Samples are matched by id, because what two models find hard is mostly the same: pairing takes that out, and a
-difference shows that two separate intervals would hide. A side may be several runs that differ by their seed alone;
-its number is then the mean over them, and runs are drawn as samples are: what is found holds for other seeds too. Of
-two or three runs that says too little of how much seeds differ, and a single run stands for itself alone.
+Samples are matched by id. Pairing removes the variance that both models share (the same samples are hard for both), so
+it finds differences that two separate intervals would hide.
 
-Accuracy of two single runs, of label sets subset accuracy: exact McNemar test (McNemar 1947; the binomial test on the
-samples that one of them alone has right). Everything else: paired bootstrap over samples (Efron & Tibshirani 1993).
+A side is one run, or several runs that differ only in their seed. With several, the metric is the mean over runs, and
+the bootstrap draws runs as well as samples, so that the result holds for other seeds. Two or three runs say little of
+the variance between seeds, and a single run says nothing of it.
 
-Where samples come in groups, groups are drawn and not samples, and the p-value of two single runs is that of a
-permutation test: under no difference, what two models say of a group could as well be exchanged (Good 2005). Few
-groups vary too little when drawn from themselves, so their draws are spread by sqrt(G / (G - 1)) and by Student's t
-over the normal quantile. Not a table: `studies/compare`.
+- Accuracy (for label sets, subset accuracy) of two single runs: exact McNemar test (McNemar 1947), the binomial test on
+  the samples that only one of them has right.
+- All other metrics: paired bootstrap over samples (Efron & Tibshirani 1993).
+- Grouped samples: the bootstrap draws groups. The p-value of two single runs is that of a permutation test: without a
+  difference, the answers of the two models to a group could be exchanged (Good 2005). A bootstrap over few groups is
+  too narrow, so draws are widened by sqrt(G / (G - 1)) and by Student's t over the normal quantile.
+
+`studies/compare` makes the table of a comparison.
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ from obverse.metrics import FloatArray, IntArray
 from .estimates import Estimate
 from .predictions import Predictions
 
+# Probability with which a difference should be found on the number of samples that `samples_needed` gives.
 POWER = 0.8
+# Significance level of the tests, two-sided.
 LEVEL = 0.05
 
 Side = Sequence[Predictions]
@@ -40,18 +45,22 @@ Side = Sequence[Predictions]
 
 @dataclass(frozen=True)
 class Difference:
-    """other - base, with its 95 % interval. p_value: of such a difference or a larger one, if there were none."""
+    """Difference of a metric, other - base, with its 95 % interval."""
 
     metric: str
     value: float
     low: float
     high: float
+
     p_value: float
+    """Two-sided: probability of a difference at least this large if there were none."""
+
     test: str
+    """Name of the test, for the legend."""
 
     @property
     def favours_other(self) -> bool:
-        """Whether the difference, sure or not, is to the good."""
+        """Whether `other` is better by this metric, significantly or not."""
         return self.value < 0 if self.metric in metrics.LOWER_IS_BETTER else self.value > 0
 
 
@@ -81,7 +90,7 @@ def require_same_samples(first: Predictions, other: Predictions, names: tuple[st
 
 
 def _with_classes_of(first: Predictions, other: Predictions) -> Predictions:
-    """`other` with its classes in the order of `first`, and without views."""
+    """`other` with its classes in the order of `first`, without outputs of single views."""
     column = {name: k for k, name in enumerate(other.classes)}
     columns_K = np.array([column[name] for name in first.classes])
     kind: OneClass | LabelSet
@@ -103,10 +112,10 @@ def _with_classes_of(first: Predictions, other: Predictions) -> Predictions:
 
 
 def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int = 0) -> dict[str, Difference]:
-    """Of every metric; all predictions must be in one order (`require_same_samples`).
+    """Metric -> difference between two sides whose predictions are aligned by `require_same_samples`.
 
-    Nothing where all samples are of one group, which cannot tell how much a difference varies, and not of metrics for
-    which samples are `too_few`.
+    Empty when all samples are of one group, which does not show how much a difference varies. Without the metrics for
+    which there are `too_few` samples. Raises DataError when no sample has a label.
     """
     base, other = ([run.labelled() for run in side] for side in (base, other))
     if not base[0].ids:
@@ -139,17 +148,17 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
 
 
 def too_few(runs: Sequence[Predictions]) -> dict[str, str]:
-    """Metrics by which runs on these samples are not compared, because the samples are too few for it: name -> why."""
+    """Metrics by which runs on these samples are not compared because there are too few samples: name -> reason."""
     return metrics.too_few(replace(runs[0].labelled().outcome, units=joint_units([run.labelled() for run in runs])))
 
 
 def joint_units(runs: Sequence[Predictions]) -> metrics.Units:
-    """Of runs on the same samples; where they know different groups, those of the run that knows the fewest."""
+    """Sampling units of runs on the same samples: where their groups differ, those of the run with the fewest units."""
     return min((run.units for run in runs), key=lambda units: units.num)
 
 
 def few_groups_factor(num_groups: float) -> float:
-    """By how much a bootstrap over so few groups is too narrow."""
+    """Factor by which to widen a bootstrap over `num_groups` groups, which is too narrow when they are few."""
     from scipy.special import stdtrit
 
     degrees = max(1.0, num_groups - 1)
@@ -158,13 +167,13 @@ def few_groups_factor(num_groups: float) -> float:
 
 
 def discordant(base: Predictions, other: Predictions) -> tuple[int, int]:
-    """Samples that `base` alone has right, and those that `other` alone has right."""
+    """Numbers of discordant samples: those that only `base` has right, and those that only `other` has right."""
     base_N, other_N = base.is_right_N, other.is_right_N
     return int((base_N & ~other_N).sum()), int((other_N & ~base_N).sum())
 
 
 def mcnemar(only_base: int, only_other: int) -> float:
-    """The exact two-sided p-value: under no difference each such sample is a fair coin."""
+    """Exact two-sided p-value of McNemar's test: without a difference, each discordant sample is a fair coin toss."""
     total = only_base + only_other
     if total == 0:
         return 1.0
@@ -172,9 +181,9 @@ def mcnemar(only_base: int, only_other: int) -> float:
 
 
 def samples_needed(only_base: int, only_other: int, num_samples: int) -> int | None:
-    """The size of test set on which a difference like this one is found four times in five (Connor 1987).
+    """Number of test samples on which this difference is found with 80 % power (Connor 1987); None for no difference.
 
-    None where there is no difference at all.
+    only_base, only_other: numbers of discordant samples.
     """
     disagree, gap = (only_base + only_other) / num_samples, abs(only_base - only_other) / num_samples
     if gap == 0:
@@ -185,13 +194,13 @@ def samples_needed(only_base: int, only_other: int, num_samples: int) -> int | N
 
 
 def gain_in_accuracy(base: Predictions, other: Predictions) -> IntArray:
-    """1 where `other` alone is right, -1 where `base` alone is (N)."""
+    """Gain of each sample (N): 1 where only `other` is right, -1 where only `base` is, else 0."""
     gain_N: IntArray = other.is_right_N.astype(np.int64) - base.is_right_N
     return gain_N
 
 
 def gain_in(metric: metrics.Metric, base: Predictions, other: Predictions) -> FloatArray:
-    """One value per sample whose mean is the difference (N); the metric must have such values."""
+    """Gain of each sample (N), whose mean is the difference of the metric. The metric must have `of_samples`."""
     of_samples = metric.measure_for(base.outcome).of_samples
     assert of_samples is not None, metric.name
     gain_N: FloatArray = of_samples(other.outcome) - of_samples(base.outcome)
@@ -199,7 +208,7 @@ def gain_in(metric: metrics.Metric, base: Predictions, other: Predictions) -> Fl
 
 
 def units_needed(gain_N: IntArray | FloatArray, units: metrics.Units) -> int | None:
-    """`samples_needed` for groups, or of any mean: how many units find a gain like this one four times in five."""
+    """Number of units (groups or samples) on which this mean gain is found with 80 % power; None for no gain."""
     gains_G = np.bincount(units.of_N, gain_N)
     gap, spread = float(gains_G.mean()), float((gains_G - gain_N.mean() * units.sizes_G).std(ddof=1))
     if gap == 0:
@@ -209,7 +218,7 @@ def units_needed(gain_N: IntArray | FloatArray, units: metrics.Units) -> int | N
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted for so many comparisons (Holm 1979): of several models one looks different by chance."""
+    """P-values adjusted for multiple comparisons by Holm's method (Holm 1979), in the order given."""
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
@@ -218,7 +227,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seed_interval(values: Sequence[float], *, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
-    """The mean over seeds and its 95 % interval by Student's t, cut off at `bounds`; no ends for one seed."""
+    """Mean over seeds with its 95 % interval by Student's t, clipped to `bounds`; no interval for one seed."""
     from scipy.stats import t
 
     mean = float(np.mean(values))
@@ -229,12 +238,13 @@ def seed_interval(values: Sequence[float], *, bounds: tuple[float, float] = (-ma
 
 
 def _bootstrap_p(draws_R: FloatArray) -> float:
-    """Two-sided; never 0, because so few draws cannot say that."""
+    """Two-sided p-value of a bootstrap; never 0, because the number of draws is finite."""
     tails = min(int((draws_R <= 0).sum()), int((draws_R >= 0).sum()))
     return min(1.0, 2 * (tails + 1) / (len(draws_R) + 1))
 
 
 def _permutation_p(swapped_R: FloatArray, value: float) -> float:
-    """Two-sided; the data as it is counts as one of the draws."""
+    """Two-sided p-value of a permutation test; the observed data counts as one of the permutations."""
+    # The tolerance counts permutations whose difference is equal but for rounding.
     least = abs(value) * (1 - 1e-12)
     return float((1 + (np.abs(swapped_R) >= least).sum()) / (len(swapped_R) + 1))

@@ -1,4 +1,4 @@
-"""Outputs of an engine over a split as predictions: the arrays that are measured, reported and written."""
+"""Conversion of an engine's outputs on a split to `Predictions`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from .predictions import Predictions
 def to_predictions(
     outputs: Outputs, manifest: Manifest, split: str, *, kind: Kind, embeddings: bool = True
 ) -> Predictions:
-    """Outputs as the arrays that are reported and written. kind: how the model's answers are read."""
+    """The predictions of a split. Raises an error when a probability is not a number.
+
+    kind: one class per sample or label sets, with how answers are read from probabilities.
+    """
     probabilities_NK = to_probabilities(outputs.logits_NK, kind)
     require_numbers(probabilities_NK, outputs.ids)
     alone, grades = (
@@ -34,7 +37,7 @@ def to_predictions(
 
 
 def _groups(ids: tuple[str, ...], manifest: Manifest) -> tuple[str | None, ...]:
-    """Of each row; nothing where the manifest has no groups."""
+    """The group of each row, None for a sample without one; empty where the manifest has no groups."""
     if not any(manifest.samples.groups):
         return ()
     group_of = dict(zip(manifest.samples.ids, manifest.samples.groups, strict=True))

@@ -1,7 +1,7 @@
-"""Pictures of a run, as PNG files that are the same on every machine.
+"""Plots of a run and of a study, as PNG files.
 
-Figures are plain objects on the Agg canvas: no pyplot, so nothing global stays open and no display is needed. The
-default style holds inside, because a user's `matplotlibrc` (TeX, other fonts) could make a class name fail.
+Figures are plain objects on the Agg canvas: without pyplot there is no global state, and no display is needed. They use
+matplotlib's default style, because a user's `matplotlibrc` (TeX, other fonts) could fail on a class name.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from obverse.evaluation.estimates import Estimate
 
 from .tick_names import FONT, are_numbered, tick_names
 
+# Most classes for which a confusion matrix has names at its axes, and counts in its cells.
 MOST_NAMES = 40
 MOST_NUMBERS = 20
 
@@ -35,9 +36,10 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 
 def plot_confusion(confusion_KK: npt.NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
-    """Counts coloured by the share of their true class, so that small classes show as clearly as large ones.
+    """Plot a confusion matrix (K, K), rows true, columns predicted.
 
-    Names up to 40 classes, numbers up to 20: beyond that they would cover each other.
+    Cells are coloured by their share of the true class, so that small classes show as clearly as large ones. Class
+    names are shown up to 40 classes, counts up to 20: beyond that they would overlap.
     """
     num_classes = len(classes)
     if confusion_KK.shape != (num_classes, num_classes):
@@ -62,7 +64,10 @@ def has_key(classes: Sequence[str]) -> bool:
 
 
 def plot_history(history: Sequence[Mapping[str, object]], path: Path) -> None:
-    """Loss, accuracy and learning rate over epochs; a missing value leaves a gap, an empty panel is left out."""
+    """Plot loss, accuracy and learning rate over epochs. A missing value is a gap, a panel without values is left out.
+
+    Raises DataError when the history has no values.
+    """
     panels = [(title, lines) for title, lines in PANELS if any(_has_points(history, key) for key, _ in lines)]
     if not panels:
         raise DataError("the history holds no epoch to draw")
@@ -84,7 +89,7 @@ def plot_history(history: Sequence[Mapping[str, object]], path: Path) -> None:
 def plot_conditions(
     points: Mapping[str, Sequence[float]], means: Mapping[str, Estimate], path: Path, *, score: str = "accuracy"
 ) -> None:
-    """A row per condition, the first on top: a point for each seed, the mean and its interval where it is known."""
+    """Plot one row per condition, the first on top: a point for each seed, and the mean with its interval."""
     names = list(points)
     with matplotlib.style.context(["default", {"font.family": FONT}]):
         figure, (ax,) = _figure(1, width_inches=6.5, height_inches=1.2 + 0.32 * len(names))
@@ -118,7 +123,7 @@ def _name_ticks(ax: Axes, classes: Sequence[str]) -> None:
 
 
 def _write_counts(ax: Axes, confusion_KK: npt.NDArray[np.int64], shares_KK: npt.NDArray[np.float64]) -> None:
-    """Light digits on dark cells; smaller digits where the longest number would leave its cell."""
+    """Write counts into cells: light digits on dark cells, smaller where the longest number would leave its cell."""
     fontsize = min(10.0, 32.0 / len(str(confusion_KK.max())))
     for (row, column), count in np.ndenumerate(confusion_KK):
         if count:
@@ -127,7 +132,7 @@ def _write_counts(ax: Axes, confusion_KK: npt.NDArray[np.int64], shares_KK: npt.
 
 
 def _column(history: Sequence[Mapping[str, object]], key: str) -> npt.NDArray[np.float64]:
-    """One value per epoch; NaN, which draws a gap, where it is missing or not finite."""
+    """One value per epoch; NaN, which is drawn as a gap, where the value is missing or not finite."""
     values = [epoch.get(key) for epoch in history]
     column = np.array([float(value) if isinstance(value, Real) else np.nan for value in values])
     return np.where(np.isfinite(column), column, np.nan)
@@ -138,5 +143,5 @@ def _has_points(history: Sequence[Mapping[str, object]], key: str) -> bool:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """The tight box grows with long names; without the version note, equal figures give equal bytes."""
+    """Save as PNG. The tight box grows with long names. Without the software note, equal figures give equal bytes."""
     figure.savefig(path, format="png", bbox_inches="tight", metadata={"Software": None})

@@ -1,21 +1,23 @@
-"""What a model says about a split, as arrays in one row order, in memory and on disk, for both kinds of answer.
+"""Predictions of a model on a split, in memory and on disk, for one class per sample and for label sets.
 
     FOLDER/
-      predictions.npy         the answers; written for other tools, computed again on reading
+      predictions.npy         the answers; for other tools, since `read` computes them from the probabilities
       true_labels.npy         the truth
       probabilities.npy       float32 (N, K)
       ids.json                [id, ...]        one per row
       groups.json             [group or null, ...]  one per row: samples of one group belong together; only with groups
-      names.json              what the arrays mean, see below
+      names.json              class names, split and kind of answer, see below
       embeddings.npy          float32 (N, D)   only when there are any
       view_probabilities.npz  float32 (N, K) per view, seen alone; NaN rows where a sample lacks it; only with views
       view_grades.npz         the same by every view's own head; only where views have one
 
-Of one class per sample, answers and truth are int64 (N), -1 where unknown, and names.json is {"classes": [...],
-"ordered": false, "decode": "mode", "split": "test"}. Of label sets they are uint8 (N, K), 1 where a sample has a class,
-and names.json is {"classes": [...], "labels": "multi", "thresholds": [...], "split": "test"}.
+One class per sample: answers and truth are int64 (N), -1 where unknown, and names.json is {"classes": [...],
+"ordered": false, "decode": "mode", "split": "test"}.
 
-Not a report: `obverse.evaluation.report` turns this into one.
+Label sets: answers and truth are uint8 (N, K), 1 where a sample has a class, and names.json is {"classes": [...],
+"labels": "multi", "thresholds": [...], "split": "test"}.
+
+`obverse.evaluation.report` writes the report of these predictions.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ class Predictions:
     ids: tuple[str, ...]
 
     truth: npt.NDArray[Any]
-    """Class indices, int64 (N), -1 where unknown; of label sets which classes a sample has, bool (N, K)."""
+    """Class indices, int64 (N), -1 where unknown; for label sets, which classes a sample has, bool (N, K)."""
 
     probabilities_NK: Float32Array
 
@@ -69,13 +71,13 @@ class Predictions:
     embeddings_ND: Float32Array | None = None
 
     view_probabilities: dict[str, Float32Array] = field(default_factory=dict)
-    """By the whole model when it sees one view alone; NaN rows where a sample lacks the view."""
+    """View -> probabilities (N, K) of the whole model given that view alone; NaN rows where a sample lacks the view."""
 
     view_grades: dict[str, Float32Array] = field(default_factory=dict)
-    """By every view's own head."""
+    """View -> probabilities (N, K) of the view's own head; NaN rows where a sample lacks the view."""
 
     groups: tuple[str | None, ...] = ()
-    """Of each row, None where a sample has none; empty where no group is known."""
+    """The group of each row, None for a sample without one; empty where no groups are known."""
 
     def __post_init__(self) -> None:
         rows, num_classes = len(self.ids), len(self.classes)
@@ -97,7 +99,7 @@ class Predictions:
             _require(bool(whole_N.all()), f"view {view!r} has a row that is NaN in part")
 
     def _require_fit(self) -> None:
-        """Values of the truth, and of the kind, that no array's shape shows."""
+        """Raise DataError for labels out of range, or a wrong number of thresholds."""
         num_classes = len(self.classes)
         if isinstance(self.kind, LabelSet):
             num = len(self.kind.thresholds_of(num_classes))
@@ -107,46 +109,46 @@ class Predictions:
 
     @property
     def answers(self) -> npt.NDArray[Any]:
-        """Of each row: a class index (N), or which classes it has (N, K)."""
+        """The answer of each row: a class index, int64 (N), or for label sets which classes, bool (N, K)."""
         return to_answers(self.probabilities_NK, self.kind)
 
     @property
     def units(self) -> Units:
-        """Which samples were drawn together."""
+        """Sampling units: the groups, or single samples where no groups are known."""
         return Units.of_groups(self.groups) if self.groups else Units.alone(len(self.ids))
 
     @property
     def known_N(self) -> npt.NDArray[np.bool_]:
-        """Which samples have a label."""
+        """Whether each sample has a label (N)."""
         return self.kind.known(self.truth)
 
     def labelled(self) -> Predictions:
-        """The samples that have a label."""
+        """The predictions of the samples that have a label."""
         return self.take(self.known_N)
 
     @property
     def outcome(self) -> OneLabel | LabelSets:
-        """What metrics are computed from; every sample must have a label."""
+        """The input of metrics. Every sample must have a label (see `labelled`)."""
         return self.kind.outcome(self.truth, self.answers, self.probabilities_NK, self.units)
 
     @property
     def is_right_N(self) -> npt.NDArray[np.bool_]:
-        """Which answers are the truth, of label sets in every class."""
+        """Whether each answer is correct (N); for label sets, in every class."""
         same = self.answers == self.truth
         right_N: npt.NDArray[np.bool_] = same.all(axis=1) if same.ndim == 2 else same
         return right_N
 
     def view_answers(self, view: str) -> npt.NDArray[Any]:
-        """The answers when one view is seen alone: -1, or no class, for a sample without that view."""
+        """The answers of the whole model given one view alone: -1, or no class, for a sample without that view."""
         return to_answers(self.view_probabilities[view], self.kind)
 
     @property
     def own_grades(self) -> dict[str, Float32Array]:
-        """What each view says for itself: by its own head, or else by the whole model when it sees that view alone."""
+        """View -> probabilities from that view alone: of its own head, else of the whole model."""
         return self.view_grades or self.view_probabilities
 
     def take(self, rows: npt.NDArray[Any]) -> Predictions:
-        """The given rows only: a mask or row numbers."""
+        """The predictions of some rows. rows: a boolean mask or row numbers."""
         return replace(
             self,
             ids=tuple(self.ids[row] for row in np.arange(len(self.ids))[rows]),
@@ -159,7 +161,7 @@ class Predictions:
         )
 
     def write(self, folder: Path) -> None:
-        """Write the files above; optional ones of an earlier write do not stay behind to be read as ours."""
+        """Write the files above. Optional files of an earlier write are removed, so that they are not read as these."""
         create_folder(folder)
         np.save(folder / "predictions.npy", _stored(self.answers))
         np.save(folder / "true_labels.npy", _stored(self.truth))
@@ -179,7 +181,7 @@ class Predictions:
 
     @classmethod
     def read(cls, folder: Path) -> Predictions:
-        """Read what `write` wrote; a file that is missing, damaged or of another length is named."""
+        """The predictions in a folder. Raises DataError when a file is missing, damaged or of another length."""
         embeddings, views, grades = (folder / name for name in OPTIONAL[:3])
         try:
             require_whole(folder)
@@ -205,12 +207,12 @@ class Predictions:
 
 
 def _stored(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """As on disk, where yes and no are 1 and 0."""
+    """The array as it is stored: booleans as uint8."""
     return array.astype(np.uint8) if array.dtype == np.bool_ else array
 
 
 def _kind_values(kind: Kind, num_classes: int) -> dict[str, Any]:
-    """The kind in names.json."""
+    """The entries of names.json for a kind of answer."""
     if isinstance(kind, LabelSet):
         return {"labels": MULTI, "thresholds": list(kind.thresholds_of(num_classes))}
     return {"ordered": kind.ordered, "decode": kind.decode}

@@ -1,18 +1,18 @@
-"""One evaluation as files: numbers for programs, pages for people.
+"""Files of one evaluation: predictions, metrics, tables, plots and report pages.
 
     FOLDER/
       predictions.npy true_labels.npy probabilities.npy ids.json names.json ...   see `obverse.evaluation.predictions`
       results.csv           class, precision, recall, f1, support, predicted, and metrics against the rest
-      views.csv             per sample the class by every view alone, and by its own head; only with views
+      views.csv             per sample the class from every view alone, and from its own head; only with views
       metrics.json          `Measurements`
       confusion_matrix.png
       summary.md            the sections as Markdown
       report.html           the same with its pictures inside: one file, no script, nothing fetched
 
-Of multi-label data: results.csv has average_precision and threshold too, views.csv holds label
-sets, and there is no confusion matrix, which needs one label per sample.
+Multi-label data: results.csv also has average_precision and threshold, views.csv has label sets, and there is no
+confusion matrix, which needs one label per sample.
 
-Names of classes and samples come from folders and may hold anything: CSV and JSON keep them, pages show them escaped.
+Names of classes and samples may have any characters: CSV and JSON keep them, pages show them escaped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .rooms import Measurements, room_of
 from .seen import Seen
 
 NEW_SAMPLES = Seen()
-# Results as they were called when no list of them was kept (`obverse.staging`).
+# File names of evaluations by earlier versions, which wrote no list of their files (`obverse.staging`).
 EARLIER = (
     *("predictions.npy", "true_labels.npy", "probabilities.npy", "ids.json", "names.json", "embeddings.npy"),
     *("view_probabilities.npz", "view_grades.npz", "results.csv", "views.csv", "metrics.json", CONFUSION_PNG),
@@ -52,9 +52,11 @@ def write_evaluation(
     more: Sequence[Section] = (),
     seen: Seen = NEW_SAMPLES,
 ) -> Measurements:
-    """Measure and write everything above into `folder`; `facts` are shown as they come (model, best epoch, time).
+    """Measurements of the predictions, after writing all files above into `folder`.
 
-    more: sections of the caller's own. seen: what the model knows of the samples.
+    facts: name -> value, shown in the given order. more: further sections, before the table of classes.
+    seen: which samples the model has seen already.
+    Raises DataError when `history_png` does not exist.
     """
     if history_png is not None and not history_png.is_file():
         raise DataError(f"the training curves {history_png} do not exist")

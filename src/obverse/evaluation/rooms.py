@@ -1,4 +1,4 @@
-"""What evaluation does differently for each kind of answer: the one place that chooses between the two rooms."""
+"""Choice between the two implementations of evaluation: `one_class` and `label_sets`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Room(Protocol):
     """The measurements, tables, plots and sections of one kind of answer."""
 
     def measure(self, predictions: Predictions) -> Measurements:
-        """Everything that is measured."""
+        """All measurements of a split."""
 
     def result_rows(self, predictions: Predictions) -> Iterable[Sequence[object]]:
-        """results.csv."""
+        """Rows of results.csv, the header first."""
 
     def view_rows(self, predictions: Predictions) -> Iterable[Sequence[object]]:
-        """views.csv."""
+        """Rows of views.csv, the header first."""
 
     def plots(self, predictions: Predictions, folder: Path) -> dict[str, Path]:
-        """The plots, drawn into `folder`, by the name under which a section shows them."""
+        """Name -> file of each plot, drawn into `folder`."""
 
     def sections(
         self,
@@ -43,14 +43,17 @@ class Room(Protocol):
         diagnoses: Sequence[Diagnosis],
         pictures: Mapping[str, Path],
     ) -> list[Section]:
-        """The report in reading order, the table of classes last. pictures: `plots`, and `history`."""
+        """Sections of the report in reading order, the table of classes last.
+
+        pictures: result of `plots`, and `history` where there are training curves.
+        """
 
     def surest_mistakes(self, predictions: Predictions) -> IntArray:
-        """Rows with a wrong answer, the surest first."""
+        """Row numbers of wrong answers, the most confident first."""
 
 
 def room_of(kind: Kind) -> Room:
-    """The room of a kind of answer."""
+    """The implementation for a kind of answer."""
     return label_sets if kind.is_set else one_class
 
 
@@ -60,5 +63,5 @@ def measure(predictions: Predictions) -> Measurements:
 
 
 def surest_mistakes(predictions: Predictions) -> IntArray:
-    """Rows with a wrong answer, the surest first."""
+    """Row numbers of wrong answers, the most confident first."""
     return room_of(predictions.kind).surest_mistakes(predictions)

@@ -1,7 +1,4 @@
-"""What reports of every kind of answer say alike, as blocks of `obverse.report`.
-
-No looks, and no numbers of their own: those come from the measurements.
-"""
+"""Report sections that both kinds of answer share, as blocks of `obverse.report`."""
 
 from __future__ import annotations
 
@@ -17,7 +14,9 @@ from obverse.report import Figure, Row, Section, Table, Text
 from .diagnosis import Diagnosis
 from .estimates import Estimate
 
+# Classes with fewer samples than this get a warning.
 FEW_SAMPLES = 10
+# Rows of the tables of best and worst classes, and of example mistakes.
 NUM_EXTREMES = 5
 NUM_EXAMPLES = 10
 
@@ -33,23 +32,23 @@ def filled(sections: Sequence[Section]) -> list[Section]:
 
 
 def result_section(sentences: Sequence[str], rows: Sequence[Row]) -> Section:
-    """Every metric with its interval."""
+    """The section of all metrics with their intervals."""
     return table_section("Result", ("metric", "value", "95 % interval"), rows, sentences)
 
 
 def diagnosis_section(diagnoses: Sequence[Diagnosis]) -> Section:
-    """What stood out in the training."""
+    """The section of the training's diagnoses."""
     rows = [(finding.what, finding.advice) for finding in diagnoses]
     return table_section("Diagnosis of the training", ("what stands out", "what to try"), rows)
 
 
 def run_section(facts: Mapping[str, str]) -> Section:
-    """Facts about the run and its model."""
+    """The section of facts about the run and its model."""
     return table_section("Run", ("fact", "value"), tuple(facts.items()))
 
 
 def training_section(history_png: Path | None, sentence: str) -> Section:
-    """Curves of the training, where there are any."""
+    """The section of training curves; empty without a plot."""
     title, alt = "Training", "Line plots of loss and other values over the epochs of the training."
     return Section(title, (Text(sentence), Figure(history_png, "history", alt)) if history_png else ())
 
@@ -57,7 +56,10 @@ def training_section(history_png: Path | None, sentence: str) -> Section:
 def extreme_sections(
     classes: Sequence[str], scores: ClassScores, header: Row, cells: Callable[[int], Row]
 ) -> list[Section]:
-    """The best and the worst classes by F1, of those that occur; of equals the earlier class. cells: by class index."""
+    """Tables of the best and the worst classes by F1, among classes with samples. Ties go to the earlier class.
+
+    cells: class index -> cells after the class's name.
+    """
     occurring_M = np.flatnonzero(scores.support_K > 0)
     sections = []
     for end, sign in (("Top", -1.0), ("Bottom", 1.0)):
@@ -68,13 +70,13 @@ def extreme_sections(
 
 
 def few_samples_sentences(scores: ClassScores) -> tuple[str, ...]:
-    """A warning about classes with few samples, where there are some."""
+    """A warning about classes with few samples; empty where there are none."""
     few = int(((scores.support_K > 0) & (scores.support_K < FEW_SAMPLES)).sum())
     return (f"{few} classes have fewer than {FEW_SAMPLES} samples: their scores say little.",) if few else ()
 
 
 def units_sentence(num_samples: int, num_groups: int | None) -> str:
-    """What the intervals take to be drawn independently."""
+    """A sentence on what intervals treat as independent: samples or groups."""
     if num_groups is None:
         return (
             "Intervals treat samples as independent; several pictures of one object make the truth wider. Say which "
@@ -99,7 +101,7 @@ def estimate_rows(
 
 
 def metric_row(name: str, estimate: Estimate | None, *, share: bool = False) -> Row:
-    """Name, value and interval in words; share: in per cent."""
+    """A table row of name, value and 95 % interval. share: shown in per cent."""
     if estimate is None:
         return name, "not defined", "–"
     scale, digits, unit = (100.0, 1, " %") if share else (1.0, 3, "")

@@ -1,4 +1,4 @@
-"""What a model has already taken from the samples that it is measured on."""
+"""Use of the evaluated samples before the evaluation: for training, or for choices such as the best epoch."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Seen:
-    """Nothing, by default: the samples are new to the model.
-
-    chosen: what was chosen on these samples (the best epoch, the prior, the thresholds). num_trained: how many of them
-    the model was trained on. num_chosen: how many of them are in the val split that chose the best epoch. is_unknown:
-    nobody can tell, because the model came without its run.
-    """
+    """How the evaluated samples were used before. By default, they are new to the model."""
 
     chosen: tuple[str, ...] = ()
+    """What was chosen on these samples: the best epoch, the prior, the thresholds."""
+
     num_trained: int = 0
+    """Number of samples that the model was trained on."""
+
     num_chosen: int = 0
+    """Number of samples that are in the val split that chose the best epoch."""
+
     is_unknown: bool = False
+    """Whether the model's training samples are not known, because its bundle came without the run."""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The fields as plain JSON values."""
         return {**asdict(self), "chosen": list(self.chosen)}
 
     def sentences(self, num_samples: int) -> Iterator[str]:
-        """What a reader of the numbers must know."""
+        """Yield warnings for the reader of the metrics."""
         if self.chosen:
             yield (
                 f"This split chose {_listed(self.chosen)}, so the numbers are a little kind; "

@@ -1,4 +1,4 @@
-"""The metric by which the best epoch is chosen, always on val."""
+"""Selection metric: the metric by which the best epoch is chosen on val, and the prior that is tuned by it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from obverse import metrics
 from obverse.decisions import PLAIN, Kind, LabelSet, to_answers, to_probabilities, training_prior
 from obverse.engines import Outputs
 
+# Candidate priors: powers of the training frequencies, from equal frequencies (0) to those of training (1).
 PRIOR_POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LOWER_IS_BETTER = metrics.LOWER_IS_BETTER
 
@@ -21,12 +22,13 @@ LOWER_IS_BETTER = metrics.LOWER_IS_BETTER
 def selection_value(
     name: str, logits_NK: npt.NDArray[np.float32], truth: npt.NDArray[Any], kind: Kind = PLAIN
 ) -> float:
-    """The value of a metric, from class logits and the truth of every sample.
+    """The value of a metric, from class logits (N, K) and the truth of every sample.
 
-    Label sets are read at 1/2, but what needs thresholds is at those that are best here, as it ships.
+    Label sets are read at thresholds of 1/2. A metric that needs thresholds is computed at the best ones for these
+    samples, because the shipped model has tuned thresholds.
     """
     metric = metrics.metric_of(name, label_sets=kind.is_set)
-    if metric.name == "loss" and not kind.is_set:  # from the logits, whose softmax may underflow
+    if metric.name == "loss" and not kind.is_set:  # from the logits, because their softmax may underflow
         return mean_loss(logits_NK, truth)
     probabilities_NK = to_probabilities(logits_NK, kind)
     if kind.is_set:
@@ -37,7 +39,7 @@ def selection_value(
 
 
 def with_best_prior(name: str, outputs: Outputs, *, counts: Sequence[int], kind: Kind) -> Outputs:
-    """What the model would say if its prior were tuned on this split: its logits with the best one's logarithm."""
+    """The outputs with a prior tuned on this split: the logarithm of the best prior is added to the logits."""
     prior = best_prior(name, outputs.logits_NK, outputs.truth, counts=counts, kind=kind)
     return replace(outputs, logits_NK=outputs.logits_NK + np.log(prior, dtype=np.float32))
 
@@ -50,10 +52,10 @@ def best_prior(
     counts: Sequence[int],
     kind: Kind,
 ) -> tuple[float, ...]:
-    """Of the powers of the training frequencies, the one whose logarithm on the logits selects best; shares (K).
+    """The best prior for a metric: class shares (K) that are a power of the training frequencies.
 
-    Of equals the first, which is nearest to equal frequencies. Few powers, because val is small and one number is
-    enough: a prior of its own for each class would learn val by heart.
+    Ties go to the smallest power, which is nearest to equal frequencies. Only a few powers are tried, because val is
+    small: a separately tuned share for every class would over-fit val.
     """
     priors = [training_prior(counts, power=power) for power in PRIOR_POWERS]
     values = [selection_value(name, logits_NK + np.log(prior, dtype=np.float32), labels_N, kind) for prior in priors]
@@ -71,7 +73,7 @@ def mean_loss(logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64
 
 
 def is_better(name: str, value: float, best: float | None) -> bool:
-    """Whether `value` beats `best`."""
+    """Whether `value` is better than `best` by the metric; always where `best` is None."""
     if best is None:
         return True
     return value < best if name in LOWER_IS_BETTER else value > best

@@ -1,4 +1,4 @@
-"""Names as the ticks of a plot: each different from every other, whatever script the font lacks."""
+"""Tick labels of plots from names: distinct, even where the font lacks a script."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from functools import cache
 from matplotlib.font_manager import findfont, get_font
 
 FONT = "DejaVu Sans"
+# Shown for each character that the font lacks.
 MISSING = "\N{REPLACEMENT CHARACTER}"
+# Longest tick label, in characters.
 LONGEST_NAME = 20
 
 
 def tick_names(names: Sequence[str]) -> list[str]:
-    """One line of at most 20 characters for each name: the name, or its number and what can be drawn of it.
+    """A label of at most 20 characters for each name: the name, or its number and the characters that can be drawn.
 
-    Numbers count from 1, in the order of `names`; whoever shows the plot gives the key where `are_numbered`.
+    Numbers count from 1, in the order of `names`. Where `are_numbered`, the plot needs a key beside it.
     """
     if not are_numbered(names):
         return _shortened(names)
@@ -28,7 +30,7 @@ def tick_names(names: Sequence[str]) -> list[str]:
 
 
 def are_numbered(names: Sequence[str]) -> bool:
-    """Whether a name cannot be drawn, or would look like another one."""
+    """Whether labels are numbers, because a name cannot be drawn or two would look alike."""
     if not all(name.strip() and all(_is_drawable(char) or char.isspace() for char in name) for name in names):
         return True
     return len(set(_shortened(names))) < len(names)
@@ -40,7 +42,7 @@ def drawable(text: str) -> str:
 
 
 def _shortened(names: Sequence[str]) -> list[str]:
-    """Cut at the end, or in the middle where names begin alike."""
+    """Names of at most 20 characters: cut at the end, or in the middle where names begin alike."""
     whole = [_one_line(name) for name in names]
     cut = [_cut(name) for name in whole]
     if len(set(cut)) == len(cut):
@@ -59,7 +61,7 @@ def _cut(text: str) -> str:
 
 
 def _is_drawable(char: str) -> bool:
-    """Whether the font has it. Scripts that run from right to left would be drawn letter by letter the wrong way."""
+    """Whether the character can be drawn: the font has it, and it is not right-to-left, which matplotlib reverses."""
     is_text = unicodedata.category(char) not in ("Cc", "Cf", "Cs")
     return is_text and ord(char) in _font_characters() and unicodedata.bidirectional(char) not in ("R", "AL")
 

@@ -1,4 +1,4 @@
-"""Findings about a finished training, in words, each with what to try.
+"""Diagnoses of a finished training, each with advice.
 
 A pure function of the history, the class counts and the accuracy on training samples without augmentation and dropout;
 it neither measures nor changes anything. The thresholds are rules of thumb, wide enough that a healthy run of a few
@@ -28,10 +28,15 @@ from .judgements import (
 )
 from .story import Story
 
+# Least gap between train and val accuracy that counts as over-fitting.
 OVERFIT_GAP = 0.10
+# Least fall of val accuracy from one epoch to the next that counts as fluctuation.
 FLUCTUATION = 0.10
+# A spike is a training loss above this factor times, and this many nats above, the median of the last three epochs.
 SPIKE_FACTOR, SPIKE_NATS = 1.5, 0.25
+# Training samples of a class below which it has too few.
 FEW_PER_CLASS = 20
+# Ratio of the largest to the smallest class above which classes are unbalanced.
 IMBALANCE = 20
 
 
@@ -40,7 +45,7 @@ class Diagnosis:
     """A finding about a finished training."""
 
     code: str
-    """Its name for programs."""
+    """Stable name of the diagnosis, for programs."""
 
     what: str
     """What stands out, with its numbers."""
@@ -50,7 +55,7 @@ class Diagnosis:
 
     @property
     def sentence(self) -> str:
-        """For the console."""
+        """The diagnosis as text for the console."""
         return f"{self.what}. {self.advice}."
 
 

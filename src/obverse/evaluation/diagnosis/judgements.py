@@ -1,6 +1,6 @@
-"""Judgements about a finished training, each a yes or no that several findings rest on.
+"""Yes-or-no judgements about a finished training, shared by several diagnoses.
 
-What is measured on few samples must pass its threshold by two standard errors, or with the far end of its interval.
+A value measured on few samples must pass its threshold by two standard errors, or with the far end of its interval.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STILL_RISING = 0.01
 
 
 def is_stuck(story: Story) -> bool:
-    """Whether no epoch is better than chance, on enough samples: few right answers of few would not tell."""
+    """Whether no epoch is better than chance, measured on enough samples to tell."""
     best = max(float(row["val_accuracy"]) for row in story.history)
     limit = story.chance + story.noise(story.chance)
     most = share_end(best, story.num_val, upper=True)
@@ -36,10 +36,10 @@ def is_stuck(story: Story) -> bool:
 
 
 def is_underfit(story: Story) -> bool:
-    """Whether the model gets less than half of the way from chance to 100 % on its own samples.
+    """Whether the model gets less than half of the way from chance to 100 % on its own training samples.
 
-    That must hold however it is counted: accuracy is compared with always answering the largest class, recall with
-    guessing. A model that recognises rare classes may have less accuracy than one that never answers them.
+    Must hold for accuracy (chance: always the largest class) and for mean recall (chance: guessing), because a model
+    that recognises rare classes may be less accurate than one that never predicts them.
     """
     values = [story.above_chance(share_end(story.train_accuracy, story.num_train, upper=True))]
     shipped = story.history[story.best_epoch]
@@ -59,20 +59,20 @@ def share_end(share: float, num: int, *, upper: bool) -> float:
 def gap_noise(story: Story) -> float:
     """Two standard errors of train accuracy minus val accuracy."""
     of_train = story.train_accuracy * (1 - story.train_accuracy) / max(1, story.num_train)
-    # One more right and one more wrong, so that a val set that is all right is not taken to be certain.
+    # One correct and one wrong sample are added, so that an all-correct val set does not get a standard error of 0.
     hits = story.val_accuracy * story.num_val + 1
     of_val = hits * (story.num_val + 2 - hits) / (story.num_val + 2) ** 2 / max(1, story.num_val)
     return 2 * math.sqrt(max(0.0, of_train) + of_val)
 
 
 def is_other_loss(story: Story, epoch: int, usual: float) -> bool:
-    """Whether a higher loss is one that is counted otherwise from then on, not a worse model.
+    """Whether a jump of the training loss comes from a changed definition of the loss, not from a worse model.
 
-    Deferred class weights change it, and so may whatever keeps it up while val does not get worse.
+    So it is when deferred class weights begin, or when the loss stays high while val does not get worse.
     """
     begin = story.reweighted_at
     if begin is not None and begin <= epoch <= begin + 3:
-        return True  # the usual loss is still, in part, the one before
+        return True  # the median of the last three epochs still includes losses from before the change
     row, before = story.history[epoch], story.history[epoch - 1]
     is_worse = float(row["val_loss"]) > max(1.2 * float(before["val_loss"]), float(before["val_loss"]) + 0.1)
     is_worse = is_worse or float(before["val_accuracy"]) - float(row["val_accuracy"]) > max(
@@ -84,9 +84,10 @@ def is_other_loss(story: Story, epoch: int, usual: float) -> bool:
 
 
 def _is_constant(story: Story, row: Mapping[str, Any]) -> bool:
-    """Whether a metric that counts classes alike is that of one answer for all; other metrics do not tell.
+    """Whether an epoch's balanced accuracy or macro F1 is that of predicting one class for all samples.
 
-    Rare classes that are found cost accuracy, which may then stay below that of always saying the largest class.
+    True when epochs are selected by another metric, which does not tell. Accuracy alone is not enough: finding rare
+    classes may cost accuracy, which then stays below that of always predicting the largest class.
     """
     share, num_classes = story.chance, story.num_classes
     constant = {"balanced_accuracy": 1.0, "macro_f1": 2 * share / (1 + share)}.get(str(row["select"]))
@@ -110,12 +111,12 @@ def has_grown(story: Story) -> bool:
 
 
 def selected(history: Rows) -> list[float]:
-    """Values of the metric by which epochs are chosen."""
+    """The selection metric of each epoch."""
     return [float(row["select_value"]) for row in history]
 
 
 def is_too_short(story: Story) -> bool:
-    """Whether the shipped epoch is one of the last fifth, and those gained more than noise on all before."""
+    """Whether the best epoch is in the last fifth, and that fifth improved on the earlier epochs by more than noise."""
     values, select = selected(story.history), story.history[-1]["select"]
     part = max(1, len(values) // 5)
     before, late = values[:-part], values[-part:]
@@ -127,7 +128,7 @@ def is_too_short(story: Story) -> bool:
 
 
 def _is_getting_worse(story: Story) -> bool:
-    """Whether the last epoch has lost again what the late ones gained: then it is no rise."""
+    """Whether the last epoch is no better than the best of the epochs before the last fifth."""
     values, select = selected(story.history), story.history[-1]["select"]
     before = values[: -max(1, len(values) // 5)]
     if not before:

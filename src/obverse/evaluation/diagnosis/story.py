@@ -1,4 +1,4 @@
-"""What a diagnosis of a finished training is made from."""
+"""Input of the diagnosis of a finished training."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Story:
     """Why the training ended before its last epoch."""
 
     multi_label: bool = False
-    """Whether accuracy is of whole label sets. Nothing is then concluded from it or from the largest class."""
+    """Whether the data is multi-label. Accuracy is then of whole label sets, and no diagnosis uses it."""
 
     imbalance_remedy: str | None = None
-    """Settings that would make up for uneven classes; None where the recipe has some."""
+    """The recommended settings for uneven classes; None where the recipe already corrects for them."""
 
     is_pretrained: bool = False
-    """Whether it began with pretrained weights."""
+    """Whether the model started from pretrained weights."""
 
     reweighted_at: int | None = None
-    """The epoch, from 0, in which deferred class weights begin: the loss is another number from then on."""
+    """Index (from 0) of the epoch in which deferred class weights begin and so change the training loss."""
 
     num_train: int = 500
     """Training samples on which `train_accuracy` was measured."""
@@ -52,21 +52,21 @@ class Story:
 
     @property
     def val_accuracy(self) -> float:
-        """Of the shipped weights."""
+        """Val accuracy of the shipped weights."""
         return float(self.history[self.best_epoch]["val_accuracy"])
 
     @property
     def chance(self) -> float:
-        """Accuracy of always saying the largest class."""
+        """Accuracy of always predicting the largest class."""
         return max(self.counts.values()) / max(1, sum(self.counts.values()))
 
     @property
     def num_classes(self) -> int:
-        """Those with training samples."""
+        """Number of classes with training samples."""
         return sum(1 for count in self.counts.values() if count)
 
     def above_chance(self, share: float) -> float:
-        """0 for an accuracy of always saying the largest class, 1 for one of 100 %."""
+        """An accuracy rescaled: 0 for always predicting the largest class, 1 for 100 %."""
         return (share - self.chance) / max(1e-9, 1 - self.chance)
 
     def noise(self, accuracy: float) -> float:

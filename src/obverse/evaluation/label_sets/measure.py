@@ -1,4 +1,4 @@
-"""Multi-label predictions to numbers, each with its 95 % interval."""
+"""Measurements of multi-label predictions, with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -18,22 +18,28 @@ from obverse.metrics import FloatArray, IntArray
 
 @dataclass(frozen=True)
 class SetViewMetrics:
-    """One view alone, over the `num_samples` samples that have it."""
+    """Measurements of the model given one view alone."""
 
     num_samples: int
+    """Samples that have the view."""
+
     map: float | None
+    """Mean average precision; None where it is not defined."""
 
 
 @dataclass(frozen=True)
 class SetMetrics:
-    """Everything measured on one split. num_empty: samples without a class. Else as in `Metrics`."""
+    """All measurements on one split of multi-label data. Fields are those of `Metrics`, except as documented here."""
 
     split: str
     num_samples: int
     num_groups: int | None
     num_classes: int
     num_classes_without_samples: int
+
     num_empty: int
+    """Samples without any class."""
+
     estimates: Estimates
     views: dict[str, SetViewMetrics] | None
     labels: str = "multi"
@@ -49,7 +55,10 @@ class SetMetrics:
 
 
 def measure(predictions: Predictions) -> SetMetrics:
-    """Measure one split. Intervals treat samples of one group as drawn together."""
+    """Measurements of one split. Intervals treat samples of one group as drawn together.
+
+    Raises DataError when the split has no samples.
+    """
     if not predictions.ids:
         raise DataError(f"split {predictions.split!r} has no samples to measure")
     truth_NK, units = predictions.truth, predictions.units
@@ -77,7 +86,10 @@ def _views(predictions: Predictions) -> dict[str, SetViewMetrics]:
 
 
 def surest_mistakes(predictions: Predictions) -> IntArray:
-    """Rows with a wrong decision; the worst of each, by its distance from the threshold, says how sure it was."""
+    """Row numbers of wrong label sets, the most confident first.
+
+    The confidence of a wrong set is the largest distance of a wrong decision's probability from its threshold.
+    """
     wrong_NK = predictions.truth != predictions.answers
     margins_N = (np.abs(predictions.probabilities_NK - thresholds_of(predictions)) * wrong_NK).max(axis=1)
     wrong_M = np.flatnonzero(wrong_NK.any(axis=1))
@@ -85,6 +97,6 @@ def surest_mistakes(predictions: Predictions) -> IntArray:
 
 
 def thresholds_of(predictions: Predictions) -> FloatArray:
-    """The probability from which each class is part of the answer (K)."""
+    """The threshold of each class (K): the least probability at which the class is in the answer."""
     assert isinstance(predictions.kind, LabelSet)
     return np.array(predictions.kind.thresholds_of(len(predictions.classes)))

@@ -1,4 +1,4 @@
-"""What a report of label sets says, as blocks of `obverse.report`: no looks, and no numbers of its own."""
+"""Report sections of multi-label data, as blocks of `obverse.report`; all numbers come from `measure.py`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sections(
     diagnoses: Sequence[Diagnosis],
     pictures: Mapping[str, Path],
 ) -> list[Section]:
-    """Everything in reading order; sections without content are left out."""
+    """Sections of the report in reading order, without those that have no content."""
     assert isinstance(metrics, SetMetrics)
     scores = set_scores(predictions.truth, predictions.answers)
     precision_K = class_scores_of(predictions.outcome)["average_precision"]
@@ -90,7 +90,7 @@ def _extremes(predictions: Predictions, scores: ClassScores, precision_K: FloatA
 
 
 def _mistakes(predictions: Predictions) -> Section:
-    """Single decisions; how sure is how far from the threshold."""
+    """The section of single wrong decisions, the farthest from their thresholds first."""
     wrong_NK = predictions.truth != predictions.answers
     places_M2 = np.argwhere(wrong_NK)
     margins_M = np.abs(predictions.probabilities_NK - thresholds_of(predictions))[wrong_NK]

@@ -1,4 +1,4 @@
-"""The CSV files of an evaluation of multi-label data. There is no confusion matrix: it needs one class per sample."""
+"""CSV tables of an evaluation of multi-label data. A confusion matrix needs one class per sample, so there is none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .measure import thresholds_of
 
 
 def result_rows(predictions: Predictions) -> Iterable[Sequence[object]]:
-    """results.csv: the scores of each class, and the threshold at which it was read."""
+    """Rows of results.csv: the scores of each class, and its threshold."""
     scores, columns = (
         metrics.set_scores(predictions.truth, predictions.answers),
         metrics.class_scores_of(predictions.outcome),
@@ -32,7 +32,10 @@ def result_rows(predictions: Predictions) -> Iterable[Sequence[object]]:
 
 
 def view_rows(predictions: Predictions) -> Iterable[Sequence[object]]:
-    """views.csv: per sample its label set, the answer, and that of each view alone; an empty set is an empty cell."""
+    """Rows of views.csv: per sample its label set, the answer, and the answer from each view alone.
+
+    An empty set is an empty cell.
+    """
 
     def cells(answers_NK: npt.NDArray[np.bool_]) -> list[str]:
         return ["|".join(itertools.compress(predictions.classes, row)) for row in answers_NK.tolist()]
@@ -44,5 +47,5 @@ def view_rows(predictions: Predictions) -> Iterable[Sequence[object]]:
 
 
 def plots(predictions: Predictions, folder: Path) -> dict[str, Path]:
-    """No plots."""
+    """No plots: an empty dictionary."""
     return {}

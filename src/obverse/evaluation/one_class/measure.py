@@ -1,6 +1,6 @@
-"""Predictions to numbers, each with its 95 % interval.
+"""Measurements of predictions with one class per sample, with 95 % intervals.
 
-Not a judgement and no text: `sections.py` words it. Samples without a label are left out and counted.
+Samples without a label are counted and left out.
 """
 
 from __future__ import annotations
@@ -31,55 +31,75 @@ from obverse.metrics import IntArray
 
 @dataclass(frozen=True)
 class ViewMetrics:
-    """One view alone, over the `num_samples` labelled samples that have it."""
+    """Measurements from one view alone."""
 
     num_samples: int
+    """Labelled samples that have the view."""
+
     accuracy: Estimate | None
+    """Accuracy on these samples; None without samples."""
 
 
 @dataclass(frozen=True)
 class ViewsMetrics:
-    """Each view alone, and how often the views contradict each other among the samples that have all of them.
-
-    graded: each view by its own head, where views have one; then it is these that disagree. steps_apart: of ordered
-    classes, how far the views' grades lie apart on average, in steps.
-    """
+    """Measurements from each view alone, and the disagreement between views."""
 
     alone: dict[str, ViewMetrics]
+    """View -> measurements of the whole model given that view alone."""
+
     graded: dict[str, ViewMetrics]
+    """View -> measurements of the view's own head; empty where views have no heads."""
+
     num_complete: int
+    """Samples that have all views, labelled or not."""
+
     disagreement: Estimate | None
+    """Share of complete samples for which the views (by their own heads, if any) predict different classes."""
+
     steps_apart: Estimate | None
+    """Mean distance between the views' predictions, in steps; None unless classes are ordered."""
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Everything measured on one split. estimates: of each metric of the table that applies to the data, by name; None
-    where it is not defined.
-
-    num_groups: independent groups of samples, where some samples belong together. seen: what the model knows of the
-    samples already.
-    """
+    """All measurements on one split."""
 
     split: str
+
     num_samples: int
+    """Labelled samples."""
+
     num_groups: int | None
+    """Independent groups of samples; None where every sample is independent."""
+
     num_unlabelled: int
     num_classes: int
     num_classes_without_samples: int
+
     estimates: Estimates
+    """Metric that applies to the data -> its estimate, None where it is not defined."""
+
     prediction_cv: float
+    """Coefficient of variation of the predicted class counts."""
+
     label_cv: float
+    """Coefficient of variation of the label counts."""
+
     cv_ratio: float | None
+    """Prediction CV over label CV; None for balanced labels."""
+
     views: ViewsMetrics | None
+    """Measurements from single views; None with one view."""
+
     seen: Seen = field(default_factory=Seen)
+    """How the samples were used before."""
 
     def __getitem__(self, name: str) -> Estimate | None:
         return self.estimates[name]
 
     @property
     def accuracy(self) -> Estimate:
-        """The headline; it is always defined."""
+        """The headline metric, which is always defined."""
         estimate = self.estimates["accuracy"]
         assert estimate is not None
         return estimate
@@ -94,7 +114,10 @@ class Metrics:
 
 
 def measure(predictions: Predictions) -> Metrics:
-    """Measure one split. Intervals treat samples of one group as drawn together."""
+    """Measurements of one split. Intervals treat samples of one group as drawn together.
+
+    Raises DataError when no sample has a label.
+    """
     labelled = predictions.labelled()
     if not labelled.ids:
         raise DataError(f"split {predictions.split!r} has no labelled samples to measure")
@@ -116,7 +139,7 @@ def measure(predictions: Predictions) -> Metrics:
 
 
 def measure_views(predictions: Predictions) -> ViewsMetrics:
-    """Each view alone; agreement needs no labels, so it counts every sample that has all the views."""
+    """Measurements from each view alone. Disagreement needs no labels, so it is over all samples with all views."""
     own_VN, labels_N, units = own_grades_of(predictions), predictions.truth, predictions.units
     complete_N: npt.NDArray[np.bool_] = np.all(own_VN >= 0, axis=0)
     steps_M, units_M = steps_apart(predictions)[complete_N], units.take(complete_N)
@@ -141,12 +164,12 @@ def class_scores_of(labelled: Predictions) -> metrics.ClassScores:
 
 
 def confusion_of(labelled: Predictions) -> IntArray:
-    """Counts (K, K); rows true, columns predicted."""
+    """Confusion matrix (K, K): counts, rows true, columns predicted."""
     return metrics.confusion_matrix(labelled.truth, labelled.answers, num_classes=len(labelled.classes))
 
 
 def surest_mistakes(predictions: Predictions) -> IntArray:
-    """Rows with a wrong answer, those of the highest probability first."""
+    """Row numbers of wrong answers, the highest probability first."""
     answers_N = predictions.answers
     wrong_M = np.flatnonzero(predictions.known_N & (predictions.truth != answers_N))
     sureness_M = predictions.probabilities_NK[wrong_M, answers_N[wrong_M]]
@@ -154,14 +177,14 @@ def surest_mistakes(predictions: Predictions) -> IntArray:
 
 
 def own_grades_of(predictions: Predictions) -> IntArray:
-    """The class by `own_grades` for every view (V, N); -1 for a sample without that view."""
+    """Predicted class from each view's `own_grades` (V, N); -1 for a sample without that view."""
     return np.stack([to_answers(rows_NK, predictions.kind) for rows_NK in predictions.own_grades.values()])
 
 
 def steps_apart(predictions: Predictions) -> IntArray:
-    """Between the lowest and the highest class that a view gives for itself (N); 0 where a view is missing.
+    """Steps between the lowest and the highest class that a view predicts (N); 0 where a view is missing.
 
-    Above 0 the views disagree; how far only means something where classes are ordered.
+    The views disagree where it is above 0. Its size has a meaning only for ordered classes.
     """
     own_VN = own_grades_of(predictions)
     steps_N: IntArray = np.where((own_VN >= 0).all(axis=0), own_VN.max(axis=0) - own_VN.min(axis=0), 0)
@@ -169,7 +192,7 @@ def steps_apart(predictions: Predictions) -> IntArray:
 
 
 def find_disagreements(predictions: Predictions) -> npt.NDArray[np.bool_]:
-    """Samples that have all the views and whose views, each for itself, do not give one and the same class."""
+    """Whether a sample has all views and they predict different classes (N)."""
     result_N: npt.NDArray[np.bool_] = steps_apart(predictions) > 0
     return result_N
 

@@ -1,7 +1,4 @@
-"""What a report of one class per sample says, as blocks of `obverse.report`.
-
-No looks, and no numbers of its own: those come from `measure.py`.
-"""
+"""Report sections for one class per sample, as blocks of `obverse.report`; all numbers come from `measure.py`."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ def sections(
     diagnoses: Sequence[Diagnosis],
     pictures: Mapping[str, Path],
 ) -> list[Section]:
-    """Everything in reading order; sections without content are left out."""
+    """Sections of the report in reading order, without those that have no content."""
     assert isinstance(metrics, Metrics)
     scores = class_scores_of(predictions.labelled())
     estimates = estimate_rows([(metric, metric.one_label) for metric in ONE_LABEL], metrics.estimates)
@@ -64,7 +61,7 @@ def sections(
 
 
 def _confusion(classes: Sequence[str], path: Path) -> Section:
-    """With a key where the plot has numbers: its font lacks a script, or names look alike in 20 characters."""
+    """The section of the confusion matrix, with a key of class names where the plot shows numbers."""
     figure = Figure(path, "confusion", "Confusion matrix: each true class in a row, each predicted class in a column.")
     key = [(str(number), name) for number, name in enumerate(classes, 1)] if has_key(classes) else []
     rows = Table(("number in the plot", "class"), tuple(key))
@@ -116,7 +113,7 @@ def _views(metrics: Metrics) -> Section:
 
 
 def _disagreements(predictions: Predictions) -> Section:
-    """The surest contradictions first, of ordered classes the widest: there both sides are worth a look."""
+    """The section of samples whose views disagree: the widest first for ordered classes, then the most confident."""
     title, views = "Where the views disagree", tuple(predictions.own_grades)
     if len(views) < 2:
         return Section(title)

@@ -1,4 +1,4 @@
-"""The CSV files and the plot of an evaluation where every sample has one class."""
+"""CSV tables and plot of an evaluation with one class per sample."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONFUSION_PNG = "confusion_matrix.png"
 
 
 def result_rows(predictions: Predictions) -> Iterable[Sequence[object]]:
-    """results.csv: the scores of each class."""
+    """Rows of results.csv: the scores of each class."""
     labelled = predictions.labelled()
     scores = class_scores_of(labelled)
     header = ("class", "precision", "recall", "f1", "support", "predicted")
@@ -26,8 +26,11 @@ def result_rows(predictions: Predictions) -> Iterable[Sequence[object]]:
 
 
 def view_rows(predictions: Predictions) -> Iterable[Sequence[object]]:
-    """views.csv: per sample what each view says, and whether they disagree; an empty cell where a view is missing."""
-    names = (*predictions.classes, "")  # -1, unknown or missing, is the empty one
+    """Rows of views.csv: per sample the class from each view, and whether views disagree.
+
+    A missing view is an empty cell.
+    """
+    names = (*predictions.classes, "")  # index -1 (unknown or missing) gives the empty string
     columns = [predictions.truth, predictions.answers]
     columns += [predictions.view_answers(view) for view in predictions.view_probabilities]
     columns += list(own_grades_of(predictions)) if predictions.view_grades else []
@@ -42,6 +45,6 @@ def view_rows(predictions: Predictions) -> Iterable[Sequence[object]]:
 
 
 def plots(predictions: Predictions, folder: Path) -> dict[str, Path]:
-    """The plots, drawn into `folder`, by the name under which a section shows them."""
+    """Name -> file of each plot, drawn into `folder`."""
     plot_confusion(confusion_of(predictions.labelled()), predictions.classes, folder / CONFUSION_PNG)
     return {"confusion": folder / CONFUSION_PNG}
