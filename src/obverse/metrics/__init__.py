@@ -1,8 +1,7 @@
-"""Counts to numbers, in numpy alone.
+"""Metrics with their intervals, as functions of numpy arrays: no models, files or class names.
 
-Of one label per sample everything but top-k is a function of the confusion matrix. That matrix is a plain sum over
-samples, so ranks, folds and batches add theirs up first and divide once. Nothing here knows models, files or class
-names.
+The metrics of answers are functions of the confusion matrix. It is a sum over samples, so ranks, folds and batches can
+add their matrices before any division.
 """
 
 from .answers import SMALLEST_PROBABILITY, LabelSets, OneLabel

@@ -1,7 +1,6 @@
-"""What every metric is computed from: labels, answers and probabilities of one split, of one of the two kinds of data.
+"""Input of every metric: labels, answers and probabilities of one split, for one class per sample or for label sets.
 
-Values that several metrics need are computed once and kept. Every sample has a label here; whoever makes these leaves
-out those without one.
+Values that several metrics need are computed once and cached. Every sample must have a label.
 """
 
 from __future__ import annotations
@@ -27,26 +26,34 @@ SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True, eq=False)
 class OneLabel:
-    """One class per sample. ordered: the classes stand in grade order."""
+    """Labels and answers of one class per sample."""
 
     labels_N: IntArray
+    """Class index of each sample's label."""
+
     given_N: IntArray
+    """Class index of each sample's answer."""
+
     probabilities_NK: Probabilities
+
     units: Units
+    """Which samples were drawn together."""
+
     ordered: bool = False
+    """Whether the classes are in grade order."""
 
     @property
     def num_classes(self) -> int:
-        """All that the model knows, whether they occur or not."""
+        """Number of classes that the model knows, with samples or without."""
         return int(self.probabilities_NK.shape[1])
 
     @cached_property
     def confusion_KK(self) -> IntArray:
-        """Counts; rows true, columns predicted."""
+        """Confusion matrix (K, K): counts, rows true, columns predicted."""
         return confusion_matrix(self.labels_N, self.given_N, num_classes=self.num_classes)
 
     def counted(self, weights_N: IntArray) -> IntArray:
-        """The confusion matrix (K, K) in which each sample counts as often as its weight says."""
+        """The confusion matrix (K, K) of a resample. weights_N: how often each sample counts."""
         num = self.num_classes
         # Weighted counts come as floats, exact below 2**53.
         counts = np.bincount(self.labels_N * num + self.given_N, weights=weights_N, minlength=num * num)
@@ -67,16 +74,22 @@ class OneLabel:
 
 @dataclass(frozen=True, eq=False)
 class LabelSets:
-    """Any number of classes per sample. answers_NK: the classes that are said."""
+    """Label sets and answers of multi-label data."""
 
     truth_NK: BoolArray
+    """Whether each sample has each class."""
+
     answers_NK: BoolArray
+    """Whether each class is in the answer to each sample."""
+
     probabilities_NK: Probabilities
+
     units: Units
+    """Which samples were drawn together."""
 
     @property
     def num_classes(self) -> int:
-        """All that the model knows, whether they occur or not."""
+        """Number of classes that the model knows, with samples or without."""
         return int(self.truth_NK.shape[1])
 
     @cached_property
@@ -85,7 +98,7 @@ class LabelSets:
         return set_scores(self.truth_NK, self.answers_NK)
 
     def counted(self, weights_N: IntArray) -> IntArray:
-        """Hits, labels and answers of each class (3, K); each sample counts as often as its weight says."""
+        """Hits, labels and answers of each class (3, K) in a resample. weights_N: how often each sample counts."""
         counts = weights_N.astype(np.float32) @ self._decisions_N3K
         return counts.astype(np.int64).reshape(3, self.num_classes)
 
@@ -97,7 +110,7 @@ class LabelSets:
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
-        """Of mean average precision, macro F1 and micro F1."""
+        """Intervals of mean average precision, macro F1 and micro F1, by name."""
         return set_intervals(self.truth_NK, self.answers_NK, self.probabilities_NK, self.units)
 
     @cached_property
@@ -114,5 +127,5 @@ class LabelSets:
 
     @cached_property
     def paired_one_vs_rest(self) -> OneVsRest:
-        """The same with influences whose variance is unbiased, for paired tests."""
+        """Each class's ranking of the samples, with influences whose variance is unbiased, for paired tests."""
         return OneVsRest(lambda k: self.truth_NK[:, k], self.probabilities_NK, is_unbiased=True)

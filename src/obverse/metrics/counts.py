@@ -22,17 +22,21 @@ Probabilities = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, eq=False)
 class ClassScores:
-    """Scores of every class in label order, 0 to 1; `support_K` labelled samples, `predicted_K` predictions."""
+    """Precision, recall and F1 of every class, 0 to 1, in label order."""
 
     precision_K: FloatArray
     recall_K: FloatArray
     f1_K: FloatArray
+
     support_K: IntArray
+    """Samples labelled with each class."""
+
     predicted_K: IntArray
+    """Samples predicted to have each class."""
 
     @classmethod
     def of(cls, hits_K: IntArray, support_K: IntArray, predicted_K: IntArray) -> ClassScores:
-        """From counts; F1 = 2 TP / (support + predicted)."""
+        """Scores from counts. F1 = 2 TP / (support + predicted)."""
         return cls(
             precision_K=divide(hits_K, predicted_K),
             recall_K=divide(hits_K, support_K),
@@ -43,7 +47,10 @@ class ClassScores:
 
 
 def confusion_matrix(labels_N: IntArray, predictions_N: IntArray, *, num_classes: int) -> IntArray:
-    """Counts, K x K, rows true, columns predicted; no samples give zeros, so that sums over batches stay right."""
+    """Confusion matrix (K, K): counts, rows true, columns predicted; zeros without samples, so batches can be added.
+
+    Raises DataError for arrays of different length, or classes outside 0 to K - 1.
+    """
     if labels_N.ndim != 1 or labels_N.shape != predictions_N.shape:
         raise DataError(f"labels and predictions must be rows of one length, not {_shapes(labels_N, predictions_N)}")
     for word, values in (("labels", labels_N), ("predictions", predictions_N)):
@@ -105,7 +112,7 @@ def top_k_hits(probabilities_NK: Probabilities, labels_N: IntArray, *, k: int) -
 
 
 def total(confusion_KK: IntArray) -> int:
-    """The number of samples; an error when there are none, because then no score exists."""
+    """Number of samples in a confusion matrix. Raises DataError for 0, because no score is defined then."""
     num_samples = int(confusion_KK.sum())
     if num_samples == 0:
         raise DataError("there are no samples to measure")
@@ -113,7 +120,7 @@ def total(confusion_KK: IntArray) -> int:
 
 
 def divide(numerators: npt.NDArray[Any], denominators: npt.NDArray[Any]) -> FloatArray:
-    """Element by element; 0 where the denominator is 0."""
+    """Elementwise quotient; 0 where the denominator is 0."""
     result: FloatArray = np.divide(numerators, denominators, out=np.zeros(numerators.shape), where=denominators > 0)
     return result
 

@@ -1,9 +1,11 @@
-"""How far a measured number may be off because the samples are few.
+"""95 % intervals of metrics.
 
-Every interval takes `Units`: samples of one group (pictures of one object, copies) are drawn together. Where samples
-are independent, a share has Wilson's interval. Everything else has a variance by linearization (`units.py`) and one of
-two forms: a score with bounds has Wilson's interval for as many samples as would give that variance, so it never
-leaves the bounds; a positive mean without an upper bound has Student's interval on the scale of its logarithm.
+All intervals take `Units`: samples of one group (pictures of one object, copies) are drawn together.
+
+- A share of independent samples: Wilson's interval.
+- Other scores with bounds: a variance by linearization (`units.py`), then Wilson's interval for the number of samples
+  that would give this variance, so the interval never leaves the bounds.
+- A positive mean without an upper bound: Student's interval of its logarithm.
 """
 
 from __future__ import annotations
@@ -42,12 +44,12 @@ from .ordinal import quadratic_kappa
 from .units import Spread, Units, class_spread, spread
 
 LARGEST_BIAS = 0.5
-"""Of the standard error: where an average over classes is biased by more, its interval would say less than it seems."""
+"""Largest bias of an average over classes, in standard errors, for which an interval is given."""
 
 ALIKE_WEIGHT = 0.5
-"""Of the guess that all samples of a group are alike, in groups that have an error."""
+"""Weight of the guess that all samples of a group are alike, counted in groups with an error."""
 FEW_POSITIVES = 10
-"""Samples of a class, from which a score of label sets is not averaged over it well."""
+"""Positive samples below which a class's score is too uncertain for the interval of an average over classes."""
 ONE_UNIT = "one independent sample does not tell how much samples differ"
 
 Statistic = Callable[[IntArray], float]
@@ -55,25 +57,36 @@ Influence = Callable[[IntArray], FloatArray]
 
 
 class Interval(NamedTuple):
-    """Both ends, in the unit of the statistic; NaN where there is none, with the reason."""
+    """An interval in the unit of the statistic."""
 
     low: float
+    """Lower end; NaN where there is no interval."""
+
     high: float
+    """Upper end; NaN where there is no interval."""
+
     reason: str = ""
+    """Why there is no interval."""
 
 
 @dataclass(frozen=True)
 class ClassAverage:
-    """An average over classes. few: below so many units a class says little; most_few: share of classes that may be so.
-
-    bias: by how much few samples lift it, None where it is unbiased.
-    """
+    """A score that is an average over classes, as functions of the confusion matrix."""
 
     value: Statistic
+    """The score."""
+
     influence: Influence
+    """Influence (K, K) of a sample in each cell on the score."""
+
     bias: Statistic | None = None
+    """Bias of the score; None where it is unbiased."""
+
     few: int = 1
+    """Number of units below which a class has too few."""
+
     most_few: float = 1.0
+    """Largest share of classes with too few units for which a biased score has an interval."""
 
 
 CLASS_AVERAGES: Mapping[str, ClassAverage] = {
@@ -89,22 +102,27 @@ CLASS_AVERAGES: Mapping[str, ClassAverage] = {
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Interval of a share (Wilson 1927): right for few samples and near 0 or 1, where the textbook one is not."""
+    """Wilson's interval of a share (Wilson 1927), which is also valid for few samples and near 0 or 1.
+
+    Raises DataError unless 0 <= successes <= n and n > 0.
+    """
     if not 0 <= successes <= n or n == 0:
         raise DataError(f"a share needs 0 <= successes <= n and n > 0, not {successes} of {n}")
     return _wilson(successes / n, n, _quantile(confidence))
 
 
 def share_interval(hits_N: npt.NDArray[np.bool_], units: Units) -> Interval:
-    """Of the share of true ones: Wilson's for independent samples, and for groups with the sample size that they are
-    worth (Korn & Graubard 1998; Dean & Pagano 2015).
+    """Wilson's interval of the share of true values; for groups, with their effective sample size.
+
+    Korn & Graubard 1998; Dean & Pagano 2015.
     """
     if not units.are_groups:
         return wilson_interval(int(hits_N.sum()), hits_N.size)
     share, num = float(hits_N.mean()), hits_N.size
     variation, plain = spread((hits_N - share) / num, units), share * (1 - share) / num
     if plain > 0 and not math.isnan(variation.degrees):
-        # Where few groups have an error, little is known of how alike their samples are: the worst counts as one more.
+        # Few groups with an error say little about how alike the samples of a group are. So the worst case, all samples
+        # of a group alike, is averaged in with the weight of ALIKE_WEIGHT groups.
         hits_G = np.bincount(units.of_N, hits_N)
         known = min(int((hits_G < units.sizes_G).sum()), int((hits_G > 0).sum()))
         effect = (known * variation.variance / plain + ALIKE_WEIGHT * num / units.effective) / (known + ALIKE_WEIGHT)
@@ -113,14 +131,14 @@ def share_interval(hits_N: npt.NDArray[np.bool_], units: Units) -> Interval:
 
 
 def bounded_mean_interval(values_N: FloatArray, units: Units, *, bounds: tuple[float, float] = (0.0, 1.0)) -> Interval:
-    """Of the mean of values that lie within `bounds`."""
+    """Interval of the mean of values that lie within `bounds`."""
     mean = float(values_N.mean()) if values_N.size else math.nan
     variation = spread((values_N - mean) / max(1, values_N.size), units)
     return score_interval(mean, variation, information=units.effective, bounds=bounds)
 
 
 def positive_mean_interval(values_N: FloatArray, units: Units) -> Interval:
-    """Of the mean of values from 0 on: a loss. No interval for a mean of 0, whose logarithm is not a number."""
+    """Interval of the mean of non-negative values such as losses; none for a mean of 0, which has no logarithm."""
     mean = float(values_N.mean()) if values_N.size else math.nan
     variation = spread((values_N - mean) / max(1, values_N.size), units)
     if math.isnan(variation.degrees):
@@ -134,9 +152,9 @@ def positive_mean_interval(values_N: FloatArray, units: Units) -> Interval:
 def score_interval(
     value: float, variation: Spread, *, information: float, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> Interval:
-    """Wilson's interval for the number of samples that would give this variance, by Student's t.
+    """Interval of a bounded score: Wilson's, with Student's t, for the number of samples that would give this variance.
 
-    information: that number where the variance is 0, as when everything is right.
+    information: the number of samples to take where the variance is 0, as when every answer is correct.
     """
     if math.isnan(variation.degrees):
         return Interval(math.nan, math.nan, ONE_UNIT)
@@ -151,10 +169,9 @@ def score_interval(
 def class_average_interval(
     average: ClassAverage, labels_N: IntArray, predictions_N: IntArray, units: Units, *, num_classes: int
 ) -> Interval:
-    """Of the score that very many samples with these class shares would give.
+    """Interval of an average over classes, after subtracting its bias from few samples (`influence.macro_f1_bias`).
 
-    What few samples lift or lower it by on average (`influence.macro_f1_bias`) is taken off first. No interval where
-    classes are too small for that.
+    No interval where too many classes are too small to estimate the bias.
     """
     confusion_KK = confusion_matrix(labels_N, predictions_N, num_classes=num_classes)
     of_class_K = units.per_class(labels_N, num_classes)
@@ -179,7 +196,7 @@ def class_average_interval(
 def ordinal_intervals(
     labels_N: IntArray, predictions_N: IntArray, units: Units, *, num_classes: int
 ) -> dict[str, Interval]:
-    """Of mean absolute error and quadratic kappa."""
+    """Intervals of mean absolute error and quadratic kappa, by name."""
     confusion_KK = confusion_matrix(labels_N, predictions_N, num_classes=num_classes)
     steps_N = np.abs(labels_N - predictions_N).astype(np.float64)
     error = bounded_mean_interval(steps_N, units, bounds=(0.0, float(max(1, num_classes - 1))))
@@ -195,7 +212,7 @@ def ordinal_intervals(
 def set_intervals(
     truth_NK: BoolArray, answers_NK: BoolArray, probabilities_NK: npt.NDArray[np.floating[Any]], units: Units
 ) -> dict[str, Interval]:
-    """Of label sets: mean average precision, macro F1 and micro F1."""
+    """Intervals of mean average precision, macro F1 and micro F1 of label sets, by name."""
     moved = {
         "map": Ranking(truth_NK, probabilities_NK).influence(),
         "macro_f1": set_macro_f1_influence(truth_NK, answers_NK),
@@ -225,11 +242,11 @@ def _few_positives(truth_NK: BoolArray, units: Units) -> str:
 
 
 def _wilson(share: float, n: float, quantile: float) -> Interval:
-    """Of a share among `n` samples, which need not be a whole number."""
+    """Wilson's interval of a share among `n` samples; `n` need not be a whole number."""
     spread = quantile * quantile / n
     centre = (share + spread / 2) / (1 + spread)
     half = math.sqrt(spread * share * (1 - share) + spread * spread / 4) / (1 + spread)
-    # At the ends rounding would leave a trace.
+    # Exact ends at 0 and 1, where rounding would leave a small remainder.
     return Interval(0.0 if share == 0 else centre - half, 1.0 if share == 1 else centre + half)
 
 

@@ -1,9 +1,8 @@
-"""Scores of label sets: for each class how often it is rightly there, and of each sample how right the whole set is.
+"""Scores of label sets: F1, average precision and thresholds.
 
-Conventions, stated because libraries differ: a score whose denominator is zero is 0, and macro averages run over the
-classes that some sample has. Average precision is the area under the steps of precision over recall (scikit-learn's
-`average_precision_score`; samples of equal probability count as one step). Weights (N) say how often each sample
-counts.
+Conventions, because libraries differ: a score whose denominator is zero is 0, and macro averages run over the classes
+that some sample has. Average precision is the area under the steps of precision over recall (scikit-learn's
+`average_precision_score`; samples of equal probability are one step). Weights (N): how often each sample counts.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def set_macro_f1(scores: ClassScores) -> float:
 
 
 def set_micro_f1(scores: ClassScores) -> float:
-    """F1 of all decisions as if they were about one class."""
+    """F1 over the decisions of all classes together."""
     hits = float((scores.recall_K * scores.support_K).sum())
     total = float((scores.support_K + scores.predicted_K).sum())
     return 2 * hits / total if total else 0.0
@@ -49,19 +48,19 @@ class Ranking:
         is_end_NK = np.ones_like(truth_NK)
         is_end_NK[:-1] = sorted_NK[1:] != sorted_NK[:-1]
         rows_N1 = np.arange(len(truth_NK))[:, None]
-        # The last row of each run of equals: what is found with it is found all at once.
+        # The last row of each run of equal probabilities: all samples of a run are found at the same threshold.
         ends_NK = np.where(is_end_NK, rows_N1, len(truth_NK))
         self.end_NK = np.minimum.accumulate(ends_NK[::-1], axis=0)[::-1]
 
     def influence(self) -> FloatArray:
-        """By how much mean average precision grows with one more of each sample (N).
+        """Influence of each sample on mean average precision (N).
 
-        A positive brings the precision at its own place, every sample lowers or lifts the precision of those behind it.
+        A positive adds the precision at its own rank. Every sample changes the precision of the positives ranked below.
         """
         truth_NK = self.truth_NK.astype(np.float64)
         positives_NK, support_K = truth_NK.cumsum(0), truth_NK.sum(0)
         at_end_NK = np.take_along_axis(positives_NK, self.end_NK, 0) / (self.end_NK + 1)
-        # Sums over the positives from a sample's own run of equals on; the run begins after the end of the one before.
+        # First row of each sample's run of equal probabilities, from which the sums of `behind` begin.
         rows_N1 = np.arange(len(truth_NK))[:, None]
         is_start_NK = np.vstack([np.ones((1, truth_NK.shape[1]), bool), self.end_NK[1:] != self.end_NK[:-1]])
         start_NK = np.maximum.accumulate(np.where(is_start_NK, rows_N1, 0), axis=0)
@@ -81,7 +80,7 @@ class Ranking:
         return whole_N
 
     def average_precision(self, weights_N: IntArray | None = None) -> FloatArray:
-        """(K); NaN for a class that no sample has."""
+        """Average precision of each class (K); NaN for a class that no sample has."""
         weights_NK = _weights(self.truth_NK, weights_N)[self.order_NK]
         positives_NK = weights_NK * self.truth_NK
         precision_NK = divide(positives_NK.cumsum(0), weights_NK.cumsum(0))
@@ -98,22 +97,23 @@ def mean_average_precision(truth_NK: BoolArray, probabilities_NK: Probabilities)
 
 
 def mean_of_known(values_K: FloatArray) -> float:
-    """The mean of what is not NaN; NaN when nothing is."""
+    """The mean of the values that are not NaN; NaN when all are."""
     known_M = values_K[~np.isnan(values_K)]
     return float(known_M.mean()) if known_M.size else float("nan")
 
 
 def best_thresholds(truth_NK: BoolArray, probabilities_NK: Probabilities) -> tuple[float, ...]:
-    """For each class the probability from which it is said, so that its F1 is highest here.
+    """Threshold of each class with the highest F1 on these samples.
 
-    Between two samples, half-way; of equals the one nearest 1/2; 1/2 for a class that no sample has, or all have.
+    A threshold is half-way between the probabilities of two samples. Ties go to the one nearest 1/2. A class that no
+    sample has, or all have, gets 1/2.
     """
     columns = zip(truth_NK.T, probabilities_NK.T.astype(np.float64), strict=True)
     return tuple(_best_threshold(truth_N, p_N) for truth_N, p_N in columns)
 
 
 def set_macro_f1_influence(truth_NK: BoolArray, answers_NK: BoolArray) -> FloatArray:
-    """By how much macro F1 grows with one more of each sample (N); see `influence.py`."""
+    """Influence of each sample on macro F1 (N); see `influence.py`."""
     scores = set_scores(truth_NK, answers_NK)
     occurring_K = scores.support_K > 0
     each_K = occurring_K * divide(np.ones(len(occurring_K)), scores.support_K + scores.predicted_K)
@@ -123,7 +123,7 @@ def set_macro_f1_influence(truth_NK: BoolArray, answers_NK: BoolArray) -> FloatA
 
 
 def set_micro_f1_influence(truth_NK: BoolArray, answers_NK: BoolArray) -> FloatArray:
-    """The same of micro F1 (N)."""
+    """Influence of each sample on micro F1 (N)."""
     counts_N = (truth_NK.astype(np.int64) + answers_NK).sum(axis=1)
     hits_N = (truth_NK & answers_NK).sum(axis=1)
     moved_N: FloatArray = 2 * (hits_N - counts_N * hits_N.sum() / max(1, counts_N.sum())) / max(1, counts_N.sum())
@@ -138,7 +138,7 @@ def _best_threshold(truth_N: BoolArray, probabilities_N: FloatArray) -> float:
     hits_N = truth_N[order_N].cumsum()
     f1_N = 2 * hits_N / (np.arange(1, len(hits_N) + 1) + hits_N[-1])
     cuts_N = (sorted_N + np.append(sorted_N[1:], 0.0)) / 2
-    # A cut between equals would part them.
+    # No threshold can separate samples of equal probability.
     f1_N[:-1][sorted_N[1:] == sorted_N[:-1]] = -1.0
     best_M = np.flatnonzero(f1_N == f1_N.max())
     return float(cuts_N[best_M[np.argmin(np.abs(cuts_N[best_M] - 0.5))]])

@@ -1,6 +1,6 @@
-"""A metric as a value: its name, title, unit, direction, needs, and how it is computed for each kind of data.
+"""Definition of a metric: name, title, unit, direction, needs, and its computation for each kind of data.
 
-The metrics themselves are in `families/`, the table of all of them is `registry.py`.
+The metrics themselves are in `families/`, and `registry.py` has the table of all metrics.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ class Measure(Generic[Answers]):
     """The score of each class (K), NaN where it is not defined; a column of results.csv."""
 
     explained: str = ""
-    """What a report says behind the title."""
+    """Explanation that a report shows after the title."""
 
     is_headline: bool = False
-    """Whether a report begins with it."""
+    """Whether reports show the metric first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One row of the table of metrics. A kind of data that it is not made for has no measure (None)."""
+    """One row of the table of metrics."""
 
     name: str
     """Key of metrics.json, and the name in recipes, criteria and tables."""
@@ -72,30 +72,30 @@ class Metric:
 
     needs: frozenset[Need] = frozenset()
     more_classes_than: int = 0
-    """With this many classes or fewer it says nothing and is left out."""
+    """The metric is left out for data with this many classes or fewer, on which it is trivial."""
 
     also: tuple[str, ...] = ()
-    """Other names under which recipes and criteria know it."""
+    """Other names in recipes and criteria."""
 
     block: str = ""
-    """The block of metrics.json in which it stands; empty for the top level."""
+    """Block of metrics.json that holds the metric; empty for the top level."""
 
     key: str = ""
-    """Its key there, where that is not the name."""
+    """Key in the block, where it is not the name."""
 
     class_key: str = ""
-    """Column of results.csv for its score of each class."""
+    """Column of results.csv for the score of each class."""
 
     is_compared: bool = True
-    """Whether epochs and runs are compared by it: `training.select`, `compare`, sweeps, criteria."""
+    """Whether epochs and runs can be compared by the metric: `training.select`, `compare`, sweeps, criteria."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names, its own first."""
+        """All names of the metric, `name` first."""
         return (self.name, *self.also)
 
     def applies_to(self, answers: OneLabel | LabelSets) -> bool:
-        """Whether it means something for this data, even if the samples at hand leave it undefined."""
+        """Whether the metric is defined for this kind of data, even if its value on these samples is not."""
         is_one = isinstance(answers, OneLabel)
         measure = self.one_label if is_one else self.label_sets
         has_order = isinstance(answers, OneLabel) and answers.ordered
@@ -104,7 +104,7 @@ class Metric:
         )  # fmt: skip
 
     def measure_for(self, answers: OneLabel | LabelSets) -> Measure[Any]:
-        """How it is computed for this kind of data, for which it must be made."""
+        """The metric's measure for this kind of data, which must exist."""
         measure = self.one_label if isinstance(answers, OneLabel) else self.label_sets
         assert measure is not None, self.name
         return measure
@@ -118,7 +118,7 @@ class Metric:
         return self.measure_for(answers).interval(answers)
 
     def per_class(self, answers: OneLabel | LabelSets) -> FloatArray | None:
-        """The score of each class (K), NaN where it is not defined; None where it has none."""
+        """The score of each class (K), NaN where it is not defined; None for a metric without scores of classes."""
         per_class = self.measure_for(answers).per_class
         return per_class(answers) if per_class else None
 

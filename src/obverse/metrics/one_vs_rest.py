@@ -1,7 +1,7 @@
-"""How well each class's probabilities rank the samples of the class before all others, and the samples' influences.
+"""AUROC and average precision of each class against the rest, with the influence of each sample.
 
-One class at a time, so that the memory is that of one column of probabilities. Samples of equal probability are half a
-pair for the area under the ROC curve, and one step of the curve of precision over recall.
+Classes are computed one at a time, to need memory for one column of probabilities only. A pair of equal probabilities
+counts one half in the AUROC; samples of equal probability are one step of the precision-recall curve.
 """
 
 from __future__ import annotations
@@ -17,20 +17,29 @@ from .label_sets import BoolArray, Probabilities, mean_of_known
 
 
 class ClassRanking(NamedTuple):
-    """One class among N samples. The influences (N) are by how much the score grows with one more of each sample."""
+    """Ranking scores of one class among N samples."""
 
     auroc: float
+    """Area under the ROC curve; NaN where every sample has the class."""
+
     average_precision: float
+
     average_precision_bias: float
+    """Expected excess of average precision because of few samples."""
+
     auroc_influence_N: FloatArray
+    """Influence of each sample on the AUROC (see `influence.py`)."""
+
     average_precision_influence_N: FloatArray
+    """Influence of each sample on average precision."""
 
 
 class OneVsRest:
-    """Scores of all classes; NaN for a class that no sample has, or of which the area has no other sample to compare.
+    """Ranking scores of all classes (K), NaN where not defined, and influences (N) on their means over classes.
 
-    The influences are those on the mean over the classes whose score is defined. is_unbiased: as large as makes their
-    variance unbiased, because the mean over n samples of a class has n - 1 degrees of freedom.
+    A score is not defined for a class that no sample has; AUROC neither for a class that all samples have.
+    is_unbiased: scale influences so that their variance is unbiased: a mean over n samples of a class has n - 1 degrees
+    of freedom.
     """
 
     def __init__(
@@ -65,17 +74,17 @@ class OneVsRest:
 
 
 def _unbiased_scale(num: int) -> float:
-    # A single sample says nothing of the variance; half a degree of freedom is a guess.
+    # A single sample does not show any variance: half a degree of freedom is a guess.
     return math.sqrt(num / max(num - 1, 0.5))
 
 
 def rank_class(positive_N: BoolArray, scores_N: Probabilities) -> ClassRanking:
-    """Of one class, of which some sample is."""
-    order_N = np.argsort(np.ascontiguousarray(scores_N))  # equals may stand in any order
+    """Ranking scores of one class, which at least one sample must have."""
+    order_N = np.argsort(np.ascontiguousarray(scores_N))  # equal scores may be in any order
     positive_N, scores_N = positive_N[order_N], scores_N[order_N]
     starts_N, ends_N = _runs(scores_N)
     num, num_positive = len(scores_N), int(positive_N.sum())
-    # Before sample n in rising order, and up to it: how many are positive.
+    # Numbers of positives with a lower score than sample n, and with a score up to its own.
     positives_N1 = np.concatenate([[0], positive_N.cumsum()])
     below_N, up_to_N = positives_N1[starts_N], positives_N1[ends_N]
     back_N = np.empty_like(order_N)
@@ -88,9 +97,9 @@ def rank_class(positive_N: BoolArray, scores_N: Probabilities) -> ClassRanking:
         """Sums over the positive samples with the same score or a lower one."""
         return np.concatenate([[0.0], (positive_N * values_N).cumsum()])[ends_N]
 
-    # A positive brings its own precision and lifts that of weaker ones; every sample lowers it by being before them.
+    # A positive adds its own precision and raises that of positives below it; every sample lowers theirs by its rank.
     moved_N = positive_N * (precision_N - average + of_weaker(1 / not_below_N)) - of_weaker(precision_N / not_below_N)
-    # A positive counts among those before itself: with few samples that lifts the precision at its place.
+    # The precision at a positive's rank counts the positive itself, which is an upward bias with few samples.
     bias = (1 - average) * float((1 / not_below_N)[positive_N].mean())
     return ClassRanking(area, average, bias, area_N[back_N], (moved_N / num_positive)[back_N])
 
@@ -98,9 +107,10 @@ def rank_class(positive_N: BoolArray, scores_N: Probabilities) -> ClassRanking:
 def _area(
     positive_N: BoolArray, runs: tuple[IntArray, IntArray], positives: tuple[IntArray, IntArray]
 ) -> tuple[float, FloatArray]:
-    """Area under the ROC curve, and influences; NaN and zeros where every sample is of the class.
+    """Area under the ROC curve, and influences (N); NaN and zeros where every sample is of the class.
 
-    Influences as by DeLong, DeLong & Clarke-Pearson (1988): the share of the other side that a sample stands right to.
+    Influences after DeLong, DeLong & Clarke-Pearson (1988): from the share of the other side that a sample is ranked
+    correctly against.
     """
     (starts_N, ends_N), (below_N, up_to_N) = runs, positives
     num_positive = int(positive_N.sum())
@@ -119,7 +129,7 @@ def _area(
 
 
 def _runs(sorted_N: Probabilities) -> tuple[IntArray, IntArray]:
-    """Where the run of equal values of each sample starts and ends (N)."""
+    """Start and end (exclusive) of each sample's run of equal values (N)."""
     is_start_N = np.concatenate([[True], sorted_N[1:] != sorted_N[:-1]])
     starts_R = np.flatnonzero(is_start_N)
     run_N = is_start_N.cumsum() - 1

@@ -1,7 +1,7 @@
-"""Scores for classes in grade order: how far off, not only how often.
+"""Scores for classes in grade order, from the distance between label and answer.
 
-The distance is counted in steps between neighbouring classes, whatever lies between them on the grading scale: MS60 to
-MS65 is one step when no class stands between them.
+The distance is in steps between neighbouring classes of the data, not on the grading scale: MS60 to MS65 is one step
+when no class lies between them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def quadratic_kappa(confusion_KK: IntArray) -> float:
 
 @lru_cache(maxsize=4)
 def step_counts(num_classes: int) -> IntArray:
-    """Steps between every two classes (K, K); kept, because several scores ask."""
+    """Steps between every two classes (K, K); cached, because several scores need it. Read-only."""
     positions_K = np.arange(num_classes, dtype=np.int64)
     steps_KK: IntArray = np.abs(positions_K[:, None] - positions_K[None, :])
     steps_KK.setflags(write=False)

@@ -1,7 +1,7 @@
-"""The table of metrics: the one place from which everything that measures, chooses, compares or names them reads.
+"""The table of all metrics.
 
-Evaluation, `training.select`, compare, sweeps, criteria and reports hold no list of their own. A metric is added to one
-of the files in `families/`; nothing else changes.
+Evaluation, `training.select`, compare, sweeps, criteria and reports read it and have no lists of their own. To add a
+metric, add it to a file in `families/`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from .families import classes, order, probabilities, ranking
 from .metric import Metric
 
 TABLE: tuple[Metric, ...] = (*classes.METRICS, *probabilities.METRICS, *ranking.METRICS, *order.METRICS)
-"""All of them, in the order in which reports and tables show them."""
+"""All metrics, in the order of reports and tables."""
 
 ONE_LABEL = tuple(
     sorted((m for m in TABLE if m.one_label), key=lambda m: not (m.one_label and m.one_label.is_headline))
 )
-"""For one class per sample, ordered or not; the headline first."""
+"""Metrics for one class per sample, ordered or not; the headline first."""
 
 LABEL_SETS = tuple(
     sorted((m for m in TABLE if m.label_sets), key=lambda m: not (m.label_sets and m.label_sets.is_headline))
 )
-"""For any number of classes per sample; the headline first."""
+"""Metrics for multi-label data; the headline first."""
 
 NAMES = tuple(dict.fromkeys(name for metric in TABLE if metric.is_compared for name in metric.names))
-"""What `training.select` and a criterion's `metric` may be."""
+"""Valid values of `training.select` and of a criterion's `metric`."""
 
 LOWER_IS_BETTER = frozenset(name for metric in TABLE if metric.better == "lower" for name in metric.names)
 
@@ -36,7 +36,7 @@ def compared(*, label_sets: bool = False) -> tuple[Metric, ...]:
 
 
 def too_few(answers: OneLabel | LabelSets) -> dict[str, str]:
-    """Metrics by which runs on these samples cannot be compared, because they are too few: name -> why."""
+    """Metrics by which runs on these samples cannot be compared because there are too few samples: name -> reason."""
     asked = ((metric.name, metric.measure_for(answers).too_few) for metric in TABLE if metric.applies_to(answers))
     return {name: why for name, find in asked if find and (why := find(answers))}
 
@@ -48,7 +48,7 @@ def class_scores_of(answers: OneLabel | LabelSets) -> dict[str, FloatArray]:
 
 
 def metric_of(name: str, *, label_sets: bool = False) -> Metric:
-    """`metric_named` where it is known to be there."""
+    """The metric of that name for this kind of data, which must exist."""
     metric = metric_named(name, label_sets=label_sets)
     assert metric is not None, name
     return metric

@@ -1,7 +1,7 @@
-"""Resampled differences of all compared metrics between two sides, each one run or several, on the same samples.
+"""Resampling of metric differences between two sides (each one run or several) on the same samples.
 
-Of both kinds of data. Scores of counts (the confusion matrix; hits, labels and answers of each class) are computed anew
-from the counts of every resample. All others are a mean of one value per sample (`Measure.of_samples`).
+Metrics that are functions of counts (the confusion matrix; hits, labels and answers of each class) are recomputed from
+the counts of every resample. Every other metric is a mean of one value per sample (`Measure.of_samples`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Side = Sequence[OneLabel | LabelSets]
 
 
 class Resampler:
-    """other - base on the samples and on resamples of them, for each of `metrics`."""
+    """Differences other - base of each of `metrics` (M), on the samples and on resamples (R)."""
 
     def __init__(self, base: Side, other: Side, units: Units) -> None:
         self.units, self.sides = units, (base, other)
@@ -31,16 +31,16 @@ class Resampler:
         means = [measure.of_samples for _, measure in measures if measure.of_samples]
         self.metrics = [metric for metric, measure in measures if measure.of_counts]
         self.metrics += [metric for metric, measure in measures if measure.of_samples]
-        # Of each side the values that are averaged (M, R, N).
+        # For each side, the values per sample of each mean metric and run (M, R, N).
         self.values = [np.stack([np.stack([of(run) for run in side]) for of in means]) for side in self.sides]
 
     def point(self) -> FloatArray:
-        """On the samples themselves (M)."""
+        """Differences on the samples themselves (M)."""
         once_N = np.ones(len(self.units.of_N), np.int64)
         return self._measured(once_N, [np.arange(len(side)) for side in self.sides])
 
     def bootstrap(self, num: int, seed: int) -> FloatArray:
-        """On groups, or samples, and runs drawn with replacement (R, M)."""
+        """Differences on bootstrap resamples (R, M): units (groups or samples) and runs, drawn with replacement."""
         generator, sizes = np.random.default_rng(seed), tuple(map(len, self.sides))
         shares_G = np.full(self.units.num, 1 / self.units.num)
         draws = []
@@ -50,7 +50,7 @@ class Resampler:
         return np.array(draws)
 
     def permute(self, num: int, seed: int) -> FloatArray:
-        """With the answers of two single runs to a group exchanged, each group by the toss of a coin (R, M)."""
+        """Differences with the answers of two single runs exchanged in a random half of the groups (R, M)."""
         generator, once_N = np.random.default_rng(seed), np.ones(len(self.units.of_N), np.int64)
         (base,), (other,) = self.sides
         base_MN, other_MN = (values_MRN[:, 0] for values_MRN in self.values)
@@ -75,7 +75,7 @@ class Resampler:
         return other_M - base_M
 
     def _scores(self, counts: Sequence[IntArray], values_MRN: FloatArray, counts_N: IntArray) -> FloatArray:
-        """The mean of every metric over runs (M). counts: of each run, what `counted` gives."""
+        """The mean of every metric over runs (M). counts: result of `counted` for each run."""
         of_counts = [float(np.mean([of(counted) for counted in counts])) for of in self.statistics]
         means = [float((values_RN @ counts_N).mean() / counts_N.sum()) for values_RN in values_MRN]
         return np.array([*of_counts, *means])

@@ -1,7 +1,7 @@
-"""How unevenly predictions fall on the classes, always beside how unevenly the labels do.
+"""Coefficient of variation (CV) of predicted class counts, of label counts, and their ratio.
 
-A study of 500 classes asked for a prediction CV below 0.30. On long-tailed data a perfect model misses that mark, for
-its predictions are as uneven as the labels. So the ratio to the labels' own CV is what can be compared.
+A study of 500 classes asked for a prediction CV below 0.30. On long-tailed data a perfect model misses that limit,
+because its predictions are as uneven as the labels. The ratio to the labels' CV can be compared between data sets.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .counts import IntArray
 
 
 def coefficient_of_variation(counts_K: IntArray) -> float:
-    """Standard deviation over mean of the counts; the population form (divided by K): these are all the classes."""
+    """Standard deviation over mean of the counts, in the population form (divided by K), since no class is missing."""
     mean = float(counts_K.mean()) if counts_K.size else 0.0
     if mean <= 0:
         raise DataError("there are no samples to measure")

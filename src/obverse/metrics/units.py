@@ -1,8 +1,8 @@
-"""The variance of a score when samples were drawn in groups, and within classes.
+"""Variance of a score when samples are drawn in groups, stratified by class.
 
-A score moves with each sample by that sample's influence (`influence.py`). Samples of one unit (one object, copies of
-one picture) move it together, so influences are added up within a unit first: the linearization estimate of survey
-statistics (Binder 1983). Units of one class form a stratum, because a test set has fixed numbers of each class.
+Linearization estimate of survey statistics (Binder 1983): a score changes with each sample by the sample's influence
+(`influence.py`), and influences are summed within a unit (one object, copies of one picture) before their variance is
+taken. Units of one class form a stratum, because a test set has a fixed number of each class.
 """
 
 from __future__ import annotations
@@ -20,32 +20,35 @@ from obverse.errors import DataError
 
 from .counts import FloatArray, IntArray
 
-# A class's variance is averaged with the one that all classes would have if they were equally hard, which counts as
-# this many more units: three samples that are all right do not prove a variance of 0.
+# Weight, in units, of the prior variance with which each class's variance is averaged: that of equally hard classes.
+# Without it, a class of three correct samples would have a variance of 0.
 PRIOR_WEIGHT = 1.0
 
 
 class Spread(NamedTuple):
-    """Variance of a score and the degrees of freedom that it was estimated with; NaN when it cannot be."""
+    """Estimated variance of a score; both fields are NaN when it cannot be estimated."""
 
     variance: float
+
     degrees: float
+    """Degrees of freedom of the estimate."""
 
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Which samples were drawn together: `of_N` is the number of each sample's unit, from 0 on."""
+    """Sampling units: the samples of one unit were drawn together."""
 
     of_N: IntArray
+    """Number of each sample's unit, from 0."""
 
     @classmethod
     def alone(cls, num_samples: int) -> Units:
-        """Every sample by itself."""
+        """Units of one sample each."""
         return cls(np.arange(num_samples, dtype=np.int64))
 
     @classmethod
     def of_groups(cls, groups: Iterable[Hashable | None]) -> Units:
-        """Samples of one group are a unit, a sample without a group (None) is one by itself."""
+        """Units from group names; a sample without a group (None) is a unit of its own."""
         numbers: dict[Hashable, int] = {}
         places = [
             numbers.setdefault(("alone", n) if g is None else ("group", g), len(numbers)) for n, g in enumerate(groups)
@@ -54,7 +57,7 @@ class Units:
 
     @cached_property
     def sizes_G(self) -> IntArray:
-        """Samples of each unit."""
+        """Number of samples in each unit."""
         return np.bincount(self.of_N).astype(np.int64)
 
     @property
@@ -69,22 +72,22 @@ class Units:
 
     @property
     def effective(self) -> float:
-        """The number of equally large units that would tell as much (Kish 1965); `num` when all have one size."""
+        """Effective number of units (Kish 1965); equal to `num` when all units have the same size."""
         return len(self.of_N) ** 2 / float((self.sizes_G.astype(np.float64) ** 2).sum())
 
     def take(self, rows: npt.NDArray[Any]) -> Units:
-        """The units of some samples, numbered anew."""
+        """The units of some samples, renumbered. rows: a boolean mask or row numbers."""
         _, of_M = np.unique(self.of_N[rows], return_inverse=True)
         return Units(of_M.astype(np.int64))
 
     def per_class(self, labels_N: IntArray, num_classes: int) -> IntArray:
-        """How many units have samples of each class (K)."""
+        """Number of units with samples of each class (K)."""
         pairs_P = np.unique(self.of_N * num_classes + labels_N)
         return np.bincount(pairs_P % num_classes, minlength=num_classes).astype(np.int64)
 
 
 def spread(influence_N: FloatArray, units: Units) -> Spread:
-    """Of a score whose value does not depend on how many samples each class has, as accuracy or a mean."""
+    """Variance, without strata, of a score over all samples, such as accuracy or a mean."""
     if not influence_N.size:
         raise DataError("there are no samples to measure")
     return class_spread(influence_N, units, np.zeros(len(influence_N), np.int64), np.zeros(1), weight=0.0)[0]
@@ -93,27 +96,31 @@ def spread(influence_N: FloatArray, units: Units) -> Spread:
 def class_spread(
     influence_N: FloatArray, units: Units, labels_N: IntArray, prior_K: FloatArray, *, weight: float = PRIOR_WEIGHT
 ) -> tuple[Spread, float]:
-    """Variance within classes, and the design effect: how many times the one of independent samples it is, at least 1.
+    """Variance stratified by class, and the design effect: its ratio to that of independent samples, at least 1.
 
-    prior_K: the variance of one sample's influence in each class if all classes were equally hard.
+    prior_K: variance of one sample's influence in each class if all classes were equally hard. weight: of the prior, in
+    units.
     """
     strata_N, prior_H = _strata(units, labels_N, prior_K)
     single = Units.alone(len(labels_N))
     if not units.are_groups:
         return _stratified(influence_N, single, strata_N, prior_H, weight=weight), 1.0
-    # Without the prior, which does not know how alike the samples of a group are.
+    # The design effect is estimated without the prior, which has no information on how alike samples of a group are.
     plain, grouped = (
         _stratified(influence_N, each, strata_N, prior_H, weight=0.0).variance for each in (single, units)
     )
     effect = max(1.0, grouped / plain) if plain > 0 and grouped > 0 else 1.0
     whole = _stratified(influence_N, units, strata_N, prior_H * effect, weight=weight)
-    # Groups that look more alike than independent samples do so by chance.
+    # A variance below that of independent samples is chance: grouping cannot make samples more informative.
     least = _stratified(influence_N, single, strata_N, prior_H, weight=weight).variance
     return Spread(max(whole.variance, least), whole.degrees), effect
 
 
 def _strata(units: Units, labels_N: IntArray, prior_K: FloatArray) -> tuple[IntArray, FloatArray]:
-    """The stratum of each sample, and what `prior_K` is there: classes, or everything where a unit has several."""
+    """Stratum of each sample (N), and the prior of each stratum (H).
+
+    Strata are the classes, or one stratum of all samples where a unit has samples of several classes.
+    """
     first_G = np.zeros(units.num, np.int64)
     first_G[units.of_N] = labels_N
     if np.array_equal(first_G[units.of_N], labels_N):

@@ -1,1 +1,1 @@
-"""The metrics, one file per family of related ones; `obverse.metrics.registry` makes one table of them."""
+"""The metrics, one file per family of related metrics; `obverse.metrics.registry` joins them into one table."""

@@ -1,4 +1,4 @@
-"""Metrics of the answers: how many are right, over all samples or as an average over classes."""
+"""Metrics of correct answers, over all samples or averaged over classes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ from obverse.metrics.metric import Measure, Metric, from_confusion, mean_of
 from obverse.metrics.units import spread
 
 FEW_RARER = 10
-"""Samples outside the largest class from which a correlation has an interval: of 4 it held the truth in 88 %."""
+"""Least number of samples outside the largest class for an interval of the correlation.
+
+With 4 such samples, the interval contained the true value in only 88 % of trials.
+"""
 
 
 def _class_average(name: str, answers: OneLabel) -> Interval:
@@ -70,7 +73,7 @@ def _top_k(k: int) -> Metric:
 
 
 def _wrong_share(answers: LabelSets) -> FloatArray:
-    """Of each sample (N)."""
+    """Share of wrong decisions for each sample (N)."""
     wrong_N: FloatArray = (answers.truth_NK != answers.answers_NK).mean(axis=1)
     return wrong_N
 
@@ -81,7 +84,7 @@ def _right_sets(answers: LabelSets) -> FloatArray:
 
 
 def _matthews(confusion_KK: IntArray) -> float:
-    """Correlation of labels and answers (Matthews 1975), of several classes by Gorodkin (2004).
+    """Correlation of labels and answers (Matthews 1975), in the form for several classes (Gorodkin 2004).
 
     0 where all answers are one class, as in scikit-learn; NaN where all labels are.
     """
@@ -94,7 +97,7 @@ def _matthews(confusion_KK: IntArray) -> float:
 
 
 def _matthews_interval(answers: OneLabel) -> Interval:
-    """By the influence of each cell: the derivative of Gorodkin's fraction by its count."""
+    """Interval of the Matthews correlation, from influences: its derivatives by the count of each cell."""
     value, confusion_KK, units = _matthews(answers.confusion_KK), answers.confusion_KK.astype(np.float64), answers.units
     num, labels_K, given_K = confusion_KK.sum(), confusion_KK.sum(axis=1), confusion_KK.sum(axis=0)
     of_labels, of_given = num**2 - labels_K @ labels_K, num**2 - given_K @ given_K
@@ -109,7 +112,7 @@ def _matthews_interval(answers: OneLabel) -> Interval:
     influence_KK = moved_KK / math.sqrt(of_labels * of_given) - value * scaled_KK
     variation = spread(influence_KK[answers.labels_N, answers.given_N], units)
     of_class_K = units.per_class(answers.labels_N, answers.num_classes)
-    # Where everything is right, the rarest classes say least about how long that lasts.
+    # Where every answer is correct: the effective number of samples, which the rarest classes limit.
     information = (of_class_K > 0).sum() ** 2 / float(divide(np.ones(len(of_class_K)), of_class_K).sum())
     return score_interval(value, variation, information=information, bounds=(-1.0, 1.0))
 

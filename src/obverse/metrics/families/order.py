@@ -1,4 +1,4 @@
-"""Metrics of classes in grade order: how far off an answer is."""
+"""Metrics of classes in grade order, from the distance between label and answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of the probabilities themselves: a sure mistake costs more than an unsure one."""
+"""Metrics of the probabilities: a confident mistake costs more than an uncertain one."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def _squares(answers: OneLabel) -> FloatArray:
 
 
 def _set_squares(answers: LabelSets) -> FloatArray:
-    """The mean over classes (N): 0 to 1."""
+    """Squared distance of each sample's probabilities from its label set (N), mean over classes: 0 to 1."""
     squares_N: FloatArray = ((answers.probabilities_NK.astype(np.float64) - answers.truth_NK) ** 2).mean(axis=1)
     return squares_N
 
 
 def _squares_interval(values_N: FloatArray, units: Units, *, bounds: tuple[float, float], mistake: float) -> Interval:
-    """Of the mean; the upper end is that with one more sample, which costs as much as a `mistake`.
+    """Interval of a mean of squares. Its upper end is computed with one additional sample of value `mistake`.
 
-    Few mistakes bring most of the score: where none happened to be among the samples, their spread knows of none, and
-    the interval of the mean holds the truth in 53 to 90 %. With one more it is 92 to 99 %.
+    Few mistakes make up most of the score. Where the samples happen to have none, the plain interval of the mean
+    contains the true value in only 53 to 90 % of trials; with the additional sample it does in 92 to 99 %.
     """
     seen = bounded_mean_interval(values_N, units, bounds=bounds)
     more = Units(np.append(units.of_N, units.num))

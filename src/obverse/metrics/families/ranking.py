@@ -1,6 +1,6 @@
-"""Metrics of the order in which each class's probabilities put the samples: they need no thresholds.
+"""Ranking metrics (AUROC, average precision), which need no thresholds.
 
-Each class is held against the rest; the mean runs over the classes for which that is defined.
+Each class is ranked against the rest. The mean is over the classes for which the score is defined.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from obverse.metrics.metric import Measure, Metric
 from obverse.metrics.units import Units, spread
 
 FEW = 10
-"""Samples of a class, and of all others, from which its ranking tells much."""
+"""Number of samples, of a class and of the rest, below which its ranking says little."""
 
 WRONG = 0.5
-"""By how much a sample that is ranked in the middle of the others is worse than one that is before all of them."""
+"""Loss of AUROC for a positive that is ranked in the middle of the others instead of first."""
 
 LARGEST_BIAS = 1.0
-"""Of the standard error: where few samples alone lift an average precision by more, it has no interval."""
+"""Largest bias of average precision from few samples, in standard errors, for which an interval is given."""
 
 
 def _interval(
     value: float, influence_N: FloatArray, sizes_K: FloatArray, units: Units, *, bias: float | None = None
 ) -> Interval:
-    """By the samples' influences. sizes_K: independent samples of each class, or of the rest where those are fewer.
+    """Interval of a mean ranking score, from the samples' influences.
 
-    The lower end is that with one more sample of a class that is ranked in the middle of the others: where none
-    happened to be so wrong, their spread knows of none. bias: what few samples lift the score by on average; None where
-    they do not, because positives are compared with the rest alone.
+    The lower end is computed with one additional positive ranked in the middle of the others, because the samples may
+    by chance have no such mistake.
+    sizes_K: independent samples of each class, or of the rest where those are fewer.
+    bias: expected excess of the score from few samples; None for AUROC, which is unbiased.
     """
     if math.isnan(value):
         return Interval(math.nan, math.nan)
@@ -42,7 +43,7 @@ def _interval(
     reason = _too_few(sizes_K, units, with_rest=bias is None)
     if reason:
         return Interval(math.nan, math.nan, reason)
-    # Where every class is ranked perfectly, the rarest ones say least about how long that lasts.
+    # Where every class is ranked perfectly: the effective number of samples, which the rarest classes limit.
     information = len(known_M) ** 2 / float((1 / known_M).sum())
     variation = spread(influence_N, units)
     lift = bias or 0.0
@@ -56,7 +57,7 @@ def _interval(
 
 
 def _too_few(sizes_K: FloatArray, units: Units, *, with_rest: bool) -> str:
-    """Why a mean over classes says little; empty where it says enough."""
+    """Why there are too few samples for a mean over classes; empty where there are enough."""
     known_M = sizes_K[sizes_K > 0]
     num_few = int((known_M < FEW).sum())
     what, whose = (
