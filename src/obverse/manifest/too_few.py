@@ -14,15 +14,20 @@ from .store import parse_locator
 
 @dataclass(frozen=True)
 class Stages:
-    """Samples after each stage of indexing: as listed, without excluded classes, without unpaired samples."""
+    """Samples after each stage of indexing."""
 
     listed: Samples
+    """Samples as listed by the source."""
+
     included: Samples
+    """Listed samples without excluded classes."""
+
     paired: Samples
+    """Included samples without those that lack a view, if such samples are excluded."""
 
 
 def too_few_classes(names: Collection[str], listing: Listing, stages: Stages, spec: DataSpec, title: str) -> str:
-    """The message for fewer than two classes. names: the remaining classes. title: the data's name."""
+    """Error message for fewer than two classes. names: the remaining classes. title: name of the data."""
     remaining = f"only {min(names)!r}" if names else "none"
     reason = _reason(listing, stages, spec, has_one=bool(names))
     return f"Need at least 2 classes, found {remaining} in {title!r}: {reason}"

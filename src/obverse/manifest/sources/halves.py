@@ -1,4 +1,4 @@
-"""Frames that hold two views side by side, in class folders or in a table, as a source."""
+"""Source: pictures that contain two views side by side, in class folders or in a table (`split-horizontal`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from .source import Source
 
 
 def read(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
-    """The left half of each frame as the first view, the right half as the second."""
+    """Listing whose first view is the left half of each picture, and whose second view is the right half.
+
+    views: names of the two views, or None for left and right.
+
+    DataError when `views` does not name two views, or when a sample has more than one picture.
+    """
     names = tuple(views) if views is not None else ("left", "right")
     if len(names) != 2:
         raise DataError(f"split-horizontal makes two views, and data.views names {len(names)}: left half, right half")

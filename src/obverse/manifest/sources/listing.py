@@ -1,4 +1,4 @@
-"""Listing, which every source returns, and the walk over folders."""
+"""Listing: the result of reading a source; and the walk over folders of pictures."""
 
 from __future__ import annotations
 
@@ -14,31 +14,45 @@ from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.samples import Samples
 from obverse.manifest.sources.folders.unread import Unread, holds_picture
 
-# File names that mark the folder of a run, of an evaluation, of a study.
+# Files that together mark a folder of results, which is never data: of a run, of an evaluation, of a study.
 RESULTS = ({"recipe.yaml", "manifest.csv"}, {"report.html", "metrics.json"}, {"sweep.yaml", "table.csv"})
 
 
 @dataclass
 class Listing:
-    """Samples as listed by a source, before verification and splitting.
-
-    samples: a list of `Sample`, or `Samples` where there may be very many. summary: the detected layout and the reason,
-    in one line. layout: the value of `data.layout` with which the source would be read in the same way.
-    """
+    """Samples as listed by a source, before verification and splitting."""
 
     root: Path
+    """Folder or URL that relative locators start from."""
+
     samples: Sequence[Sample]
+    """Listed samples, converted to `Samples` on construction."""
+
     views: tuple[str, ...]
+    """Names of the views, in order."""
+
     summary: str
+    """Detected layout and the reason for it, in one line."""
+
     layout: str
+    """Value of `data.layout` that reads the source in the same way."""
+
     findings: list[Finding] = field(default_factory=list)
+
     keeps_missing_views: bool = False
-    # Whether a sample's label is a label set as text.
+    """Whether `data.missing_view=auto` keeps samples that lack a view."""
+
     multi_label: bool = False
-    # order: the class order in a manifest. source, stored: for a run's manifest, its data and its file.
+    """Whether a sample's label is a label set as text."""
+
     order: tuple[str, ...] | None = None
+    """Class order stated by a manifest; None where the source states none."""
+
     source: Path | None = None
+    """For a run's manifest, the data of the run."""
+
     stored: Path | None = None
+    """For a run's manifest, its file."""
 
     def __post_init__(self) -> None:
         self.samples = Samples.of(self.samples).in_view_order(self.views)
@@ -46,17 +60,23 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder with pictures. parts: its path below the root. pictures: their paths below the root, sorted."""
+    """A folder that directly contains pictures."""
 
     parts: tuple[str, ...]
+    """Path of the folder below the root, as names."""
+
     pictures: list[str]
+    """Paths of its pictures below the root, sorted."""
 
 
 def walk_folders(root: Path, unread: Unread | None = None) -> Iterator[Folder]:
-    """The folders with pictures below root, root first, sorted, without hidden and system folders.
+    """Yield the folders with pictures at and below `root`, sorted, the root first.
 
-    A file with an unknown ending is recognised by its first bytes. unread: collects the files that are no pictures. A
-    folder reached again through a symbolic link is not entered twice. Results of Obverse are skipped.
+    Hidden folders, system folders and results of Obverse are skipped. A file with an unknown ending is recognised by
+    its first bytes. A folder that a symbolic link leads to again is entered once. unread: collects the files that are
+    no pictures.
+
+    DataError when a folder cannot be read.
     """
     seen: set[tuple[int, int]] = set()
 
@@ -95,7 +115,7 @@ def walk_folders(root: Path, unread: Unread | None = None) -> Iterator[Folder]:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether the entry is a folder, or a link to one; false for a link that is broken or leads to itself."""
+    """Whether the entry is a folder or a link to one; False for a broken or circular link."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself
@@ -109,7 +129,7 @@ def walk_pictures(root: Path) -> Iterator[str]:
 
 
 def stem_key(path: str) -> str:
-    """The `name_key` of the stem, by which the views of one object are paired (`Coin1.JPG` and `coin1.png`)."""
+    """The `name_key` of a file's stem: equal for the views of one object (`Coin1.JPG` and `coin1.png`)."""
     name = path[path.rfind("/") + 1 :]
     dot = name.rfind(".")
     return name_key(name[:dot] if dot > 0 else name)

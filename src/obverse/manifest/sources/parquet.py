@@ -38,7 +38,7 @@ def shard_names(tree: Tree) -> list[str]:
 
 
 def is_source(tree: Tree) -> bool:
-    """Whether DATA is shards, in no folders, and the first has a column of pictures."""
+    """Whether DATA is Parquet files, outside of folders of pictures, of which the first has a column of pictures."""
     shards = shard_names(tree)
     in_folders = any(folder.parts for folder in tree.folders)
     is_shards = bool(shards) and (tree.is_single_file or not in_folders)
@@ -47,19 +47,27 @@ def is_source(tree: Tree) -> bool:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Roles of the columns.
-
-    views: view name -> column. paths: picture columns with file names. extra: column -> extra column. names: of integer
-    labels. whole: float columns that hold whole numbers (`tables/values.py`).
-    """
+    """Roles of the columns."""
 
     views: dict[str, str]
+    """View name -> column."""
+
     label: LabelCells
+
     paths: list[str]
+    """Picture columns that also contain file names."""
+
     others: list[str]
+    """Columns of plain values that are no labels."""
+
     extra: dict[str, str]
+    """Column -> name of its extra column."""
+
     names: tuple[str, ...]
+    """Names of integer labels; empty where the schema has none."""
+
     whole: frozenset[str] = frozenset()
+    """Columns of floats that are whole numbers (`tables/values.py`)."""
 
 
 def read_parquet(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
@@ -157,7 +165,10 @@ def _text(value: object) -> str:
 
 
 def _holes(tree: Tree, shard: str, columns: _Columns) -> set[tuple[str, int]]:
-    """(view, row) pairs without a picture. Where all views are missing, the first stays and fails verification."""
+    """(view, row) pairs without a picture.
+
+    A row without any picture keeps its first view, so that verification reports it.
+    """
     first, *others = columns.views
     with_picture = {view: rows_with_picture(tree.file(shard), columns.views[view]) for view in columns.views if others}
     holes = {
@@ -194,7 +205,7 @@ def _whole_numbers(tree: Tree, shards: Sequence[str], columns: Sequence[str]) ->
 
 
 def _paths_are_ids(tree: Tree, shards: Sequence[str], columns: _Columns) -> bool:
-    """Whether every row has file names, and they are distinct."""
+    """Whether every row has file names and no two rows have the same ones, so that they can serve as ids."""
     if len(columns.paths) < len(columns.views):
         return False
     seen: set[tuple[str | None, ...]] = set()
@@ -228,7 +239,7 @@ def _name(value: Any, names: tuple[str, ...], where: str) -> str:
 
 
 def _split(cell: Any, shard: str, title: str) -> str | None:
-    """The split of a row, from its own column, else from the name of its file or folder."""
+    """The split of a row: from its cell, else from the name of its file or folder, else None."""
     if cell is not None:
         split = SPLIT_WORDS.get(str(cell).strip().lower())
         if split is None:

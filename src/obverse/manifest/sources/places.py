@@ -21,11 +21,15 @@ STRAY_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder of pictures. parts: its path without wrapper and split, i.e. class and view or size, in NFC."""
+    """A folder of pictures, without its wrapper and split folders."""
 
     pictures: list[str]
+    """Paths of its pictures below the root."""
+
     split: str | None
+
     parts: tuple[str, ...]
+    """Path without wrapper and split, in NFC: class, and view or size. Empty outside of class folders."""
 
     @property
     def label(self) -> str:
@@ -36,19 +40,28 @@ class Place:
 
 @dataclass(frozen=True)
 class Apart:
-    """Parsed folders. summary: wrapper and split folders, in words. A place without parts lies in no class folder."""
+    """Result of `take_apart`: the parsed folders of a tree."""
 
     places: list[Place]
+
     wrapper: str
+    """Path of the folders around all data, with a trailing `/`; empty if there are none."""
+
     summary: str
+    """Clause about wrapper and split folders, for the summary of a listing."""
+
     findings: list[Finding]
 
 
 def take_apart(folders: Sequence[Folder], view_words: Sequence[set[str]], title: str, *, num_levels: int = 1) -> Apart:
-    """Folders without their wrapper and split folders.
+    """The folders without their wrapper and split folders.
 
-    A single folder with nothing but requested views or sizes in it is a class, not a wrapper. A few pictures beside the
-    wrapper, the splits or the classes get a place without parts. num_levels: levels of folders that are no wrapper.
+    A single folder that contains nothing but requested views or sizes is a class, not a wrapper. A few pictures beside
+    the wrapper, the splits or the classes get a place without parts.
+
+    view_words: names of view folders, one set for each kind of views.
+    num_levels: number of innermost levels of folders that are never a wrapper.
+
     DataError when many pictures lie beside split folders.
     """
     depth = 0
@@ -72,7 +85,7 @@ def take_apart(folders: Sequence[Folder], view_words: Sequence[set[str]], title:
 
 
 def _split_level(folders: Sequence[Folder], depth: int) -> tuple[int, dict[str, str]]:
-    """Level of the split folders and their names -> split; empty when there are none.
+    """Level of the split folders, and their names -> split; no names when there are no split folders.
 
     Below the top level (`<class>/train/`) every picture must lie in a split folder, and there must be several classes.
     """
@@ -106,7 +119,7 @@ def _divided(folders: Sequence[Folder], depth: int, level: int, splits: dict[str
 def _num_doubled(folders: Sequence[Folder], level: int, name: str, splits: dict[str, str]) -> int:
     """Number of repeated folders of the split's name (`seg_train/seg_train/<class>`), as left by unpacking twice.
 
-    A class may have the name of its split: then another split has it, too.
+    A repeated name that also occurs in another split is a class and not counted.
     """
     inside = [f for f in folders if f.parts[level : level + 1] == (name,)]
     elsewhere = {f.parts[level + 1] for f in folders if len(f.parts) > level + 1 and f.parts[level] != name}

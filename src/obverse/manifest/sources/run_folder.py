@@ -22,7 +22,10 @@ def run_folder_of(path: Path) -> Path | None:
 
 
 def read_run_folder(folder: Path) -> Listing:
-    """The listing of a run's manifest, with the pictures at the place that the run's recipe names."""
+    """The listing of a run's manifest, with its pictures in the data that the run's recipe names.
+
+    DataError when that data is gone, or when the run's recipe, config or manifest cannot be read.
+    """
     spec = load_recipe(str(folder / "recipe.yaml")).data
     if spec.path is None or spec.views == "auto":
         raise DataError(f"{str(folder / 'recipe.yaml')!r} does not say where the data lies")

@@ -1,4 +1,4 @@
-"""Division of verified samples into splits: first groups, then stored splits, then the rest."""
+"""Division of verified samples into splits: groups are formed, stored splits are kept, and the rest is assigned."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def divide(
     is_prepared: bool = False,
     multi_label: bool = False,
 ) -> tuple[Samples, list[Finding]]:
-    """Samples that all have a split, and findings about it. digest_of: path -> content digest.
+    """The samples, each with a split, and findings about the split.
 
-    is_prepared: the samples come from a prepared manifest, in which an empty split stays empty.
+    digest_of: path -> content digest.
+    is_prepared: the samples come from a prepared manifest; a split that has no sample there stays empty.
     """
     samples, findings = tie_together(samples, spec, digest_of)
     if spec.stored is not None:
@@ -48,7 +49,10 @@ def divide(
 
 
 def tie_together(samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str]) -> tuple[Samples, list[Finding]]:
-    """Samples with groups, which a split never divides: those that the recipe names, and copies of one picture."""
+    """The samples with their groups assigned, and findings about the groups. A split never divides a group.
+
+    Groups are those of `data.split.group_by`, parts of one picture, and copies of one picture.
+    """
     findings: list[Finding] = []
     if spec.group_by is not None:
         samples, findings = group_by(samples, spec.group_by)
@@ -65,9 +69,9 @@ def tie_together(samples: Samples, spec: SplitSpec, digest_of: Mapping[str, str]
 
 
 def groups_of_other_data(samples: Samples, spec: SplitSpec, facts: PictureFacts) -> Samples:
-    """Samples of an evaluation with the groups that training would give them.
+    """The samples of an evaluation with the groups that training would give them.
 
-    A column or pattern in `spec` that these samples do not have is ignored: it is meant for the run's own data.
+    `spec.group_by` is ignored if it does not apply to these samples, because it was written for the run's own data.
     """
     if spec.group_near_duplicates:
         samples = group_together(samples, near_ties(samples, facts, near_copies(samples, facts)))

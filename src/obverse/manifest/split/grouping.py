@@ -1,10 +1,11 @@
 """Groups of samples that no split divides: copies of one picture, and groups named in the data.
 
-A digest split depends on the group's key only: its name in the data, else the content digest of its pictures. The key
-does not depend on which members exist, so a further copy of a picture never moves a sample. Only a new sample that
-links two groups (it shares one view with each, or copies a picture into a named group) can move samples: the key of the
-joined group is the least name, or the least digest where there is no name. A stored split (`data.split.stored`) moves
-nothing even then.
+A digest split depends only on the group's key: its name in the data, else the content digest of its pictures. The key
+does not depend on which members exist, so a further copy of a picture never moves a sample.
+
+Only a new sample that links two groups can move samples: one that shares a view with each group, or copies a picture
+into a named group. The key of the joined group is the least name, or the least digest if no group has a name. With a
+stored split (`data.split.stored`) no sample moves even then.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ FILE_ENDING = re.compile(r"\.\w{1,5}$")
 def group_by(samples: Samples, spec: GroupBy) -> tuple[Samples, list[Finding]]:
     """Samples grouped by the values of a column or by a pattern over ids, joined with their existing groups.
 
-    An empty cell, or an id that the pattern does not match, gives no group.
+    An empty cell, or an id that the pattern does not match, gives no group. DataError when no sample gets a group.
     """
     names = _by_column(samples, spec.column) if spec.column is not None else _by_pattern(samples, spec.pattern or "")
     num_without = sum(1 for name in names if not name)
@@ -89,7 +90,10 @@ def _is_in_parts(sample: Sample) -> bool:
 
 
 def group_together(samples: Samples, ties: Iterable[Iterable[str]]) -> Samples:
-    """Samples grouped by connected components over shared ties and existing groups. ties: a set of keys per sample."""
+    """The samples grouped by connected components: samples that share a key or an existing group are connected.
+
+    ties: the keys of each sample, in the order of the samples.
+    """
     parent = array("q", range(len(samples)))
 
     def find(place: int) -> int:
@@ -97,6 +101,7 @@ def group_together(samples: Samples, ties: Iterable[Iterable[str]]) -> Samples:
             parent[place] = place = parent[parent[place]]
         return place
 
+    # Union-find: `holder` is the first sample of each key, `parent` the forest.
     holder: dict[tuple[str, str] | str, int] = {}
     for place, (tied, group) in enumerate(zip(ties, samples.groups, strict=True)):
         keys: Iterable[tuple[str, str] | str] = tied if group is None else (*tied, ("group", group))

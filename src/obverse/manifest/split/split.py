@@ -1,11 +1,13 @@
-"""Which sample is train, val or test.
+"""Assignment of samples to train, val and test, by one of two strategies.
 
-Two strategies. `stratified`: the exact fractions per class, for sets that are looked at as a whole
-(of multi-label data nearly exact, `split_sets.py`).
-`digest`: each group decides by its own hash, so nothing ever moves when files are added. Both keep what the data gives
-already, and neither ever parts a group. Python's `hash` is salted per process and is never used.
+- `stratified` gives every class the requested fractions, up to rounding; for multi-label data nearly
+  (`split_sets.py`). It needs the whole data set.
+- `digest` places each group by a hash of its key, so that no sample moves when files are added.
 
-With folds, test is taken first and is the same for every fold; what is left is divided by the same strategy.
+Both strategies keep existing splits and never divide a group. Hashes are those of `obverse.imaging`, never Python's
+`hash`, which is salted per process.
+
+With folds, test is taken first and is the same for every fold. The rest is divided into folds by the same strategy.
 """
 
 from __future__ import annotations
@@ -27,9 +29,13 @@ Fractions = Mapping[str, float]
 
 
 def assign_splits(given: Iterable[Sample], spec: SplitSpec, *, multi_label: bool = False) -> Samples:
-    """Samples that all have a split; existing splits are kept. multi_label: labels are label sets.
+    """The samples, each with a split; existing splits are kept.
 
-    When all samples have a split and one split is empty, it is taken out of train, never out of test.
+    If all samples have a split and val or test is empty, the empty one is taken out of train.
+
+    multi_label: labels are label sets.
+
+    DataError when `spec.folds` is set and the data already has val, or has fewer groups than folds.
     """
     samples = Samples.of(given)
     spec = spec.for_samples(len(samples))
@@ -45,7 +51,7 @@ def assign_splits(given: Iterable[Sample], spec: SplitSpec, *, multi_label: bool
 
 
 def _folds(pool: Samples, spec: SplitSpec, folds: int, *, multi_label: bool) -> Iterator[str]:
-    """The fold of each sample, independent of which fold is val."""
+    """The fold number of each sample, as text. It does not depend on `spec.fold`, the fold that becomes val."""
     keys = split_keys(pool, spec)
     if len(set(keys)) < folds:
         raise DataError(f"data.split.folds is {folds}, and there are only {len(set(keys))} groups of samples to divide")
@@ -57,12 +63,12 @@ def _folds(pool: Samples, spec: SplitSpec, folds: int, *, multi_label: bool) -> 
 
 
 def _fill(samples: Samples, spec: SplitSpec, fractions: Fractions, *, multi_label: bool) -> Samples:
-    """Samples with splits for those without one; where all have one, an empty split is taken out of train."""
+    """The samples with a split for each that has none; if none lacks one, empty splits are taken out of train."""
     present = set(samples.splits)
     if None in present:
         return _assign(samples, spec, fractions, multi_label=multi_label)
     shares = {name: share if name == "train" or name not in present else 0.0 for name, share in fractions.items()}
-    if sum(shares.values()) == shares["train"]:
+    if sum(shares.values()) == shares["train"]:  # no split is empty, or those that are have the fraction 0
         return samples
     shares = {name: share / sum(shares.values()) for name, share in shares.items()}
     is_train = [split == "train" for split in samples.splits]
@@ -72,7 +78,7 @@ def _fill(samples: Samples, spec: SplitSpec, fractions: Fractions, *, multi_labe
 
 
 def _put(samples: Samples, is_open: Iterable[bool], splits: Iterable[str | None]) -> Samples:
-    """The samples with the next value of `splits` wherever `is_open` is true."""
+    """The samples with new splits where `is_open` is true. splits: one value for each true value, in order."""
     new = iter(splits)
     pairs = zip(is_open, samples.splits, strict=True)
     return samples.with_columns(splits=(next(new) if is_here else split for is_here, split in pairs))
@@ -108,8 +114,9 @@ def _fixed(keys: Sequence[str], splits: Sequence[str | None]) -> dict[str, str]:
 
 
 def by_digest(keys: Iterable[str], fractions: Fractions, *salt: object) -> Iterator[str]:
-    """A split for each key, by the hash of the key. fractions: split -> fraction."""
+    """A split for each key, by the hash of the key. fractions: split -> fraction. salt: further values to hash."""
     bounds = list(accumulate(fractions.values()))
+    # Rounding may leave the last bound below 1: values above it go to the last split with a fraction above 0.
     names = [*fractions, [name for name in fractions if fractions[name] > 0][-1]]
     return (names[bisect(bounds, place)] for place in unit_intervals(keys, *salt))
 
@@ -117,7 +124,13 @@ def by_digest(keys: Iterable[str], fractions: Fractions, *salt: object) -> Itera
 def by_class(
     keys: Sequence[str], labels: Sequence[str], fixed: Mapping[str, str], fractions: Fractions, seed: int
 ) -> Iterator[str]:
-    """A split for each key, stratified by class: the largest group first, each to the split that lacks it most."""
+    """A split for each key, stratified by class.
+
+    Greedy: groups are placed by falling size, then single samples, each in the split that is furthest below its target
+    number of samples of the group's classes. Equal sizes are ordered by hash.
+
+    fixed: key -> existing split.
+    """
     lacking = _targets(Counter(labels), fractions, alone=_of_one_key(keys, labels))
     taken = dict.fromkeys(fractions, 0)
     wanted = [name for name in fractions if fractions[name] > 0]
@@ -162,7 +175,7 @@ def by_sets(
 def _groups_and_alone(
     keys: Sequence[str], labels: Sequence[str]
 ) -> tuple[dict[str, Counter[str]], dict[str, list[str]]]:
-    """Key -> class -> number of samples, for groups; and class -> keys, for keys of a single sample."""
+    """Key -> class -> number of samples, for keys of several samples; class -> keys, for keys of a single sample."""
     repeated = {key for key, count in Counter(keys).items() if count > 1}
     groups: dict[str, Counter[str]] = defaultdict(Counter)
     alone: dict[str, list[str]] = defaultdict(list)
@@ -175,7 +188,7 @@ def _groups_and_alone(
 
 
 def _of_one_key(keys: Sequence[str], labels: Sequence[str]) -> set[str]:
-    """Classes with a single key, which cannot be divided."""
+    """Classes whose samples all have one key, so that they cannot be divided."""
     first: dict[str, str] = {}
     several = {label for key, label in zip(keys, labels, strict=True) if first.setdefault(label, key) != key}
     return first.keys() - several
@@ -184,11 +197,12 @@ def _of_one_key(keys: Sequence[str], labels: Sequence[str]) -> set[str]:
 def _targets(
     counts: Mapping[str, int], fractions: Fractions, *, alone: Collection[str] = ()
 ) -> dict[str, dict[str, int]]:
-    """Class -> split -> target number of samples, within one of the exact fraction.
+    """Class -> split -> target number of samples, by largest-remainder rounding.
 
-    Largest-remainder rounding. The rounding error of one class is carried to the next, so that many small classes do
-    not shift the total fractions. A class of 3 or more has at least one sample in every split where possible. alone:
-    classes that cannot be divided; they go to train, because a class that is never trained cannot be tested either.
+    The rounding error of one class is carried to the next, so that many small classes do not shift the total fractions.
+    A class of 3 or more samples gets at least one in every split where possible.
+
+    alone: classes that cannot be divided. They go to train, because a class that is never trained cannot be tested.
     """
     owed = dict.fromkeys(fractions, 0.0)
     wanted = [name for name in fractions if fractions[name] > 0]
@@ -198,8 +212,10 @@ def _targets(
         if label in alone and "train" in wanted:
             targets[label] = {name: counts[label] * (name == "train") for name in fractions}
             continue
+        # 1e-9 absorbs the rounding of floats: 10 * 0.7 may be just below 7.
         target = {name: int(exact[name] + 1e-9) for name in fractions}
         rest = {name: exact[name] - target[name] for name in wanted if exact[name] - target[name] > 1e-9}
+        # Rounded, so that equal remainders are ties, which keep the order of `fractions`.
         ranked = sorted(rest, key=lambda name: -round(owed[name] + rest[name], 9))
         for name in ranked[: counts[label] - sum(target.values())]:
             target[name] += 1

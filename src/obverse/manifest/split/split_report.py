@@ -12,19 +12,19 @@ from obverse.recipe import SplitSpec
 
 from .split import split_keys
 
-# A smaller deviation is rounding and is not reported, except for a digest split.
+# A deviation of fractions up to the larger of 0.01 and 2 samples is rounding: it is reported for a digest split only.
 REPORTED_DEVIATION = 0.01
 ROUNDED_SAMPLES = 2
 MAX_EXAMPLES = 5
 
 
 def split_findings(given: Samples, done: Samples, spec: SplitSpec, *, multi_label: bool = False) -> list[Finding]:
-    """Findings about the result of `assign_splits`. given: the samples before it. done: after it."""
+    """Findings about the result of `assign_splits`. given, done: the samples before and after it."""
     findings = list(_parted_groups(done, spec))
     spec = spec.for_samples(len(done))
     if None in given.splits:
         findings += _deviation(done, {name: getattr(spec, name) for name in SPLITS}, spec)
-    elif given.splits != done.splits and spec.folds is None:  # carved from the given train
+    elif given.splits != done.splits and spec.folds is None:  # an empty split was taken out of train
         shares = {name: getattr(spec, name) for name in SPLITS if name == "train" or name not in given.splits}
         pool = done.where(split == "train" for split in given.splits)
         findings += _deviation(pool, {name: share / sum(shares.values()) for name, share in shares.items()}, spec)
@@ -62,7 +62,7 @@ def _absent_classes(samples: Samples, *, multi_label: bool) -> Iterator[Finding]
 
 
 def _parted_groups(samples: Samples, spec: SplitSpec) -> Iterator[Finding]:
-    """Findings for groups that splits in the data divide; `assign_splits` itself never does."""
+    """Findings for groups that existing splits divide; `assign_splits` itself never divides a group."""
     splits_of: dict[str, set[str]] = {}
     if not any(samples.groups):
         return

@@ -1,8 +1,7 @@
 """Stratified split of multi-label samples by iterative stratification, rarest class first (Sechidis et al. 2011).
 
-Each class gets its fraction, and so does each label set that is frequent enough for every split; stratifying by label
-sets alone would leave rare ones to chance. Target numbers are whole, as for single labels (`split.py`), and groups are
-never divided.
+Strata are the classes and the label sets that are frequent enough for every split. Label sets alone would leave the
+rare ones to chance. Target numbers are whole, as for single labels (`split.py`), and groups are never divided.
 """
 
 from __future__ import annotations
@@ -25,7 +24,11 @@ def by_label_set(
     targets: Mapping[str, dict[str, int]],
     seed: int,
 ) -> Iterator[str]:
-    """A split for each key. targets: stratum of `strata` -> split -> target number of samples."""
+    """A split for each key.
+
+    fixed: key -> existing split.
+    targets: stratum of `strata` -> split -> target number of samples.
+    """
     lacking = {label: dict(target) for label, target in targets.items()}
     held = _held(keys, labels, targets)
     wanted = [name for name, number in targets[EVERYTHING].items() if number > 0]
@@ -54,14 +57,17 @@ def by_label_set(
 
 
 def strata(labels: Sequence[str], smallest_fraction: float) -> dict[str, int]:
-    """Strata -> number of samples: classes, frequent label sets and EVERYTHING."""
+    """Stratum -> number of samples, for classes, frequent label sets and EVERYTHING.
+
+    A label set is frequent if the split with `smallest_fraction` would get at least one of its samples.
+    """
     frequent = {label: count for label, count in Counter(labels).items() if count * smallest_fraction >= 1}
     wholes = {_whole(label): count for label, count in frequent.items()}
     return {**class_counts(labels, multi_label=True), **wholes, EVERYTHING: len(labels)}
 
 
 def _whole(label: str) -> str:
-    """The stratum of a label set; a name that no class can have."""
+    """Name of the stratum of a label set, which no class can have because it contains the separator."""
     return f"{SEPARATOR}{label}"
 
 
@@ -77,7 +83,7 @@ def _held(keys: Sequence[str], labels: Sequence[str], shared: Mapping[str, objec
 def _rarest_first(
     having: Mapping[str, Sequence[str]], held: Mapping[str, Counter[str]], chosen: Mapping[str, str]
 ) -> Iterator[str]:
-    """Strata in the order of stratification: always the one with the fewest unplaced samples; EVERYTHING is last."""
+    """Yield the strata in order of stratification: the one with the fewest unplaced samples next, EVERYTHING last."""
 
     def left(label: str) -> int:
         return sum(held[key][label] for key in having[label] if key not in chosen)
@@ -87,6 +93,7 @@ def _rarest_first(
     while queue:
         count, label = heapq.heappop(queue)
         now = left(label)
+        # Counts in the queue may be outdated; one that has fallen is queued again with its new value.
         if now < count:
             heapq.heappush(queue, (now, label))
         elif now:

@@ -35,7 +35,8 @@ _OPENERS: dict[bytes, Callable[[Any], Any]] = {
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ": lzma.LZMAFile,
 }
-# Limit of a decompression bomb. Pictures hardly shrink, so no honest archive grows a hundredfold.
+# Limits against decompression bombs. Compressed pictures hardly shrink, so no honest archive grows a hundredfold.
+# FREE_BYTES are allowed in any case.
 MAX_RATIO, FREE_BYTES = 100, 2**30
 LINK, FOLDER = "it is a link or a special file", "it is a folder"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -43,15 +44,25 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 @dataclass(frozen=True, slots=True)
 class MemberBlob:
-    """A member of an archive: `stored` bytes from `start`, deflated or not. crc: the checksum in a zip."""
+    """A member of an archive."""
 
     archive: Blob
+
     name: str
+
     start: int
+    """Offset in the archive: of the content in a tar, of the local header in a zip."""
+
     stored: int
+    """Number of bytes as stored, perhaps compressed."""
+
     size: int
+    """Number of bytes of the content."""
+
     is_deflated: bool = False
+
     crc: int | None = None
+    """CRC-32 of the content in a zip; None in a tar, which has none."""
 
     @property
     def title(self) -> str:
@@ -68,7 +79,7 @@ class MemberBlob:
         return data
 
     def head(self, length: int) -> bytes:
-        """The first bytes, without decompressing the rest; fewer or none where the member is damaged."""
+        """The first `length` bytes, without decompressing the rest; fewer or none if the member is damaged."""
         try:
             if not self.is_deflated:
                 return self.archive.read_at(self._place(), min(length, self.size))
@@ -78,12 +89,12 @@ class MemberBlob:
             return b""
 
     def check(self, data: bytes) -> None:
-        """DataError when `data` has not the size and checksum in the archive's index."""
+        """DataError when the size or checksum of `data` differs from the archive's index."""
         if len(data) != self.size or (self.crc is not None and zlib.crc32(data) != self.crc):
             raise DataError(f"{self.title} is damaged or cut short")
 
     def _place(self) -> int:
-        """Offset of the bytes. In a zip they follow a local header, whose length stands in that header."""
+        """Offset of the stored bytes. In a zip they follow a local header, which states its own length."""
         if self.crc is None:
             return self.start
         header = self.archive.read_at(self.start, _LOCAL_HEADER.size)
@@ -106,23 +117,34 @@ def _inflated(member: MemberBlob) -> bytes:
 
 @dataclass(frozen=True)
 class Archive:
-    """Index of an archive. members: normalised name -> member.
-
-    unreadable, left_out: name -> reason why a member cannot be read, or must not be. repeated: names that occur several
-    times; the last member counts.
-    """
+    """Index of an archive."""
 
     members: dict[str, MemberBlob] = field(repr=False)
+    """Normalised name -> member."""
+
     unreadable: dict[str, str]
+    """Name -> reason why the member cannot be read."""
+
     left_out: dict[str, str]
+    """Name -> reason why the member is not read on purpose."""
+
     repeated: list[str] = field(default_factory=list, repr=False)
+    """Names that occur several times; the last member counts."""
+
     folders: list[str] = field(default_factory=list, repr=False)
-    # Members of a zip whose names have no stated encoding.
+    """Names of folders."""
+
     unstated: list[tuple[ZipName, MemberBlob]] = field(default_factory=list, repr=False)
+    """Members of a zip whose names have no stated encoding."""
+
     _by_encoding: dict[str, dict[str, MemberBlob]] = field(default_factory=dict, repr=False)
+    """Cache of `_in`."""
 
     def blob(self, name: str) -> MemberBlob:
-        """The member called `name`, in any of the encodings that its name may have; DataError when there is none."""
+        """The member with the name `name`; a name without a stated encoding is compared in all of ENCODINGS.
+
+        DataError when there is no such member.
+        """
         if name not in self.members:
             for encoding in ENCODINGS if self.unstated else ():
                 if name in self._in(encoding):
@@ -137,7 +159,7 @@ class Archive:
         return guessed([name for name, _ in self.unstated])
 
     def _in(self, encoding: str) -> dict[str, MemberBlob]:
-        """Members without a stated encoding by their names decoded with `encoding`, where that is possible."""
+        """Name -> member, for names without a stated encoding that can be decoded with `encoding`."""
         if encoding not in self._by_encoding:
             members = self._by_encoding[encoding] = {}
             for name, member in self.unstated:
@@ -148,9 +170,11 @@ class Archive:
 
 @lru_cache(maxsize=16)
 def open_archive(blob: Blob, encoding: str | None = None) -> Archive:
-    """Index of a zip or tar archive, recognised by its content; DataError when it is neither, or damaged.
+    """Index of a zip or tar archive, recognised by its content.
 
-    encoding: of names in a zip that state none.
+    encoding: encoding of names in a zip that state none; None guesses it.
+
+    DataError when the blob is no archive, is damaged, or looks like a decompression bomb.
     """
     try:
         if zipfile.is_zipfile(io.BufferedReader(BlobFile(blob))):
@@ -222,7 +246,7 @@ def _require_harmless(infos: Sequence[zipfile.ZipInfo], blob: Blob) -> None:
 def _zip_members(
     blob: Blob, infos: Sequence[zipfile.ZipInfo], names: Sequence[str]
 ) -> Iterator[tuple[str, MemberBlob | str]]:
-    """(name, member or reason) for each entry of a zip."""
+    """Yield (name, member or reason why it cannot be read) for each entry of a zip."""
     for info, name in zip(infos, names, strict=True):
         if name.endswith("/"):
             yield name, FOLDER

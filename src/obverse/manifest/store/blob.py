@@ -1,8 +1,8 @@
 """Blobs: random access to the bytes of a file, a remote file or a decompressed stream.
 
-No file offset is shared: a local file is opened for every read, so threads and forked workers do not interfere, and
-every blob can be pickled and compared. A file's identity includes size and modification time, so that cached facts
-about it become invalid when it changes.
+A local file is opened for every read. So no file offset is shared between threads or forked workers, and every blob can
+be pickled and compared. A file's identity includes its size and modification time, so that cached facts about it become
+invalid when it changes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Blob(Hashable, Protocol):
         """Number of bytes."""
 
     def read_at(self, start: int, length: int) -> bytes:
-        """The bytes [start, start + length); DataError when they are not there."""
+        """The bytes [start, start + length); fewer at the end. DataError when they cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,16 @@ class FileBlob:
     """A local file."""
 
     path: str
+
     size: int
+    """Number of bytes."""
+
     changed_ns: int
+    """Modification time in nanoseconds."""
 
     @classmethod
     def of(cls, path: str) -> FileBlob:
-        """The ordinary file at `path`; OSError when there is none."""
+        """The regular file at `path`; OSError when there is none."""
         status = regular_status(path)
         return cls(path, status.st_size, status.st_mtime_ns)
 
@@ -96,7 +100,7 @@ class BlobFile(io.RawIOBase):
 
 
 def read_all(blob: Blob, *, max_bytes: int) -> bytes:
-    """All bytes of a blob; DataError when there are more than `max_bytes` or fewer than promised."""
+    """All bytes of a blob; DataError when there are more than `max_bytes` or fewer than `blob.size`."""
     if blob.size > max_bytes:
         raise DataError(f"{blob.title} has {blob.size:,} bytes, more than the limit of {max_bytes:,}")
     data = blob.read_at(0, blob.size) if blob.size else b""

@@ -1,7 +1,7 @@
 """Reader of the CIFAR-10 and CIFAR-100 python batches: a pickled dict with `data` (N, 3072) and labels.
 
-Format: https://www.cs.toronto.edu/~kriz/cifar.html. A pickle can run any code; here it may only build numpy arrays and
-plain values. A picture is returned as a BMP file, which is lossless, for the ordinary decoder.
+Format: https://www.cs.toronto.edu/~kriz/cifar.html. A pickle can run any code; this reader allows only numpy arrays and
+plain values. A picture is returned as a lossless BMP file, which the ordinary decoder reads.
 """
 
 from __future__ import annotations
@@ -48,11 +48,16 @@ class _Unpickler(pickle.Unpickler):
 
 @dataclass(frozen=True)
 class CifarBatch:
-    """pictures_NHWC; labels by their key (`labels`, or `fine_labels` and `coarse_labels`); names of the files."""
+    """Content of a batch file."""
 
     pictures_NHWC: npt.NDArray[np.uint8]
+    """Pictures, N x 32 x 32 x 3."""
+
     labels: dict[str, list[int]]
+    """Key (`labels`, or `fine_labels` and `coarse_labels`) -> labels of all pictures."""
+
     names: list[str]
+    """File names of the pictures; empty if the batch has none."""
 
     def bmp(self, number: int) -> bytes:
         """One picture as the bytes of a BMP file."""

@@ -8,8 +8,8 @@
     frame.jpg::half=left                   the left or right half of a picture
     slide.jpg::tile=r1c2of2x3              a tile of it, here the first row's second of three (imaging/part.py)
 
-Steps may follow each other: `set.tar::member=train.parquet::row=0,image::half=left`. A name that itself holds such a
-step is written with one more `=` behind its `::`: the file `a::half=b.jpg` is `a::=half=b.jpg`.
+Steps may follow each other: `set.tar::member=train.parquet::row=0,image::half=left`. A name that itself contains such a
+step is escaped by a `=` after its `::`: the locator of the file `a::half=b.jpg` is `a::=half=b.jpg`.
 """
 
 from __future__ import annotations

@@ -24,16 +24,22 @@ CACHED_BYTES = 128 * 2**20
 
 @dataclass(frozen=True)
 class ParquetInfo:
-    """Content of a footer. starts: first row of each group, then the number of rows.
-
-    class_names: column -> names of its integer labels, from the schema. fractions: the columns of floats.
-    """
+    """Content of a Parquet file's footer."""
 
     columns: dict[str, str]
+    """Column -> kind: bytes, picture (a struct of bytes and path), list, value or nested."""
+
     starts: tuple[int, ...]
+    """First row of each row group, then the number of rows."""
+
     class_names: dict[str, tuple[str, ...]]
+    """Column -> names of its integer labels, from the schema."""
+
     metadata: Any
+    """pyarrow's FileMetaData."""
+
     fractions: frozenset[str] = frozenset()
+    """Columns of floats."""
 
     @property
     def num_rows(self) -> int:
@@ -63,7 +69,7 @@ def open_parquet(blob: Blob) -> ParquetInfo:
 
 
 def read_columns(blob: Blob, columns: list[str]) -> list[dict[str, Any]]:
-    """All rows of some columns as plain values."""
+    """All rows, as dicts of the given columns with Python values; DataError when they cannot be read."""
     try:
         table = _file(blob, open_parquet(blob).metadata).read(columns=columns, use_threads=False)
         rows: list[dict[str, Any]] = table.to_pylist()
@@ -75,7 +81,10 @@ def read_columns(blob: Blob, columns: list[str]) -> list[dict[str, Any]]:
 
 
 def read_cell(blob: Blob, step: str) -> Any:
-    """The cell at `row,column`; for a picture its bytes, or a dict of `bytes` and `path`."""
+    """The cell at `step`, which is `row,column`. A picture is its bytes, or a dict of `bytes` and `path`.
+
+    DataError when there is no such cell.
+    """
     number, _, column = step.partition(",")
     info = open_parquet(blob)
     if not number.isdecimal() or int(number) >= info.num_rows or column not in info.columns:
@@ -85,7 +94,7 @@ def read_cell(blob: Blob, step: str) -> Any:
 
 
 def rows_with_picture(blob: Blob, column: str) -> list[bool] | None:
-    """Per row, whether the cell holds bytes or a path; None when all do, which the footer mostly shows."""
+    """For each row, whether the cell contains bytes or a path; None if the footer shows that all do."""
     info = open_parquet(blob)
     num_groups = len(info.starts) - 1
     if all(_has_no_nulls(info.metadata.row_group(group), column) for group in range(num_groups)):

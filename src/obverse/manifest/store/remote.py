@@ -32,8 +32,12 @@ class RemoteBlob:
     """A remote file."""
 
     url: str
+
     size: int
+    """Number of bytes."""
+
     version: str
+    """ETag or modification time, as the protocol gives it; empty if it gives none."""
 
     @classmethod
     def of(cls, url: str) -> RemoteBlob:

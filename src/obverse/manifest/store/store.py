@@ -1,4 +1,4 @@
-"""Picture store: the only way from a locator to a picture, in verification, training, evaluation and prediction."""
+"""Picture store: reader of pictures by locator, used by verification, training, evaluation and prediction alike."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ UNREADABLE = "cannot be read"
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """The stored bytes of a picture. part: the part of that file's picture, or None for the whole."""
+    """The stored bytes of a picture, not yet decoded."""
 
     data: bytes
+    """Content of the picture's file."""
+
     part: Part | None = None
+    """The part of the picture that is meant; None for the whole."""
 
     def digest(self) -> str:
         """The content digest; parts of the same file have different ones."""
@@ -38,9 +41,12 @@ class StoredPicture:
         return (height, width) if self.part is None else self.part.size(height, width)
 
     def decode(self, *, min_height: int = 0, min_width: int = 0, sandbox: Sandbox | None = None) -> Pixels:
-        """Upright RGB pixels; see `imaging.decode_picture`. PictureError when it is no usable picture.
+        """Upright RGB pixels; see `imaging.decode_picture`.
 
-        sandbox: decode in its processes, for bytes that nothing has verified.
+        min_height, min_width: least size in pixels; 0 decodes at full size.
+        sandbox: pool of processes to decode in, for unverified bytes; None decodes in this process.
+
+        PictureError when it is no usable picture.
         """
         decode = decode_picture if sandbox is None else sandbox.decode
         if self.part is None:
@@ -76,9 +82,11 @@ class PictureStore:
         sandbox: Sandbox | None = None,
         require: Callable[[StoredPicture], None] = lambda picture: None,
     ) -> Pixels:
-        """Upright RGB pixels; PictureError names the locator. sandbox: see `StoredPicture.decode`.
+        """Upright RGB pixels of the picture at `locator`; see `StoredPicture.decode`.
 
-        require: a check of the bytes before decoding, which may raise.
+        require: check of the stored bytes before decoding, which may raise PictureError.
+
+        PictureError, naming the locator, when the picture cannot be read or decoded.
         """
         try:
             picture = self.read(locator)
@@ -98,10 +106,13 @@ class PictureStore:
                 self._open(name, steps)
 
     def stamp(self, locator: str) -> str:
-        """Size and modification time of the file that holds the picture, a cheap sign of change."""
+        """Size and modification time of the file that contains the picture: cheap detection of changes.
+
+        `remote` for a remote file, `missing` for one that does not exist.
+        """
         name, _ = parse_locator(locator)
         if remote_url(name) or remote_url(self.root):
-            return "remote"  # otherwise one request per picture
+            return "remote"  # asking would take one request per picture
         try:
             status = os.stat(os.path.join(self.root, name))
         except (OSError, ValueError):
@@ -151,7 +162,10 @@ class PictureStore:
 
 
 def _without_place(locator: str) -> tuple[str, tuple[Step, ...]]:
-    """The container of a picture, as file name and steps: a member counts only where a further step leads into it."""
+    """Container of a picture, as file name and steps, equal for all pictures in it.
+
+    The value of the last step is removed. A member is kept only if a further step leads into it.
+    """
     name, steps = parse_locator(locator)
     steps = tuple(step for step in steps if step[0] not in PARTS)
     return name, (*steps[:-1], *((kind, "") for kind, _ in steps[-1:]))

@@ -1,8 +1,13 @@
-"""What the members of a zip are called: APPNOTE 4.4.4 (bit 11: UTF-8), 4.6.9 (0x7075: Unicode path) and what is done.
+"""Decoding of member names in zip archives.
 
-Without either the name is in the code page of whoever packed it, which the archive does not say. Where all such names
-are valid UTF-8 they are taken for it (one alone proves little: a cat in GBK is an `è`); otherwise the user says the
-code page, and CP437 is what is left.
+A zip states the encoding of a name in two ways (PKWARE's APPNOTE): bit 11 of the flags says UTF-8 (4.4.4), or an extra
+field 0x7075 contains the name in UTF-8 (4.6.9). Any other name is in an unstated code page of the system that packed
+it. Such names are decoded as follows:
+
+1. With `data.archive_encoding`, if the user gives it.
+2. As UTF-8, if all of them are valid UTF-8. A single valid name proves little, because short names in GBK may be valid
+   UTF-8 by accident.
+3. As CP437, which is a guess and gives a finding.
 """
 
 from __future__ import annotations
@@ -13,16 +18,21 @@ from collections.abc import Sequence
 
 from obverse.errors import DataError
 
+# Bit 11 of a member's flags, and the id of the extra field of the Unicode path.
 _UTF8_FLAG, _UNICODE_PATH = 0x800, 0x7075
+# Value of `create_system` for archives that were packed on Unix.
 _UNIX = 3
 FALLBACK = "cp437"
-# Of recipes, and what a name that a manifest holds is looked for in.
+# Encodings suggested to users, and those in which a name from a manifest is searched in an archive.
 ENCODINGS = ("utf-8", "gb18030", "cp932", "big5", "cp949", "euc_jp", "cp1252", "cp1251", "cp1253", "cp866", "cp850",
              FALLBACK)  # fmt: skip
 
 
 class ZipName:
-    """The name of one member. raw: its bytes where their encoding is not stated, else None."""
+    """Name of one member. raw: its bytes if their encoding is not stated, else None.
+
+    is_windows: whether backslashes separate folders.
+    """
 
     def __init__(self, info: zipfile.ZipInfo, *, is_windows: bool) -> None:
         self._is_windows = is_windows
@@ -30,7 +40,7 @@ class ZipName:
         self.raw: bytes | None = None
         if info.flag_bits & _UTF8_FLAG or self._name.isascii():
             return
-        raw = self._name.encode(FALLBACK)  # zipfile has decoded it so
+        raw = self._name.encode(FALLBACK)  # inverse of zipfile's decoding
         stated = _unicode_path(info.extra, raw)
         if stated is not None:
             self._name = stated
@@ -44,13 +54,16 @@ class ZipName:
 
 
 def zip_names(infos: Sequence[zipfile.ZipInfo]) -> list[ZipName]:
-    """Member names. Backslashes separate folders where a Windows program packed, or where no member has a slash."""
+    """Names of all members. Backslashes separate folders if a Windows program packed or no member has a slash."""
     has_slash = any("/" in info.orig_filename for info in infos)
     return [ZipName(info, is_windows=info.create_system != _UNIX or not has_slash) for info in infos]
 
 
 def require_names(names: Sequence[ZipName], encoding: str | None, title: str) -> list[str]:
-    """Decoded names; DataError when one is not in `encoding`. None: UTF-8 where all are valid, else a guess."""
+    """Decoded names; DataError when one cannot be decoded.
+
+    encoding: encoding of names that state none. None: UTF-8 if all of them are valid UTF-8, else FALLBACK.
+    """
     if encoding is None:
         encoding = FALLBACK if guessed(names) else "utf-8"
     try:
@@ -61,13 +74,13 @@ def require_names(names: Sequence[ZipName], encoding: str | None, title: str) ->
 
 
 def guessed(names: Sequence[ZipName]) -> list[bytes]:
-    """Raw names, where their encoding is a guess."""
+    """Raw bytes of the names whose encoding is a guess; empty if all of them are valid UTF-8."""
     raw = [name.raw for name in names if name.raw is not None]
     return [] if all(map(_is_utf8, raw)) else raw
 
 
 def readings(raw: bytes) -> str:
-    """The same name in several encodings, for a message."""
+    """Distinct readings of a raw name in up to five encodings, for a message."""
     encoding_of: dict[str, str] = {}
     for encoding in ENCODINGS:
         try:
@@ -86,7 +99,7 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str | None:
-    """The name in the Unicode path extra field, when its checksum matches these raw bytes; else None."""
+    """The name in the Unicode path extra field, if its checksum is that of the raw name; else None."""
     place = 0
     while place + 4 <= len(extra):
         kind, length = (int.from_bytes(extra[place + i : place + i + 2], "little") for i in (0, 2))

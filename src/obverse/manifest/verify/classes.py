@@ -12,12 +12,14 @@ from obverse.manifest.names import name_key
 from obverse.manifest.sample import SPLITS, Finding, Sample
 from obverse.recipe import DataSpec
 
+# One sample for each split.
 LEAST_SAMPLES = 3
+# Ratio of the largest to the smallest class above which imbalance is reported.
 IMBALANCE = 20
 
 
 def class_findings(samples: Sequence[Sample], spec: DataSpec) -> list[Finding]:
-    """Findings about the classes of the remaining samples, with splits as stated in the data."""
+    """Findings about the classes of the samples; splits are those stated in the data."""
     multi_label = spec.labels == "multi"
     counts = class_counts((sample.label for sample in samples), multi_label=multi_label)
     may_be_ordered = spec.order == "auto" and not multi_label

@@ -1,4 +1,7 @@
-"""Facts about every picture after one pass, in arrays: 435,000 pictures take 150 MB, or 20 MB without thumbprints."""
+"""Measurements of all pictures after verification, in arrays.
+
+435,000 pictures take 150 MB, or 20 MB without thumbprints.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +21,46 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """Facts in columns over N distinct paths. Sizes are upright (height, width). An unusable picture's row holds zeros.
-
-    use: the least (height, width) that the pictures were decoded with.
-    printed_N: which have a thumbprint in prints_NP, which has no columns when the pass was made without details.
-    findings: the pictures that cannot be used.
-    wholes: path of a picture of which parts are views -> content digest.
-    """
+    """Measurements of N pictures, in columns. The row of an unusable picture has zeros."""
 
     paths: tuple[str, ...]
+    """Distinct locators of the pictures."""
+
     place_of: Mapping[str, int]
+    """Locator -> row."""
+
     usable_N: npt.NDArray[np.bool_]
+    """Whether the picture can be decoded."""
+
     digests_N16: npt.NDArray[np.uint8]
+    """Content digests, 16 bytes each."""
+
     sizes_N2: npt.NDArray[np.int32]
+    """Upright (height, width) in pixels."""
+
     num_bytes_N: npt.NDArray[np.int64]
+    """File sizes in bytes."""
+
     traits_N: npt.NDArray[np.uint16]
+    """Bit masks of `imaging.Trait`."""
+
     formats_N: npt.NDArray[np.bytes_]
+    """Names of file formats, such as JPEG."""
+
     prints_NP: npt.NDArray[np.uint8]
+    """Thumbprints: luminance, then two planes of chroma. P is 0 if verification ran without details."""
+
     printed_N: npt.NDArray[np.bool_]
+    """Whether the picture has a thumbprint."""
+
     findings: tuple[Finding, ...]
+    """An error finding for each unusable picture."""
+
     use: tuple[int, int] = (0, 0)
+    """Minimum (height, width) that the pictures were decoded with; (0, 0) is full size."""
+
     wholes: dict[str, str] = field(default_factory=dict)
+    """Locator of a whole picture of which parts are views -> content digest."""
 
     @classmethod
     def empty(cls, paths: Sequence[str], *, details: bool, use: tuple[int, int] = (0, 0)) -> PictureFacts:
@@ -84,7 +106,7 @@ class PictureFacts:
         return _Column(self, lambda place: tuple(self.sizes_N2[place].tolist()))
 
     def may_differ(self, path: str, use: tuple[int, int]) -> bool:
-        """Whether decoding with the minimum size `use` may have another scale than with `self.use`."""
+        """Whether decoding with the minimum (height, width) `use` may give another scale than with `self.use`."""
         place = self.place_of[path]
         if use == self.use or self.formats_N[place] not in (b"JPEG", b"MPO"):
             return False

@@ -15,9 +15,11 @@ from obverse.manifest.sample import Finding
 
 from .facts import Array, PictureFacts
 
+# A shorter side below this number of pixels is reported.
 TINY_SIDE = 16
+# A ratio of the sides above this is reported.
 EXTREME_ASPECT = 5.0
-# Ratio of the mean side length to the set's median from which a picture's size is reported.
+# A ratio above this, of the geometric mean of the sides to the set's median, or the inverse, is reported.
 FAR_SIDE = 4.0
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"),

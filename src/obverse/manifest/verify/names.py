@@ -1,4 +1,4 @@
-"""Findings from names alone: clashes on other systems, hidden and system files, link loops. No picture is decoded."""
+"""Findings from file names alone: clashes on other systems, hidden and system files, link loops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from obverse.manifest.sources.folders.unread import holds_picture
 
 
 def tree_findings(root: Path) -> list[Finding]:
-    """Findings for everything but pictures in a folder tree; a link to a parent folder is not followed."""
+    """Findings about hidden files, link loops and other files that are no pictures. Link loops are not followed."""
     paths_of: dict[str, list[str]] = {"hidden-file": [], "symlink-loop": [], "other-file": []}
     _visit(str(root), "", (), paths_of)
     message_of = {
@@ -36,7 +36,7 @@ def _visit(folder: str, prefix: str, above: tuple[tuple[int, int], ...], paths_o
         with os.scandir(folder) as opened:
             entries = sorted(opened, key=lambda entry: entry.name)
     except OSError:
-        return  # reading the source raises for it
+        return  # reported as an error when the source is read
     above = (*above, (status.st_dev, status.st_ino))
     for entry in entries:
         path = prefix + entry.name
@@ -78,8 +78,12 @@ def name_findings(paths: Iterable[str]) -> list[Finding]:
 
 
 def _clashes(names: Iterable[str], key: Callable[[str], str]) -> Iterator[list[str]]:
-    """Groups of names with the same key, without files below two folders that clash already."""
+    """Yield groups of names with the same key and in the same folder.
+
+    Files below two clashing folders are left out, because the folders are reported.
+    """
     names = list(names)
+    # Hashes first, so that keys of many names need not be kept in memory.
     seen: set[int] = set()
     twice: set[int] = set()
     for hashed in (hash(key(name)) for name in names):

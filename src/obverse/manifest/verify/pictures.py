@@ -1,7 +1,7 @@
-"""Verification that decodes every picture once before a run, so that no unreadable one stops it later.
+"""Verification: decodes every picture once before a run, so that no unreadable picture stops the run later.
 
-Each file is read once, to be digested and examined; only the facts are kept. Files are untrusted, so child processes
-decode them: a decoder that crashes ends a child, not the run. Later stages decode in their own process, at the scales
+Each file is read once, digested and examined; only the facts are kept. Files are untrusted and therefore decoded in
+child processes: a decoder that crashes ends a child, not the run. Later stages decode in their own process, at scales
 that were verified here (`require_decodable`).
 """
 
@@ -44,10 +44,12 @@ def verify_pictures(
     use: tuple[int, int] = USUAL_USE,
     sandbox: Sandbox | None = None,
 ) -> PictureFacts:
-    """Facts about the pictures at `paths` (locators), in their order: read, digested and decoded.
+    """Facts about the pictures at `paths` (locators), in their order.
 
-    details: also traits of the content and thumbprints, of all pictures or of some of `paths`. use: the minimum
-    (height, width) of later decoding. sandbox: the pool of processes that decode.
+    progress: called with the number of pictures verified so far and their total.
+    details: whether to measure traits of the content and thumbprints too, or the paths for which to do so.
+    use: minimum (height, width) of later decoding.
+    sandbox: pool of processes to decode in; None uses the shared one.
     """
     facts = PictureFacts.empty(paths, details=bool(details), use=use)
     findings = []
@@ -101,7 +103,7 @@ def _in_sandbox(sandbox: Sandbox, work: Work, pictures: Sequence[Wanted]) -> lis
 
 
 def _examined(store: PictureStore, paths: Sequence[str], work: Work, details: bool | Collection[str]) -> Iterator[Seen]:
-    """Examinations in order. Only a few chunks are pending: futures for 435,000 pictures would fill the memory."""
+    """Yield the examinations in order. The number of pending chunks is limited, to save memory."""
     num_threads = num_allowed_cpus()
     waiting: deque[Future[list[Seen]]] = deque()
     with ThreadPoolExecutor(num_threads) as pool:

@@ -1,7 +1,7 @@
-"""Cross-validated linear probe of a few features per sample: ridge regression in closed form.
+"""Cross-validated linear probe: ridge regression on a few features per sample, in closed form.
 
-It is no classifier for users, but tests whether the features hold information about the class. All classes have equal
-weight whatever their size, so chance is 1 / number of classes.
+It tests whether the features contain information about the class. All classes have equal weight whatever their size,
+so chance is 1 / number of classes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from .facts import Array
 
 NUM_FOLDS = 5
+# Number of quantile bins of one value.
 NUM_BINS = 12
 # Two-sided 99.9 %, because many probes are run on one set.
 Z = 3.29
@@ -20,20 +21,28 @@ Z = 3.29
 
 @dataclass(frozen=True)
 class Skill:
-    """Balanced accuracy of a probe with its interval, and the accuracy of guessing (chance)."""
+    """Balanced accuracy of a probe, with a confidence interval."""
 
     accuracy: float
+
     low: float
+    """Lower end of the interval of Z standard errors."""
+
     high: float
+    """Upper end of that interval."""
+
     chance: float
+    """Accuracy of guessing: 1 / number of classes."""
 
 
 def out_of_fold(
     features_ND: Array, labels_N: Array, num_classes: int, *, ridge: float = 0.1, scored_ND: Array | None = None
 ) -> Array:
-    """Scores (N, K) of every sample by a probe trained without its fold. ridge: total penalty over all features.
+    """Scores (N, K) of each sample by a probe that is trained without the sample's fold.
 
-    scored_ND: other features of the same samples to score; the probe is trained on `features_ND`.
+    features_ND: features to train on. labels_N: integer classes, each below `num_classes`.
+    ridge: total penalty, divided over all features.
+    scored_ND: other features of the same samples, to be scored instead of `features_ND`.
     """
     mean_D, spread_D = features_ND.mean(axis=0), features_ND.std(axis=0)
 
@@ -57,7 +66,7 @@ def out_of_fold(
 
 
 def skill(features_ND: Array, labels_N: Array, num_classes: int, *, ridge: float = 0.1) -> Skill:
-    """The skill with which a probe predicts the classes from the features."""
+    """Skill of a probe that predicts `labels_N` from `features_ND`. ridge: see `out_of_fold`."""
     right_N = out_of_fold(features_ND, labels_N, num_classes, ridge=ridge).argmax(axis=1) == labels_N
     counts_K = np.bincount(labels_N, minlength=num_classes).clip(1)
     recall_K = np.bincount(labels_N, weights=right_N, minlength=num_classes) / counts_K

@@ -17,16 +17,18 @@ from obverse.manifest.sample import Finding, Sample
 from .facts import Array, PictureFacts
 from .probe import in_bins, skill
 
+# Approximate limit of the samples that are probed.
 MAX_SAMPLES = 20_000
+# Smaller classes are left out.
 LEAST_PER_CLASS = 10
-# Fractions of the way from chance to certainty: from the first a note; from the second a warning, for cues that the
-# object itself cannot explain. Its colour may explain the skill, the size of its file cannot.
+# Skill as a fraction of the way from chance to certainty: from LEAST_SKILL a note is given. From STRONG_SKILL it is a
+# warning, for cues that the object itself cannot explain: its colour may explain skill, the size of its file cannot.
 LEAST_SKILL = 0.15
 STRONG_SKILL = 0.5
 
 
 def shortcut_findings(samples: Sequence[Sample], facts: PictureFacts) -> list[Finding]:
-    """Findings per view and cue; needs facts with details."""
+    """Findings for each view and cue whose probe has skill. facts: with details."""
     views = list(dict.fromkeys(view for sample in samples[:1000] for view in sample.views))
     return [finding for view in views for finding in _of_view(samples, facts, view, f" of {view}" if views[1:] else "")]
 
@@ -53,7 +55,7 @@ def _of_view(samples: Sequence[Sample], facts: PictureFacts, view: str, which: s
 
 
 def _labelled(samples: Sequence[Sample], facts: PictureFacts, view: str) -> tuple[Array, Array, int]:
-    """Indices and labels of an even selection of samples, and the number of classes; small classes are left out."""
+    """Indices in the facts (N), labels (N) and number of classes, for every n-th sample; small classes are left out."""
     selected = samples[:: 1 + len(samples) // MAX_SAMPLES]
     rows = [(facts.place_of[s.views[view]], s.label) for s in selected if view in s.views]
     rows = [row for row in rows if facts.usable_N[row[0]]]

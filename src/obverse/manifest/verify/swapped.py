@@ -1,8 +1,8 @@
-"""Advisory findings about swapped views: samples whose obverse looks like the reverses, and the other way round.
+"""Advisory findings about swapped views: samples whose obverse looks like a reverse, and vice versa.
 
-A cross-validated probe predicts the view of a picture. It is trained twice, the second time with suspects exchanged, so
-that swapped samples do not train it wrongly. A sample is reported only when its margin is an outlier among all margins,
-and when rotating its pictures by quarters does not explain it.
+A cross-validated probe predicts the view of a picture. It is trained twice; the views of suspects are exchanged for the
+second training, so that swapped samples do not mislead it. A sample is reported only if its margin is an outlier among
+all margins and a rotation of its pictures by quarters does not explain it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from obverse.manifest.verify.copies.near import blurred
 from .facts import Array, PictureFacts
 from .probe import out_of_fold
 
+# Approximate limit of the samples that are probed.
 MAX_SAMPLES = 20_000
+# Fewer samples are not probed.
 LEAST_SAMPLES = 30
 # Bounds of the threshold, in units of the median margin: 1 is a correct sample, -1 a swapped one. Between the bounds it
 # depends on the spread of the margins.
@@ -29,12 +31,14 @@ HIGHEST, LOWEST = -0.25, -0.8
 MOST_MISREAD = 0.15
 # Expected number of correct samples below the threshold, from the spread of the margins.
 CHANCE = 0.5
+# Ridge penalty of the probe.
 RIDGE = 30.0
-_NORMAL = 1.4826  # median absolute deviation to standard deviation
+# Standard deviation per median absolute deviation of a normal distribution.
+_NORMAL = 1.4826
 
 
 def swapped_findings(samples: Sequence[Sample], facts: PictureFacts, views: Sequence[str]) -> list[Finding]:
-    """Findings for each pair of views; needs facts with details."""
+    """Findings about samples whose views look exchanged, for each pair of views. facts: with details."""
     return [finding for first, second in combinations(views, 2) for finding in _of_pair(samples, facts, first, second)]
 
 
@@ -65,9 +69,10 @@ def _of_pair(samples: Sequence[Sample], facts: PictureFacts, first: str, second:
 
 
 def _read_twice(facts: PictureFacts, places_M: Array) -> tuple[Array, float]:
-    """Margins in units of the median, and the threshold, which is minus infinity where the probe is too inaccurate.
+    """Margin of each sample (N) in units of the median, and the threshold below which a sample is swapped.
 
-    places_M: indices of all first views, then of all second views.
+    The threshold is minus infinity if the probe is too inaccurate. places_M: indices in the facts of all first views,
+    then of all second views.
     """
     features_MD = _features(facts, places_M)
     num = len(features_MD) // 2
@@ -93,7 +98,7 @@ def _read_twice(facts: PictureFacts, places_M: Array) -> tuple[Array, float]:
 
 
 def _stands_on_its_head(facts: PictureFacts, places_M: Array, order_M: Array, suspects: Array) -> Array:
-    """Suspects that some rotation by quarters explains better than an exchange of their views.
+    """Whether a rotation by quarters explains a suspect (S) at least as well as an exchange of its views.
 
     An object that was photographed upside down looks like neither view.
     """
@@ -124,7 +129,7 @@ def _leaning(features_MD: Array) -> Array:
 
 
 def _margins(leaning_M: Array) -> Array:
-    """Margin of every sample: positive where its views look like their names, negative where exchanged."""
+    """Margin (N) of each sample: positive if its views look like their names, negative if they look exchanged."""
     num = len(leaning_M) // 2
     return np.asarray(leaning_M[:num] - leaning_M[num:])
 

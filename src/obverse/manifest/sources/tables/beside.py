@@ -26,40 +26,49 @@ from .places import Places
 from .rows import Table, read_rows
 from .table import KNOWN_VIEWS, NAME_WORDS, is_ours, label_cells, read_table, tables_near_top, view_columns
 
-# Fraction of the rows whose pictures exist, or of the pictures named by rows, from which a table is meant for them.
+# A table is meant for the pictures if at least this fraction of its rows name one, or of the pictures are named by one.
 NAMING_SHARE = 0.9
+# Number of rows that are tried to find the columns of pictures.
 NUM_TRIED_ROWS = 200
 SAME = "the folders say the same"
 MAX_TABLES = 20
-# Of a file larger than LARGE_BYTES only the head is read first: tables of pixels or features have very many cells.
+# Only the head of a file larger than LARGE_BYTES is read first, because tables of pixels or features are very large.
 LARGE_BYTES, HEAD_BYTES = 2**23, 2**18
 
 
 @dataclass(frozen=True)
 class NamingTable:
-    """A table whose rows name pictures of the tree, even if several pictures match a name.
-
-    columns: those that name pictures. labels: picture -> label, where there is a label column. is_meant: whether nearly
-    all rows or pictures match. reason: why the table cannot be used.
-    """
+    """A table whose rows name pictures of the tree, even if several pictures match a name."""
 
     name: str
+    """Name of the table's file in the tree."""
+
     columns: tuple[str, ...] = ()
+    """Columns that name pictures."""
+
     labels: Mapping[str, str] = field(default_factory=dict)
+    """Picture -> label; empty without a label column."""
+
     is_meant: bool = False
+    """Whether at least NAMING_SHARE of the rows or of the pictures match."""
+
     reason: str | None = None
+    """Why the table cannot be used; None if it can."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The tables to read, perhaps none, and findings about the others."""
+    """Choice of label tables."""
 
     tables: tuple[NamingTable, ...] = ()
+    """Tables to read; empty if the folders give the labels."""
+
     findings: tuple[Finding, ...] = ()
+    """Findings about the tables that are not read."""
 
 
 def choose_tables(tree: Tree, spec: DataSpec) -> Choice:
-    """The tables near the top with labels of the pictures in folders.
+    """The tables near the top that label the pictures in folders, with findings about tables that are not used.
 
     DataError when several tables label the same pictures, or when the folders are parts of one set whose table cannot
     be used.
@@ -69,7 +78,7 @@ def choose_tables(tree: Tree, spec: DataSpec) -> Choice:
     naming = [table for table in tried if table is not None]
     folders = _folder_classes(tree)
     usable = [table for table in naming if table.is_meant and table.reason is None]
-    # A sample submission has a column `label`, too.
+    # The sample submission of a competition has a label column as well, with placeholder labels.
     usable = [table for table in usable if "submission" not in table.name.lower()] or usable
     reason = _folders_first(usable, folders) if spec.layout == "auto" and not _is_asked(spec) else None
     if reason is not None:
@@ -162,9 +171,10 @@ def _is_likely(tree: Tree, name: str) -> bool:
 
 
 def _naming_columns(tree: Tree, table: Table, base: str, spec: DataSpec) -> tuple[str, ...]:
-    """The columns of pictures: those given or called so, if any of them names pictures, else all whose cells do.
+    """The columns of pictures: those given by the recipe or named like picture columns, else all whose cells match.
 
-    Of several that name the same pictures the first; where none does for sure, the first that could name several.
+    A cell matches if it names exactly one picture. Of several columns that name the same pictures the first counts. If
+    no column matches, the first one whose cells name several pictures each is taken.
     """
     names = list(table.rows[0])
     is_given = spec.views != "auto" and not spec.tiles
@@ -187,16 +197,17 @@ def _naming_columns(tree: Tree, table: Table, base: str, spec: DataSpec) -> tupl
 
 
 def _meaning(tree: Tree, cell: str, base: str, *, numbers: bool) -> tuple[str, ...]:
-    """The pictures that match a cell. numbers: whether a mere number may match several pictures.
+    """The pictures that match a cell.
 
-    Otherwise a number may count anything (`0,cat` beside `cat/0.jpg`, `dog/0.jpg`).
+    numbers: whether a plain number may match several pictures. In a column that is not known to name pictures it may
+    not, because a number may count anything (`0,cat` beside `cat/0.jpg` and `dog/0.jpg`).
     """
     several = tuple(tree.lookup.all(cell, base)) if cell else ()
     return several if len(several) < 2 or numbers or not cell.isdecimal() else ()
 
 
 def _folder_classes(tree: Tree) -> dict[str, str]:
-    """Picture -> class by the folders alone."""
+    """Picture -> class, according to the folders alone."""
     try:
         places = take_apart(tree.folders, [], tree.title).places
     except DataError:
@@ -211,7 +222,7 @@ def _agree(labels: Mapping[str, str], folders: Mapping[str, str]) -> bool:
 
 
 def _others(tables: Sequence[NamingTable], folders: Mapping[str, str]) -> set[str]:
-    """Classes of folders in which no table names most of the pictures."""
+    """Folder classes of the pictures that no table names; empty if the tables name more than half of all pictures."""
     named = {picture for table in tables for picture in table.labels}
     others = [label for picture, label in folders.items() if picture not in named]
     return set(others) if tables and 2 * len(others) >= len(folders) else set()

@@ -22,31 +22,42 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# What Western text has beyond ASCII: letters with accents, of which a second in a row is a small one, and some signs.
-# Another code page that is read as Windows-1252 gives other signs, and more of them in a row.
+# Non-ASCII characters of Western text: single accented letters or pairs whose second letter is small, and some signs.
+# Text in another code page, decoded as Windows-1252, has other signs or longer runs of them.
 LETTER, SMALL = "\u00c0-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e", "\u00df-\u00ff\u0153\u0161\u017e"
 SIGN = "\u00a0\u00a1\u00a7\u00a9-\u00ab\u00ae\u00b0\u00b2-\u00b5\u00ba-\u00bf"
 SIGN += "\u2013\u2014\u2018\u2019\u201c-\u201e\u2026\u20ac\u2122"
 WESTERN = re.compile(f"(?:[{LETTER}][{SMALL}]?|[{SIGN}])(?![\u0080-\uffff])")
+# Number of rows from which the separator is detected.
 NUM_SNIFFED = 50
 Cells = list[str]
 
 
 @dataclass(frozen=True)
 class Delimited:
-    """A text table. rows: lists of cells, as long as the header. numbers: row numbers in the file; the header's is 1.
-
-    encoding: that of the file where it is not UTF-8, else None.
-    """
+    """A text table."""
 
     header: Cells
+    """Names of the columns."""
+
     rows: list[Cells]
+    """Cells of each row, as many as the header has."""
+
     numbers: list[int]
+    """Number of each row in the file; the header is row 1."""
+
     encoding: str | None = None
+    """Guessed encoding that is not UTF-8; None for UTF-8 and for a stated encoding."""
 
 
 def read_delimited(data: bytes, title: str, *, encoding: str | None = None, is_exact: bool = False) -> Delimited:
-    """The table in `data`; DataError names `title` and the row. is_exact: our own manifest, whose cells are kept."""
+    """The table in `data`.
+
+    encoding: stated encoding, or None to detect it.
+    is_exact: for a manifest of Obverse: the separator is a comma, and cells are not stripped.
+
+    DataError, naming `title` and the row, when the data is no text table.
+    """
     text, guessed = _decoded(data, title, encoding, is_exact=is_exact)
     separator, is_spaced = ",", False
     if not is_exact:
@@ -73,7 +84,7 @@ def read_delimited(data: bytes, title: str, *, encoding: str | None = None, is_e
 
 
 def _decoded(data: bytes, title: str, encoding: str | None, *, is_exact: bool) -> tuple[str, str | None]:
-    """The text, and its encoding where that is guessed and not UTF-8."""
+    """The decoded text, and its encoding if that was guessed and is not UTF-8, else None."""
     marked = next((name for mark, name in MARKS.items() if data.startswith(mark)), None)
     try:
         if marked or encoding:
@@ -91,7 +102,10 @@ def _decoded(data: bytes, title: str, encoding: str | None, *, is_exact: bool) -
 
 
 def _guessed(data: bytes) -> tuple[str, str | None]:
-    """The text as UTF-8, or as Windows-1252 where that looks like Western text; else the UTF-8 error is raised."""
+    """The text decoded as UTF-8, or as Windows-1252 if the result looks like Western text, and the encoding.
+
+    Raises the UnicodeDecodeError of UTF-8 otherwise.
+    """
     try:
         return data.decode(), None
     except UnicodeDecodeError:
@@ -102,7 +116,10 @@ def _guessed(data: bytes) -> tuple[str, str | None]:
 
 
 def _separator(text: str) -> str:
-    """The separator by which most rows have as many cells as the header; among equals the one with most cells."""
+    """The separator with which most rows have as many cells as the header.
+
+    Ties are resolved by the number of cells in the header, then by the order of SEPARATORS.
+    """
 
     def fit(separator: str) -> tuple[float, int]:
         try:
@@ -114,7 +131,7 @@ def _separator(text: str) -> str:
             return 0.0, 0
         return sum(len(row) == len(rows[0]) for row in rows) / len(rows), len(rows[0])
 
-    best = max(SEPARATORS, key=fit)  # of equals the first
+    best = max(SEPARATORS, key=fit)  # the first of equals
     return best if fit(best)[1] else ","
 
 

@@ -1,8 +1,8 @@
 """Source: one JSON index per class, `index_<class>.json`, which lists pictures under the key "good".
 
-Listed paths may be those of originals elsewhere. A path map replaces folders (or files): `data.path_map` in the recipe,
-or `path_map.json` beside the indexes; the longest match counts. A listed file that does not exist is reported and left
-out. The id of a sample is the listed path, so that its split does not depend on where the file lies.
+Listed paths may be those of originals elsewhere. A path map, `data.path_map` in the recipe or `path_map.json` beside
+the indexes, replaces folders or files; the longest match counts. A listed file that does not exist is reported and left
+out. A sample's id contains the listed path, so that its split does not depend on where the file is now.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ MAP_NAME = "path_map.json"
 
 
 def index_names(tree: Tree) -> list[str]:
-    """The index files near the top."""
+    """Names of the index files near the top of the tree."""
     return [name for name in tree.others if INDEX_NAME.fullmatch(posixpath.basename(name))]
 
 
 def read_json_indexes(tree: Tree, path_map: Mapping[str, str]) -> Listing:
-    """The listing of all indexes; DataError for one that is no JSON or lacks the key, or when no listed file exists."""
+    """The listing of all indexes.
+
+    DataError when an index is no JSON or lacks the key, or when no listed file exists.
+    """
     names = index_names(tree)
     if not names:
         raise DataError(f"{tree.title} holds no index_<class>.json, and data.layout is `json-index`")
@@ -117,7 +120,7 @@ def _map_file(tree: Tree, folder: str) -> dict[str, str]:
 
 
 class _PathMap:
-    """Replacement of the longest mapped prefix of a path, in whole names."""
+    """Function that replaces the longest mapped prefix of a path; a prefix ends at a `/` or at the end of the path."""
 
     def __init__(self, pairs: Mapping[str, str]) -> None:
         self.pairs = {composed(old.rstrip("/")): new.rstrip("/") for old, new in pairs.items()}
@@ -133,12 +136,12 @@ class _PathMap:
 
 
 def is_source(tree: Tree) -> bool:
-    """Whether indexes lie near the top."""
+    """Whether the tree has class indexes near its top."""
     return bool(index_names(tree))
 
 
 def read(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
-    """All indexes, with one view."""
+    """Listing of all indexes, with one view."""
     return one_view(read_json_indexes(tree, spec.path_map), views)
 
 

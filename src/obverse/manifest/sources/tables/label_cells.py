@@ -18,22 +18,25 @@ from obverse.recipe import DataSpec, did_you_mean
 
 from .rows import SET_WORDS
 
-# Usual separators. Labels look like sets when their parts recur in other combinations.
+# Usual separators of several classes in a cell.
 LIKELY_SEPARATORS = ("|", ";", ",")
+# Least fraction of the samples whose label has a separator, from which labels are reported as likely sets.
 LEAST_SHARE = 0.1
 YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
 
 
 @dataclass(frozen=True)
 class LabelCells:
-    """Layout of the labels. columns: the label column, or one for each class.
-
-    separator: between the classes of a cell; None where a cell is one class.
-    """
+    """Layout of the labels in a table."""
 
     columns: tuple[str, ...]
+    """The label column, or one column of 0 and 1 for each class."""
+
     multi_label: bool
+    """Whether a sample has any number of classes."""
+
     separator: str | None = None
+    """Separator of the classes in a cell; None if a cell is one class, or each class has a column."""
 
     def label(self, row: Mapping[str, Any], where: str) -> str:
         """The class of a row, or its label set as text."""
@@ -84,7 +87,10 @@ def _of_column(column: str, lists: Collection[str], spec: DataSpec, title: str) 
 
 
 def looks_like_sets(labels: Iterable[str]) -> list[Finding]:
-    """A note when labels look like several names in one cell, which is never assumed."""
+    """A note when labels look like several classes in one cell; they are read as one class all the same.
+
+    Labels look so when their parts recur in other combinations: there are fewer distinct parts than labels.
+    """
     counts = Counter(labels)
     for separator in LIKELY_SEPARATORS:
         whole = [label for label in counts if separator in label]

@@ -15,7 +15,7 @@ from obverse.manifest.sources.listing import Folder
 
 
 class PictureLookup:
-    """Index of a tree's pictures by name. folders: the folders of the pictures."""
+    """Index of a tree's pictures by file name and by stem. folders: the folders of the pictures."""
 
     def __init__(self, folders: Iterable[Folder]) -> None:
         self.paths = {path for folder in folders for path in folder.pictures}
@@ -36,7 +36,7 @@ class PictureLookup:
         return matches[0] if len(matches) == 1 else None
 
     def all(self, cell: str, base: str = "") -> list[str]:
-        """All pictures that match the cell, perhaps several that cannot be distinguished. base: see `find`."""
+        """All pictures that match the cell; several if they cannot be distinguished. base: see `find`."""
         cell = cell.replace("\\", "/") if "\\" in cell and cell not in self.paths else cell  # written on Windows
         for path in (posixpath.normpath(posixpath.join(base, cell)), cell):
             if path in self.paths:
@@ -46,7 +46,10 @@ class PictureLookup:
         return with_ending or self._best(self._by_stem.get(name, ()), cell, base, has_ending=False)
 
     def _best(self, candidates: Iterable[str], cell: str, base: str, *, has_ending: bool) -> list[str]:
-        """The matching candidates: preferably below base, then with exact spelling, then in the cell's folder."""
+        """The matching candidates. Several are reduced to those below `base`, of equal spelling, in the cell's folder.
+
+        A criterion that no candidate fulfils is skipped.
+        """
 
         def parts(path: str) -> tuple[str, ...]:
             return PurePosixPath(path if has_ending else posixpath.splitext(path)[0]).parts

@@ -24,19 +24,28 @@ LIST_SUFFIXES = (*TABLE_SUFFIXES, TEXT_SUFFIX)
 
 @dataclass(frozen=True)
 class ListedRow:
-    """A row of a list. pictures: column -> locator, of non-empty cells. cells: the other columns."""
+    """A row of a picture list."""
 
     name: str
+    """The row's id, else its picture cells, else its place in the file."""
+
     pictures: Mapping[str, str]
+    """Picture column -> locator, without empty cells."""
+
     cells: Mapping[str, str]
+    """Any other column -> cell."""
 
 
 @dataclass(frozen=True)
 class PictureList:
-    """A list of pictures. root: the folder that locators are relative to. columns: those with pictures."""
+    """A list of pictures to predict."""
 
     root: Path
+    """Folder that locators are relative to."""
+
     columns: tuple[str, ...]
+    """Columns that contain pictures."""
+
     rows: tuple[ListedRow, ...]
 
 
@@ -68,7 +77,7 @@ def read_picture_list(path: Path) -> PictureList:
 
 
 def _read_lines(path: Path) -> PictureList:
-    """The list in a text file. Paths are relative to the file or to the working directory; both are in use."""
+    """The list in a text file of one path per line, relative to the file, or else to the working directory."""
     try:
         text = read_text(path).removeprefix("\ufeff")
     except OSError as error:

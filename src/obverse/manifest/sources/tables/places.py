@@ -1,8 +1,8 @@
 """Locators of the pictures in a table's cells, including cells that are not simply a path.
 
-People list pictures without their ending (`ISIC_0001`), without their folder (`1.jpg`, which lies in `part_2/`), with
-the separators of Windows (`train\\a\\1.jpg`), or in another Unicode form or letter case than the disk has. Such a cell
-stands for the only picture that matches it (`lookup.py`); an ambiguous cell is an error.
+A cell may lack the file's ending (`ISIC_0001`) or folder (`1.jpg`, which is in `part_2/`), have the separators of
+Windows (`train\\a\\1.jpg`), or another Unicode form or letter case than the file. Such a cell stands for the only
+picture that matches it (`lookup.py`); an ambiguous cell is an error.
 """
 
 from __future__ import annotations
@@ -23,20 +23,22 @@ from obverse.manifest.store import parse_locator, relocate, remote_url
 
 from .lookup import PictureLookup, in_doubt
 
-# Number of cells per column that are checked on disk. When all exist under their plain names, the rest is assumed to.
+# Number of cells per column that are checked on disk. If all are existing paths, the rest is assumed to be.
 NUM_PROBED = 64
 
 
 class Places:
-    """Conversion of cells to locators. base: the table's folder in the tree, which cells are relative to.
+    """Converter of cells to locators.
 
-    image_root: `data.image_root`, another such folder, relative to `base` or absolute.
+    base: the table's folder in the tree, which cells are relative to.
+    image_root: `data.image_root`, a folder that replaces `base`, relative to it or absolute.
     """
 
     def __init__(self, tree: Tree, base: str = "", image_root: str | None = None) -> None:
         self.tree = tree
         self.top = base if image_root is None else self._below(image_root, base)
-        self._is_blind = tree.members is None and bool(remote_url(tree.root))  # one remote file: nothing can be asked
+        # A single remote file: whether a picture beside it exists is unknown, because nothing was listed.
+        self._is_blind = tree.members is None and bool(remote_url(tree.root))
         self._trusted: set[str] = set()
         self._num_looked_up, self._example = 0, ""
 
@@ -47,9 +49,9 @@ class Places:
             self._trusted.add(column)
 
     def locator(self, cell: str, column: str = "") -> str:
-        """The locator for a cell, which is mostly a path relative to the table, or a locator already.
+        """The locator of the picture that a cell names; the cell is a path, a part of one, or a locator.
 
-        DataError when it matches several pictures.
+        DataError when the cell matches several pictures.
         """
         if os.path.isabs(cell) or remote_url(cell):
             return cell
@@ -58,7 +60,7 @@ class Places:
             return self.tree.locator(self._path(cell, column))
         if self.tree.archive is not None:
             return path
-        is_name = os.path.lexists(self.tree.root / path)  # a file may be called so
+        is_name = os.path.lexists(self.tree.root / path)  # a file's name may look like a locator
         return self.tree.locator(path) if is_name else relocate(cell, lambda name: self._path(name, column))
 
     def spelled(self, cell: str) -> str:
@@ -81,7 +83,7 @@ class Places:
         return None if self._is_blind else self._lookup.find(slashed, self.top)
 
     def findings(self, title: str) -> list[Finding]:
-        """A note if some cells were not simply paths."""
+        """A note with the number of cells that were not simply paths, if there were any."""
         if not self._num_looked_up:
             return []
         how = "without folder, ending or exact spelling"

@@ -27,25 +27,28 @@ ANY = DataSpec()
 
 @dataclass(frozen=True)
 class Table:
-    """A table with all cells as text and equal keys in all rows.
-
-    lists: columns whose cells were lists, which are now label sets as text. numbers: row numbers in the file, for
-    messages. findings: peculiarities of the file.
-    """
+    """A table with all cells as text."""
 
     rows: list[Row]
+    """Rows as column -> cell, all with the same columns."""
+
     numbers: Sequence[int]
+    """Number of each row in the file, for messages."""
+
     lists: frozenset[str] = frozenset()
+    """Columns whose cells were lists, now label sets as text."""
+
     findings: tuple[Finding, ...] = ()
+    """Findings about the file, such as a guessed encoding."""
 
 
 def is_table_name(name: str) -> bool:
-    """Whether the file name ends like a table's."""
+    """Whether the file name has the ending of a table."""
     return name.lower().endswith(TABLE_SUFFIXES)
 
 
 def require_no_spreadsheet(names: Sequence[str], title: str) -> None:
-    """DataError, with the remedy, when there is a spreadsheet where a table is expected."""
+    """DataError when one of the files is a spreadsheet, which is not supported."""
     sheets = [name for name in names if name.lower().endswith(SPREADSHEET_SUFFIXES)]
     if sheets:
         raise DataError(f"{title}: {sheets[0]!r} is a spreadsheet, which is not read; save the sheet as CSV UTF-8 and "
@@ -53,7 +56,10 @@ def require_no_spreadsheet(names: Sequence[str], title: str) -> None:
 
 
 def read_rows(tree: Tree, name: str, spec: DataSpec = ANY) -> Table:
-    """The table in a file; DataError names the faulty row. spec: its encoding and its label column."""
+    """The table in the file `name` of the tree. spec: gives its encoding and its label column.
+
+    DataError, naming the row, when the table is faulty or empty.
+    """
     suffix = name.lower().rpartition(".")[2]
     sets = frozenset({*SET_WORDS, (spec.label_column or SET_WORDS[0]).lower()})
     if suffix in ("csv", "tsv"):
@@ -133,7 +139,10 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _even(values: list[dict[str, Any]], title: str, sets: Collection[str]) -> Table:
-    """The table with every key in every row, in order of appearance; a missing value is empty. sets: see `_joined`."""
+    """The table of some objects, with every key in every row, in order of first appearance.
+
+    A missing value becomes an empty cell. sets: see `_joined`.
+    """
     keys = dict.fromkeys(key for value in values for key in value)
     lists = frozenset(key for value in values for key, cell in value.items() if isinstance(cell, list))
     whole = {key for key in keys if is_of_whole_numbers(value.get(key) for value in values)}
@@ -154,7 +163,7 @@ def _text(value: Any, key: str, where: str) -> str:
 
 
 def _joined(value: Any, key: str, where: str, sets: Collection[str]) -> str:
-    """A list of classes as a label set. sets: the columns that may hold lists, in small letters."""
+    """A list of classes as a label set in text. sets: columns that may contain lists, in lower case."""
     if key.lower() not in sets:
         raise DataError(f"{where}: `{key}` must be text or a number")
     if not isinstance(value, list):

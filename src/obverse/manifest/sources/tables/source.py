@@ -1,4 +1,4 @@
-"""A table or a prepared manifest as a source: which file it is, and that it is one."""
+"""Source: a table or a prepared manifest; selection of its file, and detection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_source(tree: Tree) -> bool:
 
 
 def read(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
-    """The only table near the top; one that is not told to be a table may be a manifest."""
+    """Listing of the only table near the top, which is read as a manifest if it is one and the layout is not table."""
     if tree.is_single_file and not is_table_name(tree.others[0]):
         refuse_file(tree, spec.layout)
     name = find_table(tree, "table" if spec.layout == "auto" else spec.layout)
@@ -33,7 +33,7 @@ def read(tree: Tree, views: Sequence[str] | None, spec: DataSpec) -> Listing:
 
 
 def refuse_file(tree: Tree, layout: str) -> None:
-    """DataError for a lone file that `layout` cannot be read from."""
+    """Raise DataError for a single file that cannot be read in `layout`."""
     require_no_spreadsheet(tree.others, tree.title)
     if is_table_name(tree.others[0]):
         raise DataError(f"{tree.title} is a table, and data.layout is `{layout}`; give a folder or an archive")

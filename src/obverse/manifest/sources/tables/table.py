@@ -33,7 +33,7 @@ LABEL_WORDS = ("label", "class", "grade")
 NAME_WORDS = frozenset({"image_id", "image_name", "img", "img_id", "img_name", "image_path", "img_path", "file_path",
                         "filepath", "fname", "photo", "photo_id", "picture_id"})  # fmt: skip
 IS_VALID = "is_valid"
-"""How fastai's tables divide: True is val."""
+"""Column of fastai's tables that states the split: True is val, False is train."""
 PICTURE_WORDS = ("image", "picture", "path", "file", "filename", "file_name")
 CHECKED, PREPARED = "check.json", "-manifest.csv"
 OWN = {*RESERVED, LABEL_RANK}
@@ -67,7 +67,14 @@ def find_table(tree: Tree, layout: str) -> str:
 def read_table(
     tree: Tree, name: str, *, views: Sequence[str] | None = None, layout: str = "auto", spec: DataSpec = ANY
 ) -> Listing:
-    """The listing of a table; DataError names the line of a faulty row. spec: its label columns and encoding."""
+    """The listing of the table in the file `name` of the tree.
+
+    views: picture columns, or None to detect them.
+    layout: auto, table or manifest.
+    spec: gives label columns, image root and encoding.
+
+    DataError, naming the row, when the table is faulty.
+    """
     table, title = read_rows(tree, name, spec), tree.title_of(name)
     rows, columns = table.rows, list(table.rows[0])
     is_manifest = tuple(columns[: len(RESERVED)]) in (RESERVED, SET_RESERVED) and layout != "table"
@@ -96,7 +103,7 @@ def read_table(
     listing.multi_label = cells.multi_label
     if is_manifest:
         listing.layout, listing.order = "manifest", _ranked(title, table, cells.columns[0])
-        if names == view_columns(rows, free):  # a digest is of all of them
+        if names == view_columns(rows, free):  # a digest covers all views of a sample, so it needs all of them
             listing.samples = in_form.with_columns(digests=(row["digest"] or None for row in rows))
     return listing
 
@@ -104,9 +111,11 @@ def read_table(
 def _samples(
     tree: Tree, source: tuple[Table, str], cells: LabelCells, view_of: Mapping[str, str], places: Places | None
 ) -> list[Sample]:
-    """The rows as samples. source: the table, and its name for messages. view_of: view -> column.
+    """The rows as samples.
 
-    places: None for a manifest, whose cells are locators.
+    source: the table, and its name for messages.
+    view_of: view -> column.
+    places: converter of cells; None for a manifest, whose cells are locators.
     """
     (table, title), columns = source, list(source[0].rows[0])
     own = _own(columns)
@@ -135,11 +144,15 @@ def _samples(
 def views_of(
     rows: Sequence[Row], columns: Sequence[str], given: Sequence[str] | None, places: Places | None
 ) -> dict[str, str]:
-    """View -> column: given ones, else columns that look like pictures, else the one whose cells name pictures."""
+    """View -> column: the given columns, else those that `view_columns` detects, else one whose cells match pictures.
+
+    given: names of picture columns, or None.
+    places: used to match cells with pictures; None leaves this out.
+    """
     image = PICTURE_WORDS[0]
     if given is not None and (tuple(given) != (image,) or image in columns):
         return {image if column.lower() in OWN else column: column for column in given}
-    # `image` may be what a column of another name became.
+    # A given view `image` without a column of that name stands for a detected column of another name.
     detected = view_columns(rows, columns)
     if detected or places is None:
         return {column: column for column in detected}
@@ -150,7 +163,7 @@ def views_of(
 
 
 def _own(columns: Sequence[str]) -> dict[str, str]:
-    """The columns called `id`, `split`, `group` ..., by that word."""
+    """Reserved name (`id`, `split`, `group` ...) -> column of that name, in any letter case."""
     own = {column.lower(): column for column in reversed(columns) if column.lower() in {*OWN, IS_VALID}}
     if "split" in own:
         own.pop(IS_VALID, None)
@@ -184,7 +197,7 @@ def _manifest_labels(columns: Sequence[str], spec: DataSpec, title: str) -> Labe
 
 
 def view_columns(rows: Sequence[Row], columns: Sequence[str]) -> tuple[str, ...]:
-    """The columns of pictures, by their names or the endings of their cells."""
+    """The columns of pictures, detected by their names or by the endings of their first 100 non-empty cells."""
 
     def is_view(column: str) -> bool:
         cells = list(islice(filter(None, (row[column] for row in rows)), 100))
@@ -199,9 +212,10 @@ def _is_picture(cell: str) -> bool:
 
 
 def _sample(row: Row, where: str, defaults: tuple[str, str], views: dict[str, str], names: Names) -> Sample:
-    """The sample of a row. defaults: the label, and the id for a row without one.
+    """The sample of a row.
 
-    names: reserved name (`id`, `split` ...) -> column, and column -> name of the extra column.
+    defaults: the label, and the id for a row without one.
+    names: reserved name (`id`, `split` ...) -> column, and column -> name of its extra column.
     """
     own, extra = names
 
@@ -244,7 +258,10 @@ def _check(
 
 
 def _ranked(path: str, table: Table, label: str) -> tuple[str, ...] | None:
-    """The class order in a prepared manifest, or None."""
+    """The class order that a prepared manifest states in LABEL_RANK, or None.
+
+    DataError when a class has several ranks, or two classes have the same one.
+    """
     if LABEL_RANK not in table.rows[0]:
         return None
     rank_of: dict[str, int] = {}

@@ -14,15 +14,19 @@ from obverse.manifest.verify.facts import PictureFacts
 from .near import NearDuplicates
 from .turned import near_copies
 
-# Size of the sample that is searched for augmented copies, and the numbers from which they are reported.
+# Approximate number of pictures that are searched for copies in other splits.
 MOST_SELECTED = 1500
+# Least number of divided pairs, and least share of pictures with a copy in another split, that are reported.
 LEAST_PARTED, LEAST_PARTED_SHARE = 5, 0.02
 
 Holders = Sequence[tuple[Sample, str]]
 
 
 def duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, *, multi_label: bool = False) -> list[Finding]:
-    """Findings about equal bytes: a warning with two labels, in two stated splits or as two views, else a note."""
+    """Findings about pictures with equal bytes.
+
+    A warning if they have several labels, are in several stated splits or are two views of one sample; else a note.
+    """
     what = "label sets" if multi_label else "labels"
     _, group_of = np.unique(facts.digests_N16, axis=0, return_inverse=True)
     findings = []
@@ -54,7 +58,7 @@ def near_duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, near
     for holders in _shared(samples, facts, group_of, only=set(worst)):
         ids = {sample.id for sample, _ in holders}
         if len(ids) < 2:
-            continue  # two sides of one object may look alike
+            continue  # the views of one object may look alike
         labels, splits = _labels(holders), _splits(holders)
         severity, code, where = "note", "near-duplicate", f"{len(ids)} samples of {_named(labels[0])}"
         if len(splits) > 1:
@@ -73,13 +77,16 @@ def near_duplicate_findings(samples: Sequence[Sample], facts: PictureFacts, near
 
 
 def near_ties(samples: Sequence[Sample], facts: PictureFacts, near: NearDuplicates) -> Iterator[Iterable[str]]:
-    """For every sample the keys that it shares with its near duplicates, for `grouping.group_together`."""
+    """Keys of each sample that its near duplicates have as well, for `grouping.group_together`."""
     group_of = near.groups(len(facts.paths))
     return ((f"near {group_of[facts.place_of[path]]}" for path in sample.views.values()) for sample in samples)
 
 
 def copies_across_splits(samples: Sequence[Sample], facts: PictureFacts, *, can_group: bool) -> list[Finding]:
-    """A warning when many pictures have a copy in another split. can_group: whether to recommend the option."""
+    """A warning when many pictures have a copy in another split.
+
+    can_group: whether to recommend `data.split.group_near_duplicates`.
+    """
     selected = np.flatnonzero(facts.printed_N)
     selected = selected[:: 1 + len(selected) // MOST_SELECTED]
     is_selected_N = np.zeros_like(facts.printed_N)
@@ -105,7 +112,11 @@ def copies_across_splits(samples: Sequence[Sample], facts: PictureFacts, *, can_
 def _shared(
     samples: Sequence[Sample], facts: PictureFacts, group_of: np.ndarray, only: set[int] | None = None
 ) -> Iterator[Holders]:
-    """The holders of every group with at least two. group_of: group by index in the facts."""
+    """Yield the (sample, path) pairs of each group that has at least two of them.
+
+    group_of: group number of each picture, by its index in the facts.
+    only: groups to consider; None for all.
+    """
     times = np.zeros(int(group_of.max(initial=0)) + 1, np.int64)
     places = (facts.place_of[path] for sample in samples for path in sample.views.values())
     held_N = np.fromiter(places, np.int64)

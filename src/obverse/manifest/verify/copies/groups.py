@@ -1,8 +1,11 @@
-"""Names that say that a picture is an augmented copy of another one: `vertical_flip_X`, `X_aug3`, `rotated_by_45_X`.
+"""Detection of augmented copies by their file names: `vertical_flip_X`, `X_aug3`, `rotated_by_45_X`.
 
-The evidence is twofold: what is added to the name has a word of augmentation and nothing that could be a name, and what
-is left is the name of another picture of the class. Where copies came without their original, several of them must
-share what is left. Roboflow writes `X_jpg.rf.<hash>`, one hash for each copy.
+A name is that of a copy if two conditions hold:
+
+- The added words contain a word of augmentation, and only words and numbers that cannot be a name.
+- The rest is the name of another picture of the class. If the original is missing, several copies must share the rest.
+
+Roboflow writes `X_jpg.rf.<hash>`, with one hash for each copy.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ WORDS = (
     "|contrast|saturation|hue|jittered|jitter|gamma|sheared|shear|warped|warp|distorted|distortion|distort|affine"
     "|elastic|cutout|clahe|equalized|equalised|equalize|grayscale|greyscale|transformed"
 )
-# What stands beside such a word, and alone says nothing.
+# Words that may accompany a word of augmentation, and are no evidence by themselves.
 BESIDE = (
     "horizontally|vertically|horizontal|vertical|hor|ver|left|right|up|down|random|counterclockwise|anticlockwise"
     "|clockwise|ccw|cw|degrees|degree|deg|angle|by|to|of|and|with|lr|ud|h|v|x|y|image|img|color|colour"
@@ -31,15 +34,18 @@ _WORD = re.compile(WORDS, re.IGNORECASE)
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _ADDED = re.compile(rf"(?:{WORDS}|{BESIDE})+|\d+", re.IGNORECASE)
 _ROBOFLOW = re.compile(r"(.+)[._](?:jpe?g|png|bmp|webp|tiff?)\.rf\.[0-9a-f]{16,}", re.IGNORECASE)
+# Largest number of words that are removed at either end of a name.
 MOST_TOKENS = 12
-# The number after the last word counts the copies (X_aug3) when it has no more digits.
+# A number after the last word counts the copies (X_aug3) if it has at most this many digits.
 COUNT_DIGITS = 3
+# Without originals: least number of groups in a class, and largest share of the class in one group. Otherwise the names
+# are merely numbered.
 LEAST_GROUPS = 4
 LARGEST_SHARE = 0.2
 
 
 def copy_groups(samples: Samples) -> dict[int, int]:
-    """Place of a sample -> a place that its copies and its original share; only of samples that have some."""
+    """Index of a sample -> least index in its group of copies, for samples that are copies or have some."""
     stems = [FILE_ENDING.sub("", name) for name in samples.ids]
     root_of: dict[int, int] = {}
 
@@ -55,7 +61,10 @@ def copy_groups(samples: Samples) -> dict[int, int]:
 
 
 def copy_findings(samples: Samples, groups: Mapping[int, int], *, grouped: bool) -> list[Finding]:
-    """One line for all of them, with an example; grouped: a split keeps them together."""
+    """One finding about all augmented copies, with an example.
+
+    groups: result of `copy_groups`. grouped: whether the split keeps copies together.
+    """
     if not groups:
         return []
     sizes = Counter(groups.values())
@@ -78,7 +87,7 @@ def copy_findings(samples: Samples, groups: Mapping[int, int], *, grouped: bool)
 
 
 def _of_originals(samples: Samples, stems: Sequence[str]) -> dict[int, int]:
-    """Copy -> its original: in the same folder, or else the only one of this name in the class."""
+    """Copy -> original, as indices: the original is in the same folder, or is the only one of its name in the class."""
     wanted = [place for place, stem in enumerate(stems) if _WORD.search(_last(stem))]
     if not wanted:
         return {}
@@ -101,7 +110,7 @@ def _of_originals(samples: Samples, stems: Sequence[str]) -> dict[int, int]:
 
 
 def _left_over(name: str) -> Iterator[str]:
-    """What may be the original's name, the longest first: without added words and numbers at either end."""
+    """Yield candidates for the original's name, longest first: the name without added words and numbers at its ends."""
     tokens = list(_TOKEN.finditer(name))
     is_added = [bool(_ADDED.fullmatch(token[0])) for token in tokens]
     head = _length_of_run(is_added[:MOST_TOKENS])
@@ -118,7 +127,10 @@ def _length_of_run(flags: Sequence[bool]) -> int:
 
 
 def _without_original(samples: Samples, stems: Sequence[str]) -> dict[int, int]:
-    """Copy -> the first copy of the same name; nothing where a few names hold much of a class: these are numbered."""
+    """Copy -> first copy of the same original, as indices, for originals that are not in the data.
+
+    Classes with few groups, or with large ones, are left out, because their names are merely numbered.
+    """
     named: dict[tuple[str, str], list[int]] = defaultdict(list)
     sure: set[tuple[str, str]] = set()
     for place, stem in enumerate(stems):
@@ -142,7 +154,7 @@ def _without_original(samples: Samples, stems: Sequence[str]) -> dict[int, int]:
 
 
 def _before_words(name: str) -> str | None:
-    """Of `X_aug3` and `X_flip_left` X, where X has a number; None for all other names."""
+    """The X of a name like `X_aug3` or `X_flip_left`, if X contains a number; None for any other name."""
     if not _WORD.search(name):
         return None
     tokens = list(_TOKEN.finditer(name))

@@ -1,8 +1,12 @@
-"""Classes that are each other's mirror image: a network that learns pictures both ways round cannot tell them apart.
+"""Detection of two classes that are each other's mirror image, which training with mirroring would confuse.
 
-Names say it (`left`, `right`), or the pictures do: a probe that learned the classes from other samples takes most
-mirrored pictures of each of two classes for the other one, and cannot tell these from that one's own. Where neither
-says it, mirroring harms nobody.
+The evidence is one of two:
+
+- The names: one becomes the other by exchanging words for directions (`left`, `right`).
+- The pictures: a probe trained on other samples assigns most mirrored pictures of each of the two classes to the other
+  one, and a second probe cannot distinguish them from pictures of that class.
+
+Without such evidence mirroring does no harm.
 """
 
 from __future__ import annotations
@@ -27,22 +31,28 @@ DIRECTIONS = (
     ("lewo", "prawo"), ("lewy", "prawy"), ("lewa", "prawa"), ("лево", "право"), ("левый", "правый"), ("左", "右"),
     ("clockwise", "counterclockwise"), ("clockwise", "anticlockwise"), ("cw", "ccw"),
 )  # fmt: skip
-"""Words for the two directions; a name of one class with the other word is the name of the other class."""
+"""Pairs of words for opposite directions."""
+# Least number of samples of a class that is probed.
 LEAST_PER_CLASS = 10
-# More than half of each class, as known and as mirrored, by the lower end of an interval of three standard errors.
+# Least share of each class that the probe assigns as expected, compared with the lower end of an interval of Z standard
+# errors.
 LEAST_SHARE, Z = 0.5, 3.0
-# Two classes that are the same to a probe: 0.5 is chance.
+# Largest accuracy of a probe that cannot distinguish two classes; 0.5 is chance.
 MOST_APART = 0.75
+# Ridge penalty of the probes.
 RIDGE = 30.0
 
 
 @dataclass(frozen=True)
 class MirroredClasses:
-    """Two classes that are each other's mirror image, and the evidence for it."""
+    """Two classes that are each other's mirror image."""
 
     first: str
+
     second: str
+
     evidence: str
+    """`by their names` or `by their pictures`."""
 
 
 def mirrored_classes(
@@ -62,7 +72,7 @@ def _by_names(classes: Sequence[str]) -> tuple[str, str] | None:
     for key, name in spelled.items():
         for pair in DIRECTIONS:
             for here, there in (pair, pair[::-1]):
-                # A short word must stand alone: `l`, `cw`.
+                # A short word, such as `l` or `cw`, must be a whole word of the name.
                 alone = rf"(?<![^\W_]){here}(?![^\W_])" if len(here) < 4 and here.isascii() else here
                 other = spelled.get(re.sub(alone, there, key))
                 if other is not None and other != name:
@@ -71,7 +81,7 @@ def _by_names(classes: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _spelled(name: str) -> str:
-    """The name with its words separated alike: TurnLeft and turn_left give the same."""
+    """Comparison key of a class name: case-folded, words separated by `_`; equal for `TurnLeft` and `turn_left`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).casefold()
 
 
@@ -102,9 +112,9 @@ def _by_pictures(samples: Sequence[Sample], facts: PictureFacts, view: str) -> t
 
 
 def _look_alike(mirrored_MD: Array, plain_MD: Array) -> bool:
-    """Whether a probe hardly tells the mirrored pictures of one class from the pictures of the other.
+    """Whether a probe hardly distinguishes the mirrored pictures of one class (M, D) from pictures of the other (M, D).
 
-    Pictures of a kind that it never saw have to go somewhere, and that alone would make a mirror image of any class.
+    The first probe must assign mirrored pictures to some class even if they resemble none; this check excludes that.
     """
     labels_M = np.repeat([0, 1], [len(mirrored_MD), len(plain_MD)])
     return skill(np.concatenate([mirrored_MD, plain_MD]), labels_M, 2, ridge=RIDGE).accuracy <= MOST_APART

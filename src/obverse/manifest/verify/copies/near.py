@@ -1,14 +1,14 @@
-"""Near duplicates: one picture twice, resized, re-encoded or cropped a little. Advisory: a score and its threshold.
+"""Near duplicates: copies of a picture that were resized, re-encoded or cropped a little. Advisory: found by a score.
 
-Thumbprints are blurred, so that a small crop becomes a sum of four known changes (shift and zoom, along both axes).
-What is left of a difference after these, relative to the picture's own detail, is the score: the tangent distance of
-Simard, LeCun and Denker (1993). Copies by resizing to half, JPEG at quality 60 or a 2 % crop score below
-`LARGEST_SCORE` (measured by benchmarks/check.py).
+Thumbprints are blurred, so that a small crop is approximately a linear combination of four known changes: shift and
+zoom along both axes. The score is the norm of the difference that remains after fitting these changes, relative to the
+picture's own detail. It is the tangent distance of Simard, LeCun and Denker (1993). Copies by resizing to half, JPEG at
+quality 60 or a 2 % crop score below `LARGEST_SCORE` (measured by benchmarks/check.py).
 
-Two strangers may score as low where a whole set looks alike. Scores of strangers follow a power law near zero
-(Grassberger and Procaccia, 1983): its slope is read off above the scores of copies and continued below them, and the
-threshold is the largest score up to which, and just below which, at least `EXCESS` times as many pairs are found as
-strangers would give.
+Unrelated pictures ("strangers") may score as low if a whole set looks alike. The number of stranger pairs follows a
+power law of the score near zero (Grassberger and Procaccia, 1983). The law is fitted to scores above those of copies
+and extrapolated to lower ones. The threshold is the largest score at which at least `EXCESS` times as many pairs are
+found as expected of strangers, both in all and just below it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,23 @@ from obverse.manifest.verify.facts import Array, PictureFacts
 
 Floats = npt.NDArray[np.float32]
 
+# Upper bound of the threshold.
 LARGEST_SCORE = 0.15
+# Least ratio of found pairs to expected stranger pairs.
 EXCESS = 3.0
+# Scores from this fraction of a score up to it are "just below" it.
 NEAR_BELOW = 0.8
-# Between these scores lie no copies any more, and still few enough pairs to count them all.
+# Interval in which the power law is fitted: above the scores of copies, and with few enough pairs to count them all.
 STRANGER_SCORES = (0.2, 0.25, 0.3)
-# Of pictures whose distance before alignment, relative to their detail, is larger, no alignment makes copies.
+# Pairs with a larger distance before alignment, relative to their detail, are not aligned: they are no copies.
 LARGEST_DISTANCE = 0.5
+# Approximate limit of the pairs that are aligned.
 MAX_CANDIDATES = 1_000_000
+# Number of pictures in which the power law and the limit of distances are estimated.
 NUM_SAMPLED = 4000
+# Number of principal axes in which candidates are searched.
 NUM_AXES = 32
+# Rows per block of a matrix product, which limits memory.
 BLOCK = 2048
 _MAX_SHIFT = 0.45  # of a thumbprint's pixel: a crop of about 5 %
 _MAX_ASPECT = 0.1
@@ -40,15 +47,22 @@ _MAX_ASPECT = 0.1
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """pairs_M2: places in the facts, the smaller first; by rising score. expected: pairs that strangers would give."""
+    """M pairs of near duplicates, by rising score."""
 
     pairs_M2: npt.NDArray[np.int64]
+    """Indices of both pictures in the facts, the smaller first."""
+
     scores_M: Floats
+    """Score of each pair."""
+
     threshold: float
+    """Largest accepted score."""
+
     expected: float
+    """Expected number of stranger pairs up to the threshold."""
 
     def groups(self, num_places: int) -> npt.NDArray[np.int64]:
-        """By place, a number that near duplicates share, directly or through others."""
+        """Group number of each of `num_places` pictures (N): connected components, numbered by their least index."""
         group_N = np.arange(num_places)
         while True:
             least_M = group_N[self.pairs_M2].min(axis=1, keepdims=True)
@@ -59,7 +73,10 @@ class NearDuplicates:
 
 
 def near_duplicates(facts: PictureFacts) -> NearDuplicates:
-    """Pairs of usable, not blank pictures of different bytes; needs facts with details."""
+    """Near duplicates among the usable pictures that are not blank and have different bytes.
+
+    facts: with details. Pictures with equal bytes are represented by the first of them.
+    """
     prints = _Prints(facts, _representatives(facts))
     sampled = np.linspace(0, len(prints) - 1, min(len(prints), NUM_SAMPLED)).round().astype(np.int64)
     pairs_M2, distances_M = _candidates(prints, sampled, LARGEST_DISTANCE)
@@ -80,7 +97,7 @@ def near_duplicates(facts: PictureFacts) -> NearDuplicates:
 
 
 def _representatives(facts: PictureFacts) -> Array:
-    """One place for every content."""
+    """Indices (n) of the usable, not blank pictures with thumbprints, one for each content digest."""
     places_N = np.flatnonzero(facts.usable_N & facts.printed_N & ((facts.traits_N & int(Trait.BLANK)) == 0))
     _, first = np.unique(facts.digests_N16[places_N], axis=0, return_index=True)
     return places_N[np.sort(first)]
@@ -88,17 +105,19 @@ def _representatives(facts: PictureFacts) -> Array:
 
 @dataclass(frozen=True)
 class _PowerLaw:
-    """Number of stranger pairs with a score up to s: factor * s ** slope."""
+    """Expected number of stranger pairs with a score up to s: factor * s ** slope."""
 
     factor: float
     slope: float
 
     @classmethod
     def fit(cls, scores_M: Array, scale: float) -> _PowerLaw:
+        """The law of the scores in STRANGER_SCORES. scale: number of all pairs per sampled pair."""
         low, middle, high = STRANGER_SCORES
         inner, outer = (np.count_nonzero((scores_M > low) & (scores_M <= end)) for end in (middle, high))
         if outer == 0:
             return cls(0.0, 1.0)
+        # The slope is the one that gives the observed share of pairs in the lower part of the interval.
         slopes = np.linspace(1.0, 24.0, 231)
         shares = (middle**slopes - low**slopes) / (high**slopes - low**slopes)
         slope = float(slopes[np.argmin(np.abs(shares - inner / outer))])
@@ -109,9 +128,9 @@ class _PowerLaw:
 
 
 def _num_trusted(scores_M: Floats, law: _PowerLaw) -> int:
-    """How many of the sorted scores are far more than strangers give, up to the last one and just below it.
+    """Number of the sorted scores up to the last at which pairs exceed expected strangers, in all and just below it.
 
-    Many copies of score 0.05 must not vouch for pairs of score 0.15: what is found close below counts by itself.
+    The condition just below prevents that many pairs with a score of 0.05 make one of 0.15 acceptable.
     """
     lower_M = NEAR_BELOW * scores_M
     rank_M = np.arange(1, len(scores_M) + 1)
@@ -124,7 +143,7 @@ def _num_trusted(scores_M: Floats, law: _PowerLaw) -> int:
 
 
 class _Prints:
-    """Blurred thumbprints by place, and their detail: how much they change under shift and zoom."""
+    """Blurred thumbprints of the pictures at `places_N`, with their detail: the norm of the change by shift and zoom."""
 
     def __init__(self, facts: PictureFacts, places_N: Array) -> None:
         self.facts, self.places_N = facts, places_N
@@ -142,17 +161,20 @@ class _Prints:
         return len(self.places_N)
 
     def luminance(self, rows: Array) -> Floats:
-        """(n, side, side), blurred; in units in which the Euclidean norm is the mean over pixels."""
+        """Blurred luminance (n, side, side), scaled so that the Euclidean norm is the root mean square over pixels."""
         values = self.facts.prints_NP[self.places_N[rows], : PRINT_SIDE**2].astype(np.float32) / PRINT_SIDE
         return blurred(values.reshape(-1, PRINT_SIDE, PRINT_SIDE))
 
     def vectors(self, rows: Array) -> Floats:
-        """(n, D): luminance without the rim, which a crop changes most, and chroma."""
+        """Vectors (n, D) of luminance and chroma. The luminance lacks its rim, because a crop changes the rim most."""
         chroma = self.facts.prints_NP[self.places_N[rows], PRINT_SIDE**2 :].astype(np.float32) * (2 / PRINT_SIDE)
         return np.concatenate([_inside(self.luminance(rows)).reshape(len(rows), (PRINT_SIDE - 2) ** 2), chroma], axis=1)
 
     def _project(self, blocks: range) -> None:
-        """On the axes of largest variance: distances there are never above the true ones, and cost a seventh."""
+        """Project all vectors on the NUM_AXES principal axes.
+
+        Projected distances are never larger than the true ones, and cost a seventh.
+        """
         sampled = self.vectors(np.unique(np.linspace(0, len(self) - 1, min(len(self), NUM_SAMPLED)).astype(np.int64)))
         if not len(sampled):
             return
@@ -163,7 +185,7 @@ class _Prints:
         self.axes_N = np.concatenate([(self.vectors(block) - mean_D) @ axes for block in rows])
 
     def scores(self, pairs_M2: Array) -> Floats:
-        """Tangent distance relative to the detail of the picture that has more of it."""
+        """Scores (M): tangent distance of each pair, relative to the larger detail of its two pictures."""
         blocks = [self._scores(pairs_M2[start : start + BLOCK]) for start in range(0, len(pairs_M2), BLOCK)]
         return np.concatenate([np.empty(0, np.float32), *blocks])
 
@@ -173,6 +195,7 @@ class _Prints:
         changes_MD = self.vectors(second) - self.vectors(first)
         num = tangents_M4D.shape[2]
         products_M44 = tangents_M4D @ tangents_M4D.transpose(0, 2, 1)
+        # Least squares for the four changes, with damping that keeps pictures of little detail solvable.
         damping_M = 1e-3 * np.trace(products_M44, axis1=1, axis2=2) / 4 + 1e-6
         products_M44 += damping_M[:, None, None] * np.eye(4, dtype=np.float32)
         shifts_M4 = np.linalg.solve(products_M44, tangents_M4D @ changes_MD[:, :num, None])[..., 0]
@@ -182,17 +205,17 @@ class _Prints:
         return np.asarray(np.linalg.norm(changes_MD, axis=1) / detail_M, np.float32)
 
     def similar_aspect(self, pairs_M2: Array) -> Array:
-        """Whether the shapes of both pictures are about the same."""
+        """Whether the aspect ratios of each pair (M) differ by about 10 % at most."""
         sizes_N2 = self.facts.sizes_N2[self.places_N].astype(np.float64)
         aspect_N = np.log(sizes_N2[:, 0] / sizes_N2[:, 1])
         return np.asarray(np.abs(aspect_N[pairs_M2[:, 0]] - aspect_N[pairs_M2[:, 1]]) <= _MAX_ASPECT)
 
 
 def _candidates(prints: _Prints, rows: Array, cut: float) -> tuple[Array, Floats]:
-    """Pairs among `rows` whose projected distance is at most `cut` times the larger detail, and that share.
+    """Pairs (M, 2) among `rows` whose projected distance is at most `cut` times the larger detail, and that ratio (M).
 
-    Rows are sorted by detail, so that the larger one of a pair is known from its place; distance and limit then fit
-    into one matrix product whose sign decides.
+    Rows are sorted by detail, so that the second row of a pair has the larger one. Squared distance and limit then fit
+    into one matrix product, whose sign decides.
     """
     rows = rows[np.argsort(prints.detail_N[rows], kind="stable")]
     axes_N, detail_N = prints.axes_N[rows], prints.detail_N[rows]
@@ -214,7 +237,7 @@ def _candidates(prints: _Prints, rows: Array, cut: float) -> tuple[Array, Floats
 
 
 def _tangents(luminance_NSS: Array) -> Array:
-    """(N, 4, D): how the inner pixels change under a shift and a zoom along both axes."""
+    """Derivatives (N, 4, D) of the inner pixels by shift (right, down) and by zoom (along both axes)."""
     down_NSS, right_NSS = np.gradient(luminance_NSS, axis=(1, 2))
     place_S = (np.arange(PRINT_SIDE, dtype=np.float32) - (PRINT_SIDE - 1) / 2) / (PRINT_SIDE / 2)
     changes = (right_NSS, down_NSS, right_NSS * place_S, down_NSS * place_S[:, None])
@@ -227,12 +250,12 @@ def _inside(values_NSS: Array) -> Array:
 
 
 def blurred(luminance_NSS: Array) -> Array:
-    """Binomial weights 1 4 6 4 1 along both axes, the rim repeated."""
+    """The luminance (N, S, S) blurred by binomial weights 1 4 6 4 1 along both axes; the rim is repeated."""
     return np.asarray(_BLUR @ luminance_NSS @ _BLUR.T)
 
 
 def _blur_matrix() -> Floats:
-    """Weights 1 2 1 twice, along one axis."""
+    """Blur along one axis as a matrix (S, S): weights 1 2 1 applied twice."""
     once = np.zeros((PRINT_SIDE, PRINT_SIDE), np.float32)
     for row in range(PRINT_SIDE):
         for step, weight in ((-1, 0.25), (0, 0.5), (1, 0.25)):

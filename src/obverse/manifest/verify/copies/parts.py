@@ -10,7 +10,7 @@ from obverse.manifest.store import part_of
 
 
 def parts_findings(samples: Sequence[Sample]) -> list[Finding]:
-    """A note on pictures whose parts are several samples, and a warning where given splits part them."""
+    """A note about pictures whose parts are several samples; a warning if stated splits divide them."""
     holders: dict[str, list[tuple[Sample, str]]] = defaultdict(list)
     has_parts = set()
     for sample in samples:

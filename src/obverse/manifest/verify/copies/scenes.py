@@ -1,7 +1,7 @@
-"""Names that share a prefix: pictures of one scene or object, that a split should not part. A proposal, never applied.
+"""Detection of scenes: samples whose names share a prefix, which a split should keep together. Proposed, never applied.
 
-`photo7_1.jpg`, `photo7_2.jpg` ... are crops of photo7; `coin0001.jpg`, `coin0002.jpg` ... are only numbered. The
-difference: a prefix that says no more than the class, or that nearly all names share, is no scene.
+`photo7_1.jpg` and `photo7_2.jpg` are crops of photo7, but `coin0001.jpg` and `coin0002.jpg` are only numbered.
+Therefore a prefix that is the same for a whole class, or for a large share of all names, is no scene.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.split.grouping import FILE_ENDING
 
 SCENE_PATTERN = r"([^/]*[^/\d])\d+$"
-"""Everything in a file's name before its last number: what `data.split.group_by.pattern` would be."""
+"""Pattern of everything in a file's name before its last number, proposed as `data.split.group_by.pattern`."""
+# Least share of the samples in scenes, and largest share of the classes that have a single prefix.
 LEAST_SHARE = 0.5
+# Largest share of the samples that one prefix may have.
 LARGEST_SHARE = 0.2
+# Least number of scenes.
 LEAST_SCENES = 4
 
 
 def scene_groups(samples: Sequence[Sample]) -> Mapping[str, str]:
-    """Sample id -> scene, for samples whose scene has at least two; empty when names say nothing of the kind."""
+    """Sample id -> scene, for scenes of at least two samples; empty if the names do not look like scenes."""
     scenes = {sample.id: _scene(sample) for sample in samples}
     counts = Counter(scene for scene in scenes.values() if scene)
     shared = {scene for scene, count in counts.items() if count > 1}
@@ -41,7 +44,7 @@ def scene_groups(samples: Sequence[Sample]) -> Mapping[str, str]:
 
 
 def scene_findings(samples: Sequence[Sample]) -> list[Finding]:
-    """A proposal with the largest scene as its example."""
+    """A warning that proposes to group by scene, with the largest scene as example; none without scenes."""
     groups = scene_groups(samples)
     if not groups:
         return []

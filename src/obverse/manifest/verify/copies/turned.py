@@ -1,11 +1,11 @@
 """Augmented copies: pictures that were mirrored, rotated by quarters, brightened or speckled.
 
-Every thumbprint is brought into a canonical orientation that its own brightness determines (the brighter half right and
-below, the larger difference from left to right), and its contrast is normalised. So all eight orientations coincide,
-and copies are found as near duplicates by `near.py`.
+Every thumbprint is brought into a canonical orientation: the brighter halves are right and below, and the larger
+difference of brightness is from left to right. Its contrast is normalised. Therefore all eight orientations of a
+picture coincide, and copies are found as near duplicates by `near.py`.
 
-Simple drawings may coincide after rotation: a letter and its mirror image, two strokes. So these pairs count only
-within one label, and only where they are almost equal, or so many that the set must have been augmented.
+Simple drawings may coincide after rotation, such as a letter and its mirror image. Therefore these pairs count only
+within one label, and only if they are almost equal, or so many that the set must have been augmented.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from obverse.manifest.verify.facts import Array, PictureFacts
 
 from .near import NearDuplicates, near_duplicates
 
+# Mean and standard deviation of the luminance after normalisation.
 MIDDLE, SPREAD = 128.0, 48.0
 # Contrast below this is not normalised, because it is mostly noise.
 LEAST_SPREAD = 4.0
 BLOCK = 8192
 # Nine in ten re-encoded copies score below 0.03; of 2,720 drawn characters 9 pairs of one class score 0.038 to 0.149.
 SURE_SCORE = 0.03
-# Pairs per picture, from which all of them are believed: sets that nobody augmented have 0.005 at most.
+# Pairs per picture from which all pairs count: sets that were not augmented have at most 0.005.
 AUGMENTED_SHARE = 0.05
 
 
