@@ -143,7 +143,7 @@ def _num_trusted(scores_M: Floats, law: _PowerLaw) -> int:
 
 
 class _Prints:
-    """Blurred thumbprints of the pictures at `places_N`, with their detail: the norm of the change by shift and zoom."""
+    """Blurred thumbprints of the pictures at `places_N`, with their detail: norm of the change by shift and zoom."""
 
     def __init__(self, facts: PictureFacts, places_N: Array) -> None:
         self.facts, self.places_N = facts, places_N
