@@ -1,4 +1,4 @@
-"""Bundles that answer."""
+"""Prediction with a trained model: inputs, predictor and predictions."""
 
 from .inputs import Failure, unread_in
 from .prediction import Prediction

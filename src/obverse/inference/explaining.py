@@ -1,4 +1,4 @@
-"""Pictures that a user hands in, explained by a trained model."""
+"""Explanation maps of a trained model for pictures given by a user."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ def explain_pictures(
     columns: Mapping[str, Cell] | None = None,
     device: str = "auto",
 ) -> Iterator[Drawn]:
-    """One picture file per sample in `out`, numbered in the order of `inputs`; what was drawn, one after another.
+    """Yield a description of each map, after writing one picture file per sample to `out`, in the order of `inputs`.
 
-    columns: as `Predictor.predict` takes them.
+    columns: see `Predictor.predict`.
+
+    DataError when an input cannot be used.
     """
     require_free(out)
     predictor = load(model, device=device)
     engine = predictor.engine
     assert isinstance(engine, TorchEngine), "a bundle holds the network itself"
     batches = predictor.batches(inputs, 1, columns=columns)
-    # What cannot be read is refused before maps of an earlier time go.
+    # The first batch is read now, so that unreadable inputs raise before maps of an earlier call are deleted.
     batches = chain(list(islice(batches, 1)), batches)
     with explained(out, "try --device cpu"):
         maps = MapFolder(out, predictor.classes, predictor.bundle.kind, tile=TILE)
@@ -41,5 +43,5 @@ def explain_pictures(
             for row, batch in enumerate(batches):
                 for explanation in explain(engine, batch, predictor.views):
                     yield maps.add(row, explanation)
-        finally:  # what is drawn is listed, so that the folder can be used again
+        finally:  # list the maps drawn so far, so that the folder is recognised and can be reused
             maps.close()

@@ -1,4 +1,4 @@
-"""What users hand to a predictor, as samples: paths, folders, archives, PIL images, arrays, and dicts of views."""
+"""Conversion of a predictor's inputs to requests: paths, folders, archives, PIL images, arrays, and dicts of views."""
 
 from __future__ import annotations
 
@@ -32,41 +32,47 @@ from obverse.terminal import natural_key
 
 @dataclass(frozen=True)
 class Stored:
-    """A picture inside an archive."""
+    """A picture that a store reads, such as a member of an archive."""
 
     store: PictureStore
+
     locator: str
+    """Place of the picture (`manifest/store/locator.py`)."""
 
 
 Picture = str | Path | Image.Image | np.ndarray[Any, Any]
 Cell = str | int | float | None
-# The key of a picture of which the views are parts.
+# Key of a picture in a dict of views, when all views are parts of that picture.
 WHOLE = "image"
 Input = Picture | Mapping[str, Picture | Cell]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One sample to predict: a name for people, a picture per view, and values of extra columns.
-
-    whole: the picture of which all views are parts, when it is given instead of them.
-    """
+    """One sample to predict."""
 
     id: str
+    """Name of the sample, for people."""
+
     views: Mapping[str, Picture | Stored]
+    """View name -> picture; empty if `whole` is given."""
+
     whole: Picture | Stored | None = None
+    """The picture of which all views are parts, given instead of `views`."""
+
     columns: Mapping[str, str] = field(default_factory=dict)
+    """Extra column -> cell."""
 
     @property
     def identity(self) -> Hashable:
-        """Equal for requests of the very same files, however their paths are spelled."""
+        """Key that is equal for requests of the same files, however their paths are spelled."""
         if self.whole is not None:
             return WHOLE, _identity(self.whole)
         return tuple((view, _identity(self.views[view])) for view in sorted(self.views))
 
 
 def _identity(picture: Picture | Stored) -> Hashable:
-    """Of a file its place on the disk, which links and other spellings share; of anything else the object itself."""
+    """Key of a picture: device and inode of a file, which links share; for any other object its `id`."""
     if isinstance(picture, Stored):
         file, steps = parse_locator(picture.locator)
         return _identity(picture.store.root / file), tuple(steps)
@@ -81,10 +87,13 @@ def _identity(picture: Picture | Stored) -> Hashable:
 
 @dataclass(frozen=True)
 class Failure:
-    """What has no answer, and why: a file that is no picture, a folder without any."""
+    """An input without a prediction, such as a file that is no picture."""
 
     id: str
+    """Name of the input."""
+
     error: str
+    """Reason, as a sentence."""
 
 
 RequestOrFailure = Request | Failure
@@ -98,7 +107,7 @@ def read_requests(
     columns: Mapping[str, Cell] | None = None,
     are_parts: bool = False,
 ) -> list[Request]:
-    """Every sample that `inputs` names, as `find_requests`. DataError for the first that cannot be used."""
+    """Requests for all samples in `inputs`; see `find_requests`. DataError for the first input that cannot be used."""
     requests = []
     for request in find_requests(inputs, views, known=known, columns=columns, are_parts=are_parts):
         if isinstance(request, Failure):
@@ -149,7 +158,7 @@ def _names_a_view(item: Picture | Mapping[str, Picture], views: tuple[str, ...])
 
 
 def _apart(item: Input, known: Sequence[str]) -> tuple[Picture | Mapping[str, Picture], dict[str, str]]:
-    """Pictures and extra columns of one input."""
+    """The pictures of one input, and its values of extra columns."""
     if not isinstance(item, Mapping):
         return item, {}
     own = {name: value for name, value in item.items() if name in known}
@@ -158,7 +167,7 @@ def _apart(item: Input, known: Sequence[str]) -> tuple[Picture | Mapping[str, Pi
 
 
 def _cells(columns: Mapping[str, Cell], known: Sequence[str]) -> dict[str, str]:
-    """As text, which is what a table holds."""
+    """Values of extra columns as text, as a table has them, without None. DataError for an unknown name."""
     for name in columns:
         if name not in known:
             has = f"the extra columns {', '.join(known)}" if known else "no extra columns"
@@ -167,9 +176,11 @@ def _cells(columns: Mapping[str, Cell], known: Sequence[str]) -> dict[str, str]:
 
 
 def load_pixels(picture: Picture | Stored, least: tuple[int, int]) -> Pixels:
-    """Upright RGB uint8 (height, width, 3) of any kind of picture; least: (min_height, min_width) of the decoder.
+    """Upright RGB pixels, uint8 (height, width, 3), of any kind of picture. least: (min_height, min_width) to decode.
 
-    Files are of unknown origin, and decoded in a child process: what kills a decoder is an error, not our end.
+    Files are of unknown origin and therefore decoded in a child process: a decoder that crashes raises PictureError.
+
+    DataError for an array of another dtype or shape.
     """
     if isinstance(picture, (str, Path)):
         return read_picture(picture, min_height=least[0], min_width=least[1], decode=shared_sandbox().decode)
@@ -207,7 +218,7 @@ def _expand(
 
 
 def _listed(path: Path, views: tuple[str, ...], known: Sequence[str]) -> Sequence[RequestOrFailure]:
-    """A sample for each row of a table or list."""
+    """A request for each row of a table or list, or a failure for a row without a picture."""
     listed = read_picture_list(path)
     column_of = {view: column for column in listed.columns for view in views if name_key(view) == name_key(column)}
     if not column_of and len(views) == len(listed.columns) == 1:
@@ -225,7 +236,7 @@ def _listed(path: Path, views: tuple[str, ...], known: Sequence[str]) -> Sequenc
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether it is a folder or a file; DataError when it is neither."""
+    """Whether the path is a folder; DataError when it does not exist or cannot be opened."""
     try:
         if not path.exists():
             raise DataError(f"{str(path)!r} does not exist")
@@ -255,20 +266,20 @@ def _folder(folder: Path, views: tuple[str, ...]) -> Sequence[RequestOrFailure]:
 
 
 def unread_in(path: Path) -> str:
-    """What a folder or archive holds that is not read, in words; empty for anything else, and when there is nothing."""
+    """Message about unsupported pictures in a folder or archive; empty if there are none, and for any other path."""
     if not os.path.isdir(path) and not (os.path.isfile(path) and path.name.lower().endswith(ARCHIVE_SUFFIXES)):
         return ""
     try:
         tree = open_tree(path, data_root(path))
-    except DataError:  # it gets an answer of its own, which says why
+    except DataError:  # reading the requests raises the same error
         return ""
     return tree.unread.message if tree.folders or tree.unread.message else ""
 
 
 def _archive(archive: Path, views: tuple[str, ...]) -> Sequence[RequestOrFailure]:
-    """All pictures in a zip or tar, read where they are."""
+    """Requests for all pictures in a zip or tar, which is not unpacked."""
     tree = open_tree(archive, data_root(archive))
-    # Names in a guessed encoding are only how the answers are called.
+    # A guessed encoding of names affects only the ids of predictions, so it is no error here.
     unusable = [finding for finding in tree.findings if finding.code != "archive-encoding"]
     if unusable:
         raise DataError(f"{str(archive)!r}: {unusable[0].message}; unpack it and give the folder")
@@ -280,8 +291,12 @@ def _archive(archive: Path, views: tuple[str, ...]) -> Sequence[RequestOrFailure
 def _paired(
     folder: Path, paths: Sequence[str], picture: Callable[[str], Picture | Stored], views: tuple[str, ...]
 ) -> Sequence[RequestOrFailure]:
-    """A sample for each of `paths`, relative to `folder` (or archive), in the order in which people count; with several
-    views they are paired by stem across folders called like the views.
+    """Requests for the pictures at `paths`, in natural order.
+
+    With several views, pictures are paired by stem across folders that have the names of the views. A picture in no
+    such folder, and two pictures of one view, give a failure.
+
+    folder: folder or archive that the paths are relative to. picture: function from a path to its picture.
     """
     if not paths:
         unread = unread_in(folder)
@@ -295,7 +310,7 @@ def _paired(
     twice: dict[str, str] = {}
     for path in paths:
         *parents, name = path.split("/")
-        # The folder itself mostly; the classes may lie below the views.
+        # Mostly the innermost folder is the view, but class folders may be inside view folders.
         at = next((at for at in reversed(range(len(parents))) if name_key(parents[at]) in spelled), None)
         if at is None:
             title = str(folder / path)
@@ -316,6 +331,6 @@ def _paired(
 
 
 def _place_key(path: str) -> tuple[Any, ...]:
-    """A folder's own pictures come before those of its folders, as when folders are walked."""
+    """Sort key of natural order, in which a folder's own pictures precede those of its sub-folders."""
     *parents, name = path.split("/")
     return [natural_key(part) for part in parents], natural_key(name)

@@ -1,4 +1,4 @@
-"""The answer to one sample, of a model of either kind: one class, or a label set."""
+"""Prediction for one sample: one class or a label set, with probabilities."""
 
 from __future__ import annotations
 
@@ -17,54 +17,54 @@ Labels = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer to one sample, with its probabilities.
+    """The predicted class or label set of one sample, with probabilities.
 
-    The probabilities are the model's output, not calibrated: they order classes, they are not a promise of accuracy.
+    The probabilities are the model's output and are not calibrated: they rank classes, but do not state accuracy.
     """
 
     id: str
+    """Name of the sample."""
 
     labels: Labels
-    """The answer: one class, or of a label set every class that reaches its threshold, the likeliest first, perhaps
-    none."""
+    """The predicted class; of a multi-label model all classes that reach their thresholds, most probable first."""
 
     top: Labels
-    """The answer, then the other classes from the likeliest down, `top_k` of them. Of a label set all classes, the
-    likeliest first. The median or mean of ordered classes need not be the likeliest class."""
+    """The predicted class, then the most probable others, `top_k` in all; of a multi-label model all classes by
+    probability. With ordered classes the predicted class, a median or mean, need not be the most probable one."""
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """The probability from which each class belongs to a label set, in class order; empty for one class."""
+    """Class -> probability from which it belongs to the label set, in class order; empty for one class."""
 
     by_view: Mapping[str, Labels] = field(default_factory=dict)
-    """The answer when one view is seen alone, for a model of several views."""
+    """View -> `labels` predicted from that view alone, for a model of several views."""
 
     view_grades: Mapping[str, Labels] = field(default_factory=dict)
-    """The answer of each view's own head, for a model that has them."""
+    """View -> `labels` predicted by that view's own head, for a model with such heads."""
 
     @property
     def is_set(self) -> bool:
-        """Whether the answer is a label set."""
+        """Whether the prediction is a label set."""
         return bool(self.thresholds)
 
     @property
     def label(self) -> str:
-        """The class; AttributeError for a label set, which has any number of them (`labels`)."""
+        """The predicted class; AttributeError for a label set, which has any number of classes (`labels`)."""
         return self._only()[0]
 
     @property
     def probability(self) -> float:
-        """The probability of the class; AttributeError for a label set."""
+        """The probability of the predicted class; AttributeError for a label set."""
         return self._only()[1]
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """The probability of each class of `top`; of a label set all classes, in class order."""
+        """Class -> probability, for the classes of `top`; for a label set all classes, in class order."""
         by_class = dict(self.top)
         return {name: by_class[name] for name in self.thresholds} if self.is_set else by_class
 
     @property
     def views_disagree(self) -> bool:
-        """Whether the views, each for itself, give different answers."""
+        """Whether single views give different predictions, by `view_grades` if the model has them, else `by_view`."""
         own = (self.view_grades or self.by_view).values()
         return len({frozenset(name for name, _ in labels) for labels in own}) > 1
 
@@ -74,7 +74,7 @@ class Prediction:
         return self.labels[0]
 
     def _repr_html_(self) -> str:
-        # Here, because whoever predicts needs no renderer of reports.
+        # Imported here, because prediction itself needs no reports.
         from obverse.report import Table, to_html_fragment
 
         chosen = {name for name, _ in self.labels}
@@ -85,7 +85,7 @@ class Prediction:
 def read_predictions(
     outputs: Outputs, kind: Kind, *, classes: Sequence[str], views: Sequence[str], top_k: int
 ) -> Iterator[Prediction]:
-    """The predictions of an engine's outputs, row by row. DataError when a row is no finite number."""
+    """Yield the prediction of each row of an engine's outputs. DataError when a logit is not finite."""
     rows_NK = to_probabilities(outputs.logits_NK, kind)
     require_numbers(rows_NK, outputs.ids)
     alone = [to_probabilities(of_view, kind) for of_view in outputs.alone_VNK]
@@ -115,13 +115,13 @@ def _top(probabilities_K: npt.NDArray[np.float32], kind: Kind, top_k: int) -> li
 
 
 def _answer(probabilities_K: npt.NDArray[np.float32], kind: Kind) -> list[int]:
-    """Class indices of the answer, the likeliest first."""
+    """Indices of the predicted classes, most probable first."""
     answer = to_answers(probabilities_K[None], kind)[0]
     return [k for k in _ranked(probabilities_K) if answer[k]] if kind.is_set else [int(answer)]
 
 
 def _ranked(probabilities_K: npt.NDArray[np.float32]) -> list[int]:
-    """Class indices, the likeliest first; of equals the lower."""
+    """Class indices by falling probability; ties in class order."""
     places: list[int] = np.argsort(-probabilities_K, kind="stable").tolist()
     return places
 

@@ -1,4 +1,4 @@
-"""The predictor: a bundle that answers. The command line, Python users and services all use this one object."""
+"""Predictor: a model bundle with its engine, used by the command line, Python users and services alike."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ ADVICE = "try a smaller batch_size, or device cpu"
 
 
 class Predictor:
-    """Predicts with a bundle. Threads may share one.
+    """Predictor of a bundle; threads may share one.
 
-    model: the bundle's classifier, which runs on `device`, or an engine, which runs where it was made to.
+    model: the bundle's classifier, which is moved to `device`, or an engine, which already has a device.
     """
 
     def __init__(self, bundle: Bundle, model: Classifier | Engine, *, device: str = "auto") -> None:
@@ -57,12 +57,12 @@ class Predictor:
 
     @property
     def views(self) -> tuple[str, ...]:
-        """The views that the model looks at."""
+        """Names of the model's views."""
         return self.bundle.views
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The extra columns that the model sees; every one may be left out."""
+        """Names of the extra columns that the model sees; each value may be missing."""
         return tuple(column.name for column in self.bundle.columns)
 
     def predict(
@@ -73,13 +73,17 @@ class Predictor:
         top_k: int | None = None,
         batch_size: int = 16,
     ) -> list[Prediction]:
-        """Predictions of one or many samples, in order. top_k: classes that are named, by default 3; a multi-label
-        model names all.
+        """Predictions for one or many samples, in order.
 
-        inputs: a path, a folder, an archive, a table or list of pictures, a PIL image, a uint8 array
-        (height, width[, 3]), a dict view -> picture, which may also hold values of extra columns, or a sequence of
-        these. columns: values for all samples that do not bring their own. Raises DataError naming the picture that
-        cannot be used; `predict_each` goes on.
+        inputs: a path of a picture, folder, archive, table or list of pictures; a PIL image; a uint8 array
+        (height, width) or (height, width, 3); a dict view -> picture, which may also have values of extra columns; or a
+        sequence of these.
+        columns: values of extra columns for samples that have none of their own.
+        top_k: number of classes in `Prediction.top`, by default 3; a multi-label model gives all.
+        batch_size: samples per forward pass.
+
+        DataError, naming the picture, when one cannot be used; `predict_each` continues instead. RecipeError when
+        top_k or batch_size is invalid.
         """
         top_k = self._top_k(top_k, batch_size)
         requests = self.requests(inputs, columns)
@@ -96,9 +100,10 @@ class Predictor:
         batch_size: int = 16,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[Prediction | Failure]:
-        """The same one after another, as they come; what cannot be used becomes a `Failure`, and the rest is answered.
+        """Yield a prediction for each sample, in order, or a `Failure` for an input that cannot be used.
 
-        progress(done, total): called after every batch.
+        progress: called with the numbers of finished and of all samples after every batch. Other arguments: see
+        `predict`.
         """
         top_k, requests = self._top_k(top_k, batch_size), self._requests_or_failures(inputs, columns)
 
@@ -123,7 +128,10 @@ class Predictor:
     def embed(
         self, inputs: Input | Sequence[Input], *, columns: Mapping[str, Cell] | None = None, batch_size: int = 16
     ) -> npt.NDArray[np.float32]:
-        """Embeddings (N, D) of samples, in order: what the encoder hands to the head, all views fused."""
+        """Embeddings (N, D) of N samples, in order: fused features of all views, the input of the head.
+
+        Arguments and errors: see `predict`.
+        """
         with explained(Path(), ADVICE):
             batches = self.batches(inputs, batch_size, columns=columns)
             outputs = run_engine(self.engine, batches)
@@ -133,11 +141,11 @@ class Predictor:
     def batches(
         self, inputs: Input | Sequence[Input], batch_size: int, *, columns: Mapping[str, Cell] | None = None
     ) -> Iterator[Batch]:
-        """Samples as the model takes them, for `predict`'s inputs and columns."""
+        """Yield batches of the samples in `inputs`. inputs, columns: see `predict`."""
         return self.batches_of(self.requests(inputs, columns), batch_size)
 
     def requests(self, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None = None) -> list[Request]:
-        """What `inputs` names, sample by sample, not read yet."""
+        """Requests for all samples in `inputs`; their pictures are not read yet. inputs, columns: see `predict`."""
         are_parts = bool(self.bundle.parts)
         return read_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
 
@@ -148,11 +156,11 @@ class Predictor:
         return find_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
 
     def batches_of(self, requests: Sequence[Request], batch_size: int) -> Iterator[Batch]:
-        """The requests as the model takes them."""
+        """Yield batches of the requests."""
         return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
 
     def _answers_or_failures(self, some: Sequence[RequestOrFailure], top_k: int) -> Iterator[Prediction | Failure]:
-        """In order, of one batch: what cannot be read is left out of it."""
+        """Predictions and failures of one batch, in order; requests that cannot be read are not in the batch."""
         read: list[tuple[Request, torch.Tensor]] = []
         failed: dict[int, Failure] = {}
         for place, item in enumerate(some):
@@ -160,7 +168,7 @@ class Predictor:
                 failed[place] = item
                 continue
             try:
-                column_codes(self.bundle.columns, [(item.id, item.columns)])  # says which value is none
+                column_codes(self.bundle.columns, [(item.id, item.columns)])  # raises DataError for a bad value
                 read.append((item, self._views_of(item)))
             except DataError as error:
                 failed[place] = Failure(item.id, str(error))
@@ -169,7 +177,7 @@ class Predictor:
         return iter([failed[place] if place in failed else next(answers) for place in range(len(some))])
 
     def _answers(self, batch: Batch, top_k: int) -> Iterator[Prediction]:
-        """Of the samples of one batch."""
+        """Predictions for the samples of one batch."""
         outputs = run_engine(self.engine, [batch], each_view=True, embeddings=False)
         return read_predictions(outputs, self.bundle.kind, classes=self.classes, views=self.views, top_k=top_k)
 
@@ -177,7 +185,7 @@ class Predictor:
         return self._stacked(requests, [self._views_of(request) for request in requests])
 
     def _views_of(self, request: Request) -> torch.Tensor:
-        """(V, C, H, W); a view that is missing is all fill."""
+        """Views of a request (V, C, H, W); a missing view has the fill value everywhere."""
         if request.whole is not None:
             return torch.stack(self._parts(request, request.whole))
         geometry = self.bundle.geometry
@@ -202,7 +210,7 @@ class Predictor:
             return self.bundle.geometry.apply(load_pixels(request.views[view], self.bundle.geometry.least_decode))
 
     def _parts(self, request: Request, picture: Picture | Stored) -> list[torch.Tensor]:
-        """Every view of the one picture that holds them all."""
+        """All views (C, H, W each) of a picture of which they are parts."""
         geometry, parts = self.bundle.geometry, self.bundle.parts
         with _named(request, picture):
             pixels = load_pixels(picture, parts[0].enlarged(*geometry.least_decode))
@@ -214,7 +222,7 @@ class Predictor:
 
 @contextmanager
 def _named(request: Request, picture: Picture | Stored) -> Iterator[None]:
-    """Say which picture cannot be used; a file's own error does already."""
+    """Add the request's name to a PictureError, unless the picture is a file, whose errors name it."""
     try:
         yield
     except PictureError as error:
@@ -223,7 +231,12 @@ def _named(request: Request, picture: Picture | Stored) -> Iterator[None]:
 
 
 def load(path: str | Path, *, device: str = "auto") -> Predictor:
-    """The predictor of a run folder or bundle. DataError when it is neither or is damaged."""
+    """The predictor of a run folder or bundle.
+
+    device: `auto`, or a device of torch such as `cpu` or `cuda:0`.
+
+    DataError when the path is neither a finished run nor a bundle, or the bundle is damaged.
+    """
     bundle, classifier = read_bundle(Path(path))
     with explained(Path(path), "try --device cpu"):
         return Predictor(bundle, classifier, device=device)

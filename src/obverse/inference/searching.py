@@ -1,4 +1,4 @@
-"""The pictures of a folder that are nearest to given ones, by a trained model's encoder."""
+"""Similarity search: the pictures whose embeddings by a trained model are nearest to those of given pictures."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ BATCH_SIZE = 16
 
 @dataclass(frozen=True)
 class Neighbours:
-    """found: (id, cosine), the nearest first."""
+    """Result of a search for one query."""
 
     id: str
+    """Name of the query."""
+
     matches: tuple[tuple[str, float], ...]
+    """(id, cosine similarity) of the nearest samples, nearest first."""
 
 
 def search(
@@ -36,10 +39,12 @@ def search(
     columns: Mapping[str, Cell] | None = None,
     device: str = "auto",
 ) -> list[Neighbours]:
-    """For each query the `top_k` nearest samples of `among`; a query that is among them does not find itself, and a
-    file that is named twice is found once, however its path is spelled. A copy is another file, and is found.
+    """The `top_k` nearest samples of `among` for each query.
 
-    columns: of the queries, as `Predictor.predict` takes them; of those that are searched they are missing.
+    A query does not match its own file. A file that is given several times matches once, however its path is spelled. A
+    copy is another file and matches.
+
+    columns: extra columns of the queries, see `Predictor.predict`; those of the searched samples are missing.
     """
     predictor = load(model, device=device)
     with explained(Path(), "try --device cpu"):
