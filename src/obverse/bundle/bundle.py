@@ -50,15 +50,19 @@ class Bundle:
     """
 
     classes: tuple[str, ...]
+    """Class names in label order."""
     ordered: bool
     """Whether the classes have an order."""
     views: tuple[str, ...]
+    """Names of the views, in the order of the model's input."""
     geometry: Geometry
+    """Resizing, padding and cropping of a picture to the model's input."""
     mean: tuple[float, ...]
-    """Per channel, for pixels from 0 to 1."""
+    """Mean of each channel that normalisation subtracts, for pixels from 0 to 1."""
     std: tuple[float, ...]
-    """Per channel, for pixels from 0 to 1."""
+    """Standard deviation of each channel that normalisation divides by, for pixels from 0 to 1."""
     model: ModelSpec
+    """Backbone, fusion and head."""
     output: OutputSpec
     """Meaning of the head's outputs: their kind, the prior added to them, and the decision rule."""
     calibration: None = None
@@ -66,7 +70,7 @@ class Bundle:
     trained: dict[str, Any] = field(default_factory=dict)
     """Facts about the training for people (epoch, metric, data); not used in prediction."""
     columns: tuple[Column, ...] = ()
-    """Extra columns that the model sees, as described by its training samples."""
+    """Extra columns that the model sees, fitted on the training samples."""
     parts: tuple[Part, ...] = ()
     """The part of the picture for each view; empty where every view has a picture of its own."""
     members: tuple[Member, ...] = ()
@@ -107,7 +111,7 @@ class Bundle:
 
     @property
     def kind(self) -> Kind:
-        """How answers are read."""
+        """The kind of prediction, one class or a label set, with its decision rule."""
         return kind_of(self.output, ordered=self.ordered)
 
     @property
@@ -139,7 +143,10 @@ class Bundle:
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor]) -> None:
-    """Write both files. The description comes last: where it exists, the weights are complete."""
+    """Write both files of a bundle, each atomically. OutputError when they cannot be written.
+
+    The description is written last, so that its existence shows that the weights are complete.
+    """
     data = tensors_to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
     values = {
         "format": FORMAT,
@@ -173,7 +180,10 @@ def find_bundle(path: Path) -> Path:
 
 
 def read_description(path: Path) -> tuple[Bundle, str]:
-    """The description and the SHA-256 of the weights that it states; only `read_bundle` verifies the weights."""
+    """The description, and the SHA-256 of the weights that it states; only `read_bundle` verifies the weights.
+
+    DataError when there is no bundle at `path`, or its description is foreign, damaged or newer.
+    """
     return _read_description(find_bundle(path) / "model.json")
 
 

@@ -20,12 +20,19 @@ from obverse.recipe import ModelSpec, OutputSpec
 
 @dataclass(frozen=True)
 class Member:
-    """The per-member part of an ensemble: model, output and normalisation (for pixels from 0 to 1)."""
+    """The per-member part of an ensemble's description."""
 
     model: ModelSpec
+    """Backbone, fusion and head."""
+
     output: OutputSpec
+    """Meaning of the head's outputs."""
+
     mean: tuple[float, ...]
+    """Mean of each channel, for pixels from 0 to 1."""
+
     std: tuple[float, ...]
+    """Standard deviation of each channel, for pixels from 0 to 1."""
 
     def to_values(self) -> dict[str, Any]:
         """The member as plain JSON values."""
@@ -41,7 +48,10 @@ def join(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Classifier:
-    """A classifier whose probabilities are the mean of the members'. mean, std: normalisation of its input."""
+    """A classifier whose probabilities are the mean of those of `classifiers`.
+
+    members: descriptions of the classifiers, in their order. mean, std: normalisation of the joined classifier's input.
+    """
     features = _Features(classifiers, members, num_views, mean, std)
     fusion = _Fusion([classifier.fusion for classifier in classifiers], features.sizes)
     encoders = [classifier.columns for classifier in classifiers if classifier.columns is not None]
@@ -53,7 +63,7 @@ def join(
 
 
 class _Features(nn.Module):
-    """Concatenated features of all members (B * V, sum of D), each from its own normalisation of the input."""
+    """Backbone that concatenates the features of all members (B * V, sum of D), each with its own normalisation."""
 
     def __init__(
         self,
@@ -71,6 +81,7 @@ class _Features(nn.Module):
         self._same = [(member.mean, member.std) == (mean, std) for member in members]
         for number, member in enumerate(members):
             own_mean, own_std = torch.tensor(member.mean), torch.tensor(member.std)
+            # (x * std + mean - own_mean) / own_std: from the joined normalisation to the member's own.
             scale, shift = torch.tensor(std) / own_std, (torch.tensor(mean) - own_mean) / own_std
             self.register_buffer(f"scale{number}", scale.view(3, 1, 1), persistent=False)
             self.register_buffer(f"shift{number}", shift.view(3, 1, 1), persistent=False)
@@ -94,7 +105,7 @@ class _Features(nn.Module):
 
 
 class _Fusion(nn.Module):
-    """Concatenated fusions of all members (B, sum of D), each of its own features."""
+    """Fusion that concatenates the fused features of all members (B, sum of D), each from its own features."""
 
     def __init__(self, fusions: Sequence[nn.Module], feature_sizes: Sequence[int]) -> None:
         super().__init__()
@@ -110,7 +121,7 @@ class _Fusion(nn.Module):
 
 
 class _Columns(ColumnEncoder):
-    """Concatenated column encodings of all members."""
+    """Column encoder that concatenates the encodings of all members."""
 
     def __init__(self, encoders: Sequence[ColumnEncoder]) -> None:
         nn.Module.__init__(self)

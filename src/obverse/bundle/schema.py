@@ -1,7 +1,7 @@
-"""Schema of `model.json`: every field with its type and range; anything else is refused.
+"""Schema of `model.json`, which validates every field's type and range and rejects unknown fields.
 
-The description decides what the model's outputs mean, so one wrong number would change predictions without an error.
-Therefore every value is validated here, and a digest over all of them shows whether the file was changed.
+The description decides what the model's outputs mean, so a wrong number would change predictions without an error.
+Therefore every value is validated here, and a digest over all values shows whether the file was changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from obverse.imaging import Part
 from obverse.manifest import Column
 from obverse.recipe import AutoBackbone, ModelSpec, OutputSpec, Spec
 
-# Limit of one model input: several of them are in memory as 32-bit floats at a time.
+# Limit of the pixels of one model input; several inputs are in memory as 32-bit floats at a time.
 MAX_PIXELS = 2**26
 MAX_CLASSES = 1_000_000
 MAX_VIEWS = 1024
@@ -32,7 +32,10 @@ T = TypeVar("T")
 
 
 def _text(value: Any) -> str:
-    """A non-empty name. pydantic's str would refuse surrogates, by which Python holds file names that are no UTF-8."""
+    """The value, validated as a non-empty string.
+
+    pydantic's str would reject surrogates, with which Python represents file names that are no UTF-8.
+    """
     if not isinstance(value, str) or not value:
         raise ValueError("a name must be text, and not empty")
     return value
@@ -51,7 +54,7 @@ def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def _spec(kind: type[S]) -> Callable[[Any], S]:
-    """Validator of a recipe spec in plain JSON values."""
+    """Validator that converts plain JSON values to a recipe spec of the given kind."""
     return lambda values: values if isinstance(values, kind) else kind.model_validate_json(json.dumps(values))
 
 
@@ -77,13 +80,28 @@ class GeometryValues(Spec):
     """Schema of `obverse.data.Geometry`."""
 
     height: Side
+    """Height of the target in pixels."""
+
     width: Side
+    """Width of the target in pixels."""
+
     canvas_height: Side
+    """Height of the canvas in pixels."""
+
     canvas_width: Side
+    """Width of the canvas in pixels."""
+
     fit: Literal["pad", "squash", "crop"]
+    """How a picture of another aspect ratio is fitted."""
+
     fill: Annotated[int, Field(ge=0, le=255)]
+    """Pixel value of padding."""
+
     decode: Literal["scaled", "full"]
+    """Whether JPEGs may be decoded at a reduced scale."""
+
     crop_fraction: Annotated[float, Field(gt=0.01, le=1)]
+    """Fraction of the sides that a centre crop keeps."""
 
     @model_validator(mode="after")
     def _fits_into_memory(self) -> Self:
@@ -93,13 +111,22 @@ class GeometryValues(Spec):
 
 
 class ColumnValues(Spec):
-    """Schema of `obverse.manifest.Column`. mean and std have the unit of the data (a year, a weight)."""
+    """Schema of `obverse.manifest.Column`."""
 
     name: Name
+    """Name of the column."""
+
     kind: Literal["category", "number"]
+    """Kind of its values."""
+
     values: Cells
+    """Known values of a category; empty for a number."""
+
     mean: float
+    """Mean of a number over the training samples, in the unit of the data."""
+
     std: Annotated[float, Field(gt=0)]
+    """Standard deviation of a number over the training samples, in the unit of the data."""
 
     @model_validator(mode="after")
     def _values_are_a_category_s(self) -> Self:
@@ -112,27 +139,59 @@ class MemberValues(Spec):
     """Schema of `obverse.bundle.Member`."""
 
     model: Model
+    """Backbone, fusion and head of the member."""
+
     output: Output
+    """Meaning of the member's outputs."""
+
     mean: Mean
+    """Mean of each channel, for pixels from 0 to 1."""
+
     std: Deviation
+    """Standard deviation of each channel, for pixels from 0 to 1."""
 
 
 class BundleValues(Spec):
     """Schema of `obverse.bundle.Bundle`, with the consistency rules between fields."""
 
     classes: Annotated[Names, Field(min_length=1, max_length=MAX_CLASSES)]
+    """Class names in label order."""
+
     ordered: bool
+    """Whether the classes have an order."""
+
     views: Annotated[Names, Field(min_length=1, max_length=MAX_VIEWS)]
+    """Names of the views, in the order of the model's input."""
+
     geometry: GeometryValues
+    """Resizing, padding and cropping of a picture to the model's input."""
+
     mean: Mean
+    """Mean of each channel, for pixels from 0 to 1."""
+
     std: Deviation
+    """Standard deviation of each channel, for pixels from 0 to 1."""
+
     model: Model
+    """Backbone, fusion and head."""
+
     output: Output
+    """Meaning of the head's outputs."""
+
     calibration: None = None
+    """Reserved; None until probabilities have been calibrated."""
+
     trained: dict[str, Any]
+    """Facts about the training, for people."""
+
     columns: Annotated[tuple[ColumnValues, ...], Strict(False)] = ()
+    """Extra columns that the model sees."""
+
     parts: Annotated[tuple[Annotated[Part, BeforeValidator(_part)], ...], Strict(False)] = ()
+    """Part of the picture for each view; empty if every view has its own picture."""
+
     members: Annotated[tuple[MemberValues, ...], Strict(False), Field(max_length=MAX_MEMBERS)] = ()
+    """Members of an ensemble; empty for a single model."""
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -173,7 +232,7 @@ def _require_output(output: OutputSpec, num_classes: int, *, ordered: bool) -> N
 
 
 def checked(values: dict[str, Any], where: str) -> BundleValues:
-    """The validated description; DataError names `where` it was read and the first faults."""
+    """The validated description. DataError, naming `where` it was read and the first faults, when it is invalid."""
     try:
         return BundleValues.model_validate(values)
     except ValidationError as error:

@@ -1,7 +1,7 @@
-"""Validated reading of a bundle's weights, compared with the described model before memory is allocated for either.
+"""Validated reading of a bundle's weights: compared with the described model before memory is allocated for either.
 
-The model is built on torch's meta device, where tensors have shapes but no memory. So a description that claims 100 GB
-is refused at once, and so are the weights of another model.
+The model is built on torch's meta device, where tensors have shapes but no memory. Therefore a description that claims
+100 GB is rejected at once, and so are the weights of another model.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def read_state(path: Path, wanted: Outline, *, sha256: str) -> State:
 
 
 def require_fit(state: Mapping[str, torch.Tensor], wanted: Outline, where: str) -> None:
-    """DataError when tensors do not match the model's outline, or hold values that are not finite."""
+    """DataError when tensors do not match the model's outline, or have values that are not finite."""
     _require_same(outline_of(state), wanted, where)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
