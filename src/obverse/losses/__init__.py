@@ -1,4 +1,4 @@
-"""Losses, and what each sample weighs in them."""
+"""Losses and class weights."""
 
 from .build import build_objective
 from .objective import LabelLosses, Objective

@@ -1,7 +1,8 @@
-"""The loss of label sets: for each class a yes or no of its own, binary cross entropy over sigmoids.
+"""Loss of multi-label models: binary cross entropy over sigmoids, for each class independently.
 
-A target (B, K) is the share of each class, 1 and 0 for a set, between them where sets are mixed. The loss is linear in
-it, so mixup, cutmix and smoothing need nothing else. Smoothing moves a target towards 1/2, once, before any weight.
+A target (B, K) is 1 or 0 for each class of a label set, and between them for mixed samples. The loss is linear in the
+target, so mixup, cutmix and smoothing need no special case. Smoothing moves a target towards 1/2 before weights are
+applied.
 """
 
 from __future__ import annotations
@@ -18,25 +19,28 @@ from .objective import LabelLosses, Objective
 
 
 def build(spec: ResolvedLoss, counts: Sequence[int]) -> LabelLosses:
-    """Binary cross entropy; the fields of `spec` are in `presence_weights`."""
+    """Binary cross entropy, which depends on no field of `spec`; `pos_weight` is applied by `BinaryObjective`."""
     return binary_cross_entropy
 
 
 def binary_cross_entropy(logits_BK: torch.Tensor) -> torch.Tensor:
-    """-log p_k, the cost of class k if the sample has it, and -log(1 - p_k) if not (2, B, K)."""
+    """Loss of each class (2, B, K): -log p_k if the sample has class k, then -log(1 - p_k) if it does not."""
     return torch.stack([-functional.logsigmoid(logits_BK), -functional.logsigmoid(-logits_BK)])
 
 
 @dataclass(frozen=True, eq=False)
 class BinaryObjective(Objective):
-    """weights_K: of a class, in the sum over classes and in the divisor. pos_weights_K: of its presence against its
-    absence, in the sum alone, as in torch's `binary_cross_entropy_with_logits`.
+    """Objective of multi-label models.
+
+    Class weights (`weights_K`) apply to the sum over classes and to the divisor.
     """
 
     pos_weights_K: torch.Tensor | None = None
+    """Weight of a class's presence relative to its absence, in the sum alone, as `pos_weight` of torch's
+    `binary_cross_entropy_with_logits`; None is 1 for all."""
 
     def weights(self, targets_BK: torch.Tensor) -> torch.Tensor:
-        """Every sample answers every class: the mean is over both."""
+        """What each sample adds to the divisor (B): the sum of class weights, because the mean is over classes too."""
         return self.weights_K.sum().to(targets_BK.device).expand(len(targets_BK))
 
     def losses(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
@@ -52,7 +56,11 @@ class BinaryObjective(Objective):
 
 
 def presence_weights(counts: Sequence[int], num_samples: int, kind: str) -> torch.Tensor | None:
-    """Samples without a class over samples with it, or the root of that; 1 for a class that none or all have."""
+    """Weight of each class's presence (K): samples without the class over samples with it.
+
+    counts: samples with each class. kind: `none` gives None, `sqrt` the root of that ratio, any other kind the ratio.
+    The weight is 1 for a class that no sample or every sample has.
+    """
     if kind == "none":
         return None
     counts_K = torch.tensor(counts, dtype=torch.float64)

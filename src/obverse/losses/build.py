@@ -1,4 +1,4 @@
-"""From a ResolvedLoss to an objective: of one label per sample, or of label sets."""
+"""Construction of the objective from a resolved loss, for one label per sample or for label sets."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ def build_objective(
     num_samples: int | None = None,
     view_heads: ViewHeadsSpec | None = None,
 ) -> Objective:
-    """counts: training samples that have each class, in class order; num_samples: all of them, where that is not the
-    sum.
+    """The objective of a resolved loss.
+
+    counts: training samples that have each class, in class order.
+    num_samples: number of training samples; None is the sum of `counts`, which is wrong for label sets.
+    view_heads: spec of the views' own heads, or None.
     """
     label_losses: LabelLosses = load_file("losses", LOSSES[spec.kind].file).build(spec, counts)
     if spec.kind in LABEL_SETS:
@@ -45,7 +48,7 @@ def build_objective(
 
 
 def _of_sets(spec: ResolvedLoss, label_losses: LabelLosses, counts: Sequence[int], num_samples: int) -> BinaryObjective:
-    """A class that no training sample has is learned as absent."""
+    """The objective of label sets. A class without training samples counts as having one, and is learned as absent."""
     weights = class_weights([max(1, count) for count in counts], spec.class_weights, beta=spec.effective_beta)
     weights_K = torch.tensor(weights, dtype=torch.float32)
     return BinaryObjective(
@@ -60,9 +63,9 @@ def _of_sets(spec: ResolvedLoss, label_losses: LabelLosses, counts: Sequence[int
 
 
 def _spread(spec: ResolvedLoss, counts: Sequence[int]) -> torch.Tensor:
-    """What an adjusted loss smooths towards: the distribution that it adds to the logits.
+    """Distribution (K) that label smoothing of an adjusted loss mixes in: the prior that the loss adds to the logits.
 
-    So the logits of a network that knows nothing are equal, as they are without adjustment; the uniform distribution
-    would have it lift every rare class.
+    With it, an uninformed network has equal logits, as without adjustment. The uniform distribution would make the
+    network raise the logits of rare classes.
     """
     return (spec.tau * nominal.log_shares(counts)).softmax(0)

@@ -1,10 +1,10 @@
-"""What a step minimises: a loss per label, what each sample weighs, and smoothing, once.
+"""Objective: what a training step minimises, from a loss per label, class weights and label smoothing.
 
-A target is a distribution over labels, and every loss here is linear in it: the loss of a soft target is the mean of
-the losses of its labels, each with its class's weight. Mixup defines its loss that way (Zhang et al. 2017), so hard
-labels, mixup, cutmix and smoothing are one case, and a weight always goes with the label that it belongs to.
+A target is a distribution over labels, and every loss is linear in it: the loss of a soft target is the weighted mean
+of the losses of its labels, each with the weight of its class. Mixup defines its loss in this way (Zhang et al. 2017).
+Hard labels, mixup, cutmix and smoothing are therefore one case.
 
-Not the division: `weights` and `losses` are summed over micro-batches and ranks, and divided once (training/step.py).
+`weights` and `losses` are summed over micro-batches and ranks, and divided once (training/step.py).
 """
 
 from __future__ import annotations
@@ -17,51 +17,62 @@ import torch
 from obverse.recipe import OutputSpec
 
 LabelLosses = Callable[[torch.Tensor], torch.Tensor]
-"""The head's logits -> losses_BK: what the sample costs if its label is k. Of label sets two of them, stacked: what
-it costs if the sample has class k, and if it does not."""
+"""Function from the head's logits to losses_BK, the loss of a sample if its label were k. For label sets (2, B, K):
+the loss if the sample has class k, then the loss if it does not."""
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """weights_K: of a sample of each class, with mean 1 over the training set; 1 before `defer_fraction` of the run.
-
-    terms_K: how many terms a sample of each class has, where the mean is over terms. view_weight: of the loss of the
-    views' own heads, beside that of all views together; 0 where views have none. spread_K: what smoothing mixes a label
-    with; None is the uniform distribution. tuned_counts: training samples of each class, where val is to choose the
-    prior.
-    """
+    """Objective of a run with one label per sample."""
 
     label_losses: LabelLosses
+    """Loss of a sample for each possible label."""
+
     weights_K: torch.Tensor
+    """Weight of a sample of each class, with mean 1 over the training set."""
+
     terms_K: torch.Tensor
+    """Number of terms of a sample of each class in the mean: 1, or CORN's number of questions."""
+
     output: OutputSpec
+    """Meaning of the head's outputs."""
+
     label_smoothing: float = 0.0
+    """Share of `spread_K` in a smoothed label."""
+
     defer_fraction: float = 0.0
+    """Fraction of the run before which all class weights are 1."""
+
     view_weight: float = 0.0
+    """Weight of the loss of the views' own heads, added to the main loss; 0 if there are none."""
+
     spread_K: torch.Tensor | None = None
+    """Distribution that label smoothing mixes in; None is the uniform one."""
+
     tuned_counts: tuple[int, ...] | None = None
+    """Training samples of each class if the prior is tuned on val; else None."""
 
     @property
     def num_classes(self) -> int:
-        """K."""
+        """Number of classes."""
         return len(self.weights_K)
 
     def at(self, fraction_done: float) -> Objective:
-        """The objective at this point of the run: deferred weights have not begun, or have."""
+        """The objective after this fraction of the run: with class weights 1 before `defer_fraction`."""
         if fraction_done >= self.defer_fraction:
             return self
         return replace(self, weights_K=torch.ones_like(self.weights_K), defer_fraction=0.0)
 
     def weights(self, targets_BK: torch.Tensor) -> torch.Tensor:
-        """What each sample adds to the divisor (B); it needs no forward pass."""
+        """What each sample adds to the divisor (B). It depends on the targets alone and needs no forward pass."""
         return targets_BK.float() @ (self.weights_K * self.terms_K).to(targets_BK.device)
 
     def losses(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
-        """The weighted loss of each sample (B), in fp32. logits: the head's, (B, K) or what the loss asks for.
+        """The weighted loss of each sample (B), in fp32. logits: (B, K), or (B, K - 1) for CORN and CORAL.
 
-        Smoothing mixes every label with the uniform distribution (Szegedy et al. 2016, section 7) before its weight is
-        applied. torch's `cross_entropy(weight=, label_smoothing=)` does it after, so that the uniform part of a
-        frequent class weighs what the rare classes weigh, and outweighs the label itself.
+        Smoothing mixes each label with `spread_K`, by default uniform (Szegedy et al. 2016, section 7), and keeps the
+        weight of the label. torch's `cross_entropy(weight=, label_smoothing=)` weights the uniform part by the classes
+        that it falls on, so that for a frequent class it outweighs the label itself.
         """
         weighted_BK = targets_BK.float() * self.weights_K.to(targets_BK.device)
         total_B1 = weighted_BK.sum(1, keepdim=True)
@@ -74,9 +85,9 @@ class Objective:
     def losses_with_views(
         self, logits: torch.Tensor, targets_BK: torch.Tensor, present_BV: torch.Tensor
     ) -> torch.Tensor:
-        """`losses` plus the mean over the views that are there of what their own heads cost (B).
+        """`losses` plus `view_weight` times the mean loss of the present views' own heads (B).
 
-        logits (B, 1 + V, ...): of the sample, then of each view. A mean, so that the divisor stays the same.
+        logits: (B, 1 + V, ...), of the sample, then of each view. A mean over views leaves the divisor unchanged.
         """
         own_BV = torch.stack([self.losses(of_view, targets_BK) for of_view in logits[:, 1:].unbind(1)], dim=1)
         mean_B = torch.where(present_BV, own_BV, 0.0).sum(1) / present_BV.sum(1).clamp(min=1)

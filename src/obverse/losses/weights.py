@@ -1,7 +1,7 @@
-"""Class weights from the number of training samples, scaled so that a training sample weighs 1 on average.
+"""Class weights from the number of training samples, scaled so that the mean weight of a training sample is 1.
 
-The three rules differ in scale by orders of magnitude. Dividing by the sum of weights hides that for hard labels, not
-for mixed ones and not where the gradient is clipped; with one scale, a learning rate fits all of them.
+Without scaling, the three rules differ by orders of magnitude. The division by the sum of weights compensates that for
+hard labels, but neither for mixed ones nor for gradient clipping. With one scale, a learning rate fits all rules.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ Array = npt.NDArray[np.float64]
 
 
 def class_weights(counts: Sequence[int], kind: str, *, beta: float) -> list[float]:
-    """Weight per class; 0 for a class without training samples.
+    """Weight of each class; 0 for a class without training samples.
 
-    effective: (1 - beta) / (1 - beta^n), Cui et al. 2019. It no longer tells classes apart that are much
-    larger than 1 / (1 - beta): with beta 0.999, 3,000 and 6,000 samples weigh the same.
+    kind: none, inverse (1 / n), sqrt (1 / sqrt n) or effective.
+    beta: for `effective`, whose weight is (1 - beta) / (1 - beta^n) (Cui et al. 2019). Classes much larger than
+    1 / (1 - beta) get nearly equal weights, such as 3,000 and 6,000 samples with beta 0.999.
     """
     rules: dict[str, Callable[[Array], Array]] = {
         "none": np.ones_like,
