@@ -1,4 +1,4 @@
-"""From the head's logits to class logits, probabilities and answers: of tensors, and the same of numpy arrays."""
+"""Decisions: conversion of the head's logits to class logits, probabilities and predictions, in torch and numpy."""
 
 from .arrays import require_numbers, softmax, to_answers, to_probabilities
 from .kinds import PLAIN, Kind, LabelSet, OneClass, kind_of

@@ -1,4 +1,4 @@
-"""Probabilities and answers of numpy arrays, row by row, by the same code as of tensors."""
+"""Probabilities and decisions for numpy arrays, computed by the same code as for tensors."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def softmax(logits_NK: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def to_probabilities(logits_NK: npt.NDArray[np.float32], kind: Kind) -> npt.NDArray[np.float32]:
-    """Probabilities of each class, from class logits; a NaN row stays NaN."""
+    """Probabilities (N, K) from class logits (N, K); a NaN row stays NaN."""
     probabilities_NK: npt.NDArray[np.float32] = kind.probabilities(torch.from_numpy(logits_NK)).numpy()
     return probabilities_NK
 
 
 def to_answers(probabilities_NK: npt.NDArray[np.floating[Any]], kind: Kind) -> npt.NDArray[Any]:
-    """The answers as `kind` decides them: classes (N), -1 for a row of NaN, or label sets (N, K)."""
+    """Decisions of `kind`: class indices (N), -1 for a row of NaN; or label sets (N, K)."""
     answers: npt.NDArray[Any] = kind.decide(torch.tensor(probabilities_NK, dtype=torch.float64)).numpy()
     return answers
 
 
 def require_numbers(rows_NX: npt.NDArray[np.float32], names: Sequence[str]) -> None:
-    """DataError naming the first sample whose row is no finite number: weights or pixels led to an overflow."""
+    """DataError, naming the first such sample, when a row has values that are not finite, for example by overflow."""
     wrong_N = ~np.isfinite(rows_NX).all(axis=1)
     if wrong_N.any():
         raise DataError(f"the model's answer to {names[int(wrong_N.argmax())]!r} is no finite number; the model is "

@@ -1,4 +1,4 @@
-"""From the head's logits to class logits: one way for training, evaluation, prediction and export."""
+"""Conversion of the head's logits to class logits, shared by training, evaluation, prediction and export."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from obverse.registry import LOSSES
 
 
 def build_output(spec: ResolvedLoss, *, counts: Sequence[int]) -> OutputSpec:
-    """What the head must give for this loss, and how it is read. counts: training samples per class."""
+    """The output spec that a loss needs: kind of the head's outputs, prior and decision rule.
+
+    counts: training samples of each class, in class order. RecipeError when `loss.prior` has another length.
+    """
     return OutputSpec.model_validate(
         {"kind": LOSSES[spec.kind].head, "prior": _deployment_prior(spec, counts), "decode": spec.decode}
     )
 
 
 def class_logits(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
-    """Numbers (.., K) whose softmax (of `binary` sigmoid) is the probability of each class, in fp32; NaN rows stay NaN.
+    """Class logits (.., K) in fp32, whose softmax (sigmoid for `binary`) is the probability of each class.
 
-    CORN's number j is the logit of P(y > j | y >= j), so P(y = k) is a product. CORAL's is the logit of P(y > j), so
-    P(y = k) is a difference; where training has left the questions out of order, the running minimum puts them right.
+    CORN's logit j is that of P(y > j | y >= j), so P(y = k) is a product. CORAL's logit j is that of P(y > j), so
+    P(y = k) is a difference; a running minimum makes the P(y > j) monotonic if training has not. NaN rows stay NaN.
     """
     logits = logits.float()
     if spec.kind == "corn":
@@ -43,13 +46,16 @@ def class_logits(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
 
 
 def training_prior(counts: Sequence[int], *, power: float) -> tuple[float, ...]:
-    """Shares (K) that sum to 1, of training samples per class raised to `power`: 1 as in training, 0 all equal."""
+    """Prior (K), proportional to the training samples of each class raised to `power`.
+
+    A power of 1 gives the frequencies of training, 0 equal ones. A class without samples counts as having one.
+    """
     weights = [max(1, count) ** power for count in counts]
     return tuple(weight / sum(weights) for weight in weights)
 
 
 def _deployment_prior(spec: ResolvedLoss, counts: Sequence[int]) -> tuple[float, ...] | None:
-    """Shares in class order; None where equal frequencies leave the logits as they are, as they do until tuned."""
+    """Prior added to the logits, in class order. None: no prior is added (balanced, or not tuned yet)."""
     if spec.kind not in ADJUSTED or spec.prior in ("balanced", "tuned"):
         return None
     if spec.prior == "train":
