@@ -1,4 +1,4 @@
-"""Models in forms that other programs read."""
+"""Export of models to file formats of other programs."""
 
 from .formats import write_model
 from .pth import class_names, fold_prior, read_pth, write_pth

@@ -1,4 +1,4 @@
-"""A trained model in a format of the registry."""
+"""Export of a trained model in one of the registered formats."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from obverse.registry import EXPORT_FORMATS, load_file
 
 
 def write_model(path: Path, format: str, bundle: Bundle, classifier: Classifier) -> None:
-    """Write the file whole or not at all; OutputError when it cannot be."""
+    """Write the model to `path` atomically. format: name in the registry. OutputError when it cannot be written."""
     write: Callable[[Path, Bundle, Classifier], None] = load_file("export", EXPORT_FORMATS[format].file).write
     write(path, bundle, classifier)

@@ -1,12 +1,12 @@
-"""A model as one `.pth` file of tensors and builtins, which `torch.load(path, weights_only=True)` reads.
+"""Export format `pth`: one file of tensors and builtins, which `torch.load(path, weights_only=True)` reads.
 
     model_state_dict              name -> tensor
     classes                       class names in label order
     class_to_idx, idx_to_class    the same as dicts; idx_to_class has string keys, as it would after JSON
     geometry mean std views ...   the rest of the bundle's description (`bundle/model.json`)
 
-Readers take a softmax of the logits, so a prior that the bundle adds to them is in the weights here (`fold_prior`).
-Not for resuming: a checkpoint has the optimizer. What else should travel is given as `more`.
+Programs that read the file apply a softmax to the logits, so the bundle's prior is folded into the weights
+(`fold_prior`). The file has no optimizer state, so training cannot be resumed from it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ FORMAT_VERSION = 1
 
 
 def write_pth(path: Path, bundle: Bundle, classifier: Classifier, *, more: Mapping[str, Any] | None = None) -> None:
-    """Write the file whole or not at all; `more` must be tensors and builtins, too. OutputError when it cannot be."""
+    """Write the model to `path` atomically. OutputError when it cannot be written.
+
+    more: further entries of the file; tensors and builtins only.
+    """
     bundle, weights = fold_prior(bundle, classifier)
     values = {
         **bundle.to_values(),
@@ -53,12 +56,15 @@ def write_pth(path: Path, bundle: Bundle, classifier: Classifier, *, more: Mappi
 
 
 def write(path: Path, bundle: Bundle, classifier: Classifier) -> None:
-    """The file of `obverse export --format pth`."""
+    """Write the file of `obverse export --format pth`."""
     write_pth(path, bundle, classifier)
 
 
 def fold_prior(bundle: Bundle, classifier: Classifier) -> tuple[Bundle, dict[str, torch.Tensor]]:
-    """Description and weights of the same answers without a prior: its logarithm is in the bias of every last layer."""
+    """Description without a prior, and weights that include it, for equal predictions.
+
+    The prior's logarithm is added to the bias of every head's last layer.
+    """
     weights: dict[str, torch.Tensor] = classifier.state_dict()
     if bundle.output.prior is None:
         return bundle, weights
@@ -72,7 +78,7 @@ def fold_prior(bundle: Bundle, classifier: Classifier) -> tuple[Bundle, dict[str
 
 
 def read_pth(path: Path) -> tuple[Bundle, Classifier]:
-    """What `write_pth` wrote: the description and the classifier with its weights, in evaluation mode."""
+    """The description and the classifier in a file of `write_pth`, in evaluation mode. DataError for any other file."""
     values = load_safely(path)
     if values.get("format") != FORMAT or values.get("format_version") != FORMAT_VERSION:
         raise DataError(f"{str(path)!r} was not written by `obverse export --format pth` of this version")
@@ -105,7 +111,10 @@ def load_safely(path: Path) -> dict[str, Any]:
 
 
 def class_names(checkpoint: Mapping[str, Any]) -> tuple[str, ...]:
-    """Class names in label order, from `classes`, `idx_to_class` (keys 0 or "0") or `class_to_idx`; DataError."""
+    """Class names in label order, from `classes`, `idx_to_class` (keys 0 or "0") or `class_to_idx`.
+
+    DataError when the checkpoint has none of these, or their indices have gaps.
+    """
     if "classes" in checkpoint:
         return tuple(checkpoint["classes"])
     if "idx_to_class" in checkpoint:
