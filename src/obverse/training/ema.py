@@ -27,6 +27,7 @@ class WeightAverage:
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         self.num_updates += 1
         mine, theirs = _here(self.model), _here(model)
+        # Integer buffers, such as batch norm's step counter, are copied below, because they cannot be averaged.
         floats = [name for name, tensor in mine.items() if tensor.is_floating_point()]
         torch._foreach_lerp_([mine[name] for name in floats], [theirs[name] for name in floats], 1 - decay)
         for name, tensor in mine.items():

@@ -11,16 +11,19 @@ from obverse.recipe import ResolvedRecipe
 
 @dataclass(frozen=True)
 class Loaders:
-    """Loaders of one training run.
-
-    train: shuffled and augmented. val: in manifest order. plain: train without augmentation, for fitting a head first.
-    teach: adds a teacher's soft targets to a training batch.
-    """
+    """Loaders of one training run."""
 
     train: Loader
+    """Training batches, shuffled and augmented."""
+
     val: Loader
+    """Validation batches, in manifest order."""
+
     plain: Loader | None = None
+    """Training batches without augmentation, for fitting the head first."""
+
     teach: Callable[[Batch], Batch] | None = None
+    """Function that adds a teacher's soft targets to a training batch."""
 
     def with_targets(self, batch: Batch, recipe: ResolvedRecipe, *, num_classes: int, epoch: int) -> Batch:
         """The batch with the teacher's soft targets, then mixed by mixup or cutmix, where the recipe has them."""

@@ -1,4 +1,4 @@
-"""State of the training loop, everything that a checkpoint must hold besides tensors."""
+"""State of the training loop: all that a checkpoint must hold besides tensors."""
 
 from __future__ import annotations
 
@@ -26,33 +26,52 @@ CORE = {
 
 @dataclass
 class Progress:
-    """Position and statistics of a run.
-
-    step: optimizer steps done. epoch, batch: the next batch to train on. seconds: training time so far. head_seconds:
-    the part of it that fitting the head took.
-
-    micro_batch_size: in use, perhaps smaller than the recipe's after memory has run out. loss_scale: of fp16.
-
-    The sums are over the current epoch. history: one row per finished epoch.
-    """
+    """Position and statistics of a run."""
 
     step: int = 0
+    """Optimizer steps done."""
+
     epoch: int = 0
+    """Index (from 0) of the epoch of the next batch."""
+
     batch: int = 0
+    """Index (from 0) of the next batch in its epoch."""
+
     seconds: float = 0.0
+    """Training time so far."""
+
     head_seconds: float = 0.0
+    """Part of `seconds` in which the head was fitted first."""
+
     loss_sum: float = 0.0
+    """Weighted loss summed over the current epoch; divided by `weight` it is the mean."""
+
     weight: float = 0.0
     num_correct: float = 0.0
     num_samples: int = 0
+    """Samples trained on in the current epoch."""
+
     best_value: float | None = None
+    """Value of the selection metric on val in the best epoch."""
+
     best_epoch: int = -1
+    """Index (from 0) of the best epoch; -1 before the first validation."""
+
     best_step: int = -1
+
     stop_reason: str | None = None
+    """Why the run was stopped early."""
+
     num_ema_updates: int = 0
+
     micro_batch_size: int | None = None
+    """Micro-batch size in use; smaller than the recipe's after memory has run out."""
+
     loss_scale: dict[str, Any] | None = None
+    """State of the loss scaler in fp16."""
+
     history: list[dict[str, Any]] = field(default_factory=list)
+    """One row of `EpochEnd` per finished epoch."""
 
     def to_json(self) -> dict[str, Any]:
         """The state as plain JSON values, which keep every float exactly."""

@@ -95,7 +95,7 @@ def train_step(
     all_loss, all_correct, num_samples, num_pictures = process.totals(sums)
     if not (math.isfinite(all_loss) and (math.isfinite(norm) or update.can_skip())):
         update.optimizer.zero_grad(set_to_none=True)
-        # The skipped step must leave no trace, but its pictures have changed the statistics of batch norm.
+        # Restore the statistics of batch norm, which the pictures of the failed step have changed.
         micro_batches.undo()
         whose, ids = _suspects(parallel, batch, torch.isfinite(losses_B).tolist())
         raise DivergedError(

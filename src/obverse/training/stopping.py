@@ -8,9 +8,9 @@ from obverse.recipe import EarlyStopping
 def should_stop(
     spec: EarlyStopping | None, *, epoch: int, best_epoch: int, warmup_epochs: float, num_epochs: float
 ) -> bool:
-    """Whether `patience` epochs have passed without a better one; epochs count from 0 and `epoch` has just ended.
+    """Whether `patience` epochs have passed without a better one.
 
-    num_epochs: of the whole run.
+    epoch: index (from 0) of the epoch that has just ended. num_epochs: length of the whole run.
     """
     if spec is None:
         return False

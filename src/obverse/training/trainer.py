@@ -39,6 +39,7 @@ from .progress import Progress
 from .step import StepResult, Update, train_step
 from .stopping import should_stop
 
+# Least time between two checkpoints.
 CHECKPOINT_SECONDS = 60.0
 # Saving takes at most 1 / CHECKPOINT_SHARE of the time: slow checkpoints are written less often.
 CHECKPOINT_SHARE = 20
@@ -47,9 +48,10 @@ ONE_VALUE = "Expected more than 1 value per channel"
 
 
 class Trainer:
-    """Trains the engine's model by a recipe. process: this one of those that train it together.
+    """Trainer of the engine's model by a recipe.
 
-    wanted_signal: the number of a signal that asked to stop, or None.
+    process: this rank of the processes that train together.
+    wanted_signal: returns the number of a signal that asked to stop, or None.
     """
 
     def __init__(
