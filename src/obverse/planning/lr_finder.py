@@ -20,9 +20,12 @@ from obverse.experiment import Setup
 from obverse.runtime import restore_torch_random_state, torch_random_state
 from obverse.training import Loaders, MicroBatches, Parallel, Update, build_optimizer, train_step
 
+# First and last learning rate of the test.
 LOWEST, HIGHEST = 1e-6, 1.0
 NUM_STEPS = 100
+# Weight of the previous mean in the moving average of the loss.
 SMOOTHING = 0.9
+# The test ends when the smoothed loss is above this many times its minimum.
 EXPLODED = 3.0
 # The loss of the first steps depends more on the random head than on the rate.
 SKIPPED = 5

@@ -34,19 +34,26 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory of a run in bytes. activations: peak of a micro-batch, with the gradients that replace them.
-
-    peak: of the device that trains, validation and (on a processor) checkpoints included.
-    """
+    """Memory of a run, in bytes."""
 
     model: int
     gradients: int
     optimizer: int
+
     average: int
+    """Moving average of the weights."""
+
     activations: int
+    """Peak of one micro-batch, with the gradients that replace activations."""
+
     pixels: int
+    """Cached pictures in memory."""
+
     peak: int
+    """Peak on the device that trains, with validation and (on a processor) checkpoints."""
+
     training_flops: int
+    """Floating-point operations to train on one sample."""
 
     @property
     def before_activations(self) -> int:

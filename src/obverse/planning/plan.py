@@ -29,27 +29,42 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class Plan:
-    """recipe: resolved, with what the plan proposes. fits: whether `memory.peak` is within `available` bytes.
-
-    available: None where the machine does not say. seconds_per_epoch: None where nothing could be measured.
-    is_precision_open: whether only a measurement on the device will show which number format it is.
-    seconds_before: what fitting the head first takes before the epochs.
-    rule_of_thumb: a common batch size for two views of 1000 pixels. speed: pictures per second that each
-    of the processes is said to train on; memory is that of each.
-    """
+    """Estimated memory and time of a run, with settings that make it fit."""
 
     recipe: ResolvedRecipe
+    """The resolved recipe with the proposed changes."""
+
     bundle: Bundle
+
     device: str
+    """Kind of device: cpu or cuda."""
+
     memory: Memory
+    """Memory of each process."""
+
     available: int | None
+    """Usable memory of a device in bytes; None where it is not known."""
+
     seconds_per_epoch: float | None
+    """Seconds of an epoch with its validation; None where nothing could be measured."""
+
     changes: tuple[str, ...]
+    """Settings that the plan changes, as for `--set`."""
+
     rule_of_thumb: int | None = None
+    """A common batch size for two views of 1000 pixels with this memory."""
+
     speed: float | None = None
+    """Pictures per second of each device, where the user gave it."""
+
     processes: int = 1
+    """Number of processes that train together."""
+
     seconds_before: float = 0.0
+    """Seconds for fitting the head before the first epoch."""
+
     is_precision_open: bool = False
+    """Whether the number format is still open, because it must be measured on the device."""
 
     @property
     def fits(self) -> bool:
@@ -136,10 +151,13 @@ def make_plan(
     processes: int = 1,
     notify: Notify = lambda line: None,
 ) -> Plan:
-    """The plan for this machine, or for one with so many gigabytes on its `cpu` or `cuda` device.
+    """The plan for this machine, or for another one.
 
-    device: None leaves it to the recipe. speed: pictures per second of each device, instead of a measurement.
-    processes: how many devices share every batch. notify: called with a message before each slow step.
+    device: by default, the recipe's.
+    gigabytes: memory of the `cpu` or `cuda` device of another machine; by default the plan is for this one.
+    speed: pictures per second of each device, instead of a measurement.
+    processes: number of devices that share every batch.
+    notify: called with a message before each slow step.
     """
     require_shares(recipe, processes)
     is_elsewhere, device = gigabytes is not None, device or recipe.runtime.device

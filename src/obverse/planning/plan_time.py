@@ -28,11 +28,16 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Seconds:
-    """Measured times. train, forward: seconds per sample. update: seconds per optimizer step, after the gradients."""
+    """Measured times."""
 
     train: float
+    """Seconds per sample of a forward and backward pass."""
+
     forward: float
+    """Seconds per sample of a validation pass."""
+
     update: float = 0.0
+    """Seconds per optimizer step, after the gradients."""
 
     @classmethod
     def at(cls, pictures_per_second: float, num_views: int) -> Seconds:
@@ -47,15 +52,15 @@ class Seconds:
         return samples / processes + math.ceil(counts["train"] / recipe.training.batch_size) * self.update
 
     def before(self, recipe: ResolvedRecipe, manifest: Manifest) -> float:
-        """Before the first epoch: every rank runs all training samples once through the frozen backbone.
+        """Seconds before the first epoch: every rank computes the frozen backbone's features of all training samples.
 
-        The head's own epochs on these features are negligible.
+        The time to fit the head to these features is negligible.
         """
         return manifest.split_counts()["train"] * self.forward if recipe.finetune.head_first else 0.0
 
 
 def measure_seconds(resolved: Resolved, manifest: Manifest, notify: Notify) -> tuple[ResolvedRecipe, Seconds]:
-    """The recipe with what is decided by measurement, and the times. No weights are loaded, and nothing is compiled."""
+    """The recipe with its measured fields decided, and the times. No weights are loaded, and nothing is compiled."""
     recipe = resolved.recipe
     notify(f"building {getattr(recipe.model.backbone, 'name', recipe.model.backbone.kind)}")
     model, bundle = build_model(recipe, manifest, load_weights=False), describe(recipe, manifest)
