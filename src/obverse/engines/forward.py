@@ -22,14 +22,23 @@ PLAIN = OutputSpec()
 
 @dataclass(frozen=True)
 class Forward:
-    """Settings of the forward pass. mean, std: for pixels from 0 to 1. precision: fp32, or autocast to bf16 or fp16."""
+    """Settings of the forward pass."""
 
     mean: tuple[float, ...]
+    """Mean of each channel, for pixels from 0 to 1."""
+
     std: tuple[float, ...]
+    """Standard deviation of each channel, for pixels from 0 to 1."""
+
     device: torch.device
+
     precision: str = "fp32"
+    """fp32, or autocast to bf16 or fp16."""
+
     channels_last: bool = False
+
     output: OutputSpec = PLAIN
+    """How the head's logits are converted to class logits and answers."""
 
     @classmethod
     def from_bundle(
@@ -45,7 +54,7 @@ class Forward:
     def logits(self, model: Classifier, batch: Batch, *, each_view: bool = False) -> torch.Tensor:
         """The head's logits, (B, K) or what the loss asks for, of a batch that is on the device.
 
-        each_view: (B, 1 + V, K), those of every view's own head, too.
+        each_view: (B, 1 + V, K), with the logits of every view's own head after those of the model.
         """
         with self.autocast():
             logits: torch.Tensor = model(self.inputs(batch), batch.present_BV, batch.columns_BE, each_view=each_view)

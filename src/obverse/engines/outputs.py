@@ -20,15 +20,15 @@ class Outputs:
     ids: tuple[str, ...]
 
     truth: Array
-    """Class indices, int64 (N), -1 where unknown; of multi-label data which classes a sample has, bool (N, K)."""
+    """Class indices, int64 (N), -1 where unknown; for multi-label data, which classes a sample has, bool (N, K)."""
 
     logits_NK: Float32Array
 
     embeddings_ND: Float32Array
-    """(N, 0) where they were left out."""
+    """Pooled features; (N, 0) where they were not asked for."""
 
     alone_VNK: tuple[Float32Array, ...]
-    """Class logits of the whole model when it sees one view alone; NaN where that view is missing."""
+    """For each view, class logits of the whole model given that view alone; NaN where the view is missing."""
 
     grades_VNK: tuple[Float32Array, ...] = ()
     """Class logits of every view's own head, where views have one; NaN where that view is missing."""
@@ -45,7 +45,7 @@ class Outputs:
 
 
 def _changed(parts: Sequence[Outputs], ids: tuple[str, ...], change: Callable[[list[Array]], Array]) -> Outputs:
-    """Each array by `change`, from that array of every part."""
+    """Outputs whose arrays are each `change` applied to that array of every part."""
     first = parts[0]
     return Outputs(
         ids,

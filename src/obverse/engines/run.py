@@ -24,7 +24,8 @@ def run_engine(
     """Outputs for all valid samples of `batches`.
 
     each_view: also outputs for every view alone, when there are several. The backbones run once per picture either way.
-    process: of several that share the batches; the main process gets all rows, in manifest order, the others none.
+    process: this rank of the processes that share the batches. The main process gets all rows, in manifest order; the
+    other ranks get no rows.
     """
     parts = []
     for batch in batches:
@@ -35,7 +36,7 @@ def run_engine(
 
 
 def _of_all_ranks(process: Process, parts: list[Outputs]) -> Outputs:
-    """Every rank's rows, put back into the order before sharding; parts: batch by batch."""
+    """All ranks' rows, gathered on the main process in their order before sharding. parts: one per batch."""
     mine = Outputs.joined(parts)
     if process.is_alone:
         return mine

@@ -16,8 +16,8 @@ from .outputs import Float32Array, Outputs
 class MirrorEngine:
     """Engine that averages class logits and embeddings over every picture and its mirror image.
 
-    It is for models that were trained with mirroring; to others a mirrored letter or coin is unknown. Logits are
-    averaged, not probabilities, as in airbench (Jordan 2024, arXiv:2404.00498).
+    Only for models that were trained with mirrored pictures. Logits are averaged, not probabilities, as in airbench
+    (Jordan 2024, arXiv:2404.00498).
     """
 
     engine: Engine
