@@ -11,7 +11,10 @@ BLOCK = 8192
 
 
 def nearest(queries_QD: Float32Array, gallery_ND: Float32Array, k: int) -> tuple[npt.NDArray[np.int64], Float32Array]:
-    """Rows of the gallery (Q, k) and their cosines, the nearest first; of equals the earlier row. k at most N."""
+    """Row numbers of the k nearest gallery embeddings (Q, k) and their cosines (Q, k), the nearest first.
+
+    Ties go to the earlier row. k must be at most N.
+    """
     queries_QD = _unit(queries_QD)
     best_rows: npt.NDArray[np.int64] = np.empty((len(queries_QD), 0), np.int64)
     best_cosines: Float32Array = np.empty((len(queries_QD), 0), np.float32)

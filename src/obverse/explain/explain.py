@@ -29,17 +29,21 @@ Maps = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Explanation of one sample. answer: the predicted class. views: the input pictures of present views, uint8 (H, W,
-    3).
-
-    maps: view -> method -> (H, W) from 0 to 1, where 1 is the strongest place; no maps where a network has none.
-    """
+    """Explanation of one sample."""
 
     id: str
+
     answer: int
+    """Index of the predicted class; for label sets, of the leading class."""
+
     logits_K: npt.NDArray[np.float32]
+    """Class logits."""
+
     views: dict[str, npt.NDArray[np.uint8]]
+    """View that is present -> input picture, uint8 (H, W, 3)."""
+
     maps: dict[str, dict[str, HeatMap]]
+    """View -> method -> map (H, W) from 0 to 1, where 1 is the strongest place; no methods where there is no map."""
 
 
 def explain(engine: TorchEngine, batch: Batch, views: tuple[str, ...]) -> Iterator[Explanation]:

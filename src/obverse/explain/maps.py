@@ -1,7 +1,7 @@
 """Explanation maps as files and as a section of the report.
 
 attention_maps/
-  000012.png     row 12 of the arrays beside it: per view the picture, then each map laid over it
+  000012.png     row 12 of the prediction arrays: for each view, the picture and then each map as an overlay
   maps.csv       file, row, id, label, predicted, probability, methods
   overview.png   some of them, for the report
 """
@@ -79,7 +79,7 @@ class MapFolder:
 
 
 def require_free(path: Path) -> None:
-    """OutputError when `path` holds anything else than maps."""
+    """Raise OutputError when `path` is a file, or a folder with anything but maps."""
     if path.is_dir() and any(path.iterdir()) and not (path / INDEX).is_file():
         raise OutputError(f"{str(path)!r} is not empty and holds no maps; choose another --out")
     if path.exists() and not path.is_dir():
@@ -109,14 +109,14 @@ def report_maps(
         maps.close()
     except (OSError, ObverseError):
         raise
-    except Exception as error:  # networks of any kind come here
+    except Exception as error:  # a network of unknown structure may fail in any way
         fault = " ".join(str(error).split())[:300]
         return Section(TITLE, (Table(("maps",), ((f"could not be drawn: {fault}",),)),))
     return _section(maps)
 
 
 def chosen_rows(predictions: Predictions, num: int) -> list[int]:
-    """Up to num / 2 of the surest mistakes and the first rows, in row order."""
+    """Row numbers, in order: up to num / 2 of the most confident mistakes, then the first other rows."""
     mistakes = surest_mistakes(predictions)[: num // 2].tolist()
     first = [row for row in range(len(predictions.ids)) if row not in mistakes][: num - len(mistakes)]
     return sorted([*mistakes, *first])

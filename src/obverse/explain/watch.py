@@ -24,18 +24,20 @@ _SOFTMAX: tuple[Callable[..., Any], ...] = (torch.softmax, torch.Tensor.softmax,
 
 @dataclass
 class Seen:
-    """One call of a backbone. attention_BNN: per layer, the mean over heads. map: the last picture-like output.
-
-    grid: (height, width) of the tokens, which is the shape of the last map before the first attention.
-    """
+    """Record of one call of a backbone."""
 
     attention_BNN: list[torch.Tensor] = field(default_factory=list)
+    """Attention weights of each layer, mean over heads."""
+
     map: torch.Tensor | None = None
+    """Last feature map with more than one place."""
+
     grid: tuple[int, int] | None = None
+    """(height, width) of the tokens: shape of the last convolution's output before the first attention."""
 
     @property
     def num_prefix(self) -> int | None:
-        """How many tokens stand before those of the grid; None unless every layer lets all tokens see all others."""
+        """Number of tokens before those of the grid; None unless all layers have global attention."""
         sizes = {tuple(layer.shape) for layer in self.attention_BNN}
         if len(sizes) != 1 or self.grid is None:
             return None
