@@ -20,7 +20,7 @@ class Text:
 
     text: str
     is_quiet: bool = False
-    """Whether it stands back, as a remark beside the content does."""
+    """Whether the paragraph is a side remark, shown less prominently."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Section:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing but paragraphs and tables without rows."""
+        """Whether the section has nothing but paragraphs and tables without rows."""
         return not any(block.rows if isinstance(block, Table) else not isinstance(block, Text) for block in self.blocks)
 
 

@@ -1,4 +1,4 @@
-"""Text from anywhere, made safe to show."""
+"""Escaping of untrusted text for pages."""
 
 from __future__ import annotations
 

@@ -19,12 +19,12 @@ _NUMBER = re.compile(rf"{_VALUE}( to {_VALUE})?|–|not defined")
 
 
 def to_html(page: Page) -> str:
-    """The whole page."""
+    """The page as HTML, with style and pictures inside."""
     return _environment().get_template("page.html").render(page=page)
 
 
 def to_html_fragment(blocks: Iterable[Block], *, label: str) -> str:
-    """Blocks alone, to stand in a page of someone else's. label: what a screen reader calls a long table."""
+    """Blocks as HTML without the page around them. label: name of long tables for screen readers."""
     return str(_environment().get_template("blocks.html").module.render(blocks, label))  # type: ignore[attr-defined]
 
 
@@ -49,7 +49,7 @@ def _data_address(encoded: bytes) -> str:
 
 
 def _numeric_columns(table: Table) -> list[bool]:
-    """Of each column, whether it holds numbers only. The first names the rows and never does."""
+    """Whether each column has only numbers; False for the first column, which names the rows."""
     return [column > 0 and all(_is_number(row[column]) for row in table.rows) for column in range(len(table.header))]
 
 

@@ -14,7 +14,7 @@ from .escaping import markdown_text
 
 
 def to_markdown(page: Page, folder: Path) -> str:
-    """The page's text. folder: where it will be written, so that links to figures start there."""
+    """The page as Markdown. folder: where the file will be written; links to figures are relative to it."""
     lines = [f"# {markdown_text(page.title)}", "", *_lines(page.blocks, folder)]
     for section in page.sections:
         severity = f"{section.severity}: " if section.severity else ""
@@ -30,7 +30,7 @@ def _lines(blocks: Iterable[Block], folder: Path) -> Iterator[str]:
                 yield markdown_text(block.text)
             case Figure():
                 yield f"![{block.name}]({_link(block.path, folder)})"
-            case Gallery():  # a thumbnail is no file that could be linked
+            case Gallery():  # captions only, because a thumbnail is not a file that can be linked
                 yield from (f"- {markdown_text(picture.caption)}" for picture in block.pictures)
             case Table(rows=()):
                 continue
@@ -45,7 +45,7 @@ def _table_line(cells: Iterable[str]) -> str:
 
 
 def _link(path: Path, folder: Path) -> str:
-    """Relative, so that a run folder can move as a whole."""
-    # A folder being written moves to its place with all that lies in it; other files are linked from that place.
+    """A link relative to the folder, so that a run folder can be moved as a whole."""
+    # A staged folder is moved to its final place with its files. Links to files outside it start from that place.
     home = folder if path.is_relative_to(folder) else final_place(folder)
     return quote(os.fsencode(Path(os.path.relpath(path, home)).as_posix()))
