@@ -1,4 +1,4 @@
-"""The runs of a comparison, read from their folders: what the verb `compare` and `obverse.compare` share."""
+"""Reading of the runs of a comparison, for the verb `compare` and for `obverse.compare`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def require_different(runs: Sequence[Path]) -> None:
-    """RecipeError when a run is among `runs` twice."""
+    """Raise RecipeError when a run is among `runs` twice."""
     if len({run.resolve() for run in runs}) < len(runs):
         raise RecipeError("a run is given twice; it does not differ from itself")
 
@@ -21,7 +21,10 @@ def require_different(runs: Sequence[Path]) -> None:
 def read_contenders(
     runs: Sequence[Path], split: str, *, may_be_unfinished: bool = False
 ) -> tuple[list[Contender], dict[str, str]]:
-    """Contenders of the runs, and by name why others have none. may_be_unfinished: else that is a DataError."""
+    """Contenders of the runs, and unfinished runs: name -> reason.
+
+    may_be_unfinished: False raises DataError for an unfinished run.
+    """
     from obverse.runs import RunFolder
     from obverse.studies.compare import read_contender
 

@@ -20,9 +20,9 @@ Draw = Callable[[float | None, str], None]
 
 
 class ProgressBar:
-    """One bar for reading pictures and then for training; an observer, which keeps a run's messages.
+    """Observer of a run that draws one bar, first for reading pictures and then for training.
 
-    messages: the sentences for the user, in order. They are kept rather than printed.
+    messages: the run's messages to the user, in order, which are stored and not printed.
     """
 
     def __init__(self, is_wanted: bool = True) -> None:
@@ -61,7 +61,7 @@ class ProgressBar:
 
 
 def _drawer() -> Draw | None:
-    """How this process shows a bar; None where nobody would see one move."""
+    """The function that draws a bar in this process; None outside notebooks and terminals."""
     shell = _notebook_shell()
     if shell is not None:
         return _notebook_drawer(shell)
@@ -71,7 +71,7 @@ def _drawer() -> Draw | None:
 def _notebook_shell() -> Any:
     """The shell of a notebook's kernel; None elsewhere, also in IPython on a terminal.
 
-    Whoever runs in a notebook has IPython loaded: it is looked up, so that it need not be a dependency.
+    Every notebook has loaded IPython already, so IPython is looked up among loaded modules and is no dependency.
     """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
@@ -95,7 +95,7 @@ def _draw_on_terminal(fraction: float | None, text: str) -> None:
     line = ""
     if fraction is not None:
         num_full = round(TERMINAL_BAR * fraction)
-        # The last column stays free: a cursor there wraps.
+        # The last column stays free, because a cursor there would wrap to the next line.
         line = f"[{'#' * num_full}{'-' * (TERMINAL_BAR - num_full)}] {text}"[: num_columns(sys.stderr) - 1]
     sys.stderr.write(f"\r\x1b[2K{line}")
     sys.stderr.flush()

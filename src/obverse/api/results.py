@@ -1,6 +1,6 @@
 """Results of the Python API, which a notebook shows as tables.
 
-The renderer of pages is imported where a notebook asks for it: whoever predicts does not wait for it.
+The HTML renderer is imported only when a notebook asks for it, so that other uses do not wait for it.
 """
 
 from __future__ import annotations

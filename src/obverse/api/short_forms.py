@@ -27,7 +27,7 @@ FIELDS = {
     "--device": "runtime.device",
     "--track": "training.trackers",
 }
-# `kind` of a backbone -> whether it goes by a name.
+# `kind` of a backbone -> whether it has a `name` field.
 NAMED = {kind.model_fields["kind"].default: issubclass(kind, WithWeights) for kind in get_args(get_args(Backbone)[0])}
 
 
@@ -56,7 +56,7 @@ class TrainingForms(DataForms, total=False):
 
 
 def python_forms(options: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
-    """`given_forms` of the keyword arguments of a Python function; RecipeError for one that it does not have."""
+    """`given_forms` of the keyword arguments of a Python function. Raises RecipeError for an unknown argument."""
     for name in options:
         if name not in known:
             raise RecipeError(f"no option `{name}`{did_you_mean(name, known)}; it may be {', '.join(known)}, and any "
@@ -77,14 +77,17 @@ def _as_json(field: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A path as text, and a number of numpy as Python's."""
+    """The value as a plain Python object: a path as text, a numpy number as a Python number."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return value.item() if hasattr(value, "item") else value
 
 
 def given_forms(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of FIELDS that the user has given, as values of their fields. options: of the verb, by parameter."""
+    """Options of FIELDS that the user has given: option -> value of its recipe field.
+
+    options: parameter name -> value, as a verb takes them.
+    """
     named = {option: options.get(option.removeprefix("--").replace("-", "_")) for option in FIELDS}
     given = {option: value for option, value in named.items() if value not in (None, [], ())}
     readers = {
@@ -98,9 +101,9 @@ def given_forms(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipe_of(name: str | Recipe, settings: Sequence[str], forms: Mapping[str, Any]) -> Recipe:
-    """The recipe with the short forms and `--set`; RecipeError when they contradict each other."""
+    """The recipe with the short forms and `--set`. Raises RecipeError when they contradict each other."""
     short = as_settings(settings, forms)
-    # Which model comes first: a backbone of another kind leaves none of the old one's fields.
+    # The model is set first, because changing the kind of backbone drops all fields of the old backbone.
     first = [short.pop("--model")] if "--model" in short else []
     try:
         return load_recipe(name, [*first, *settings, *short.values()])
@@ -111,7 +114,7 @@ def recipe_of(name: str | Recipe, settings: Sequence[str], forms: Mapping[str, A
 
 
 def as_settings(settings: Sequence[str], forms: Mapping[str, Any]) -> dict[str, str]:
-    """Each short form as a setting; RecipeError when it contradicts one of `settings`."""
+    """Each short form as a setting. Raises RecipeError when it contradicts one of `settings`."""
     for option, value in forms.items():
         for setting in settings:
             _require_agreement(option, value, setting)
@@ -121,7 +124,7 @@ def as_settings(settings: Sequence[str], forms: Mapping[str, Any]) -> dict[str, 
 def _require_agreement(option: str, value: Any, setting: str) -> None:
     path, equals, text = setting.partition("=")
     if not equals:
-        return  # `load_recipe` says what is wrong with it
+        return  # a malformed setting, for which `load_recipe` raises the error
     mine, other = _leaves(FIELDS[option], value), _leaves(path, parse_yaml(text, f"--set {setting}"))
     pairs = [(a, b) for a in mine for b in other]
     if any(mine[a] != other[b] if a == b else f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.")
@@ -130,14 +133,14 @@ def _require_agreement(option: str, value: Any, setting: str) -> None:
 
 
 def _leaves(path: str, value: Any) -> dict[str, Any]:
-    """Dotted field -> value."""
+    """The leaves of a nested value: dotted field -> value."""
     if not isinstance(value, dict) or not value:
         return {path: value}
     return {leaf: v for key, inner in value.items() for leaf, v in _leaves(f"{path}.{key}", inner).items()}
 
 
 def image_root_setting(root: str) -> str:
-    """A folder here as a full path; one beside the table, or in an archive, is no folder here and stays as it is."""
+    """The absolute path of a folder that exists here; any other name (beside the table, in an archive) as it is."""
     return os.path.abspath(root) if os.path.isdir(root) else root
 
 
@@ -157,7 +160,7 @@ def _size(size: str | int | Sequence[int]) -> int | dict[str, int]:
 
 
 def _backbone(text: str) -> dict[str, str]:
-    """`convnet`, `hf:NAME`, `torchvision:NAME`; anything else is a name of timm."""
+    """The backbone spec of `convnet`, `hf:NAME` or `torchvision:NAME`; any other text is a name of timm."""
     kind, colon, name = text.partition(":")
     if not colon and NAMED.get(text) is False:
         return {"kind": text}

@@ -1,4 +1,4 @@
-"""A training, from options to a finished run: what the verb `train` and `obverse.train` share."""
+"""Training from options to a finished run, for the verb `train` and for `obverse.train`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from obverse.recipe import Recipe
     from obverse.runs import Observer, RunFolder
 
-# The loaders' processes of a rank that was killed hold its lock until they notice.
+# Time to wait for the run folder's lock after a restart: loader processes of a killed rank hold it until they notice.
 ENDING_SECONDS = 30
-# What more epochs take from the run that they follow.
+# Options that cannot change with more epochs, because the parent's weights and data decide them.
 DECIDED_BY_WEIGHTS = ("--layout", "--size", "--model", "--weights", "--epochs")
 
 
 def open_folder(run: Path | None, data: Path | None, recipe: Recipe | None) -> tuple[RunFolder, Recipe | None]:
-    """The folder of a run (by default runs/DATA-DATE-TIME), claimed for a new one; and `recipe`, or None to resume.
+    """The run folder (by default runs/DATA-DATE-TIME), claimed for a new run; and the recipe, None to resume.
 
-    Needs no torch, which takes seconds to load: of several starts in one folder all but one leave at once.
+    Does not import torch, which takes seconds: when several processes start in one folder, all but one end at once.
     """
     from obverse.runs import RunFolder, default_run_path
 
@@ -35,7 +35,7 @@ def open_folder(run: Path | None, data: Path | None, recipe: Recipe | None) -> t
         raise RecipeError("torchrun --max-restarts needs --run, so that processes that are started again find the run")
     path = run if run is not None else default_run_path(data or Path(), datetime.now())
     folder = RunFolder(path, patience_seconds=ENDING_SECONDS if launch.num_restarts else 0)
-    # A launcher that starts the processes again means the run that they have begun.
+    # A launcher that restarts its processes continues the run that they have started.
     if recipe is None or folder.began_under(launch):
         folder.reopen()
         return folder, None
@@ -46,7 +46,10 @@ def open_folder(run: Path | None, data: Path | None, recipe: Recipe | None) -> t
 def recipe_for_more_epochs(
     parent: Path, epochs: int, settings: Sequence[str], forms: Mapping[str, Any], named: Sequence[str]
 ) -> Recipe:
-    """The recipe of a run for more epochs of `parent`. named: the option `--recipe`, where it was given."""
+    """The recipe of a run with more epochs of `parent`. named: `--recipe`, where the user gave it.
+
+    Raises RecipeError for options that the parent's weights decide.
+    """
     fixed = [*named, *(option for option in forms if option in DECIDED_BY_WEIGHTS)]
     if fixed:
         raise RecipeError(f"--more-epochs goes on with the run's own recipe and weights; leave out {', '.join(fixed)}")
@@ -65,7 +68,10 @@ def train_in(
     progress: Progress,
     force: bool = False,
 ) -> RunResult:
-    """Train a new run; without a recipe, resume the one in `folder`. force: resume although it has changed."""
+    """The result of a new run; without a recipe, of resuming the run in `folder`.
+
+    force: resume although the recipe or the data has changed.
+    """
     from obverse.experiment import resume_run, start_run
 
     if recipe is None:
