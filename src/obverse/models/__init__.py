@@ -1,4 +1,4 @@
-"""Batches -> logits."""
+"""Models: classifiers from batches of pictures to logits."""
 
 from .adapt import (
     SyncedBatchNorm,

@@ -1,4 +1,4 @@
-"""From a ModelSpec to a classifier. Models see their spec, never the whole recipe."""
+"""Construction of a classifier from a ModelSpec. Models see their spec, never the whole recipe."""
 
 from __future__ import annotations
 
@@ -20,24 +20,28 @@ PLAIN = OutputSpec()
 
 @dataclass(frozen=True)
 class Interface:
-    """What a model takes beside pictures, and what its head gives. column_sizes: as `ColumnEncoder` takes them."""
+    """Outputs and further inputs of a model."""
 
     output: OutputSpec = PLAIN
+    """Meaning of the head's outputs."""
+
     column_sizes: tuple[int | None, ...] = ()
+    """Extra columns: number of values of each category, None for a number."""
 
 
 DEFAULT = Interface()
 
 
 def input_needs(spec: ModelSpec) -> InputNeeds:
-    """Ask the backbone; no weights are loaded."""
+    """Input needs of the model's backbone; no weights are loaded."""
     backbone = spec.backbone
     return InputNeeds() if isinstance(backbone, AutoBackbone) else network_of(backbone).input_needs(backbone)
 
 
 def pinned(spec: ModelSpec) -> ModelSpec:
-    """The same, with everything said that decides the backbone and would otherwise be looked up: which weights of a
-    name, and what lies beside them. RecipeError for an unknown name, UnavailableError when a description is not here.
+    """The spec completed by everything about the backbone that would be looked up, such as the weights of a name.
+
+    RecipeError for an unknown name, UnavailableError when a description of the weights is not available.
     """
     backbone = spec.backbone
     if isinstance(backbone, AutoBackbone):

@@ -14,15 +14,16 @@ from .present import PresentViews
 
 
 def feature_size(backbone: nn.Module) -> int:
-    """How many features a backbone gives: timm's `num_features` are the channels before a last layer that some have."""
+    """Number of features of a backbone. Some of timm's have a last layer after their `num_features` channels."""
     return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
 
 
 class Classifier(nn.Module):
-    """One backbone shared by all views, or one per view in view order.
+    """Classifier of samples with any number of views.
 
-    view_heads: a head that grades each view by itself, shared as the backbone is. columns: extra columns to features,
-    which stand beside the fused ones.
+    backbones: one shared by all views, or one per view in view order.
+    view_heads: heads that classify each view by itself, shared as the backbones are; empty for none.
+    columns: encoder of extra columns, whose features are concatenated to the fused ones.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Classifier(nn.Module):
         *,
         each_view: bool = False,
     ) -> torch.Tensor:
-        """Logits (B, K); each_view: (B, 1 + V, K), after those of the sample what every view's own head says."""
+        """Logits (B, K); with `each_view` (B, 1 + V, K): of the sample, then of each view's own head."""
         return self.answer(self.features(images_BVCHW, present_BV), present_BV, columns_BE, each_view=each_view)
 
     def answer(
@@ -61,7 +62,7 @@ class Classifier(nn.Module):
         *,
         each_view: bool = False,
     ) -> torch.Tensor:
-        """What `forward` gives, from the backbones' features."""
+        """Logits as of `forward`, from the backbones' features (B, V, D)."""
         logits_BK: torch.Tensor = self.head(self.fuse(features_BVD, present_BV, columns_BE))
         if not each_view:
             return logits_BK
@@ -76,7 +77,7 @@ class Classifier(nn.Module):
     def fuse(
         self, features_BVD: torch.Tensor, present_BV: torch.Tensor, columns_BE: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Features of every view, and the extra columns, to one vector (B, D). Without columns all are missing."""
+        """Fused features (B, D) of all views and the extra columns. columns_BE: None means that all are missing."""
         fused_BD: torch.Tensor = self.fusion(features_BVD, present_BV)
         if self.columns is None:
             return fused_BD
@@ -98,7 +99,7 @@ class Classifier(nn.Module):
         return len(self.view_heads) > 0
 
     def features(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor | None = None) -> torch.Tensor:
-        """Features of every view (B, V, D); in training zeros where `present_BV` says that there is none."""
+        """Features of every view (B, V, D); in training zeros for views that are not in `present_BV`."""
         batch, views = images_BVCHW.shape[:2]
         self._present.release()
         if self.training and views > 1 and present_BV is not None and not _is_full(present_BV):
@@ -118,7 +119,7 @@ class Classifier(nn.Module):
 
     @property
     def encoders(self) -> list[nn.ModuleList]:
-        """The backbones of every member: of an ensemble several lists, else one."""
+        """The backbones of each member of an ensemble; one list for a single model."""
         members = getattr(self.backbones[0], "members", None)
         return [self.backbones] if members is None else list(members)
 
@@ -143,5 +144,5 @@ class Classifier(nn.Module):
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _is_full(present_BV: torch.Tensor) -> bool:
-    """Where memory is planned there are shapes only, on the meta device or as fake tensors: every view is counted."""
+    """Whether every view is present; True for tensors without values (meta, fake), with which memory is planned."""
     return present_BV.is_meta or isinstance(present_BV, FakeTensor) or bool(present_BV.all())

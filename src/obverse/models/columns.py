@@ -1,7 +1,7 @@
-"""Extra columns of a sample (year, mint) to features that stand beside those of its pictures.
+"""Encoder of a sample's extra columns (year, mint): features that are concatenated to those of its pictures.
 
-A category has an embedding per value; a number goes through a small network, so that its effect need not be linear.
-What is missing has a learned vector of its own. The codes are those of `manifest/columns.py`.
+A category has an embedding per value. A number passes a small network, so that its effect need not be linear. A missing
+value has a learned vector. The codes are those of `manifest/columns.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WIDTH = 16
 
 
 class ColumnEncoder(nn.Module):
-    """(B, E) codes to (B, E*WIDTH). sizes: values of each category, None for a number."""
+    """Encoder of codes (B, E) to features (B, E*WIDTH). sizes: number of values of each category, None for a number."""
 
     missing_codes: torch.Tensor
 
@@ -33,7 +33,7 @@ class ColumnEncoder(nn.Module):
 
 
 class _Category(nn.Module):
-    """Row 0 stands for what is missing or was never seen."""
+    """Embedding table of a category; row 0 is for missing and unknown values."""
 
     def __init__(self, num_values: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class _Category(nn.Module):
 
 
 class _Number(nn.Module):
-    """NaN is missing."""
+    """Small network of a number; NaN is a missing value."""
 
     def __init__(self) -> None:
         super().__init__()

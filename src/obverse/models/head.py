@@ -1,4 +1,4 @@
-"""Fused features to the numbers that the loss asks for."""
+"""Heads: from fused features to the outputs that the loss needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from obverse.recipe import COSINE_SCALE, HeadSpec, OutputSpec
 
 
 class Cosine(nn.Module):
-    """Scaled cosines between the features and one direction per class, for losses with margins (Cao et al. 2019)."""
+    """Cosine layer: scaled cosines of features and one direction per class, for margin losses (Cao et al. 2019)."""
 
     def __init__(self, num_features: int, num_outputs: int) -> None:
         super().__init__()
@@ -20,13 +20,13 @@ class Cosine(nn.Module):
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
-        """(B, K), within the scale."""
+        """Scaled cosines (B, K), from -COSINE_SCALE to COSINE_SCALE."""
         directions_KD = functional.normalize(self.weight, dim=1)
         return COSINE_SCALE * functional.linear(functional.normalize(features_BD, dim=1), directions_KD)
 
 
 class SharedRanks(nn.Module):
-    """One score per sample, and a threshold per question: what makes CORAL's answers consistent (Cao et al. 2020)."""
+    """CORAL's last layer: one score per sample plus a bias per question, for consistent ranks (Cao et al. 2020)."""
 
     def __init__(self, num_features: int, num_outputs: int) -> None:
         super().__init__()
@@ -49,7 +49,9 @@ LAST_LAYERS: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 def build_head(spec: HeadSpec, num_features: int, num_classes: int, output: OutputSpec) -> nn.Sequential:
-    """Linear-ReLU-dropout for every hidden size, then the last layer; dropout comes first when nothing is hidden."""
+    """The head: linear, ReLU and dropout for each hidden size, then the last layer; without hidden layers dropout only
+    precedes the last layer.
+    """
     layers: list[nn.Module] = []
     for hidden in spec.hidden:
         layers += [nn.Linear(num_features, hidden), nn.ReLU(inplace=True), nn.Dropout(spec.dropout)]

@@ -1,7 +1,7 @@
-"""A backbone in training sees the views that exist: a grey stand-in would be part of batch norm's statistics.
+"""Backbones on present views only, in training, because placeholders of missing views would change batch norm.
 
-Outside training nothing depends on the other rows of a batch, so there every view runs and the fusion ignores what is
-missing: shapes stay those of the batch, which is what can be exported.
+Outside training no row depends on the others. There the backbone runs on every view and the fusion masks the missing
+ones, so shapes are fixed and can be exported.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from obverse.models.adapt.synced_norm import SyncedBatchNorm
 
 
 class PresentViews:
-    """Runs a backbone on some rows of a batch, and holds its batch norms where too few rows are left for statistics.
+    """Runner of a backbone on some rows of a batch; it freezes batch norms if too few rows remain for statistics.
 
-    What is held stays so until `release`: with checkpointing a layer is computed again in the backward pass, and must
-    do the same then.
+    Frozen norms stay frozen until `release`, because checkpointing computes layers again in the backward pass, which
+    must give the same result.
     """
 
     def __init__(self) -> None:
         self._held: list[_BatchNorm] = []
 
-    # How many rows there are changes from batch to batch, and each number would be a graph of its own.
+    # The number of rows changes from batch to batch, and each number would be compiled to its own graph.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def features(self, backbone: nn.Module, images_NCHW: torch.Tensor, is_present_N: torch.Tensor) -> torch.Tensor:
-        """(N, D), zeros where nothing is.
+        """Features (N, D), with zeros for absent rows.
 
-        Without any row the first stand-in runs, for nothing: all ranks must call each other, and every weight must have
-        a gradient, which is zero then.
+        If no row is present, the backbone runs on the first placeholder and its features are multiplied by 0: all ranks
+        must make the same collective calls, and every weight must have a gradient.
         """
         rows_M = is_present_N.nonzero().squeeze(1)
         num_rows = len(rows_M)
@@ -45,19 +45,19 @@ class PresentViews:
         return features_MD.new_zeros(len(images_NCHW), features_MD.shape[1]).index_copy(0, kept_M, features_MD)
 
     def release(self) -> None:
-        """Let the norms learn again."""
+        """Put frozen norms back into training mode."""
         for norm in self._held:
             norm.train()
         self.forget()
 
     def forget(self) -> None:
-        """The caller has set every mode itself."""
+        """Forget the frozen norms, after the caller has set the mode of every module."""
         self._held = []
 
     @contextmanager
     def _holding(self, backbone: nn.Module, num_rows: int) -> Iterator[None]:
-        """Norms use their running statistics for a stand-in, and for a single row with one number per channel."""
-        # Ranks share their statistics, and all of them have to take part.
+        """Freeze norms for a placeholder, and for a single row with one number per channel."""
+        # Synchronised norms are left out, because all ranks must take part in their collective calls.
         norms = [] if num_rows > 1 else [norm for norm in backbone.modules() if _is_alone(norm)]
 
         def hold(norm: nn.Module, inputs: Any) -> None:
@@ -73,7 +73,7 @@ class PresentViews:
 
 
 def rows_of(per_sample_B: torch.Tensor, present_BV: torch.Tensor, *, num_backbones: int) -> list[torch.Tensor]:
-    """For each backbone what holds for the samples of its rows, where the rows are those of a training step."""
+    """For each backbone, the values of `per_sample_B` for the rows that it sees in a training step."""
     num_views = present_BV.shape[1]
     if num_views == 1:
         return [per_sample_B]

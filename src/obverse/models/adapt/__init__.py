@@ -1,4 +1,4 @@
-"""How a network is trained: what is frozen, at which rate each part learns, low-rank updates, memory, many ranks."""
+"""Adaptation of a network for training: freezing, learning rates, LoRA, checkpointing, synchronised batch norm."""
 
 from .checkpointing import enable_checkpointing
 from .freezing import has_folded_norm, prepare, set_trainable

@@ -1,7 +1,7 @@
 """Gradient checkpointing: activations are computed again in the backward pass instead of being kept (Chen et al. 2016).
 
-The model is asked (timm's `set_grad_checkpointing`, which our networks answer, too). torch restores the random state
-for the second computation, so dropout repeats itself; batch norm would count its batch twice, which is prevented here.
+It is enabled by timm's `set_grad_checkpointing`, which our networks implement too. torch restores the random state for
+the recomputation, so dropout is the same. Batch norm would update its statistics twice, which is prevented here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from obverse.models.classifier import Classifier
 
 
 def enable_checkpointing(model: Classifier) -> None:
-    """Keep only what lies between the backbones' parts. RecipeError when a backbone cannot."""
+    """Enable gradient checkpointing in all backbones. RecipeError when a backbone does not support it."""
     for backbone in model.backbones:
         ask: Callable[..., Any] | None = getattr(backbone, "set_grad_checkpointing", None)
         try:
@@ -36,7 +36,7 @@ def enable_checkpointing(model: Classifier) -> None:
 
 
 class _CountOnce:
-    """Around a batch norm: in the second computation of a batch its statistics stay as they are."""
+    """Hooks of a batch norm that keep its running statistics unchanged in the recomputation of a batch."""
 
     def __init__(self, norm: _BatchNorm) -> None:
         self.momentum = norm.momentum
@@ -44,12 +44,12 @@ class _CountOnce:
         norm.register_forward_hook(self.after, always_call=True)
 
     def before(self, norm: nn.Module, _: Any) -> None:
-        """With momentum 0 a statistic s becomes 1 * s + 0 * batch: exactly s."""
+        """Set the momentum to 0 in the recomputation: a statistic s becomes 1 * s + 0 * batch, which is exactly s."""
         assert isinstance(norm, _BatchNorm)
         norm.momentum = 0.0 if _in_backward() else self.momentum
 
     def after(self, norm: nn.Module, *_: Any) -> None:
-        """Undo what momentum does not scale."""
+        """Restore the momentum, and undo the count of batches, which momentum does not scale."""
         assert isinstance(norm, _BatchNorm)
         norm.momentum = self.momentum
         if _in_backward() and norm.training and norm.num_batches_tracked is not None:
@@ -57,5 +57,5 @@ class _CountOnce:
 
 
 def _in_backward() -> bool:
-    # As torch.utils.checkpoint asks.
+    # The test that torch.utils.checkpoint uses itself.
     return torch._C._current_graph_task_id() != -1

@@ -1,8 +1,8 @@
-"""Which parts of a classifier train at an epoch: a pure function of the recipe and the epoch, so resume needs no state.
+"""Freezing: which parts of a classifier train in an epoch, a pure function of the recipe and the epoch.
 
-The backbone is asked for its stages; batch norm is found by its type, because no model tells which of its layers keep
-statistics. A part whose parameters are all frozen is put into evaluation mode by `Classifier.train`, so its batch norm
-keeps its statistics and its dropout is off.
+So resuming needs no state. Stages are those that the backbone states; batch norm is found by its type.
+`Classifier.train` puts modules whose parameters are all frozen into evaluation mode: their batch norm keeps its
+statistics, and their dropout is off.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from obverse.recipe import FinetuneSpec
 from .groups import stage_numbers
 from .lora import add_lora
 
+# An epoch after every scheduled unfreezing.
 FINALLY = sys.maxsize
 
 
 def prepare(model: Classifier, spec: FinetuneSpec) -> None:
-    """Add what trains instead of the backbone, and check that the recipe fits it (RecipeError)."""
+    """Add LoRA if the recipe has it. RecipeError when the recipe does not fit the backbone."""
     for backbone in model.backbones:
         if spec.lora:
             add_lora(backbone, spec.lora)
@@ -38,7 +39,7 @@ def prepare(model: Classifier, spec: FinetuneSpec) -> None:
 
 
 def set_trainable(model: Classifier, spec: FinetuneSpec, *, epoch: int = FINALLY) -> None:
-    """Freeze and thaw the parameters for an epoch (from 0); by default as they are when everything has thawed."""
+    """Set `requires_grad` of the parameters for an epoch (from 0); by default for after all scheduled unfreezing."""
     for backbone in model.backbones:
         if spec.lora is None:
             _set_stages(backbone, spec, epoch)
@@ -60,7 +61,7 @@ def _set_stages(backbone: nn.Module, spec: FinetuneSpec, epoch: int) -> None:
 
 
 def has_folded_norm(model: Classifier) -> bool:
-    """Whether the backbones have batch norm and all of it does nothing (mean 0, variance 1), as in folded weights."""
+    """Whether the backbones have batch norm whose statistics are all mean 0 and variance 1, as in folded weights."""
     norms = [norm for backbone in model.backbones for norm in _norms(backbone)]
     return bool(norms) and all(_is_folded(norm) for norm in norms)
 

@@ -1,4 +1,7 @@
-"""Which parameters are decayed, and at what share of the rate. Modules are asked; names are never parsed."""
+"""Parameter groups of the optimizer: weight decay and learning-rate scale of each parameter.
+
+Modules state their stages and exceptions by timm's methods; names are never parsed.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,10 @@ def undecayed_names(model: nn.Module) -> set[str]:
 
 
 def stage_numbers(backbone: nn.Module, *, coarse: bool) -> dict[str, int]:
-    """Parameter name -> stage, from 0 for the stem on; coarse: stages, else single layers. RecipeError when unknown.
+    """Parameter name -> number of its stage (coarse) or layer, from 0 for the stem.
 
-    The backbone's `group_matcher(coarse)` answers (timm's convention, which our own networks follow).
+    The numbers are those of the backbone's `group_matcher(coarse)` (timm's convention, which our networks follow).
+    RecipeError when the backbone has none.
     """
     ask: Callable[..., Any] | None = getattr(backbone, "group_matcher", None)
     if ask is None:
@@ -43,7 +47,7 @@ def stage_numbers(backbone: nn.Module, *, coarse: bool) -> dict[str, int]:
 
 
 def rate_scales(model: nn.Module, layer_decay: float) -> dict[str, float]:
-    """Full parameter name -> share of the rate: 1 for fusion and head, times `layer_decay` for each layer below."""
+    """Full parameter name -> learning-rate scale: 1 for fusion and head, times `layer_decay` for each layer below."""
     scales = dict.fromkeys((name for name, _ in model.named_parameters()), 1.0)
     if layer_decay == 1:
         return scales

@@ -1,6 +1,6 @@
 """Low-rank adaptation of linear layers (Hu et al. 2021): y = W x + b + (alpha / rank) B A x, with B zero at the start.
 
-For training only. What ships is merged: a plain linear layer with the weight W + (alpha / rank) B A.
+It is used in training only. Checkpoints and bundles have merged layers, with the weight W + (alpha / rank) B A.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from obverse.recipe import LoraSpec
 
 
 class LoraLinear(nn.Module):
-    """`base` stays as it is; `down` (R, in) and `up` (out, R) train."""
+    """Linear layer with a low-rank update: `base` is frozen; `down` (R, in) and `up` (out, R) train."""
 
     def __init__(self, base: nn.Linear, spec: LoraSpec) -> None:
         super().__init__()
@@ -28,26 +28,26 @@ class LoraLinear(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The merged weight; some attention layers multiply with it themselves."""
+        """The merged weight (out, in), which some attention layers use directly."""
         return self.base.weight + self.scale * (self.up @ self.down)
 
     @property
     def bias(self) -> torch.Tensor | None:
-        """The layer's own."""
+        """Bias of the base layer (out), or None."""
         return self.base.bias
 
     @property
     def in_features(self) -> int:
-        """Of the layer."""
+        """Number of input features."""
         return self.base.in_features
 
     @property
     def out_features(self) -> int:
-        """Of the layer."""
+        """Number of output features."""
         return self.base.out_features
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., in) to (..., out), without ever forming the merged weight."""
+        """(..., in) to (..., out), computed without the merged weight."""
         base: torch.Tensor = self.base(x)
         return base + self.scale * functional.linear(functional.linear(x, self.down), self.up)
 
@@ -59,7 +59,7 @@ class LoraLinear(nn.Module):
 
 
 def add_lora(backbone: nn.Module, spec: LoraSpec) -> None:
-    """Freeze the backbone and give its linear layers low-rank updates; RecipeError when it has none.
+    """Freeze the backbone and add low-rank updates to its linear layers; RecipeError when it has no linear layer.
 
     In a transformer every plain linear layer belongs to attention or the MLP (patches are embedded by a convolution).
     """

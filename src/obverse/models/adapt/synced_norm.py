@@ -1,10 +1,9 @@
-"""Batch norm over the micro-batches that all ranks have at a time (Peng et al. 2018, MegDet).
+"""Synchronised batch norm: statistics over the current micro-batches of all ranks (Peng et al. 2018, MegDet).
 
-Where a rank takes its whole share of a batch at once, many processes are one; else they are one with a micro-batch as
-many times larger.
+N ranks with micro-batches of M samples compute what one process with micro-batches of N * M samples computes.
 
-torch's own SyncBatchNorm runs on GPUs only and knows no mask; here a padded sample never counts either. Each rank's
-count, mean and sum of squared deviations are merged as in Chan et al. 1983, which does not cancel.
+torch's own SyncBatchNorm runs on GPUs only and has no mask, which excludes padded samples here. Each rank's count, mean
+and sum of squared deviations are merged as in Chan et al. 1983, which avoids cancellation.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class SyncedBatchNorm(_BatchNorm):
-    """Takes the place of `norm` and shares its tensors. timm's batch norms also drop and activate.
+    """Synchronised replacement of the batch norm `norm`, which shares its tensors.
 
-    valid_B: which samples of the next batch count, or which of its pictures; None for all.
+    Dropout and activation that timm's batch norms include are kept. valid_B: which samples, or pictures, of the next
+    batch count; None for all.
     """
 
     def __init__(self, norm: _BatchNorm) -> None:
@@ -33,7 +33,7 @@ class SyncedBatchNorm(_BatchNorm):
         self.train(norm.training)
         self.valid_B: torch.Tensor | None = None
 
-    # What ranks say to each other is no part of a compiled graph.
+    # Collective calls are left out of compiled graphs.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _normed(self, map_NChw: torch.Tensor) -> torch.Tensor:
         normed, mean_C, var_C, count = _Normalize.apply(
@@ -47,13 +47,13 @@ class SyncedBatchNorm(_BatchNorm):
         pass
 
     def forward(self, map_NChw: torch.Tensor) -> torch.Tensor:
-        """(N, C, ...), normalised over N and all places."""
+        """(N, C, ...) normalised over N and all positions."""
         normed: torch.Tensor = self._normed(map_NChw) if self.training else super().forward(map_NChw)
         result: torch.Tensor = self.act(self.drop(normed))
         return result
 
     def _counted(self, map_NChw: torch.Tensor) -> torch.Tensor | None:
-        """The mask as (N, 1, 1, 1); the views of a sample lie beside each other."""
+        """The mask as (N, 1, 1, 1). The views of a sample are consecutive rows."""
         if self.valid_B is None:
             return None
         num_views = len(map_NChw) // len(self.valid_B)
@@ -151,7 +151,7 @@ def _merged(
 
 
 def sync_batch_norms(model: nn.Module) -> list[SyncedBatchNorm]:
-    """Replace every batch norm in `model`, which keeps its parameters and their names; the new ones."""
+    """The new batch norms, after replacing every batch norm in `model`; parameters and their names are kept."""
     replaced = []
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):

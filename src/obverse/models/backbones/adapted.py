@@ -1,6 +1,6 @@
-"""A network of another library that answers what ours and timm's answer: features, stages, checkpointing.
+"""Adapter of another library's network to the interface of a backbone: features, stages, checkpointing.
 
-The classifier is taken off; what is left pools as the library does.
+The classifier is removed; the remaining network pools as the library does.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ POSITIONS = re.compile(r"(?:^|\.)(?:cpb_mlp|continuous_position_bias_mlp)(?:\.|$
 
 
 class AdaptedBackbone(nn.Module):
-    """`net` without its classifier; the last layer with `num_outputs` outputs is the classifier.
+    """Backbone made of `net` without its classifier, which is its last layer with `num_outputs` outputs.
 
-    A subclass says how features are read where the answer of `net` is not them.
+    A subclass overrides `forward` if `net` does not return features.
     """
 
     def __init__(self, net: nn.Module, *, num_outputs: int) -> None:
@@ -49,10 +49,10 @@ class AdaptedBackbone(nn.Module):
         return lambda name: numbers[name]
 
     def no_weight_decay(self) -> set[str]:
-        """What is no weight, by its kind (timm's convention): tokens, tables of positions, scales, and the small
-        networks that compute a table of positions.
+        """Names of parameters without weight decay (timm's convention).
 
-        A weight belongs to a layer that multiplies, or is called one and is more than a scale of each channel.
+        These are tokens, position tables, scales, and small networks that compute position tables. A parameter is
+        decayed if it belongs to a layer in MULTIPLIES, or is named `weight` and is more than a scale of each channel.
         """
         names = set()
         for path, module in self.named_modules():
@@ -77,7 +77,7 @@ class AdaptedBackbone(nn.Module):
 
 
 def patch_strides(net: nn.Module) -> list[int]:
-    """Of the convolutions that cut a map into patches, in their order: they drop what does not fill a patch."""
+    """Strides of the convolutions that cut a map into patches, in order; they drop pixels that do not fill a patch."""
     convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
     return [
         max(conv.stride) for conv in convolutions
@@ -86,7 +86,7 @@ def patch_strides(net: nn.Module) -> list[int]:
 
 
 def require_size(skeleton: nn.Module, name: str, height: int, width: int) -> None:
-    """RecipeError when it cannot take pictures of this size; `skeleton` lies on the meta device."""
+    """RecipeError when the network cannot take pictures of this size. skeleton: the network on the meta device."""
     try:
         skeleton.eval()(torch.empty(1, 3, height, width, device="meta"))
     except NotImplementedError:
@@ -99,7 +99,7 @@ def require_size(skeleton: nn.Module, name: str, height: int, width: int) -> Non
 
 
 def _remove_classifier(net: nn.Module, num_outputs: int) -> int:
-    """How many features went into it."""
+    """Number of input features of the classifier, after removing it from `net`."""
     for path, module in reversed(list(net.named_modules())):
         parent, _, name = path.rpartition(".")
         if isinstance(module, nn.Linear) and module.out_features == num_outputs:
@@ -113,7 +113,10 @@ def _remove_classifier(net: nn.Module, num_outputs: int) -> int:
 
 
 def _numbers(backbone: AdaptedBackbone, pattern: re.Pattern[str]) -> dict[str, int]:
-    """Names without a number belong to what comes before them, as do stages that only norm or scale."""
+    """Parameter name -> number of the stage or layer that `pattern` finds.
+
+    Names without a match belong to the preceding stage, and so do stages that only normalise or scale.
+    """
     place_of: dict[str, str] = {}
     sizes: dict[str, int] = {}
     place = ""
@@ -131,7 +134,7 @@ def _numbers(backbone: AdaptedBackbone, pattern: re.Pattern[str]) -> dict[str, i
 
 @cache
 def _recomputing(kind: type[nn.Module]) -> type[nn.Module]:
-    """The same layer, which keeps only its input for the backward pass. A class, so that copies are their own."""
+    """Subclass of a layer that keeps only its input for the backward pass. A class, so that copies stay independent."""
 
     def forward(self: nn.Module, *inputs: Any, **options: Any) -> Any:
         if not torch.is_grad_enabled():

@@ -76,7 +76,7 @@ class CCT(nn.Module):
         return normed_BND
 
     def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
-        """Features (B, num_features): the mean of the tokens, weighted by what each says of its own importance."""
+        """Features (B, num_features): attention pooling, the mean of the tokens weighted by a learned score of each."""
         tokens_BND = self.forward_features(images_BCHW)
         weights_B1N = self.pool(tokens_BND).softmax(1).transpose(1, 2)
         features_BD: torch.Tensor = (weights_B1N @ tokens_BND).squeeze(1)
@@ -128,7 +128,7 @@ def _tokenizer(spec: CCTBackbone) -> nn.Sequential:
 
 
 def _stride(spec: CCTBackbone) -> int:
-    # As the authors: 1 for kernels of 3 and 5, 2 for one of 7.
+    # As in the authors' code: 1 for kernels of 3 and 5, 2 for one of 7.
     return max(1, spec.kernel // 2 - 1)
 
 
@@ -149,7 +149,7 @@ def _start(module: nn.Module) -> None:
 
 
 def build(spec: CCTBackbone, /, *, height: int, width: int, load_weights: bool) -> nn.Module:
-    """With random weights, as there are no others."""
+    """The network with random weights; there are no pretrained ones."""
     return CCT(spec, height=height, width=width)
 
 

@@ -63,10 +63,10 @@ class ConvNet(Staged):
         self.mirrored = mirrored
 
     def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
-        """Features (B, num_features): the strongest answer over places."""
+        """Features (B, num_features): global max-pooling."""
         if self.training or not self.mirrored:
             return self._strongest(images_BCHW)
-        # The picture itself comes last: what explains an answer looks at the last map.
+        # The picture itself comes last, because explanations use the last map that was computed.
         return (self._strongest(images_BCHW.flip(3)) + self._strongest(images_BCHW)) / 2
 
     def _strongest(self, images_BCHW: torch.Tensor) -> torch.Tensor:
@@ -74,7 +74,10 @@ class ConvNet(Staged):
 
 
 def _stem_halvings(height: int, width: int, num_groups: int) -> int:
-    """At least one; else what leaves FINAL_SIDE after the groups, while the shorter side lasts."""
+    """Number of halvings in the stem: those that leave a side of about FINAL_SIDE after the groups.
+
+    At least one, and at most as many as the shorter side allows.
+    """
     side = math.sqrt(height * width)
     wanted = math.floor(math.log2(side / FINAL_SIDE) + 0.5) - num_groups
     possible = int(math.log2(min(height, width)))
@@ -97,7 +100,10 @@ def _norm(channels: int) -> list[nn.Module]:
 
 @torch.no_grad()
 def _start_as_cosines(conv: nn.Module) -> None:
-    """The first half of the filters: the lowest frequencies; the second half: their negatives, for the ReLU."""
+    """Initialise the filters: the first half with the lowest frequencies, the second half with their negatives.
+
+    The negatives keep the sign that the ReLU removes.
+    """
     assert isinstance(conv, nn.Conv2d)
     count = conv.out_channels // 2
     basis = list(_cosine_filters(conv.in_channels))[:count]
@@ -124,7 +130,7 @@ def _cosine_filters(in_channels: int) -> Iterator[torch.Tensor]:
 
 
 def build(spec: ConvNetBackbone, /, *, height: int, width: int, load_weights: bool) -> nn.Module:
-    """With random weights, as there are no others."""
+    """The network with random weights; there are no pretrained ones."""
     return ConvNet(height=height, width=width, widths=spec.widths, mirrored=spec.mirrored is True)
 
 

@@ -44,7 +44,7 @@ STAGES = 32
 
 
 def size_multiple(spec: HFBackbone) -> int:
-    """What height and width must be a multiple of, lest a patch, stage or window cuts pixels off; 1 for any size."""
+    """Number that height and width must be multiples of, so that no patch, stage or window drops pixels; 1: any."""
     config = read_config(spec)
     if config.get("model_type") in PLAIN_VITS:
         return _vit_of(config, spec.name)[0].patch
@@ -55,9 +55,9 @@ def size_multiple(spec: HFBackbone) -> int:
 
 
 def build_hf(spec: HFBackbone, *, height: int, width: int, load_weights: bool = True) -> nn.Module:
-    """The model without its classifier. load_weights False: the caller has weights of its own (a checkpoint).
+    """The backbone: the model without its classifier. load_weights: False if the caller loads its own weights.
 
-    Raises UnavailableError when weights or the package cannot be had, DataError when a file does not fit.
+    UnavailableError when weights or the package are not available, DataError when a file does not fit.
     """
     config = read_config(spec)
     is_loaded = load_weights and not spec.is_scratch
@@ -74,13 +74,13 @@ def build_hf(spec: HFBackbone, *, height: int, width: int, load_weights: bool = 
 
 
 def _skeleton(config: dict[str, Any], name: str) -> _Adapted:
-    """The model without memory for its tensors, to be asked about itself."""
+    """The model on the meta device, without memory for its tensors, for inspection."""
     with torch.device("meta"):
         return _Adapted(_net(config, name))
 
 
 class _Adapted(AdaptedBackbone):
-    """Reads the answer of a Transformers model, whose pictures need not have the size of its pretraining."""
+    """Adapter of a Transformers model, for pictures of any size that the model can interpolate positions for."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__(net, num_outputs=NUM_LABELS)
@@ -94,7 +94,7 @@ class _Adapted(AdaptedBackbone):
 
 
 def _net(config: dict[str, Any], name: str) -> nn.Module:
-    """With random weights."""
+    """The model of a configuration, with random weights. RecipeError when Transformers has none."""
     from_config = _transformers(name).AutoModelForImageClassification.from_config
     try:
         net: nn.Module = from_config(_library_config(config, name))
@@ -114,7 +114,7 @@ def _library_config(config: dict[str, Any], name: str) -> Any:
 
 
 def _loaded(spec: HFBackbone, config: dict[str, Any], kind: Any) -> nn.Module:
-    """With its weights, read by the package, which knows the names of all its years. DataError where one is missing."""
+    """The model with its weights, read by Transformers, which converts older names. DataError when one is missing."""
     source, state = spec.name, None
     if not is_on_hub(spec):
         path = weights_of(spec)
@@ -130,7 +130,7 @@ def _loaded(spec: HFBackbone, config: dict[str, Any], kind: Any) -> nn.Module:
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-    except OSError as error:  # of a file here, reading would have said it
+    except OSError as error:  # of the hub; a local file was read above
         raise not_here(spec.name, f"could not be loaded: {one_line(error)}", local="path/to/folder") from None
     except (RuntimeError, ValueError, SafetensorError) as error:
         raise DataError(f"{source!r} is not a weight file that can be read: {one_line(error)}") from None
@@ -155,7 +155,7 @@ def _transformers(name: str) -> Any:
 
 @contextlib.contextmanager
 def _quiet(library: Any) -> Iterator[None]:
-    """Without its bars and tables: what they say is checked."""
+    """Suppress the library's progress bars and load reports, which are checked by the caller."""
     logging = library.utils.logging
     before, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -169,7 +169,7 @@ def _quiet(library: Any) -> Iterator[None]:
 
 
 def _vit_of(config: dict[str, Any], name: str) -> tuple[ViTShape, Grid]:
-    """Its shape and its grid of patches, with the defaults of Transformers' ViTConfig where config.json is silent."""
+    """Shape and patch grid of a plain ViT, with the defaults of Transformers' ViTConfig for missing entries."""
     if config.get("hidden_act", "gelu") != "gelu" or config.get("num_channels", 3) != 3:
         raise RecipeError(f"model.backbone: `{name}` is a ViT with {config.get('hidden_act', 'gelu')} for "
                           f"{config.get('num_channels', 3)} channels; only gelu and 3 can be built")  # fmt: skip
@@ -193,7 +193,7 @@ def _vit_of(config: dict[str, Any], name: str) -> tuple[ViTShape, Grid]:
 
 
 def input_needs(spec: HFBackbone) -> InputNeeds:
-    """As the model and its weights say."""
+    """Input needs of the model and its weights."""
     return weights_needs(spec, size_multiple(spec), weights_statistics(spec), weights_framing(spec))
 
 

@@ -1,4 +1,4 @@
-"""A kind of backbone, as its spec names it: how it is built, and what it asks of its input."""
+"""Network: a kind of backbone, with its constructor and its input needs."""
 
 from __future__ import annotations
 
@@ -17,44 +17,54 @@ HALF = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True)
 class InputNeeds:
-    """What a backbone asks of its input: sides in multiples of `multiple`, normalised by mean and std (0..1 units).
-
-    size: (height, width) that pretrained weights know best, where they say it; crop_fraction: the middle of a picture
-    that they were evaluated on.
-    """
+    """What a backbone requires of its input."""
 
     multiple: int = 1
+    """Number that height and width must be multiples of."""
+
     mean: tuple[float, ...] = HALF
+    """Mean of each channel, for pixels from 0 to 1."""
+
     std: tuple[float, ...] = HALF
+    """Standard deviation of each channel, for pixels from 0 to 1."""
+
     size: tuple[int, int] | None = None
+    """(height, width) that the pretrained weights were trained on, if known."""
+
     crop_fraction: float = 1.0
+    """Fraction of the sides that a centre crop kept in the evaluation of the pretrained weights."""
 
 
 class Build(Protocol):
     """From a spec to a module with `num_features` that turns (B, 3, height, width) into features (B, num_features)."""
 
     def __call__(self, spec: Any, /, *, height: int, width: int, load_weights: bool) -> nn.Module:
-        """load_weights False: with random weights, because the caller has weights of its own."""
+        """The backbone. load_weights: False gives random weights, for a caller that loads its own."""
         ...
 
 
 def any_size(spec: Any) -> InputNeeds:
-    """Of a backbone that takes pictures of any size."""
+    """Default input needs, of a backbone that takes pictures of any size."""
     return InputNeeds()
 
 
 def as_it_is(spec: Any) -> Any:
-    """Of a backbone whose spec leaves nothing to be looked up."""
+    """The spec, unchanged: pinning of a backbone whose spec is complete."""
     return spec
 
 
 @dataclass(frozen=True)
 class Network:
-    """pinned: the spec with everything said that would otherwise be looked up, such as which weights a name means."""
+    """Functions of one kind of backbone."""
 
     build: Build
+    """Constructor from a spec."""
+
     input_needs: Callable[[Any], InputNeeds] = any_size
+    """Input needs of a spec."""
+
     pinned: Callable[[Any], Any] = as_it_is
+    """Function that completes a spec by everything that would be looked up, such as the weights that a name means."""
 
 
 def network_of(spec: Any) -> Network:
@@ -66,6 +76,6 @@ def network_of(spec: Any) -> Network:
 def weights_needs(
     spec: WithWeights, multiple: int, statistics: tuple[tuple[float, ...], tuple[float, ...]], framing: Framing
 ) -> InputNeeds:
-    """Of a backbone with weights. statistics, framing: what they say; the spec's own mean and std come first."""
+    """Input needs of a backbone with weights. statistics, framing: of the weights; the spec's mean and std override."""
     mean, std = statistics
     return InputNeeds(multiple, spec.mean or mean, spec.std or std, *framing)

@@ -11,10 +11,13 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Staged(nn.Module):
-    """`layers` one after the other; `stage_of` is the stage of each, and layers beyond it belong to the last."""
+    """Sequential network whose layers are grouped in stages."""
 
     layers: nn.Sequential
+
     stage_of: list[int]
+    """Stage of each layer; layers beyond the list belong to the last stage."""
+
     size_multiple = 1
 
     def __init__(self) -> None:
@@ -35,7 +38,7 @@ class Staged(nn.Module):
         return stage
 
     def forward_features(self, images_BCHW: torch.Tensor) -> torch.Tensor:
-        """What the layers compute."""
+        """Output of the last layer (B, C, H, W), or as it is pooled there."""
         if not (self._checkpointing and torch.is_grad_enabled()):
             result: torch.Tensor = self.layers(images_BCHW)
             return result

@@ -37,7 +37,7 @@ from .network import HALF, InputNeeds, Network, weights_needs
 
 # torchvision publishes its ViTs with these only.
 IMAGENET = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
-# It looks at the picture in patches of 12, and at its size times 224/240 in patches of 16.
+# CrossViT cuts the picture into patches of 12, and the picture at 224/240 of its size into patches of 16.
 MULTIPLES = {"crossvit": 240}
 # What constructors raise for options that they do not take.
 REFUSALS = (TypeError, ValueError, AssertionError, ArithmeticError, LookupError)
@@ -58,7 +58,7 @@ def require_known(name: str) -> None:
 
 
 def pinned(spec: TimmBackbone) -> TimmBackbone:
-    """The same, with what a local folder says of its weights, or the tag that timm takes today, written down."""
+    """The spec completed by the mean and std in a local folder of weights, or by timm's current default tag."""
     require_known(spec.name)
     if spec.pretrained not in ("hub", "none"):
         return _with_own_statistics(spec)
@@ -91,7 +91,7 @@ def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[flo
 
 
 def weights_framing(spec: TimmBackbone) -> Framing:
-    """As the folder says, or timm of the name's weights."""
+    """Training size and crop fraction of the weights: from a local folder, else from timm's configuration."""
     if spec.is_scratch:
         return None, 1.0
     config = _config(spec)
@@ -105,7 +105,7 @@ def weights_framing(spec: TimmBackbone) -> Framing:
 
 
 def size_multiple(spec: TimmBackbone) -> int:
-    """What height and width must be a multiple of, lest the model refuses them or drops pixels; 1 for any size."""
+    """Number that height and width must be multiples of, so that the model takes them without dropping pixels."""
     for family, multiple in MULTIPLES.items():
         if spec.name.startswith(family):
             return multiple
@@ -124,7 +124,7 @@ def _config(spec: TimmBackbone) -> Any:
 
 
 def _skeleton(spec: TimmBackbone, **size: Any) -> Any:
-    """The model without memory for its tensors, to be asked about itself."""
+    """The model on the meta device, without memory for its tensors, for inspection."""
     try:
         with torch.device("meta"):
             return timm.create_model(spec.name, num_classes=0, **(dict(spec.options) | size))
@@ -134,10 +134,10 @@ def _skeleton(spec: TimmBackbone, **size: Any) -> Any:
 
 
 def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: bool = True) -> nn.Module:
-    """The model without its classifier. load_weights False: the caller has weights of its own (a checkpoint).
+    """The backbone: the model without its classifier. load_weights: False if the caller loads its own weights.
 
-    Raises UnavailableError when weights cannot be had, DataError when a file does not fit the model, RecipeError when
-    it does not take its options or pictures of this size.
+    UnavailableError when weights are not available, DataError when a file does not fit the model, RecipeError when the
+    model does not take its options or pictures of this size.
     """
     require_known(spec.name)
     size: dict[str, Any] = {"img_size": (height, width)} if _config(spec).fixed_input_size else {}
@@ -169,7 +169,7 @@ def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: boo
 
 
 def _place_positions(spec: TimmBackbone, model: Any, arguments: dict[str, Any]) -> None:
-    """Resample position embeddings that timm left alone because their number fits: 7x28 patches are 14x14 by chance.
+    """Resample position embeddings that timm kept because their number fits, as 7x28 patches fit 14x14 by chance.
 
     arguments: of a model of the weights' own size.
     """
@@ -210,7 +210,7 @@ def _local_state(spec: TimmBackbone) -> State:
 
 
 def input_needs(spec: TimmBackbone) -> InputNeeds:
-    """As the model and its weights say."""
+    """Input needs of the model and its weights."""
     require_known(spec.name)
     return weights_needs(spec, size_multiple(spec), weights_statistics(spec), weights_framing(spec))
 

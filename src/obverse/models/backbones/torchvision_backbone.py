@@ -27,7 +27,7 @@ from .network import HALF, InputNeeds, Network, weights_needs
 from .vit import ViTShape, build_vit, fill_vit
 
 NUM_CLASSES = 1000
-# Which sides they need, because they cut a picture into patches and windows; others take any.
+# Multiples that height and width need in families with patches and windows; others take any size.
 MULTIPLES = {"maxvit": 224, "swin": 32, "convnext": 32}
 # Their published transforms say ImageNet's mean and std, which the models turn into these; here they do not.
 RESCALED = ("googlenet", "inception_v3")
@@ -36,7 +36,7 @@ FIXED_OPTIONS: dict[str, dict[str, Any]] = {name: {"aux_logits": False, "init_we
 
 
 def pinned(spec: TorchvisionBackbone) -> TorchvisionBackbone:
-    """The same with the name of the weights that torchvision takes today."""
+    """The spec completed by the name of torchvision's current default weights."""
     name, _, tag = spec.name.partition(".")
     weights = _weights(spec)
     if spec.is_scratch or tag or weights is None:
@@ -54,7 +54,7 @@ def weights_statistics(spec: TorchvisionBackbone) -> tuple[tuple[float, ...], tu
 
 
 def weights_framing(spec: TorchvisionBackbone) -> Framing:
-    """As the transforms of the name's weights say."""
+    """Training size and crop fraction of the weights, from their transforms."""
     weights = None if spec.is_scratch else _weights(spec)
     if weights is None:
         return None, 1.0
@@ -71,9 +71,9 @@ def size_multiple(spec: TorchvisionBackbone) -> int:
 
 
 def build_torchvision(spec: TorchvisionBackbone, *, height: int, width: int, load_weights: bool = True) -> nn.Module:
-    """The model without its classifier. load_weights False: the caller has weights of its own (a checkpoint).
+    """The backbone: the model without its classifier. load_weights: False if the caller loads its own weights.
 
-    Raises UnavailableError when weights cannot be had, DataError when a file does not fit the model.
+    UnavailableError when weights are not available, DataError when a file does not fit the model.
     """
     state, source = _state(spec) if load_weights and not spec.is_scratch else ({}, "")
     if (shape := _vit_shape(spec)) is not None:
@@ -105,7 +105,7 @@ def _require_known(spec: TorchvisionBackbone) -> None:
 
 
 def _weights(spec: TorchvisionBackbone) -> Any:
-    """The entry of torchvision's list that the name says, its default one, or None where there are no weights."""
+    """torchvision's weights entry: that of the name's tag, else the default one; None if there are no weights."""
     _require_known(spec)
     name, _, tag = spec.name.partition(".")
     entries = library.get_model_weights(name)
@@ -130,7 +130,7 @@ def _net(spec: TorchvisionBackbone, options: dict[str, Any]) -> nn.Module:
 
 
 def _vit_shape(spec: TorchvisionBackbone) -> ViTShape | None:
-    """Of a plain ViT; None for every other model."""
+    """Shape of a plain ViT; None for every other model."""
     if not _base(spec).startswith("vit_"):
         return None
     with torch.device("meta"):
@@ -168,7 +168,7 @@ def why_unavailable(spec: TorchvisionBackbone) -> str | None:
 
 
 def input_needs(spec: TorchvisionBackbone) -> InputNeeds:
-    """As the model and its weights say."""
+    """Input needs of the model and its weights."""
     return weights_needs(spec, size_multiple(spec), weights_statistics(spec), weights_framing(spec))
 
 

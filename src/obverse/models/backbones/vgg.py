@@ -87,12 +87,12 @@ def _conv(channels_in: int, channels_out: int, spec: VGGBackbone) -> list[nn.Mod
 
 
 def build(spec: VGGBackbone, /, *, height: int, width: int, load_weights: bool) -> nn.Module:
-    """With random weights, as there are no others."""
+    """The network with random weights; there are no pretrained ones."""
     return VGG(spec, height=height, width=width)
 
 
 def input_needs(spec: VGGBackbone) -> InputNeeds:
-    """Each block halves, and would drop what is left over."""
+    """Input needs: each block halves the map, so sides must be multiples of 2 to the number of blocks."""
     return InputNeeds(2**spec.num_blocks)
 
 

@@ -21,26 +21,39 @@ from .network import InputNeeds, Network
 
 @dataclass(frozen=True)
 class ViTShape:
-    """What decides the tensors of a plain ViT, and the constant of its norms."""
+    """Architecture of a plain ViT."""
 
     patch: int
+    """Side of a patch in pixels."""
+
     width: int
+    """Length of a token."""
+
     depth: int
+    """Number of blocks."""
+
     heads: int
+    """Number of attention heads."""
+
     mlp_ratio: float
+    """Hidden width of the MLP, in token lengths."""
+
     eps: float = 1e-6
+    """Constant that layer norms add to the variance."""
+
     qkv_bias: bool = True
+    """Whether queries, keys and values have a bias."""
 
 
 def shape_of(spec: ViTBackbone) -> ViTShape:
-    """Of a recipe."""
+    """Shape of the ViT in a recipe."""
     return ViTShape(spec.patch, spec.width, spec.depth, spec.heads, spec.mlp_ratio)
 
 
 def build_vit(
     shape: ViTShape, *, height: int, width: int, drop_path_rate: float = 0.0, embed_drop_rate: float = 0.0
 ) -> nn.Module:
-    """Pictures (B, 3, height, width) to the normalised class token (B, shape.width)."""
+    """The network from pictures (B, 3, height, width) to the normalised class token (B, shape.width)."""
     model: nn.Module = VisionTransformer(
         img_size=(height, width),
         patch_size=shape.patch,
@@ -73,13 +86,13 @@ def fill_vit(model: nn.Module, state: State, *, source: str, name: str, grid: Gr
 
 
 def build(spec: ViTBackbone, /, *, height: int, width: int, load_weights: bool) -> nn.Module:
-    """With random weights, as there are no others."""
+    """The network with random weights; there are no pretrained ones."""
     rates = {"drop_path_rate": spec.drop_path_rate, "embed_drop_rate": spec.embed_drop_rate}
     return build_vit(shape_of(spec), height=height, width=width, **rates)
 
 
 def input_needs(spec: ViTBackbone) -> InputNeeds:
-    """Whole patches."""
+    """Input needs: sides in multiples of the patch."""
     return InputNeeds(spec.patch)
 
 

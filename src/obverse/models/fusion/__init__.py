@@ -1,4 +1,4 @@
-"""Several views' features to one vector (B, D'), whichever views are present.
+"""Fusion of the features of several views, of which some may be missing, to one vector (B, D').
 
 A fusion is a module with `num_features` and forward(features_BVD, present_BV). At least one view of a sample is
 present. With one view there is nothing to fuse.

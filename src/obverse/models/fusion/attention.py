@@ -1,8 +1,8 @@
-"""Fusion by attention over views, one vector each: a missing view is never looked at.
+"""Fusion by attention over views, one vector each; a missing view is masked.
 
 `AttentionFusion` is pooling by multihead attention (Set Transformer, Lee et al. 2019, arXiv:1810.00825): a learned
-query looks at the views, then a small MLP. `CrossViewFusion` lets the views look at each other first: a transformer
-encoder (pre-norm) over the views and a class token. Attention is torch's fused one.
+query attends to the views, followed by a small MLP. `CrossViewFusion` is a transformer encoder (pre-norm) over the
+views and a class token. Attention is torch's fused one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class AttentionFusion(nn.Module):
         return fused_BW
 
     def no_weight_decay(self) -> set[str]:
-        """The query stands for an input."""
+        """Names of parameters without weight decay: the query, which takes the place of an input."""
         return {"query_1W"}
 
 
@@ -65,12 +65,12 @@ class CrossViewFusion(nn.Module):
         return fused_BW
 
     def no_weight_decay(self) -> set[str]:
-        """The class token stands for an input."""
+        """Names of parameters without weight decay: the class token, which takes the place of an input."""
         return {"class_1W"}
 
 
 class _Block(nn.Module):
-    """Attention of `asking_BQW` to `asked_BNW` where seen, then an MLP; both added to what came in."""
+    """Transformer block: attention of `asking_BQW` to `asked_BNW` where `seen_BN`, then an MLP, both residual."""
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()

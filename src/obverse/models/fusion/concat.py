@@ -1,4 +1,4 @@
-"""Features side by side: what one view shows keeps its own place."""
+"""Fusion by concatenation: each view has its own section of the vector."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ class ConcatFusion(nn.Module):
         return features_BVD.flatten(1)
 
     def no_weight_decay(self) -> set[str]:
-        """The learned vectors stand for an input and are not decayed."""
+        """Names of parameters without weight decay: the vectors of missing views, which take the place of an input."""
         return {"missing_VD"}

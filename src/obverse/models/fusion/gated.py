@@ -1,8 +1,8 @@
-"""Gated fusion: feature by feature, how much each view counts is computed from all of them.
+"""Gated fusion: for each feature, the weights of the views are computed from all views.
 
-After the gated multimodal unit (Arevalo et al. 2017, arXiv:1702.01992), for any number of views and in any order: the
-gates are a softmax over views, and what they see of the other views is their mean. Gates of one feature may favour
-other views than those of the next, so a linear head can tell "both" from "one of them".
+It is the gated multimodal unit (Arevalo et al. 2017, arXiv:1702.01992) for any number of views in any order: the gates
+are a softmax over views, computed from the view itself and the mean of all. The gates of two features may favour
+different views, so a linear head can distinguish "both" from "one of them".
 """
 
 from __future__ import annotations

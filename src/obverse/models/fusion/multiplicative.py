@@ -1,7 +1,7 @@
-"""Multiplicative fusion: features of all views multiplied, so that one view can switch off what another shows.
+"""Multiplicative fusion: the product of the views' features, so that one view can suppress a feature of another.
 
-After low-rank bilinear pooling (Kim et al. 2017, arXiv:1610.04325), made neutral: a factor is 1 + tanh, and a missing
-view is the factor 1. The product of many factors spans many sizes, which a layer norm evens out.
+It follows low-rank bilinear pooling (Kim et al. 2017, arXiv:1610.04325). A factor is 1 + tanh, and a missing view has
+the neutral factor 1. A layer norm equalises the range of the products.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Mean and maximum over the views that are there. Nothing is learned, and the order of views does not count."""
+"""Fusion by the mean or maximum over the present views, without parameters and independent of the views' order."""
 
 from __future__ import annotations
 

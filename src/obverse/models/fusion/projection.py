@@ -1,4 +1,4 @@
-"""The first layer of every learned fusion: features of any scale and number to vectors of one width."""
+"""Projection of features of any scale and number to one width, the first layer of every learned fusion."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 TOKEN_STD = 0.02
-"""Of learned vectors at the start, as in ViT (Dosovitskiy et al. 2021)."""
+"""Initial standard deviation of learned vectors, as in ViT (Dosovitskiy et al. 2021)."""
 
 
 class Projection(nn.Module):
@@ -24,5 +24,5 @@ class Projection(nn.Module):
         return projected_BVW if self.view_VW is None else projected_BVW + self.view_VW.to(projected_BVW.dtype)
 
     def no_weight_decay(self) -> set[str]:
-        """Which view it is, is no weight."""
+        """Names of parameters without weight decay: the view embeddings."""
         return {"view_VW"}

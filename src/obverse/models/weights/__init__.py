@@ -1,1 +1,1 @@
-"""Pretrained weights: files and folders of several libraries, the hub, and position tables of other grids."""
+"""Pretrained weights: files and folders of several libraries, the hub, and position embeddings of other grids."""

@@ -25,7 +25,7 @@ FOREIGN = CONFIG_IGNORED | {"id2label", "label2id", "_name_or_path", "transforme
 
 
 def described(spec: HFBackbone) -> HFBackbone:
-    """The same with what lies beside the weights: configuration, mean and std. Then it can be built anywhere."""
+    """The spec completed by the configuration, mean and std beside the weights, so that it can be built anywhere."""
     if spec.config is not None and spec.mean and spec.std:
         return spec
     config = spec.config if spec.config is not None else read_config(spec)
@@ -34,8 +34,10 @@ def described(spec: HFBackbone) -> HFBackbone:
 
 
 def weights_statistics(spec: HFBackbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(mean, std) as preprocessor_config.json says, in 0..1 units. UnavailableError where the weights need it and it is
-    not here, or says nothing: a guess would be wrong silently. From scratch any will do.
+    """(mean, std) of preprocessor_config.json, for pixels from 0 to 1.
+
+    UnavailableError when pretrained weights need the file and it is not available or has no values, because a guess
+    would be a silent error. From scratch the default is 0.5 for all.
     """
     if spec.mean and spec.std:
         return spec.mean, spec.std
@@ -54,7 +56,7 @@ def weights_statistics(spec: HFBackbone) -> tuple[tuple[float, ...], tuple[float
 
 
 def weights_framing(spec: HFBackbone) -> Framing:
-    """As the preprocessor says where it is here, else the configuration."""
+    """Training size and crop fraction of the weights: from a local preprocessor file, else from the configuration."""
     if spec.is_scratch:
         return None, 1.0
     own, values = image_size(read_config(spec)), _preprocessor_here(spec)
@@ -67,14 +69,14 @@ def weights_framing(spec: HFBackbone) -> Framing:
 
 
 def _side(value: Any) -> int:
-    """Of {height, width}, {shortest_edge}, or one number in older files; 0 where it is not said."""
+    """Side in pixels, of {height, width}, {shortest_edge}, or a number in older files; 0 if there is none."""
     if isinstance(value, dict):
         value = value.get("shortest_edge", value.get("height"))
     return value if isinstance(value, int) else 0
 
 
 def read_config(spec: HFBackbone) -> dict[str, Any]:
-    """Of the recipe, or what config.json says of the model itself."""
+    """Configuration of the model: from the recipe, else from config.json, without FOREIGN entries."""
     values = spec.config if spec.config is not None else _read_beside(spec, CONFIG)
     if not values:
         raise UnavailableError(f"model.backbone: there is no {CONFIG} in {str(local_folder(spec) or spec.name)!r}, and "
@@ -123,21 +125,21 @@ def _preprocessor(spec: HFBackbone) -> dict[str, Any]:
 
 
 def _preprocessor_here(spec: HFBackbone) -> dict[str, Any]:
-    """The same without asking the hub, if it is in the folder or in the hub's cache."""
+    """The preprocessor file in the local folder or in the hub's cache, without asking the hub; else empty."""
     folder = local_folder(spec)
     path = folder / PREPROCESSOR if folder else cached(spec.name, PREPROCESSOR)
     return read_json(path) if isinstance(path, Path) else {}
 
 
 def _read_beside(spec: HFBackbone, file: str) -> dict[str, Any]:
-    """A description that lies beside the weights, here or on the hub; nothing where there is known to be none."""
+    """A JSON file beside the weights, local or on the hub; empty if it is known not to exist."""
     folder = local_folder(spec)
     path = folder / file if folder else _downloaded(spec.name, file)
     return read_json(path) if path else {}
 
 
 def _downloaded(name: str, file: str) -> Path | None:
-    """None where the hub is known to have no such file of it. UnavailableError when that cannot be known now."""
+    """The downloaded file; None if the hub is known not to have it. UnavailableError when that is unknown."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -156,7 +158,7 @@ def _downloaded(name: str, file: str) -> Path | None:
 
 
 def weights_of(spec: HFBackbone) -> Path:
-    """The weight file, its configuration beside it; from the hub's cache or the hub where the name is one of its."""
+    """The weight file: a local one, else from the hub's cache or the hub. UnavailableError when there is none."""
     if not is_on_hub(spec):
         return find_weights(spec.name if spec.pretrained == "hub" else spec.pretrained)
     fault = not_here(spec.name, "it has no weights in one file", local="path/to/folder")

@@ -1,6 +1,6 @@
-"""Whether weights on a hub can be had, asked before anything starts; and what to do where they cannot.
+"""Check, before a run starts, whether weights on a hub are available, with error messages that name the remedies.
 
-Not a downloader: the libraries that know the weights fetch them.
+Downloads are left to the libraries that publish the weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.ind
 
 
 def cached(repository: str, file: str) -> Path | bool | None:
-    """Where the hub's cache has the file; False where it knows that there is none; None where it knows nothing."""
+    """Path of the file in the hub's cache; False if the cache knows that the hub has no such file; None if unknown."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -59,7 +59,7 @@ def why_unreachable(url: str, what: str) -> str | None:
 
 
 def not_here(name: str, reason: object, *, local: str = "path/to/model.safetensors") -> UnavailableError:
-    """The sentence for weights that cannot be had, with the ways to provide them. local: what a file may be called."""
+    """Error for weights that are not available, with the ways to provide them. local: example of a local path."""
     return UnavailableError(
         f"the pretrained weights of `{name}` are not here and {reason}. Ways: connect to the network once; or put a "
         f"weight file of `{name}` on this machine and set model.backbone.pretrained={local}; or train from scratch "
@@ -68,7 +68,7 @@ def not_here(name: str, reason: object, *, local: str = "path/to/model.safetenso
 
 
 def unknown_statistics(what: str, reason: str) -> UnavailableError:
-    """The sentence for weights of which nothing here says their mean and std."""
+    """Error for weights whose mean and std are unknown, with the ways to provide them."""
     return UnavailableError(
         f"{what}, which would say the mean and std of the weights, is not here: {reason}. Ways: put it beside the "
         "weights; connect to the network once, if they come from a hub; or set model.backbone.mean and "

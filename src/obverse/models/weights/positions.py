@@ -1,4 +1,4 @@
-"""Position embeddings of one grid of patches for another, where what loads the weights leaves them alone."""
+"""Resampling of position embeddings to another grid of patches, where the loader of the weights does not do it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ Grid = tuple[int, int]
 
 
 def regridded(positions_1ND: torch.Tensor, new: Grid, *, old: Grid | None = None, num_prefix: int = 1) -> torch.Tensor:
-    """Resampled to the grid `new`, (height, width); as they are where it is theirs already.
+    """Position embeddings (1, N, D) resampled to the grid `new`, (height, width); unchanged if that is their own grid.
 
-    old: the grid they were trained on. Where it is not known or has another number of patches, a square is taken (7x28
-    has as many patches as 14x14, so the number alone says nothing). ValueError when they are those of no grid.
+    old: the grid of training. If it is None or has another number of patches, a square grid is assumed; the number of
+    patches alone is ambiguous (7x28 has as many as 14x14).
+    num_prefix: number of tokens before those of patches.
+
+    ValueError when their number fits no grid.
     """
     num = positions_1ND.shape[1] - num_prefix
     if old is None or math.prod(old) != num:

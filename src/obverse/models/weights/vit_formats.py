@@ -1,7 +1,6 @@
-"""One plain ViT, three names for each tensor: torchvision's and Hugging Face Transformers' files to timm's names.
+"""Conversion of a plain ViT's tensors from the names of torchvision and Transformers to those of timm.
 
-Only names change, and queries, keys and values lie in one tensor; the numbers are the same (timm's position embeddings
-are resampled when they are loaded).
+Only names change, and queries, keys and values are joined in one tensor. Position embeddings are resampled on loading.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ FULL_NAMES = {"query": "q", "key": "k", "value": "v"}
 
 
 def written_by(state: State) -> Literal["torchvision", "transformers"] | None:
-    """Whose names the tensors of a plain ViT have; None for timm's, and for any other network."""
+    """The library whose names the tensors of a plain ViT have; None for timm, and for any other network."""
     if any(name.endswith("encoder.pos_embedding") for name in state):
         return "torchvision"
     if any(name.endswith("embeddings.position_embeddings") for name in state):
@@ -51,7 +50,7 @@ def written_by(state: State) -> Literal["torchvision", "transformers"] | None:
 
 
 def timm_names(state: State) -> State:
-    """The same tensors under timm's names; a file of another kind comes back as it is."""
+    """The tensors of a plain ViT under timm's names; tensors of any other network unchanged."""
     match written_by(state):
         case "torchvision":
             return _renamed(state, TORCHVISION_NAMES)

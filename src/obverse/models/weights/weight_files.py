@@ -1,7 +1,6 @@
-"""Weight files of any of the usual forms to tensors, read safely: safetensors, whole or in shards, or a pickle that may
-hold tensors and plain values only.
+"""Safe reader of weight files: safetensors, whole or in shards, or pickles of tensors and plain values only.
 
-Not what the tensors mean: vit_formats.py and the backbones know that.
+The meaning of the tensors is known to vit_formats.py and the backbones.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from obverse.files import regular_status
 INDEX = "model.safetensors.index.json"
 IN_FOLDERS = ("model.safetensors", INDEX, "pytorch_model.bin")
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-# Under these keys training loops keep the weights; averaged ones first, as timm does.
+# Keys under which training loops store weights; averaged weights first, as in timm.
 CONTAINERS = ("state_dict_ema", "model_ema", "model_state_dict", "state_dict", "model")
-# Left by DataParallel, and by torch.compile.
+# Prefixes of names that DataParallel and torch.compile add.
 WRAPPERS = ("module.", "_orig_mod.")
-# In a folder, what a folder of weights calls its description.
+# Names of the descriptions in a folder of weights.
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 
 State = dict[str, torch.Tensor]
@@ -37,7 +36,7 @@ Framing = tuple[tuple[int, int] | None, float]
 
 
 def find_weights(given: str) -> Path:
-    """The weight file that `given` is or, as a folder, holds. UnavailableError when there is none."""
+    """The weight file at `given`, which is a file or a folder. UnavailableError when there is none."""
     path = Path(given).expanduser()
     if path.is_dir():
         named = [path / name for name in IN_FOLDERS if (path / name).is_file()]
@@ -84,7 +83,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def fill(net: nn.Module, state: State, *, source: str, name: str) -> None:
-    """Load what `net` has; what else the file holds (a classifier) is left. DataError when it is not of this model."""
+    """Load the tensors of `net`; others in the file (a classifier) are ignored. DataError when they do not fit."""
     require_all(net, state, source=source, name=name)
     own = net.state_dict()
     try:
@@ -94,7 +93,7 @@ def fill(net: nn.Module, state: State, *, source: str, name: str) -> None:
 
 
 def require_all(net: nn.Module, state: State, *, source: str, name: str) -> None:
-    """DataError when the file lacks a tensor of the model: it would silently stay random."""
+    """DataError when the file lacks a tensor of the model, which would silently stay random."""
     wanted = list(net.state_dict())
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
     if missing:
@@ -103,7 +102,7 @@ def require_all(net: nn.Module, state: State, *, source: str, name: str) -> None
 
 
 def misfit(source: str, name: str, error: Exception) -> DataError:
-    """The sentence for tensors of other shapes."""
+    """Error for a file whose tensors have other shapes than the model's."""
     fault = (str(error).strip().splitlines() or [""])[:2][-1].strip()
     return DataError(f"{source!r} does not fit `{name}`: {fault}")
 
@@ -137,14 +136,14 @@ def _is_dict(content: dict[Any, Any], key: str) -> bool:
 
 
 def unpickled(file: Path | BinaryIO) -> Any:
-    """What is in a `.pth` file, on the CPU; a pickle of more than tensors and plain values is refused."""
+    """The content of a `.pth` file, on the CPU. torch raises for anything but tensors and plain values."""
     with warnings.catch_warnings():  # about old pickles, which are read or refused all the same
         warnings.simplefilter("ignore")
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def one_line(error: Exception) -> str:
-    """What a library says, short enough for a sentence; not torch's advice on how to run the code in a pickle."""
+    """An exception's message as one short line, without torch's advice to run the code in a pickle."""
     text = " ".join(str(error).split())
     if "weights_only" not in text:
         return text[:200]
