@@ -26,7 +26,7 @@ from .studies import compare, folds, plan, sweep
 
 
 class _Group(TyperGroup):
-    """Takes what typer would end with exit code 1, which is kept for bugs."""
+    """Command group that handles what typer would end with exit code 1, which is reserved for bugs."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Here the help is printed that is not a verb's."""
@@ -43,7 +43,7 @@ class _Group(TyperGroup):
 
 @contextmanager
 def _quiet_interrupt() -> Iterator[None]:
-    """Ctrl-C is a sentence and an exit code."""
+    """Turn Ctrl-C into Interrupted, which prints one sentence."""
     try:
         yield
     except KeyboardInterrupt:
@@ -52,7 +52,7 @@ def _quiet_interrupt() -> Iterator[None]:
 
 @contextmanager
 def _quiet_pipe() -> Iterator[None]:
-    """Whoever closes the pipe has read enough (`obverse ... | head`): no error, so nothing is said."""
+    """Turn a closed pipe (`obverse ... | head`) into a silent Interrupted, because it is no error."""
     try:
         yield
     except BrokenPipeError:

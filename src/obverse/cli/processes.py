@@ -41,7 +41,7 @@ def run_processes(num: int, arguments: Sequence[str]) -> int:
 
 
 def _wait(children: Sequence[Child]) -> None:
-    """Until all have ended; when one fails, the others are given time to say so, and then ended."""
+    """Wait until all processes have ended. When one fails, the others get GRACE_SECONDS, and are then terminated."""
     ways = [(GRACE_SECONDS, Child.terminate), (ENDING_SECONDS, Child.kill)]
     deadline: float | None = None
     while any(child.poll() is None for child in children):
@@ -58,7 +58,7 @@ def _wait(children: Sequence[Child]) -> None:
 
 @contextmanager
 def _signals_for(children: Sequence[Child]) -> Iterator[None]:
-    """What asks this process to stop asks the children: a terminal that closes, too."""
+    """Forward signals that ask this process to stop to the children, including the hang-up of a closed terminal."""
     passed = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
     if hasattr(signal, "SIGHUP"):
         passed[signal.SIGHUP] = signal.SIGTERM

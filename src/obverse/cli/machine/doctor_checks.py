@@ -28,11 +28,16 @@ OPTIONAL = {"transformers": "hf", "onnxruntime": "export", "openvino": "openvino
 
 @dataclass(frozen=True)
 class Check:
-    """mark: ok, note or error. mend: what to do, or empty."""
+    """Result of one check of the installation."""
 
     mark: str
+    """ok, note or error."""
+
     what: str
+    """Finding, as a clause."""
+
     mend: str = ""
+    """What to do; empty if nothing."""
 
 
 def diagnose(*, forget: bool = False) -> list[Check]:

@@ -19,7 +19,7 @@ Spreadsheet = Annotated[
 
 
 class CsvRows:
-    """Writes rows as they come."""
+    """Writer of CSV rows to stdout, flushed after each row."""
 
     def __init__(self, *, spreadsheet: bool = False) -> None:
         self._writer = csv.writer(sys.stdout, lineterminator="\n")

@@ -38,7 +38,7 @@ def print_block(prediction: Prediction) -> None:
 
 
 def header(classes: Sequence[str], num_places: int, *, is_set: bool) -> list[str]:
-    """Of the CSV, without `error`."""
+    """Header of the CSV form, without the column `error`."""
     if is_set:
         return ["id", "labels", *classes]
     return ["id", *(f"{what}_{place}" for place in range(1, num_places + 1) for what in ("class", "probability"))]
@@ -53,7 +53,7 @@ def print_row(prediction: Prediction, rows: CsvRows) -> None:
 
 
 def as_json(prediction: Prediction) -> dict[str, Any]:
-    """An object."""
+    """The prediction as a JSON object."""
     if prediction.is_set:
         return {
             "id": prediction.id,
