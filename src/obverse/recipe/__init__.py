@@ -1,4 +1,4 @@
-"""WHAT to do: frozen recipes, no torch."""
+"""Recipes: frozen descriptions of runs and studies. Imports no torch."""
 
 from .criteria import Criterion, load_criteria
 from .faults import did_you_mean

@@ -18,7 +18,7 @@ MAX_LETTERS = 120
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """` (did you mean `x`?)` or nothing."""
+    """Hint ` (did you mean `x`?)` with the most similar known word; empty if the word is known or none is similar."""
     if word in known:
         return ""
     close = get_close_matches(word, known, n=1, cutoff=0.5)

@@ -47,7 +47,7 @@ def build_recipe(values: dict[str, Any], where: str) -> Recipe:
 
 
 def build_spec(kind: type[S], values: Any, where: str, schema: dict[str, Any] | None = None) -> S:
-    """The same for any spec. schema: with the keys that a user may write, where they are more than the spec's."""
+    """The validated spec of any kind; see `build_recipe`. schema: JSON Schema of the keys that a user may write."""
     try:
         text = json.dumps(values)
         return kind.model_validate_json(text)
@@ -131,7 +131,7 @@ def _apply_setting(values: dict[str, Any], setting: str) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    """Something with that name, be it a pipe or a device; a name may also be too long or hold a NUL."""
+    """Whether the path exists and is no folder; False for a name that is too long or contains a NUL."""
     try:
         return path.exists() and not path.is_dir()
     except (OSError, ValueError):
