@@ -124,11 +124,16 @@ def find_requests(
     columns: Mapping[str, Cell] | None = None,
     are_parts: bool = False,
 ) -> list[RequestOrFailure]:
-    """Every sample that `inputs` names, and what of them cannot be used; a folder, an archive, a table or a list stands
-    for all its pictures.
+    """Requests for all samples in `inputs`, and failures for inputs that cannot be used, in order.
 
-    known: the extra columns that the model sees. columns: values for every sample that does not bring its own.
-    are_parts: the views are parts of one picture, which is given as it is. DataError when there is nothing at all.
+    A folder, an archive, a table or a list stands for all its pictures.
+
+    views: names of the model's views.
+    known: names of the extra columns that the model sees.
+    columns: values of extra columns for samples that have none of their own.
+    are_parts: whether the model's views are parts of one picture, which may be given whole.
+
+    DataError when there is no sample at all, or `columns` has an unknown name.
     """
     if isinstance(inputs, (str, Path, Image.Image, np.ndarray, Mapping)):
         inputs = [inputs]
