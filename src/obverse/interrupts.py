@@ -19,6 +19,7 @@ _LOADER = "<frozen importlib._bootstrap>"
 _to_undo: list[Callable[[], None]] = []
 # Whether a command is running: before and after it nothing catches an exception.
 _is_at_work = False
+_is_terminable = False
 # The process that may clean up: a forked child inherits the handlers, but has created nothing.
 _owner = 0
 
@@ -54,6 +55,23 @@ def is_command() -> bool:
     return _is_at_work
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM within `terminable`."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Context in which SIGTERM raises Terminated as Ctrl-C raises KeyboardInterrupt, for work with something to write
+    when it is stopped.
+    """
+    global _is_terminable
+    _is_terminable = True
+    try:
+        yield
+    finally:
+        _is_terminable = False
+
+
 def undo_at_end(undo: Callable[[], None]) -> None:
     """Register a clean-up: `undo` is called when the command ends, in whatever way, unless `keep` comes first."""
     _to_undo.append(undo)
@@ -68,6 +86,8 @@ def keep(undo: Callable[[], None]) -> None:
 def _handle(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGINT and _is_at_work and not _is_loading(frame):
         raise KeyboardInterrupt
+    if _is_terminable and os.getpid() == _owner and not _is_loading(frame):
+        raise Terminated
     if os.getpid() == _owner:
         _undo_all()
         if number == signal.SIGINT:

@@ -151,6 +151,9 @@ def test_interval_over_seeds():
     assert found.value == pytest.approx(0.6)
     assert found.high - found.value == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
     assert seed_interval([0.5]).low is None
+    alike = seed_interval([0.3, 0.3])
+    assert (alike.value, alike.low, alike.high) == (0.3, None, None)
+    assert "how much seeds vary is not known" in alike.reason
 
 
 def grouped_pair(generator, *, num=40, size=8):

@@ -158,9 +158,9 @@ def test_criteria_of_label_sets_are_judged_by_their_metric(study):
     _, found = study
     ranks, whole, faster = found.verdicts
     assert ranks.is_met
-    assert ranks.said.startswith("map 0.")
+    assert ranks.reason.startswith("map 0.")
     assert not whole.is_met
-    assert "paired bootstrap over samples and seeds" in faster.said
+    assert "paired bootstrap over samples and seeds" in faster.reason
 
 
 def test_two_runs_are_compared_with_all_metrics_and_the_samples_needed(study):
@@ -174,7 +174,7 @@ def test_two_runs_are_compared_with_all_metrics_and_the_samples_needed(study):
     assert "map is not compared: too few samples: 3 of 3 classes have fewer than 10" in comparison.sentences
     better = Criterion(name="b", runs="fast", metric="average_precision", better_than="slow")
     verdict = check_criteria([better], sides)[0]
-    assert verdict.said == "average_precision is not compared: too few samples: 3 of 3 classes have fewer than 10"
+    assert verdict.reason == "average_precision is not compared: too few samples: 3 of 3 classes have fewer than 10"
     result = CliRunner().invoke(app, ["compare", *(str(out / f"runs/{name}/seed-0") for name in ("slow", "fast"))])
     assert result.exit_code == 0, result.output
     assert "whole label sets only" in result.stdout

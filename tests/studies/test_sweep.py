@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from obverse.errors import DataError, DivergedError, Interrupted, OutputError, RecipeError
+from obverse.interrupts import Terminated
 from obverse.recipe import load_recipe, load_sweep
 from obverse.runs import EpochEnd, RunFolder
 from obverse.studies.many import record_failure
@@ -127,6 +128,34 @@ def test_what_was_stopped_goes_on_and_ends_with_the_same_bits(study):
     assert "PARTIAL: 1 of 2 runs finished" in (stopped.out / "summary.md").read_text()
     assert study(ONE_SEED).run().num_open == 0
     assert weights(stopped.out) == weights(whole.out)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Terminated])
+def test_a_stop_between_runs_leaves_a_partial_table(study, kind):
+    class Stop(Log):
+        def notify(self, event):
+            if "smoothing" in getattr(event, "text", ""):
+                raise kind
+
+    stopped = study(ONE_SEED, log=Stop())
+    with pytest.raises(kind, match="the same command goes on"):
+        stopped.run()
+    assert "PARTIAL: 1 of 2 runs finished" in (stopped.out / "summary.md").read_text()
+    assert [row["runs"] for row in table(stopped.out)] == ["1", "0"]
+
+
+def test_conditions_chosen_by_different_metrics_are_not_to_be_compared_on_val(study):
+    text = "variants: {a: {}, b: {training.select: loss}}\nrecipe: base.yaml\nseeds: [0, 1]\n"
+    out = study(text).out
+    study(text).run()
+    assert [row["val_metric"] for row in table(out)] == ["accuracy", "loss"]
+    summary = (out / "summary.md").read_text()
+    assert "not the same metric everywhere (accuracy, loss)" in summary
+    assert "choose a condition by it" not in summary
+    assert "\\`" not in summary
+    for row in table(out):
+        assert not row["val_low"] or float(row["val_low"]) >= 0
+    assert not table(out)[0]["val_high"] or float(table(out)[0]["val_high"]) <= 1
 
 
 def test_what_another_process_trains_is_passed_over(study):

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from obverse.errors import DiskError, Interrupted, ObverseError, RecipeError, printable
-from obverse.interrupts import listening
+from obverse.interrupts import Terminated, listening
 from obverse.launch import launched
 from obverse.terminal import painted
 
@@ -46,8 +46,9 @@ def _quiet_interrupt() -> Iterator[None]:
     """Turn Ctrl-C into Interrupted, which prints one sentence."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted", signal.SIGINT) from None
+    except KeyboardInterrupt as stop:
+        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+        raise Interrupted(str(stop) or "interrupted", number) from None
 
 
 @contextmanager

@@ -66,8 +66,14 @@ class Contender:
         compared, known = metrics.metric_named(metric, label_sets=self.is_set), self.of_seeds(metric)
         if len(known) < 2:
             return known[0] if known else None
-        bounds = (0.0, 1.0) if compared and compared.bounds == (0.0, 1.0) else (-math.inf, math.inf)
-        return seed_interval([estimate.value for estimate in known], bounds=bounds)
+        assert compared is not None
+        return over_seeds([estimate.value for estimate in known], compared)
+
+
+def over_seeds(values: Sequence[float], metric: Metric) -> Estimate:
+    """The mean of a metric over seeds, and its interval within what is possible: no error is below 0."""
+    least = 0.0 if metric.better == "lower" else -math.inf
+    return seed_interval(values, bounds=metric.bounds or (least, math.inf))
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,12 @@ class Comparison:
     def headline(self) -> Metric:
         """The main metric, shown first."""
         return metrics.compared(label_sets=self.is_set)[0]
+
+    @property
+    def tested(self) -> Metric:
+        """The first metric in which differences were tested; the headline where there is none."""
+        known = metrics.compared(label_sets=self.is_set)
+        return next((m for m in known if any(m.name in row.differences for row in self.rows)), self.headline)
 
     def as_json(self) -> dict[str, Any]:
         """The comparison as plain JSON values."""

@@ -71,6 +71,8 @@ def _judged(criterion: Criterion, contender: Contender, others: Mapping[str, Con
     value = f"{criterion.metric} {estimate.value:.4f}"
     if estimate.low is not None and estimate.high is not None:
         value += f" ({estimate.low:.4f} to {estimate.high:.4f})"
+    elif criterion.sure:
+        value += f", not sure: {estimate.reason or 'there is no interval'}"
     return _is_within(criterion, estimate), value
 
 

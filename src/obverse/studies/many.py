@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from obverse.errors import BusyError, DataError, DivergedError, ObverseError, OutOfMemoryError, OutputError, RecipeError
+from obverse.errors import (
+    BusyError,
+    DataError,
+    DivergedError,
+    Interrupted,
+    ObverseError,
+    OutOfMemoryError,
+    OutputError,
+    RecipeError,
+)
 from obverse.evaluation import create_folder
 from obverse.experiment import Progress, resume_run, start_run
 from obverse.files import read_json, read_json_object
@@ -23,6 +32,7 @@ from obverse.runs import Observer, RunFolder, write_text
 
 FAILURE = "failure.json"
 CONDITION = "condition.json"
+STOPPED = "stopped by a signal; everything is saved, and the same command goes on"
 OWN_REASONS = (DivergedError, OutOfMemoryError, RecipeError)
 MakeObservers = Callable[[], Sequence[Observer]]
 
@@ -62,6 +72,8 @@ def train_to_end(
             start_run(data, recipe, run, observers=observers, progress=progress)
     except BusyError:
         return Outcome("busy")
+    except Interrupted as stop:
+        raise Interrupted(STOPPED, stop.exit_code - 128) from None
     except OWN_REASONS as error:
         return record_failure(path, error)
     return Outcome("finished")

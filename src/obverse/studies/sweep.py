@@ -20,11 +20,13 @@ from pathlib import Path
 from obverse.errors import DataError, ObverseError, RecipeError, UnavailableError
 from obverse.evaluation import LOWER_IS_BETTER, create_folder
 from obverse.experiment import MEMORY_ADVICE, Progress, training_log_of
+from obverse.interrupts import terminable
 from obverse.recipe import Condition, SweepSpec
 from obverse.runs import Message, Observer, explained, write_text
 
 from .compare import read_contender
 from .many import (
+    STOPPED,
     MakeObservers,
     Outcome,
     forget_failure,
@@ -79,10 +81,13 @@ class Sweep:
                 for failure in self.out.glob("runs/*/seed-*/failure.json"):
                     forget_failure(failure.parent)
             try:
-                self._train_all(search)
-            except ObverseError:
-                with suppress(ObverseError, OSError):  # the error that ended the training is raised, not this one
+                with terminable():
+                    self._train_all(search)
+            except (ObverseError, KeyboardInterrupt) as end:
+                with suppress(ObverseError, OSError):  # what ended the training is said
                     self._write(search)
+                if isinstance(end, KeyboardInterrupt):
+                    raise type(end)(STOPPED) from None
                 raise
             study = self._write(search)
         for error in self._broken.values():

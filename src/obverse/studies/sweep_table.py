@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from obverse.evaluation import LOWER_IS_BETTER, Estimate, are_numbered, plot_conditions, seed_interval
+from obverse.evaluation import LOWER_IS_BETTER, Estimate, are_numbered, plot_conditions
 from obverse.experiment import training_log_of
-from obverse.metrics import Metric
+from obverse.metrics import Metric, metric_of
 from obverse.recipe import Condition, Criterion
 from obverse.report import Figure, Page, Section, Table, Text, to_markdown
 from obverse.runs import write_text
 
-from .compare import Comparison, Contender, Row, compare, is_sure, read_contender
+from .compare import Comparison, Contender, Row, compare, is_sure, over_seeds, read_contender
 from .criteria import Verdict, check_criteria
 from .many import Outcome
 
@@ -87,12 +87,12 @@ class Study:
 def write_study(study: Study, out: Path) -> None:
     """Write table, JSON, plot and summary of all finished runs, and store the verdicts in the study."""
     contenders = {c.name: contender for c in study.conditions if (contender := _contender(study, c))}
-    chosen = _val_values(study)
-    order = sorted(contenders, key=lambda name: chosen[name][1]) if study.is_search else list(contenders)
+    chosen = {name: _val_value(study, contender) for name, contender in contenders.items()}
+    order = sorted(contenders, key=lambda name: chosen[name].sort_key) if study.is_search else list(contenders)
     compared = [contenders[name] for name in order[:MOST_COMPARED]] if study.is_search else list(contenders.values())
     comparison = compare(compared, only_alike=False, num_resamples=NUM_RESAMPLES) if compared else Comparison((), ())
     study.verdicts[:] = check_criteria(study.criteria, list(contenders.values()), _unfinished(study))
-    rows = list(_rows(study, contenders, comparison, {name: value for name, (value, _) in chosen.items()}))
+    rows = list(_rows(study, contenders, comparison, chosen))
     _write_table(out / "table.csv", rows)
     values = {
         "study": study.name,
@@ -123,17 +123,25 @@ def split_of(run: Path) -> str:
     return "test" if (run / "evaluation" / "test").is_dir() else "val"
 
 
-def _val_values(study: Study) -> dict[str, tuple[Estimate, float]]:
-    """Condition with a finished run -> its selection value on val, and a sort key that puts the best first."""
-    values = {}
-    for condition in study.conditions:
-        runs = study.runs_of(condition)
-        if runs:
-            logs = [training_log_of(run.path) for run in runs]
-            estimate = seed_interval([float(log["best_value"]) for log in logs])
-            sign = 1 if logs[0]["epochs"][0]["select"] in LOWER_IS_BETTER else -1
-            values[condition.name] = estimate, sign * estimate.value
-    return values
+@dataclass(frozen=True)
+class Chosen:
+    """What a condition's epochs were chosen by on val: the metric's name, and its value over seeds."""
+
+    metric: str
+    estimate: Estimate
+
+    @property
+    def sort_key(self) -> float:
+        """A number that sorts the best first."""
+        return self.estimate.value if self.metric in LOWER_IS_BETTER else -self.estimate.value
+
+
+def _val_value(study: Study, contender: Contender) -> Chosen:
+    runs = [run for run in study.runs_in("finished") if run.condition.name == contender.name]
+    logs = [training_log_of(run.path) for run in runs]
+    name = str(logs[0]["epochs"][0]["select"])
+    metric = metric_of(name, label_sets=contender.is_set)
+    return Chosen(name, over_seeds([float(log["best_value"]) for log in logs], metric))
 
 
 def _unfinished(study: Study) -> dict[str, str]:
@@ -149,7 +157,7 @@ def _unfinished(study: Study) -> dict[str, str]:
 
 
 def _rows(
-    study: Study, contenders: dict[str, Contender], comparison: Comparison, chosen: dict[str, Estimate]
+    study: Study, contenders: dict[str, Contender], comparison: Comparison, chosen: dict[str, Chosen]
 ) -> Iterable[dict[str, Any]]:
     """One flat row per condition, for table.csv."""
     compared = {row.name: row for row in comparison.rows}
@@ -159,7 +167,8 @@ def _rows(
         row["settings"] = json.dumps(dict(condition.settings))
         contender = contenders.get(condition.name)
         if contender is not None:
-            row |= _spread("val", chosen[condition.name])
+            row["val_metric"] = chosen[condition.name].metric
+            row |= _spread("val", chosen[condition.name].estimate)
             row["num_test"] = contender.metrics[0]["num_samples"]
             for name in comparison.metrics:
                 row |= _spread(name, contender.estimate(name))
@@ -205,27 +214,48 @@ def _sections(
     study: Study, rows: Sequence[dict[str, Any]], comparison: Comparison, order: Sequence[str], plot: Path
 ) -> list[Section]:
     sentences = [
-        f"{study.state}. `val` is what the best epoch was chosen by; choose a condition by it, never by test.",
+        f"{study.state}. {_about_val(rows)}",
         "Intervals are over seeds where a condition has several (Student's t), over test samples where it has one; "
         "differences are paired by test sample, or by group where samples belong together, p adjusted for several "
         "comparisons (Holm). Where a condition has several seeds, they are drawn as samples are; with one, a "
         "difference is between these models, and other seeds may not show it.",
     ]
-    headline = comparison.headline
-    header = ("condition", "runs", "val", headline.title, "macro F1", f"difference in {headline.title}", "p")
-    body = tuple(_summary_row(row, headline.name) for row in rows)
+    headline, tested = comparison.headline, comparison.tested
+    header = ("condition", "runs", "val", headline.title, "macro F1", f"difference in {tested.title}", "p")
+    body = tuple(_summary_row(row, headline.name, tested.name) for row in rows)
     failures = tuple((run.condition.name, str(run.seed), run.outcome.reason) for run in study.runs_in("failed"))
     verdicts = tuple((v.criterion, v.run, "met" if v.is_met else "NOT met", v.reason) for v in study.verdicts)
-    sure = [row.name for row in comparison.rows if is_sure(row, headline.name)]
-    base = comparison.rows[0].name if comparison.rows else ""
-    if base:
-        sentences.append(f"Sure at 5 % to differ in {headline.title} from {base}: {', '.join(sure) or 'none'}.")
     return [
-        Section("Conditions", (*map(Text, sentences), Table(header, body))),
-        *([_plotted(headline, order, plot)] if base else []),
+        Section("Conditions", (*map(Text, [*sentences, *_differing(comparison)]), Table(header, body))),
+        *([_plotted(headline, order, plot)] if comparison.rows else []),
         Section("Criteria", (Table(("criterion", "condition", "", "numbers"), verdicts),)),
         Section("Failed", (Table(("condition", "seed", "why"), failures),)),
     ]
+
+
+def _about_val(rows: Sequence[dict[str, Any]]) -> str:
+    """What the column `val` is, and whether conditions may be chosen by it."""
+    names = sorted({row["val_metric"] for row in rows if "val_metric" in row})
+    if len(names) > 1:
+        return (
+            f"The column val is what the best epoch was chosen by, which is not the same metric everywhere "
+            f"({', '.join(names)}): conditions with different ones cannot be compared by it."
+        )
+    what = f" ({names[0]})" if names else ""
+    return f"The column val is what the best epoch was chosen by{what}; choose a condition by it, never by test."
+
+
+def _differing(comparison: Comparison) -> list[str]:
+    """Which conditions differ from the first in the metric that was tested, and why not in the headline."""
+    if len(comparison.rows) < 2:
+        return []
+    base, tested = comparison.rows[0].name, comparison.tested
+    if not any(row.differences for row in comparison.rows):
+        return [f"No condition is compared with {base}; the last column says why."]
+    sure = [row.name for row in comparison.rows if is_sure(row, tested.name)]
+    sentence = f"Sure at 5 % to differ in {tested.title} from {base}: {', '.join(sure) or 'none'}."
+    untested = f"{comparison.headline.name} is not compared: "
+    return [*(f"{text}." for text in comparison.sentences if text.startswith(untested)), sentence]
 
 
 def _plotted(headline: Metric, order: Sequence[str], plot: Path) -> Section:
@@ -237,7 +267,7 @@ def _plotted(headline: Metric, order: Sequence[str], plot: Path) -> Section:
     return Section(title, (Text("Points are seeds."), figure, table))
 
 
-def _summary_row(row: dict[str, Any], headline: str) -> tuple[str, ...]:
+def _summary_row(row: dict[str, Any], headline: str, tested: str) -> tuple[str, ...]:
     def cell(name: str, sign: str = "") -> str:
         if row.get(name) is None:
             return "–"
@@ -245,6 +275,7 @@ def _summary_row(row: dict[str, Any], headline: str) -> tuple[str, ...]:
         interval = f" ({low:{sign}.4f} to {high:{sign}.4f})" if low is not None and high is not None else ""
         return f"{row[name]:{sign}.4f}{interval}"
 
-    p_value = f"{row[f'{headline}_p']:.3g}" if f"{headline}_p" in row else row.get("note", "–")
-    difference = cell(f"{headline}_difference", "+")
-    return row["condition"], str(row["runs"]), cell("val"), cell(headline), cell("macro_f1"), difference, p_value
+    p_value = f"{row[f'{tested}_p']:.3g}" if f"{tested}_p" in row else row.get("note", "–")
+    difference = cell(f"{tested}_difference", "+")
+    val = f"{row['val_metric']} {cell('val')}" if "val_metric" in row else "–"
+    return row["condition"], str(row["runs"]), val, cell(headline), cell("macro_f1"), difference, p_value
