@@ -227,8 +227,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seed_interval(values: Sequence[float], *, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
-    """Mean over seeds with its 95 % interval by Student's t, clipped to `bounds`; no interval for one seed, or where all
-    seeds gave the same value.
+    """Mean over seeds with its 95 % interval by Student's t, clipped to `bounds`; no interval for one seed or for seeds
+    of one value.
     """
     from scipy.stats import t
 
