@@ -32,7 +32,7 @@ def main() -> None:
     settings = [f"data.split.train={TRAIN}", f"data.split.val={VAL}", f"data.split.test={TEST}"]
     settings += [f"data.split.stored={STORED}"] if STORED else []
     index = build_index(Path(SOURCE), load_recipe("coins-rectangular", settings).data)
-    print(index.said)
+    print(index.summary)
     for finding in index.findings:
         print(f"{finding.severity.capitalize()}: {finding.message} {', '.join(finding.paths[:3])}")
     counts = {split: index.manifest.counts(split) for split in SPLITS}

@@ -56,7 +56,9 @@ def test_the_maps_of_a_run_belong_to_rows_of_its_arrays(coins_run):
                 assert picture.width > 2 * 200
         assert "Where the model looks" in (folder / "summary.md").read_text()
         assert "attention_maps/overview.png" in (folder / "summary.md").read_text()
-        assert 'alt="Where the model looks"' in (folder / "report.html").read_text()
+        page = (folder / "report.html").read_text()
+        assert "Where the model looks</h2>" in page
+        assert 'alt="Pictures of 2 samples, each beside its maps."' in page
 
 
 def test_explain_draws_one_picture_per_sample(obverse, shapes, shapes_run, tmp_path):

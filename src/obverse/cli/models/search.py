@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +34,7 @@ def command(
 
     results = search(model, inputs, among, top_k=top_k, columns=given_columns(column), device=device)
     if format is Format.json:
-        typer.echo(json.dumps([asdict(neighbours) for neighbours in results], indent=2))
+        typer.echo(json.dumps([{"id": each.id, "found": each.matches} for each in results], indent=2))
     elif format is Format.csv:
         rows = CsvRows(spreadsheet=spreadsheet)
         rows.write(["id", "rank", "found", "cosine"])

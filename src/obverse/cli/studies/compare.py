@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,7 +44,10 @@ def command(
     comparison = compare(contenders) if contenders else None
     verdicts = check_criteria(asked, contenders, unfinished)
     if format is Format.json:
-        values = {**(comparison.as_json() if comparison else {}), "criteria": [asdict(v) for v in verdicts]}
+        values = {
+            **(comparison.as_json() if comparison else {}),
+            "criteria": [verdict.as_json() for verdict in verdicts],
+        }
         typer.echo(json.dumps(values, indent=2))
     else:
         if comparison:
