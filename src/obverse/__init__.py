@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Evaluation, Run, check, compare, evaluate, load, resume, train
+    from .api import Evaluation, Run, check, compare, evaluate, load, load_recipe, resume, train
     from .errors import Interrupted, ObverseError
     from .inference import Failure, Prediction, Predictor
     from .manifest.check import Check
-    from .recipe import Recipe, load_recipe
+    from .recipe import Recipe
     from .studies.compare import Comparison
 
     __version__: str
@@ -39,11 +39,11 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "api": ("Evaluation", "Run", "check", "compare", "evaluate", "load", "resume", "train"),
+    "api": ("Evaluation", "Run", "check", "compare", "evaluate", "load", "load_recipe", "resume", "train"),
     "errors": ("Interrupted", "ObverseError"),
     "inference": ("Failure", "Prediction", "Predictor"),
     "manifest.check": ("Check",),
-    "recipe": ("Recipe", "load_recipe"),
+    "recipe": ("Recipe",),
     "studies.compare": ("Comparison",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
@@ -65,4 +65,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -1,5 +1,6 @@
 """Functions of the Python API: what they return, what they refuse, and that they print nothing."""
 
+import inspect
 import shutil
 from pathlib import Path
 
@@ -109,3 +110,30 @@ def test_a_launcher_of_several_processes_is_refused(data, run, monkeypatch):
         obverse.train(data)
     with pytest.raises(obverse.ObverseError, match="one process"):
         obverse.resume(run)
+
+
+def test_a_recipe_with_settings_from_a_name_or_a_file(tmp_path):
+    assert obverse.load_recipe("auto", {"optim.lr": 1e-3, "data": {"layout": "table"}}).data.layout == "table"
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: auto\ntraining: {epochs: 7}\n", encoding="utf-8")
+    assert obverse.load_recipe(path).training.epochs == 7
+    with pytest.raises(obverse.ObverseError, match=r"no recipe `.*gone\.yaml`: not a file"):
+        obverse.load_recipe(tmp_path / "gone.yaml")
+    with pytest.raises(obverse.ObverseError, match="write a mapping"):
+        obverse.load_recipe("auto", ["optim.lr=1e-3"])
+    with pytest.raises(obverse.ObverseError, match="say auto, cpu, cuda, cuda:N or mps"):
+        obverse.load_recipe("auto", {"runtime.device": "gpu"})
+
+
+def test_a_check_takes_a_section_as_training_does(data):
+    assert obverse.check(data, settings={"data": {"layout": "class-folders"}}).counts["error"] == 0
+
+
+def test_names_and_options_can_be_looked_up():
+    assert [name for name in dir(obverse) if not name.startswith("__")] == sorted(
+        set(obverse.__all__) - {"__version__"}
+    )
+    parameters = inspect.signature(obverse.train).parameters
+    assert {"epochs", "size", "layout"} <= set(parameters)
+    assert "options" not in parameters
+    assert "label_column" in inspect.signature(obverse.check).parameters

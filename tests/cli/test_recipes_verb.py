@@ -1,8 +1,9 @@
 """`obverse recipes`."""
 
 import json
+import re
 
-from obverse.recipe import load_recipe, shipped_recipes
+from obverse.recipe import describe_fields, load_recipe, shipped_recipes
 
 
 def test_the_list_names_every_recipe_with_its_goal(obverse):
@@ -36,7 +37,22 @@ def test_a_section_is_described_field_by_field(obverse):
 def test_a_field_and_the_sections_below_one_are_described(obverse):
     assert obverse("recipes", "--fields", "training.seed").out.startswith("- **`training.seed`** (whole number from 0")
     assert "## `data.split.group_by`" in obverse("recipes", "--fields", "data.split").out
-    assert "- **`search.trials`** (whole number from 1, required)" in obverse("recipes", "--fields", "sweep").out
+    assert obverse("recipes", "--fields", "criteria.name").out.startswith("- **`criteria.name`**")
+
+
+def test_whatever_is_listed_can_be_asked_for_and_means_one_thing():
+    text = describe_fields()
+    headings, fields = re.findall(r"^## `([\w.]+)`", text, re.M), re.findall(r"^- \*\*`([\w.]+)`", text, re.M)
+    assert "sweep.search.space" in headings
+    assert "sweep.search.trials" in fields
+    for name in dict.fromkeys([*headings, *fields]):
+        first = describe_fields(name).splitlines()[0]
+        assert first.startswith((f"## `{name}`", f"- **`{name}`**", "## The file of criteria")), name
+
+
+def test_defaults_that_are_mappings_are_shown():
+    assert "default `{kind: auto}`" in describe_fields("model.fusion").splitlines()[0] + describe_fields("model")
+    assert "default `{}`" in describe_fields("data.columns")
 
 
 def test_an_unknown_field_is_an_error_with_a_proposal(obverse):

@@ -110,8 +110,13 @@ def test_the_heads_cost_their_weight_over_the_views_that_are_there():
     torch.testing.assert_close(found, of_each[0] + 0.5 * torch.stack(expected))
 
 
-@pytest.mark.parametrize(("field", "said"), [({"view_heads": {}}, "view_heads"), ({"fusion": {"kind": "max"}}, "max")])
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [({"view_heads": {}}, "view_heads"), ({"fusion": {"kind": "max"}}, "max"), ({"sharing": "separate"}, "sharing.*")],
+)
 def test_what_needs_several_views_is_refused_for_one(field, said, draw_classes, make_recipe, tmp_path):
     data = draw_classes(tmp_path / "data", per_class=6)
     with pytest.raises(RecipeError, match=rf"model\..*{said} has no effect on one view"):
         start_run(data, make_recipe(model=field), RunFolder(tmp_path / "run"))
+    with pytest.raises(RecipeError, match=r"augment\.view_dropout has no effect on one view"):
+        start_run(data, make_recipe(augment={"view_dropout": 0.2}), RunFolder(tmp_path / "other"))

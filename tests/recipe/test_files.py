@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from obverse.errors import RecipeError
-from obverse.recipe import Recipe, build_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
+from obverse.recipe import (
+    Recipe,
+    build_recipe,
+    describe_fields,
+    load_recipe,
+    recipe_schema,
+    save_recipe,
+    shipped_recipes,
+)
 from obverse.recipe.yaml_text import parse_yaml
 
 few = settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
@@ -80,13 +88,28 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 
 def test_settings_reach_nested_fields_lists_and_mappings() -> None:
     recipe = load_recipe(
-        "auto", ["optim.lr=3e-4", "data.views=[front, back]", "data.size={height: 256, width: 512}", "data.path=a=b"]
+        "auto",
+        ["optim.lr=3e-4", "data.views=[front, back]", "data.size={height: 256, width: 512}", "data.image_root=a=b"],
     )
     assert recipe.optim.lr == 3e-4
     assert recipe.data.views == ("front", "back")
     assert recipe.data.size != "auto"
     assert (recipe.data.size.height, recipe.data.size.width) == (256, 512)
-    assert recipe.data.path == "a=b"
+    assert recipe.data.image_root == "a=b"
+
+
+@pytest.mark.parametrize("setting", ["data.path=elsewhere", "data={path: elsewhere}"])
+def test_where_the_data_is_cannot_be_set(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(RecipeError, match=r"data\.path has no effect"):
+        load_recipe("auto", [setting])
+    assert load_recipe(write(tmp_path / "of_a_run.yaml", "data: {path: there}\n")).data.path == "there"
+
+
+def test_the_described_defaults_are_those_of_a_recipe_that_says_nothing() -> None:
+    said, plain = load_recipe("auto"), Recipe()
+    assert said == plain.changed({"loss.label_smoothing": "auto", "training.ema_decay": 0.999})
+    description = " ".join(describe_fields("recipe").split())
+    assert "`loss.label_smoothing: auto` and `training.ema_decay: 0.999`" in description
 
 
 def test_the_later_setting_wins() -> None:

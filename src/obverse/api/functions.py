@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from obverse.errors import Interrupted, RecipeError
 from obverse.launch import launched
 
-from .short_forms import DataForms, TrainingForms, as_lines, python_forms, recipe_of
+from .short_forms import DataForms, TrainingForms, as_lines, python_forms, recipe_of, with_options
 
 if TYPE_CHECKING:
     from obverse.experiment import RunResult
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 AnyPath = str | os.PathLike[str]
 
 
+@with_options(DataForms)
 def check(
     data: AnyPath,
     *,
@@ -49,7 +50,7 @@ def check(
     Raises DataError when the data cannot be read at all; an error finding is in the result.
     """
     lines = as_lines(settings)
-    strange = next((line for line in lines if not line.startswith("data.")), None)
+    strange = next((line for line in lines if not line.startswith(("data.", "data="))), None)
     if strange is not None:
         raise RecipeError(f"settings {strange}: only fields of `data` matter to a check")
     recipe = recipe_of("auto", lines, python_forms(options, list(DataForms.__annotations__)))
@@ -66,6 +67,7 @@ def check(
     return result
 
 
+@with_options(TrainingForms)
 def train(
     data: AnyPath,
     recipe: AnyPath | Recipe = "auto",
@@ -87,7 +89,7 @@ def train(
     """
     _require_one_process("train")
     lines, forms = as_lines(settings), python_forms(options, list(TrainingForms.__annotations__))
-    named = recipe if isinstance(recipe, str) or not isinstance(recipe, os.PathLike) else os.fspath(recipe)
+    named = _named(recipe)
     from .progress import ProgressBar
     from .training import open_folder, recipe_for_more_epochs, train_in
 
@@ -101,6 +103,16 @@ def train(
         with _interruptible(folder.path):
             result = train_in(folder, Path(data), to_train, observers=[bar], progress=bar.pictures)
     return _as_run(result, bar)
+
+
+def load_recipe(recipe: AnyPath | Recipe = "auto", settings: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe: a shipped one by name, a YAML file or a `Recipe`, with settings such as `{"optim.lr": 3e-4}` on top.
+
+    Raises RecipeError for a missing file, broken YAML, an unknown key or a wrong value.
+    """
+    from obverse.recipe import load_recipe as load
+
+    return load(_named(recipe), as_lines(settings))
 
 
 def resume(run: AnyPath, *, force: bool = False, progress: bool = True) -> Run:
@@ -169,6 +181,10 @@ def compare(*runs: AnyPath, split: str = "test") -> Comparison:
         raise RecipeError("compare needs at least two runs")
     contenders, _ = read_contenders(paths, split)
     return compare_contenders(contenders)
+
+
+def _named(recipe: AnyPath | Recipe) -> str | Recipe:
+    return os.fspath(recipe) if isinstance(recipe, os.PathLike) else recipe
 
 
 def _require_one_process(name: str) -> None:

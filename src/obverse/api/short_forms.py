@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, get_args
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
+from typing import Any, TypedDict, TypeVar, get_args
 
 from obverse.errors import RecipeError
 from obverse.recipe import Backbone, Recipe, WithWeights, did_you_mean, load_recipe, parse_yaml
 
+F = TypeVar("F", bound=Callable[..., Any])
 FIELDS = {
     "--layout": "data.layout",
     "--label-column": "data.label_column",
@@ -34,25 +37,41 @@ NAMED = {kind.model_fields["kind"].default: issubclass(kind, WithWeights) for ki
 class DataForms(TypedDict, total=False):
     """Options on how data is read, as Python takes them."""
 
-    layout: str
-    label_column: str
-    image_column: str | Sequence[str]
-    image_root: str | os.PathLike[str]
+    layout: str | None
+    label_column: str | None
+    image_column: str | Sequence[str] | None
+    image_root: str | os.PathLike[str] | None
 
 
 class TrainingForms(DataForms, total=False):
     """Options of a training, as Python takes them. size: 224, or (height, width)."""
 
-    size: int | str | tuple[int, int]
-    model: str
-    weights: str
-    epochs: int
-    batch_size: int
-    lr: float
-    seed: int
-    minutes: float
-    device: str
-    track: str | Sequence[str]
+    size: int | str | tuple[int, int] | None
+    model: str | None
+    weights: str | None
+    epochs: int | None
+    batch_size: int | None
+    lr: float | None
+    seed: int | None
+    minutes: float | None
+    device: str | None
+    track: str | Sequence[str] | None
+
+
+def with_options(forms: type[Any]) -> Callable[[F], F]:
+    """A decorator: `help` and `inspect.signature` then show the options that a function takes as `**options`."""
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        own = [parameter for parameter in signature.parameters.values() if parameter.kind != Parameter.VAR_KEYWORD]
+        options = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__)
+            for name, kind in forms.__annotations__.items()
+        ]
+        function.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
 
 
 def python_forms(options: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
@@ -66,6 +85,8 @@ def python_forms(options: Mapping[str, Any], known: Sequence[str]) -> dict[str, 
 
 def as_lines(settings: Mapping[str, Any] | None) -> list[str]:
     """Settings of a Python call, as `--set` takes them."""
+    if not isinstance(settings, Mapping | None):
+        raise RecipeError(f"the settings are {settings!r}; write a mapping such as {{'optim.lr': 1e-3}}")
     return [f"{field}={_as_json(field, value)}" for field, value in (settings or {}).items()]
 
 

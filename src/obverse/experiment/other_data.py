@@ -9,6 +9,7 @@ from obverse.bundle import Bundle
 from obverse.errors import DataError, RecipeError
 from obverse.imaging import joint_digest
 from obverse.manifest import (
+    ARCHIVE_SUFFIXES,
     Listing,
     Manifest,
     PictureStore,
@@ -84,7 +85,9 @@ def _read(data: Path, bundle: Bundle, recipe: Recipe, layout: str | None) -> Lis
     """
     own = recipe.data
     labels = "multi" if bundle.multi_label else "single"
-    values: dict[str, object] = {"labels": labels, "archive_encoding": own.archive_encoding}
+    values: dict[str, object] = {"labels": labels}
+    if data.name.lower().endswith(ARCHIVE_SUFFIXES):
+        values["archive_encoding"] = own.archive_encoding
     if len(bundle.views) > 1 and not bundle.parts:
         values["views"] = bundle.views
     if bundle.multi_label and not is_prepared(data):

@@ -60,7 +60,7 @@ def _all_sections() -> Iterator[Section]:
     """Of a recipe's file, then of a study's and of a criteria file."""
     yield from _walk(Recipe.model_json_schema(), "The recipe", root="", path="recipe")
     yield from _walk(SweepSpec.model_json_schema(), "The file of a study", root="sweep.", path="sweep")
-    yield from _walk(Criteria.model_json_schema(), "The file of criteria", root="criteria.", path=CRITERIA)
+    yield from _walk(Criteria.model_json_schema(), "The file of criteria", root="", path=CRITERIA)
 
 
 def _walk(schema: Node, heading: str, *, root: str, path: str) -> Iterator[Section]:
@@ -76,7 +76,7 @@ def _below(model: Node, schema: Node, *, root: str, prefix: str) -> Iterator[Sec
             continue
         for inner in _models_in(field, schema):
             kind = inner["properties"].get("kind", {}).get("const")
-            heading = f"`{place}`" + (f", `kind: {kind}`" if kind else "")
+            heading = f"`{root}{place}`" + (f", `kind: {kind}`" if kind else "")
             yield _section(inner, schema, heading, root=root, path=root + place, prefix=f"{place}.")
             yield from _below(inner, schema, root=root, prefix=f"{place}.")
 
@@ -84,7 +84,7 @@ def _below(model: Node, schema: Node, *, root: str, prefix: str) -> Iterator[Sec
 def _section(model: Node, schema: Node, heading: str, *, root: str, path: str, prefix: str) -> Section:
     required = model.get("required", [])
     items = {
-        f"{root}{prefix}{name}": _item(prefix + name, field, schema, is_required=name in required)
+        f"{root}{prefix}{name}": _item(root + prefix + name, field, schema, is_required=name in required)
         for name, field in model["properties"].items()
     }
     return Section(path, heading, _flowing(model["description"]), items)
@@ -92,11 +92,16 @@ def _section(model: Node, schema: Node, heading: str, *, root: str, path: str, p
 
 def _item(place: str, field: Node, schema: Node, *, is_required: bool) -> str:
     facts = [_values(field, schema)]
-    default = field.get("default")
+    # A default that a factory makes, an empty mapping, is in no schema.
+    default = field.get("default", {})
     if is_required:
         facts.append("required")
-    elif "default" in field and not isinstance(default, dict):
+    elif not isinstance(default, dict):
         facts.append(f"default `{default if isinstance(default, str) else json.dumps(default)}`")
+    elif not default:
+        facts.append("default `{}`")
+    elif len(list(_models_in(field, schema))) > 1:
+        facts.append(f"default `{{kind: {default['kind']}}}`")
     return f"- **`{place}`** ({', '.join(facts)}): {_flowing(field['description'])}"
 
 

@@ -127,6 +127,9 @@ def _apply_setting(values: dict[str, Any], setting: str) -> None:
         values[key] = dict(section) if isinstance(section, dict) else {}
         values = values[key]
     value = parse_yaml(text, f"--set {short(setting)}")
+    if path == "data.path" or (path == "data" and isinstance(value, dict) and "path" in value):
+        raise RecipeError(f"--set {short(setting)}: data.path has no effect, because DATA says what is read; leave it "
+                          "out")  # fmt: skip
     values.update(_merged(values, {keys[-1]: value}))
 
 

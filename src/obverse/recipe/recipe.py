@@ -23,7 +23,11 @@ from obverse.recipe.specs.training import OptimSpec, RuntimeSpec, ScheduleSpec, 
 
 
 class Recipe(Spec):
-    """Everything that decides a run, in sections; `Recipe()` is the `auto` recipe."""
+    """Everything that decides a run, in sections.
+
+    Defaults are those of a recipe that leaves the field out. The recipe `auto`, which `obverse train DATA` takes, sets
+    two fields besides: `loss.label_smoothing: auto` and `training.ema_decay: 0.999`.
+    """
 
     name: str = "auto"
     """Name of the recipe, shown in reports. It decides nothing."""

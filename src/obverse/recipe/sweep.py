@@ -86,7 +86,7 @@ class SearchSpec(Spec):
 
 
 class SweepSpec(Spec):
-    """A study as one file. Every seed of every condition is a run."""
+    """A study as one file, in which the fields stand without `sweep.`. Every seed of every condition is a run."""
 
     data: str | None = None
     """The data, relative to the study's file. `null`: it is given on the command line."""

@@ -127,3 +127,9 @@ def test_a_zip_that_unpacks_to_far_more_is_refused(
     monkeypatch.setattr(archives, "FREE_BYTES", 2**20)
     with pytest.raises(DataError, match=r"unpacks to more than .* it looks made to do harm"):
         build_index(path, DataSpec())
+
+
+def test_an_encoding_has_no_place_without_an_archive(tree: Tree) -> None:
+    folder = tree([f"{label}/{n}.png" for label in CLASSES for n in range(4)])
+    with pytest.raises(DataError, match=r"data\.archive_encoding is for archives"):
+        read_source(folder, DataSpec(archive_encoding="cp932"))

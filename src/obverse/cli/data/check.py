@@ -42,7 +42,7 @@ def command(
     from obverse.recipe import load_recipe
 
     changes = [*(settings or []), *layout_setting(layout), *table_settings(label_column, image_column, image_root)]
-    strange = next((change for change in changes if not change.startswith("data.")), None)
+    strange = next((change for change in changes if not change.startswith(("data.", "data="))), None)
     if not preview and (strange is not None or recipe != "auto"):
         what = f"--set {strange}" if strange is not None else f"--recipe {recipe}"
         raise RecipeError(f"{what}: only fields of `data` matter to a check without --preview")

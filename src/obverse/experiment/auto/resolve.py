@@ -97,6 +97,7 @@ def resolve(recipe: Recipe, index: Index, machine: Machine | None = None) -> Res
     """
     machine = machine or Machine.here(recipe.runtime)
     reasons: list[str] = []
+    _require_several_views(recipe, index.manifest.views)
     sizes = _sizes(index)
     model = pinned(_model(recipe, sizes, machine.kind, reasons))
     needs = input_needs(model)
@@ -136,19 +137,25 @@ def _measurable(recipe: Recipe) -> frozenset[str]:
 
 
 def _fusion(model: ModelSpec, views: tuple[str, ...], reasons: list[str]) -> ModelSpec:
-    """The model with its fusion chosen. Raises RecipeError for fusion settings that have no effect on one view."""
-    given = {f"fusion.kind: {model.fusion.kind}": model.fusion.kind not in ("auto", "concat"),
-             "view_heads": model.view_heads}  # fmt: skip
-    for name, is_given in given.items():
-        if is_given and len(views) == 1:
-            raise RecipeError(f"model.{name} has no effect on one view, and the data has only "
-                              f"`{views[0]}`; leave it out")  # fmt: skip
+    """The model with its fusion chosen."""
     if not isinstance(model.fusion, AutoFusion):
         return model
     fusion = model.fusion.chosen(len(views))
     if len(views) > 1:
         reasons.append(f"fusion: {fusion.kind}, because a class may depend on several views together")
     return model.changed({"fusion": fusion})
+
+
+def _require_several_views(recipe: Recipe, views: tuple[str, ...]) -> None:
+    """RecipeError for settings that have no effect on one view, when the data has one."""
+    model = recipe.model
+    given = {f"model.fusion.kind: {model.fusion.kind}": model.fusion.kind not in ("auto", "concat"),
+             "model.view_heads": model.view_heads,
+             "model.sharing: separate": model.sharing == "separate",
+             "augment.view_dropout": recipe.augment.view_dropout not in ("auto", 0)}  # fmt: skip
+    for name, is_given in given.items():
+        if is_given and len(views) == 1:
+            raise RecipeError(f"{name} has no effect on one view, and the data has only `{views[0]}`; leave it out")
 
 
 def _sizes(index: Index) -> list[tuple[int, int]]:

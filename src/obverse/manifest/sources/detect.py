@@ -53,6 +53,8 @@ def _read_source(path: Path, spec: DataSpec) -> Listing:
     layout = "table" if choice.tables else layout
     if spec.path_map and layout != "json-index":
         raise DataError(f"data.path_map is for JSON indexes, and {tree.title} is read as {layout}; leave it out")
+    if spec.archive_encoding is not None and tree.archive is None:
+        raise DataError(f"data.archive_encoding is for archives, and {tree.title} is none; leave it out")
     views = None if spec.views == "auto" else spec.views
     views = None if spec.tiles else views
     source = source_of("class-folders" if layout == "auto" else layout)

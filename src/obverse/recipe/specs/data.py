@@ -92,8 +92,8 @@ class DataSpec(Spec):
     """The data: where it is, how it is read, and how pictures become inputs of one size."""
 
     path: str | None = None
-    """Folder, archive, table, manifest, run folder or URL of the data. `obverse train DATA` sets it; `null` in a recipe
-    that is for any data."""
+    """Folder, archive, table, manifest, run folder or URL of the data that a run read: `obverse train DATA` writes it
+    there. A recipe's own has no effect, and no setting changes it, because DATA says what is read."""
 
     layout: Layout = "auto"
     """How the data is laid out. `auto` looks at it and says what it saw; any other name overrides that, for example

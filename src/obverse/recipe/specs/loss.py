@@ -69,7 +69,7 @@ class LossSpec(Spec):
     label_smoothing: Auto | Fraction = 0.0
     """Share of the uniform distribution in each target; with `logit-adjustment` and `balanced-softmax`, of the
     distribution that they add to the logits. `auto` is 0.1, and 0 for ordinal losses and `binary-cross-entropy`, whose
-    targets already spread or would move towards 1/2."""
+    targets already spread or would move towards 1/2. The recipe `auto` says `auto`."""
 
     class_weights: Literal["none", "inverse", "sqrt", "effective"] = "none"
     """Weight of a sample by the size n of its class, against imbalance: `inverse` 1/n, `sqrt` 1/sqrt(n), `effective` (1

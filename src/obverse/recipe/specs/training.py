@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from obverse.recipe.metric_name import MetricOrAuto
 
@@ -128,7 +129,7 @@ class TrainingSpec(Spec):
 
     ema_decay: Fraction = 0.0
     """Decay per step of an exponential moving average of the weights, which is then evaluated and shipped. 0 ships the
-    weights themselves; 0.998 averages over some 500 steps."""
+    weights themselves; 0.998 averages over some 500 steps. The recipe `auto` says 0.999."""
 
     early_stopping: EarlyStopping | None = None
     """When the run ends before its last epoch. `null`: it never does."""
@@ -154,12 +155,23 @@ Threads = Annotated[int, Field(gt=0, le=1024)]
 Workers = Annotated[int, Field(ge=0, le=256)]
 
 
+DEVICE = r"auto|cpu|mps|cuda(:\d+)?"
+
+
+def _known_device(name: str) -> str:
+    if not re.fullmatch(DEVICE, name, flags=re.ASCII):
+        raise ValueError("say auto, cpu, cuda, cuda:N or mps")
+    return name
+
+
 class RuntimeSpec(Spec):
     """Where and how a run is computed. `auto` is decided at the start, by what is there or by measurement, and written
     down.
     """
 
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: Annotated[str, AfterValidator(_known_device), Field(json_schema_extra={"pattern": f"^({DEVICE})$"})] = (
+        "auto"
+    )
     """`cpu`, `cuda`, `cuda:N` or `mps`. `auto` takes what is there: CUDA, then MPS, then the CPU."""
 
     precision: Literal[Auto, Precision] = "auto"
