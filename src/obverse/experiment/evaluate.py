@@ -173,6 +173,8 @@ def _name_of(data: Path, split: str | None) -> str:
 
 def _require_ours(folder: Path) -> None:
     """Raise OutputError when `folder` has files but no earlier evaluation, so that no other files are overwritten."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{str(folder)!r} is a file; choose another --out")
     is_ours = any((folder / name).is_file() for name in ("metrics.json", DIGESTS))
     if folder.is_dir() and any(folder.iterdir()) and not is_ours:
         raise OutputError(f"{str(folder)!r} is not empty and holds no evaluation; choose another --out")

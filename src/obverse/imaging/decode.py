@@ -86,6 +86,8 @@ def decode_opened(
 
 def picture_from_image(image: Image.Image) -> Pixels:
     """Upright RGB pixels of a PIL image that is already in memory."""
+    if 0 in image.size:
+        raise PictureError("it has no pixels")
     drawn = _drawn_box(image)
     image.load()  # a PNG may carry its EXIF behind the pixels
     # Many programs write BMPs of 32 bits whose fourth byte is 0 everywhere and means nothing.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
 from obverse.errors import DataError
-from obverse.imaging import Pixels, picture_from_image, read_picture, shared_sandbox
+from obverse.imaging import MAX_BYTES, PictureError, Pixels, picture_from_image, read_picture, shared_sandbox
 from obverse.manifest import (
     ARCHIVE_SUFFIXES,
     LIST_SUFFIXES,
@@ -40,11 +40,11 @@ class Stored:
     """Place of the picture (`manifest/store/locator.py`)."""
 
 
-Picture = str | Path | Image.Image | np.ndarray[Any, Any]
+Picture = str | Path | Image.Image | np.ndarray[Any, Any] | bytes
 Cell = str | int | float | None
 # Key of a picture in a dict of views, when all views are parts of that picture.
 WHOLE = "image"
-Input = Picture | Mapping[str, Picture | Cell]
+Input = Picture | os.PathLike[str] | bytearray | IO[bytes] | Mapping[str, Picture | Cell]
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,15 @@ def find_requests(
 
     DataError when there is no sample at all, or `columns` has an unknown name.
     """
-    if isinstance(inputs, (str, Path, Image.Image, np.ndarray, Mapping)):
-        inputs = [inputs]
+    if not isinstance(inputs, Iterable) or isinstance(inputs, _ONE) or hasattr(inputs, "read"):
+        inputs = [inputs]  # type: ignore[list-item]
     common = _cells(columns or {}, known)
     result: list[RequestOrFailure] = []
     for number, item in enumerate(inputs):
         pictures, own = _apart(item, known)
         is_whole = are_parts and not _names_a_view(pictures, views)
         try:
+            pictures = pictures if isinstance(pictures, Mapping) else _usable(pictures)
             requests = _expand(pictures, number, (WHOLE,) if is_whole else views, known)
         except DataError as error:
             requests = [Failure(_name_of(pictures, number), str(error))]
@@ -158,11 +159,49 @@ def find_requests(
     return result
 
 
+# What is one picture or sample, although one could iterate over it.
+_ONE = (str, bytes, bytearray, os.PathLike, Image.Image, np.ndarray, Mapping)
+
+
+def _usable(item: Any) -> Picture:
+    """A picture as one of the kinds that are read later; DataError when it is of no kind."""
+    if isinstance(item, os.PathLike):
+        item = os.fspath(item)
+    elif isinstance(item, bytearray):
+        item = bytes(item)
+    elif hasattr(item, "read"):
+        item = _content(item)
+    if isinstance(item, str) and not item:
+        raise DataError("the path is empty")
+    if isinstance(item, (str, Image.Image, bytes)) or (isinstance(item, np.ndarray) and _is_picture(item)):
+        return item
+    what = f"an array of {item.dtype} {item.shape}" if isinstance(item, np.ndarray) else type(item).__name__
+    raise DataError("a picture is a path, a PIL image, the bytes of a picture file, a uint8 array "
+                    "(height, width[, 3 or 4]) or a dict of views, "
+                    f"not {'None' if item is None else what}")  # fmt: skip
+
+
+def _content(file: Any) -> bytes:
+    """The bytes of an open file, and of one that is too large a few too many."""
+    try:
+        content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"the open file cannot be read: {error}") from None
+    if not isinstance(content, bytes):
+        raise DataError("the open file gives text; open it with mode 'rb'")
+    return content
+
+
+def _is_picture(array: np.ndarray[Any, Any]) -> bool:
+    is_shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    return array.dtype == np.uint8 and is_shaped and array.size > 0
+
+
 def _names_a_view(item: Picture | Mapping[str, Picture], views: tuple[str, ...]) -> bool:
     return isinstance(item, Mapping) and any(view in item for view in views)
 
 
-def _apart(item: Input, known: Sequence[str]) -> tuple[Picture | Mapping[str, Picture], dict[str, str]]:
+def _apart(item: Input, known: Sequence[str]) -> tuple[Any, dict[str, str]]:
     """The pictures of one input, and its values of extra columns."""
     if not isinstance(item, Mapping):
         return item, {}
@@ -192,16 +231,14 @@ def load_pixels(picture: Picture | Stored, least: tuple[int, int]) -> Pixels:
     if isinstance(picture, Stored):
         sandbox = shared_sandbox()
         return picture.store.decode(picture.locator, min_height=least[0], min_width=least[1], sandbox=sandbox)
-    if isinstance(picture, Image.Image):
-        return picture_from_image(picture)
-    if (
-        picture.dtype != np.uint8
-        or picture.ndim not in (2, 3)
-        or (picture.ndim == 3 and picture.shape[2] not in (3, 4))
-    ):
-        raise DataError(f"an array must be uint8 of shape (height, width) or (height, width, 3), "
-                        f"not {picture.dtype} {picture.shape}")  # fmt: skip
-    return picture_from_image(Image.fromarray(picture))
+    if isinstance(picture, bytes):
+        return shared_sandbox().decode(picture, min_height=least[0], min_width=least[1])
+    try:
+        return picture_from_image(picture if isinstance(picture, Image.Image) else Image.fromarray(picture))
+    except DataError:
+        raise
+    except Exception as error:  # a PIL image reads its file late, and may be closed by then
+        raise PictureError(f"the image cannot be read ({error})") from None
 
 
 def _expand(
@@ -256,7 +293,7 @@ def _checked_views(item: Mapping[str, Picture], views: tuple[str, ...]) -> dict[
     if unknown or not given:
         what = f"the model has no view {unknown[0]!r}" if unknown else "there is no picture"
         raise DataError(f"{what}; it looks at {', '.join(views)}")
-    return given
+    return {view: _usable(picture) for view, picture in given.items()}
 
 
 def _name_of(item: Picture | Mapping[str, Picture], number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +76,9 @@ class Predictor:
     ) -> list[Prediction]:
         """Predictions for one or many samples, in order.
 
-        inputs: a path of a picture, folder, archive, table or list of pictures; a PIL image; a uint8 array
-        (height, width) or (height, width, 3); a dict view -> picture, which may also have values of extra columns; or a
-        sequence of these.
+        inputs: a path of a picture, folder, archive, table or list of pictures; a PIL image; the bytes of a picture
+        file, or the file opened with "rb"; a uint8 array (height, width[, 3 or 4]); a dict view -> picture, which may
+        also have values of extra columns; or a sequence of these.
         columns: values of extra columns for samples that have none of their own.
         top_k: number of classes in `Prediction.top`, by default 3; a multi-label model gives all.
         batch_size: samples per forward pass.
@@ -120,10 +121,8 @@ class Predictor:
     def _top_k(self, top_k: int | None, batch_size: int) -> int:
         if top_k is not None and self.bundle.kind.is_set:
             raise RecipeError("top_k is for models that give one class; this one gives every class above its threshold")
-        top_k = TOP_K if top_k is None else top_k
-        if top_k < 1 or batch_size < 1:
-            raise RecipeError(f"top_k and batch_size must be at least 1, not {top_k} and {batch_size}")
-        return top_k
+        _require_count("batch_size", batch_size)
+        return _require_count("top_k", TOP_K if top_k is None else top_k)
 
     def embed(
         self, inputs: Input | Sequence[Input], *, columns: Mapping[str, Cell] | None = None, batch_size: int = 16
@@ -132,6 +131,7 @@ class Predictor:
 
         Arguments and errors: see `predict`.
         """
+        _require_count("batch_size", batch_size)
         with explained(Path(), ADVICE):
             batches = self.batches(inputs, batch_size, columns=columns)
             outputs = run_engine(self.engine, batches)
@@ -218,6 +218,16 @@ class Predictor:
             return [geometry.apply(part.of(pixels)) for part in parts]
         except PictureError as error:
             raise PictureError(f"{request.id!r} is unusable: {error}") from None
+
+
+def _require_count(name: str, value: int) -> int:
+    try:
+        count = index(value)  # numpy's integers, too
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise RecipeError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return count
 
 
 @contextmanager
