@@ -138,7 +138,7 @@ def test_the_command_prints_sets_in_every_form(run):
         ({"loss": {"kind": "sord"}}, "sord is for one class"),
         ({"training": {"sampler": "balanced"}}, "training.sampler: balanced"),
         ({"training": {"select": "balanced_accuracy"}}, "balanced_accuracy is for one class"),
-        ({"training": {"select": "mae"}}, "mae needs classes with an order"),
+        ({"training": {"select": "mae"}}, "mae is for one class per sample; for multi-label data .* choose map"),
         ({"loss": {"decode": "median"}}, "loss.decode: median is for one class"),
     ],
 )
@@ -167,6 +167,8 @@ def test_what_is_for_label_sets_is_refused_elsewhere(sections, message, draw_cla
     ("settings", "message"),
     [
         (["loss.pos_weight=sqrt"], "pos_weight has no effect without"),
+        (["data.labels=multi", "loss.pos_weight=sqrt", "loss.class_weights=sqrt"], "choose one"),
+        (["data.labels=multi", "loss.kind=focal", "loss.pos_weight=sqrt"], "pos_weight has no effect without"),
         (["loss.kind=binary-cross-entropy", "loss.pos_weight=sqrt", "loss.class_weights=sqrt"], "choose one"),
         (["loss.kind=binary-cross-entropy", "loss.pos_weight=sqrt", "finetune.head_bias=prior"], "prior is wrong here"),
     ],
@@ -222,3 +224,9 @@ def test_maps_show_the_likeliest_class(run, tmp_path):
     (prediction,) = load(run, device="cpu").predict(pictures(run, 4))
     name, probability = max(prediction.probabilities.items(), key=lambda pair: pair[1])
     assert f"{name} {probability:.2%}" in result.stdout
+
+
+def test_multi_label_data_implies_the_loss_of_pos_weight():
+    for setting in ("data.labels=multi", "data.label_columns=[a, b]"):
+        recipe = load_recipe("auto", [setting, "loss.pos_weight=balanced"])
+        assert recipe.loss.kind == "auto"

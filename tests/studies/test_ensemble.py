@@ -95,6 +95,14 @@ def test_members_on_other_test_samples_are_refused(runs, draw_classes, make_reci
     assert not (tmp_path / "out").exists()
 
 
+def test_damaged_results_are_named(runs, tmp_path):
+    clone(runs[0], tmp_path / "other")
+    (tmp_path / "other/evaluation/val/probabilities.npy").write_bytes(b"")
+    with pytest.raises(DataError, match="results that do not belong together") as error:
+        make_ensemble([runs[1], tmp_path / "other"], tmp_path / "out")
+    assert str(error.value).count(str(tmp_path / "other/evaluation/val")) == 1
+
+
 def test_members_that_do_not_fit_are_refused(runs, trained, tmp_path):
     with pytest.raises(DataError, match=r"differ in classes, views$"):
         make_ensemble([runs[0], trained.path], tmp_path / "out")

@@ -176,7 +176,16 @@ def find_bundle(path: Path) -> Path:
     if (path / "recipe.yaml").is_file():
         raise DataError(f"the run {str(path)!r} is not finished; if nothing trains in it any more, resume with: "
                         f"obverse train --run {shlex.quote(str(path))} --resume")  # fmt: skip
+    require_no_folds(path)
     raise DataError(f"{str(path)!r} is neither a finished run nor a bundle: there is no model.json in it")
+
+
+def require_no_folds(path: Path) -> None:
+    """DataError for the folder of `obverse folds`, which has a model in each fold and none of its own."""
+    fold = path / "fold-0"
+    if fold.is_dir():
+        raise DataError(f"{str(path)!r} holds folds, each with a model of its own; give one of them, such as "
+                        f"{str(fold)!r}")  # fmt: skip
 
 
 def read_description(path: Path) -> tuple[Bundle, str]:

@@ -183,8 +183,8 @@ class Predictions:
     def read(cls, folder: Path) -> Predictions:
         """The predictions in a folder. Raises DataError when a file is missing, damaged or of another length."""
         embeddings, views, grades = (folder / name for name in OPTIONAL[:3])
+        require_whole(folder)
         try:
-            require_whole(folder)
             names = read_values(folder / "names.json")
             kind, truth = _read_kind(names), read_array(folder / "true_labels.npy")
             return cls(

@@ -1,6 +1,6 @@
 """Composition: recipe -> objects -> train, evaluate, report."""
 
-from .auto import Machine, Resolved, resolve
+from .auto import Machine, Resolved, require_select, resolve
 from .auto.tune import measured_samples, step_inputs, training_step, tune
 from .evaluate import Ready, evaluate_run, report_split, run_manifest
 from .example import Example, example_of
@@ -31,6 +31,7 @@ __all__ = [
     "measured_samples",
     "model_words",
     "report_split",
+    "require_select",
     "require_shares",
     "resolve",
     "resume_run",

@@ -24,7 +24,7 @@ def joined(names: Iterable[str], where: str) -> str:
             raise DataError(f"{where}: one of several classes is empty; leave out what separates it")
         if SEPARATOR in name:
             raise DataError(f"{where}: the class {name!r} contains `{SEPARATOR}`, which separates classes in a "
-                            "manifest; say another data.label_separator, or rename it")  # fmt: skip
+                            "manifest; rename it")  # fmt: skip
     return SEPARATOR.join(sorted(stripped))
 
 

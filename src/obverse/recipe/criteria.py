@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from obverse.errors import RecipeError
 from obverse.recipe.specs.spec import Spec
 
 from .files import build_spec
@@ -63,4 +64,6 @@ class Criteria(Spec):
 def load_criteria(path: Path) -> tuple[Criterion, ...]:
     """Read a criteria file; RecipeError says what is wrong with it."""
     values = read_yaml(path, f"criteria {str(path)!r}")
+    if isinstance(values, list):
+        raise RecipeError(f"criteria {path}: the key `criteria:` is missing above the list")
     return build_spec(Criteria, values, f"criteria {path}").criteria

@@ -88,6 +88,14 @@ class Recipe(Spec):
         return self
 
     @model_validator(mode="after")
+    def _pos_weight_takes_effect(self) -> Self:
+        implied = self.loss.kind != "auto" or self.data.labels == "multi" or self.data.label_columns
+        if self.loss.pos_weight != "none" and not implied:
+            raise ValueError("loss.pos_weight has no effect without multi-label data (data.labels: multi) or "
+                             "`kind: binary-cross-entropy`")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
     def _mixed_pairs_stay_together(self) -> Self:
         for name in ("batch_size", "micro_batch_size") if self.mixing.is_on else ():
             size = getattr(self.training, name)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from obverse import metrics
-from obverse.bundle import find_bundle
+from obverse.bundle import find_bundle, require_no_folds
 from obverse.errors import DataError
 from obverse.evaluation import (
     LEVEL,
@@ -146,6 +146,7 @@ def read_contender(path: Path, split: str = "test", name: str | None = None) -> 
     if not folder.is_dir():
         if (path / "recipe.yaml").is_file():
             find_bundle(path)  # raises, for an interrupted run, an error that says how to resume it
+        require_no_folds(path)
         what = f"has no evaluation of {split!r}" if path.is_dir() else "does not exist"
         raise DataError(f"{str(path)!r} {what}")
     predictions = Predictions.read(folder)

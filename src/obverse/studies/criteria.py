@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from obverse import metrics
-from obverse.errors import DataError
+from obverse.errors import DataError, RecipeError
 from obverse.evaluation import Estimate, too_few
 from obverse.recipe import Criterion
 
@@ -57,6 +57,29 @@ def check_criteria(
     return verdicts
 
 
+def require_applicable(criteria: Sequence[Criterion], contenders: Sequence[Contender]) -> None:
+    """RecipeError for a criterion about a metric that the data of its runs does not have."""
+    for criterion in criteria:
+        for contender in contenders:
+            if criterion.metric and fnmatchcase(contender.name, criterion.runs):
+                why = _inapplicable(criterion.metric, contender)
+                if why:
+                    raise RecipeError(f"criterion {criterion.name!r}: {why}")
+
+
+def _inapplicable(name: str, contender: Contender) -> str:
+    """Why the metric means nothing for these runs; empty where it does."""
+    is_set = contender.is_set
+    metric = metrics.metric_named(name, label_sets=is_set)
+    if metric is None:
+        kinds = ("one class per sample", "multi-label data")
+        known = ", ".join(metric.name for metric in metrics.compared(label_sets=is_set))
+        return f"{name} is for {kinds[not is_set]}, and {contender.name} is of {kinds[is_set]}; choose {known}"
+    if "order" in metric.needs and not contender.runs[0].kind.ordered:
+        return f"{name} needs classes with an order, and those of {contender.name} have none"
+    return ""
+
+
 def _judged(criterion: Criterion, contender: Contender, others: Mapping[str, Contender]) -> tuple[bool, str]:
     if criterion.finished:
         return True, "finished"
@@ -67,7 +90,7 @@ def _judged(criterion: Criterion, contender: Contender, others: Mapping[str, Con
         return _beats(others[criterion.better_than], contender, criterion.metric)
     estimate = contender.estimate(criterion.metric)
     if estimate is None:
-        return False, f"{criterion.metric} was not measured"
+        return False, _inapplicable(criterion.metric, contender) or f"{criterion.metric} was not measured"
     value = f"{criterion.metric} {estimate.value:.4f}"
     if estimate.low is not None and estimate.high is not None:
         value += f" ({estimate.low:.4f} to {estimate.high:.4f})"

@@ -194,11 +194,11 @@ def _plain(recipe: Recipe) -> Recipe:
 def _read(path: Path) -> Part:
     run = RunFolder(path)
     bundle, model = read_bundle(path)
+    if bundle.members or "soup" in bundle.trained:
+        raise DataError(f"{str(path)!r} is an ensemble already; name its members")
     if not run.recipe.is_file():
         raise DataError(f"{str(path)!r} is a bundle without its run; an ensemble is made of run folders, whose splits "
                         "are known")  # fmt: skip
-    if bundle.members:
-        raise DataError(f"{str(path)!r} is an ensemble already; name its members")
     recipe = run_recipe(run)
     return Part(path, bundle, model, recipe, run_manifest(run, recipe, bundle))
 
@@ -225,14 +225,12 @@ WEIGHTS = {"backbone": {"pretrained"}}
 
 
 def _is_same_split(parts: Sequence[Part], split: str) -> bool:
-    """Whether all runs have predicted the same samples of the split, with the same labels."""
+    """Whether all runs have predicted the same samples of the split, with the same labels; DataError when damaged."""
     if not parts[0].manifest.split(split):
         return False
     first = _truth(parts[0], split)
-    try:
-        return all(_truth(part, split) == first for part in parts[1:])
-    except DataError:
-        return False
+    others = [part for part in parts[1:] if RunFolder(part.path).evaluation(split).is_dir()]
+    return len(others) == len(parts) - 1 and all(_truth(part, split) == first for part in others)
 
 
 def _truth(part: Part, split: str) -> dict[str, Any]:

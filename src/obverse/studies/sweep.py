@@ -19,12 +19,14 @@ from pathlib import Path
 
 from obverse.errors import DataError, ObverseError, RecipeError, UnavailableError
 from obverse.evaluation import LOWER_IS_BETTER, create_folder
-from obverse.experiment import MEMORY_ADVICE, Progress, training_log_of
+from obverse.experiment import MEMORY_ADVICE, Progress, require_select, training_log_of
 from obverse.interrupts import terminable
+from obverse.manifest import build_index
 from obverse.recipe import Condition, SweepSpec
 from obverse.runs import Message, Observer, explained, write_text
 
 from .compare import read_contender
+from .criteria import require_applicable
 from .many import (
     STOPPED,
     MakeObservers,
@@ -129,7 +131,10 @@ class Sweep:
             outcomes.append(self._train_one(condition, seed, observers))
             if outcomes[-1].state == "finished":
                 path = self._path(condition, seed)
-                read_contender(path, split_of(path))  # raise for unusable predictions now, not after the last run
+                # Raise for unusable predictions and criteria now, not after the last run.
+                contender = read_contender(path, split_of(path), condition.name)
+                assert not isinstance(self.spec.criteria, str)  # load_sweep has read the file
+                require_applicable(self.spec.criteria, [contender])
             if outcomes[-1].reason:
                 for observer in observers:
                     observer.notify(Message(f"failed, and left out: {outcomes[-1].reason}"))
@@ -161,6 +166,8 @@ class Sweep:
                               "settings, for example training.select: accuracy")  # fmt: skip
         facts = study_facts(recipe, self.data) | {"search": spec.model_dump(mode="json", exclude={"trials"})}
         require_same(self.out / "search.json", facts)
+        if not any(self.out.glob("runs/*/seed-*")):
+            require_select(recipe.training.select, build_index(self.data, recipe.data).manifest)
         return Search(spec, self.out, smaller_is_better=recipe.training.select in LOWER_IS_BETTER)
 
     def _try_out(self, condition: Condition) -> Tried:

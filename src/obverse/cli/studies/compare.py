@@ -38,9 +38,10 @@ def command(
         raise RecipeError("compare needs at least two runs, or --criteria")
     require_different(runs)
     from obverse.studies.compare import compare
-    from obverse.studies.criteria import check_criteria
+    from obverse.studies.criteria import check_criteria, require_applicable
 
     contenders, unfinished = read_contenders(runs, split, may_be_unfinished=any(c.finished for c in asked))
+    require_applicable(asked, contenders)
     comparison = compare(contenders) if contenders else None
     verdicts = check_criteria(asked, contenders, unfinished)
     if format is Format.json:

@@ -303,21 +303,20 @@ def _select(select: str, manifest: Manifest) -> str:
     if select == "auto":
         imbalanced = imbalance(manifest) > IMBALANCED
         return "mae" if manifest.ordered else "macro_f1" if imbalanced else "accuracy"
-    _require_applies(select, manifest)
+    require_select(select, manifest)
     return select
 
 
-def _require_applies(select: str, manifest: Manifest) -> None:
+def require_select(select: str, manifest: Manifest) -> None:
     """Raise RecipeError when the metric is not defined for this kind of data."""
     multi = manifest.multi_label
     metric = metrics.metric_named(select, label_sets=multi)
-    known = metric or metrics.metric_of(select, label_sets=not multi)
-    if "order" in known.needs and not manifest.ordered:
-        raise RecipeError(f"training.select: {select} needs classes with an order; give data.order")
     if metric is None:
         kinds = ["one class per sample", "multi-label data (data.labels)"]
         raise RecipeError(f"training.select: {select} is for {kinds[not multi]}; for {kinds[multi]} choose "
                           + ", ".join(metric.name for metric in metrics.compared(label_sets=multi)))  # fmt: skip
+    if "order" in metric.needs and not manifest.ordered:
+        raise RecipeError(f"training.select: {select} needs classes with an order; give data.order")
     if "two classes" in metric.needs and len({name for name, num in manifest.counts("val").items() if num}) == 1:
         raise RecipeError(f"training.select: {select} needs at least two classes in val, and all its samples are of "
                           "one; choose accuracy or loss, or another split")  # fmt: skip

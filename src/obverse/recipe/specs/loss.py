@@ -113,7 +113,8 @@ class LossSpec(Spec):
         self._belongs("defer_fraction", self.class_weights != "none", "class_weights")
         for field in dict.fromkeys(field for loss in LOSSES.values() for field in loss.fields):
             owners = sorted(name for name, loss in LOSSES.items() if field in loss.fields)
-            self._belongs(field, self.kind in owners, f"`kind: {' or '.join(owners)}`")
+            is_implied = self.kind == "auto" and LABEL_SETS.issuperset(owners)  # by the data: see Recipe
+            self._belongs(field, is_implied or self.kind in owners, f"`kind: {' or '.join(owners)}`")
         if self.kind in ADJUSTED and self.prior is None:
             raise ValueError(f"{self.kind} needs prior, the class frequencies that the model is meant for: "
                              "balanced, train, tuned (on val), or a list in class order")  # fmt: skip
