@@ -137,3 +137,12 @@ def test_names_and_options_can_be_looked_up():
     assert {"epochs", "size", "layout"} <= set(parameters)
     assert "options" not in parameters
     assert "label_column" in inspect.signature(obverse.check).parameters
+
+
+def test_a_file_of_a_bundle_and_a_url_are_named_as_what_they_are(run):
+    with pytest.raises(obverse.ObverseError, match=r"is a file of a bundle; give its folder"):
+        obverse.load(run.path / "bundle" / "model.json")
+    with pytest.raises(obverse.ObverseError, match=r"'http://localhost/a\.png' is a URL"):
+        obverse.load(run).predict("http://localhost/a.png")
+    (same,) = obverse.compare(run, shutil.copytree(run, run.path.parent / "twin")).sentences[-1:]
+    assert same == "Both are right on the same samples"

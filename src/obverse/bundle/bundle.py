@@ -171,10 +171,13 @@ def find_bundle(path: Path) -> Path:
     for folder in (path, path / "bundle"):
         if (folder / "model.json").is_file():
             return folder
+    if path.name == "model.json" and path.is_file():
+        raise DataError(f"{str(path)!r} is a file of a bundle; give its folder, {str(path.parent)!r}")
     if not path.exists():
         raise DataError(f"{str(path)!r} does not exist; give a run folder such as runs/NAME, or a bundle")
     if (path / "recipe.yaml").is_file():
-        raise DataError(f"the run {str(path)!r} is not finished; if nothing trains in it any more, resume with: "
+        raise DataError(f"the run {str(path)!r} is not finished; if nothing trains in it any more, resume it: in "
+                        "Python with obverse.resume, on the command line with: "
                         f"obverse train --run {shlex.quote(str(path))} --resume")  # fmt: skip
     require_no_folds(path)
     raise DataError(f"{str(path)!r} is neither a finished run nor a bundle: there is no model.json in it")

@@ -23,6 +23,7 @@ from obverse.manifest import (
     open_tree,
     parse_locator,
     read_picture_list,
+    remote_url,
     stem_key,
     walk_pictures,
 )
@@ -281,6 +282,8 @@ def _is_folder(path: Path) -> bool:
     """Whether the path is a folder; DataError when it does not exist or cannot be opened."""
     try:
         if not path.exists():
+            if url := remote_url(path):
+                raise DataError(f"{url!r} is a URL, and predictions take no URLs; give a file or a folder here")
             raise DataError(f"{str(path)!r} does not exist")
         return path.is_dir()
     except OSError as error:

@@ -108,7 +108,10 @@ class RunFolder:
 
     def _require_unused(self, names: set[str]) -> None:
         if self.recipe.name in names:
-            raise OutputError(f"{str(self.path)!r} already holds a run; go on with --resume, or choose another --run")
+            raise OutputError(
+                f"{str(self.path)!r} already holds a run; go on with --resume (in Python, obverse.resume), "
+                "or choose another --run"
+            )
         begun = {ASIDE.sub(r"\1", name) for name in names} <= BEGUN | {self.recipe.name}
         if names and not (".lock" in names and begun):
             raise OutputError(f"{str(self.path)!r} is not empty and holds no run; choose another folder with --run")

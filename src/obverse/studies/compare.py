@@ -228,7 +228,9 @@ def _power(contenders: Sequence[Contender]) -> list[str]:
     headline = metrics.compared(label_sets=base.kind.is_set)[0]
     whose = "samples" if headline.name == "accuracy" else "whole label sets"
     right = f"{counts[0]} {whose} only {contenders[0].name} has right, {counts[1]} only {contenders[1].name}"
-    if headline.name in too_few((base, other)):
+    if counts == (0, 0):
+        right = f"Both are right on the same {whose}"
+    if headline.name in too_few((base, other)) or (counts == (0, 0) and headline.name == "accuracy"):
         return [right]
     what = "groups of samples" if units.are_groups else "samples"
     if headline.name != "accuracy":

@@ -146,6 +146,9 @@ class HFBackbone(WithWeights):
     """`hf` selects a model of Transformers: `name` is a name on the hub, or a local folder with config.json and
     weights."""
 
+    name: str
+    """Name of the model on the hub, for example `google/vit-base-patch16-224`, or a local folder."""
+
     config: dict[str, Any] | None = None
     """Content of the model's config.json. Where it is not given it is read and written into the run's recipe, so that a
     repeated run does not need the hub."""

@@ -68,7 +68,7 @@ class MultiplicativeFusion(Spec):
     """The product over views of 1 + tanh of a linear layer; a missing view counts 1 (after Kim et al. 2017)."""
 
     kind: Literal["multiplicative"] = "multiplicative"
-    """`multiplicative` takes a product over views, so that one view can veto."""
+    """`multiplicative` takes a product over views, so that one view can rule a class out."""
 
     width: Width = 256
     """Features of each view after the first layer."""

@@ -24,7 +24,7 @@ class HeadSpec(Spec):
 
 
 class ViewHeadsSpec(Spec):
-    """A grade of every view by itself: a linear head that learns the sample's label from that view's picture alone.
+    """A head that classifies each view by itself: linear, and trained with the label of the sample on that view alone.
 
     The head is shared among views as the backbone is (`model.sharing`).
     """
@@ -50,7 +50,7 @@ class ModelSpec(Spec):
     """Layers from the fused features to the classes."""
 
     view_heads: ViewHeadsSpec | None = None
-    """Settings of a grade of every view by itself. `null`: only all views together are graded."""
+    """A head that classifies each view by itself. `null`: only all views together are classified."""
 
     @model_validator(mode="after")
     def _pooling_needs_comparable_features(self) -> Self:
