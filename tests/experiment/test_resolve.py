@@ -26,7 +26,7 @@ def hub(request, monkeypatch):
 
 
 def set_hub(monkeypatch, reason):
-    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve"], "why_unavailable", lambda name: reason)
+    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve_model"], "why_unavailable", lambda name: reason)
     return reason
 
 
@@ -159,7 +159,7 @@ def test_the_head_of_pretrained_weights_goes_first_where_the_features_can_be_kep
     monkeypatch, finetune, num_pictures, is_wanted
 ):
     set_hub(monkeypatch, None)
-    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve"], "MAX_FEATURES", num_pictures)
+    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve_training"], "MAX_FEATURES", num_pictures)
     chosen = resolved(index_of((600, 600)), finetune=finetune).recipe.finetune
     assert chosen.head_first == (HeadFirstSpec() if is_wanted else None)
 

@@ -234,7 +234,7 @@ def test_a_device_that_is_not_there_needs_its_memory_said(make_recipe):
 
 
 def test_a_plan_for_a_gpu_elsewhere_is_for_what_would_be_trained_there(make_recipe, monkeypatch):
-    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve"], "why_unavailable", lambda name: None)
+    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve_model"], "why_unavailable", lambda name: None)
     runtime = {"precision": "auto", "matmul": "auto"}
     recipe = make_recipe(data={"size": {"height": 224, "width": 224}}, runtime=runtime)
     recipe = recipe.changed({"model": ModelSpec()})
