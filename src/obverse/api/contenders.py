@@ -25,9 +25,12 @@ def read_contenders(
 
     may_be_unfinished: False raises DataError for an unfinished run.
     """
+    from obverse.manifest import SPLITS
     from obverse.runs import RunFolder
     from obverse.studies.compare import read_contender
 
+    if split not in SPLITS:
+        raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")
     names = [run.resolve().name for run in runs]
     contenders, unfinished = [], {}
     for run, name in zip(runs, names, strict=True):

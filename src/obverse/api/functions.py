@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from obverse.errors import Interrupted, RecipeError
+from obverse.errors import Interrupted, OutputError, RecipeError
 from obverse.launch import launched
 
+from .arguments import optional_path, path_of, require_text
 from .short_forms import DataForms, TrainingForms, as_lines, python_forms, recipe_of, with_options
 
 if TYPE_CHECKING:
@@ -58,12 +59,15 @@ def check(
 
     from .progress import ProgressBar
 
-    if out is not None:
-        require_free(Path(out))
+    source, folder = path_of("data", data), optional_path("out", out)
+    if folder is not None:
+        if source.is_dir() and source.resolve() in (folder.resolve(), *folder.resolve().parents):
+            raise OutputError(f"{str(folder)!r} lies in the data itself; choose another folder as out")
+        require_free(folder)
     with ProgressBar(progress) as bar:
-        result = check_data(Path(data), recipe.data, bar.pictures, advisory=advisory)
-    if out is not None:
-        write_check(result, Path(out))
+        result = check_data(source, recipe.data, bar.pictures, advisory=advisory)
+    if folder is not None:
+        write_check(result, folder)
     return result
 
 
@@ -89,19 +93,19 @@ def train(
     """
     _require_one_process("train")
     lines, forms = as_lines(settings), python_forms(options, list(TrainingForms.__annotations__))
-    named = _named(recipe)
+    source, new_run = path_of("data", data), optional_path("run", run)
     from .progress import ProgressBar
     from .training import open_folder, recipe_for_more_epochs, train_in
 
     with ProgressBar(progress) as bar:
         if more_epochs is None:
-            chosen = recipe_of(named, lines, forms)
+            chosen = recipe_of(recipe, lines, forms)
         else:
-            given = ["--recipe"] * (named != "auto")
-            chosen = recipe_for_more_epochs(Path(data), more_epochs, lines, forms, given)
-        folder, to_train = open_folder(None if run is None else Path(run), Path(data), chosen)
+            given = ["--recipe"] * (recipe != "auto")
+            chosen = recipe_for_more_epochs(source, more_epochs, lines, forms, given)
+        folder, to_train = open_folder(new_run, source, chosen)
         with _interruptible(folder.path):
-            result = train_in(folder, Path(data), to_train, observers=[bar], progress=bar.pictures)
+            result = train_in(folder, source, to_train, observers=[bar], progress=bar.pictures)
     return _as_run(result, bar)
 
 
@@ -112,7 +116,7 @@ def load_recipe(recipe: AnyPath | Recipe = "auto", settings: Mapping[str, Any] |
     """
     from obverse.recipe import load_recipe as load
 
-    return load(_named(recipe), as_lines(settings))
+    return load(recipe, as_lines(settings))
 
 
 def resume(run: AnyPath, *, force: bool = False, progress: bool = True) -> Run:
@@ -125,7 +129,7 @@ def resume(run: AnyPath, *, force: bool = False, progress: bool = True) -> Run:
     from .training import open_folder, train_in
 
     with ProgressBar(progress) as bar:
-        folder, _ = open_folder(Path(run), None, None)
+        folder, _ = open_folder(path_of("run", run), None, None)
         with _interruptible(folder.path):
             result = train_in(folder, None, None, observers=[bar], progress=bar.pictures, force=force)
     return _as_run(result, bar)
@@ -151,22 +155,26 @@ def evaluate(
 
     from .results import Evaluation
 
+    require_text("device", device)
+    if layout is not None:
+        require_text("layout", layout)
     path, metrics = evaluate_run(
-        Path(run),
+        path_of("run", run),
         split=split,
-        data=None if data is None else Path(data),
+        data=optional_path("data", data),
         layout=layout,
-        out=None if out is None else Path(out),
+        out=optional_path("out", out),
         device=device,
     )
-    return Evaluation(path, metrics, tuple(Seen(**metrics["seen"]).sentences(metrics["num_samples"])))
+    return Evaluation(path.absolute(), metrics, tuple(Seen(**metrics["seen"]).sentences(metrics["num_samples"])))
 
 
 def load(model: AnyPath, *, device: str = "auto") -> Predictor:
     """The predictor of a run or a bundle. Raises DataError when it is neither or is damaged."""
     from obverse.inference import load as load_predictor
 
-    return load_predictor(Path(model), device=device)
+    require_text("device", device)
+    return load_predictor(path_of("model", model), device=device)
 
 
 def compare(*runs: AnyPath, split: str = "test") -> Comparison:
@@ -175,16 +183,12 @@ def compare(*runs: AnyPath, split: str = "test") -> Comparison:
 
     from .contenders import read_contenders, require_different
 
-    paths = [Path(run) for run in runs]
+    paths = [path_of("each run", run) for run in runs]
     require_different(paths)
     if len(paths) < 2:
         raise RecipeError("compare needs at least two runs")
     contenders, _ = read_contenders(paths, split)
     return compare_contenders(contenders)
-
-
-def _named(recipe: AnyPath | Recipe) -> str | Recipe:
-    return os.fspath(recipe) if isinstance(recipe, os.PathLike) else recipe
 
 
 def _require_one_process(name: str) -> None:
@@ -208,5 +212,5 @@ def _interruptible(run: Path) -> Iterator[None]:
 def _as_run(result: RunResult, bar: ProgressBar) -> Run:
     from .results import Evaluation, Run
 
-    evaluation = Evaluation(result.report.parent, result.metrics)
-    return Run(result.run.path, evaluation, result.example, tuple(bar.messages))
+    evaluation = Evaluation(result.report.parent.absolute(), result.metrics)
+    return Run(result.run.path.absolute(), evaluation, result.example, tuple(bar.messages))

@@ -6,7 +6,7 @@ The HTML renderer is imported only when a notebook asks for it, so that other us
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class Evaluation:
     path: Path
     """The folder: `report.html`, `metrics.json`, `predictions.npy` and the others."""
 
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, Any] = field(hash=False)
     """What `metrics.json` holds: `metrics["accuracy"]["value"]`, and `low` and `high`, its 95 % interval."""
 
     notes: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Run:
     evaluation: Evaluation
     """The measurements that the run ended with."""
 
-    example: Mapping[str, str | None]
+    example: Mapping[str, str | None] = field(hash=False)
     """A picture per view to try the model on; None where no file is known, because pictures are in an archive."""
 
     messages: tuple[str, ...] = ()

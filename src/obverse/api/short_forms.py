@@ -30,6 +30,9 @@ FIELDS = {
     "--device": "runtime.device",
     "--track": "training.trackers",
 }
+# Those that read text, and of them those that also take several.
+LISTS = {"--image-column", "--track"}
+TEXTS = LISTS | {"--model", "--image-root"}
 # `kind` of a backbone -> whether it has a `name` field.
 NAMED = {kind.model_fields["kind"].default: issubclass(kind, WithWeights) for kind in get_args(get_args(Backbone)[0])}
 
@@ -98,7 +101,9 @@ def _as_json(field: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The value as a plain Python object: a path as text, a numpy number as a Python number."""
+    """The value as a plain Python object: a path as text, a numpy number as a Python number, within sequences too."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return value.item() if hasattr(value, "item") else value
@@ -111,6 +116,10 @@ def given_forms(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     named = {option: options.get(option.removeprefix("--").replace("-", "_")) for option in FIELDS}
     given = {option: value for option, value in named.items() if value not in (None, [], ())}
+    for option in TEXTS & given.keys():
+        parts = given[option] if option in LISTS and isinstance(given[option], (list, tuple)) else [given[option]]
+        if not all(isinstance(part, str) for part in parts):
+            raise RecipeError(f"{option} {given[option]!r}: write a name")
     readers = {
         "--size": _size,
         "--model": _backbone,
@@ -121,7 +130,7 @@ def given_forms(options: Mapping[str, Any]) -> dict[str, Any]:
     return {option: readers[option](value) if option in readers else value for option, value in given.items()}
 
 
-def recipe_of(name: str | Recipe, settings: Sequence[str], forms: Mapping[str, Any]) -> Recipe:
+def recipe_of(name: str | os.PathLike[str] | Recipe, settings: Sequence[str], forms: Mapping[str, Any]) -> Recipe:
     """The recipe with the short forms and `--set`. Raises RecipeError when they contradict each other."""
     short = as_settings(settings, forms)
     # The model is set first, because changing the kind of backbone drops all fields of the old backbone.
@@ -166,7 +175,7 @@ def image_root_setting(root: str) -> str:
 
 
 def _listed(values: str | Sequence[str]) -> list[str]:
-    return [values] if isinstance(values, str) else list(values)
+    return list(values) if isinstance(values, (list, tuple)) else [str(values)]
 
 
 def _size(size: str | int | Sequence[int]) -> int | dict[str, int]:

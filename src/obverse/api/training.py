@@ -50,6 +50,8 @@ def recipe_for_more_epochs(
 
     Raises RecipeError for options that the parent's weights decide.
     """
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        raise RecipeError(f"--more-epochs {epochs!r}: write a whole number of at least 1")
     fixed = [*named, *(option for option in forms if option in DECIDED_BY_WEIGHTS)]
     if fixed:
         raise RecipeError(f"--more-epochs goes on with the run's own recipe and weights; leave out {', '.join(fixed)}")

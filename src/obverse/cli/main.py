@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from obverse.errors import DiskError, Interrupted, ObverseError, RecipeError, printable
 from obverse.interrupts import Terminated, listening
@@ -63,6 +63,20 @@ def _quiet_pipe() -> Iterator[None]:
         raise closed from None
 
 
+PATHS = ("--out", "--run", "--data", "--among", "--criteria")
+
+
+class _Verb(TyperCommand):
+    """Refuses an empty argument, which as a path would be the current folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parsed arguments, as typer has them."""
+        for before, argument in zip(["", *args], args, strict=False):
+            if not argument and (before in PATHS or not before.startswith("-")):
+                raise RecipeError(f"{before}: the path is empty" if before in PATHS else "the path is empty")
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
     name="obverse",
     cls=_Group,
@@ -89,7 +103,7 @@ for verb in (
     recipes,
     doctor,
 ):
-    app.command(name=verb.__name__.rpartition(".")[2])(verb.command)
+    app.command(name=verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
 
 BUG = 1
 ON_EVERY_RANK = ("train",)

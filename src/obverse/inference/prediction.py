@@ -32,13 +32,13 @@ class Prediction:
     """The predicted class, then the most probable others, `top_k` in all; of a multi-label model all classes by
     probability. With ordered classes the predicted class, a median or mean, need not be the most probable one."""
 
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Class -> probability from which it belongs to the label set, in class order; empty for one class."""
 
-    by_view: Mapping[str, Labels] = field(default_factory=dict)
+    by_view: Mapping[str, Labels] = field(default_factory=dict, hash=False)
     """View -> `labels` predicted from that view alone, for a model of several views."""
 
-    view_grades: Mapping[str, Labels] = field(default_factory=dict)
+    view_grades: Mapping[str, Labels] = field(default_factory=dict, hash=False)
     """View -> `labels` predicted by that view's own head, for a model with such heads."""
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -27,15 +28,19 @@ def shipped_recipes() -> dict[str, str]:
     return {entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8") for entry in sorted(files, key=str)}
 
 
-def load_recipe(source: str | Recipe = "auto", settings: Sequence[str] = ()) -> Recipe:
+def load_recipe(source: str | os.PathLike[str] | Recipe = "auto", settings: Sequence[str] = ()) -> Recipe:
     """A shipped recipe by name, a YAML file or a recipe, with `a.b=c` settings on top.
 
     Raises RecipeError for a missing file, broken YAML, an unknown key or a wrong value.
     """
     if isinstance(source, Recipe):
         values, name = source.model_dump(mode="json"), source.name
+    elif isinstance(source, (str, os.PathLike)):
+        name = os.fspath(source)
+        values = _read_with_base(name)
     else:
-        values, name = _read_with_base(source), source
+        raise RecipeError("a recipe is the name of a shipped one, a YAML file or a Recipe, "
+                          f"not {type(source).__name__}; single fields go into settings")  # fmt: skip
     for setting in settings:
         _apply_setting(values, setting)
     return build_recipe(values, name)

@@ -83,13 +83,13 @@ class Row:
     name: str
     num_runs: int
 
-    values: Mapping[str, Estimate]
+    values: Mapping[str, Estimate] = field(hash=False)
     """Metric -> its estimate."""
 
-    differences: Mapping[str, Difference] = field(default_factory=dict)
+    differences: Mapping[str, Difference] = field(default_factory=dict, hash=False)
     """Metric -> difference from the first row."""
 
-    adjusted: Mapping[str, float] = field(default_factory=dict)
+    adjusted: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Metric -> p-value of the difference, adjusted for multiple comparisons."""
 
     note: str = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from obverse.cpus import num_allowed_cpus
@@ -64,7 +64,7 @@ class Check:
 
     num_pictures: int
 
-    classes: dict[str, int]
+    classes: dict[str, int] = field(hash=False)
     """Class -> number of samples that have it; a sample of multi-label data counts once for each of its classes."""
 
     findings: tuple[Finding, ...]

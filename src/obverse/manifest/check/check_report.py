@@ -32,7 +32,9 @@ MAX_THUMBNAILS, MAX_EXAMPLES, MAX_PICTURES = 8, 20, 300
 
 
 def require_free(folder: Path) -> None:
-    """OutputError when `folder` has a file under a report's name that no earlier check wrote."""
+    """OutputError when `folder` is a run, or has a file under a report's name that no earlier check wrote."""
+    if (folder / "recipe.yaml").is_file() or (folder / "model.json").is_file():
+        raise OutputError(f"{str(folder)!r} is a run or a bundle; choose another folder with --out")
     for name, mark in MARKS.items():
         path = folder / name
         try:
