@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import obverse
+from obverse.cli.main import app
 from obverse.recipe import load_recipe
 
 TRAIN = [
@@ -46,6 +48,22 @@ def test_the_others(call, words):
     with pytest.raises(obverse.ObverseError, match=words) as caught:
         call()
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", ""], ["check", "x", "--out", ""], ["evaluate", ""], ["predict", "x", ""]]
+)
+def test_the_command_refuses_an_empty_path(arguments):
+    error = CliRunner().invoke(app, arguments).exception
+    assert isinstance(error, obverse.ObverseError)
+    assert "the path is empty" in str(error)
+
+
+def test_an_evaluation_is_not_written_over_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(obverse.ObverseError, match="is a file; choose another --out") as caught:
+        obverse.evaluate(tmp_path / "run", out=tmp_path / "file")
+    assert caught.value.exit_code == 73
 
 
 def test_results_are_hashable_and_outlast_a_change_of_folder(draw_classes, make_recipe, tmp_path, monkeypatch):
