@@ -116,7 +116,9 @@ def _beats(base: Contender, other: Contender, metric: str) -> tuple[bool, str]:
     known = metrics.metric_named(metric, label_sets=base.is_set)  # a criterion may use another name of the metric
     if known is None or known.name not in row.differences:
         why = too_few([*base.runs, *other.runs]).get(known.name) if known else None
-        return False, f"{metric} is not compared: {why}" if why else f"{metric} was not measured"
+        if why:
+            return False, f"{metric} is not compared: {why}"
+        return False, _inapplicable(metric, other) or f"{metric} was not measured"
     paired = row.differences[known.name]
     interval = f"({paired.low:+.4f} to {paired.high:+.4f})"
     reason = f"{metric} {paired.value:+.4f} {interval}, p = {paired.p_value:.3g}, {paired.test}"
