@@ -51,7 +51,15 @@ def test_the_others(call, words):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["check", ""], ["check", "x", "--out", ""], ["evaluate", ""], ["predict", "x", ""]]
+    "arguments",
+    [
+        ["check", ""],
+        ["check", "x", "--out", ""],
+        ["check", "x", "--out="],
+        ["train", "x", "--image-root="],
+        ["evaluate", ""],
+        ["predict", "x", ""],
+    ],
 )
 def test_the_command_refuses_an_empty_path(arguments):
     error = CliRunner().invoke(app, arguments).exception

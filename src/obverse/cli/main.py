@@ -63,7 +63,7 @@ def _quiet_pipe() -> Iterator[None]:
         raise closed from None
 
 
-PATHS = ("--out", "--run", "--data", "--among", "--criteria")
+PATHS = ("--out", "--run", "--data", "--among", "--criteria", "--image-root")
 
 
 class _Verb(TyperCommand):
@@ -72,8 +72,11 @@ class _Verb(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parsed arguments, as typer has them."""
         for before, argument in zip(["", *args], args, strict=False):
-            if not argument and (before in PATHS or not before.startswith("-")):
-                raise RecipeError(f"{before}: the path is empty" if before in PATHS else "the path is empty")
+            option = argument.removesuffix("=") if argument.endswith("=") else before
+            if (not argument or option != before) and option in PATHS:
+                raise RecipeError(f"{option}: the path is empty")
+            if not argument and not before.startswith("-"):
+                raise RecipeError("the path is empty")
         return super().parse_args(ctx, args)
 
 
