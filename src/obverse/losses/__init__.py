@@ -1,7 +1,20 @@
 """Losses and class weights."""
 
 from .build import build_objective
+from .linear import STRENGTHS, LinearHeads, Link, cross_validated_losses, fit_linear
 from .objective import LabelLosses, Objective
+from .ordinal import sord_targets
 from .weights import class_weights
 
-__all__ = ["LabelLosses", "Objective", "build_objective", "class_weights"]
+__all__ = [
+    "STRENGTHS",
+    "LabelLosses",
+    "LinearHeads",
+    "Link",
+    "Objective",
+    "build_objective",
+    "class_weights",
+    "cross_validated_losses",
+    "fit_linear",
+    "sord_targets",
+]
