@@ -19,7 +19,7 @@ from real_sets import ORDER, unpack
 
 from obverse.decisions import OneClass, to_answers
 from obverse.evaluation import Predictions
-from obverse.recipe import Decode
+from obverse.registry import Decode
 
 SEEDS = (0, 1, 2)
 # 660 training pictures.

@@ -13,6 +13,8 @@ from types import ModuleType
 from typing import Literal
 
 Head = Literal["classes", "cosine", "corn", "coral", "binary"]
+Decode = Literal["mode", "median", "mean"]
+"""Which class of a distribution over ordered classes is the answer."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class LossKind:
 
     head: what the model's last layer gives (`OutputSpec.kind`); `binary` is for label sets. fields: those of `LossSpec`
     that only such losses have. is_ordinal: it needs classes with an order, and spreads its targets to neighbours.
-    adjusts: it adds the logarithm of the class frequencies to the logits.
+    adjusts: it adds the logarithm of the class frequencies to the logits. decode: its own decision rule, where the
+    metric of selection does not decide.
     """
 
     file: str
@@ -29,6 +32,7 @@ class LossKind:
     fields: tuple[str, ...] = ()
     is_ordinal: bool = False
     adjusts: bool = False
+    decode: Decode | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ LOSSES: dict[str, LossKind] = {
     "ldam": LossKind("nominal", head="cosine", fields=("max_margin",)),
     "sord": LossKind("ordinal", is_ordinal=True),
     "corn": LossKind("ordinal", head="corn", is_ordinal=True),
-    "coral": LossKind("ordinal", head="coral", is_ordinal=True),
+    # One score for all steps: before it is sharp, inner classes are never the most probable, so that its mode is poor.
+    "coral": LossKind("ordinal", head="coral", is_ordinal=True, decode="median"),
     "emd": LossKind("ordinal", is_ordinal=True),
     "binary-cross-entropy": LossKind("binary", head="binary", fields=("pos_weight",)),
 }

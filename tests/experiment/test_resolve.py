@@ -314,12 +314,6 @@ def test_one_remedy_for_imbalance_is_enough(remedy):
     assert resolved(index_of(counts=(8, 400)), **remedy).recipe.loss.kind == "cross-entropy"
 
 
-def test_corn_and_coral_answer_by_their_own_rule():
-    for kind, decode in (("corn", "median"), ("coral", "median"), ("emd", "mode")):
-        assert loss_of(index_of(ordered=True), kind=kind)[0].decode == decode
-    assert loss_of(index_of(ordered=True), kind="corn", decode="mean")[0].decode == "mean"
-
-
 def test_views_and_class_order_are_written_down():
     data = resolved(index_of(views=("front", "back"), ordered=True)).recipe.data
     assert (data.views, data.order) == (("front", "back"), ("class0", "class1"))

@@ -18,7 +18,8 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from obverse.metrics import LabelSets, OneLabel, Units
-from obverse.recipe import Decode, OutputSpec
+from obverse.recipe import OutputSpec
+from obverse.registry import Decode
 
 Truth = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]

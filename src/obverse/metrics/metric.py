@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+from obverse.registry import Decode
+
 from .answers import LabelSets, OneLabel
 from .counts import FloatArray, IntArray
 from .intervals import Interval
@@ -71,6 +73,10 @@ class Metric:
     """Lowest and highest possible value; None where it is unbounded or depends on the number of classes."""
 
     needs: frozenset[Need] = frozenset()
+    decode: Decode = "mode"
+    """Which class of a distribution over ordered classes is best by the metric, on expectation. The mode for metrics
+    that count hits, and for those that read probabilities only."""
+
     more_classes_than: int = 0
     """The metric is left out for data with this many classes or fewer, on which it is trivial."""
 

@@ -44,7 +44,7 @@ from .specs.fusion import (
     MeanFusion,
     MultiplicativeFusion,
 )
-from .specs.loss import ADJUSTED, BINARY, COSINE_SCALE, LABEL_SETS, ORDINAL, OWN_RULE, Decode, LossSpec, OutputSpec
+from .specs.loss import ADJUSTED, BINARY, COSINE_SCALE, LABEL_SETS, ORDINAL, LossSpec, OutputSpec
 from .specs.model import HeadSpec, ModelSpec, ViewHeadsSpec
 from .specs.parent import ParentSpec
 from .specs.spec import Spec
@@ -70,7 +70,6 @@ __all__ = [
     "COSINE_SCALE",
     "LABEL_SETS",
     "ORDINAL",
-    "OWN_RULE",
     "POLICIES",
     "AttentionFusion",
     "AugmentSpec",
@@ -86,7 +85,6 @@ __all__ = [
     "Criterion",
     "CrossViewFusion",
     "DataSpec",
-    "Decode",
     "DistillSpec",
     "DistributedKind",
     "EarlyStopping",

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError
 
 from obverse.errors import RecipeError
+from obverse.registry import Decode
 
 from .faults import sentences_of
 from .metric_name import MetricName
@@ -32,7 +33,7 @@ from .specs.fusion import (
     MeanFusion,
     MultiplicativeFusion,
 )
-from .specs.loss import Decode, LossKind, LossSpec
+from .specs.loss import LossKind, LossSpec
 from .specs.model import ModelSpec
 from .specs.spec import Fraction, NonNegativeFloat, PositiveInt
 from .specs.split import SplitSpec

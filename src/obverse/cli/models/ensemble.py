@@ -9,7 +9,7 @@ import typer
 
 from obverse.cli.options import Device
 from obverse.cli.printing.hints import compare_hint, predict_hint
-from obverse.cli.printing.measured import result_line
+from obverse.cli.printing.measured import decoding_lines, result_line
 from obverse.errors import printable
 
 
@@ -29,6 +29,7 @@ def command(
     if soup:
         typer.echo(printable(f"kept {len(joined.kept)} of {len(runs)} runs: {', '.join(joined.kept)}"))
     for metrics in joined.metrics.values():
-        typer.echo(result_line(metrics))
+        for line in (result_line(metrics), *decoding_lines(metrics)):
+            typer.echo(line)
     typer.echo(f"predict: {predict_hint(joined.folder, joined.example)}")
     typer.echo(f"compare: {compare_hint(runs[0], joined.folder)}")

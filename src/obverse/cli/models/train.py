@@ -11,7 +11,7 @@ import typer
 
 from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice, RecipeName, Settings
 from obverse.cli.printing.hints import predict_hint
-from obverse.cli.printing.measured import result_line
+from obverse.cli.printing.measured import decoding_lines, result_line
 from obverse.cli.printing.progress import show_progress
 from obverse.cli.processes import run_processes
 from obverse.cli.ranks import on_every_rank
@@ -76,7 +76,8 @@ def command(
     from obverse.runs.observers import ConsoleObserver
 
     result = train_in(folder, data, chosen, observers=[ConsoleObserver()], progress=show_progress, force=force)
-    typer.echo(result_line(result.metrics))
+    for line in (result_line(result.metrics), *decoding_lines(result.metrics)):
+        typer.echo(line)
     typer.echo(f"report: {printable(str(result.report))}")
     typer.echo(f"predict: {predict_hint(result.run.path, result.example)}")
 

@@ -17,7 +17,8 @@ def measured_lines(metrics: Mapping[str, Any]) -> list[str]:
     accuracy, macro_f1 = metrics["accuracy"], metrics["macro_f1"]
     lines = [f"accuracy {accuracy['value']:.4f} ({format_interval(accuracy, '.4f')})"]
     lines += [f"macro F1 {macro_f1['value']:.4f}"] if macro_f1 else []
-    return lines + [f"top-{k} accuracy {share['value']:.4f}" for k, share in metrics["top_k"].items()]
+    lines += [f"top-{k} accuracy {share['value']:.4f}" for k, share in metrics["top_k"].items()]
+    return lines + decoding_lines(metrics)
 
 
 def result_line(metrics: Mapping[str, Any]) -> str:
@@ -27,6 +28,20 @@ def result_line(metrics: Mapping[str, Any]) -> str:
         return f"{split} {', '.join(measured_lines(metrics))} ({num_samples} samples)"
     accuracy = metrics["accuracy"]
     return f"{split} accuracy {accuracy['value']:.1%} ({format_interval(accuracy, '.1%')}, {num_samples} samples)"
+
+
+def decoding_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """For ordered classes, a line per decision rule with its scores; the rule of the model first."""
+    decoding = metrics.get("decoding")
+    if decoding is None:
+        return []
+    used, rules = decoding["used"], sorted(decoding["scores"], key=lambda rule: rule != decoding["used"])
+    return [f"by the {rule}{' (the answer)' * (rule == used)}: {_scores(decoding['scores'][rule])}" for rule in rules]
+
+
+def _scores(scores: Mapping[str, float | None]) -> str:
+    """Scores by name, those that are not defined left out."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in scores.items() if value is not None)
 
 
 def _is_set(metrics: Mapping[str, Any]) -> bool:

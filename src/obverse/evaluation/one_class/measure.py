@@ -28,6 +28,8 @@ from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.seen import Seen
 from obverse.metrics import IntArray
 
+from .decoding import Decoding, measure_decoding
+
 
 @dataclass(frozen=True)
 class ViewMetrics:
@@ -91,6 +93,9 @@ class Metrics:
     views: ViewsMetrics | None
     """Measurements from single views; None with one view."""
 
+    decoding: Decoding | None = None
+    """Scores of the same probabilities by every decision rule; None unless classes are ordered."""
+
     seen: Seen = field(default_factory=Seen)
     """How the samples were used before."""
 
@@ -109,7 +114,7 @@ class Metrics:
         values = {**asdict(self), "seen": self.seen.as_json()}
         blocks = in_blocks(values["estimates"], metrics.ONE_LABEL)
         ordinal = blocks.pop("ordinal") or None
-        ends = {"ordinal": ordinal, "views": values.pop("views"), "seen": values.pop("seen")}
+        ends = {"ordinal": ordinal, **{key: values.pop(key) for key in ("decoding", "views", "seen")}}
         return in_place(values, blocks) | ends
 
 
@@ -135,6 +140,7 @@ def measure(predictions: Predictions) -> Metrics:
         label_cv=metrics.label_cv(answers.confusion_KK),
         cv_ratio=none_if_nan(metrics.cv_ratio(answers.confusion_KK)),
         views=measure_views(predictions) if predictions.view_probabilities else None,
+        decoding=measure_decoding(labelled) if answers.ordered else None,
     )
 
 

@@ -28,6 +28,7 @@ from obverse.evaluation.sections import (
 from obverse.metrics import ONE_LABEL, PROBABILITY, ClassScores
 from obverse.report import Figure, Row, Section, Table, Text
 
+from .decoding import decoding_section
 from .measure import Metrics, class_scores_of, find_disagreements, own_grades_of, steps_apart, surest_mistakes
 
 WIDE_INTERVAL = 0.10
@@ -48,6 +49,7 @@ def sections(
     estimates = estimate_rows([(metric, metric.one_label) for metric in ONE_LABEL], metrics.estimates)
     return filled([
         result_section(tuple(_size_sentences(metrics)), estimates),
+        decoding_section(metrics.decoding),
         diagnosis_section(diagnoses),
         run_section(facts),
         training_section(pictures.get("history"), "Curves over epochs."),

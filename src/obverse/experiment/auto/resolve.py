@@ -81,7 +81,7 @@ def resolve(recipe: Recipe, index: Index, machine: Machine | None = None) -> Res
     data = data.changed({"cache": _cache(data.cache, index, size, augment.margin, reasons)})
     training = resolve_training(recipe, index, machine)
     finetune = resolve_finetune(recipe.finetune, model, index)
-    loss = resolve_loss(recipe, index.manifest, reasons)
+    loss = resolve_loss(recipe, index.manifest, select=training["select"], reasons=reasons)
     measurable = _measurable(recipe)
     decided = {
         "model": model,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from obverse import metrics
 from obverse.errors import RecipeError
 from obverse.manifest import Manifest
-from obverse.recipe import BINARY, LABEL_SETS, ORDINAL, OWN_RULE, Recipe, ResolvedLoss
+from obverse.recipe import BINARY, LABEL_SETS, ORDINAL, Recipe, ResolvedLoss
+from obverse.registry import LOSSES, Decode
 
 # Ratio of the largest to the smallest class, in training samples, above which classes count as imbalanced.
 IMBALANCED = 10
@@ -12,6 +14,12 @@ IMBALANCED = 10
 SMOOTHING = 0.1
 # Losses without smoothing: ordinal targets are spread already, and smoothing moves a binary target towards 1/2.
 UNSMOOTHED = ORDINAL | LABEL_SETS
+DECODES: dict[Decode, str] = {
+    "mode": "the most probable class (mode), which is most often right",
+    "median": "the median class, which has the least expected absolute error",
+    "mean": "the rounded mean class, which has the least expected squared error",
+}
+"""Which class of a distribution over ordered classes is the answer, and why one would want it."""
 
 
 def imbalance(manifest: Manifest) -> float:
@@ -20,8 +28,10 @@ def imbalance(manifest: Manifest) -> float:
     return max(counts) / min(counts)
 
 
-def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> ResolvedLoss:
+def resolve_loss(recipe: Recipe, manifest: Manifest, *, select: str, reasons: list[str]) -> ResolvedLoss:
     """The loss spec without `auto`.
+
+    select: the resolved metric of selection, which the answers to ordered classes follow.
 
     Raises RecipeError for a loss or decoding that does not fit the labels (ordered, one class, label sets).
     """
@@ -36,7 +46,7 @@ def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> Reso
         values |= _choose(recipe, manifest, reasons)
     kind = values["kind"]
     if values["decode"] == "auto":
-        values["decode"] = "median" if kind in OWN_RULE else "mode"
+        values["decode"] = _decode(kind, select, reasons) if manifest.ordered else "mode"
     if values["label_smoothing"] == "auto":
         values["label_smoothing"] = 0.0 if kind in UNSMOOTHED else SMOOTHING
     if not manifest.ordered and kind in ORDINAL:
@@ -48,6 +58,15 @@ def resolve_loss(recipe: Recipe, manifest: Manifest, reasons: list[str]) -> Reso
     except ValueError as error:
         raise RecipeError(f"loss.kind: {kind} was chosen because the classes are ordered: {error}; "
                           "say loss.kind=cross-entropy if they should not be") from None  # fmt: skip
+
+
+def _decode(kind: str, select: str, reasons: list[str]) -> Decode:
+    """The decision rule for ordered classes: the loss's own, else the one that the metric of selection asks for."""
+    own = LOSSES[kind].decode
+    decode = own or metrics.metric_of(select).decode
+    cause = f"loss.kind is {kind}" if own else f"training.select is {select}"
+    reasons.append(f"answer: {DECODES[decode]}, because {cause}; loss.decode sets another")
+    return decode
 
 
 def _of_sets(recipe: Recipe, reasons: list[str]) -> dict[str, str]:

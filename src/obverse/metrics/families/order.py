@@ -24,6 +24,7 @@ METRICS = (
         one_label=from_confusion(mean_absolute_error, lambda a: _interval("mean_absolute_error", a)),
         bounds=None,
         needs=frozenset({"order"}),
+        decode="median",
         also=("mae",),
         block="ordinal",
     ),
@@ -47,6 +48,9 @@ METRICS = (
         one_label=from_confusion(quadratic_kappa, lambda a: _interval("quadratic_kappa", a)),
         bounds=(-1.0, 1.0),
         needs=frozenset({"order", "two classes"}),
+        # Not the mean, although it has the least expected squared error: kappa divides by the disagreement by chance,
+        # which falls as answers move to the middle, where means lie (`tests/experiment/test_answer_rule.py`).
+        decode="median",
         block="ordinal",
     ),
 )  # fmt: skip

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from obverse.registry import LOSSES, Head
+from obverse.registry import LOSSES, Decode, Head
 
 from .spec import Auto, Fraction, NonNegativeFloat, PositiveFloat, Spec
 
-Decode = Literal["mode", "median", "mean"]
 Prior = Literal["balanced", "train", "tuned"] | tuple[PositiveFloat, ...]
 ORDINAL = frozenset(name for name, loss in LOSSES.items() if loss.is_ordinal)
 ADJUSTED = frozenset(name for name, loss in LOSSES.items() if loss.adjusts)
 LABEL_SETS = frozenset(name for name, loss in LOSSES.items() if loss.head == "binary")
-OWN_RULE = frozenset({"corn", "coral"})
+STEP_HEADS = frozenset({"corn", "coral"})
 OTHER_HEADS = frozenset(name for name, loss in LOSSES.items() if loss.head not in ("classes", "binary"))
 BINARY = "binary-cross-entropy"
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class OutputSpec(Spec):
 
     def num_outputs(self, num_classes: int) -> int:
         """Numbers that the head gives."""
-        return num_classes - 1 if self.kind in OWN_RULE else num_classes
+        return num_classes - 1 if self.kind in STEP_HEADS else num_classes
 
 
 class LossSpec(Spec):
@@ -104,8 +103,9 @@ class LossSpec(Spec):
 
     decode: Auto | Decode = "auto"
     """Which class of a distribution over ordered classes is the answer: `mode` is most often right, `median` has the
-    least expected absolute error, `mean` (rounded) the least expected squared error. `auto` is the median for `corn`
-    and `coral`, whose own rule it is, and the mode otherwise."""
+    least expected absolute error, `mean` (rounded) the least expected squared error. `auto` is the one that
+    `training.select` asks for: the median for `mae` and `quadratic_kappa`, and the mode otherwise. With `coral` it is
+    always the median."""
 
     @model_validator(mode="after")
     def _fields_take_effect(self) -> Self:
