@@ -20,6 +20,11 @@ MODELS = {
         "backbone": {"kind": "timm", "name": "mobilenetv3_small_050", "pretrained": "none"},
         "fusion": {"kind": "mean"},
     },
+    "average": {
+        "backbone": {"kind": "convnet", "widths": [4, 6]},
+        "sharing": "separate",
+        "fusion": {"kind": "average"},
+    },
 }
 
 
@@ -50,12 +55,13 @@ def outputs_of(bundle, model):
 
 @pytest.fixture(params=["pictures alone", "with columns"])
 def members(request):
-    """Three kinds of model, another normalisation each, one of them with CORN's numbers, one meant for a prior."""
+    """Four kinds of model, another normalisation each, one of them with CORN's numbers, one meant for a prior."""
     torch.manual_seed(0)
     bundles = [
         bundle_of("shared", output=OutputSpec(kind="corn")),
         bundle_of("separate", mean=0.4, std=0.25),
         bundle_of("mean", output=OutputSpec(prior=(0.7, 0.1, 0.1, 0.1)), mean=0.3),
+        bundle_of("average", output=OutputSpec(kind="coral", per_view=True), std=0.2),
     ]
     if request.param == "with columns":
         columns = (Column("mint", "category", ("A", "D")), Column("year", "number", mean=1900.0, std=20.0))

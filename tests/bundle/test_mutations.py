@@ -53,7 +53,12 @@ RICH = replace(
     parts=(Part.parse("half", "left"), Part.parse("half", "right")),
 )
 SETS = replace(PLAIN, output=OutputSpec(kind="binary", thresholds=(0.2, 0.5, 0.7)))
-BUNDLES = {"plain": PLAIN, "rich": RICH, "sets": SETS}
+AVERAGED = replace(
+    RICH,
+    model=RICH.model.changed({"fusion": {"kind": "average"}, "view_heads": None}),
+    output=OutputSpec(kind="corn", per_view=True),
+)
+BUNDLES = {"plain": PLAIN, "rich": RICH, "sets": SETS, "averaged": AVERAGED}
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 32, 3), np.uint8)
 WRONG = [None, True, -1, 0, 10**9, 10**400, -0.5, 1e300, float("nan"), float("inf"), "", "x", "1", [], {}, [[]], [None]]
 

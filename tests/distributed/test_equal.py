@@ -145,7 +145,7 @@ QUICK_FUSION = ("cross-view", "fsdp")
     ("fusion", "kind"),
     [
         pytest.param(fusion, kind, marks=[] if (fusion, kind) == QUICK_FUSION else pytest.mark.full)
-        for fusion in ("max", "attention", "gated", "multiplicative", "cross-view")
+        for fusion in ("max", "average", "attention", "gated", "multiplicative", "cross-view")
         for kind in ("ddp", "fsdp")
     ],
 )
@@ -157,10 +157,11 @@ def test_fusions_view_heads_and_columns(ranks, alone, make_recipe, views, tmp_pa
         rows.append(f"{path.parts[-3]},{path},{reverse},{'DS'[number % 2]},{1900 + number if number % 3 else ''}")
     table = tmp_path / "coins.csv"
     table.write_text("\n".join(rows))
-    width = {} if fusion == "max" else {"width": 8}
+    width = {} if fusion in ("max", "average") else {"width": 8}
+    view_heads = None if fusion == "average" else {}
     sections = {
         "data": {"columns": {"mint": "category", "year": "number"}},
-        "model": {"fusion": {"kind": fusion, **width}, "view_heads": {}},
+        "model": {"fusion": {"kind": fusion, **width}, "view_heads": view_heads},
         "optim": SGD,
         "augment": {"view_dropout": 0.3},
     }

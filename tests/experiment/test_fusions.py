@@ -15,7 +15,7 @@ from obverse.manifest import Column
 from obverse.planning.imagined import imagined_index
 from obverse.planning.memory import plan_memory
 
-KINDS = ("attention", "concat", "cross-view", "gated", "max", "mean", "multiplicative")
+KINDS = ("attention", "average", "concat", "cross-view", "gated", "max", "mean", "multiplicative")
 COLUMNS = (Column("mint", "category", ("D", "Ω")), Column("year", "number", mean=1900.5, std=12.0))
 
 
@@ -24,7 +24,7 @@ def planned(request, make_recipe):
     """(resolved recipe, bundle)."""
     recipe = make_recipe(
         data={"views": ["left", "right"], "columns": {"mint": "category", "year": "number"}},
-        model={"fusion": {"kind": request.param}, "view_heads": {}},
+        model={"fusion": {"kind": request.param}, "view_heads": None if request.param == "average" else {}},
     )
     index = imagined_index(recipe, num_classes=3, num_samples=40)
     resolved = resolve(recipe, index).recipe
@@ -50,8 +50,9 @@ def test_its_bundle_comes_back_the_same(planned, tmp_path):
     images, present = torch.randn(2, 2, 3, 16, 16), torch.tensor([[True, True], [False, True]])
     columns = torch.tensor([[1.0, 0.5], [0.0, float("nan")]])
     for given in (columns, None):
-        expected = model(images, present, given, each_view=True)
-        assert expected.shape == (2, 3, 3)
-        torch.testing.assert_close(loaded(images, present, given, each_view=True), expected)
+        each_view = model.grades_views
+        expected = model(images, present, given, each_view=each_view)
+        assert expected.shape == ((2, 3, 3) if each_view else (2, 2, 4))
+        torch.testing.assert_close(loaded(images, present, given, each_view=each_view), expected)
     known, unknown = model(images[:1], present[:1], columns[:1]), model(images[:1], present[:1])
     assert not torch.equal(known, unknown)

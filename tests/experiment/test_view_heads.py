@@ -16,7 +16,7 @@ from obverse.evaluation import Predictions
 from obverse.experiment import start_run
 from obverse.inference import load
 from obverse.losses import build_objective
-from obverse.recipe import LossSpec, ViewHeadsSpec
+from obverse.recipe import LossSpec, ModelSpec, ViewHeadsSpec
 from obverse.runs import RunFolder
 from obverse.studies.compare import compare, read_contender
 from obverse.studies.ensemble import make_ensemble
@@ -100,7 +100,9 @@ def test_graded_runs_are_compared_joined_and_pooled(finished, make_recipe, tmp_p
 
 def test_the_heads_cost_their_weight_over_the_views_that_are_there():
     objective = build_objective(
-        LossSpec(kind="cross-entropy", decode="mode"), counts=[4, 4], view_heads=ViewHeadsSpec(weight=0.5)
+        LossSpec(kind="cross-entropy", decode="mode"),
+        counts=[4, 4],
+        model=ModelSpec(view_heads=ViewHeadsSpec(weight=0.5)),
     )
     logits, targets = torch.randn(3, 3, 2), hard_targets(torch.tensor([0, 1, 1]), 2)
     present = torch.tensor([[True, True], [True, False], [False, True]])

@@ -11,6 +11,7 @@ from obverse.recipe import AttentionFusion as AttentionSpec
 from obverse.recipe import ConvNetBackbone, HeadSpec, ModelSpec
 
 KINDS = ("attention", "concat", "cross-view", "gated", "max", "mean", "multiplicative")
+EVERY_KIND = ("average", *KINDS)
 WITH_EMBEDDING = ("attention", "cross-view", "gated", "multiplicative")
 FEATURES_BVD = torch.arange(12.0).view(2, 2, 3)
 ALL = torch.ones(2, 2, dtype=torch.bool)
@@ -59,7 +60,7 @@ def test_one_view_is_the_identity(kind):
     assert not list(fusion.parameters())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_a_missing_view_s_pixels_cannot_matter(kind):
     images = torch.randn(2, 2, 3, 16, 16)
     other = images.clone()
@@ -79,10 +80,10 @@ def test_the_order_of_views_changes_no_logit_by_1e5(kind):
     assert (model(images.flip(0), present.flip(0)) - logits).abs().max() > 1e-5, "the logits depend on nothing"
 
 
-@pytest.mark.parametrize("kind", ["concat", *WITH_EMBEDDING])
-def test_the_order_counts_for_concat_and_with_a_view_embedding(kind):
+@pytest.mark.parametrize("kind", ["average", "concat", *WITH_EMBEDDING])
+def test_the_order_counts_for_heads_per_view_concat_and_with_a_view_embedding(kind):
     images = torch.randn(2, 2, 3, 16, 16)
-    fields = {} if kind == "concat" else {"view_embedding": True}
+    fields = {} if kind in ("average", "concat") else {"view_embedding": True}
     model = classifier(fusion=spec_of(kind, **fields))
     assert (model(images, ALL) - model(images.flip(1), ALL)).abs().max() > 1e-5
 
@@ -104,7 +105,7 @@ def test_learned_vectors_are_not_decayed(kind):
     assert all(dict(fusion.named_modules())[name.removesuffix(".weight")].__class__ is nn.Linear for name in decayed)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_every_fusion_exports_without_python_branches(kind):
     model = classifier(fusion=spec_of(kind))
     images = torch.randn(2, 2, 3, 16, 16)
@@ -112,7 +113,7 @@ def test_every_fusion_exports_without_python_branches(kind):
     torch.testing.assert_close(exported(images, SECOND_LACKS_FIRST), model(images, SECOND_LACKS_FIRST))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_every_fusion_comes_back_from_its_recipe(kind):
     spec = ModelSpec(fusion=spec_of(kind))
     assert ModelSpec.model_validate_json(spec.model_dump_json()).fusion == spec_of(kind)

@@ -195,7 +195,12 @@ class BundleValues(Spec):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        for model, output in [(self.model, self.output), *((m.model, m.output) for m in self.members)]:
+        described = [(self.model, self.output), *((m.model, m.output) for m in self.members)]
+        # An ensemble gives class logits, so its own output does not follow from the model of its first member.
+        for model, output in described[1:] or described:
+            if output.per_view != (model.fusion.kind == "average"):
+                raise ValueError(f"output.per_view {output.per_view} does not go with {model.fusion.kind} fusion")
+        for model, output in described:
             if isinstance(model.backbone, AutoBackbone):
                 raise ValueError("the model is not decided: model.backbone is still `auto`")
             _require_output(output, len(self.classes), ordered=self.ordered)

@@ -2,7 +2,7 @@
 
 from .arrays import require_numbers, softmax, to_answers, to_probabilities
 from .kinds import PLAIN, Kind, LabelSet, OneClass, kind_of
-from .logits import build_output, class_logits, training_prior
+from .logits import build_output, class_logits, split_views, training_prior
 from .targets import hard_targets, label_targets
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "label_targets",
     "require_numbers",
     "softmax",
+    "split_views",
     "to_answers",
     "to_probabilities",
     "training_prior",

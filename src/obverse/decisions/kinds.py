@@ -48,6 +48,11 @@ class OneClass:
         logs = torch.stack([class_logits.log_softmax(-1) for class_logits in members])
         return torch.logsumexp(logs, dim=0) - math.log(len(members))
 
+    def mean_of_present(self, class_logits_BVK: torch.Tensor, present_BV: torch.Tensor) -> torch.Tensor:
+        """Class logits (B, K) whose probabilities are the mean of those of the present views."""
+        log_sum_BK = _masked(class_logits_BVK.log_softmax(-1), present_BV).logsumexp(-2)
+        return log_sum_BK - present_BV.sum(-1, keepdim=True).clamp(min=1).log()
+
     def decide(self, probabilities_NK: torch.Tensor) -> torch.Tensor:
         """The decided class of each row (N): by `decode` the mode, or for ordered classes the median or rounded mean.
 
@@ -111,6 +116,12 @@ class LabelSet:
         class_logits = torch.stack(list(members))
         return logsigmoid(class_logits).logsumexp(0) - logsigmoid(-class_logits).logsumexp(0)
 
+    def mean_of_present(self, class_logits_BVK: torch.Tensor, present_BV: torch.Tensor) -> torch.Tensor:
+        """Class logits (B, K) whose probabilities are the mean of those of the present views."""
+        if_there_BVK = _masked(logsigmoid(class_logits_BVK), present_BV)
+        if_absent_BVK = _masked(logsigmoid(-class_logits_BVK), present_BV)
+        return if_there_BVK.logsumexp(-2) - if_absent_BVK.logsumexp(-2)
+
     def decide(self, probabilities_NK: torch.Tensor) -> torch.Tensor:
         """The label set of each row (N, K): True where a class reaches its threshold. A row of NaN gives no class."""
         if self.thresholds is None:
@@ -142,6 +153,11 @@ class LabelSet:
     def outcome(self, truth_NK: Truth, answers_NK: Truth, probabilities_NK: Float32Array, units: Units) -> LabelSets:
         """Input of metrics."""
         return LabelSets(truth_NK, answers_NK, probabilities_NK, units)
+
+
+def _masked(logs_BVK: torch.Tensor, present_BV: torch.Tensor) -> torch.Tensor:
+    """Logarithms of probabilities, with (nearly) log 0 for views that are missing."""
+    return logs_BVK.masked_fill(~present_BV.unsqueeze(-1), torch.finfo(logs_BVK.dtype).min)
 
 
 Kind = OneClass | LabelSet

@@ -11,38 +11,63 @@ from obverse.errors import RecipeError
 from obverse.recipe import ADJUSTED, OutputSpec, ResolvedLoss
 from obverse.registry import LOSSES
 
+from .kinds import kind_of
 
-def build_output(spec: ResolvedLoss, *, counts: Sequence[int]) -> OutputSpec:
+
+def build_output(spec: ResolvedLoss, *, counts: Sequence[int], per_view: bool = False) -> OutputSpec:
     """The output spec that a loss needs: kind of the head's outputs, prior and decision rule.
 
     counts: training samples of each class, in class order. RecipeError when `loss.prior` has another length.
+    per_view: whether every view has a head of its own and their probabilities are averaged.
     """
+    prior = _deployment_prior(spec, counts)
     return OutputSpec.model_validate(
-        {"kind": LOSSES[spec.kind].head, "prior": _deployment_prior(spec, counts), "decode": spec.decode}
+        {"kind": LOSSES[spec.kind].head, "prior": prior, "decode": spec.decode, "per_view": per_view}
     )
 
 
 def class_logits(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
     """Class logits (.., K) in fp32, whose softmax (sigmoid for `binary`) is the probability of each class.
 
+    With `per_view`, logits are (B, V, 1 + K) as of `split_views`. The prior is added after the views are averaged.
+    """
+    logits = logits.float()
+    if spec.per_view:
+        present_BV, logits_BVK = split_views(logits)
+        logits = kind_of(spec).mean_of_present(_before_prior(logits_BVK, spec.kind), present_BV)
+    else:
+        logits = _before_prior(logits, spec.kind)
+    if spec.prior is not None:
+        return logits + torch.tensor(spec.prior, device=logits.device).log()
+    return logits
+
+
+def _before_prior(logits: torch.Tensor, kind: str) -> torch.Tensor:
+    """Class logits (.., K) without a prior, from logits in fp32.
+
     CORN's logit j is that of P(y > j | y >= j), so P(y = k) is a product. CORAL's logit j is that of P(y > j), so
     P(y = k) is a difference; a running minimum makes the P(y > j) monotonic if training has not. NaN rows stay NaN.
     """
-    logits = logits.float()
-    if spec.kind == "corn":
+    if kind == "corn":
         yes, no = functional.logsigmoid(logits), functional.logsigmoid(-logits)
         none = torch.zeros_like(logits[..., :1])
         return torch.cat([none, yes.cumsum(-1)], -1) + torch.cat([no, none], -1)
-    if spec.kind == "coral":
+    if kind == "coral":
         above = [logits[..., 0].sigmoid()]
         for j in range(1, logits.shape[-1]):
             above.append(torch.minimum(above[-1], logits[..., j].sigmoid()))
         at_least = torch.stack([torch.ones_like(above[0]), *above], -1)
         at_most = torch.stack([*above, torch.zeros_like(above[0])], -1)
         return (at_least - at_most).clamp(min=torch.finfo(torch.float32).tiny).log()
-    if spec.prior is not None:
-        return logits + torch.tensor(spec.prior, device=logits.device).log()
     return logits
+
+
+def split_views(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which views are present (B, V) and the logits of each view (B, V, K), from what a head per view gives.
+
+    Such a head gives (B, V, 1 + K): 1 for a view that is present and 0 for a missing one, then the view's logits.
+    """
+    return logits[..., 0] > 0.5, logits[..., 1:]
 
 
 def training_prior(counts: Sequence[int], *, power: float) -> tuple[float, ...]:

@@ -195,7 +195,7 @@ def objective_of(recipe: ResolvedRecipe, manifest: Manifest) -> Objective:
     """The training objective, with the class frequencies of the manifest's train split."""
     counts = list(manifest.counts("train").values())
     num_samples = manifest.split_counts()["train"]
-    return build_objective(recipe.loss, counts=counts, num_samples=num_samples, view_heads=recipe.model.view_heads)
+    return build_objective(recipe.loss, counts=counts, num_samples=num_samples, model=recipe.model)
 
 
 def require_launch(recipe: Recipe) -> None:

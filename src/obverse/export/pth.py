@@ -63,10 +63,11 @@ def write(path: Path, bundle: Bundle, classifier: Classifier) -> None:
 def fold_prior(bundle: Bundle, classifier: Classifier) -> tuple[Bundle, dict[str, torch.Tensor]]:
     """Description without a prior, and weights that include it, for equal predictions.
 
-    The prior's logarithm is added to the bias of every head's last layer.
+    The prior's logarithm is added to the bias of every head's last layer. A prior that is added after the views'
+    probabilities are averaged stays in the description.
     """
     weights: dict[str, torch.Tensor] = classifier.state_dict()
-    if bundle.output.prior is None:
+    if bundle.output.prior is None or bundle.output.per_view:
         return bundle, weights
     log_prior_K = torch.tensor(bundle.output.prior).log()
     for prefix, module in classifier.named_modules():

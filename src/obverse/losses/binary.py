@@ -43,7 +43,7 @@ class BinaryObjective(Objective):
         """What each sample adds to the divisor (B): the sum of class weights, because the mean is over classes too."""
         return self.weights_K.sum().to(targets_BK.device).expand(len(targets_BK))
 
-    def losses(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
+    def losses_of(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
         """The weighted loss of each sample (B), summed over classes, in fp32."""
         logits_BK = logits.float()
         smoothed_BK = (1 - self.label_smoothing) * targets_BK.float() + self.label_smoothing / 2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from obverse.decisions import build_output
-from obverse.recipe import ADJUSTED, LABEL_SETS, ResolvedLoss, ViewHeadsSpec
+from obverse.recipe import ADJUSTED, LABEL_SETS, ModelSpec, OutputSpec, ResolvedLoss
 from obverse.registry import LOSSES, load_file
 
 from . import nominal, ordinal
@@ -15,39 +15,45 @@ from .binary import BinaryObjective, presence_weights
 from .objective import LabelLosses, Objective
 from .weights import class_weights
 
+DEFAULT = ModelSpec()
+
 
 def build_objective(
     spec: ResolvedLoss,
     *,
     counts: Sequence[int],
     num_samples: int | None = None,
-    view_heads: ViewHeadsSpec | None = None,
+    model: ModelSpec = DEFAULT,
 ) -> Objective:
     """The objective of a resolved loss.
 
     counts: training samples that have each class, in class order.
     num_samples: number of training samples; None is the sum of `counts`, which is wrong for label sets.
-    view_heads: spec of the views' own heads, or None.
+    model: spec of the model, for its views' own heads.
     """
     label_losses: LabelLosses = load_file("losses", LOSSES[spec.kind].file).build(spec, counts)
+    output = build_output(spec, counts=counts, per_view=model.fusion.kind == "average")
     if spec.kind in LABEL_SETS:
-        return _of_sets(spec, label_losses, counts, sum(counts) if num_samples is None else num_samples)
+        num_samples = sum(counts) if num_samples is None else num_samples
+        return _of_sets(spec, label_losses, counts, num_samples, output=output)
     weights_K = torch.tensor(class_weights(counts, spec.class_weights, beta=spec.effective_beta), dtype=torch.float32)
     terms_K = ordinal.corn_num_questions(len(counts)) if spec.kind == "corn" else torch.ones_like(weights_K)
     return Objective(
         label_losses,
         weights_K,
         terms_K,
-        output=build_output(spec, counts=counts),
+        output=output,
         label_smoothing=spec.label_smoothing,
         defer_fraction=spec.defer_fraction,
-        view_weight=view_heads.weight if view_heads else 0.0,
+        view_weight=model.view_heads.weight if model.view_heads else 0.0,
         spread_K=_spread(spec, counts) if spec.kind in ADJUSTED else None,
         tuned_counts=tuple(counts) if spec.prior == "tuned" else None,
     )
 
 
-def _of_sets(spec: ResolvedLoss, label_losses: LabelLosses, counts: Sequence[int], num_samples: int) -> BinaryObjective:
+def _of_sets(
+    spec: ResolvedLoss, label_losses: LabelLosses, counts: Sequence[int], num_samples: int, *, output: OutputSpec
+) -> BinaryObjective:
     """The objective of label sets. A class without training samples counts as having one, and is learned as absent."""
     weights = class_weights([max(1, count) for count in counts], spec.class_weights, beta=spec.effective_beta)
     weights_K = torch.tensor(weights, dtype=torch.float32)
@@ -55,7 +61,7 @@ def _of_sets(spec: ResolvedLoss, label_losses: LabelLosses, counts: Sequence[int
         label_losses,
         weights_K,
         torch.ones_like(weights_K),
-        output=build_output(spec, counts=counts),
+        output=output,
         label_smoothing=spec.label_smoothing,
         defer_fraction=spec.defer_fraction,
         pos_weights_K=presence_weights(counts, num_samples, spec.pos_weight),

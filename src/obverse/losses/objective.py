@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from obverse.decisions import split_views
 from obverse.recipe import OutputSpec
 
 LabelLosses = Callable[[torch.Tensor], torch.Tensor]
@@ -68,6 +69,17 @@ class Objective:
         return targets_BK.float() @ (self.weights_K * self.terms_K).to(targets_BK.device)
 
     def losses(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
+        """The weighted loss of each sample (B), in fp32.
+
+        logits: as the head gives them. With a head per view it is the mean over the present views of each view's loss,
+        not the loss of their average, so that no view learns from another.
+        """
+        if not self.output.per_view:
+            return self.losses_of(logits, targets_BK)
+        present_BV, logits_BVK = split_views(logits)
+        return self._mean_over_views(logits_BVK, targets_BK, present_BV)
+
+    def losses_of(self, logits: torch.Tensor, targets_BK: torch.Tensor) -> torch.Tensor:
         """The weighted loss of each sample (B), in fp32. logits: (B, K), or (B, K - 1) for CORN and CORAL.
 
         Smoothing mixes each label with `spread_K`, by default uniform (Szegedy et al. 2016, section 7), and keeps the
@@ -89,6 +101,11 @@ class Objective:
 
         logits: (B, 1 + V, ...), of the sample, then of each view. A mean over views leaves the divisor unchanged.
         """
-        own_BV = torch.stack([self.losses(of_view, targets_BK) for of_view in logits[:, 1:].unbind(1)], dim=1)
-        mean_B = torch.where(present_BV, own_BV, 0.0).sum(1) / present_BV.sum(1).clamp(min=1)
+        mean_B = self._mean_over_views(logits[:, 1:], targets_BK, present_BV)
         return self.losses(logits[:, 0], targets_BK) + self.view_weight * mean_B
+
+    def _mean_over_views(
+        self, logits_BVK: torch.Tensor, targets_BK: torch.Tensor, present_BV: torch.Tensor
+    ) -> torch.Tensor:
+        own_BV = torch.stack([self.losses_of(of_view, targets_BK) for of_view in logits_BVK.unbind(1)], dim=1)
+        return torch.where(present_BV, own_BV, 0.0).sum(1) / present_BV.sum(1).clamp(min=1)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from torch import nn
 
 from obverse.errors import RecipeError
-from obverse.recipe import AutoBackbone, HeadSpec, ModelSpec, OutputSpec
+from obverse.recipe import AutoBackbone, AverageFusion, HeadSpec, ModelSpec, OutputSpec
 
 from .backbones.network import InputNeeds, network_of
 from .classifier import Classifier, feature_size
 from .columns import ColumnEncoder
 from .fusion import build_fusion
-from .head import build_head
+from .head import HeadPerView, build_head
 
 PLAIN = OutputSpec()
 
@@ -68,8 +68,16 @@ def build_classifier(
     num_features = feature_size(backbones[0])
     fusion = build_fusion(spec.fusion, num_views=num_views, num_features=num_features)
     columns = ColumnEncoder(interface.column_sizes) if interface.column_sizes else None
-    num_fused = int(fusion.num_features) + (columns.num_features if columns else 0)  # type: ignore[arg-type]
-    head = build_head(spec.head, num_fused, num_classes, interface.output)
+    num_columns = columns.num_features if columns else 0
+    head: nn.Module
+    if isinstance(spec.fusion, AverageFusion):
+        heads = [
+            build_head(spec.head, num_features + num_columns, num_classes, interface.output) for _ in range(num_views)
+        ]
+        head = HeadPerView(heads, num_features)
+    else:
+        num_fused = int(fusion.num_features) + num_columns  # type: ignore[arg-type]
+        head = build_head(spec.head, num_fused, num_classes, interface.output)
     num_view_heads = num_backbones if spec.view_heads else 0
     view_heads = [build_head(HeadSpec(), num_features, num_classes, interface.output) for _ in range(num_view_heads)]
     return Classifier(backbones, fusion, head, view_heads=view_heads, columns=columns)

@@ -48,6 +48,27 @@ LAST_LAYERS: dict[str, Callable[[int, int], nn.Module]] = {
 }
 
 
+class HeadPerView(nn.Module):
+    """A head of its own for every view, from what `AverageFusion` gives and the features of extra columns.
+
+    Every head sees the columns. The result is (B, V, 1 + K): whether the view is present, then its logits.
+    """
+
+    def __init__(self, heads: Sequence[nn.Module], num_features: int) -> None:
+        super().__init__()
+        self.views = nn.ModuleList(heads)
+        self.num_features = num_features
+
+    def forward(self, fused_BD: torch.Tensor) -> torch.Tensor:
+        """(B, V, 1 + K)."""
+        num_views, size = len(self.views), len(self.views) * self.num_features
+        features_BVD = fused_BD[:, :size].reshape(len(fused_BD), num_views, -1)
+        present_BV1, columns_BE = fused_BD[:, size : size + num_views].unsqueeze(2), fused_BD[:, size + num_views :]
+        seen = [torch.cat([features_BVD[:, view], columns_BE], dim=1) for view in range(num_views)]
+        logits_BVK = torch.stack([head(seen_BD) for head, seen_BD in zip(self.views, seen, strict=True)], dim=1)
+        return torch.cat([present_BV1.to(logits_BVK.dtype), logits_BVK], dim=2)
+
+
 def build_head(spec: HeadSpec, num_features: int, num_classes: int, output: OutputSpec) -> nn.Sequential:
     """The head: linear, ReLU and dropout for each hidden size, then the last layer; without hidden layers dropout only
     precedes the last layer.
@@ -65,7 +86,8 @@ def build_head(spec: HeadSpec, num_features: int, num_classes: int, output: Outp
 @torch.no_grad()
 def start_bias(head: nn.Module, values_K: Sequence[float] | float) -> None:
     """Set the bias of the last layer, for example to the log share of each class (Lin et al. 2017, section 4.1)."""
-    assert isinstance(head, nn.Sequential)
-    last = head[-1]
-    assert isinstance(last, nn.Linear)
-    last.bias.copy_(torch.tensor(values_K))
+    for part in head.views if isinstance(head, HeadPerView) else [head]:
+        assert isinstance(part, nn.Sequential)
+        last = part[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias.copy_(torch.tensor(values_K))

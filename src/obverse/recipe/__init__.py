@@ -36,6 +36,7 @@ from .specs.finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
 from .specs.fusion import (
     AttentionFusion,
     AutoFusion,
+    AverageFusion,
     ConcatFusion,
     CrossViewFusion,
     Fusion,
@@ -75,6 +76,7 @@ __all__ = [
     "AugmentSpec",
     "AutoBackbone",
     "AutoFusion",
+    "AverageFusion",
     "Backbone",
     "CCTBackbone",
     "CacheSpec",

@@ -26,6 +26,7 @@ from .specs.distill import DistillSpec
 from .specs.finetune import FinetuneSpec, HeadFirstSpec
 from .specs.fusion import (
     AttentionFusion,
+    AverageFusion,
     ConcatFusion,
     CrossViewFusion,
     GatedFusion,
@@ -90,7 +91,14 @@ class ResolvedModel(ModelSpec):
         Field(discriminator="kind"),
     ]
     fusion: Annotated[
-        ConcatFusion | MeanFusion | MaxFusion | AttentionFusion | GatedFusion | MultiplicativeFusion | CrossViewFusion,
+        ConcatFusion
+        | MeanFusion
+        | MaxFusion
+        | AverageFusion
+        | AttentionFusion
+        | GatedFusion
+        | MultiplicativeFusion
+        | CrossViewFusion,
         Field(discriminator="kind"),
     ]
 

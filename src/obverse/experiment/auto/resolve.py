@@ -163,7 +163,9 @@ def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, in
         if median(min(s) for s in sizes) <= SMALL_SIDE and augment.shift is None and augment.min_scale is None:
             # Resampling blurs small pictures: they are moved by whole pixels instead of cropped.
             augment = augment.changed({"shift": 0.125, "min_scale": 1.0, "jitter": augment.jitter or 0.0})
-    filled = augment.filled(num_views=len(index.manifest.views), num_columns=len(index.manifest.columns))
+    # Views that learn by themselves gain nothing from a view that is left out.
+    num_views = 1 if recipe.model.fusion.kind == "average" else len(index.manifest.views)
+    filled = augment.filled(num_views=num_views, num_columns=len(index.manifest.columns))
     source_side = median(math.sqrt(h * w) for h, w in sizes)
     has_pixels = source_side >= WORKING_MARGIN * math.sqrt(size.height * size.width)
     if recipe.augment.margin is None and has_pixels and filled.min_scale != 1:

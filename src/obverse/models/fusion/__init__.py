@@ -10,6 +10,7 @@ from torch import nn
 
 from obverse.recipe import AttentionFusion as AttentionSpec
 from obverse.recipe import AutoFusion as AutoSpec
+from obverse.recipe import AverageFusion as AverageSpec
 from obverse.recipe import ConcatFusion as ConcatSpec
 from obverse.recipe import CrossViewFusion as CrossViewSpec
 from obverse.recipe import Fusion
@@ -19,6 +20,7 @@ from obverse.recipe import MeanFusion as MeanSpec
 from obverse.recipe import MultiplicativeFusion as MultiplicativeSpec
 
 from .attention import AttentionFusion, CrossViewFusion
+from .average import AverageFusion
 from .concat import ConcatFusion
 from .gated import GatedFusion
 from .multiplicative import MultiplicativeFusion
@@ -26,6 +28,7 @@ from .pooling import MaxFusion, MeanFusion
 
 __all__ = [
     "AttentionFusion",
+    "AverageFusion",
     "ConcatFusion",
     "CrossViewFusion",
     "GatedFusion",
@@ -38,7 +41,7 @@ __all__ = [
 
 def build_fusion(spec: Fusion, *, num_views: int, num_features: int) -> nn.Module:
     """The fusion of `num_views` views with `num_features` features each; the identity for one view."""
-    if num_views == 1:
+    if num_views == 1 and not isinstance(spec, AverageSpec):
         return ConcatFusion(1, num_features)
     if isinstance(spec, AutoSpec):
         spec = spec.chosen(num_views)
@@ -51,6 +54,8 @@ def build_fusion(spec: Fusion, *, num_views: int, num_features: int) -> nn.Modul
             return GatedFusion(spec, num_views, num_features)
         case MultiplicativeSpec():
             return MultiplicativeFusion(spec, num_views, num_features)
+        case AverageSpec():
+            return AverageFusion(num_views, num_features)
         case ConcatSpec():
             return ConcatFusion(num_views, num_features)
         case MaxSpec():

@@ -80,7 +80,8 @@ class AugmentSpec(Spec):
 
     view_dropout: Auto | Fraction = "auto"
     """Probability that training drops a view of a sample that has several, never the last one. `auto` is 0.1 with
-    several views and 0 with one, so that the model also predicts when a view is missing."""
+    several views, so that the model also predicts when a view is missing, and 0 with one or with `average` fusion,
+    whose views are classified by themselves."""
 
     column_dropout: Auto | Fraction = "auto"
     """Probability that training drops a value of `data.columns`; all values of a sample are dropped with the same

@@ -50,6 +50,14 @@ class GatedFusion(Spec):
     """Whether the fusion knows which view is which, so that their order counts."""
 
 
+class AverageFusion(Spec):
+    """The mean of the views' probabilities: every view has a head of its own and learns by itself (late fusion)."""
+
+    kind: Literal["average"] = "average"
+    """`average` classifies every view by itself and averages the probabilities of the views that are present. Training
+    minimises the mean of the views' own losses, so that with `sharing: separate` it is one model per view in one."""
+
+
 class AutoFusion(Spec):
     """A fusion chosen by the number of views; the choice is written into the run's recipe."""
 
@@ -118,6 +126,7 @@ Fusion = Annotated[
     | ConcatFusion
     | MeanFusion
     | MaxFusion
+    | AverageFusion
     | AttentionFusion
     | GatedFusion
     | MultiplicativeFusion

@@ -48,6 +48,9 @@ class OutputSpec(Spec):
     """Probability from which on each class belongs to the answer, in class order, for `kind: binary`. `null`: 1/2 for
     all."""
 
+    per_view: bool = False
+    """Whether the head gives these numbers for every view by itself, and the views' probabilities are averaged."""
+
     def num_outputs(self, num_classes: int) -> int:
         """Numbers that the head gives."""
         return num_classes - 1 if self.kind in STEP_HEADS else num_classes

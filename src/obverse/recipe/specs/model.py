@@ -47,7 +47,7 @@ class ModelSpec(Spec):
     """How the features of several views become one vector."""
 
     head: HeadSpec = HeadSpec()
-    """Layers from the fused features to the classes."""
+    """Layers from the fused features to the classes; with `fusion: {kind: average}`, from each view's features."""
 
     view_heads: ViewHeadsSpec | None = None
     """A head that classifies each view by itself. `null`: only all views together are classified."""
@@ -58,4 +58,10 @@ class ModelSpec(Spec):
         if kind in ("mean", "max") and self.sharing == "separate":
             raise ValueError(f"{kind} fusion needs `sharing: shared`: features of separate backbones are not "
                              "comparable")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
+    def _average_has_a_head_per_view(self) -> Self:
+        if self.fusion.kind == "average" and self.view_heads is not None:
+            raise ValueError("view_heads has no effect with average fusion, in which every view has a head already")
         return self
