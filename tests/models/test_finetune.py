@@ -83,6 +83,17 @@ def test_frozen_stages_stay_as_they_are_and_the_rest_trains(backbone, count):
     assert any(name.startswith("backbones.0") for name in changed)
 
 
+@pytest.mark.parametrize("backbone", [TINY_VIT, TINY_RESNET], ids=["vit", "resnet"])
+def test_stages_counted_from_the_end_are_those_left_by_counting_from_the_stem(backbone):
+    last = classifier(backbone, FinetuneSpec(train_stages=1))
+    stages = stage_numbers(last.backbones[0], coarse=True)
+    assert trained_names(last) == trained_names(classifier(backbone, FinetuneSpec(freeze_stages=max(stages.values()))))
+    thawing = classifier(backbone, FinetuneSpec(train_stages=1, unfreeze_epochs=1))
+    assert trained_names(thawing) == {"head.0.weight", "head.0.bias"}
+    set_trainable(thawing, FinetuneSpec(train_stages=1, unfreeze_epochs=1), epoch=9)
+    assert trained_names(thawing) == trained_names(last)
+
+
 def test_the_head_alone_needs_no_backward_through_the_backbone():
     model = classifier(TINY_RESNET, FinetuneSpec(train="head"))
     assert trained_names(model) == {"head.0.weight", "head.0.bias"}
@@ -200,6 +211,7 @@ def test_a_copy_of_a_lora_model_is_its_own():
     [
         (TINY_RESNET, LORA, "no linear layers, because it is no transformer"),
         (TINY_VIT, FinetuneSpec(freeze_norm=True), "has no batch norm"),
+        (TINY_VIT, FinetuneSpec(train_stages=4), "train_stages: 4 of 4 stages freezes nothing; leave it out"),
         (TINY_VIT, FinetuneSpec(freeze_stages=4), "4 of 4 stages leaves nothing .* say finetune.train=head"),
     ],
 )

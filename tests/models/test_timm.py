@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.layers import DropPath
 
 from obverse.errors import DataError, RecipeError, UnavailableError
 from obverse.models import build_classifier, input_needs, parameter_groups, undecayed_names
@@ -75,9 +76,17 @@ def test_mean_and_std_come_from_the_weights_and_can_be_overridden():
     assert (needs.mean, needs.std) == ((0.1, 0.2, 0.3), (1.0, 2.0, 3.0))
 
 
-def test_drop_rates_reach_the_model():
-    model = build_timm(vit(drop_path_rate=0.3, options={**TINY, "depth": 2}), height=32, width=32)
-    assert model.blocks[1].drop_path1.drop_prob == pytest.approx(0.3)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [(VIT, {**TINY, "depth": 2}), ("test_resnet", {}), ("test_convnext", {}), ("test_efficientnet", {})],
+)
+def test_drop_rates_reach_the_model(name, options):
+    """Stochastic depth by one field, in networks of patches and of convolutions."""
+    model = build_timm(TimmBackbone(name=name, drop_path_rate=0.3, pretrained="none", options=options),
+                       height=32, width=32)  # fmt: skip
+    rates = [part.drop_prob for part in model.modules() if isinstance(part, DropPath)]
+    assert rates == sorted(rates)
+    assert 0.15 <= rates[-1] <= 0.3 + 1e-6
 
 
 @pytest.fixture

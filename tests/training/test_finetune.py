@@ -202,6 +202,8 @@ def model_and_tuned(recipe, index):
         ({"train": "head", "layer_decay": 0.5}, "layer_decay has no effect with `train: head`"),
         ({"train": "head", **HEAD_FIRST}, "head_first has no effect with `train: head`"),
         ({"lora": {}, "freeze_stages": 1}, "freeze_stages has no effect with lora"),
+        ({"lora": {}, "train_stages": 1}, "train_stages has no effect with lora"),
+        ({"freeze_stages": 1, "train_stages": 1}, "count the same stages from both ends: choose one"),
         ({"layer_decay": 1.5}, "less than or equal to 1"),
     ],
 )
@@ -210,7 +212,9 @@ def test_settings_that_exclude_each_other_are_refused(finetune, sentence):
         build_recipe({"finetune": finetune}, "test")
 
 
-@pytest.mark.parametrize("finetune", [{"train": "head"}, {"freeze_stages": 1}, {"lora": {}}, {"freeze_norm": True}])
+@pytest.mark.parametrize(
+    "finetune", [{"train": "head"}, {"freeze_stages": 1}, {"train_stages": 1}, {"lora": {}}, {"freeze_norm": True}]
+)
 @pytest.mark.parametrize("backbone", [{"kind": "convnet"}, {"kind": "timm", "name": "resnet18", "pretrained": "none"}])
 def test_freezing_random_weights_is_refused(finetune, backbone):
     with pytest.raises(RecipeError, match="would freeze random weights, because this backbone starts from scratch"):

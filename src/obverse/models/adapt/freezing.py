@@ -31,8 +31,11 @@ def prepare(model: Classifier, spec: FinetuneSpec) -> None:
             add_lora(backbone, spec.lora)
         if spec.freeze_norm is True and not _norms(backbone):
             raise RecipeError("finetune.freeze_norm: the backbone has no batch norm; leave it at auto")
-        if spec.freeze_stages or spec.unfreeze_epochs:
+        if _has_frozen_stages(spec):
             num_stages = 1 + max(stage_numbers(backbone, coarse=True).values())
+            if spec.train_stages is not None and spec.train_stages >= num_stages:
+                raise RecipeError(f"finetune.train_stages: {spec.train_stages} of {num_stages} stages freezes nothing; "
+                                  "leave it out")  # fmt: skip
             if spec.freeze_stages >= num_stages:
                 raise RecipeError(f"finetune.freeze_stages: {spec.freeze_stages} of {num_stages} stages leaves "
                                   "nothing of the backbone to train; say finetune.train=head")  # fmt: skip
@@ -49,7 +52,7 @@ def set_trainable(model: Classifier, spec: FinetuneSpec, *, epoch: int = FINALLY
 
 
 def _set_stages(backbone: nn.Module, spec: FinetuneSpec, epoch: int) -> None:
-    if spec.train == "all" and not (spec.freeze_stages or spec.unfreeze_epochs):
+    if spec.train == "all" and not _has_frozen_stages(spec):
         backbone.requires_grad_(True)
     elif spec.train == "head":
         backbone.requires_grad_(False)
@@ -58,6 +61,10 @@ def _set_stages(backbone: nn.Module, spec: FinetuneSpec, epoch: int) -> None:
         num_frozen = spec.num_frozen(1 + max(stages.values()), epoch=epoch)
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_(stages[name] >= num_frozen)
+
+
+def _has_frozen_stages(spec: FinetuneSpec) -> bool:
+    return bool(spec.freeze_stages or spec.train_stages or spec.unfreeze_epochs)
 
 
 def has_folded_norm(model: Classifier) -> bool:

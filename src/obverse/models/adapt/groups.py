@@ -41,7 +41,8 @@ def stage_numbers(backbone: nn.Module, *, coarse: bool) -> dict[str, int]:
     ask: Callable[..., Any] | None = getattr(backbone, "group_matcher", None)
     if ask is None:
         raise RecipeError(f"finetune: {type(backbone).__name__} does not say which stages it has; "
-                          "say finetune.train=all without freeze_stages, unfreeze_epochs and layer_decay")  # fmt: skip
+                          "say finetune.train=all without freeze_stages, train_stages, unfreeze_epochs and "
+                          "layer_decay")  # fmt: skip
     numbers: dict[str, int] = group_parameters(backbone, ask(coarse=coarse), reverse=True)
     return numbers
 

@@ -72,7 +72,7 @@ def add_lora(backbone: nn.Module, spec: LoraSpec) -> None:
     ]
     if not places:
         raise RecipeError("finetune.lora: the backbone has no linear layers, because it is no transformer; "
-                          "use finetune.freeze_stages or finetune.layer_decay")  # fmt: skip
+                          "use finetune.train_stages or finetune.layer_decay")  # fmt: skip
     for parent, name, child in places:
         setattr(parent, name, LoraLinear(child, spec))
 

@@ -54,6 +54,10 @@ class FinetuneSpec(Spec):
     freeze_stages: NonNegativeInt = 0
     """Number of stages, from the stem on, that never train."""
 
+    train_stages: PositiveInt | None = None
+    """Number of stages, from the last one back, that train beside the head; all before them never do. `null`: as
+    `freeze_stages` says. Example: 2 for the last two blocks of a ViT."""
+
     unfreeze_epochs: NonNegativeInt = 0
     """Epochs between unfreezing one stage and the next: first the head alone trains, then one more stage each time, the
     last one first (Howard & Ruder 2018). 0 is off."""
@@ -83,6 +87,7 @@ class FinetuneSpec(Spec):
     def _fields_take_effect(self) -> Self:
         set_apart = {
             "freeze_stages": self.freeze_stages > 0,
+            "train_stages": self.train_stages is not None,
             "unfreeze_epochs": self.unfreeze_epochs > 0,
             "layer_decay": self.layer_decay != 1,
             "head_first": isinstance(self.head_first, HeadFirstSpec),
@@ -91,8 +96,10 @@ class FinetuneSpec(Spec):
         for name in (name for name, is_set in set_apart.items() if is_set):
             if self.train == "head":
                 raise ValueError(f"{name} has no effect with `train: head`")
-            if self.lora and name in ("freeze_stages", "unfreeze_epochs"):
+            if self.lora and name in ("freeze_stages", "train_stages", "unfreeze_epochs"):
                 raise ValueError(f"{name} has no effect with lora, which freezes the whole backbone")
+        if self.freeze_stages and self.train_stages is not None:
+            raise ValueError("freeze_stages and train_stages count the same stages from both ends: choose one")
         return self
 
     def needs_weights(self) -> list[str]:
@@ -100,6 +107,7 @@ class FinetuneSpec(Spec):
         wanted = {
             "train: head": self.train == "head",
             "freeze_stages": self.freeze_stages > 0,
+            "train_stages": self.train_stages is not None,
             "unfreeze_epochs": self.unfreeze_epochs > 0,
             "freeze_norm": self.freeze_norm is True,
             "head_first": isinstance(self.head_first, HeadFirstSpec),
@@ -108,9 +116,10 @@ class FinetuneSpec(Spec):
         return [name for name, is_set in wanted.items() if is_set]
 
     def num_frozen(self, num_stages: int, *, epoch: int) -> int:
-        """How many stages are frozen in an epoch, counted from 0: never fewer than `freeze_stages`."""
+        """How many stages are frozen in an epoch, counted from 0: at least those that never train."""
         if self.train == "head":
             return num_stages
+        always = self.freeze_stages if self.train_stages is None else num_stages - self.train_stages
         if not self.unfreeze_epochs:
-            return self.freeze_stages
-        return max(self.freeze_stages, num_stages - epoch // self.unfreeze_epochs)
+            return always
+        return max(always, num_stages - epoch // self.unfreeze_epochs)
