@@ -26,7 +26,7 @@ HEAD = ("test_vit", {"train": "head"}, {"lr": 1e-3})
 FINETUNING = {
     "head": HEAD,
     "frozen": ("test_vit", {"freeze_stages": 2}, SGD),
-    "head-first": ("test_vit", {"head_first": {"epochs": 3, "lr": 0.05}}, SGD),
+    "head-first": ("test_vit", {"head_first": {}}, SGD),
     "unfreezing": ("test_vit", {"unfreeze_epochs": 1}, SGD),
     "lora": ("test_vit", {"lora": {"rank": 2}}, SGD),
     "frozen-norm": ("test_resnet", {"freeze_norm": True}, SGD),

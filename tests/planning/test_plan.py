@@ -196,7 +196,7 @@ def test_the_optimizer_and_the_head_count_too(make_recipe, draw_classes, tmp_pat
     weights = tmp_path / "weights.safetensors"
     save_file(timm.create_model("test_vit", num_classes=0).state_dict(), weights)
     backbone = {"kind": "timm", "name": "test_vit", "pretrained": str(weights)}
-    head_first = {"head_first": {"epochs": 2}}
+    head_first = {"head_first": {}}
     recipe = make_recipe(model={"backbone": backbone}, finetune=head_first, training={"epochs": 5, "ema_decay": 0.9})
     index = build_index(draw_classes(tmp_path / "data", per_class=20), recipe.data)
     counts, said = index.manifest.split_counts(), []

@@ -46,7 +46,7 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("data.split.folds", 10**9),
         ("augment.max_stretch", 1e300),
         ("finetune.lora.rank", 10**9),
-        ("finetune.head_first.epochs", 10**9),
+        ("finetune.head_first.strength", 1e300),
         ("finetune.freeze_stages", 10**9),
         ("loss.gamma", 1e300),
     ],

@@ -1,6 +1,7 @@
 """Fine-tuning as a run: resume is exact, the head goes first, what ships is plain, senseless settings are refused."""
 
 import math
+import re
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -18,13 +19,13 @@ from obverse.experiment.auto.tune import tune
 from obverse.experiment.setup import build_model, describe, set_up
 from obverse.manifest import build_index
 from obverse.recipe import build_recipe
-from obverse.runs import EpochEnd, Message, RunFolder, StepEnd
+from obverse.runs import EpochEnd, RunFolder, StepEnd
 from obverse.runs.checkpoint import load_newest
-from obverse.training.head_first import fit_head, frozen_features
+from obverse.training.head_first import HeadFit, fit_head, frozen_features
 from obverse.training.pace import Pace
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
-HEAD_FIRST = {"head_first": {"epochs": 5, "lr": 0.05}}
+HEAD_FIRST = {"head_first": {}}
 VARIANTS = {
     "unfreezing": {"unfreeze_epochs": 1, "layer_decay": 0.7, **HEAD_FIRST},
     "lora": {"lora": {"rank": 2}, "layer_decay": 0.7},
@@ -117,17 +118,18 @@ def test_the_head_goes_first_and_the_backbone_waits(data, recipe_for, make_train
     known = frozen_features(trainer.model, trainer.forward, trainer.loaders.plain.epoch(), trainer.objective)
     assert known.features_NVD.shape == (len(trainer.loaders.train.dataset), 1, 64)
     assert not known.features_NVD.requires_grad
-    spec = trainer.recipe.finetune.head_first
-    fit = {"batch_size": 4, "seed": 0}
-    start = fit_head(trainer.model, known, trainer.objective, spec.changed({"epochs": 1}), **fit)
-    end = fit_head(trainer.model, known, trainer.objective, spec.changed({"epochs": 40}), **fit)
-    assert end < 0.5 * start
-    changed = {n for n, t in trainer.model.state_dict().items() if not torch.equal(t, before[n])}
-    assert changed == {"head.0.weight", "head.0.bias"}
-    texts = [event.text for event in trainer.run() if isinstance(event, Message)]
+    events = trainer.run()
+    texts = [next(events).text, next(events).text]
     num_samples = len(trainer.loaders.train.dataset)
     assert texts[0] == f"head first: {num_samples} samples once through the frozen backbone"
-    assert texts[1].startswith("head first: 5 epochs on the frozen features, loss 0.")
+    assert re.fullmatch(
+        r"head first: fitted to the frozen features, L2 strength [\d.]+ by cross-validation, "
+        r"loss [\d.]+ held out, loss [\d.]+ on all of them",
+        texts[1],
+    )
+    changed = {n for n, t in trainer.model.state_dict().items() if not torch.equal(t, before[n])}
+    assert changed == {"head.0.weight", "head.0.bias"}
+    events.close()
 
 
 def test_the_head_is_fitted_to_what_the_teacher_says(data, recipe_for, make_trainer, tmp_path, monkeypatch):
@@ -137,7 +139,8 @@ def test_the_head_is_fitted_to_what_the_teacher_says(data, recipe_for, make_trai
     trainer.loaders = replace(trainer.loaders, teach=teach)
     seen = []
     monkeypatch.setattr(
-        "obverse.training.trainer.fit_head", lambda model, known, *_, **__: seen.append(known.targets_NK) or 0.0
+        "obverse.training.trainer.fit_head",
+        lambda head, known, *_, **__: seen.append(known.targets_NK) or HeadFit(1.0, None, 1.0, 1.0, 1.0),
     )
     with closing(trainer.run()) as events:
         next(events)

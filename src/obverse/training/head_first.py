@@ -2,23 +2,43 @@
 
 Kumar et al. 2022 (arXiv:2202.10054): a random head sends large, useless gradients into a pretrained backbone and
 distorts its features; a head that is already fitted does not. The features are computed once, of the pictures as they
-are, so an epoch costs next to nothing. It is part of the start of a run: a run that is interrupted here starts again.
+are, so fitting costs next to nothing.
+
+The fit minimises the run's own objective over all features plus an L2 penalty, by L-BFGS (Nocedal & Wright 2006). A
+linear head on one view, or on views side by side, is softmax regression with soft targets: convex, and fitted to its
+optimum. With gates, hidden layers or another loss the minimum is the one next to the initial weights. Dropout is off,
+and there are no random numbers. The penalty is `strength / 2 * |weights|^2` on the sum of the losses, so scikit-learn's
+C is 1 / strength. It leaves out biases, norms, embeddings and learned vectors, as weight decay does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import copy
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
+from torch import nn
 
 from obverse.data import Batch
 from obverse.engines import Forward
-from obverse.errors import DivergedError
-from obverse.losses import Objective
-from obverse.models import Classifier
-from obverse.recipe import HeadFirstSpec
-from obverse.runtime import autocast, named_generator
+from obverse.errors import DataError, DivergedError
+from obverse.losses import Objective, class_weights
+from obverse.manifest import Sample, Samples, assign_splits
+from obverse.models import Classifier, undecayed_names
+from obverse.recipe import SamplerKind, SplitSpec
+from obverse.runtime import autocast
+
+FOLDS = 5
+# Strengths to choose from are 10 ** (step / 2); the search begins at 10, which was among the best on all sets tried.
+FIRST_STEP, STEP_RANGE = 2, (-6, 10)
+# Most samples that are compared in cross-validation. The penalty is on the sum of losses, so it suits all samples.
+MOST_COMPARED = 500
+MAX_ITERATIONS, MAX_ITERATIONS_COMPARED = 300, 60
+# Class weights with which all samples, taken once each, stand for what a sampler would draw.
+SAMPLER_WEIGHTS: dict[SamplerKind, str] = {"natural": "none", "sqrt": "sqrt", "balanced": "inverse"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +49,42 @@ class Features:
     present_NV: torch.Tensor
     targets_NK: torch.Tensor
     columns_NE: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets_NK)
+
+    def rows(self, chosen_N: torch.Tensor) -> Features:
+        """The samples where the mask is true."""
+        chosen_N = chosen_N.to(self.targets_NK.device)
+        columns = (self.features_NVD, self.present_NV, self.targets_NK, self.columns_NE)
+        return Features(*(column[chosen_N] for column in columns))
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """Summary of a fitted head."""
+
+    strength: float
+    """Strength of the L2 penalty."""
+
+    held_out_loss: float | None
+    """Mean loss on held-out features in cross-validation; None where the strength was given or there were no folds."""
+
+    loss_sum: float
+    """Weighted loss summed over all features, without the penalty; divided by `weight` it is the mean."""
+
+    weight: float
+
+    num_correct: float
+
+    @property
+    def summary(self) -> str:
+        """The fit as a message for the user."""
+        by = "" if self.held_out_loss is None else f" by cross-validation, loss {self.held_out_loss:.3f} held out"
+        return (
+            f"head first: fitted to the frozen features, L2 strength {self.strength:.3g}{by}, "
+            f"loss {self.loss_sum / self.weight:.3f} on all of them"
+        )
 
 
 @torch.no_grad()
@@ -46,38 +102,148 @@ def frozen_features(model: Classifier, forward: Forward, batches: Iterable[Batch
     return Features(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
+def head_of(model: Classifier) -> Classifier:
+    """A copy of the model without backbones. Its parameters have the same names and are all trainable."""
+    # A memo entry makes deepcopy take the empty list for the backbones, which may be large.
+    return copy.deepcopy(model, {id(model.backbones): nn.ModuleList()}).eval().requires_grad_(True)
+
+
+def as_sampled(objective: Objective, sampler: SamplerKind, targets_NK: torch.Tensor) -> Objective:
+    """The objective with class weights that have the effect of the sampler on samples that are taken once each."""
+    if sampler == "natural":
+        return objective
+    counts = targets_NK.float().sum(0).tolist()
+    weights = class_weights(counts, SAMPLER_WEIGHTS[sampler], beta=0.0)
+    return replace(objective, weights_K=torch.tensor(weights, dtype=torch.float32))
+
+
+def fold_numbers(samples: Sequence[Sample], *, multi_label: bool) -> torch.Tensor | None:
+    """Fold (N) of each sample, stratified by class, with groups and copies in one fold; None for too few groups."""
+    table = Samples.of(samples)
+    table = table.with_columns(splits=(None,) * len(table))
+    folds_N = torch.zeros(len(table), dtype=torch.long)
+    for fold in range(1, FOLDS):
+        spec = SplitSpec(folds=FOLDS, fold=fold, test=0.0, strategy="stratified")
+        try:
+            splits = assign_splits(table, spec, multi_label=multi_label).splits
+        except DataError:
+            return None
+        folds_N[torch.tensor([split == "val" for split in splits])] = fold
+    return folds_N
+
+
 def fit_head(
-    model: Classifier, known: Features, objective: Objective, spec: HeadFirstSpec, *, batch_size: int, seed: int
-) -> float:
-    """Mean loss of the last epoch, after training all but the backbones on `known`. Raises DivergedError."""
-    parts = torch.nn.ModuleList([part for name, part in model.named_children() if name != "backbones"]).train()
-    optimizer = torch.optim.AdamW(parts.parameters(), lr=spec.lr, weight_decay=0.0)
-    mean = 0.0
-    for epoch in range(spec.epochs):
-        order_N = torch.from_numpy(named_generator("head", seed, epoch).permutation(len(known.targets_NK)))
-        sums = [_head_step(model, known, rows_B, objective, optimizer) for rows_B in torch.split(order_N, batch_size)]
-        mean = sum(loss for loss, _ in sums) / sum(weight for _, weight in sums)
-        if mean != mean:
-            raise DivergedError("the loss is nan while the head is fitted first; lower finetune.head_first.lr")
-    return mean
-
-
-def _head_step(
-    model: Classifier,
+    head: Classifier,
     known: Features,
-    rows_B: torch.Tensor,
     objective: Objective,
-    optimizer: torch.optim.Optimizer,
+    *,
+    hits: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    strength: Literal["auto"] | float,
+    folds_N: torch.Tensor | None,
+) -> HeadFit:
+    """The summary of the fit, after fitting `head` (see `head_of`) to the features `known`.
+
+    hits: function from the head's logits and the targets to whether each answer is correct.
+    strength: of the L2 penalty; `auto` chooses it by cross-validation over `folds_N`.
+    Raises DivergedError when the loss is not a number.
+    """
+    chosen, held_out_loss = 10.0 ** (FIRST_STEP / 2), None
+    if strength != "auto":
+        chosen = strength
+    elif folds_N is not None:
+        chosen, held_out_loss = _best_strength(head, known, objective, folds_N)
+    _minimise(head, known, objective, chosen, max_iterations=MAX_ITERATIONS)
+    with torch.no_grad():
+        loss_sum, weight = (float(number) for number in _loss(head, known, objective))
+    if not math.isfinite(loss_sum):
+        raise DivergedError("the loss is no finite number while the head is fitted first: the frozen backbone's "
+                            "features are too large; look at the weights, or set finetune.head_first=null")  # fmt: skip
+    with torch.no_grad():
+        logits = head.answer(known.features_NVD, known.present_NV, known.columns_NE)
+        num_correct = float(hits(logits, known.targets_NK).sum())
+    return HeadFit(chosen, held_out_loss, loss_sum, weight, num_correct)
+
+
+def _best_strength(
+    head: Classifier, known: Features, objective: Objective, folds_N: torch.Tensor
 ) -> tuple[float, float]:
-    rows_B = rows_B.to(known.targets_NK.device)
-    targets_BK, present_BV = known.targets_NK[rows_B], known.present_NV[rows_B]
-    seen = (known.features_NVD[rows_B], present_BV, known.columns_NE[rows_B])
-    if objective.view_weight:
-        losses_B = objective.losses_with_views(model.answer(*seen, each_view=True), targets_BK, present_BV)
-    else:
-        losses_B = objective.losses(model.answer(*seen), targets_BK)
-    loss_sum, weight = losses_B.sum(), objective.weights(targets_BK).sum()
+    """The strength with the lowest mean loss on held-out features, and that loss.
+
+    The mean loss has one valley over strengths in practice, so it is descended: first by factors of 10, then of
+    sqrt(10). Every fit begins at the weights of `head`, so that no result depends on the order of the search.
+    """
+    if len(known) > MOST_COMPARED:  # evenly spaced in the manifest, which keeps the shares of the classes
+        chosen_N = torch.zeros(len(known), dtype=torch.bool)
+        chosen_N[torch.linspace(0, len(known) - 1, MOST_COMPARED).long()] = True
+        known, folds_N = known.rows(chosen_N), folds_N[chosen_N]
+    losses: dict[int, float] = {}
+
+    def loss_at(step: int) -> float:
+        if step not in losses:
+            loss = _held_out_loss(head, known, objective, folds_N, strength=10.0 ** (step / 2))
+            losses[step] = loss if math.isfinite(loss) else math.inf
+        return losses[step]
+
+    best = FIRST_STEP
+    for stride in (2, 1):
+        best = _descend(loss_at, best, stride)
+    return 10.0 ** (best / 2), losses[best]
+
+
+def _descend(loss_at: Callable[[int], float], start: int, stride: int) -> int:
+    """The lowest step that is reached from `start` by moves of `stride`, each of which lowers the loss."""
+    best, low, high = start, *STEP_RANGE
+    while True:
+        beside = [step for step in (best - stride, best + stride) if low <= step <= high]
+        lowest = min((best, *beside), key=loss_at)
+        if lowest == best:
+            return best
+        best = lowest
+
+
+def _held_out_loss(
+    head: Classifier, known: Features, objective: Objective, folds_N: torch.Tensor, *, strength: float
+) -> float:
+    sums = []
+    for fold in sorted(set(folds_N.tolist())):
+        part = copy.deepcopy(head)
+        _minimise(part, known.rows(folds_N != fold), objective, strength, max_iterations=MAX_ITERATIONS_COMPARED)
+        with torch.no_grad():
+            sums.append(_loss(part, known.rows(folds_N == fold), objective))
+    return float(sum(loss for loss, _ in sums) / sum(weight for _, weight in sums))
+
+
+def _minimise(head: Classifier, known: Features, objective: Objective, strength: float, *, max_iterations: int) -> None:
+    """Move all parameters of `head` to the minimum of the mean loss plus the penalty."""
+    free = undecayed_names(head)
+    penalised = [parameter for name, parameter in head.named_parameters() if name not in free]
+    optimizer = torch.optim.LBFGS(
+        head.parameters(),
+        max_iter=max_iterations,
+        history_size=10,
+        tolerance_grad=1e-6,
+        tolerance_change=1e-8,
+        line_search_fn="strong_wolfe",
+    )
+
+    def penalised_loss() -> torch.Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        loss, weight = _loss(head, known, objective)
+        squares = sum((parameter.square().sum() for parameter in penalised), loss.new_zeros(()))
+        value = loss / weight + strength / (2 * len(known)) * squares
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(penalised_loss)  # type: ignore[no-untyped-call]
     optimizer.zero_grad(set_to_none=True)
-    (loss_sum / weight).backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return float(loss_sum.detach()), float(weight)
+
+
+def _loss(head: Classifier, known: Features, objective: Objective) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weighted loss summed over the samples, and the sum of weights that divides it."""
+    seen = (known.features_NVD, known.present_NV, known.columns_NE)
+    if objective.view_weight:
+        logits = head.answer(*seen, each_view=True)
+        losses_N = objective.losses_with_views(logits, known.targets_NK, known.present_NV)
+    else:
+        losses_N = objective.losses(head.answer(*seen), known.targets_NK)
+    return losses_N.sum(), objective.weights(known.targets_NK).sum()

@@ -28,7 +28,7 @@ from obverse.runs.checkpoint import Checkpoint, save_checkpoint
 from obverse.runtime import ALONE, Process, restore_torch_random_state, torch_random_state
 
 from .ema import WeightAverage
-from .head_first import fit_head, frozen_features
+from .head_first import Features, HeadFit, as_sampled, fit_head, fold_numbers, frozen_features, head_of
 from .loaders import Loaders
 from .meter import Meter
 from .micro_batches import MicroBatches
@@ -73,6 +73,8 @@ class Trainer:
         decay = recipe.training.ema_decay
         self.average = WeightAverage(self.model, decay) if decay else None
         self._engine = replace(engine, model=self.shipped_model)
+        # Before the model is sharded: the head is fitted on the main process alone.
+        self._head = head_of(self.model) if recipe.finetune.head_first else None
         self.parallel = Parallel(self.model, self.process, recipe.runtime.distributed)
         if self.average and self.parallel.is_sharded:
             shard(self.average.model)  # type: ignore[arg-type]
@@ -121,22 +123,39 @@ class Trainer:
                     yield self._save()
 
     def _fit_head(self) -> Iterator[Event]:
-        spec, training, start = self.recipe.finetune.head_first, self.recipe.training, time.perf_counter()
-        assert spec is not None
-        assert self.loaders.plain is not None
-        yield Message(f"head first: {len(self.loaders.plain.dataset):,} samples once through the frozen backbone")
-        objective, batches = self.objective.at(0.0), self._unless_asked_to_stop(self.loaders.plain.epoch())
+        start, plain = time.perf_counter(), self.loaders.plain
+        assert plain is not None
+        yield Message(f"head first: {len(plain.dataset):,} samples once through the frozen backbone")
+        batches = self._unless_asked_to_stop(plain.epoch())
         if self.loaders.teach is not None:
             batches = map(self.loaders.teach, batches)
-        known = frozen_features(self.model, self.forward, batches, objective)
-        loss = fit_head(self.model, known, objective, spec, batch_size=training.batch_size, seed=training.seed)
-        # Ranks fitted different heads, because of dropout: all take the main process's.
-        self.parallel.load(self.parallel.weights())
+        known = frozen_features(self.model, self.forward, batches, self.objective)
+        weights = self.parallel.weights()
+        fit = self.process.from_main(lambda: self._fitted(known, weights))
+        self.parallel.load(weights)
         if self.average:
-            self.parallel.load(self.parallel.weights(), self.average.model)
+            self.parallel.load(weights, self.average.model)
         self.progress.head_seconds = self.process.from_main(lambda: time.perf_counter() - start)
         self.progress.seconds += self.progress.head_seconds
-        yield Message(f"head first: {spec.epochs} epochs on the frozen features, loss {loss:.3f}")
+        yield Message(fit.summary)
+
+    def _fitted(self, known: Features, weights: dict[str, torch.Tensor]) -> HeadFit:
+        """The fit of the head to `known`, whose parameters replace those in `weights`. Main process only."""
+        spec, head, plain, recipe = self.recipe.finetune.head_first, self._head, self.loaders.plain, self.recipe
+        assert spec is not None
+        assert head is not None
+        assert plain is not None
+        head.load_state_dict({name: weights[name] for name in head.state_dict()})
+        fit = fit_head(
+            head,
+            known,
+            as_sampled(self.objective.at(0.0), recipe.training.sampler, known.targets_NK),
+            hits=self.forward.hits,
+            strength=spec.strength,
+            folds_N=fold_numbers(plain.dataset.samples, multi_label=plain.dataset.manifest.multi_label),
+        )
+        weights |= {name: tensor.detach().cpu() for name, tensor in head.state_dict().items()}
+        return fit
 
     def _wants_checkpoint(self) -> bool:
         """Whether a checkpoint is due by this process's clock; the main process decides."""
