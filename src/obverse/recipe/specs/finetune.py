@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from obverse.recipe.options import MAX_NUMBER
 
-from .spec import Auto, NonNegativeFloat, NonNegativeInt, PositiveFloat, Spec
+from .spec import Auto, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Spec
 
 
 class LoraSpec(Spec):
