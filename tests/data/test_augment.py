@@ -234,3 +234,32 @@ def test_no_field_is_forgotten_by_these_tests(field):
 def test_margin_enlarges_the_working_picture(make_dataset):
     dataset = make_dataset(augment=spec_of(min_scale=0.5, margin=1.25))
     assert dataset.working.canvas_height == round(1.25 * dataset.geometry.canvas_height)
+
+
+def disc(background=(20, 90, 200), side=64):
+    """A disc with one dark spot near its rim, on a plain background."""
+    yx = np.mgrid[0:side, 0:side] - (side - 1) / 2
+    pixels = np.where((np.hypot(*yx) < 0.42 * side)[..., None], (180, 180, 180), background).astype(np.uint8)
+    pixels[side // 2 - 3 : side // 2 + 3, side // 7 : side // 7 + 6] = 0
+    return pixels, yx
+
+
+def test_policy_round_turns_by_any_angle_and_its_corners_are_the_background():
+    spec = AugmentSpec(policy="round").filled()
+    background, angles = (20, 90, 200), []
+    pixels, yx = disc(background)
+    for change in draws(spec, 60, (64, 64), (64, 64)):
+        result = changed(torch.from_numpy(pixels).permute(2, 0, 1), change, (64, 64)).permute(1, 2, 0).numpy()
+        assert np.abs(result[np.hypot(*yx) > 33].astype(int) - background).max() <= 1
+        spot = np.argwhere(result.max(-1) < 60).mean(0) - 31.5
+        angles.append(np.degrees(np.arctan2(*spot)))
+        # The whole disc stays in the picture, and its lettering is not mirrored.
+        assert (np.abs(result.astype(int) - background).max(-1) > 40).sum() >= 0.95 * np.pi * (0.42 * 64) ** 2
+        assert not change.mirrored
+    assert np.histogram(angles, 4, (-180, 180))[0].min() >= 5
+
+
+def test_policy_round_takes_a_smaller_angle():
+    spec = AugmentSpec(policy="round", rotation_degrees=15.0).filled()
+    angles = [np.degrees(np.arctan2(c.affine[1], c.affine[0])) for c in draws(spec)]
+    assert 12 < max(angles) <= 15.0001

@@ -17,6 +17,7 @@ from obverse.imaging import Pixels
 # Output pixel -> source pixel: x = a column + b row + c, y = d column + e row + f, in pixels from the upper left.
 Affine = tuple[float, float, float, float, float, float]
 Box = tuple[int, int, int, int]
+Color = npt.NDArray[np.float32]
 
 
 def resized(pixels: Pixels, height: int, width: int, *, mode: str = "bilinear") -> Pixels:
@@ -48,8 +49,17 @@ def _moved_rows(pixels: Pixels, offset: int) -> Pixels:
     return result
 
 
-def turned(pixels: Pixels, affine: Affine, height: int, width: int, fill: int) -> Pixels:
-    """The picture under an affine transform, sampled bicubically; `fill` outside.
+def corner_color(pixels: Pixels) -> Color:
+    """Median colour (3, 1, 1) of the picture's corners, which lie outside the largest ellipse in it."""
+    # A corner of up to 0.146 of each side lies outside the ellipse.
+    rows, columns = (-(-side // 8) for side in pixels.shape[:2])
+    corners = [pixels[y, x] for y in (slice(rows), slice(-rows, None)) for x in (slice(columns), slice(-columns, None))]
+    median_3: Color = np.median(np.concatenate([corner.reshape(-1, 3) for corner in corners]), axis=0)
+    return median_3.astype(np.float32).reshape(3, 1, 1)
+
+
+def turned(pixels: Pixels, affine: Affine, height: int, width: int, fill: int | Color) -> Pixels:
+    """The picture under an affine transform, sampled bicubically; `fill` outside, a grey or a colour (3, 1, 1).
 
     A picture that gets smaller is first resized with antialiasing: sparse samples would skip pixels.
     """

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from obverse.data.resample import Affine, Box, moved, resized, turned
+from obverse.data.resample import Affine, Box, corner_color, moved, resized, turned
 from obverse.imaging import Pixels
 from obverse.recipe import ResolvedAugment
 
@@ -29,8 +29,9 @@ class Change:
 
     box: (top, left, bottom, right) of the working picture that is resized to the output; None when the picture is only
     shifted by `shift` (rows, columns). affine: output pixel -> working pixel, where a rotation needs more than a box.
-    mirrored: left and right are swapped, as the last step. color: brightness, contrast, saturation factors. erased: a
-    box of output pixels, or None. operations: those that the policy drew.
+    fills_from_corners: what `affine` uncovers gets the colour of the picture's corners, so that a plain background does
+    not show the angle. mirrored: left and right are swapped, as the last step. color: brightness, contrast, saturation
+    factors. erased: a box of output pixels, or None. operations: those that the policy drew.
     """
 
     box: Box | None
@@ -40,6 +41,7 @@ class Change:
     color: tuple[float, float, float]
     erased: Box | None
     operations: tuple[Operation, ...] = ()
+    fills_from_corners: bool = False
 
 
 def num_draws(spec: ResolvedAugment) -> int:
@@ -62,14 +64,15 @@ def draw_change(spec: ResolvedAugment, working: tuple[int, int], output: tuple[i
     erased = _draw_box(output, u[13:17]) if u[11] < spec.erasing else None
     operations = draw_operations(spec, u[NUM_DRAWS:])
     mirrored, color = u[6] < spec.mirror, (brightness, contrast, saturation)
-    return Change(box, affine, mirrored, shift, color, erased, operations)
+    return Change(box, affine, mirrored, shift, color, erased, operations, spec.fills_from_corners)
 
 
 def apply_change(pixels: Pixels, change: Change, out_CHW: Pixels, fill: int) -> None:
     """Write the changed working picture (height, width, 3) into `out_CHW`; colour comes later, per batch."""
     height, width = out_CHW.shape[1:]
     if change.affine is not None:
-        pixels = turned(pixels, change.affine, height, width, fill)
+        uncovered = corner_color(pixels) if change.fills_from_corners else fill
+        pixels = turned(pixels, change.affine, height, width, uncovered)
     elif change.box is not None:
         top, left, bottom, right = change.box
         pixels = resized(pixels[top:bottom, left:right], height, width, mode="bicubic")

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from .spec import Auto, Fraction, NonNegativeFloat, Spec
 
-KnownPolicy = Literal["generic", "no-mirror", "none", "trivial", "rand", "three"]
+KnownPolicy = Literal["generic", "no-mirror", "round", "none", "trivial", "rand", "three"]
 Policy = Literal[Auto, KnownPolicy]
 # Of random resized crops (Szegedy et al. 2015).
 RATIO = 4 / 3
@@ -19,10 +19,12 @@ def _numbers(**given: float) -> dict[str, float]:
     return {**off, "gray": 0.0, "erasing": 0.0, **given}
 
 
-# Requirement A13: mirroring makes lettering that does not exist, colour jitter changes toning, and coins are round.
+# Mirroring makes lettering that does not exist, colour jitter changes toning, and coins are round.
 POLICIES: dict[str, dict[str, float]] = {
     "generic": _numbers(mirror=0.5, min_scale=0.4, max_stretch=RATIO, jitter=0.3),
     "no-mirror": _numbers(min_scale=0.85, rotation_degrees=10.0),
+    # An object in the middle keeps its rim within crops of 90 % of the area, or 95 % of the side.
+    "round": _numbers(min_scale=0.9, rotation_degrees=180.0, jitter=0.1),
     "none": _numbers(),
     # The papers' crops go down to 8 % of the area; here they are as large as in `generic`.
     "trivial": _numbers(mirror=0.5, min_scale=0.4, max_stretch=RATIO),
@@ -45,10 +47,12 @@ class AugmentSpec(Spec):
     """Named set of augmentations that gives all numbers below. `auto` is `no-mirror` for coins (Sheldon grades, or
     views called obverse and reverse), because mirrored lettering does not exist, and `generic` otherwise. `generic`:
     random resized crop, mirror, colour jitter. `no-mirror`: crop of 85 % or more in the same proportions and rotation
-    up to 10 degrees, nothing that changes lettering, toning or roundness. `none`: nothing. `trivial` (TrivialAugment,
-    Müller & Hutter 2021): crop, mirror and one of 14 operations of any strength. `rand` (RandAugment, Cubuk et al.
-    2020): crop, mirror and `num_ops` operations of strength `magnitude`. `three` (3-Augment, Touvron et al. 2022):
-    crop, mirror, jitter and one of grey, solarise and blur."""
+    up to 10 degrees, nothing that changes lettering, toning or roundness. `round`, for coins and other round things in
+    the middle of the picture that may lie at any angle: any rotation, what it uncovers filled with the colour of the
+    picture's own corners, crop of 90 % or more in the same proportions and slight jitter. `none`: nothing. `trivial`
+    (TrivialAugment, Müller & Hutter 2021): crop, mirror and one of 14 operations of any strength. `rand` (RandAugment,
+    Cubuk et al. 2020): crop, mirror and `num_ops` operations of strength `magnitude`. `three` (3-Augment, Touvron et
+    al. 2022): crop, mirror, jitter and one of grey, solarise and blur."""
 
     mirror: float | None = Field(default=None, ge=0, le=1)
     """Probability of a left-right flip. Set 0 where pictures show lettering, or where two classes are each other's
@@ -66,7 +70,7 @@ class AugmentSpec(Spec):
     `auto` policies take 0.125 for pictures of up to 64 pixels, in place of a crop."""
 
     rotation_degrees: float | None = Field(default=None, ge=0, le=180)
-    """Largest angle of a random rotation either way, in degrees."""
+    """Largest angle of a random rotation either way, in degrees. 180 is any rotation."""
 
     jitter: float | None = Field(default=None, ge=0, lt=1)
     """Strength of random brightness, contrast and saturation changes: each is multiplied by a factor between 1 - jitter
@@ -108,6 +112,11 @@ class AugmentSpec(Spec):
     def num_operations(self) -> int:
         """How many operations each picture goes through."""
         return {"trivial": 1, "three": 1, "rand": self.num_ops}.get(self.policy, 0)
+
+    @property
+    def fills_from_corners(self) -> bool:
+        """Whether a rotation uncovers the colour of the picture's own corners, not that of padding."""
+        return self.policy == "round"
 
     def filled(self, *, num_views: int = 1, num_columns: int = 0) -> ResolvedAugment:
         """The same spec with every number written out; the policy must not be `auto` any more."""
