@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from typer.models import ArgumentInfo, OptionInfo
 
 from obverse.cli.main import app
-from obverse.recipe import describe_fields
+from obverse.recipe import CATALOGUE, describe_fields
 
 REFERENCE = Path(__file__).parent / "reference"
 MARKER = "<!-- Below this line: python docs/generate.py -->\n"
@@ -102,7 +102,14 @@ def _flowing(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
-PAGES: dict[str, Callable[[], str]] = {"recipes.md": describe_fields, "command.md": commands}
+def backbones() -> str:
+    """Markdown table of the catalogue of pretrained backbones."""
+    rows = [f"| `{e.alias}` | `{e.name}` | {e.millions:g} | {e.side} | {e.licence} | {e.budget} |" for e in CATALOGUE]
+    head = ["| name | in timm | parameters, millions | side, pixels | licence of the weights | budget |"]
+    return "\n".join([*head, "|---|---|---|---|---|---|", *rows]) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"recipes.md": describe_fields, "command.md": commands, "backbones.md": backbones}
 
 
 def pages() -> Iterator[tuple[Path, str]]:

@@ -2,11 +2,10 @@
 
 import re
 from functools import reduce
-from pathlib import Path
 
 import pytest
 
-from obverse.recipe import ALIASES, load_recipe, shipped_recipes
+from obverse.recipe import load_recipe, shipped_recipes
 
 HEADER = ("Goal", "Data", "Hardware", "Command", "Expected")
 EXPECTED_RECIPES = {
@@ -19,7 +18,6 @@ EXPECTED_RECIPES = {
     "finetune",
     "long-tail-scratch",
 }
-MODELS = Path(__file__).parents[2] / "docs" / "reference" / "models.md"
 
 
 def test_the_promised_recipes_are_shipped():
@@ -45,11 +43,6 @@ def test_the_variants_of_the_document_load_and_what_is_compared_is_alike():
     assert [recipe for recipe in recipes if recipe.training.micro_batch_size == 4 < recipe.training.batch_size]
     one, other = load_recipe("coins-rectangular"), load_recipe("coins-resnet50")
     assert (one.data, one.augment) == (other.data, other.augment)
-
-
-def test_short_names_are_documented_as_they_are():
-    rows = re.findall(r"^\| `([\w-]+)` \| `([\w.]+)` \|", MODELS.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert dict(rows) == ALIASES
 
 
 PRESETS = {

@@ -27,6 +27,7 @@ def hub(request, monkeypatch):
 
 def set_hub(monkeypatch, reason):
     monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve_model"], "why_unavailable", lambda name: reason)
+    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve_model"], "is_cached", lambda name: False)
     return reason
 
 
@@ -115,7 +116,11 @@ def test_large_pictures_get_pretrained_weights_when_they_can_be_had(monkeypatch)
     set_hub(monkeypatch, None)
     found = resolved(index_of((600, 600)))
     backbone = found.recipe.model.backbone
-    assert (backbone.kind, backbone.name, backbone.pretrained) == ("timm", "resnet18.a1_in1k", "hub")
+    assert (backbone.kind, backbone.name, backbone.pretrained) == (
+        "timm",
+        "mobilenetv4_conv_medium.e500_r224_in1k",
+        "hub",
+    )
     assert found.recipe.data.size.height == 224
     assert found.needs.mean == (0.485, 0.456, 0.406)
 

@@ -239,7 +239,10 @@ def test_a_plan_for_a_gpu_elsewhere_is_for_what_would_be_trained_there(make_reci
     recipe = make_recipe(data={"size": {"height": 224, "width": 224}}, runtime=runtime)
     recipe = recipe.changed({"model": ModelSpec()})
     index = imagined_index(recipe, num_classes=2, num_samples=20)
-    for device, name in {"cuda": "resnet50.a1_in1k", "cpu": "resnet18.a1_in1k"}.items():
+    for device, name in {
+        "cuda": "convnext_tiny.in12k_ft_in1k",
+        "cpu": "mobilenetv4_conv_medium.e500_r224_in1k",
+    }.items():
         plan = make_plan(recipe, index, device=device, gigabytes=24.0)
         assert plan.recipe.model.backbone.name == name
         assert dict(plan.lines())["model"] == f"{name}, pretrained (hub)" == plan.to_json()["model"]

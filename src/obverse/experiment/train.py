@@ -132,7 +132,8 @@ def _with_model(recipe: Recipe, index: Index, notify: Callable[[str], None]) -> 
     try:
         return resolved, build_model(resolved.recipe, index.manifest)
     except UnavailableError as error:
-        if not isinstance(recipe.model.backbone, AutoBackbone):
+        backbone = recipe.model.backbone
+        if not isinstance(backbone, AutoBackbone) or backbone.pretrained != "hub":
             raise
         notify(f"model: from scratch, because {error}")
     return _with_model(recipe.changed({"model.backbone": ConvNetBackbone()}), index, notify)

@@ -19,25 +19,32 @@ from .classifier import Classifier, feature_size
 from .columns import ColumnEncoder
 from .head import start_bias
 from .present import rows_of
+from .recognition import Candidate, Recognised, budget_of, candidates, is_cached, recognise
 from .weights.weight_files import one_line, unpickled
 
 __all__ = [
+    "Candidate",
     "Classifier",
     "ColumnEncoder",
     "InputNeeds",
     "Interface",
+    "Recognised",
     "SyncedBatchNorm",
+    "budget_of",
     "build_classifier",
+    "candidates",
     "enable_checkpointing",
     "feature_size",
     "has_folded_norm",
     "input_needs",
+    "is_cached",
     "merge_lora",
     "one_line",
     "parameter_groups",
     "pinned",
     "plain_state",
     "prepare",
+    "recognise",
     "require_known",
     "rows_of",
     "set_trainable",

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from torch import nn
 
 from obverse.errors import RecipeError
-from obverse.recipe import AutoBackbone, AverageFusion, HeadSpec, ModelSpec, OutputSpec
+from obverse.recipe import AutoBackbone, AverageFusion, HeadSpec, ModelSpec, OutputSpec, WithWeights
 
 from .backbones.network import InputNeeds, network_of
 from .classifier import Classifier, feature_size
 from .columns import ColumnEncoder
 from .fusion import build_fusion
 from .head import HeadPerView, build_head
+from .recognition import likely
+from .weights.weight_files import OtherWeightsError, find_weights
 
 PLAIN = OutputSpec()
 
@@ -87,4 +89,9 @@ def _build_backbone(spec: ModelSpec, *, height: int, width: int, load_weights: b
     backbone = spec.backbone
     if isinstance(backbone, AutoBackbone):
         raise RecipeError("model.backbone is still `auto`: it is chosen when the data is known")
-    return network_of(backbone).build(backbone, height=height, width=width, load_weights=load_weights)
+    try:
+        return network_of(backbone).build(backbone, height=height, width=width, load_weights=load_weights)
+    except OtherWeightsError as error:
+        if not isinstance(backbone, WithWeights) or backbone.pretrained == "hub":
+            raise
+        raise OtherWeightsError(f"{error}{likely(find_weights(backbone.pretrained))}") from None

@@ -1,10 +1,11 @@
 """Recipes: frozen descriptions of runs and studies. Imports no torch."""
 
+from .catalogue import ALIASES, CATALOGUE, Budget, Pretrained, within
 from .criteria import Criterion, load_criteria
 from .faults import did_you_mean
 from .fields import describe_fields
 from .files import build_recipe, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
-from .options import CONFIG_IGNORED
+from .options import CONFIG_IGNORED, TIMM_OPTIONS
 from .recipe import Recipe
 from .resolved import (
     ResolvedCache,
@@ -16,7 +17,6 @@ from .resolved import (
 )
 from .specs.augment import POLICIES, AugmentSpec, MixingSpec, ResolvedAugment
 from .specs.backbone import (
-    ALIASES,
     AutoBackbone,
     Backbone,
     CCTBackbone,
@@ -67,17 +67,20 @@ __all__ = [
     "ADJUSTED",
     "ALIASES",
     "BINARY",
+    "CATALOGUE",
     "CONFIG_IGNORED",
     "COSINE_SCALE",
     "LABEL_SETS",
     "ORDINAL",
     "POLICIES",
+    "TIMM_OPTIONS",
     "AttentionFusion",
     "AugmentSpec",
     "AutoBackbone",
     "AutoFusion",
     "AverageFusion",
     "Backbone",
+    "Budget",
     "CCTBackbone",
     "CacheSpec",
     "ColumnKind",
@@ -110,6 +113,7 @@ __all__ = [
     "OutputSpec",
     "ParentSpec",
     "Precision",
+    "Pretrained",
     "Recipe",
     "ResolvedAugment",
     "ResolvedCache",
@@ -145,4 +149,5 @@ __all__ = [
     "recipe_schema",
     "save_recipe",
     "shipped_recipes",
+    "within",
 ]

@@ -6,7 +6,7 @@ import math
 from statistics import median
 
 from obverse.errors import RecipeError
-from obverse.models import InputNeeds, why_unavailable
+from obverse.models import InputNeeds, budget_of, is_cached, recognise, why_unavailable
 from obverse.recipe import (
     AutoBackbone,
     AutoFusion,
@@ -17,6 +17,7 @@ from obverse.recipe import (
     Size,
     TimmBackbone,
     WithWeights,
+    within,
 )
 
 # Median of the pictures' shorter sides, in pixels, up to which they count as small.
@@ -24,29 +25,42 @@ SMALL_SIDE = 64
 # Side of a square input of the usual area: from scratch, and for pretrained weights that do not state their own.
 SCRATCH_SIDE = 128
 FINETUNE_SIDE = 224
-# Pretrained backbone for each kind of device.
-PRETRAINED = {"cpu": "resnet18.a1_in1k", "cuda": "resnet50.a1_in1k", "mps": "resnet18.a1_in1k"}
 # Pictures share an aspect ratio when 90 % of them lie within this relative distance of the median.
 SAME_ASPECT = 0.1
 
 
 def choose_model(recipe: Recipe, sizes: list[tuple[int, int]], device: str, reasons: list[str]) -> ModelSpec:
-    """The model with its backbone chosen: pretrained, unless the pictures are small or no weights can be had."""
-    if not isinstance(recipe.model.backbone, AutoBackbone):
+    """The model with its backbone chosen: of the weight file given, else pretrained, unless the pictures are small."""
+    auto = recipe.model.backbone
+    if not isinstance(auto, AutoBackbone):
         return recipe.model
-    side = median(min(size) for size in sizes)
-    name = PRETRAINED[device]
-    backbone: ConvNetBackbone | TimmBackbone = ConvNetBackbone()
-    if side <= SMALL_SIDE:
-        reasons.append(f"model: convnet from scratch, because the pictures are small ({side:g} pixels)")
-    elif (missing := why_unavailable(name)) is None:
-        backbone = TimmBackbone(name=name)
-        reasons.append(f"model: {name}, pretrained, because its weights can be had")
-    else:
-        reasons.append(
-            f"model: convnet from scratch; pretrained weights ({name}) would usually be better, but {missing}"
-        )
+    if auto.pretrained not in ("hub", "none"):
+        recognised = recognise(auto.pretrained, mean=auto.mean, std=auto.std)
+        reasons.append(f"model: {recognised.reason}")
+        return recipe.model.changed({"backbone": recognised.backbone})
+    backbone, reason = _without_file(auto, median(min(size) for size in sizes), device)
+    reasons.append(f"model: {reason}")
     return recipe.model.changed({"backbone": backbone})
+
+
+def _without_file(auto: AutoBackbone, side: float, device: str) -> tuple[ConvNetBackbone | TimmBackbone, str]:
+    """Backbone for pictures of this side, and why. The catalogue's first of the device's budget that can be had."""
+    if auto.is_scratch:
+        return ConvNetBackbone(), "convnet from scratch, as model.backbone.pretrained says"
+    if side <= SMALL_SIDE:
+        return ConvNetBackbone(), f"convnet from scratch, because the pictures are small ({side:g} pixels)"
+    entries = within(budget_of(device))
+    missing = why_unavailable(entries[0].name)
+    for entry in entries:
+        # The hub is asked once: where it does not answer, only its cache is left.
+        if missing is None or is_cached(entry.name):
+            return TimmBackbone(name=entry.name), (
+                f"{entry.name}, pretrained, licence {entry.licence}, because its weights can be had"
+            )
+    return ConvNetBackbone(), (
+        f"convnet from scratch; pretrained weights ({entries[0].name}) would usually be better, but {missing}; "
+        "--weights FILE takes them from a file"
+    )
 
 
 def choose_fusion(model: ModelSpec, views: tuple[str, ...], reasons: list[str]) -> ModelSpec:

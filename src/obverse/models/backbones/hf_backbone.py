@@ -30,7 +30,7 @@ from obverse.models.weights.hf_files import (
 from obverse.models.weights.hub import not_here, why_not_on_hub
 from obverse.models.weights.positions import Grid
 from obverse.models.weights.vit_formats import timm_names
-from obverse.models.weights.weight_files import one_line, read_weights
+from obverse.models.weights.weight_files import OtherWeightsError, one_line, read_weights
 from obverse.recipe import HFBackbone
 
 from .adapted import AdaptedBackbone, patch_strides, require_size
@@ -137,10 +137,12 @@ def _loaded(spec: HFBackbone, config: dict[str, Any], kind: Any) -> nn.Module:
     backbone = _Adapted(net.float())
     own = set(backbone.net.state_dict())
     if missing := sorted(own & set(loading_info["missing_keys"])):
-        raise DataError(f"{source!r} does not hold `{spec.name}`: {len(missing)} of {len(own)} tensors are missing, "
-                        f"the first is {missing[0]}")  # fmt: skip
+        raise OtherWeightsError(
+            f"{source!r} does not hold `{spec.name}`: {len(missing)} of {len(own)} tensors are missing, the first is "
+            f"{missing[0]}"
+        )
     if others := sorted(own & {name for name, *_ in loading_info["mismatched_keys"]}):
-        raise DataError(f"{source!r} does not fit `{spec.name}`: {others[0]} has another shape")
+        raise OtherWeightsError(f"{source!r} does not fit `{spec.name}`: {others[0]} has another shape")
     return backbone
 
 

@@ -15,7 +15,7 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import get_pretrained_cfg, is_model, is_model_in_modules, list_models, list_pretrained
 from torch import nn
 
-from obverse.errors import DataError, RecipeError
+from obverse.errors import DataError, RecipeError, UnavailableError
 from obverse.models.weights.hub import WEIGHT_FILES, not_here, unknown_statistics, why_not_on_hub
 from obverse.models.weights.positions import regridded
 from obverse.models.weights.vit_formats import timm_names, written_by
@@ -91,7 +91,7 @@ def weights_statistics(spec: TimmBackbone) -> tuple[tuple[float, ...], tuple[flo
 
 
 def weights_framing(spec: TimmBackbone) -> Framing:
-    """Training size and crop fraction of the weights: from a local folder, else from timm's configuration."""
+    """Training size and crop fraction of the weights: from a local folder or file, else from timm's configuration."""
     if spec.is_scratch:
         return None, 1.0
     config = _config(spec)
@@ -101,7 +101,21 @@ def weights_framing(spec: TimmBackbone) -> Framing:
         values = read_json((path if path.is_dir() else path.parent) / CONFIG)
         own = values.get("pretrained_cfg") or values
     _, height, width = own.get("input_size") or config.input_size
-    return (height, width), float(own.get("crop_pct") or config.crop_pct)
+    size = None if spec.pretrained == "hub" or "input_size" in own else _size_of_positions(spec)
+    return size or (height, width), float(own.get("crop_pct") or config.crop_pct)
+
+
+def _size_of_positions(spec: TimmBackbone) -> tuple[int, int] | None:
+    """Size of the pictures that a ViT's weight file was trained on, where it has a square of position embeddings."""
+    try:
+        state = timm_names(read_weights(find_weights(spec.pretrained), "meta"))
+    except (DataError, UnavailableError):  # a bundle needs the file no more
+        return None
+    positions, kernel = state.get("pos_embed"), state.get("patch_embed.proj.weight")
+    if positions is None or kernel is None or positions.ndim != 3 or kernel.ndim != 4:
+        return None
+    sides = [math.isqrt(num) for num in (positions.shape[1], positions.shape[1] - 1) if math.isqrt(num) ** 2 == num]
+    return (sides[0] * kernel.shape[-1],) * 2 if sides and sides[0] else None
 
 
 def size_multiple(spec: TimmBackbone) -> int:

@@ -84,13 +84,21 @@ def build_torchvision(spec: TorchvisionBackbone, *, height: int, width: int, loa
     options: dict[str, Any] = dict(spec.options)
     if _base(spec).startswith("maxvit"):
         options["input_size"] = (height, width)
-    with torch.device("meta"):
-        skeleton = AdaptedBackbone(_net(spec, options), num_outputs=NUM_CLASSES)
-    require_size(skeleton, spec.name, height, width)
+    require_size(_skeleton(spec, options), spec.name, height, width)
     backbone = AdaptedBackbone(_net(spec, options), num_outputs=NUM_CLASSES)
     if state:
         fill(backbone.net, state, source=source, name=spec.name)
     return backbone
+
+
+def skeleton(spec: TorchvisionBackbone) -> AdaptedBackbone:
+    """The backbone on the meta device, without memory for its tensors, for inspection."""
+    return _skeleton(spec, dict(spec.options))
+
+
+def _skeleton(spec: TorchvisionBackbone, options: dict[str, Any]) -> AdaptedBackbone:
+    with torch.device("meta"):
+        return AdaptedBackbone(_net(spec, options), num_outputs=NUM_CLASSES)
 
 
 def _base(spec: TorchvisionBackbone) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -23,9 +23,15 @@ INDEX = "model.safetensors.index.json"
 IN_FOLDERS = ("model.safetensors", INDEX, "pytorch_model.bin")
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 # Keys under which training loops store weights; averaged weights first, as in timm.
-CONTAINERS = ("state_dict_ema", "model_ema", "model_state_dict", "state_dict", "model")
+CONTAINERS = ("state_dict_ema", "model_ema", "model_state_dict", "state_dict", "teacher", "model")
 # Prefixes of names that DataParallel and torch.compile add.
 WRAPPERS = ("module.", "_orig_mod.")
+# Parts of a training loop in which the network lies. DINO ships the teacher, which averages the student's weights.
+PARTS = ("teacher", "student", "backbone", "model", "net", "timm_model")
+# What may lie beside them, and is no part of a backbone.
+BESIDE = frozenset(
+    ("classifier", "criterion", "dino_head", "fc", "head", "heads", "ibot_head", "loss", "neck", "projector", "student")
+)
 # Names of the descriptions in a folder of weights.
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 
@@ -33,6 +39,10 @@ State = dict[str, torch.Tensor]
 # (height, width) of the pictures that weights were trained on, None where nothing says it; and the share of the sides
 # that is kept of a picture ("resize 256, centre crop 224" is 0.875).
 Framing = tuple[tuple[int, int] | None, float]
+
+
+class OtherWeightsError(DataError):
+    """A weight file that is sound, and holds another network than the recipe's."""
 
 
 def find_weights(given: str) -> Path:
@@ -53,15 +63,19 @@ def find_weights(given: str) -> Path:
     return path
 
 
-def read_weights(path: Path) -> State:
-    """Name -> tensor, on the CPU. DataError for anything else; code in a pickle is never run."""
+def read_weights(path: Path, device: str = "cpu") -> State:
+    """Name -> tensor, without wrappers of a training loop. DataError for anything else.
+
+    device: `meta` reads names and shapes only.
+    Code in a pickle is never run.
+    """
     try:
         regular_status(path)
         if path.name.endswith(".index.json"):
-            return _read_shards(path)
+            return _unprefixed(_read_shards(path, device))
         if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        content = unpickled(path)
+            return _unprefixed(_read_safetensors(path, device))
+        content = unpickled(path, device)
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, AttributeError, EOFError) as error:
         raise DataError(f"{str(path)!r} is not a weight file that can be read: {one_line(error)}") from None
     except Exception as error:  # pickle raises many types; weights_only never runs code
@@ -97,22 +111,42 @@ def require_all(net: nn.Module, state: State, *, source: str, name: str) -> None
     wanted = list(net.state_dict())
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
     if missing:
-        raise DataError(f"{source!r} does not hold `{name}`: {len(missing)} of {len(wanted)} tensors are missing, "
-                        f"the first is {missing[0]}")  # fmt: skip
+        raise OtherWeightsError(
+            f"{source!r} does not hold `{name}`: {len(missing)} of {len(wanted)} tensors are missing, the first is "
+            f"{missing[0]}"
+        )
 
 
-def misfit(source: str, name: str, error: Exception) -> DataError:
+def misfit(source: str, name: str, error: Exception) -> OtherWeightsError:
     """Error for a file whose tensors have other shapes than the model's."""
     fault = (str(error).strip().splitlines() or [""])[:2][-1].strip()
-    return DataError(f"{source!r} does not fit `{name}`: {fault}")
+    return OtherWeightsError(f"{source!r} does not fit `{name}`: {fault}")
 
 
-def _read_shards(index: Path) -> State:
+def read_notes(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; empty for any other. DataError when it is broken."""
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{str(path)!r} is not a weight file that can be read: {one_line(error)}") from None
+
+
+def _read_safetensors(path: Path, device: str) -> State:
+    if device != "meta":
+        return dict(load_file(path, device))
+    with safe_open(path, "pt") as file:
+        return {name: torch.empty(file.get_slice(name).get_shape(), device="meta") for name in file.keys()}  # noqa: SIM118
+
+
+def _read_shards(index: Path, device: str) -> State:
     names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
     state: State = {}
     for name in sorted(set(names)):
         # A name with a folder in it could point anywhere.
-        state |= load_file(index.parent / Path(name).name)
+        state |= _read_safetensors(index.parent / Path(name).name, device)
     return state
 
 
@@ -121,13 +155,18 @@ def _unwrapped(content: Any, path: Path) -> State:
         content = inner[0]
     if not isinstance(content, dict):
         raise DataError(f"{str(path)!r} holds no tensors by name, but {type(content).__name__}")
-    state: State = {}
-    for key, value in content.items():
-        name = str(key)
-        for wrapper in WRAPPERS:
-            name = name.removeprefix(wrapper)
-        if isinstance(value, torch.Tensor):
-            state[name] = value
+    return _unprefixed({str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)})
+
+
+def _unprefixed(state: State) -> State:
+    """The tensors of the network under its own names, without WRAPPERS and PARTS."""
+    for wrapper in WRAPPERS:
+        state = {name.removeprefix(wrapper): value for name, value in state.items()}
+    for part in PARTS:
+        inside = {name: value for name, value in state.items() if name.startswith(f"{part}.")}
+        others = {name.partition(".")[0] for name in state.keys() - inside.keys()}
+        if inside and others <= BESIDE:
+            return _unprefixed({name.removeprefix(f"{part}."): value for name, value in inside.items()})
     return state
 
 
@@ -135,11 +174,11 @@ def _is_dict(content: dict[Any, Any], key: str) -> bool:
     return isinstance(content.get(key), dict)
 
 
-def unpickled(file: Path | BinaryIO) -> Any:
-    """The content of a `.pth` file, on the CPU. torch raises for anything but tensors and plain values."""
+def unpickled(file: Path | BinaryIO, device: str = "cpu") -> Any:
+    """The content of a `.pth` file, its tensors on `device`. torch raises for anything but tensors and plain values."""
     with warnings.catch_warnings():  # about old pickles, which are read or refused all the same
         warnings.simplefilter("ignore")
-        return torch.load(file, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location=device, weights_only=True)
 
 
 def one_line(error: Exception) -> str:

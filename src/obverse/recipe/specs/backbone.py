@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from obverse.recipe.catalogue import ALIASES
 from obverse.recipe.options import (
     CONFIG_IGNORED,
     MAX_LAYERS,
@@ -23,16 +24,6 @@ Width = Annotated[int, Field(gt=0, le=MAX_NUMBER)]
 Ratio = Annotated[PositiveFloat, Field(le=1024)]
 Channels = tuple[float, float, float]
 Options = dict[str, bool | int | float | str]
-
-# Short names for timm's models; the tag says which weights, because timm's default tag of a name may change.
-ALIASES = {
-    "vit-tiny": "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
-    "vit-small": "vit_small_patch16_224.augreg_in21k_ft_in1k",
-    "vit-base": "vit_base_patch16_224.augreg2_in21k_ft_in1k",
-    "vit-large": "vit_large_patch16_224.augreg_in21k_ft_in1k",
-    "resnet-18": "resnet18.a1_in1k",
-    "resnet-50": "resnet50.a1_in1k",
-}
 
 
 def _without_alias(name: str) -> str:
@@ -85,14 +76,32 @@ class AutoBackbone(Spec):
     """A backbone chosen from the data and the machine; the choice is written into the run's recipe."""
 
     kind: Literal["auto"] = "auto"
-    """`auto` is `convnet` for pictures with a shorter side of up to 64 pixels (median), and for larger ones pretrained
-    weights (`resnet18.a1_in1k`, on a CUDA device `resnet50.a1_in1k`) where they can be had; otherwise `convnet`, too.
-    """
+    """`auto` is the network in `pretrained` where that is a file or folder, which is recognised. Otherwise it is
+    `convnet` for pictures with a shorter side of up to 64 pixels (median), and for larger ones the first backbone of
+    the catalogue for the machine whose weights can be had; `convnet` where none can."""
+
+    pretrained: str = "hub"
+    """Where the weights come from. `hub`: see `kind`. `none` starts from random weights; anything else is the path of a
+    weight file or folder on this machine (.safetensors, .pth, .pt, .bin), whose network is recognised."""
+
+    mean: Channels | None = None
+    """Mean of each colour channel (red, green, blue; pixels from 0 to 1) that a weight file expects. `null`: as is
+    written in it or beside it, or as timm says of that network."""
+
+    std: Channels | None = None
+    """Standard deviation of each colour channel (red, green, blue; pixels from 0 to 1) that a weight file expects.
+    `null`: as is written in it or beside it, or as timm says of that network."""
 
     @property
     def is_scratch(self) -> bool:
-        """Whether training starts from random weights: not known yet."""
-        return False
+        """Whether training starts from random weights; without a file, that is not known yet."""
+        return self.pretrained == "none"
+
+    @model_validator(mode="after")
+    def _statistics_are_of_a_file(self) -> Self:
+        if (self.mean or self.std) and self.pretrained in ("hub", "none"):
+            raise ValueError("mean and std of kind auto need the weight file that they belong to, as pretrained")
+        return self
 
 
 class TimmBackbone(WithWeights):

@@ -1,0 +1,103 @@
+"""Pretrained backbones at hand: local files, and the catalogue's entries in the hub's cache or on the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from timm.models import get_pretrained_cfg
+
+from obverse.errors import DataError
+from obverse.models.backbones.timm_backbone import why_unavailable
+from obverse.models.weights.hub import WEIGHT_FILES, cached
+from obverse.models.weights.weight_files import CONFIG, IN_FOLDERS, SUFFIXES
+from obverse.recipe import CATALOGUE, Budget, Pretrained, TimmBackbone, within
+
+from .recognise import Known, recognise
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pretrained backbone that can be loaded now."""
+
+    label: str
+    """Short name for a table: the catalogue's alias, or the name of the file or folder."""
+
+    backbone: Known
+    """Its spec, complete: weights, mean and std. `pinned(ModelSpec(backbone=...))` and `input_needs` take it."""
+
+    licence: str
+    """Licence of the weights; empty where nothing says it, as for a file."""
+
+    reason: str
+    """Clause for the user: what the backbone is, and why it is a candidate."""
+
+
+def candidates(
+    weights: Sequence[str | Path] = (), *, device: str = "cpu", ask_hub: bool = False, reasons: list[str] | None = None
+) -> tuple[Candidate, ...]:
+    """Pretrained backbones to compare.
+
+    weights: files and folders. One candidate for each weight file; a folder that holds several, or further folders, is
+    searched one level deep. Empty: the catalogue's entries that lie in the hub's cache.
+    device: kind of device, as in `Machine.kind`; only for `ask_hub`.
+    ask_hub: also those of the device's budget that the hub would give now. Nothing is downloaded here.
+    reasons: receives a sentence for each file in a folder that is not recognised. A file that is named and not
+    recognised raises DataError.
+    """
+    if not weights:
+        return tuple(_catalogued(budget_of(device), ask_hub))
+    recognised: list[Candidate] = []
+    for given in map(str, weights):
+        inner = _inside(Path(given).expanduser())
+        if not inner:
+            recognised.append(_local(given))
+        for path in inner:
+            try:
+                recognised.append(_local(str(path)))
+            except DataError as error:
+                if reasons is not None:
+                    reasons.append(f"left out: {error}")
+    return tuple(recognised)
+
+
+def budget_of(device: str) -> Budget:
+    """Budget of a kind of device: `gpu` for cuda."""
+    return "gpu" if device == "cuda" else "cpu"
+
+
+def is_cached(name: str) -> bool:
+    """Whether the weights of a timm name lie in the hub's cache."""
+    config = get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        return False
+    files = [config.hf_hub_filename] if config.hf_hub_filename else WEIGHT_FILES
+    return any(isinstance(cached(config.hf_hub_id, file), Path) for file in files)
+
+
+def _catalogued(budget: Budget, ask_hub: bool) -> Iterator[Candidate]:
+    here = [entry for entry in CATALOGUE if is_cached(entry.name)]
+    yield from (_entry(entry, "its weights are in the cache") for entry in here)
+    others = [entry for entry in within(budget) if entry not in here]
+    if ask_hub and others and why_unavailable(others[0].name) is None:
+        yield from (_entry(entry, "the hub answers") for entry in others)
+
+
+def _entry(entry: Pretrained, reason: str) -> Candidate:
+    what = f"{entry.name} (timm), licence {entry.licence}, because {reason}"
+    return Candidate(entry.alias, TimmBackbone(name=entry.name), entry.licence, what)
+
+
+def _local(given: str) -> Candidate:
+    recognised = recognise(given)
+    return Candidate(Path(given).name, recognised.backbone, "", recognised.reason)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Weight files and folders of models in a folder that is not itself the folder of one model; empty for a file."""
+    if not folder.is_dir() or (folder / CONFIG).is_file() or any((folder / name).is_file() for name in IN_FOLDERS):
+        return []
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and path.is_file()]
+    models = [path for path in sorted(folder.iterdir()) if any((path / name).is_file() for name in IN_FOLDERS)]
+    return [*files, *models]
