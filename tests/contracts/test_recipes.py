@@ -16,6 +16,7 @@ EXPECTED_RECIPES = {
     "coins-resnet50",
     "coins-two-view",
     "finetune",
+    "long-tail-lora",
     "long-tail-scratch",
 }
 
