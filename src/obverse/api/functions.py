@@ -129,9 +129,9 @@ def resume(run: AnyPath, *, force: bool = False, progress: bool = True) -> Run:
     from .training import open_folder, train_in
 
     with ProgressBar(progress) as bar:
-        folder, _ = open_folder(path_of("run", run), None, None)
+        folder, recipe = open_folder(path_of("run", run), None, None)
         with _interruptible(folder.path):
-            result = train_in(folder, None, None, observers=[bar], progress=bar.pictures, force=force)
+            result = train_in(folder, None, recipe, observers=[bar], progress=bar.pictures, force=force)
     return _as_run(result, bar)
 
 

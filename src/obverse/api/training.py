@@ -35,12 +35,24 @@ def open_folder(run: Path | None, data: Path | None, recipe: Recipe | None) -> t
         raise RecipeError("torchrun --max-restarts needs --run, so that processes that are started again find the run")
     path = run if run is not None else default_run_path(data or Path(), datetime.now())
     folder = RunFolder(path, patience_seconds=ENDING_SECONDS if launch.num_restarts else 0)
+    recipe = recipe or _recipe_of_choice(folder)
     # A launcher that restarts its processes continues the run that they have started.
     if recipe is None or folder.began_under(launch):
         folder.reopen()
         return folder, None
     folder.claim()
     return folder, recipe
+
+
+def _recipe_of_choice(folder: RunFolder) -> Recipe | None:
+    """The recipe of a run that was stopped while it chose a way of training, with its data; None for any other."""
+    file = folder.choice / "condition.json"
+    if folder.recipe.is_file() or not file.is_file():
+        return None
+    from obverse.files import read_json_object
+    from obverse.recipe import build_recipe
+
+    return build_recipe(read_json_object(file)["recipe"], str(file))
 
 
 def recipe_for_more_epochs(
@@ -77,6 +89,18 @@ def train_in(
     from obverse.experiment import resume_run, start_run
 
     if recipe is None:
-        return resume_run(folder, observers=observers, force=force)
-    assert data is not None
-    return start_run(data, recipe, folder, observers=observers, progress=progress)
+        result = resume_run(folder, observers=observers, force=force)
+        if not folder.choice_file.is_file():
+            return result
+        from obverse.studies.choice import with_out_of_fold
+
+        return with_out_of_fold(folder, result)
+    source = data or Path(recipe.data.path or "")
+    if recipe.choice is None:
+        return start_run(source, recipe, folder, observers=observers, progress=progress)
+    if launched().world_size > 1:
+        raise RecipeError("choice trains many runs one after the other, by one process; leave out --processes and "
+                          "torchrun, or add --set choice=null")  # fmt: skip
+    from obverse.studies.choice import train_chosen
+
+    return train_chosen(source, recipe, folder, observers=observers, progress=progress)

@@ -4,8 +4,9 @@ from .auto import Machine, Resolved, require_select, resolve
 from .auto.tune import measured_samples, step_inputs, training_step, tune
 from .evaluate import Ready, evaluate_run, report_split, run_manifest
 from .example import Example, example_of
-from .facts import RunStory, model_words, training_log_of
+from .facts import RunStory, model_words, read_story, training_log_of
 from .identity import run_recipe
+from .inputs import with_source, write_inputs
 from .parent import continued
 from .preview import write_preview
 from .setup import Setup, build_model, describe, require_shares, set_up
@@ -30,6 +31,7 @@ __all__ = [
     "follow_run",
     "measured_samples",
     "model_words",
+    "read_story",
     "report_split",
     "require_select",
     "require_shares",
@@ -44,5 +46,7 @@ __all__ = [
     "training_step",
     "tune",
     "with_digest",
+    "with_source",
+    "write_inputs",
     "write_preview",
 ]

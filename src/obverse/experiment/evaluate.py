@@ -87,7 +87,7 @@ def report_split(
             facts=story.facts,
             diagnoses=story.diagnoses,
             history_png=story.history_png,
-            more=[maps] if maps else [],
+            more=[*story.sections, *([maps] if maps else [])],
             seen=story.seen or seen_split(split, len(samples), recipe, bundle),
         ).as_json()
 
@@ -127,7 +127,7 @@ def _evaluate(
         raise RecipeError(f"{str(run.path)!r} is a bundle without its run: give --data DATA and --out FOLDER")
     recipe = run_recipe(run) if is_run else Recipe()
     ready = Ready(bundle, TorchEngine.from_bundle(bundle, model, device=resolve_device(device)))
-    story = read_story(run.path / "training_log.json")
+    story = read_story(run)
     if data is None:
         name = split or "test"
         manifest, folder = run_manifest(run, recipe, bundle), out or run.evaluation(name)

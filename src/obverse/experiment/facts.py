@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
 from obverse.recipe import ADJUSTED, ORDINAL, LossSpec, OutputSpec, Recipe, Size
+from obverse.report import Row, Section, Table, Text
+from obverse.runs import RunFolder
 from obverse.runtime import ALONE, Process, peak_memory
 from obverse.training import Progress
 
@@ -40,14 +43,45 @@ class RunStory:
     seen: Seen | None = None
     """How many samples of other data the model has seen; None for a split of the run itself."""
 
+    sections: tuple[Section, ...] = ()
+    """Further sections of the report."""
 
-def read_story(training_log: Path) -> RunStory:
+
+def read_story(run: RunFolder) -> RunStory:
     """The story of a finished run, from its training log. Empty where the log is missing or of an older version."""
     try:
-        log = read_json_object(training_log)
-        return RunStory(log["facts"], tuple(Diagnosis(**finding) for finding in log["diagnosis"]))
+        log = read_json_object(run.path / "training_log.json")
+        findings = tuple(Diagnosis(**finding) for finding in log["diagnosis"])
+        return RunStory(log["facts"], findings, sections=choice_sections(run))
     except (ValueError, KeyError, TypeError, AttributeError):
         return RunStory()
+
+
+def choice_sections(run: RunFolder) -> tuple[Section, ...]:
+    """The ways of training among which the run has chosen, as a section of a report; none where it did not choose."""
+    if not run.choice_file.is_file():
+        return ()
+    choice = read_json_object(run.choice_file)
+    header = ("way", "settings", choice["title"], "95 % interval", "training time of its folds", "")
+    rows = [_way_row(way, choice) for way in choice["ways"]]
+    return (Section("Ways of training", (Text(_sentence(choice["why"])), Table(header, tuple(rows)))),)
+
+
+def _way_row(way: dict[str, Any], choice: dict[str, Any]) -> Row:
+    scale, style, unit = (100, ".1f", " %") if choice["unit"] == "share" else (1, ".3f", "")
+    value, low, high = (None if way[key] is None else f"{scale * way[key]:{style}}" for key in ("value", "low", "high"))
+    return (
+        way["name"],
+        ", ".join(f"{field}={json.dumps(setting)}" for field, setting in way["settings"].items()) or "as in the recipe",
+        "–" if value is None else f"{value}{unit}",
+        "–" if low is None or high is None else f"{low} to {high}{unit}",
+        f"{way['seconds']:.0f} s",
+        "chosen" if way["name"] == choice["chosen"] else way["left_out"],
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def training_log_of(run: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
 from obverse.engines import TorchEngine
-from obverse.errors import DataError, Interrupted, ObverseError, UnavailableError, printable
+from obverse.errors import DataError, Interrupted, ObverseError, RecipeError, UnavailableError, printable
 from obverse.evaluation import plot_history
 from obverse.experiment.auto import Resolved, resolve
 from obverse.experiment.auto.tune import tune
@@ -33,7 +33,7 @@ from obverse.training import Trainer, catch_signals
 
 from .evaluate import Ready, report_split
 from .example import Example, example_of
-from .facts import RunStory, diagnosed, measure_train, run_facts, training_log
+from .facts import RunStory, choice_sections, diagnosed, measure_train, run_facts, training_log
 from .identity import as_they_are, differences
 from .inputs import read_inputs, with_source, write_inputs
 from .parent import require_same_classes
@@ -79,6 +79,8 @@ def start_run(
         try:
             require_trackers(recipe.training.trackers)
             require_launch(recipe)
+            if recipe.choice is not None:
+                raise RecipeError("choice is for `obverse train`, and this trains one way only; add --set choice=null")
             setup = _prepare(data, recipe, run, watch, progress or (lambda done, total: None))
         except BaseException:
             run.undo()
@@ -288,7 +290,8 @@ def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> Run
         history_png = run.path / "training_history.png"
         plot_history(progress.history, history_png)
         history = history_png if history_png.is_file() else None
-        story = RunStory(story.facts, diagnosed(progress, setup.manifest, train, setup.recipe), history)
+        findings = diagnosed(progress, setup.manifest, train, setup.recipe)
+        story = RunStory(story.facts, findings, history, sections=choice_sections(run))
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     measured = {}
     whole = _whole(bundle, trainer) if trainer.parallel.is_sharded and setup.process.is_main else None

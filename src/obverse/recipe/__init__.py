@@ -1,6 +1,7 @@
 """Recipes: frozen descriptions of runs and studies. Imports no torch."""
 
 from .catalogue import ALIASES, CATALOGUE, Budget, Pretrained, within
+from .choice import ChoiceSpec, Settings, setting_lines
 from .criteria import Criterion, load_criteria
 from .faults import did_you_mean
 from .fields import describe_fields
@@ -83,6 +84,7 @@ __all__ = [
     "Budget",
     "CCTBackbone",
     "CacheSpec",
+    "ChoiceSpec",
     "ColumnKind",
     "ConcatFusion",
     "Condition",
@@ -126,6 +128,7 @@ __all__ = [
     "SamplerKind",
     "ScheduleSpec",
     "SearchSpec",
+    "Settings",
     "Size",
     "Spec",
     "SplitSpec",
@@ -148,6 +151,7 @@ __all__ = [
     "parse_yaml",
     "recipe_schema",
     "save_recipe",
+    "setting_lines",
     "shipped_recipes",
     "within",
 ]

@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from obverse.recipe.choice import ChoiceSpec
 from obverse.recipe.specs.augment import AugmentSpec, MixingSpec
 from obverse.recipe.specs.data import DataSpec
 from obverse.recipe.specs.distill import DistillSpec
@@ -71,6 +72,9 @@ class Recipe(Spec):
     evaluation: EvaluationSpec = EvaluationSpec()
     """What the report contains, and the batches of evaluation."""
 
+    choice: ChoiceSpec | None = None
+    """Ways of training from which the run first chooses by cross-validation. `null`: the recipe is trained as it is."""
+
     @model_validator(mode="after")
     def _one_remedy_for_imbalance(self) -> Self:
         if self.loss.class_weights != "none" and self.training.sampler != "natural":
@@ -119,6 +123,12 @@ class Recipe(Spec):
             raise ValueError("augment.column_dropout has no effect without data.columns")
         if self.mixing.is_on and self.data.columns:
             raise ValueError("mixing mixes pictures and labels, and values of data.columns cannot be mixed: choose one")
+        return self
+
+    @model_validator(mode="after")
+    def _choice_divides_by_itself(self) -> Self:
+        if self.choice is not None and self.data.split.folds is not None:
+            raise ValueError("choice makes its own folds of train and val; leave out data.split.folds, or choice")
         return self
 
     def require_head_bias(self) -> None:

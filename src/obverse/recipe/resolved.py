@@ -171,6 +171,7 @@ class ResolvedRecipe(Recipe):
     schedule: ResolvedSchedule
     training: ResolvedTraining
     runtime: ResolvedRuntime
+    choice: None = None
 
     @classmethod
     def of(cls, recipe: Recipe) -> Self:

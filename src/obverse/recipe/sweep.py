@@ -21,6 +21,7 @@ from pydantic import Field, JsonValue, model_validator
 from obverse.errors import RecipeError
 from obverse.recipe.specs.spec import PositiveInt, Seed, Spec
 
+from .choice import Settings, setting_lines
 from .criteria import Criterion, load_criteria
 from .files import build_spec, load_recipe, shipped_recipes
 from .recipe import Recipe
@@ -29,7 +30,6 @@ from .yaml_text import read_yaml
 LONGEST_LABEL = 60
 # Each is a recipe that is looked at before anything is trained.
 MAX_CONDITIONS = 1000
-Settings = Mapping[str, JsonValue]
 
 
 class SearchValues(Spec):
@@ -158,7 +158,7 @@ class SweepSpec(Spec):
         base = self.recipe if is_shipped else str(folder / self.recipe)
         changes = {**self.settings, **condition.settings, "training.seed": seed}
         try:
-            return load_recipe(base, [f"{key}={json.dumps(value)}" for key, value in changes.items()])
+            return load_recipe(base, setting_lines(changes))
         except RecipeError as error:
             raise RecipeError(f"sweep, condition {condition.name!r}: {error}") from None
 

@@ -32,8 +32,12 @@ else:
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 NAME_BYTES = 100
+# Of a run that first chooses among ways of training: the folder with their runs, and the result.
+CHOICE, CHOICE_FILE = "choice", "choice.json"
 # Files that a start writes before recipe.yaml. A folder with only these is from a start that was killed; it is reused.
-BEGUN = frozenset({".lock", ".start.json", "manifest.csv", "config.json", "environment.json", "data_report.json"})
+BEGUN = frozenset(
+    {".lock", ".start.json", "manifest.csv", "config.json", "environment.json", "data_report.json", CHOICE, CHOICE_FILE}
+)
 LIBRARIES = ("obverse", "torch", "torchvision", "timm", "transformers", "numpy", "pillow", "simplejpeg")
 
 
@@ -67,6 +71,16 @@ class RunFolder:
     def bundle(self) -> Path:
         """The folder of the model bundle."""
         return self.path / "bundle"
+
+    @property
+    def choice(self) -> Path:
+        """The folder of the runs among which this one first chooses (`choice` in the recipe)."""
+        return self.path / CHOICE
+
+    @property
+    def choice_file(self) -> Path:
+        """The result of that choice."""
+        return self.path / CHOICE_FILE
 
     @property
     def is_finished(self) -> bool:
@@ -141,9 +155,12 @@ class RunFolder:
         return self.recipe.is_file() and (launch.num_restarts > 0 or began == launch.id)
 
     def undo(self) -> None:
-        """Remove the files and folders of a run that has not begun; its folder was empty or did not exist before."""
+        """Remove the files and folders of a run that has not begun; its folder was empty or did not exist before.
+
+        Runs of a choice are kept.
+        """
         interrupts.keep(self.undo)
-        if self._lock_file is None or not self._is_ours():
+        if self._lock_file is None or not self._is_ours() or self.choice.is_dir():
             return
         with suppress(OSError):
             for path in self.path.iterdir():

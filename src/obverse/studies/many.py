@@ -140,8 +140,8 @@ def require_same(file: Path, values: dict[str, Any]) -> None:
     before = _read(file)
     if before != values:
         listed = ", ".join(_differing(before, values)) or "the recipe"
-        raise RecipeError(f"the runs in {str(file.parent)!r} were made with other settings ({listed}); choose another "
-                          "--out, or remove that folder")  # fmt: skip
+        raise RecipeError(f"the runs in {str(file.parent)!r} were made with other settings ({listed}); give another "
+                          "folder for the new ones, or remove that one")  # fmt: skip
 
 
 def _read(file: Path) -> Any:

@@ -93,6 +93,7 @@ def resolve(recipe: Recipe, index: Index, machine: Machine | None = None) -> Res
         "optim.lr": base_rate(recipe, model, needs, training["batch_size"]),
         "schedule.warmup_epochs": warmup_epochs(recipe, training["epochs"]),
         "runtime": recipe.runtime.changed(_runtime(recipe, machine)),
+        "choice": None,
     }
     plain = {field: PLAIN[field] for field in measurable}
     resolved = ResolvedRecipe.of(recipe.changed(decided).changed(plain))

@@ -1,0 +1,135 @@
+"""Decision among ways of training, from their predictions on the same samples.
+
+The best way by the selection metric is chosen, unless a simpler one is within a standard error of it (the rule of
+Breiman et al. 1984, with the standard error of the paired difference, which is smaller than that of either value).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from obverse.evaluation import Difference, Predictions, differences, is_better, require_same_samples
+from obverse.metrics import Metric, metric_of
+from obverse.recipe import Settings
+
+# Two-sided level at which a way is left out after its first fold: many pairs are tested, and on a part of the samples.
+CLEARLY = 0.01
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A way of training after its folds."""
+
+    name: str
+    settings: Settings
+
+    pooled: Predictions | None
+    """The out-of-fold predictions; None for a way that was left out."""
+
+    seconds: float
+    """Training time of all its folds."""
+
+    num_folds: int
+    """Number of folds that were trained to their end."""
+
+    left_out: str = ""
+    """Why it was left out."""
+
+
+def choice_values(trained: Sequence[Trained], select: str, folds: int) -> dict[str, Any]:
+    """The content of choice.json. trained: the ways from the simplest to the most expensive."""
+    pooled = {way.name: way.pooled for way in trained if way.pooled is not None}
+    first = next(iter(pooled.values()))
+    metric = metric_for(select, first)
+    best = best_of(pooled, select)
+    behind = {name: gap(pooled[name], pooled[best], select) for name in pooled if name != best}
+    chosen = next(name for name in pooled if name == best or _is_close(behind[name]))
+    return {
+        "chosen": chosen,
+        "best": best,
+        "why": _why(chosen, best, metric, behind, num_samples=len(first.ids), folds=folds),
+        "folds": folds,
+        "select": metric.name,
+        "title": metric.title,
+        "unit": metric.unit,
+        "ways": [_way_values(way, metric, behind.get(way.name)) for way in trained],
+    }
+
+
+def _why(
+    chosen: str, best: str, metric: Metric, behind: Mapping[str, Difference | None], *, num_samples: int, folds: int
+) -> str:
+    """The choice in a sentence."""
+    where = f"by {metric.title} over {folds} folds of {num_samples} samples"
+    if chosen == best:
+        return f"way of training: {chosen}, the best {where}"
+    difference = behind[chosen]
+    assert difference is not None
+    return (
+        f"way of training: {chosen}, the simplest within a standard error of the best, {best}, {where} "
+        f"(difference {abs(difference.value):.3g}, standard error {standard_error(difference):.3g})"
+    )
+
+
+def _way_values(way: Trained, metric: Metric, behind: Difference | None) -> dict[str, Any]:
+    """One way in choice.json."""
+    values: dict[str, Any] = {"name": way.name, "settings": way.settings, "value": None, "low": None, "high": None}
+    if way.pooled is not None:
+        outcome = way.pooled.labelled().outcome
+        interval = metric.interval(outcome)
+        numbers = {"value": metric.value(outcome), "low": interval.low, "high": interval.high}
+        values |= {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+    difference = behind and {"value": behind.value, "low": behind.low, "high": behind.high}
+    return {
+        **values,
+        "best_minus_it": difference,
+        "seconds": way.seconds,
+        "folds": way.num_folds,
+        "left_out": way.left_out,
+    }
+
+
+def metric_for(select: str, predictions: Predictions) -> Metric:
+    """The selection metric for this kind of data."""
+    return metric_of(select, label_sets=predictions.kind.is_set)
+
+
+def best_of(ways: Mapping[str, Predictions], select: str) -> str:
+    """The way with the best value; of equal ones the first."""
+    best, best_value = "", None
+    for name, predictions in ways.items():
+        value = value_of(predictions, select)
+        if not best or (math.isfinite(value) and is_better(select, value, best_value)):
+            best, best_value = name, value if math.isfinite(value) else None
+    return best
+
+
+def clearly_worse(ways: Mapping[str, Predictions], select: str) -> dict[str, float]:
+    """Way -> p-value, of the ways that are worse than the best one at the level CLEARLY."""
+    best = best_of(ways, select)
+    gaps = {name: gap(ways[name], ways[best], select) for name in ways if name != best}
+    return {name: it.p_value for name, it in gaps.items() if it and it.favours_other and it.p_value < CLEARLY}
+
+
+def value_of(predictions: Predictions, select: str) -> float:
+    """The value of the selection metric; NaN where it is not defined."""
+    return metric_for(select, predictions).value(predictions.labelled().outcome)
+
+
+def gap(way: Predictions, best: Predictions, select: str) -> Difference | None:
+    """The difference best - way of the selection metric; None where there are too few samples for an interval."""
+    aligned = require_same_samples(way, best, ("one way", "another"))
+    return differences([way], [aligned]).get(metric_for(select, way).name)
+
+
+def standard_error(difference: Difference) -> float:
+    """The standard error, from the 95 % interval."""
+    return (difference.high - difference.low) / (2 * NormalDist().inv_cdf(0.975))
+
+
+def _is_close(behind: Difference | None) -> bool:
+    return behind is not None and abs(behind.value) <= standard_error(behind)
