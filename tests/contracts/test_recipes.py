@@ -15,6 +15,7 @@ EXPECTED_RECIPES = {
     "coins-rectangular",
     "coins-resnet50",
     "coins-two-view",
+    "few-shot",
     "finetune",
     "long-tail-lora",
     "long-tail-scratch",

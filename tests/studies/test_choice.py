@@ -15,6 +15,7 @@ from obverse.runs import RunFolder
 from obverse.studies import many
 from obverse.studies.choice import train_chosen
 
+TWO = {"still": {"optim.lr": 1e-9}, "moving": {}}
 WAYS = {"still": {"optim.lr": 1e-9}, "moving": {}, "slow": {"optim.lr": 1e-9, "model.head.dropout": 0.1}}
 
 
@@ -30,7 +31,7 @@ def data(draw_classes, tmp_path):
 
 @pytest.fixture
 def recipe(make_recipe):
-    def make(ways=WAYS, **sections):
+    def make(ways=TWO, **sections):
         options = {"training": {"epochs": 4}, "optim": {"lr": 0.03}, "evaluation": {"maps": 0}, **sections}
         return make_recipe(choice={"folds": 2, "ways": ways}, **options)
 
@@ -39,13 +40,13 @@ def recipe(make_recipe):
 
 def test_the_best_way_is_trained_and_test_is_seen_by_no_fold(data, recipe, tmp_path):
     run = tmp_path / "run"
-    result = obverse.train(data, recipe(), run=run)
+    result = obverse.train(data, recipe(WAYS), run=run)
     choice = json.loads((run / "choice.json").read_text())
     assert [way["name"] for way in choice["ways"]] == list(WAYS)
     assert choice["chosen"] == choice["best"] == "moving"
     held = splits(run / "manifest.csv")
     test = {name for name, split in held.items() if split == "test"}
-    plain = obverse.train(data, load_recipe(recipe(), ["choice=null"]), run=tmp_path / "plain")
+    plain = obverse.train(data, load_recipe(recipe(), ["choice=null", "training.epochs=1"]), run=tmp_path / "plain")
     assert held == splits(plain.path / "manifest.csv")
     for fold in run.glob("choice/*/fold-*"):
         assert set(splits(fold / "manifest.csv")) == held.keys() - test
@@ -59,15 +60,15 @@ def test_the_best_way_is_trained_and_test_is_seen_by_no_fold(data, recipe, tmp_p
     final = load_recipe(run / "recipe.yaml")
     assert (final.optim.lr, final.choice) == (0.03, None)
     assert (run / "bundle/model.safetensors").is_file()
+    _assert_the_report_has_a_table_of_the_ways(result)
 
 
-def test_the_report_has_a_table_of_the_ways(data, recipe, tmp_path):
-    result = obverse.train(data, recipe(), run=tmp_path / "run")
+def _assert_the_report_has_a_table_of_the_ways(result):
     for split in ("val", "test"):
-        summary = (tmp_path / f"run/evaluation/{split}/summary.md").read_text()
+        summary = (result.path / f"evaluation/{split}/summary.md").read_text()
         assert "Way of training: moving, the best by accuracy over 2 folds of" in summary
         assert any(line.startswith("| still | optim.lr=1e-09 |") for line in summary.splitlines())
-    val = json.loads((tmp_path / "run/evaluation/val/metrics.json").read_text())
+    val = json.loads((result.path / "evaluation/val/metrics.json").read_text())
     assert "the way of training, of 3" in val["seen"]["chosen"]
     again = obverse.evaluate(result)
     assert again.metrics == result.metrics

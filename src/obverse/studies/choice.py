@@ -224,10 +224,12 @@ def auto_ways(recipe: Recipe, resolved: Resolved, index: Index) -> dict[str, Set
         num = num_stages(describe(resolved.recipe, index.manifest).build(load_weights=False).backbones[0])
         ways["last-blocks"] = {**WHOLE, "finetune.freeze_stages": num - max(1, round(LAST_BLOCKS * num))}
     ways["joint"] = WHOLE
-    together = {"shared": ("shared", "gated")}
+    together = {"shared": ("shared", "gated"), "average": ("separate", "average")}
     for name, (sharing, fusion) in together.items() if num_views > 1 else ():
         if (model.sharing, model.fusion.kind) != (sharing, fusion):  # else it is `joint`
             ways[name] = {**WHOLE, "model.sharing": sharing, "model.fusion": {"kind": fusion}}
+    if "average" in ways:
+        ways["average"] = {**ways["average"], "model.view_heads": None}
     return {name: _changes(recipe, settings) for name, settings in ways.items()}
 
 
