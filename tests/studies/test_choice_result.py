@@ -52,7 +52,7 @@ def test_a_better_way_is_chosen_and_the_interval_is_of_the_paired_difference():
     simple, middle, best = values["ways"]
     assert (simple["value"], middle["value"], best["value"]) == pytest.approx((40 / 60, 21 / 60, 20 / 60))
     assert simple["best_minus_it"]["value"] == pytest.approx(-20 / 60)
-    assert simple["best_minus_it"]["high"] < 0 == middle["best_minus_it"]["high"]
+    assert simple["best_minus_it"]["high"] < 0 < middle["best_minus_it"]["high"]
     assert best["best_minus_it"] is None
 
 

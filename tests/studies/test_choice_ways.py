@@ -51,7 +51,7 @@ def test_a_transformer_has_lora(ways_of):
 def test_a_convolutional_network_trains_its_last_blocks(ways_of):
     ways = ways_of("test_resnet")
     assert list(ways) == ["frozen", "last-blocks", "joint"]
-    assert ways["last-blocks"].finetune.freeze_stages == 4
+    assert ways["last-blocks"].finetune.train_stages == 2
 
 
 def test_several_views_may_share_a_network_or_have_one_each(ways_of):

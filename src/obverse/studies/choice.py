@@ -30,7 +30,6 @@ from obverse.experiment import (
     Progress,
     Resolved,
     RunResult,
-    describe,
     read_story,
     resolve,
     start_run,
@@ -41,7 +40,6 @@ from obverse.experiment import (
 )
 from obverse.files import read_json_object
 from obverse.manifest import Index, build_index, full_path
-from obverse.models import num_stages
 from obverse.recipe import AutoBackbone, Condition, Recipe, Settings, SplitSpec, dump_recipe, load_recipe, setting_lines
 from obverse.runs import Message, Observer, RunFolder, explained, write_text
 from obverse.staging import staged
@@ -62,11 +60,12 @@ WHOLE: Settings = {
     "finetune.train": "all",
     "finetune.lora": None,
     "finetune.freeze_stages": 0,
+    "finetune.train_stages": None,
     "finetune.unfreeze_epochs": 0,
     "finetune.layer_decay": 1.0,
 }
-# Share of the backbone's stages that trains in the way `last-blocks`: of a ResNet, the last of five.
-LAST_BLOCKS = 0.25
+# Stages of the backbone that train in the way `last-blocks`: of a ResNet, two of five.
+LAST_STAGES = 2
 
 
 @dataclass(frozen=True)
@@ -221,8 +220,7 @@ def auto_ways(recipe: Recipe, resolved: Resolved, index: Index) -> dict[str, Set
     if resolved.needs.multiple > 1:
         ways["lora"] = {**WHOLE, "finetune.lora": {}}
     else:
-        num = num_stages(describe(resolved.recipe, index.manifest).build(load_weights=False).backbones[0])
-        ways["last-blocks"] = {**WHOLE, "finetune.freeze_stages": num - max(1, round(LAST_BLOCKS * num))}
+        ways["last-blocks"] = {**WHOLE, "finetune.train_stages": LAST_STAGES}
     ways["joint"] = WHOLE
     together = {"shared": ("shared", "gated"), "average": ("separate", "average")}
     for name, (sharing, fusion) in together.items() if num_views > 1 else ():
