@@ -86,7 +86,7 @@ def write_checkpoint(path: Path, run: RunFolder) -> None:
     newest, _ = load_newest(run.checkpoints)
     more = {
         "epoch": log["best_epoch"],
-        "best_accuracy": log["epochs"][log["best_epoch"] - 1]["val_accuracy"],
+        "best_accuracy": next(row["val_accuracy"] for row in log["epochs"] if row["epoch"] == log["best_epoch"]),
         "optimizer_state_dict": newest.optimizer if newest else {},
     }
     write_pth(path, bundle, classifier, more=more)

@@ -118,7 +118,8 @@ def write_models(folder: Path, run: RunFolder) -> None:
     """The document's four files, from a finished run."""
     bundle, classifier = read_bundle(run.path)
     log = json.loads((run.path / "training_log.json").read_text(encoding="utf-8"))
-    best = {"epoch": log["best_epoch"], "best_accuracy": log["epochs"][log["best_epoch"] - 1]["val_accuracy"]}
+    row = next(row for row in log["epochs"] if row["epoch"] == log["best_epoch"])
+    best = {"epoch": log["best_epoch"], "best_accuracy": row["val_accuracy"]}
     write_pth(folder / "coin_vit_dual_best.pth", bundle, classifier, more=best)
     columns = {name: [row[name] for row in log["epochs"]] for name in log["epochs"][0]}
     write_json(folder / "history_vit.json", columns)

@@ -248,3 +248,13 @@ def test_findings_never_contradict_each_other() -> None:
         if "under-fitting" in findings:
             assert told.train_accuracy < 0.5 * (1 + told.chance)
     assert {"stuck at chance", "over-fitting", "under-fitting", "too short", "loss spike", "val fluctuates"} <= seen
+
+
+def test_a_start_that_no_epoch_beat_is_said_and_is_what_the_accuracy_is_of() -> None:
+    start = {**history()[0], "epoch": 0, "val_accuracy": 0.95, "select_value": 0.95, "select": "accuracy"}
+    rows = history(val_accuracy=flat(0.9))
+    shipped = story(rows, best_epoch=-1, start=start)
+    assert shipped.val_accuracy == 0.95
+    found = {finding.code: finding for finding in diagnose(shipped)}
+    assert "accuracy 0.95, then at best 0.9" in found["best epoch is the start"].what
+    assert "best epoch is the start" not in codes(story(rows, start=start))

@@ -116,7 +116,8 @@ def test_a_finished_run_is_resumed_to_the_same_checkpoint(coins):
     first = torch.load(coins.path / "coin_classifier_custom_best.pth", weights_only=True)
     (run,) = (coins.path / "runs").glob("coin_custom_*")
     log = json.loads((run / "training_log.json").read_text())
-    log["epochs"] = [row | {"val_accuracy": value} for row in log["epochs"] for value in (0.25, 0.125, 0.5)]
+    values = {1: 0.25, 2: 0.125, 3: 0.5}
+    log["epochs"] = [log["epochs"][0] | {"epoch": epoch, "val_accuracy": value} for epoch, value in values.items()]
     (run / "training_log.json").write_text(json.dumps(log | {"best_epoch": 2}))
     coins.edit(SCRIPT, RESUME=str(run))
     code, _, err = coins.run(SCRIPT)

@@ -11,8 +11,8 @@ from obverse.recipe import EarlyStopping, OptimSpec, ScheduleSpec, load_recipe
 from obverse.runs import EpochEnd
 from obverse.training import build_optimizer
 from obverse.training.ema import WeightAverage
+from obverse.training.pace import should_stop
 from obverse.training.schedule import rate_factor
-from obverse.training.stopping import should_stop
 from obverse.training.trainer import Trainer
 
 

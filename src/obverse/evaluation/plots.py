@@ -71,13 +71,15 @@ def plot_history(history: Sequence[Mapping[str, object]], path: Path) -> None:
     panels = [(title, lines) for title, lines in PANELS if any(_has_points(history, key) for key, _ in lines)]
     if not panels:
         raise DataError("the history holds no epoch to draw")
+    has_start = any(row.get("epoch") == 0 for row in history)
+    label_of_epochs = "epoch (0: frozen features, fitted head)" if has_start else "epoch"
     with matplotlib.style.context(["default", {"font.family": FONT}]):
         figure, axes = _figure(len(panels), width_inches=4.5 * len(panels), height_inches=3.6)
         for ax, (title, lines) in zip(axes, panels, strict=True):
             for key, label in lines:
                 if _has_points(history, key):
                     ax.plot(_column(history, "epoch"), _column(history, key), marker=".", label=label)
-            ax.set(xlabel="epoch", title=title)
+            ax.set(xlabel=label_of_epochs, title=title)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.grid(alpha=0.3)
             if len(lines) > 1:

@@ -133,8 +133,9 @@ def measure_train(
 
 def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, recipe: Recipe) -> tuple[Diagnosis, ...]:
     """The diagnoses of a finished training: what stands out in its curves."""
+    start = next((row for row in progress.history if row["epoch"] == 0), None)
     story = Story(
-        progress.history,
+        progress.epochs,
         progress.best_epoch,
         manifest.counts("train"),
         len(manifest.split("val")),
@@ -146,6 +147,7 @@ def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, reci
         reweighted_at=_reweighted_at(recipe),
         num_train=train.num_samples,
         train_recall=train.recall,
+        start=start,
     )
     return tuple(diagnose(story))
 
@@ -180,7 +182,7 @@ def run_facts(
     """
     size = recipe.data.size
     assert isinstance(size, Size)
-    best = progress.history[progress.best_epoch]
+    best = progress.best_row
     counts = manifest.split_counts()
     peak = peak_memory(torch.device(recipe.runtime.device))
     parameters = f"{model.num_parameters():,}"
@@ -198,8 +200,9 @@ def run_facts(
         "loss": _loss(recipe.loss, output),
         **({"goes on from": recipe.parent.run} if recipe.parent else {}),
         **({"teacher": f"{recipe.distill.teacher}, {recipe.distill.share:g} of a target"} if recipe.distill else {}),
-        "epochs": f"{len(progress.history)}, {progress.step} steps of {recipe.training.batch_size} samples",
-        "best epoch": f"{progress.best_epoch + 1}, by val {best['select']} {best['select_value']:.4f}"
+        **_start(progress),
+        "epochs": f"{len(progress.epochs)}, {progress.step} steps of {recipe.training.batch_size} samples",
+        "best epoch": f"{best['epoch']}, by val {best['select']} {best['select_value']:.4f}"
         + (f" in {recipe.runtime.precision}" if recipe.runtime.precision != "fp32" else ""),
         "micro-batches": f"of {progress.micro_batch_size or recipe.training.micro_batch_size} samples",
         "stopped early": progress.stop_reason or "no",
@@ -209,6 +212,16 @@ def run_facts(
         "data wait": f"{_mean(progress, 'data_wait'):.1%} of the training time",
         "precision": f"{_precision(recipe)}, {recipe.runtime.num_threads} threads, seed {recipe.training.seed}",
         "recipe": recipe.name,
+    }
+
+
+def _start(progress: Progress) -> dict[str, str]:
+    """The fact about epoch 0; empty where the start was not validated."""
+    row = progress.history[0]
+    if row["epoch"]:
+        return {}
+    return {
+        "start": f"val {row['select']} {row['select_value']:.4f} of the frozen features with a fitted head (epoch 0)"
     }
 
 
@@ -262,5 +275,5 @@ def _loss(spec: LossSpec, output: OutputSpec) -> str:
 
 
 def _mean(progress: Progress, key: str) -> float:
-    values = [float(row[key]) for row in progress.history]
+    values = [float(row[key]) for row in progress.epochs]
     return sum(values) / len(values)

@@ -35,9 +35,10 @@ class StepEnd:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """End of an epoch, after validation. epoch counts from 1.
+    """End of an epoch, after validation. epoch counts from 1; 0 is the frozen features with a fitted head.
 
-    Losses and accuracies are means over the epoch; those of training include augmentation and dropout.
+    Losses and accuracies are means over the epoch; those of training include augmentation and dropout, except in epoch
+    0. There, no step was taken and the learning rate is 0.
     """
 
     epoch: int

@@ -1,11 +1,14 @@
-"""Progress of a run as a fraction, by steps or by the clock, and the learning rate at it. State is in `Progress`."""
+"""Progress of a run as a fraction, by steps or by the clock, the learning rate at it, and early stopping.
+
+State is in `Progress`.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from obverse.recipe import ResolvedRecipe
+from obverse.recipe import EarlyStopping, ResolvedRecipe
 
 from .progress import Progress
 from .schedule import plateau_drops, rate_factor
@@ -51,9 +54,22 @@ class Pace:
             step=progress.step,
             warmup_steps=warmup_steps,
             fraction_done=fraction,
-            num_drops=plateau_drops(spec, progress.history, metric=metric, warmup_epochs=spec.warmup_epochs),
+            num_drops=plateau_drops(spec, progress.epochs, metric=metric, warmup_epochs=spec.warmup_epochs),
         )
 
     @property
     def _num_epochs(self) -> int:
         return self.recipe.training.epochs
+
+
+def should_stop(
+    spec: EarlyStopping | None, *, epoch: int, best_epoch: int, warmup_epochs: float, num_epochs: float
+) -> bool:
+    """Whether `patience` epochs have passed without a better one, after warm-up, `min_epochs` and `min_fraction`.
+
+    epoch: index (from 0) of the epoch that has just ended. num_epochs: length of the whole run.
+    """
+    if spec is None:
+        return False
+    first_counted = max(warmup_epochs, spec.min_epochs, round(spec.min_fraction * num_epochs, 6))
+    return epoch + 1 > first_counted and epoch - max(best_epoch, first_counted - 1) >= spec.patience

@@ -41,7 +41,7 @@ class Progress:
     """Training time so far."""
 
     head_seconds: float = 0.0
-    """Part of `seconds` in which the head was fitted first."""
+    """Part of `seconds` in which the head was fitted first and the start validated; 0 before the fit."""
 
     loss_sum: float = 0.0
     """Weighted loss summed over the current epoch; divided by `weight` it is the mean."""
@@ -55,7 +55,7 @@ class Progress:
     """Value of the selection metric on val in the best epoch."""
 
     best_epoch: int = -1
-    """Index (from 0) of the best epoch; -1 before the first validation."""
+    """Index (from 0) of the best epoch; -1 is the start, where a fitted head was validated (epoch 0), or none yet."""
 
     best_step: int = -1
 
@@ -71,7 +71,17 @@ class Progress:
     """State of the loss scaler in fp16."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
-    """One row of `EpochEnd` per finished epoch."""
+    """One row of `EpochEnd` per finished epoch, and before them that of epoch 0 where the start was validated."""
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """The rows of the epochs that were trained, without the start's."""
+        return [row for row in self.history if row["epoch"] > 0]
+
+    @property
+    def best_row(self) -> dict[str, Any]:
+        """The row of the best epoch."""
+        return next(row for row in self.history if row["epoch"] == self.best_epoch + 1)
 
     def to_json(self) -> dict[str, Any]:
         """The state as plain JSON values, which keep every float exactly."""

@@ -12,14 +12,12 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from obverse.data import Batch
-from obverse.decisions import kind_of, to_probabilities
 from obverse.engines import Outputs, TorchEngine, evaluating, run_engine
 from obverse.errors import DataError, DivergedError, Interrupted, RecipeError
-from obverse.evaluation import is_better, selection_value, with_best_prior
+from obverse.evaluation import is_better
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
 from obverse.recipe import ResolvedRecipe
@@ -33,11 +31,11 @@ from .loaders import Loaders
 from .meter import Meter
 from .micro_batches import MicroBatches
 from .optim import build_optimizer
-from .pace import Pace
+from .pace import Pace, should_stop
 from .parallel import Parallel, shard
 from .progress import Progress
 from .step import StepResult, Update, train_step
-from .stopping import should_stop
+from .validation import require_numbers, val_values, without_number
 
 # Least time between two checkpoints.
 CHECKPOINT_SECONDS = 60.0
@@ -97,7 +95,7 @@ class Trainer:
         # Called before a checkpoint is written; raises when the run folder was moved or replaced.
         self.before_save: Callable[[], None] = lambda: None
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
-        self._pace = Pace(recipe, len(loaders.train))
+        self._pace, self._meter = Pace(recipe, len(loaders.train)), Meter()
 
     @property
     def shipped_model(self) -> Classifier:
@@ -113,7 +111,7 @@ class Trainer:
         """Events of the whole training. Raises DivergedError, and Interrupted after saving on a signal."""
         with closing(self.loaders):
             if self.recipe.finetune.head_first and not self.progress.step:
-                yield from self._fit_head()
+                yield from self._start_from_the_head()
             # Fitting the head may use up all minutes, so at least one step is taken: without it nothing is validated.
             # An epoch that a signal stopped after the last minute still has to be validated.
             while not self.progress.step or self.progress.batch or not self._pace.is_over(self.progress):
@@ -121,6 +119,16 @@ class Trainer:
                 yield from self._finish_epoch()
                 if self.process.from_main(self._wants_checkpoint) or self._pace.is_over(self.progress):
                     yield self._save()
+
+    def _start_from_the_head(self) -> Iterator[Event]:
+        """Events of fitting the head and of validating it as epoch 0, each left out where a resumed run has done it."""
+        if not self.progress.head_seconds:
+            yield from self._fit_head()
+        if not self.progress.history:
+            before = self.progress.seconds
+            yield self._validated(epoch=0)
+            self.progress.head_seconds += self.progress.seconds - before
+            yield Message("epoch 0 is the frozen features with the fitted head; it ships if no epoch is better on val")
 
     def _fit_head(self) -> Iterator[Event]:
         start, plain = time.perf_counter(), self.loaders.plain
@@ -137,6 +145,8 @@ class Trainer:
             self.parallel.load(weights, self.average.model)
         self.progress.head_seconds = self.process.from_main(lambda: time.perf_counter() - start)
         self.progress.seconds += self.progress.head_seconds
+        self.progress.loss_sum, self.progress.weight = fit.loss_sum, fit.weight
+        self.progress.num_correct, self.progress.num_samples = fit.num_correct, len(known)
         yield Message(fit.summary)
 
     def _fitted(self, known: Features, weights: dict[str, torch.Tensor]) -> HeadFit:
@@ -238,38 +248,11 @@ class Trainer:
     def _finish_epoch(self) -> Iterator[Event]:
         """Events of validation, selection of the best weights and early stopping."""
         progress, recipe = self.progress, self.recipe
-        start = time.perf_counter()
-        outputs = self._validate()
-        progress.seconds += time.perf_counter() - start
-        self._require_numbers(outputs)
-        progress.seconds, value, val_loss, val_accuracy = self.process.from_main(
-            lambda: (progress.seconds, *self._values(outputs))
-        )
-        best = self._is_best(value, val_loss)
-        if best:
-            progress.best_value, progress.best_epoch, progress.best_step = value, progress.epoch, progress.step
-            self.best_weights = self.parallel.shipped(self.shipped_model)
-        event = EpochEnd(
-            epoch=progress.epoch + 1,
-            step=progress.step,
-            train_loss=progress.loss_sum / progress.weight,
-            train_accuracy=progress.num_correct / progress.num_samples,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
-            select=recipe.training.select,
-            select_value=value,
-            is_best=best,
-            learning_rate=float(self.optimizer.param_groups[0]["lr"]),
-            pictures_per_second=self._meter.pictures / self._meter.seconds if self._meter.seconds else 0.0,
-            data_wait=self._meter.data_seconds / self._meter.seconds if self._meter.seconds else 0.0,
-            seconds=progress.seconds,
-        )
-        progress.history.append(asdict(event))
+        event = self._validated(epoch=progress.epoch + 1)
         progress.epoch += 1
-        progress.reset_epoch_sums()
         yield event
         # The first epoch with the best value counts for patience, whichever of equal epochs ships.
-        equal = (n for n, row in enumerate(progress.history) if row["select_value"] == progress.best_value)
+        equal = (row["epoch"] - 1 for row in progress.history if row["select_value"] == progress.best_value)
         first_best = next(equal, progress.best_epoch)
         if should_stop(
             recipe.training.early_stopping,
@@ -281,6 +264,39 @@ class Trainer:
             progress.stop_reason = f"no better {recipe.training.select} since epoch {first_best + 1}"
             yield Message(f"stopped early: {progress.stop_reason}")
 
+    def _validated(self, *, epoch: int) -> EpochEnd:
+        """The event of an epoch (counted from 1; 0 is the start), after validating it and keeping the best weights."""
+        progress, select, meter = self.progress, self.recipe.training.select, self._meter
+        start = time.perf_counter()
+        outputs = self._validate()
+        progress.seconds += time.perf_counter() - start
+        require_numbers(self.process.from_main(lambda: without_number(outputs, self.objective)), progress.step)
+        progress.seconds, value, val_loss, val_accuracy = self.process.from_main(
+            lambda: (progress.seconds, *val_values(outputs, self.objective, select))
+        )
+        best = self._is_best(value, val_loss)
+        if best:
+            progress.best_value, progress.best_epoch, progress.best_step = value, epoch - 1, progress.step
+            self.best_weights = self.parallel.shipped(self.shipped_model)
+        event = EpochEnd(
+            epoch=epoch,
+            step=progress.step,
+            train_loss=progress.loss_sum / progress.weight,
+            train_accuracy=progress.num_correct / progress.num_samples,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            select=select,
+            select_value=value,
+            is_best=best,
+            learning_rate=float(self.optimizer.param_groups[0]["lr"]) if epoch else 0.0,
+            pictures_per_second=meter.pictures / meter.seconds if meter.seconds else 0.0,
+            data_wait=meter.data_seconds / meter.seconds if meter.seconds else 0.0,
+            seconds=progress.seconds,
+        )
+        progress.history.append(asdict(event))
+        progress.reset_epoch_sums()
+        return event
+
     def _validate(self) -> Outputs:
         """Outputs of the shipped model on val. Evaluation mode is set once for the whole pass."""
         batches = self._unless_asked_to_stop(self.loaders.val.epoch())
@@ -291,28 +307,8 @@ class Trainer:
         """Whether the epoch is the best so far. Ties go to the lower loss, because a small val is soon all correct."""
         progress = self.progress
         if value == progress.best_value:
-            return val_loss < float(progress.history[progress.best_epoch]["val_loss"])
+            return val_loss < float(progress.best_row["val_loss"])
         return is_better(self.recipe.training.select, value, progress.best_value)
-
-    def _values(self, outputs: Outputs) -> Iterator[float]:
-        """Selection metric, loss and accuracy on val, computed as for the shipped model."""
-        select, counts, kind = self.recipe.training.select, self.objective.tuned_counts, kind_of(self.objective.output)
-        read = outputs if counts is None else with_best_prior(select, outputs, counts=counts, kind=kind)
-        return (selection_value(name, read.logits_NK, read.truth, kind) for name in (select, "loss", "accuracy"))
-
-    def _require_numbers(self, outputs: Outputs) -> None:
-        """DivergedError when outputs on val are not finite: weights may diverge in the last step before validation."""
-
-        def without_number() -> list[str]:
-            probabilities_NK = to_probabilities(outputs.logits_NK, kind_of(self.objective.output))
-            return [outputs.ids[row] for row in np.flatnonzero(np.isnan(probabilities_NK).any(axis=1))]
-
-        lost = self.process.from_main(without_number)
-        if lost:
-            raise DivergedError(
-                f"diverged at step {self.progress.step}: the outputs on val are no numbers; the samples are "
-                f"{', '.join(lost[:8])}{' ...' if len(lost) > 8 else ''}. Try a tenth of optim.lr, or optim.clip_norm=1"
-            )
 
     def _unless_asked_to_stop(self, batches: Generator[Batch]) -> Iterator[Batch]:
         """Validation batches until a signal asks to stop; a resumed run validates the epoch from its start."""

@@ -183,6 +183,17 @@ def _first_is_best(story: Story) -> Iterator[Diagnosis]:
         )
 
 
+def _start_is_best(story: Story) -> Iterator[Diagnosis]:
+    if story.start is not None and story.best_epoch < 0:
+        select, best = story.start["select"], min if story.start["select"] in LOWER_IS_BETTER else max
+        yield Diagnosis(
+            "best epoch is the start",
+            "The frozen features with a fitted head (epoch 0) ship, because no later epoch was better on val: "
+            f"{select} {float(story.start['select_value']):.4g}, then at best {best(selected(story.history)):.4g}",
+            "Try a tenth of optim.lr, finetune.lora or finetune.train_stages, or finetune.train=head",
+        )
+
+
 def _data(story: Story) -> Iterator[Diagnosis]:
     counts = {name: count for name, count in story.counts.items() if count}
     few = sorted(name for name, count in counts.items() if count < FEW_PER_CLASS)
@@ -206,6 +217,7 @@ def _data(story: Story) -> Iterator[Diagnosis]:
 
 
 _DETECTORS: tuple[Callable[[Story], Iterator[Diagnosis]], ...] = (
-    _stuck, _spikes, _fluctuation, _overfitting, _underfitting, _rate, _stopped, _too_short, _first_is_best, _data,
+    _stuck, _spikes, _fluctuation, _overfitting, _underfitting, _rate, _stopped, _too_short, _first_is_best,
+    _start_is_best, _data,
 )  # fmt: skip
-_DETECTORS_OF_SETS = (_spikes, _rate, _stopped, _too_short, _first_is_best, _data)
+_DETECTORS_OF_SETS = (_spikes, _rate, _stopped, _too_short, _first_is_best, _start_is_best, _data)

@@ -23,7 +23,7 @@ STILL_RISING = 0.01
 
 def is_stuck(story: Story) -> bool:
     """Whether no epoch is better than chance, measured on enough samples to tell."""
-    best = max(float(row["val_accuracy"]) for row in story.history)
+    best = max(float(row["val_accuracy"]) for row in (*story.history, story.shipped))
     limit = story.chance + story.noise(story.chance)
     most = share_end(best, story.num_val, upper=True)
     return (
@@ -42,7 +42,7 @@ def is_underfit(story: Story) -> bool:
     that recognises rare classes may be less accurate than one that never predicts them.
     """
     values = [story.above_chance(share_end(story.train_accuracy, story.num_train, upper=True))]
-    shipped = story.history[story.best_epoch]
+    shipped = story.shipped
     guess = {"balanced_accuracy": 1.0, "macro_f1": 2 * story.chance / (1 + story.chance)}.get(str(shipped["select"]))
     shares = [] if guess is None else [(float(shipped["select_value"]), guess / max(1, story.num_classes))]
     shares += [] if story.train_recall is None else [(story.train_recall, 1 / max(1, story.num_classes))]

@@ -15,10 +15,10 @@ class Story:
     """The course of a training and what is known about its data."""
 
     history: Rows
-    """Rows of `EpochEnd`."""
+    """Rows of `EpochEnd`, without the start's."""
 
     best_epoch: int
-    """The epoch whose weights are shipped, from 0."""
+    """The epoch whose weights are shipped, from 0; -1 is the start."""
 
     counts: Mapping[str, int]
     """Class -> training samples."""
@@ -50,10 +50,18 @@ class Story:
     train_recall: float | None = None
     """Mean recall over classes on the same samples, where it is known."""
 
+    start: Mapping[str, Any] | None = None
+    """Row of epoch 0, the frozen features with a fitted head; None where it was not validated."""
+
+    @property
+    def shipped(self) -> Mapping[str, Any]:
+        """The row of the shipped weights."""
+        return self.start if self.start is not None and self.best_epoch < 0 else self.history[self.best_epoch]
+
     @property
     def val_accuracy(self) -> float:
         """Val accuracy of the shipped weights."""
-        return float(self.history[self.best_epoch]["val_accuracy"])
+        return float(self.shipped["val_accuracy"])
 
     @property
     def chance(self) -> float:

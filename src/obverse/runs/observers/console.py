@@ -35,7 +35,7 @@ class ConsoleObserver:
                 self._last = time.monotonic()
                 self._print(self._line([*step_parts(event), f"left {self._left}"], STEP_IMPORTANCE), end="\r")
         elif isinstance(event, EpochEnd):
-            line = self._line([*epoch_parts(event), f"left {self._left}"], EPOCH_IMPORTANCE)
+            line = self._line([*epoch_parts(event), f"left {self._left}" if event.step else ""], EPOCH_IMPORTANCE)
             self._print(line.replace(BEST, painted(BEST, "green", self._stream)))
         elif isinstance(event, Message):
             self._print(self._message(event.text))
@@ -82,8 +82,8 @@ def epoch_parts(event: EpochEnd) -> list[str]:
         f"accuracy {event.train_accuracy:.1%}",
         f"val loss {event.val_loss:.3f}",
         f"val accuracy {event.val_accuracy:.1%}",
-        f"{event.pictures_per_second:,.0f} pictures/s",
-        f"data wait {event.data_wait:.0%}",
+        f"{event.pictures_per_second:,.0f} pictures/s" if event.step else "",
+        f"data wait {event.data_wait:.0%}" if event.step else "",
         BEST if event.is_best else "",
     ]
 
