@@ -12,8 +12,8 @@ from obverse.losses import build_objective
 from obverse.manifest import Sample, Samples
 from obverse.models import Classifier, ColumnEncoder
 from obverse.models.fusion import build_fusion
-from obverse.models.head import build_head
-from obverse.recipe import ConcatFusion, GatedFusion, HeadSpec, OutputSpec, build_recipe
+from obverse.models.head import HeadPerView, build_head
+from obverse.recipe import AverageFusion, ConcatFusion, GatedFusion, HeadSpec, ModelSpec, OutputSpec, build_recipe
 from obverse.recipe.resolved import ResolvedLoss
 from obverse.training.head_first import Features, as_sampled, fit_head, fold_numbers, head_of
 
@@ -38,8 +38,11 @@ def head(fusion=None, *, views=1, seed=0, **more):
 
 
 def objective(kind="cross-entropy", counts=(20, 20, 20), smoothing=0.0, **fields):
-    spec = ResolvedLoss(kind=kind, label_smoothing=smoothing, decode="mode", **fields)
-    return build_objective(spec, counts=list(counts))
+    return build_objective(objective_spec(kind, smoothing, **fields), counts=list(counts))
+
+
+def objective_spec(kind="cross-entropy", smoothing=0.0, **fields):
+    return ResolvedLoss(kind=kind, label_smoothing=smoothing, decode="mode", **fields)
 
 
 def fit(model, known, goal=None, strength="auto", folds_N=None):
@@ -129,6 +132,22 @@ def test_missing_views_columns_and_view_heads_are_fitted_too(fusion):
     assert result.loss_sum / result.weight < 1.5 * 0.5  # of ln 3 for each of the two terms
     unchanged = {name for name, tensor in model.state_dict().items() if torch.equal(tensor, before[name])}
     assert unchanged == set()
+
+
+def test_views_with_heads_of_their_own_are_fitted_as_views_alone():
+    """A view's loss is half of the mean over two, so that a penalty counts twice."""
+    known = known_of(noise=0.5, views=2)
+    goal = build_objective(objective_spec(), counts=[20, 20, 20], model=ModelSpec(fusion=AverageFusion()))
+    fusion = build_fusion(AverageFusion(), num_views=2, num_features=D)
+    model = Classifier([], fusion, HeadPerView([head().head, head(seed=1).head], D))
+    fit_head(model, known, goal, hits=lambda logits, targets: hits(logits[:, 0, 1:], targets), strength=1.0,
+             folds_N=None)  # fmt: skip
+    for view, of_view in enumerate(model.head.views):
+        alone, features_NVD = head(), known.features_NVD[:, [view]]
+        fit(alone, replace(known, features_NVD=features_NVD, present_NV=known.present_NV[:, [view]]), strength=2.0)
+        with torch.no_grad():
+            found, expected = of_view(features_NVD[:, 0]), alone.head(features_NVD[:, 0])
+        torch.testing.assert_close(found.log_softmax(1), expected.log_softmax(1), atol=2e-2, rtol=0)
 
 
 def test_a_sampler_weighs_as_the_samples_that_it_repeats():
