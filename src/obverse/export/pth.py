@@ -6,7 +6,8 @@
     geometry mean std views ...   the rest of the bundle's description (`bundle/model.json`)
 
 Programs that read the file apply a softmax to the logits, so the bundle's prior is folded into the weights
-(`fold_prior`). The file has no optimizer state, so training cannot be resumed from it.
+(`fold_prior`). A model with `average` fusion gives the logits of each view (`HeadPerView`), and its prior stays in the
+description. The file has no optimizer state, so training cannot be resumed from it.
 """
 
 from __future__ import annotations
