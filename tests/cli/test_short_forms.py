@@ -71,6 +71,5 @@ def test_the_same_twice_is_none():
 
 def test_what_is_wrong_is_said(refused, tmp_path):
     refused(2, "write 224 for a square, or WIDTHxHEIGHT", "train", tmp_path, "--size", "3x")
-    refused(2, "--model says which", "train", tmp_path, "--weights", "none")
     refused(2, "leave out --epochs, --set", "train", "--resume", "--run", "x", "--epochs", 3, "--set", "optim.lr=1")
     refused(2, "contradict each other", "train", tmp_path, "--seed", 3, "--set", "training.seed=4")

@@ -25,6 +25,18 @@ def classifier(spec=None, num_views=1, **fields):
     return build_classifier(model, num_views=num_views, num_classes=4, height=64, width=96)
 
 
+def test_attention_biases_are_never_those_of_earlier_weights():
+    net = build_timm(TimmBackbone(name="tiny_vit_5m_224", pretrained="none"), height=64, width=64).eval()
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        net(images)
+        for name, parameter in net.named_parameters():
+            if name.endswith("attention_biases"):
+                parameter.normal_()
+        now = net(images)
+        torch.testing.assert_close(net.train().eval()(images), now, rtol=0, atol=0)
+
+
 def test_a_vit_takes_rectangular_pictures():
     model = classifier().eval()
     assert model(torch.randn(2, 1, 3, 64, 96), torch.ones(2, 1, dtype=torch.bool)).shape == (2, 4)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from obverse.errors import RecipeError
+from obverse.recipe.specs.backbone import AutoBackbone
 from obverse.recipe.specs.spec import Spec
 
 from .faults import did_you_mean, sentences_of, short
@@ -48,7 +49,18 @@ def load_recipe(source: str | os.PathLike[str] | Recipe = "auto", settings: Sequ
 
 def build_recipe(values: dict[str, Any], where: str) -> Recipe:
     """Validate plain values; every fault becomes part of one RecipeError."""
-    return build_spec(Recipe, values, f"recipe {where}", recipe_schema())
+    return build_spec(Recipe, _with_backbone_kind(values), f"recipe {where}", recipe_schema())
+
+
+def _with_backbone_kind(values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with kind `auto` for a backbone of which only the weights are said."""
+    model = values.get("model") if isinstance(values, dict) else None
+    backbone = model.get("backbone") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(backbone, dict) or "kind" in backbone:
+        return values
+    if not backbone.keys() <= AutoBackbone.model_fields.keys():
+        return values
+    return {**values, "model": {**model, "backbone": {"kind": "auto", **backbone}}}
 
 
 def build_spec(kind: type[S], values: Any, where: str, schema: dict[str, Any] | None = None) -> S:

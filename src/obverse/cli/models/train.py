@@ -37,7 +37,10 @@ def command(
         str | None,
         typer.Option(help="The network: a timm name, torchvision:NAME, hf:NAME, convnet, vit, cct, vgg or auto."),
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="Weights to start from: hub, none, or a file or folder.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Weights to start from: a file or folder, whose network is recognised; or hub or none."),
+    ] = None,
     size: Annotated[str | None, typer.Option(help="The input size in pixels: 224 (a square), or WIDTHxHEIGHT.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training samples.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples per optimizer step.")] = None,

@@ -179,7 +179,18 @@ def build_timm(spec: TimmBackbone, *, height: int, width: int, load_weights: boo
             raise misfit(spec.pretrained, spec.name, error) from None
         raise not_here(spec.name, f"could not be loaded: {error}") from error
     model.pretrained_cfg.pop("state_dict", None)  # type: ignore[union-attr, operator]
+    for module in model.modules():
+        if hasattr(module, "attention_bias_cache"):
+            module.register_forward_pre_hook(_forget_biases)
     return model
+
+
+def _forget_biases(module: Any, _: Any) -> None:
+    """Clear what TinyViT, LeViT and their like keep of their parameters in evaluation mode.
+
+    timm clears it on `train()` only, and averaged weights change while their model stays in evaluation mode.
+    """
+    module.attention_bias_cache.clear()
 
 
 def _place_positions(spec: TimmBackbone, model: Any, arguments: dict[str, Any]) -> None:
