@@ -37,10 +37,7 @@ def command(
         str | None,
         typer.Option(help="The network: a timm name, torchvision:NAME, hf:NAME, convnet, vit, cct, vgg or auto."),
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(help="Weights to start from: a file or folder, whose network is recognised; or hub or none."),
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Weights: a file or folder to recognise, hub or none.")] = None,
     size: Annotated[str | None, typer.Option(help="The input size in pixels: 224 (a square), or WIDTHxHEIGHT.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training samples.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples per optimizer step.")] = None,
