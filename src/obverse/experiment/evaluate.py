@@ -130,19 +130,23 @@ def _evaluate(
     story = read_story(run)
     if data is None:
         name = split or "test"
+        if name == "val" and bundle.trained.get("refit") and out is None:
+            raise RecipeError("the shipped model was trained on val too (training.refit); evaluation/val holds the "
+                              "figures of the first training. Give --out FOLDER to evaluate it there all the same"
+                              )  # fmt: skip
         manifest, folder = run_manifest(run, recipe, bundle), out or run.evaluation(name)
         require_unchanged(run, manifest, name)
     else:
         name = OTHER
         manifest, about = other_manifest(data, bundle, recipe, split=split, layout=layout)
-        story = replace(story, facts=story.facts | about, seen=seen_before(run, manifest))
+        story = replace(story, facts=story.facts | about, seen=seen_before(run, manifest, bundle))
         folder = out or run.evaluation(_name_of(data, split))
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, story=story)
 
 
 def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> Seen:
     """How a split of the model's own run was used: for training, for choices such as the best epoch, or not at all."""
-    if split == "train":
+    if split == "train" or (split == "val" and bundle.trained.get("refit")):
         return Seen(num_trained=num_samples)
     if split != "val":
         return Seen()
@@ -153,7 +157,7 @@ def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> 
     return Seen(chosen=tuple(what for what, is_tuned in tuned.items() if is_tuned))
 
 
-def seen_before(run: RunFolder, manifest: Manifest) -> Seen:
+def seen_before(run: RunFolder, manifest: Manifest, bundle: Bundle) -> Seen:
     """Numbers of samples in other data whose pictures are in the run's train or val split, matched by content digest.
 
     Unknown for a bundle without its run's manifest.
@@ -162,6 +166,8 @@ def seen_before(run: RunFolder, manifest: Manifest) -> Seen:
         return Seen(is_unknown=True)
     split_of = splits_by_digest(run.manifest)
     splits = Counter(split_of.get(digest or "") for digest in manifest.samples.digests)
+    if bundle.trained.get("refit"):
+        return Seen(num_trained=splits["train"] + splits["val"])
     return Seen(num_trained=splits["train"], num_chosen=splits["val"])
 
 

@@ -23,7 +23,7 @@ from obverse.recipe import ADJUSTED, ORDINAL, LossSpec, OutputSpec, Recipe, Size
 from obverse.report import Row, Section, Table, Text
 from obverse.runs import RunFolder
 from obverse.runtime import ALONE, Process, peak_memory
-from obverse.training import Progress
+from obverse.training import Progress, Repeat
 
 MOST_TRAIN_SAMPLES, LEAST_TRAIN_SAMPLES = 2000, 500
 
@@ -220,9 +220,17 @@ def _start(progress: Progress) -> dict[str, str]:
     row = progress.history[0]
     if row["epoch"]:
         return {}
-    return {
-        "start": f"val {row['select']} {row['select_value']:.4f} of the frozen features with a fitted head (epoch 0)"
-    }
+    value = f"val {row['select']} {row['select_value']:.4f}"
+    return {"epoch 0": f"the frozen features with a fitted head, {value}"}
+
+
+def refit_fact(repeat: Repeat, progress: Progress, manifest: Manifest) -> str:
+    """The fact about a second training, whose weights ship. manifest: that of the second training."""
+    what = f"{len(progress.history)} epochs, {progress.step} steps" if repeat.num_epochs else "the head alone"
+    return (
+        f"trained once more on train and val ({len(manifest.split('train')):,} samples; {what}, as val chose), and "
+        "these weights ship; val figures are of the first training"
+    )
 
 
 def training_log(progress: Progress, story: RunStory, train: TrainAccuracy) -> dict[str, Any]:

@@ -27,7 +27,10 @@ def continued(parent: Path, settings: Sequence[str], *, epochs: int) -> Recipe:
     Raises DataError when `parent` is no finished run folder, and RecipeError for a setting that its weights decide.
     """
     run = RunFolder(parent)
-    _, digest = read_description(find_bundle(parent))
+    bundle, digest = read_description(find_bundle(parent))
+    if bundle.trained.get("refit"):
+        raise RecipeError(f"{str(parent)!r} was trained on val as well (training.refit), so val can choose nothing "
+                          "more for its weights; train anew, with more training.epochs")  # fmt: skip
     if not run.recipe.is_file() or not run.manifest.is_file():
         raise DataError(f"{str(parent)!r} is no run folder; --more-epochs goes on with a run's own recipe and data")
     fixed = next((setting for setting in settings if setting.startswith(FIXED)), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -43,7 +43,7 @@ class Setup:
     model: Classifier
     device: torch.device
     process: Process
-    caches: Mapping[str, PixelCache | None]
+    caches: dict[str, PixelCache | None]
     """Split (train, val) -> its pixel cache; None where pixels are not cached."""
 
     @property

@@ -29,16 +29,17 @@ from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.observers import JsonlObserver, TensorBoardObserver, Watch, open_tracker, require_trackers
 from obverse.runtime import Process, joined
 from obverse.staging import require_whole
-from obverse.training import Trainer, catch_signals
+from obverse.training import Progress as TrainingProgress
+from obverse.training import Repeat, Trainer, catch_signals
 
 from .evaluate import Ready, report_split
 from .example import Example, example_of
-from .facts import RunStory, choice_sections, diagnosed, measure_train, run_facts, training_log
+from .facts import RunStory, TrainAccuracy, diagnosed, measure_train, refit_fact, run_facts, training_log
 from .identity import as_they_are, differences
 from .inputs import read_inputs, with_source, write_inputs
 from .parent import require_same_classes
 from .setup import Setup, build_model, describe, require_launch, require_readable, set_up
-from .shipping import as_shipped, tuned_output
+from .shipping import REFIT, as_shipped, set_up_refit, tuned_output, with_share_of_minutes
 from .teacher import require_teacher, with_digest
 
 Progress = Callable[[int, int], None]
@@ -46,6 +47,8 @@ MEMORY_ADVICE = (
     "try a smaller training.micro_batch_size (the result stays the same without batch norm), "
     "runtime.checkpointing=true or a smaller data.size; `obverse plan` says what fits"
 )
+
+OF_FIRST = "those of the first training, on train alone; what ships was trained once more, on train and val"
 
 
 @dataclass(frozen=True)
@@ -199,41 +202,58 @@ def _train(
     watch: Watch,
     saved: tuple[Checkpoint | None, Sequence[str]] = (None, ()),
 ) -> RunResult:
-    checkpoint, complaints = saved
+    setup = with_share_of_minutes(setup)
     if setup.process.is_main:
         _write_events(watch, run, setup.recipe)
     try:
         with catch_signals() as wish:
-            loaders = setup.loaders()
-            setup.process.barrier()  # one rank of each machine may have been filling its disk cache
-            trainer = Trainer(
-                setup.engine(),
-                setup.recipe,
-                loaders,
-                objective=setup.objective,
-                checkpoints=run.checkpoints,
-                process=setup.process,
-                wanted_signal=wish,
-            )
-            trainer.before_save = run.require_ours
-            parameters = f"{trainer.model.num_parameters():,} parameters"
-            for line in filter(None, (*complaints, setup.rounding, parameters)):
-                watch.notify(Message(line))
-            if setup.process.from_main(lambda: checkpoint is not None):
-                notes = trainer.restore(checkpoint)
-                watch.notify(Message(f"resumed after step {trainer.progress.step}"))
-                for line in notes:
-                    watch.notify(Message(line))
-            with _workers_explained(trainer, wish):
-                for event in trainer.run():
-                    run.require_ours()
-                    watch.notify(event)
-            late = int(max(row[0] for row in setup.process.rows([wish() or 0])))
-            if late:  # the signal came after the last step, where the trainer checks for one
-                raise Interrupted("stopped by a signal after training; --resume evaluates", late)
-        return _finish(run, setup, trainer, watch)
+            first = _train_to_end(run, setup, watch, wish, saved=saved)
+        return _finish(run, setup, first, watch)
     finally:
         watch.close()
+
+
+def _train_to_end(
+    run: RunFolder,
+    setup: Setup,
+    watch: Watch,
+    wish: Callable[[], int | None],
+    *,
+    saved: tuple[Checkpoint | None, Sequence[str]],
+    repeat: Repeat | None = None,
+) -> Trainer:
+    """The trainer after its last step, from its start or from the checkpoint in `saved`."""
+    checkpoint, complaints = saved
+    loaders = setup.loaders()
+    setup.process.barrier()  # one rank of each machine may have been filling its disk cache
+    trainer = Trainer(
+        setup.engine(),
+        setup.recipe,
+        loaders,
+        objective=setup.objective,
+        checkpoints=run.checkpoints if repeat is None else run.checkpoints / REFIT,
+        process=setup.process,
+        wanted_signal=wish,
+    )
+    trainer.before_save = run.require_ours
+    if repeat is not None:
+        trainer.follow(repeat)
+    parameters = f"{trainer.model.num_parameters():,} parameters"
+    for line in filter(None, (*complaints, setup.rounding, parameters)):
+        watch.notify(Message(line))
+    if setup.process.from_main(lambda: checkpoint is not None):
+        notes = trainer.restore(checkpoint)
+        watch.notify(Message(f"resumed after step {trainer.progress.step}"))
+        for line in notes:
+            watch.notify(Message(line))
+    with _workers_explained(trainer, wish):
+        for event in trainer.run():
+            run.require_ours()
+            watch.notify(event)
+    late = int(max(row[0] for row in setup.process.rows([wish() or 0])))
+    if late:  # the signal came after the last step, where the trainer checks for one
+        raise Interrupted("stopped by a signal after training; --resume evaluates", late)
+    return trainer
 
 
 def _write_events(watch: Watch, run: RunFolder, recipe: Recipe) -> None:
@@ -269,45 +289,97 @@ def _workers_explained(trainer: Trainer, wish: Callable[[], int | None]) -> Iter
         raise trainer.loaders.train.worker_error(error) from None
 
 
-def _finish(run: RunFolder, setup: Setup, trainer: Trainer, watch: Watch) -> RunResult:
-    """The result of the run: write the bundle with the best weights, evaluate val and test, write the training log."""
+def _ready(setup: Setup, trainer: Trainer) -> Ready:
+    """The trained model with its best weights, as it ships, with what is tuned on val."""
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
     output = tuned_output(setup, trainer, as_shipped(trainer, setup))
-    bundle = replace(setup.bundle, trained=trained, output=output)
+    return _with_engine(replace(setup.bundle, trained=trained, output=output), setup, trainer)
+
+
+def _with_engine(bundle: Bundle, setup: Setup, trainer: Trainer) -> Ready:
     engine = TorchEngine.from_bundle(bundle, trainer.model, device=setup.device)
+    whole = _whole(bundle, trainer) if trainer.parallel.is_sharded and setup.process.is_main else None
+    return Ready(bundle, engine, setup.process, whole)
+
+
+def _refit(run: RunFolder, setup: Setup, ready: Ready, first: TrainingProgress, watch: Watch) -> tuple[Trainer, Ready]:
+    """The trainer of the second training after its end, and the model that ships."""
+    process, folder = setup.process, run.checkpoints / REFIT
+    saved = load_newest(folder) if process.is_main else (None, [])
+    is_new = process.from_main(lambda: saved[0] is None)
+    second = set_up_refit(setup, load_weights=is_new, notify=_notifier(watch))
+    repeat = Repeat.of(first, setup.recipe.training.minutes)
+    watch.notify(Message(f"refit: once more on train and val, {len(second.manifest.split('train')):,} samples, "
+                         f"up to epoch {repeat.num_epochs}"))  # fmt: skip
+    with catch_signals() as wish:
+        trainer = _train_to_end(run, second, watch, wish, saved=saved, repeat=repeat)
+    as_shipped(trainer, second)
+    trained = ready.bundle.trained | {REFIT: True}
+    return trainer, _with_engine(replace(ready.bundle, trained=trained), second, trainer)
+
+
+def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunResult:
+    """The result of the run: write the bundle with the best weights, evaluate val and test, write the training log.
+
+    With `training.refit`, val is evaluated with the best weights of the first training, before the second.
+    """
+    progress, ready, shipped, log = first.progress, _ready(setup, first), first, {}
+    story, train = _story(run, setup, first, ready)
+    splits = [name for name in ("val", "test") if setup.manifest.split(name)]
+    measured: dict[str, dict[str, Any]] = {}
+    if setup.recipe.training.refit:
+        of_first = replace(story, facts=story.facts | {"weights": OF_FIRST})
+        measured["val"] = _report(run, setup, ready, of_first, "val")
+        shipped, ready = _refit(run, setup, ready, progress, watch)
+        manifest = shipped.loaders.train.dataset.manifest
+        train = measure_train(ready.engine, ready.bundle, manifest=manifest, recipe=setup.recipe, process=setup.process)
+        assert shipped.repeat is not None
+        fact = refit_fact(shipped.repeat, shipped.progress, manifest)
+        story = replace(story, facts=story.facts | {_train_name(ready.bundle): str(train), REFIT: fact})
+        log = {REFIT: {"epochs": shipped.progress.history, "seconds": shipped.progress.seconds}}
     run.require_ours()
     if setup.process.is_main:
-        write_bundle(run.bundle, bundle, trainer.best_weights)
+        write_bundle(run.bundle, ready.bundle, shipped.best_weights)
+    for name in splits:
+        if name not in measured:
+            measured[name] = _report(run, setup, ready, story, name)
+    if setup.process.is_main:
+        run.write_json("training_log.json", training_log(progress, story, train) | log)
+    for finding in story.diagnoses:
+        watch.notify(Message(printable(finding.sentence)))
+    report, example = run.evaluation(splits[-1]) / "report.html", example_of(setup.manifest)
+    return RunResult(run, report, measured[splits[-1]], example)
+
+
+def _story(run: RunFolder, setup: Setup, trainer: Trainer, ready: Ready) -> tuple[RunStory, TrainAccuracy]:
+    """What the reports say of a training that chose its best epoch on val, and its accuracy on training samples."""
+    bundle, progress = ready.bundle, trainer.progress
     facts = run_facts(
-        setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained, output=output
+        setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained, output=bundle.output
     )
-    name = "train subset accuracy" if bundle.multi_label else "train accuracy"
-    train = measure_train(engine, bundle, manifest=setup.manifest, recipe=setup.recipe, process=setup.process)
-    story = RunStory(facts | {name: str(train)})
+    train = measure_train(ready.engine, bundle, manifest=setup.manifest, recipe=setup.recipe, process=setup.process)
+    story = RunStory(facts | {_train_name(bundle): str(train)})
     run.require_ours()
     if setup.process.is_main:
         history_png = run.path / "training_history.png"
         plot_history(progress.history, history_png)
         history = history_png if history_png.is_file() else None
-        findings = diagnosed(progress, setup.manifest, train, setup.recipe)
-        story = RunStory(story.facts, findings, history, sections=choice_sections(run))
-    splits = [name for name in ("val", "test") if setup.manifest.split(name)]
-    measured = {}
-    whole = _whole(bundle, trainer) if trainer.parallel.is_sharded and setup.process.is_main else None
-    ready = Ready(bundle, engine, setup.process, whole)
-    for name in splits:
-        run.require_ours()
-        measured[name] = report_split(
-            run.evaluation(name), name, setup.manifest, ready, recipe=setup.recipe, story=story
-        )
-        setup.process.barrier()  # wait until the main process has written the report
-    if setup.process.is_main:
-        run.write_json("training_log.json", training_log(progress, story, train))
-    for finding in story.diagnoses:
-        watch.notify(Message(printable(finding.sentence)))
-    report, example = run.evaluation(splits[-1]) / "report.html", example_of(setup.manifest)
-    return RunResult(run, report, measured[splits[-1]], example)
+        story = RunStory(story.facts, diagnosed(progress, setup.manifest, train, setup.recipe), history)
+    return story, train
+
+
+def _train_name(bundle: Bundle) -> str:
+    return "train subset accuracy" if bundle.multi_label else "train accuracy"
+
+
+def _report(run: RunFolder, setup: Setup, ready: Ready, story: RunStory, split: str) -> dict[str, Any]:
+    """Metrics of a split, after writing its report."""
+    run.require_ours()
+    folder = run.evaluation(split)
+    metrics = report_split(folder, split, setup.manifest, ready, recipe=setup.recipe, story=story)
+    setup.process.barrier()  # wait until the main process has written the report
+    return metrics
 
 
 def _whole(bundle: Bundle, trainer: Trainer) -> TorchEngine:

@@ -100,6 +100,13 @@ class Recipe(Spec):
         return self
 
     @model_validator(mode="after")
+    def _refit_needs_no_val(self) -> Self:
+        if self.training.refit and self.schedule.kind == "plateau":
+            raise ValueError("training.refit trains without val, and `schedule.kind: plateau` lowers the rate by val: "
+                             "choose another schedule")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
     def _mixed_pairs_stay_together(self) -> Self:
         for name in ("batch_size", "micro_batch_size") if self.mixing.is_on else ():
             size = getattr(self.training, name)

@@ -78,6 +78,9 @@ def make_ensemble(runs: Sequence[Path], out: Path, *, soup: bool = False, device
             _require_fit(parts[0], part, soup=soup)
         splits = [split for split in ("val", "test") if _is_same_split(parts, split)]
         is_set = parts[0].bundle.multi_label
+        if (soup or is_set) and any(part.bundle.trained.get("refit") for part in parts):
+            raise DataError("a soup and thresholds are chosen on val, and training.refit has trained on it; take runs "
+                            "without refit")  # fmt: skip
         if (soup or is_set) and "val" not in splits:
             what = "a soup is" if soup else "the thresholds of label sets are"
             raise DataError(f"{what} chosen on val, and these runs have different val samples; train them on one split")

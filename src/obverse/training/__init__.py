@@ -4,6 +4,7 @@ from .ema import WeightAverage
 from .loaders import Loaders
 from .micro_batches import MicroBatches
 from .optim import build_optimizer
+from .pace import Repeat
 from .parallel import Parallel
 from .progress import Progress
 from .signals import catch_signals
@@ -15,6 +16,7 @@ __all__ = [
     "MicroBatches",
     "Parallel",
     "Progress",
+    "Repeat",
     "Trainer",
     "Update",
     "WeightAverage",

@@ -15,19 +15,46 @@ from .schedule import plateau_drops, rate_factor
 
 
 @dataclass(frozen=True)
+class Repeat:
+    """Length of a second training, which repeats a first one up to its best epoch and selects nothing.
+
+    Its schedule is the whole one of the first training, cut at that epoch: weights at those rates are what val has
+    measured and chosen. Epochs count, so more samples mean more steps in the same proportion.
+    """
+
+    num_epochs: int
+    """Epochs up to the best one. 0: the start was the best, so only the head is fitted."""
+
+    fraction_done: float
+    """Fraction of the minutes at the end of the best epoch; used under a time budget."""
+
+    @classmethod
+    def of(cls, first: Progress, minutes: float | None) -> Repeat:
+        """The length of the first training's best epochs. minutes: time budget of each training."""
+        num_epochs = first.best_epoch + 1
+        done = first.best_row["seconds"] / (60 * minutes) if minutes is not None and num_epochs else 0.0
+        return cls(num_epochs, min(1.0, done))
+
+
+@dataclass(frozen=True)
 class Pace:
     """Under a time budget the clock ends the run and moves the schedule, otherwise the epochs."""
 
     recipe: ResolvedRecipe
     steps_per_epoch: int
+    repeat: Repeat | None = None
 
     def is_over(self, progress: Progress) -> bool:
         """Whether the epochs or the minutes are used up, or the run was stopped early."""
         if progress.stop_reason is not None:
             return True
         if self.recipe.training.minutes is None:
-            return progress.epoch >= self._num_epochs
-        return self.fraction_done(progress) >= 1
+            return progress.epoch >= (self.repeat.num_epochs if self.repeat else self._num_epochs)
+        return self.fraction_done(progress) >= (self.repeat.fraction_done if self.repeat else 1)
+
+    def needs_a_step(self, progress: Progress) -> bool:
+        """Whether the first step is still to come, which no time budget forbids: without it nothing is trained."""
+        return not progress.step and (self.repeat is None or self.repeat.num_epochs > 0)
 
     def fraction_done(self, progress: Progress) -> float:
         """Fraction of the whole run, 0 to 1."""

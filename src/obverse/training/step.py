@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
 from obverse.data import Batch
 from obverse.engines import Forward
-from obverse.errors import DivergedError
+from obverse.errors import DivergedError, RecipeError
 from obverse.losses import Objective
 
 from .micro_batches import MicroBatches
 from .parallel import Parallel, whole_number
+
+# Message of torch for batch norm on a single value per channel.
+ONE_VALUE = "Expected more than 1 value per channel"
+
+
+@contextmanager
+def explained_at(step: int) -> Iterator[None]:
+    """Context of a step whose errors say its number, and what to do where batch norm has a single value."""
+    try:
+        yield
+    except DivergedError as error:
+        raise DivergedError(f"diverged at step {step}: {error}") from None
+    except ValueError as error:
+        if ONE_VALUE not in str(error):
+            raise
+        raise RecipeError(f"batch norm has nothing to compare at step {step}: a single sample is left, its map one "
+                          "place. Take a training.batch_size and micro_batch_size that leave no single sample over, "
+                          "or larger pictures") from error  # fmt: skip
 
 
 @dataclass(frozen=True)

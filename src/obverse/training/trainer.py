@@ -16,7 +16,7 @@ import torch
 
 from obverse.data import Batch
 from obverse.engines import Outputs, TorchEngine, evaluating, run_engine
-from obverse.errors import DataError, DivergedError, Interrupted, RecipeError
+from obverse.errors import DataError, Interrupted
 from obverse.evaluation import is_better
 from obverse.losses import Objective
 from obverse.models import Classifier, enable_checkpointing, set_trainable
@@ -31,18 +31,16 @@ from .loaders import Loaders
 from .meter import Meter
 from .micro_batches import MicroBatches
 from .optim import build_optimizer
-from .pace import Pace, should_stop
+from .pace import Pace, Repeat, should_stop
 from .parallel import Parallel, shard
 from .progress import Progress
-from .step import StepResult, Update, train_step
+from .step import StepResult, Update, explained_at, train_step
 from .validation import require_numbers, val_values, without_number
 
 # Least time between two checkpoints.
 CHECKPOINT_SECONDS = 60.0
 # Saving takes at most 1 / CHECKPOINT_SHARE of the time: slow checkpoints are written less often.
 CHECKPOINT_SHARE = 20
-# Message of torch for batch norm on a single value per channel.
-ONE_VALUE = "Expected more than 1 value per channel"
 
 
 class Trainer:
@@ -95,7 +93,12 @@ class Trainer:
         # Called before a checkpoint is written; raises when the run folder was moved or replaced.
         self.before_save: Callable[[], None] = lambda: None
         self._saved_at, self._save_seconds = time.monotonic(), 0.0
+        self.repeat: Repeat | None = None
         self._pace, self._meter = Pace(recipe, len(loaders.train)), Meter()
+
+    def follow(self, repeat: Repeat) -> None:
+        """Before `run`: train without val, for as long as `repeat` says; the last weights are then the best ones."""
+        self.repeat, self._pace = repeat, replace(self._pace, repeat=repeat)
 
     @property
     def shipped_model(self) -> Classifier:
@@ -112,19 +115,22 @@ class Trainer:
         with closing(self.loaders):
             if self.recipe.finetune.head_first and not self.progress.step:
                 yield from self._start_from_the_head()
-            # Fitting the head may use up all minutes, so at least one step is taken: without it nothing is validated.
-            # An epoch that a signal stopped after the last minute still has to be validated.
-            while not self.progress.step or self.progress.batch or not self._pace.is_over(self.progress):
+            # Fitting the head may use up all minutes, so at least one step is taken. An epoch that a signal stopped
+            # after the last minute still has to be validated.
+            pace, progress = self._pace, self.progress
+            while pace.needs_a_step(progress) or progress.batch or not pace.is_over(progress):
                 yield from self._train_epoch()
-                yield from self._finish_epoch()
+                yield from self._finish_epoch() if self.repeat is None else self._finish_repeated_epoch()
                 if self.process.from_main(self._wants_checkpoint) or self._pace.is_over(self.progress):
                     yield self._save()
+            if self.repeat is not None:
+                self.best_weights = self.parallel.shipped(self.shipped_model)
 
     def _start_from_the_head(self) -> Iterator[Event]:
         """Events of fitting the head and of validating it as epoch 0, each left out where a resumed run has done it."""
         if not self.progress.head_seconds:
             yield from self._fit_head()
-        if not self.progress.history:
+        if self.repeat is None and not self.progress.history:
             before = self.progress.seconds
             yield self._validated(epoch=0)
             self.progress.head_seconds += self.progress.seconds - before
@@ -206,7 +212,7 @@ class Trainer:
     def _step(self, batch: Batch) -> StepResult:
         num_classes, epoch = self.objective.num_classes, self.progress.epoch
         batch = self.loaders.with_targets(batch, self.recipe, num_classes=num_classes, epoch=epoch)
-        try:
+        with explained_at(self.progress.step):
             result = train_step(
                 self.parallel,
                 self.update,
@@ -215,14 +221,6 @@ class Trainer:
                 micro_batches=self.micro_batches,
                 objective=self.objective.at(self._pace.fraction_done(self.progress)),
             )
-        except DivergedError as error:
-            raise DivergedError(f"diverged at step {self.progress.step}: {error}") from None
-        except ValueError as error:
-            if ONE_VALUE not in str(error):
-                raise
-            raise RecipeError(f"batch norm has nothing to compare at step {self.progress.step}: a single sample is "
-                              "left, its map one place. Take a training.batch_size and micro_batch_size that leave no "
-                              "single sample over, or larger pictures") from error  # fmt: skip
         if self.average:
             self.average.update(self.model)
         return result
@@ -263,6 +261,15 @@ class Trainer:
         ):
             progress.stop_reason = f"no better {recipe.training.select} since epoch {first_best + 1}"
             yield Message(f"stopped early: {progress.stop_reason}")
+
+    def _finish_repeated_epoch(self) -> Iterator[Event]:
+        progress = self.progress
+        progress.epoch += 1
+        loss, accuracy = progress.loss_sum / progress.weight, progress.num_correct / progress.num_samples
+        row = {"epoch": progress.epoch, "step": progress.step, "train_loss": loss, "train_accuracy": accuracy}
+        progress.history.append(row | {"seconds": progress.seconds})
+        progress.reset_epoch_sums()
+        yield Message(f"refit on train and val: epoch {progress.epoch}, loss {loss:.3f}, accuracy {accuracy:.1%}")
 
     def _validated(self, *, epoch: int) -> EpochEnd:
         """The event of an epoch (counted from 1; 0 is the start), after validating it and keeping the best weights."""

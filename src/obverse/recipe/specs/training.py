@@ -134,6 +134,11 @@ class TrainingSpec(Spec):
     early_stopping: EarlyStopping | None = None
     """When the run ends before its last epoch. `null`: it never does."""
 
+    refit: bool = False
+    """Whether to train once more on train and val with what val chose, and ship that: from the same start, with the
+    same schedule, up to the best epoch. Val figures stay those of the first training; test figures are of what ships.
+    With `minutes`, each training has half of them."""
+
     trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
     """Services that are sent the settings and every epoch's numbers, besides the run folder: `mlflow`, `wandb`
     (`--track`)."""
