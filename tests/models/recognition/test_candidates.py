@@ -1,5 +1,6 @@
 """Pretrained backbones at hand, and the catalogue that they come from."""
 
+import math
 import sys
 
 import pytest
@@ -46,8 +47,8 @@ HEAVY = [pytest.param(entry, marks=pytest.mark.full) for entry in CATALOGUE if e
 @pytest.mark.parametrize("entry", [*LIGHT, *HEAVY], ids=lambda entry: entry.alias)
 def test_each_backbone_is_built_and_trained_a_step_with_two_views(entry):
     spec = pinned(ModelSpec(backbone=TimmBackbone(name=entry.alias, pretrained="none")))
-    unit = max(32, input_needs(spec).multiple)
-    side = -(-64 // unit) * unit
+    multiple = input_needs(spec).multiple
+    side = math.ceil(64 / multiple) * multiple
     model = build_classifier(spec, num_views=2, num_classes=3, height=side, width=side)
     logits = model(torch.randn(2, 2, 3, side, side), torch.ones(2, 2, dtype=torch.bool))
     assert logits.shape == (2, 3)

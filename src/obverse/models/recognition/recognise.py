@@ -96,7 +96,8 @@ def _described(path: Path, hints: Hints, given: dict[str, Any]) -> HFBackbone | 
     """A model of Transformers, by the config.json of its folder."""
     if not isinstance(hints.config.get("model_type"), str) or "architecture" in hints.config:
         return None
-    return HFBackbone(name=path.parent.name, **given) if path.name in IN_FOLDERS else None
+    is_of_folder = path.name in IN_FOLDERS or Path(given["pretrained"]).expanduser().is_dir()
+    return HFBackbone(name=path.parent.name, **given) if is_of_folder else None
 
 
 def _transformers(path: Path, file: State, given: dict[str, Any]) -> HFBackbone | None:
