@@ -109,25 +109,27 @@ def test_reports_say_which_model_they_are_of(refitted, tmp_path):
 
 @pytest.mark.parametrize(("phase", "step"), [("first", 4), ("refit", 0), ("refit", 3), ("refit", None)])
 def test_a_kill_in_either_training_loses_nothing(data, recipe_for, refitted, tmp_path, monkeypatch, phase, step):
-    """step None: the signal comes after the last step of the second training."""
+    """step None: the run ends after the second training, before the bundle is written."""
     run = RunFolder(tmp_path / "run")
-    init, asked = Trainer.__init__, []
+    init = Trainer.__init__
 
     def interrupted(self, *args, **more):
         def wish():
             here = "refit" if self.repeat is not None else "first"
-            is_over = self.repeat is not None and self.progress.epoch == self.repeat.num_epochs
-            if here == phase and (self.progress.step == step or (step is None and is_over)):
-                asked.append(1)
-            return 15 if len(asked) == 1 else None
+            return 15 if (here, self.progress.step) == (phase, step) else None
 
         init(self, *args, **more | {"wanted_signal": wish})
 
+    def killed(*_):
+        raise Interrupted("killed", 15)
+
     monkeypatch.setattr(Trainer, "__init__", interrupted)
+    if step is None:
+        monkeypatch.setattr("obverse.experiment.train.write_bundle", killed)
     with pytest.raises(Interrupted):
         start_run(data, recipe_for(), run)
     assert not run.is_finished
-    monkeypatch.setattr(Trainer, "__init__", init)
+    monkeypatch.undo()
     torch.manual_seed(99)
     again = RunFolder(run.path)
     result = resume_run(again)
