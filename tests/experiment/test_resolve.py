@@ -195,11 +195,34 @@ def test_one_common_aspect_ratio_is_kept_and_mixed_ones_become_square():
     assert mixed.width == mixed.height
 
 
-@pytest.mark.parametrize(("views", "policy"), [(("obverse", "reverse"), "no-mirror"), (("image",), "generic")])
-def test_coins_are_not_mirrored(views, policy):
-    augment = resolved(index_of((300, 300), views=views)).recipe.augment
+@pytest.mark.parametrize(
+    ("views", "model", "policy"),
+    [
+        (("obverse", "reverse"), "convnet", "no-mirror"),
+        (("obverse", "reverse"), "resnet-18", "round"),
+        (("image",), "convnet", "generic"),
+        (("image",), "resnet-18", "generic"),
+    ],
+)
+def test_coins_turn_with_pretrained_weights_and_are_not_mirrored_from_scratch(views, model, policy):
+    backbone = {"kind": "convnet"} if model == "convnet" else {"kind": "timm", "name": model}
+    augment = resolved(index_of((300, 300), views=views), model={"backbone": backbone}).recipe.augment
     assert augment.policy == policy
     assert augment.mirror == POLICIES[policy]["mirror"]
+
+
+def test_pretrained_weights_take_small_batches_and_enough_steps_where_samples_are_few():
+    def lengths(name, num):
+        backbone = {"kind": "convnet"} if name == "convnet" else {"kind": "timm", "name": name}
+        training = resolved(index_of((300, 300), counts=(num, num)), model={"backbone": backbone}).recipe.training
+        return training.batch_size, training.epochs
+
+    assert lengths("resnet-18", 8)[0] == lengths("convnet", 8)[0] == 8
+    assert lengths("resnet-18", 16)[1] == 150, "300 steps, two an epoch"
+    assert lengths("convnet", 16)[1] == 60
+    assert lengths("resnet-18", 400)[0] == 16
+    assert lengths("convnet", 400)[0] == 32
+    assert lengths("resnet-18", 1200)[0] == lengths("convnet", 1200)[0] == 128
 
 
 @pytest.mark.parametrize(

@@ -76,10 +76,11 @@ def resolve(recipe: Recipe, index: Index, machine: Machine | None = None) -> Res
     size = recipe.data.size if isinstance(recipe.data.size, Size) else choose_size(model, sizes, needs)
     model = choose_fusion(model, index.manifest.views, reasons)
     data = _data(recipe, index, size, needs)
-    augment = _augment(_unmirrored(recipe, index, reasons), index, size, sizes)
+    is_scratch = model.backbone.is_scratch
+    augment = _augment(_unmirrored(recipe, index, reasons), index, size, sizes, is_scratch=is_scratch)
     model = with_mirroring(model, augment)
     data = data.changed({"cache": _cache(data.cache, index, size, augment.margin, reasons)})
-    training = resolve_training(recipe, index, machine)
+    training = resolve_training(recipe, model, index, machine)
     finetune = resolve_finetune(recipe.finetune, model, index)
     loss = resolve_loss(recipe, index.manifest, select=training["select"], reasons=reasons)
     measurable = _measurable(recipe)
@@ -155,12 +156,15 @@ def _unmirrored(recipe: Recipe, index: Index, reasons: list[str]) -> Recipe:
     return recipe.changed({"augment.mirror": 0.0})
 
 
-def _augment(recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]]) -> ResolvedAugment:
+def _augment(
+    recipe: Recipe, index: Index, size: Size, sizes: list[tuple[int, int]], *, is_scratch: bool
+) -> ResolvedAugment:
     augment = recipe.augment
     if augment.policy == "auto":
-        # Mirrored lettering does not exist, and coins have lettering.
-        has_lettering = mostly_grades(index.manifest.classes) or COIN_VIEWS & set(map(str.lower, index.manifest.views))
-        augment = augment.changed({"policy": "no-mirror" if has_lettering else "generic"})
+        are_coins = mostly_grades(index.manifest.classes) or COIN_VIEWS & set(map(str.lower, index.manifest.views))
+        # Measured: any rotation helps networks that know pictures, and is more than a small one from scratch learns.
+        of_coins = "no-mirror" if is_scratch else "round"
+        augment = augment.changed({"policy": of_coins if are_coins else "generic"})
         if median(min(s) for s in sizes) <= SMALL_SIDE and augment.shift is None and augment.min_scale is None:
             # Resampling blurs small pictures: they are moved by whole pixels instead of cropped.
             augment = augment.changed({"shift": 0.125, "min_scale": 1.0, "jitter": augment.jitter or 0.0})

@@ -25,6 +25,10 @@ MAX_BATCH = 128
 # Epochs are chosen to show the model this many pictures in training, within the range.
 PICTURES_TO_SEE = 300_000
 EPOCH_RANGE = (10, 60)
+# With pretrained weights and fewer training samples than this, a batch has at most FEW_BATCH samples.
+FEW_SAMPLES, FEW_BATCH = 1000, 16
+# Least number of optimizer steps of a fine-tuning, whatever the number of samples.
+LEAST_STEPS = 300
 # Base learning rates at a batch of 128 by optimizer; `docs/explanation/defaults.md` says where they come from.
 SCRATCH_RATES = {"sgd": 0.1, "adamw": 1e-3}
 FINETUNE_RATES = {"sgd": 0.02, "adamw": 5e-4}
@@ -34,18 +38,23 @@ PART_RATES = {"sgd": 0.2, "adamw": 2e-3}
 MAX_FEATURES = 100_000
 
 
-def resolve_training(recipe: Recipe, index: Index, machine: Machine) -> dict[str, Any]:
+def resolve_training(recipe: Recipe, model: ModelSpec, index: Index, machine: Machine) -> dict[str, Any]:
     """Values of the fields of `training` that may be `auto`."""
     training = recipe.training
     num_train = index.manifest.split_counts()["train"]
     batch = training.batch_size
+    is_scratch = model.backbone.is_scratch
     if batch == "auto":
         least = max(8, min(MAX_BATCH, 2 ** round(math.log2(max(8, num_train / 12)))))
+        if not is_scratch and num_train < FEW_SAMPLES:
+            least = min(least, FEW_BATCH)
         batch = least + -least % (UNIT * machine.processes)
     epochs = training.epochs
     if epochs == "auto":
         views = len(index.manifest.views)
         epochs = max(EPOCH_RANGE[0], min(EPOCH_RANGE[1], math.ceil(PICTURES_TO_SEE / (num_train * views))))
+        if not is_scratch:
+            epochs = max(epochs, math.ceil(LEAST_STEPS / math.ceil(num_train / batch)))
     select = _select(training.select, index.manifest)
     micro = batch if training.micro_batch_size == "auto" else training.micro_batch_size
     if micro > batch:

@@ -19,12 +19,13 @@ def _numbers(**given: float) -> dict[str, float]:
     return {**off, "gray": 0.0, "erasing": 0.0, **given}
 
 
-# Mirroring makes lettering that does not exist, colour jitter changes toning, and coins are round.
 POLICIES: dict[str, dict[str, float]] = {
     "generic": _numbers(mirror=0.5, min_scale=0.4, max_stretch=RATIO, jitter=0.3),
+    # Mirroring makes lettering that does not exist, and jitter changes colours that may matter.
     "no-mirror": _numbers(min_scale=0.85, rotation_degrees=10.0),
-    # An object in the middle keeps its rim within crops of 90 % of the area, or 95 % of the side.
-    "round": _numbers(min_scale=0.9, rotation_degrees=180.0, jitter=0.1),
+    # An object in the middle keeps its rim within crops of 90 % of the area, or 95 % of the side. A mirrored coin keeps
+    # its grade and its value, although its lettering does not exist.
+    "round": _numbers(mirror=0.5, min_scale=0.9, rotation_degrees=180.0, jitter=0.1),
     "none": _numbers(),
     # The papers' crops go down to 8 % of the area; here they are as large as in `generic`.
     "trivial": _numbers(mirror=0.5, min_scale=0.4, max_stretch=RATIO),
@@ -44,15 +45,15 @@ class AugmentSpec(Spec):
     """
 
     policy: Policy = "auto"
-    """Named set of augmentations that gives all numbers below. `auto` is `no-mirror` for coins (Sheldon grades, or
-    views called obverse and reverse), because mirrored lettering does not exist, and `generic` otherwise. `generic`:
-    random resized crop, mirror, colour jitter. `no-mirror`: crop of 85 % or more in the same proportions and rotation
-    up to 10 degrees, nothing that changes lettering, toning or roundness. `round`, for coins and other round things in
-    the middle of the picture that may lie at any angle: any rotation, what it uncovers filled with the colour of the
-    picture's own corners, crop of 90 % or more in the same proportions and slight jitter. `none`: nothing. `trivial`
-    (TrivialAugment, Müller & Hutter 2021): crop, mirror and one of 14 operations of any strength. `rand` (RandAugment,
-    Cubuk et al. 2020): crop, mirror and `num_ops` operations of strength `magnitude`. `three` (3-Augment, Touvron et
-    al. 2022): crop, mirror, jitter and one of grey, solarise and blur."""
+    """Named set of augmentations that gives all numbers below. `auto` is `generic`, and for coins (Sheldon grades, or
+    views called obverse and reverse) `round` with pretrained weights and `no-mirror` from scratch. `generic`: random resized crop, mirror, colour jitter. `round`,
+    for coins and other round things in the middle of the picture that may lie at any angle: mirror, any rotation, what
+    it uncovers filled with the colour of the picture's own corners, crop of 90 % or more in the same proportions and
+    slight jitter. `no-mirror`, where lettering or direction decides: crop of 85 % or more in the same proportions and
+    rotation up to 10 degrees. `none`: nothing. `trivial` (TrivialAugment, Müller & Hutter 2021): crop, mirror and one
+    of 14 operations of any strength. `rand` (RandAugment, Cubuk et al. 2020): crop, mirror and `num_ops` operations of
+    strength `magnitude`. `three` (3-Augment, Touvron et al. 2022): crop, mirror, jitter and one of grey, solarise and
+    blur."""
 
     mirror: float | None = Field(default=None, ge=0, le=1)
     """Probability of a left-right flip. Set 0 where pictures show lettering, or where two classes are each other's

@@ -109,7 +109,8 @@ class TrainingSpec(Spec):
     """Length of a run, its batches, and how its best epoch is chosen."""
 
     epochs: Auto | PositiveInt = "auto"
-    """Passes over the training samples. `auto` is as many as show the model 300,000 pictures, from 10 to 60."""
+    """Passes over the training samples. `auto` is as many as show the model 300,000 pictures, from 10 to 60, and with
+    pretrained weights as many as make 300 steps."""
 
     minutes: PositiveFloat | None = None
     """Time budget of the training loop in minutes; the schedule then follows the clock instead of `epochs`, and the run
@@ -117,7 +118,7 @@ class TrainingSpec(Spec):
 
     batch_size: Auto | PositiveInt = "auto"
     """Samples per optimizer step, over all processes. `auto` is a twelfth of the training set, rounded to a power of
-    two, from 8 to 128."""
+    two, from 8 to 128, and with pretrained weights at most 16 for fewer than 1,000 training samples."""
 
     micro_batch_size: Auto | PositiveInt = "auto"
     """Samples per forward pass; smaller than `batch_size` means that gradients are accumulated, which saves memory.
