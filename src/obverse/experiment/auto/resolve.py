@@ -91,7 +91,7 @@ def resolve(recipe: Recipe, index: Index, machine: Machine | None = None) -> Res
         "loss": loss,
         "finetune": finetune,
         "training": recipe.training.changed(training),
-        "optim.lr": base_rate(recipe, model, needs, training["batch_size"]),
+        "optim.lr": base_rate(recipe, model, training["batch_size"]),
         "schedule.warmup_epochs": warmup_epochs(recipe, training["epochs"]),
         "runtime": recipe.runtime.changed(_runtime(recipe, machine)),
         "choice": None,

@@ -8,7 +8,6 @@ from typing import Any
 from obverse import metrics
 from obverse.errors import RecipeError
 from obverse.manifest import Index, Manifest
-from obverse.models import InputNeeds
 from obverse.recipe import (
     ConvNetBackbone,
     FinetuneSpec,
@@ -32,7 +31,6 @@ LEAST_STEPS = 300
 # Base learning rates at a batch of 128 by optimizer; `docs/explanation/defaults.md` says where they come from.
 SCRATCH_RATES = {"sgd": 0.1, "adamw": 1e-3}
 FINETUNE_RATES = {"sgd": 0.02, "adamw": 5e-4}
-PATCHES_FINETUNE_RATES = {"sgd": 0.02, "adamw": 2e-4}
 PART_RATES = {"sgd": 0.2, "adamw": 2e-3}
 # Most training pictures for which the head is fitted first: 0.8 GB for ResNet-50, with 2048 features per picture.
 MAX_FEATURES = 100_000
@@ -100,7 +98,7 @@ def resolve_finetune(spec: FinetuneSpec, model: ModelSpec, index: Index) -> Fine
     return spec.changed({"head_first": HeadFirstSpec() if wanted else None})
 
 
-def base_rate(recipe: Recipe, model: ModelSpec, needs: InputNeeds, batch_size: int) -> float:
+def base_rate(recipe: Recipe, model: ModelSpec, batch_size: int) -> float:
     """The base learning rate, scaled with the batch size: linearly for sgd, by the square root for adam and adamw."""
     if recipe.optim.lr != "auto":
         return recipe.optim.lr
@@ -109,7 +107,7 @@ def base_rate(recipe: Recipe, model: ModelSpec, needs: InputNeeds, batch_size: i
     elif recipe.finetune.train == "head" or recipe.finetune.lora:
         rates = PART_RATES
     else:
-        rates = PATCHES_FINETUNE_RATES if needs.multiple > 1 else FINETUNE_RATES
+        rates = FINETUNE_RATES
     if recipe.optim.kind == "sgd":
         return rates["sgd"] * batch_size / 128
     return float(f"{rates['adamw'] * math.sqrt(batch_size / 128):.3g}")

@@ -46,14 +46,14 @@ class AugmentSpec(Spec):
 
     policy: Policy = "auto"
     """Named set of augmentations that gives all numbers below. `auto` is `generic`, and for coins (Sheldon grades, or
-    views called obverse and reverse) `round` with pretrained weights and `no-mirror` from scratch. `generic`: random resized crop, mirror, colour jitter. `round`,
-    for coins and other round things in the middle of the picture that may lie at any angle: mirror, any rotation, what
-    it uncovers filled with the colour of the picture's own corners, crop of 90 % or more in the same proportions and
-    slight jitter. `no-mirror`, where lettering or direction decides: crop of 85 % or more in the same proportions and
-    rotation up to 10 degrees. `none`: nothing. `trivial` (TrivialAugment, Müller & Hutter 2021): crop, mirror and one
-    of 14 operations of any strength. `rand` (RandAugment, Cubuk et al. 2020): crop, mirror and `num_ops` operations of
-    strength `magnitude`. `three` (3-Augment, Touvron et al. 2022): crop, mirror, jitter and one of grey, solarise and
-    blur."""
+    views called obverse and reverse) `round` with pretrained weights and `no-mirror` from scratch. `generic`: random
+    resized crop, mirror, colour jitter. `round`, for coins and other round things in the middle of the picture that may
+    lie at any angle: mirror, any rotation, what it uncovers filled with the colour of the picture's own corners, crop
+    of 90 % or more in the same proportions and slight jitter. `no-mirror`, where lettering or direction decides: crop
+    of 85 % or more in the same proportions and rotation up to 10 degrees. `none`: nothing. `trivial` (TrivialAugment,
+    Müller & Hutter 2021): crop, mirror and one of 14 operations of any strength. `rand` (RandAugment, Cubuk et al.
+    2020): crop, mirror and `num_ops` operations of strength `magnitude`. `three` (3-Augment, Touvron et al. 2022):
+    crop, mirror, jitter and one of grey, solarise and blur."""
 
     mirror: float | None = Field(default=None, ge=0, le=1)
     """Probability of a left-right flip. Set 0 where pictures show lettering, or where two classes are each other's
