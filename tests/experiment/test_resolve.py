@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import timm
 import torch
 
 from obverse.errors import RecipeError
@@ -177,15 +176,6 @@ def test_a_head_alone_learns_faster_than_a_whole_network(monkeypatch):
     set_hub(monkeypatch, None)
     whole, head = (resolved(index_of((600, 600)), finetune={"train": train}).recipe for train in ("all", "head"))
     assert head.optim.lr > whole.optim.lr
-
-
-def test_and_a_network_of_patches_slower_than_a_convolutional_one(tmp_path):
-    rates = {}
-    for name in ("test_vit", "test_resnet"):
-        torch.save(timm.create_model(name, num_classes=0).state_dict(), tmp_path / f"{name}.pth")
-        backbone = {"kind": "timm", "name": name, "pretrained": str(tmp_path / f"{name}.pth")}
-        rates[name] = resolved(index_of((600, 600)), model={"backbone": backbone}).recipe.optim.lr
-    assert rates["test_vit"] < rates["test_resnet"]
 
 
 def test_one_common_aspect_ratio_is_kept_and_mixed_ones_become_square():

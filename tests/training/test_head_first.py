@@ -45,7 +45,7 @@ def objective_spec(kind="cross-entropy", smoothing=0.0, **fields):
     return ResolvedLoss(kind=kind, label_smoothing=smoothing, decode="mode", **fields)
 
 
-def fit(model, known, goal=None, strength="auto", folds_N=None):
+def fit(model, known, goal=None, strength=None, folds_N=None):
     return fit_head(model, known, goal or objective(), hits=hits, strength=strength, folds_N=folds_N)
 
 

@@ -17,7 +17,6 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import nn
@@ -138,17 +137,17 @@ def fit_head(
     objective: Objective,
     *,
     hits: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    strength: Literal["auto"] | float,
+    strength: float | None,
     folds_N: torch.Tensor | None,
 ) -> HeadFit:
     """The summary of the fit, after fitting `head` (see `head_of`) to the features `known`.
 
     hits: function from the head's logits and the targets to whether each answer is correct.
-    strength: of the L2 penalty; `auto` chooses it by cross-validation over `folds_N`.
+    strength: of the L2 penalty; None chooses it by cross-validation over `folds_N`.
     Raises DivergedError when the loss is not a number.
     """
     chosen, held_out_loss = 10.0 ** (FIRST_STEP / 2), None
-    if strength != "auto":
+    if strength is not None:
         chosen = strength
     elif folds_N is not None:
         chosen, held_out_loss = _best_strength(head, known, objective, folds_N)

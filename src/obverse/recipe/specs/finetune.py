@@ -34,9 +34,9 @@ class HeadFirstSpec(Spec):
     The features of the pictures are computed once, without augmentation. L-BFGS fits the head to all of them.
     """
 
-    strength: Auto | NonNegativeFloat = "auto"
-    """Strength of the L2 penalty on the head's weights, 1 / C of scikit-learn. `auto` has the lowest loss on held-out
-    features in 5-fold cross-validation inside train."""
+    strength: NonNegativeFloat | None = None
+    """Strength of the L2 penalty on the head's weights, 1 / C of scikit-learn. `null`: the one with the lowest loss on
+    held-out features in 5-fold cross-validation inside train."""
 
 
 class FinetuneSpec(Spec):
