@@ -4,6 +4,7 @@ from .augmentation.mixing import mix
 from .batch import Batch
 from .caches.disk import CacheContent, open_disk_cache
 from .caches.memory import MemoryCache, PixelCache
+from .caches.pixel_file import PixelFile, PixelWriter
 from .columns import column_codes
 from .dataset import PictureDataset, working_geometry
 from .geometry import Geometry
@@ -18,6 +19,8 @@ __all__ = [
     "MemoryCache",
     "PictureDataset",
     "PixelCache",
+    "PixelFile",
+    "PixelWriter",
     "column_codes",
     "mix",
     "open_disk_cache",

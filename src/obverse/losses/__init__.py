@@ -1,13 +1,14 @@
 """Losses and class weights."""
 
 from .build import build_objective
-from .linear import STRENGTHS, LinearHeads, Link, cross_validated_losses, fit_linear
+from .linear import STRENGTHS, Components, LinearHeads, Link, cross_validated_losses, fit_linear
 from .objective import LabelLosses, Objective
 from .ordinal import sord_targets
 from .weights import class_weights
 
 __all__ = [
     "STRENGTHS",
+    "Components",
     "LabelLosses",
     "LinearHeads",
     "Link",

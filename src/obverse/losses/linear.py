@@ -54,8 +54,55 @@ class LinearHeads:
         return _losses(self.logits(features_ND), targets_NK.to(self.weights_SKD), self.link)
 
 
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Principal components of standardised features, in double precision."""
+
+    scores_NR: torch.Tensor
+    """Coordinates of each sample."""
+
+    variances_R: torch.Tensor
+
+    directions_DR: torch.Tensor
+    """From weights of components to weights of features as given."""
+
+    means_D: torch.Tensor
+
+    shares_N: torch.Tensor
+    """Weight of each sample; they sum to 1."""
+
+    def scores(self, features_MD: torch.Tensor) -> torch.Tensor:
+        """Coordinates (M, R) of other samples."""
+        return (features_MD.to(self.means_D) - self.means_D) @ self.directions_DR
+
+    @classmethod
+    def of(cls, features_ND: torch.Tensor, weights_N: torch.Tensor | None = None) -> Components:
+        """The components of these features. weights_N: weight of each sample; None is 1 for all."""
+        features_ND = features_ND.double()
+        weights_N = features_ND.new_ones(len(features_ND)) if weights_N is None else weights_N.to(features_ND)
+        shares_N = weights_N / weights_N.sum()
+        means_D = shares_N @ features_ND
+        centred_ND = features_ND - means_D
+        variances_D = shares_N @ centred_ND.square()
+        # A feature that is constant up to rounding would be divided by that rounding.
+        is_constant_D = variances_D <= 1e-12 * (means_D.square() + 1e-12)
+        scales_D = torch.where(is_constant_D, 1.0, variances_D).sqrt()
+        scaled_ND = centred_ND / scales_D
+        weighted_ND = scaled_ND * shares_N.sqrt()[:, None]
+        # The smaller of the two products has the same eigenvalues, but for zeros.
+        if len(features_ND) < features_ND.shape[1]:
+            variances_R, left_NR = torch.linalg.eigh(weighted_ND @ weighted_ND.T)
+            kept_R = variances_R > SMALLEST_COMPONENT * variances_R[-1].clamp(min=SMALLEST_COMPONENT)
+            axes_DR = weighted_ND.T @ (left_NR[:, kept_R] / variances_R[kept_R].sqrt())
+        else:
+            variances_R, axes_DR = torch.linalg.eigh(weighted_ND.T @ weighted_ND)
+            kept_R = variances_R > SMALLEST_COMPONENT * variances_R[-1].clamp(min=SMALLEST_COMPONENT)
+            axes_DR = axes_DR[:, kept_R]
+        return cls(scaled_ND @ axes_DR, variances_R[kept_R], axes_DR / scales_D[:, None], means_D, shares_N)
+
+
 def fit_linear(
-    features_ND: torch.Tensor,
+    features: torch.Tensor | Components,
     targets_NK: torch.Tensor,
     strengths: Sequence[float] = STRENGTHS,
     *,
@@ -66,15 +113,14 @@ def fit_linear(
 ) -> LinearHeads:
     """The optimal linear head for each strength of the penalty.
 
-    weights_N: weight of each sample, of which only ratios count; None is 1 for all.
+    features: of each sample (N, D), or their components where several heads are fitted to the same features.
+    weights_N: weight of each sample, of which only ratios count; None is 1 for all. Components have theirs.
     tolerance: largest entry of the gradient, over principal components scaled to equal curvature, at which it stops.
     """
-    targets_NK = targets_NK.to(features_ND.device).double()
-    shares_N = features_ND.new_ones(len(features_ND)) if weights_N is None else weights_N.to(features_ND)
-    shares_N = shares_N.double() / shares_N.double().sum()
-    components = _Components.of(features_ND.double(), shares_N)
-    strengths_S = torch.tensor(strengths, dtype=torch.float64, device=features_ND.device)
-    problem = _Problem.of(components, targets_NK, shares_N, strengths_S, link)
+    components = Components.of(features, weights_N) if isinstance(features, torch.Tensor) else features
+    targets_NK = targets_NK.to(components.scores_NR)
+    strengths_S = torch.tensor(strengths).to(components.scores_NR)
+    problem = _Problem.of(components, targets_NK, strengths_S, link)
     start_SM = strengths_S.new_zeros(len(strengths), targets_NK.shape[1] * (problem.scores_NR.shape[1] + 1))
     weights_SKR, biases_SK = problem.heads(minimise(problem, start_SM, max_steps=max_steps, tolerance=tolerance))
     weights_SKD = weights_SKR @ components.directions_DR.T
@@ -103,42 +149,6 @@ def cross_validated_losses(
 
 
 @dataclass(frozen=True, eq=False)
-class _Components:
-    """Principal components of standardised features."""
-
-    scores_NR: torch.Tensor
-    """Coordinates of each sample."""
-
-    variances_R: torch.Tensor
-
-    directions_DR: torch.Tensor
-    """From weights of components to weights of features as given."""
-
-    means_D: torch.Tensor
-
-    @classmethod
-    def of(cls, features_ND: torch.Tensor, shares_N: torch.Tensor) -> _Components:
-        means_D = shares_N @ features_ND
-        centred_ND = features_ND - means_D
-        variances_D = shares_N @ centred_ND.square()
-        # A feature that is constant up to rounding would be divided by that rounding.
-        is_constant_D = variances_D <= 1e-12 * (means_D.square() + 1e-12)
-        scales_D = torch.where(is_constant_D, 1.0, variances_D).sqrt()
-        scaled_ND = centred_ND / scales_D
-        weighted_ND = scaled_ND * shares_N.sqrt()[:, None]
-        # The smaller of the two products has the same eigenvalues, but for zeros.
-        if len(features_ND) < features_ND.shape[1]:
-            variances_R, left_NR = torch.linalg.eigh(weighted_ND @ weighted_ND.T)
-            kept_R = variances_R > SMALLEST_COMPONENT * variances_R[-1].clamp(min=SMALLEST_COMPONENT)
-            axes_DR = weighted_ND.T @ (left_NR[:, kept_R] / variances_R[kept_R].sqrt())
-        else:
-            variances_R, axes_DR = torch.linalg.eigh(weighted_ND.T @ weighted_ND)
-            kept_R = variances_R > SMALLEST_COMPONENT * variances_R[-1].clamp(min=SMALLEST_COMPONENT)
-            axes_DR = axes_DR[:, kept_R]
-        return cls(scaled_ND @ axes_DR, variances_R[kept_R], axes_DR / scales_D[:, None], means_D)
-
-
-@dataclass(frozen=True, eq=False)
 class _Problem:
     """Values and gradients of the objectives of all strengths, as functions of preconditioned weights and biases."""
 
@@ -153,16 +163,15 @@ class _Problem:
     @classmethod
     def of(
         cls,
-        components: _Components,
+        components: Components,
         targets_NK: torch.Tensor,
-        shares_N: torch.Tensor,
         strengths_S: torch.Tensor,
         link: Link,
     ) -> _Problem:
         chance = 1 / targets_NK.shape[1] if link == "softmax" else 0.5
         curvatures_SR = chance * (1 - chance) * components.variances_R + strengths_S[:, None]
         scales_SR = curvatures_SR.rsqrt()
-        return cls(components.scores_NR, targets_NK, shares_N, strengths_S, scales_SR, link)
+        return cls(components.scores_NR, targets_NK, components.shares_N, strengths_S, scales_SR, link)
 
     def __call__(self, points_SM: torch.Tensor, rows_S: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Values (S) and gradients (S, M) at `points_SM`, for the strengths at `rows_S`."""

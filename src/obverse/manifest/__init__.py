@@ -17,7 +17,7 @@ from .sources.listing import stem_key, walk_pictures
 from .sources.tables.picture_lists import LIST_SUFFIXES, read_picture_list
 from .sources.tables.rows import is_table_name
 from .split.divide import groups_of_other_data
-from .split.split import assign_splits
+from .split.split import assign_splits, fold_of_each
 from .split.stored import splits_by_digest
 from .store import ARCHIVE_SUFFIXES, PictureStore, StoredPicture, parse_locator, part_of, remote_url
 from .verify import PictureFacts, mirrored_classes, require_decodable, verify_pictures
@@ -44,6 +44,7 @@ __all__ = [
     "data_root",
     "encode",
     "finding_lines",
+    "fold_of_each",
     "fit_columns",
     "full_path",
     "grade_order",

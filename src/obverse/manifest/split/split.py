@@ -50,6 +50,15 @@ def assign_splits(given: Iterable[Sample], spec: SplitSpec, *, multi_label: bool
     return _put(apart, is_pool, ("val" if fold == str(spec.fold) else "train" for fold in folds))
 
 
+def fold_of_each(pool: Samples, spec: SplitSpec, folds: int, *, multi_label: bool = False) -> tuple[int, ...]:
+    """The fold of each sample, from 0, stratified by class; no group is divided.
+
+    DataError when there are fewer groups than folds.
+    """
+    spec = spec.for_samples(len(pool))
+    return tuple(map(int, _folds(pool, spec, folds, multi_label=multi_label)))
+
+
 def _folds(pool: Samples, spec: SplitSpec, folds: int, *, multi_label: bool) -> Iterator[str]:
     """The fold number of each sample, as text. It does not depend on `spec.fold`, the fold that becomes val."""
     keys = split_keys(pool, spec)
