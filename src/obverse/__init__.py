@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Evaluation, Run, check, compare, evaluate, load, load_recipe, resume, train
+    from .api import Evaluation, Run, check, compare, evaluate, load, load_recipe, probe, resume, train
     from .errors import Interrupted, ObverseError
     from .inference import Failure, Prediction, Predictor
     from .manifest.check import Check
+    from .probing import Probe
     from .recipe import Recipe
     from .studies.compare import Comparison
 
@@ -26,6 +27,7 @@ __all__ = [
     "ObverseError",
     "Prediction",
     "Predictor",
+    "Probe",
     "Recipe",
     "Run",
     "__version__",
@@ -34,15 +36,17 @@ __all__ = [
     "evaluate",
     "load",
     "load_recipe",
+    "probe",
     "resume",
     "train",
 ]
 
 _ROOMS = {
-    "api": ("Evaluation", "Run", "check", "compare", "evaluate", "load", "load_recipe", "resume", "train"),
+    "api": ("Evaluation", "Run", "check", "compare", "evaluate", "load", "load_recipe", "probe", "resume", "train"),
     "errors": ("Interrupted", "ObverseError"),
     "inference": ("Failure", "Prediction", "Predictor"),
     "manifest.check": ("Check",),
+    "probing": ("Probe",),
     "recipe": ("Recipe",),
     "studies.compare": ("Comparison",),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from obverse.errors import RecipeError
 
@@ -29,3 +30,9 @@ def require_text(name: str, value: object) -> None:
     """RecipeError when the argument `name` is no text."""
     if not isinstance(value, str):
         raise RecipeError(f"{name} must be text, not {value!r}")
+
+
+def several(value: object) -> tuple[Any, ...]:
+    """One value or a list of them as a tuple; paths as text. None is no value, and a tuple is one (height, width)."""
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    return tuple(os.fspath(one) if isinstance(one, os.PathLike) else one for one in values)

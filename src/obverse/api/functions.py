@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 from obverse.errors import Interrupted, OutputError, RecipeError
 from obverse.launch import launched
 
-from .arguments import optional_path, path_of, require_text
-from .short_forms import DataForms, TrainingForms, as_lines, python_forms, recipe_of, with_options
+from .arguments import optional_path, path_of, require_text, several
+from .short_forms import DataForms, ProbeForms, TrainingForms, as_lines, python_forms, recipe_of, with_options
 
 if TYPE_CHECKING:
     from obverse.experiment import RunResult
     from obverse.inference import Predictor
     from obverse.manifest.check import Check
+    from obverse.probing import Probe
     from obverse.recipe import Recipe
     from obverse.studies.compare import Comparison
 
@@ -107,6 +108,39 @@ def train(
         with _interruptible(folder.path):
             result = train_in(folder, source, to_train, observers=[bar], progress=bar.pictures)
     return _as_run(result, bar)
+
+
+@with_options(ProbeForms)
+def probe(
+    data: AnyPath,
+    recipe: AnyPath | Recipe = "auto",
+    *,
+    folds: int = 5,
+    samples: int | None = None,
+    out: AnyPath | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    **options: Unpack[ProbeForms],
+) -> Probe:
+    """Pretrained backbones compared by simple heads on their frozen features, cross-validated inside train and val.
+
+    folds: of the cross-validation. samples: most samples to compare on. out: a folder for probe.json, probe.csv and
+    report.html; without it nothing is written. options: model, weights and size, each one or several; without model
+    and weights, what the hub's cache holds is compared. device, layout, label_column, image_column and image_root as
+    the options of `obverse train`.
+    """
+    from .probing import Wanted, Watching, run_probe
+    from .progress import ProgressBar
+
+    models, weights, sizes = (several(options.get(name)) for name in ("model", "weights", "size"))
+    apart: dict[str, Any] = {name: None for name in ("model", "weights", "size") if name in options}
+    lines, forms = as_lines(settings), python_forms({**options, **apart}, list(ProbeForms.__annotations__))
+    wanted = Wanted(models=models, weights=weights, sizes=sizes, folds=folds, samples=samples)
+    with ProgressBar(progress) as bar:
+        watching = Watching(reading=bar.pictures, computing=bar.features)
+        return run_probe(
+            path_of("data", data), recipe, lines, forms, wanted=wanted, out=optional_path("out", out), watching=watching
+        )
 
 
 def load_recipe(recipe: AnyPath | Recipe = "auto", settings: Mapping[str, Any] | None = None) -> Recipe:

@@ -40,6 +40,10 @@ class ProgressBar:
         """Show how many pictures have been read."""
         self._show(done / max(1, total), f"reading pictures {done:,}/{total:,}")
 
+    def features(self, done: int, total: int) -> None:
+        """Show of how many samples features have been computed."""
+        self._show(done / max(1, total), f"features {done:,}/{total:,}")
+
     def notify(self, event: Event) -> None:
         """Show a step; keep a message."""
         if isinstance(event, Message):

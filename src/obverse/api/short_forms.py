@@ -61,6 +61,15 @@ class TrainingForms(DataForms, total=False):
     track: str | Sequence[str] | None
 
 
+class ProbeForms(DataForms, total=False):
+    """Options of a comparison of backbones, as Python takes them. A list of models, weights or sizes is several."""
+
+    model: str | Sequence[str] | None
+    weights: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
+    size: int | str | tuple[int, int] | list[int] | None
+    device: str | None
+
+
 def with_options(forms: type[Any]) -> Callable[[F], F]:
     """A decorator: `help` and `inspect.signature` then show the options that a function takes as `**options`."""
 

@@ -22,7 +22,7 @@ from obverse.terminal import painted
 from .data import check, prepare, sample
 from .machine import doctor, recipes
 from .models import ensemble, evaluate, explain, export, predict, search, train
-from .studies import compare, folds, plan, sweep
+from .studies import compare, folds, plan, probe, sweep
 
 
 class _Group(TyperGroup):
@@ -95,6 +95,7 @@ for verb in (
     sweep,
     folds,
     plan,
+    probe,
     evaluate,
     compare,
     ensemble,

@@ -9,6 +9,7 @@ from .identity import run_recipe
 from .inputs import with_source, write_inputs
 from .parent import continued
 from .preview import write_preview
+from .process import prepare_process
 from .setup import Setup, build_model, describe, require_shares, set_up
 from .teacher import with_digest
 from .train import MEMORY_ADVICE, Progress, RunResult, follow_run, resume_run, start_run
@@ -31,6 +32,7 @@ __all__ = [
     "follow_run",
     "measured_samples",
     "model_words",
+    "prepare_process",
     "read_story",
     "report_split",
     "require_select",

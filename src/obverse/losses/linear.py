@@ -22,7 +22,7 @@ from .minimise import minimise
 Link = Literal["softmax", "sigmoid"]
 """softmax: one class per sample, a target row is a distribution. sigmoid: label sets, each entry is a probability."""
 
-STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)
+STRENGTHS = (3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Strengths of the L2 penalty to choose from, weakest first."""
 
 SMALLEST_COMPONENT = 1e-10

@@ -18,6 +18,9 @@ NEIGHBOURS = (1, 3, 5, 10, 20)
 NEIGHBOUR_TEMPERATURE = 0.07
 """Temperature of the cosines by which neighbours are weighted (Wu et al. 2018, arXiv:1805.01978)."""
 
+TOLERANCE = 1e-3
+"""Largest gradient at which a head counts as fitted: further steps change the metrics by much less than chance does."""
+
 MEAN_TEMPERATURES = (0.03, 0.1, 0.3)
 
 
@@ -73,13 +76,14 @@ def logistic(
     known: Known, features_MD: torch.Tensor, strengths: Sequence[float], *, link: Link = "softmax"
 ) -> torch.Tensor:
     """Multinomial logistic regression, or one regression per label."""
-    return fit_linear(known.components, known.targets_NK, strengths, link=link).probabilities(features_MD)
+    heads = fit_linear(known.components, known.targets_NK, strengths, link=link, tolerance=TOLERANCE)
+    return heads.probabilities(features_MD)
 
 
 def sord(known: Known, features_MD: torch.Tensor, strengths: Sequence[float]) -> torch.Tensor:
     """Logistic regression on targets that spread to neighbouring classes (Diaz & Marathe 2019)."""
     targets_NK = known.targets_NK @ sord_targets(known.targets_NK.shape[1]).to(known.targets_NK)
-    return fit_linear(known.components, targets_NK, strengths).probabilities(features_MD)
+    return fit_linear(known.components, targets_NK, strengths, tolerance=TOLERANCE).probabilities(features_MD)
 
 
 def ridge_ordinal(known: Known, features_MD: torch.Tensor, strengths: Sequence[float]) -> torch.Tensor:

@@ -14,6 +14,13 @@ def show_progress(done: int, total: int) -> None:
         sys.stderr.flush()
 
 
+def show_features(done: int, total: int) -> None:
+    """The same for features that are computed."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\rfeatures {done:,}/{total:,}" + ("\n" if done == total else ""))
+        sys.stderr.flush()
+
+
 def show_predicted(done: int, total: int) -> None:
     """The same for predictions, unless they themselves appear on the terminal."""
     if is_terminal(sys.stderr) and not is_terminal(sys.stdout):

@@ -1,0 +1,7 @@
+"""Comparison of pretrained backbones on a data set, before anything is trained."""
+
+from .candidates import Candidate, candidates_of
+from .probe import MOST_SAMPLES, Plan, probe
+from .result import MOST_SHOWN, Probe, Row
+
+__all__ = ["MOST_SAMPLES", "MOST_SHOWN", "Candidate", "Plan", "Probe", "Row", "candidates_of", "probe"]

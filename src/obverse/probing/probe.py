@@ -1,0 +1,220 @@
+"""Comparison of pretrained backbones by cheap heads on their frozen features, cross-validated inside train and val."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from obverse import metrics
+from obverse.bundle import Bundle
+from obverse.errors import DataError, ObverseError
+from obverse.evaluation import differences
+from obverse.experiment import Machine, describe, prepare_process, resolve
+from obverse.manifest import Manifest, Samples, build_index, fold_of_each
+from obverse.recipe import Recipe, ResolvedRecipe, Size, SplitSpec
+from obverse.runtime import cache_folder
+
+from .candidates import Candidate
+from .features import Features, frozen_features
+from .measure import Measured, Task, best_first, measure_chance, measure_heads
+from .result import Probe, Row
+
+MOST_SAMPLES = 3000
+"""Samples to compare on: enough for an interval of about two points of accuracy, and features fit into memory."""
+
+FEW_SAMPLES = 500
+"""Samples up to which the division into folds is repeated, because it is a large part of the noise."""
+
+REPETITIONS = 3
+NUM_RESAMPLES = 500
+
+Progress = Callable[[int, int], None]
+
+
+class Watching(Protocol):
+    """Functions that are called while the comparison runs."""
+
+    @property
+    def reading(self) -> Progress:
+        """Called with (done, total) while pictures are verified."""
+
+    @property
+    def computing(self) -> Progress:
+        """Called with (done, total) while features are computed."""
+
+    @property
+    def notify(self) -> Callable[[str], None]:
+        """Called with messages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is compared, and how thoroughly."""
+
+    sizes: tuple[Size | None, ...] = (None,)
+    """Input sizes; None is that of the weights."""
+
+    folds: int = 5
+
+    most_samples: int = MOST_SAMPLES
+    """Samples to compare on; of larger data a stratified part is taken."""
+
+
+def probe(
+    data: Path,
+    recipe: Recipe,
+    candidates: Sequence[Candidate],
+    plan: Plan,
+    *,
+    watching: Watching,
+) -> Probe:
+    """The candidates, each with its heads measured by cross-validation, the best first.
+
+    Raises DataError for fewer groups of samples than folds, and the first candidate's error when none can be used.
+    """
+    start = time.perf_counter()
+    index = build_index(data, recipe.data, watching.reading)
+    machine = Machine.here(recipe.runtime)
+    pool, notes = _pool(index.manifest, recipe.data.split, plan)
+    folds_RN = _divisions(pool, recipe.data.split, plan.folds, multi_label=index.manifest.multi_label)
+    rows: list[tuple[Row, Measured]] = []
+    failed: list[ObverseError] = []
+    task: Task | None = None
+    for candidate, size in [(candidate, size) for candidate in candidates for size in plan.sizes]:
+        try:
+            resolved = resolve(_with(recipe, candidate, size), index, machine).recipe
+            bundle = describe(resolved, index.manifest)
+            task = task or _task(resolved, bundle, index.manifest, pool, folds_RN)
+            rows += _measure(candidate, resolved, bundle, task, watching)
+        except ObverseError as error:
+            failed.append(error)
+            notes.append(f"{candidate.name} is left out: {error}")
+    if task is None or not rows:
+        raise failed[0]
+    return _ranked(data, task, rows, tuple(notes), seconds=time.perf_counter() - start)
+
+
+def _with(recipe: Recipe, candidate: Candidate, size: Size | None) -> Recipe:
+    """The recipe that trains a candidate at a size."""
+    changes: dict[str, object] = {"model.backbone": candidate.backbone}
+    return recipe.changed(changes if size is None else {**changes, "data.size": size})
+
+
+def _pool(manifest: Manifest, split: SplitSpec, plan: Plan) -> tuple[Samples, list[str]]:
+    """The samples of train and val, or a stratified part of them, and notes for the user."""
+    pool = manifest.samples.where(name in ("train", "val") for name in manifest.samples.splits)
+    num_parts = -(-len(pool) // plan.most_samples)
+    if num_parts < 2:
+        return pool, []
+    part_of_each = fold_of_each(pool, split, num_parts, multi_label=manifest.multi_label)
+    part = pool.where(part == 0 for part in part_of_each)
+    return part, [f"measured on {len(part):,} of {len(pool):,} samples of train and val; --samples takes more"]
+
+
+def _divisions(pool: Samples, split: SplitSpec, folds: int, *, multi_label: bool) -> torch.Tensor:
+    """Fold of each sample in each repetition (R, N). Classes are stratified, and groups are not divided."""
+    repetitions = REPETITIONS if len(pool) <= FEW_SAMPLES else 1
+    spec = split.changed({"strategy": "stratified"})
+    try:
+        return torch.tensor([
+            fold_of_each(pool, spec.changed({"seed": split.seed + r}), folds, multi_label=multi_label)
+            for r in range(repetitions)
+        ])  # fmt: skip
+    except DataError:
+        raise DataError(f"train and val have fewer groups of samples than the {folds} folds; give more pictures, or "
+                        "fewer folds with --folds") from None  # fmt: skip
+
+
+def _task(recipe: ResolvedRecipe, bundle: Bundle, manifest: Manifest, pool: Samples, folds_RN: torch.Tensor) -> Task:
+    select = metrics.metric_of(recipe.training.select, label_sets=manifest.multi_label)
+    return Task(manifest, pool, bundle.kind, select, folds_RN)
+
+
+def _measure(
+    candidate: Candidate, recipe: ResolvedRecipe, bundle: Bundle, task: Task, watching: Watching
+) -> Iterator[tuple[Row, Measured]]:
+    """All heads of a candidate at one size."""
+    start = time.perf_counter()
+    device = prepare_process(recipe)
+    size = f"{recipe.data.size.width}x{recipe.data.size.height}"
+    watching.notify(f"{candidate.name} at {size}: features of {len(task.samples):,} samples")
+    features = frozen_features(
+        bundle,
+        task.manifest,
+        task.samples,
+        device=device,
+        root=cache_folder(),
+        num_workers=recipe.runtime.num_workers,
+        progress=watching.computing,
+    )
+    if features.complaint:
+        watching.notify(features.complaint)
+    seconds = time.perf_counter() - start
+    for measured in measure_heads(task, features):
+        yield _row(candidate, size, features, task, measured, seconds + measured.seconds), measured
+
+
+def _row(candidate: Candidate, size: str, features: Features, task: Task, measured: Measured, seconds: float) -> Row:
+    return Row(
+        backbone=candidate.name,
+        size=size,
+        head=measured.head,
+        views=measured.views,
+        quality=measured.estimate(task.select),
+        second=measured.estimate(task.second),
+        seconds=seconds,
+        ms_per_picture=features.milliseconds,
+        num_parameters=features.num_parameters,
+        licence=candidate.licence,
+        arguments=(*candidate.arguments, "--size", size),
+    )
+
+
+def _ranked(
+    data: Path, task: Task, rows: list[tuple[Row, Measured]], notes: tuple[str, ...], *, seconds: float
+) -> Probe:
+    """The result, the best row first, with the differences from it of the best row of each backbone and size."""
+    order = best_first(task.select, [row.quality.value for row, _ in rows])
+    ranked = [rows[place] for place in order]
+    base, done, compared = ranked[0], set[tuple[str, str]](), []
+    for row, measured in ranked:
+        is_first = (row.backbone, row.size) not in done
+        done.add((row.backbone, row.size))
+        if is_first and row is not base[0]:
+            by_metric = differences(base[1].runs, measured.runs, num_resamples=NUM_RESAMPLES)
+            row = replace(row, difference=by_metric.get(task.select.name))
+        compared.append(row)
+    return Probe(
+        data=data,
+        metric=task.select,
+        second=task.second,
+        rows=tuple(compared),
+        chance=_chance(task),
+        num_samples=len(task.samples),
+        num_folds=int(task.folds_RN.max()) + 1,
+        num_repetitions=len(task.folds_RN),
+        seconds=seconds,
+        notes=notes,
+    )
+
+
+def _chance(task: Task) -> Row:
+    measured = measure_chance(task)
+    return Row(
+        backbone="no picture",
+        size="",
+        head=measured.head,
+        views="",
+        quality=measured.estimate(task.select),
+        second=measured.estimate(task.second),
+        seconds=0.0,
+        ms_per_picture=None,
+        num_parameters=None,
+        licence="",
+        arguments=(),
+    )
