@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn import functional
 
-from obverse.losses import STRENGTHS, cross_validated_losses, fit_linear, sord_targets
+from obverse.losses import Components, fit_linear, sord_targets
 
 
 def problem(num=60, width=12, classes=3, seed=0):
@@ -90,21 +90,9 @@ def test_same_heads_twice():
     assert torch.equal(first.weights_SKD, second.weights_SKD)
 
 
-def test_cross_validated_losses_are_of_heads_that_never_saw_the_sample():
+def test_components_serve_several_heads():
     features, labels = problem(seed=7)
-    targets, folds = functional.one_hot(labels, 3), torch.arange(60) % 4
-    losses = cross_validated_losses(features, targets, folds, strengths=(1e-3, 0.1))
-    expected = torch.zeros(60, dtype=torch.float64)
-    for fold in range(4):
-        held = folds == fold
-        head = fit_linear(features[~held], targets[~held], [0.1])
-        expected[held] = head.losses(features[held], targets[held])[0]
-    assert losses[1].item() == pytest.approx(expected.mean().item(), abs=1e-3)
-
-
-def test_noise_chooses_a_strong_penalty_and_signal_a_weaker_one():
-    features, labels = problem(num=120, seed=8)
-    folds, targets = torch.arange(120) % 5, functional.one_hot(labels, 3)
-    noise = torch.randn(120, 40, generator=torch.Generator().manual_seed(0))
-    of_signal, of_noise = (cross_validated_losses(x, targets, folds).argmin().item() for x in (features, noise))
-    assert of_signal < of_noise == len(STRENGTHS) - 1
+    targets, components = functional.one_hot(labels, 3), Components.of(features)
+    for one in (targets, sord_targets(3)[labels]):
+        shared, own = fit_linear(components, one, [0.03]), fit_linear(features, one, [0.03])
+        assert torch.equal(shared.weights_SKD, own.weights_SKD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +69,13 @@ def run_probe(
         sizes=tuple(size for size in sizes if isinstance(size, Size)) or (None,),
         folds=wanted.folds,
         most_samples=MOST_SAMPLES if wanted.samples is None else wanted.samples,
+        arguments=tuple(_repeated(recipe, settings, forms)),
     )
-    result = probe(data, recipes[0], candidates_of(recipes, wanted.weights), plan, watching=watching)
+    reasons: list[str] = []
+    candidates = candidates_of(recipes, wanted.weights, reasons)
+    for reason in reasons:
+        watching.notify(reason)
+    result = probe(data, recipes[0], candidates, plan, watching=watching)
     if out is not None:
         result.write(out)
     return result
@@ -82,3 +87,14 @@ def _require_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"the folder {str(out)!r} cannot be written: {error.strerror}") from None
+
+
+def _repeated(recipe: Name | Recipe, settings: Sequence[str], forms: Mapping[str, Any]) -> Iterator[str]:
+    """The options that a training on the same data needs, too."""
+    if not isinstance(recipe, Recipe) and recipe != "auto":
+        yield from ("--recipe", os.fspath(recipe))
+    for setting in settings:
+        yield from ("--set", setting)
+    for option, value in forms.items():
+        for part in value if isinstance(value, list) else [value]:
+            yield from (option, str(part))

@@ -1,7 +1,7 @@
 """Losses and class weights."""
 
 from .build import build_objective
-from .linear import STRENGTHS, Components, LinearHeads, Link, cross_validated_losses, fit_linear
+from .linear import STRENGTHS, Components, LinearHeads, Link, fit_linear
 from .objective import LabelLosses, Objective
 from .ordinal import sord_targets
 from .weights import class_weights
@@ -15,7 +15,6 @@ __all__ = [
     "Objective",
     "build_objective",
     "class_weights",
-    "cross_validated_losses",
     "fit_linear",
     "sord_targets",
 ]

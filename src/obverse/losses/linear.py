@@ -127,27 +127,6 @@ def fit_linear(
     return LinearHeads(weights_SKD, biases_SK - weights_SKD @ components.means_D, link)
 
 
-def cross_validated_losses(
-    features_ND: torch.Tensor,
-    targets_NK: torch.Tensor,
-    folds_N: torch.Tensor,
-    *,
-    strengths: Sequence[float] = STRENGTHS,
-    link: Link = "softmax",
-) -> torch.Tensor:
-    """Mean held-out loss (S) of each strength: every sample's loss under the head that was fitted without its fold.
-
-    folds_N: fold of each sample. Samples of one group must be in one fold.
-    """
-    folds_N, targets_NK = folds_N.to(features_ND.device), targets_NK.to(features_ND.device)
-    total_S = torch.zeros(len(strengths), dtype=torch.float64, device=features_ND.device)
-    for fold in sorted(set(folds_N.tolist())):
-        is_held_N = folds_N == fold
-        heads = fit_linear(features_ND[~is_held_N], targets_NK[~is_held_N], strengths, link=link)
-        total_S += heads.losses(features_ND[is_held_N], targets_NK[is_held_N]).sum(1)
-    return total_S / len(features_ND)
-
-
 @dataclass(frozen=True, eq=False)
 class _Problem:
     """Values and gradients of the objectives of all strengths, as functions of preconditioned weights and biases."""

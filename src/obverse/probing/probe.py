@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,7 @@ import torch
 
 from obverse import metrics
 from obverse.bundle import Bundle
-from obverse.errors import DataError, ObverseError
+from obverse.errors import DataError, ObverseError, RecipeError, UnavailableError
 from obverse.evaluation import differences
 from obverse.experiment import Machine, describe, prepare_process, resolve
 from obverse.manifest import Manifest, Samples, build_index, fold_of_each
@@ -23,6 +23,7 @@ from .candidates import Candidate
 from .features import Features, frozen_features
 from .measure import Measured, Task, best_first, measure_chance, measure_heads
 from .result import Probe, Row
+from .views import AVERAGED
 
 MOST_SAMPLES = 3000
 """Samples to compare on: enough for an interval of about two points of accuracy, and features fit into memory."""
@@ -31,6 +32,10 @@ FEW_SAMPLES = 500
 """Samples up to which the division into folds is repeated, because it is a large part of the noise."""
 
 REPETITIONS = 3
+
+USES: Mapping[str, tuple[str, ...]] = {AVERAGED: ("--set", "model.fusion.kind=average")}
+"""Use of the views -> options of `obverse train` for it."""
+
 NUM_RESAMPLES = 500
 
 Progress = Callable[[int, int], None]
@@ -64,6 +69,9 @@ class Plan:
     most_samples: int = MOST_SAMPLES
     """Samples to compare on; of larger data a stratified part is taken."""
 
+    arguments: tuple[str, ...] = ()
+    """Further options with which the winner is trained, such as those on how the data is read."""
+
 
 def probe(
     data: Path,
@@ -90,8 +98,8 @@ def probe(
             resolved = resolve(_with(recipe, candidate, size), index, machine).recipe
             bundle = describe(resolved, index.manifest)
             task = task or _task(resolved, bundle, index.manifest, pool, folds_RN)
-            rows += _measure(candidate, resolved, bundle, task, watching)
-        except ObverseError as error:
+            rows += _measure(_to_train(candidate, size, plan), resolved, bundle, task, watching)
+        except (DataError, RecipeError, UnavailableError) as error:
             failed.append(error)
             notes.append(f"{candidate.name} is left out: {error}")
     if task is None or not rows:
@@ -103,6 +111,17 @@ def _with(recipe: Recipe, candidate: Candidate, size: Size | None) -> Recipe:
     """The recipe that trains a candidate at a size."""
     changes: dict[str, object] = {"model.backbone": candidate.backbone}
     return recipe.changed(changes if size is None else {**changes, "data.size": size})
+
+
+def _to_train(candidate: Candidate, size: Size | None, plan: Plan) -> Candidate:
+    """The candidate with all options by which it is trained as it is compared."""
+    sized = ("--size", _short(size)) if size is not None else ()
+    return replace(candidate, arguments=(*candidate.arguments, *sized, *plan.arguments))
+
+
+def _short(size: Size) -> str:
+    """The size as `--size` takes it."""
+    return f"{size.width}" if size.width == size.height else f"{size.width}x{size.height}"
 
 
 def _pool(manifest: Manifest, split: SplitSpec, plan: Plan) -> tuple[Samples, list[str]]:
@@ -141,7 +160,7 @@ def _measure(
     """All heads of a candidate at one size."""
     start = time.perf_counter()
     device = prepare_process(recipe)
-    size = f"{recipe.data.size.width}x{recipe.data.size.height}"
+    size = _short(recipe.data.size)
     watching.notify(f"{candidate.name} at {size}: features of {len(task.samples):,} samples")
     features = frozen_features(
         bundle,
@@ -171,7 +190,7 @@ def _row(candidate: Candidate, size: str, features: Features, task: Task, measur
         ms_per_picture=features.milliseconds,
         num_parameters=features.num_parameters,
         licence=candidate.licence,
-        arguments=(*candidate.arguments, "--size", size),
+        arguments=(*candidate.arguments, *USES.get(measured.views, ())),
     )
 
 

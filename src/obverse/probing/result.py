@@ -31,7 +31,7 @@ class Row:
 
     backbone: str
     size: str
-    """WIDTHxHEIGHT."""
+    """Side of a square, or WIDTHxHEIGHT, in pixels."""
 
     head: str
     views: str
@@ -93,6 +93,11 @@ class Probe:
     """Messages on what was left out."""
 
     @property
+    def has_second(self) -> bool:
+        """Whether `second` is another metric than that of `quality`."""
+        return self.second is not self.metric
+
+    @property
     def best(self) -> Row:
         """The best row."""
         return self.rows[0]
@@ -150,8 +155,9 @@ class Probe:
     def table(self, most: int | None = None) -> Table:
         """The rows as a table, and the reference without pictures as the last one. most: rows to show."""
         shown = (*self.rows[:most], self.chance)
-        header = ("backbone", "size", "head", "views", self.metric.title, "95 % interval", self.second.title,
-                  "s", "ms/picture", "parameters", "licence")  # fmt: skip
+        second = (self.second.title,) if self.has_second else ()
+        header = ("backbone", "size", "head", "views", self.metric.title, "95 % interval", *second,
+                  "seconds", "ms/picture", "parameters", "licence")  # fmt: skip
         return Table(header, tuple(self._cells(row) for row in shown))
 
     def _cells(self, row: Row) -> Cells:
@@ -164,7 +170,7 @@ class Probe:
             row.views,
             _number(row.quality.value, self.metric),
             interval,
-            _number(row.second.value, self.second),
+            *((_number(row.second.value, self.second),) if self.has_second else ()),
             f"{row.seconds:.1f}" if row.seconds else "",
             "" if row.ms_per_picture is None else f"{row.ms_per_picture:.1f}",
             "" if row.num_parameters is None else f"{row.num_parameters / 1e6:.1f} M",
