@@ -12,6 +12,7 @@ MAX_FILES = 14
 # Modules and inner rooms that others import by their own names, each with the reason.
 DOORS = {
     "obverse.api.contenders": "the verb `compare` does not wait for what the other functions need",
+    "obverse.api.probing": "the verb `probe` does not wait for what the other functions need",
     "obverse.api.short_forms": "loads the models of the recipe, for which help does not wait",
     "obverse.api.training": "the verb `train` claims its folder before anything heavy is loaded",
     "obverse.cli.main": "the entry point; the room itself is not imported by anybody",

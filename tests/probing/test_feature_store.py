@@ -71,5 +71,5 @@ def test_speed_is_remembered(tmp_path):
     store = FeatureStore(tmp_path, ABOUT)
     assert store.milliseconds is None
     store.add(ENTRIES)
-    store.milliseconds = 2.5
+    store.note_speed(2.5)
     assert FeatureStore(tmp_path, ABOUT).milliseconds == pytest.approx(2.5)

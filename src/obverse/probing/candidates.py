@@ -48,10 +48,10 @@ def candidates_of(
                           "networks are recognised from the files")  # fmt: skip
     if named and weights:
         return tuple(_named(named[0].changed({"pretrained": file})) for file in weights)
-    found = tuple(map(_named, named)) if named else _recognised(weights, reasons)
-    if not found:
+    all_of_them = tuple(map(_named, named)) if named else _recognised(weights, reasons)
+    if not all_of_them:
         raise UnavailableError(NOTHING)
-    return found
+    return all_of_them
 
 
 def _recognised(weights: Sequence[str], reasons: list[str] | None) -> tuple[Candidate, ...]:

@@ -44,11 +44,11 @@ class FeatureStore:
 
     def read(self, keys: set[bytes], width: int) -> dict[bytes, Vector]:
         """The features that are stored and sound. width: numbers of each."""
-        found: dict[bytes, Vector] = {}
+        entries: dict[bytes, Vector] = {}
         for path in sorted(self._folder.glob(f"*{SUFFIX}")) if self._folder else ():
             with suppress(OSError, ValueError):  # a damaged file counts as absent
-                found |= _entries(PixelFile(path), keys - found.keys(), width)
-        return found
+                entries |= _entries(PixelFile(path), keys - entries.keys(), width)
+        return entries
 
     def add(self, entries: Mapping[bytes, Vector]) -> None:
         """Write features as a further file."""
@@ -76,8 +76,8 @@ class FeatureStore:
             return float(json.loads((self._folder / "speed.json").read_text(encoding="utf-8"))["ms_per_picture"])
         return None
 
-    @milliseconds.setter
-    def milliseconds(self, value: float) -> None:
+    def note_speed(self, value: float) -> None:
+        """Remember the milliseconds per picture."""
         if self._folder is not None and not self.complaint:
             with suppress(OSError):
                 write_whole(self._folder / "speed.json", _as_bytes({"ms_per_picture": value}), sync=False)

@@ -99,7 +99,8 @@ def frozen_features(
             done += len(rows)
             progress(done, len(lacking))
         loader.close()
-        milliseconds = store.milliseconds = clock.milliseconds
+        milliseconds = clock.milliseconds
+        store.note_speed(milliseconds)
     num_parameters = sum(parameter.numel() for parameter in backbone.parameters())
     return Features(
         torch.from_numpy(features_NVD), present_NV, num_parameters, milliseconds, len(lacking), store.complaint

@@ -18,7 +18,7 @@ from obverse.report import Row as Cells
 from obverse.runs import write_text
 from obverse.staging import staged
 
-MOST_SHOWN = 25
+MOST_PRINTED = 25
 """Rows that the terminal shows; the page and the table on disk have all."""
 
 CLEARLY_CHEAPER = 0.8
@@ -113,7 +113,7 @@ class Probe:
     def sentences(self) -> list[str]:
         """What follows from the table."""
         times = f", {self.num_repetitions} times" if self.num_repetitions > 1 else ""
-        said = [
+        lines = [
             f"{self.num_samples:,} samples of train and val, {self.num_folds} folds{times}; test was not read. "
             f"{self.metric.title}: {self.metric.better} is better. The best of {len(self.rows)} rows looks a little "
             "better than it is",
@@ -122,14 +122,14 @@ class Probe:
         cheap = self.cheaper
         if cheap is not None and cheap.difference is not None and self.best.ms_per_picture:
             share, ends = (cheap.ms_per_picture or 0) / self.best.ms_per_picture, cheap.difference
-            said.append(
+            lines.append(
                 f"cheaper, and within the noise of the best: {cheap.words} ({share:.0%} of the time per picture; "
                 f"difference {_number(ends.value, self.metric)}, 95 % interval {_number(ends.low, self.metric)} to "
                 f"{_number(ends.high, self.metric)})"
             )
         elif len({(row.backbone, row.size) for row in self.rows}) > 1:
-            said.append("no cheaper one is within the noise of the best")
-        return [*said, *self.notes]
+            lines.append("no cheaper one is within the noise of the best")
+        return [*lines, *self.notes]
 
     @property
     def commands(self) -> list[str]:
@@ -154,11 +154,11 @@ class Probe:
 
     def table(self, most: int | None = None) -> Table:
         """The rows as a table, and the reference without pictures as the last one. most: rows to show."""
-        shown = (*self.rows[:most], self.chance)
+        rows = (*self.rows[:most], self.chance)
         second = (self.second.title,) if self.has_second else ()
         header = ("backbone", "size", "head", "views", self.metric.title, "95 % interval", *second,
                   "seconds", "ms/picture", "parameters", "licence")  # fmt: skip
-        return Table(header, tuple(self._cells(row) for row in shown))
+        return Table(header, tuple(self._cells(row) for row in rows))
 
     def _cells(self, row: Row) -> Cells:
         ends = (row.quality.low, row.quality.high)

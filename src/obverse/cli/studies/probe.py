@@ -73,16 +73,16 @@ def _print_table(result: Probe) -> None:
     from rich.text import Text
 
     from obverse.cli.printing.tables import Console
-    from obverse.probing import MOST_SHOWN
+    from obverse.probing import MOST_PRINTED
 
-    rows = result.table(MOST_SHOWN)
+    rows = result.table(MOST_PRINTED)
     table = Table(*rows.header, box=None, pad_edge=False, header_style="dim")
     for row in rows.rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(highlight=False, width=None if Console().is_terminal else 200)
     console.print(table)
-    if len(result.rows) > MOST_SHOWN:
-        _print(f"{len(result.rows) - MOST_SHOWN} more rows are in probe.csv")
+    if len(result.rows) > MOST_PRINTED:
+        _print(f"{len(result.rows) - MOST_PRINTED} more rows are in probe.csv")
 
 
 def _print(line: str) -> None:
