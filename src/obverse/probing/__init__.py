@@ -4,4 +4,4 @@ from .candidates import Candidate, candidates_of
 from .probe import MOST_SAMPLES, Plan, probe
 from .result import MOST_PRINTED, Probe, Row
 
-__all__ = ["MOST_SAMPLES", "MOST_PRINTED", "Candidate", "Plan", "Probe", "Row", "candidates_of", "probe"]
+__all__ = ["MOST_PRINTED", "MOST_SAMPLES", "Candidate", "Plan", "Probe", "Row", "candidates_of", "probe"]
