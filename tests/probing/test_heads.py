@@ -21,7 +21,8 @@ def test_ridge_ordinal_equals_ridge_regression_of_each_question():
     features, targets = data()
     known, others = features[:30], features[30:]
     ours = ridge_ordinal(Known.of(known, targets[:30]), others, [0.5])[0]
-    scaled, scaled_others = ((x - known.mean(0)) / known.std(0, unbiased=False) for x in (known, others))
+    scale = known.var(0, unbiased=False).mean().sqrt()
+    scaled, scaled_others = ((x - known.mean(0)) / scale for x in (known, others))
     above = (targets.argmax(1)[:, None] > torch.arange(3)).double()
     # scikit-learn's penalty is on the sum of squares, not on their mean.
     oracle = Ridge(alpha=0.5 * 30).fit(scaled.numpy(), above[:30].numpy()).predict(scaled_others.numpy())
