@@ -43,6 +43,7 @@ def test_a_transformer_has_lora(ways_of):
     ways = ways_of("test_vit", finetune={"layer_decay": 0.7})
     assert list(ways) == ["frozen", "lora", "joint"]
     assert ways["frozen"].finetune.train == "head"
+    assert ways["frozen"].finetune.head_first is not None
     assert ways["lora"].finetune.lora.rank == 8
     assert ways["joint"].finetune.train == "all"
     assert [way for way in ways if ways[way].finetune.lora] == ["lora"]
@@ -90,4 +91,7 @@ def test_the_recipe_few_shot_from_python(weights, draw_classes, tmp_path):
     names = {way["name"] for way in choice["ways"]}
     assert {"frozen", "lora", "joint", "average"} <= names
     assert choice["chosen"] in names
+    # Epoch 0 is the head fitted to the frozen features; no backbone changes in this way.
+    frozen = json.loads((run.path / "choice/frozen/fold-0/training_log.json").read_text())
+    assert [row["epoch"] for row in frozen["epochs"]] == [0, 1]
     assert obverse.load(run).predict(run.example)[0].label in ("dark", "light")

@@ -204,7 +204,6 @@ def model_and_tuned(recipe, index):
     [
         ({"train": "head", "freeze_stages": 1}, "freeze_stages has no effect with `train: head`"),
         ({"train": "head", "layer_decay": 0.5}, "layer_decay has no effect with `train: head`"),
-        ({"train": "head", **HEAD_FIRST}, "head_first has no effect with `train: head`"),
         ({"lora": {}, "freeze_stages": 1}, "freeze_stages has no effect with lora"),
         ({"lora": {}, "train_stages": 1}, "train_stages has no effect with lora"),
         ({"freeze_stages": 1, "train_stages": 1}, "count the same stages from both ends: choose one"),

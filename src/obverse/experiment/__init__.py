@@ -4,7 +4,7 @@ from .auto import Machine, Resolved, require_select, resolve
 from .auto.tune import measured_samples, step_inputs, training_step, tune
 from .evaluate import Ready, evaluate_run, report_split, run_manifest
 from .example import Example, example_of
-from .facts import RunStory, model_words, read_story, training_log_of
+from .facts import RunStory, choice_rows, model_words, read_story, training_log_of
 from .identity import run_recipe
 from .inputs import with_source, write_inputs
 from .parent import continued
@@ -25,6 +25,7 @@ __all__ = [
     "RunStory",
     "Setup",
     "build_model",
+    "choice_rows",
     "continued",
     "describe",
     "evaluate_run",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,16 @@ def choice_sections(run: RunFolder) -> tuple[Section, ...]:
         return ()
     choice = read_json_object(run.choice_file)
     header = ("way", "settings", choice["title"], "95 % interval", "training time of its folds", "")
-    rows = [_way_row(way, choice) for way in choice["ways"]]
-    return (Section("Ways of training", (Text(_sentence(choice["why"])), Table(header, tuple(rows)))),)
+    sentence = f"{choice['why'][0].upper()}{choice['why'][1:]}."
+    return (Section("Ways of training", (Text(sentence), Table(header, tuple(choice_rows(choice))))),)
 
 
-def _way_row(way: dict[str, Any], choice: dict[str, Any]) -> Row:
+def choice_rows(choice: Mapping[str, Any]) -> list[Row]:
+    """The ways in choice.json: name, settings, value, interval, training time, and what became of it."""
+    return [_way_row(way, choice) for way in choice["ways"]]
+
+
+def _way_row(way: Mapping[str, Any], choice: Mapping[str, Any]) -> Row:
     scale, style, unit = (100, ".1f", " %") if choice["unit"] == "share" else (1, ".3f", "")
     value, low, high = (None if way[key] is None else f"{scale * way[key]:{style}}" for key in ("value", "low", "high"))
     return (
@@ -78,10 +84,6 @@ def _way_row(way: dict[str, Any], choice: dict[str, Any]) -> Row:
         f"{way['seconds']:.0f} s",
         "chosen" if way["name"] == choice["chosen"] else way["left_out"],
     )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def training_log_of(run: Path) -> dict[str, Any]:

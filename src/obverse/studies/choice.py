@@ -30,6 +30,7 @@ from obverse.experiment import (
     Progress,
     Resolved,
     RunResult,
+    choice_rows,
     read_story,
     resolve,
     start_run,
@@ -214,7 +215,7 @@ def auto_ways(recipe: Recipe, resolved: Resolved, index: Index) -> dict[str, Set
         raise error("choice.ways: auto compares ways to use pretrained weights, and there are none "
                     f"({why}); give --weights FILE, or list the ways in the recipe")  # fmt: skip
     num_views = len(index.manifest.views)
-    ways: dict[str, Settings] = {"frozen": {**WHOLE, "finetune.train": "head", "finetune.head_first": "auto"}}
+    ways: dict[str, Settings] = {"frozen": {**WHOLE, "finetune.train": "head", "finetune.head_first": {}}}
     if num_views > 1:  # frozen backbones of all views would be the same
         ways["frozen"] = {**ways["frozen"], "model.sharing": "shared"}
     if resolved.needs.multiple > 1:
@@ -272,6 +273,8 @@ class _Folds:
         trained = [self._trained(way) for way in self.ways]
         values = choice_values(trained, self._select(), folds)
         best = next(way for way in self.ways if way.name == values["chosen"])
+        for name, _, value, interval, seconds, mark in choice_rows(values):
+            self._notify(f"way {name}: {value} ({interval}), {seconds}" + f", {mark}" * bool(mark))
         self._notify(str(values["why"]))
         return {**values, "out_of_fold": best.pooled.relative_to(self.run.path).as_posix()}
 

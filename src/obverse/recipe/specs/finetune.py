@@ -72,7 +72,7 @@ class FinetuneSpec(Spec):
     head_first: Auto | HeadFirstSpec | None = "auto"
     """Settings of fitting the head alone before the run; null switches it off. `auto` is on where everything trains
     from pretrained weights and there are at most 100,000 training pictures, because the gradients of a random head
-    spoil the backbone."""
+    spoil the backbone. With `train: head` it is off unless it is given, `{}`; then the head starts at its optimum."""
 
     head_bias: Literal["default", "zero", "prior"] = "default"
     """Bias of the head at the start: `prior` is the log share of each class in training, for long tails with plain
@@ -88,7 +88,6 @@ class FinetuneSpec(Spec):
             "train_stages": self.train_stages is not None,
             "unfreeze_epochs": self.unfreeze_epochs > 0,
             "layer_decay": self.layer_decay != 1,
-            "head_first": isinstance(self.head_first, HeadFirstSpec),
             "lora": self.lora is not None,
         }
         for name in (name for name, is_set in set_apart.items() if is_set):
