@@ -71,6 +71,7 @@ def test_what_the_recipe_does_anyway_is_not_trained_twice(ways_of):
     assert list(ways) == ["frozen", "lora", "joint", "average"]
 
 
+@pytest.mark.full
 def test_the_recipe_few_shot_from_python(weights, draw_classes, tmp_path):
     data = draw_classes(tmp_path / "coins", per_class=9, views=("obverse", "reverse"))
     run = obverse.train(
@@ -85,7 +86,14 @@ def test_the_recipe_few_shot_from_python(weights, draw_classes, tmp_path):
         lr=1e-3,
         device="cpu",
         progress=False,
-        settings={"choice.folds": 2, "evaluation.maps": 0, "runtime.precision": "fp32", "runtime.channels_last": False},
+        settings={
+            "choice.folds": 2,
+            "evaluation.maps": 0,
+            "runtime.precision": "fp32",
+            "runtime.channels_last": False,
+            "runtime.num_threads": 1,
+            "runtime.num_workers": 0,
+        },
     )
     choice = json.loads((run.path / "choice.json").read_text())
     names = {way["name"] for way in choice["ways"]}
