@@ -11,7 +11,7 @@
     RUN/...                              the run in the chosen way, as any run; its val are the out-of-fold predictions
 
 The folds divide train and val; no run of a fold sees test. Started again, the choice goes on: finished folds are not
-trained again. Of a time budget every fold and the last run get an equal share.
+trained again. Of a time budget every fold gets an equal share, and the last run, which trains twice, two.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SPLIT = "split.csv"
 SAMPLES = ".samples"
 RECIPE = "recipe.yaml"
 # Trainings of the last run.
-LAST = 1
+LAST = 2
 # The settings of `finetune` with which everything trains, so that each way changes only its own.
 WHOLE: Settings = {
     "finetune.train": "all",
@@ -113,7 +113,9 @@ def train_chosen(
                 run.write_json(run.choice_file.name, _Folds(run, recipe, ways, observers, progress).choose())
             name = read_json_object(run.choice_file)["chosen"]
         chosen = next(way.recipe for way in ways if way.name == name)
-        last = chosen.changed({"training.minutes": _minutes(recipe, len(ways), LAST)})
+        # Refit: the shipped model is trained on val, too. A schedule that follows val cannot do without it.
+        refit = chosen.schedule.kind != "plateau"
+        last = chosen.changed({"training.minutes": _minutes(recipe, len(ways), LAST), "training.refit": refit})
         return with_out_of_fold(run, start_run(data, last, run, observers=observers, progress=progress))
     finally:
         run.unlock()
