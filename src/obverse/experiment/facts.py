@@ -27,6 +27,8 @@ from obverse.runtime import ALONE, Process, peak_memory
 from obverse.training import Progress, Repeat
 
 MOST_TRAIN_SAMPLES, LEAST_TRAIN_SAMPLES = 2000, 500
+HISTORY = "training_history.png"
+"""Plot of the training curves in a run folder."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,21 @@ def measure_train(
     value = selection_value("accuracy", logits_NK, truth, kind)
     recall = None if kind.is_set else selection_value("balanced_accuracy", logits_NK, truth, kind)
     return TrainAccuracy(value, len(outputs.ids), recall)
+
+
+def final_story(
+    run: RunFolder,
+    facts: dict[str, str],
+    progress: Progress,
+    *,
+    manifest: Manifest,
+    train: TrainAccuracy,
+    recipe: Recipe,
+) -> RunStory:
+    """The story of a training after its last step; its curves are plotted already, where there are any."""
+    history = run.path / HISTORY
+    findings = diagnosed(progress, manifest, train, recipe)
+    return RunStory(facts, findings, history if history.is_file() else None, sections=choice_sections(run))
 
 
 def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, recipe: Recipe) -> tuple[Diagnosis, ...]:

@@ -34,16 +34,7 @@ from obverse.training import Repeat, Trainer, catch_signals
 
 from .evaluate import Ready, report_split
 from .example import Example, example_of
-from .facts import (
-    RunStory,
-    TrainAccuracy,
-    choice_sections,
-    diagnosed,
-    measure_train,
-    refit_fact,
-    run_facts,
-    training_log,
-)
+from .facts import HISTORY, RunStory, TrainAccuracy, final_story, measure_train, refit_fact, run_facts, training_log
 from .identity import as_they_are, differences
 from .inputs import read_inputs, with_source, write_inputs
 from .parent import require_same_classes
@@ -371,15 +362,8 @@ def _story(run: RunFolder, setup: Setup, trainer: Trainer, ready: Ready) -> tupl
     story = RunStory(facts | {_train_name(bundle): str(train)})
     run.require_ours()
     if setup.process.is_main:
-        history_png = run.path / "training_history.png"
-        plot_history(progress.history, history_png)
-        history = history_png if history_png.is_file() else None
-        story = RunStory(
-            story.facts,
-            diagnosed(progress, setup.manifest, train, setup.recipe),
-            history,
-            sections=choice_sections(run),
-        )
+        plot_history(progress.history, run.path / HISTORY)
+        story = final_story(run, story.facts, progress, manifest=setup.manifest, train=train, recipe=setup.recipe)
     return story, train
 
 
