@@ -30,7 +30,7 @@ FEW_SAMPLES, FEW_BATCH = 1000, 16
 LEAST_STEPS = 300
 # Base learning rates at a batch of 128 by optimizer; `docs/explanation/defaults.md` says where they come from.
 SCRATCH_RATES = {"sgd": 0.1, "adamw": 1e-3}
-FINETUNE_RATES = {"sgd": 0.02, "adamw": 5e-4}
+FINETUNE_RATES = {"sgd": 0.02, "adamw": 1e-3}
 PART_RATES = {"sgd": 0.2, "adamw": 2e-3}
 # Most training pictures for which the head is fitted first: 0.8 GB for ResNet-50, with 2048 features per picture.
 MAX_FEATURES = 100_000

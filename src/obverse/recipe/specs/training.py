@@ -23,7 +23,7 @@ class OptimSpec(Spec):
 
     lr: Auto | Annotated[float, Field(gt=0)] = "auto"
     """Peak learning rate. `auto` depends on model, optimizer and batch; with adamw at batch 128 it is 5e-3 for the
-    small convnet, 1e-3 for other networks from scratch, 5e-4 for fine-tuning, and 2e-3 for a head or LoRA alone, scaled
+    small convnet, 1e-3 for other networks from scratch and for fine-tuning, and 2e-3 for a head or LoRA alone, scaled
     by the square root of the batch."""
 
     weight_decay: NonNegativeFloat = 0.05
