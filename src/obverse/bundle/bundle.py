@@ -64,9 +64,7 @@ class Bundle:
     model: ModelSpec
     """Backbone, fusion and head."""
     output: OutputSpec
-    """Meaning of the head's outputs: their kind, the prior added to them, and the decision rule."""
-    calibration: None = None
-    """None until probabilities have been calibrated."""
+    """Meaning of the head's outputs: their kind, the prior added to them, the calibration and the decision rule."""
     trained: dict[str, Any] = field(default_factory=dict)
     """Facts about the training for people (epoch, metric, data); not used in prediction."""
     columns: tuple[Column, ...] = ()

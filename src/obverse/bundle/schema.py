@@ -179,7 +179,7 @@ class BundleValues(Spec):
     """Meaning of the head's outputs."""
 
     calibration: None = None
-    """Reserved; None until probabilities have been calibrated."""
+    """Null in bundles of earlier versions; the calibration is in `output`."""
 
     trained: dict[str, Any]
     """Facts about the training, for people."""
@@ -224,6 +224,8 @@ def _require_output(output: OutputSpec, num_classes: int, *, ordered: bool) -> N
     for name, numbers in (("prior", output.prior), ("thresholds", output.thresholds)):
         if numbers is not None and len(numbers) != num_classes:
             raise ValueError(f"output.{name} has {len(numbers)} numbers for {num_classes} classes")
+    if output.calibration is not None and not output.calibration.fits(num_classes):
+        raise ValueError(f"output.calibration does not have one number for each of {num_classes} classes")
     if output.thresholds is not None and (
         output.kind != "binary" or not all(0 <= value <= 1 for value in output.thresholds)
     ):

@@ -1,16 +1,21 @@
 """Decisions: conversion of the head's logits to class logits, probabilities and predictions, in torch and numpy."""
 
 from .arrays import require_numbers, softmax, to_answers, to_probabilities
-from .kinds import PLAIN, Kind, LabelSet, OneClass, kind_of
+from .calibration import Evidence, calibrate, calibrated, uncalibrated
+from .kinds import PLAIN, Kind, LabelSet, OneClass, Truth, kind_of
 from .logits import build_output, class_logits, split_views, training_prior
 from .targets import hard_targets, label_targets
 
 __all__ = [
     "PLAIN",
+    "Evidence",
     "Kind",
     "LabelSet",
     "OneClass",
+    "Truth",
     "build_output",
+    "calibrate",
+    "calibrated",
     "class_logits",
     "hard_targets",
     "kind_of",
@@ -21,4 +26,5 @@ __all__ = [
     "to_answers",
     "to_probabilities",
     "training_prior",
+    "uncalibrated",
 ]

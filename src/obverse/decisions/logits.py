@@ -11,6 +11,7 @@ from obverse.errors import RecipeError
 from obverse.recipe import ADJUSTED, OutputSpec, ResolvedLoss
 from obverse.registry import LOSSES
 
+from .calibration.apply import calibrated
 from .kinds import kind_of
 
 
@@ -29,7 +30,8 @@ def build_output(spec: ResolvedLoss, *, counts: Sequence[int], per_view: bool = 
 def class_logits(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
     """Class logits (.., K) in fp32, whose softmax (sigmoid for `binary`) is the probability of each class.
 
-    With `per_view`, logits are (B, V, 1 + K) as of `split_views`. The prior is added after the views are averaged.
+    With `per_view`, logits are (B, V, 1 + K) as of `split_views`. The prior is added after the views are averaged, and
+    the calibration comes last.
     """
     logits = logits.float()
     if spec.per_view:
@@ -38,8 +40,8 @@ def class_logits(logits: torch.Tensor, spec: OutputSpec) -> torch.Tensor:
     else:
         logits = _before_prior(logits, spec.kind)
     if spec.prior is not None:
-        return logits + torch.tensor(spec.prior, device=logits.device).log()
-    return logits
+        logits = logits + torch.tensor(spec.prior, device=logits.device).log()
+    return calibrated(logits, spec.calibration)
 
 
 def _before_prior(logits: torch.Tensor, kind: str) -> torch.Tensor:

@@ -106,6 +106,7 @@ def _with_classes_of(first: Predictions, other: Predictions) -> Predictions:
         kind=kind,
         truth=truth,
         probabilities_NK=np.ascontiguousarray(other.probabilities_NK[:, columns_K]),
+        uncalibrated_NK=None,
         view_probabilities={},
         view_grades={},
     )

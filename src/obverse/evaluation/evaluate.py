@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from obverse.decisions import Kind, require_numbers, to_probabilities
+from obverse.bundle import Bundle
+from obverse.decisions import require_numbers, to_probabilities, uncalibrated
 from obverse.engines import Outputs
 from obverse.manifest import Manifest
 
@@ -10,12 +11,13 @@ from .predictions import Predictions
 
 
 def to_predictions(
-    outputs: Outputs, manifest: Manifest, split: str, *, kind: Kind, embeddings: bool = True
+    outputs: Outputs, manifest: Manifest, split: str, *, bundle: Bundle, embeddings: bool = True
 ) -> Predictions:
     """The predictions of a split. Raises an error when a probability is not a number.
 
-    kind: one class per sample or label sets, with how answers are read from probabilities.
+    bundle: the model's description, with how answers are read from probabilities.
     """
+    kind, calibration = bundle.kind, bundle.output.calibration
     probabilities_NK = to_probabilities(outputs.logits_NK, kind)
     require_numbers(probabilities_NK, outputs.ids)
     alone, grades = (
@@ -29,6 +31,7 @@ def to_predictions(
         truth=outputs.truth,
         probabilities_NK=probabilities_NK,
         kind=kind,
+        uncalibrated_NK=to_probabilities(uncalibrated(outputs.logits_NK, calibration), kind) if calibration else None,
         embeddings_ND=outputs.embeddings_ND if embeddings else None,
         view_probabilities=alone,
         view_grades=grades,

@@ -47,7 +47,7 @@ def plot_confusion(confusion_KK: npt.NDArray[np.int64], classes: Sequence[str], 
     shares_KK = confusion_KK / np.maximum(confusion_KK.sum(axis=1, keepdims=True), 1)
     side_inches = min(3.0 + 0.45 * num_classes, 10.0)
     with matplotlib.style.context(["default", {"font.family": FONT}]):
-        figure, axes = _figure(1, width_inches=side_inches, height_inches=side_inches)
+        figure, axes = open_figure(1, width_inches=side_inches, height_inches=side_inches)
         image = axes[0].imshow(shares_KK, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         figure.colorbar(image, ax=axes[0], shrink=0.7, label="share of the true class")
         numbered = " (number: row of results.csv)" if has_key(classes) else ""
@@ -55,7 +55,7 @@ def plot_confusion(confusion_KK: npt.NDArray[np.int64], classes: Sequence[str], 
         _name_ticks(axes[0], classes)
         if num_classes <= MOST_NUMBERS:
             _write_counts(axes[0], confusion_KK, shares_KK)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def has_key(classes: Sequence[str]) -> bool:
@@ -74,7 +74,7 @@ def plot_history(history: Sequence[Mapping[str, object]], path: Path) -> None:
     has_start = any(row.get("epoch") == 0 for row in history)
     label_of_epochs = "epoch (0: frozen features, fitted head)" if has_start else "epoch"
     with matplotlib.style.context(["default", {"font.family": FONT}]):
-        figure, axes = _figure(len(panels), width_inches=4.5 * len(panels), height_inches=3.6)
+        figure, axes = open_figure(len(panels), width_inches=4.5 * len(panels), height_inches=3.6)
         for ax, (title, lines) in zip(axes, panels, strict=True):
             for key, label in lines:
                 if _has_points(history, key):
@@ -85,7 +85,7 @@ def plot_history(history: Sequence[Mapping[str, object]], path: Path) -> None:
             if len(lines) > 1:
                 ax.legend()
         figure.subplots_adjust(wspace=0.3)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def plot_conditions(
@@ -94,7 +94,7 @@ def plot_conditions(
     """Plot one row per condition, the first on top: a point for each seed, and the mean with its interval."""
     names = list(points)
     with matplotlib.style.context(["default", {"font.family": FONT}]):
-        figure, (ax,) = _figure(1, width_inches=6.5, height_inches=1.2 + 0.32 * len(names))
+        figure, (ax,) = open_figure(1, width_inches=6.5, height_inches=1.2 + 0.32 * len(names))
         for row, name in enumerate(names):
             ax.plot(points[name], [row] * len(points[name]), "o", color="tab:blue", alpha=0.5, markersize=4)
             mean = means.get(name)
@@ -106,10 +106,11 @@ def plot_conditions(
         ax.set_yticks(range(len(names)), tick_names(names), parse_math=False)
         ax.set(xlabel=score, ylim=(len(names) - 0.5, -0.5))
         ax.grid(axis="x", alpha=0.3)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
-def _figure(num_panels: int, *, width_inches: float, height_inches: float) -> tuple[Figure, list[Axes]]:
+def open_figure(num_panels: int, *, width_inches: float, height_inches: float) -> tuple[Figure, list[Axes]]:
+    """A figure on the Agg canvas with panels side by side."""
     figure = Figure(figsize=(width_inches, height_inches), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
     return figure, [figure.add_subplot(1, num_panels, 1 + panel) for panel in range(num_panels)]
@@ -144,6 +145,6 @@ def _has_points(history: Sequence[Mapping[str, object]], key: str) -> bool:
     return bool((np.isfinite(_column(history, key)) & np.isfinite(_column(history, "epoch"))).any())
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Save as PNG. The tight box grows with long names. Without the software note, equal figures give equal bytes."""
     figure.savefig(path, format="png", bbox_inches="tight", metadata={"Software": None})

@@ -4,6 +4,7 @@
       predictions.npy         the answers; for other tools, since `read` computes them from the probabilities
       true_labels.npy         the truth
       probabilities.npy       float32 (N, K)
+      uncalibrated.npy        the same before calibration; only where the model has one
       ids.json                [id, ...]        one per row
       groups.json             [group or null, ...]  one per row: samples of one group belong together; only with groups
       names.json              class names, split and kind of answer, see below
@@ -49,7 +50,7 @@ from .arrays_on_disk import (
 )
 
 MULTI = "multi"
-OPTIONAL = ("embeddings.npy", "view_probabilities.npz", "view_grades.npz", GROUPS)
+OPTIONAL = ("embeddings.npy", "view_probabilities.npz", "view_grades.npz", "uncalibrated.npy", GROUPS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,6 +68,9 @@ class Predictions:
 
     kind: Kind = PLAIN
     """How answers are read from probabilities, and what the truth looks like."""
+
+    uncalibrated_NK: Float32Array | None = None
+    """Probabilities before calibration; None where the model has none."""
 
     embeddings_ND: Float32Array | None = None
 
@@ -89,6 +93,8 @@ class Predictions:
         self._require_fit()
         _require_array("probabilities", self.probabilities_NK, dtype=np.float32, shape=(rows, num_classes))
         _require(bool(np.isfinite(self.probabilities_NK).all()), "a probability is NaN or infinite")
+        if self.uncalibrated_NK is not None:
+            _require_array("uncalibrated", self.uncalibrated_NK, dtype=np.float32, shape=(rows, num_classes))
         if self.embeddings_ND is not None:
             width = self.embeddings_ND.shape[-1:]
             _require_array("embeddings", self.embeddings_ND, dtype=np.float32, shape=(rows, *width))
@@ -155,6 +161,7 @@ class Predictions:
             groups=tuple(self.groups[row] for row in np.arange(len(self.groups))[rows]) if self.groups else (),
             truth=self.truth[rows],
             probabilities_NK=self.probabilities_NK[rows],
+            uncalibrated_NK=None if self.uncalibrated_NK is None else self.uncalibrated_NK[rows],
             embeddings_ND=None if self.embeddings_ND is None else self.embeddings_ND[rows],
             view_probabilities={view: alone_NK[rows] for view, alone_NK in self.view_probabilities.items()},
             view_grades={view: grades_NK[rows] for view, grades_NK in self.view_grades.items()},
@@ -172,6 +179,8 @@ class Predictions:
         for optional in OPTIONAL:
             (folder / optional).unlink(missing_ok=True)
         write_groups(folder, self.groups)
+        if self.uncalibrated_NK is not None:
+            np.save(folder / "uncalibrated.npy", self.uncalibrated_NK)
         if self.embeddings_ND is not None:
             np.save(folder / "embeddings.npy", self.embeddings_ND)
         if self.view_probabilities:
@@ -182,7 +191,7 @@ class Predictions:
     @classmethod
     def read(cls, folder: Path) -> Predictions:
         """The predictions in a folder. Raises DataError when a file is missing, damaged or of another length."""
-        embeddings, views, grades = (folder / name for name in OPTIONAL[:3])
+        embeddings, views, grades, uncalibrated = (folder / name for name in OPTIONAL[:4])
         require_whole(folder)
         try:
             names = read_values(folder / "names.json")
@@ -194,6 +203,7 @@ class Predictions:
                 truth=truth.astype(np.bool_) if kind.is_set else truth,
                 probabilities_NK=read_array(folder / "probabilities.npy"),
                 kind=kind,
+                uncalibrated_NK=read_array(uncalibrated) if uncalibrated.exists() else None,
                 embeddings_ND=read_array(embeddings) if embeddings.exists() else None,
                 view_probabilities=read_arrays(views) if views.exists() else {},
                 view_grades=read_arrays(grades) if grades.exists() else {},

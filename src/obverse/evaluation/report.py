@@ -6,6 +6,7 @@
       views.csv             per sample the class from every view alone, and from its own head; only with views
       metrics.json          `Measurements`
       confusion_matrix.png
+      reliability.png       share of right answers by their probability, with counts
       summary.md            the sections as Markdown
       report.html           the same with its pictures inside: one file, no script, nothing fetched
 
@@ -28,6 +29,7 @@ from obverse.evaluation.one_class.tables import CONFUSION_PNG
 from obverse.report import Page, Section, to_html, to_markdown
 
 from .arrays_on_disk import create_folder
+from .calibration import calibration_section, uncalibrated_estimates
 from .diagnosis import Diagnosis
 from .predictions import Predictions
 from .rooms import Measurements, room_of
@@ -61,7 +63,8 @@ def write_evaluation(
     if history_png is not None and not history_png.is_file():
         raise DataError(f"the training curves {history_png} do not exist")
     room = room_of(predictions.kind)
-    measured = replace(room.measure(predictions), seen=seen)
+    uncalibrated = uncalibrated_estimates(predictions)
+    measured = replace(room.measure(predictions), seen=seen, uncalibrated=uncalibrated)
     create_folder(folder)
     for other_time in ("views.csv", CONFUSION_PNG):
         (folder / other_time).unlink(missing_ok=True)
@@ -72,7 +75,8 @@ def write_evaluation(
     _write(folder / "metrics.json", json.dumps(measured.as_json(), indent=2, allow_nan=False) + "\n")
     pictures = room.plots(predictions, folder) | ({"history": history_png} if history_png else {})
     *sections, classes = room.sections(predictions, measured, facts=facts, diagnoses=diagnoses, pictures=pictures)
-    _write_pages(folder, predictions.split, [*sections, *more, classes])
+    calibration = calibration_section(predictions, measured.estimates, folder, uncalibrated=uncalibrated)
+    _write_pages(folder, predictions.split, [*sections, calibration, *more, classes])
     return measured
 
 

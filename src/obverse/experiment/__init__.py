@@ -11,6 +11,7 @@ from .parent import continued
 from .preview import write_preview
 from .process import prepare_process
 from .setup import Setup, build_model, describe, require_shares, set_up
+from .shipping import fitted_output
 from .teacher import with_digest
 from .train import MEMORY_ADVICE, Progress, RunResult, follow_run, resume_run, start_run
 
@@ -30,6 +31,7 @@ __all__ = [
     "describe",
     "evaluate_run",
     "example_of",
+    "fitted_output",
     "follow_run",
     "measured_samples",
     "model_words",

@@ -78,7 +78,7 @@ def report_split(
     )
     if not process.is_main:
         return {}
-    predictions = to_predictions(outputs, manifest, split, kind=bundle.kind, embeddings=with_embeddings)
+    predictions = to_predictions(outputs, manifest, split, bundle=bundle, embeddings=with_embeddings)
     with staged(folder, earlier=(*EARLIER, *earlier_maps(folder))) as stage:
         maps = report_maps(stage, predictions, dataset, ready.network, recipe.evaluation.maps)
         return write_evaluation(
@@ -153,6 +153,7 @@ def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> 
     soup = "soup" in bundle.trained
     tuned = {"the best epoch": not bundle.members, "the runs that are averaged": soup}
     tuned |= {"the best epoch of each member": bool(bundle.members)}
+    tuned |= {"the calibration": bundle.output.calibration is not None}
     tuned |= {"the prior": recipe.loss.prior == "tuned", "the thresholds": bundle.multi_label}
     return Seen(chosen=tuple(what for what, is_tuned in tuned.items() if is_tuned))
 

@@ -217,6 +217,7 @@ def run_facts(
         "parameters": parameters,
         **({"columns": ", ".join(recipe.data.columns)} if recipe.data.columns else {}),
         "loss": _loss(recipe.loss, output),
+        "calibration": calibration_words(output),
         **({"goes on from": recipe.parent.run} if recipe.parent else {}),
         **({"teacher": f"{recipe.distill.teacher}, {recipe.distill.share:g} of a target"} if recipe.distill else {}),
         **_start(progress),
@@ -299,6 +300,15 @@ def _loss(spec: LossSpec, output: OutputSpec) -> str:
     if spec.decode != "mode":
         parts.append(f"answer is the {spec.decode}")
     return "; ".join(parts)
+
+
+def calibration_words(output: OutputSpec) -> str:
+    """What maps the logits to probabilities that state how often answers are right, as text."""
+    spec = output.calibration
+    if spec is None:
+        return "none: val has too few samples, or it would make answers worse"
+    size = f"temperature {1 / spec.scale[0]:.3g}" if spec.kind == "temperature" else f"{spec.kind} scaling"
+    return f"{size}, fitted on {spec.num_samples} samples of val"
 
 
 def _mean(progress: Progress, key: str) -> float:

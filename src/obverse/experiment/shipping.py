@@ -11,14 +11,18 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
-from obverse.decisions import to_probabilities
-from obverse.engines import Engine, TorchEngine, run_engine
+from obverse.bundle import Bundle
+from obverse.decisions import Evidence, Truth, calibrate, calibrated
+from obverse.engines import Engine, Outputs, TorchEngine, run_engine
 from obverse.evaluation import best_prior
-from obverse.metrics import best_thresholds
+from obverse.manifest import Manifest
+from obverse.metrics import Units, best_thresholds
 from obverse.models import merge_lora
-from obverse.recipe import OutputSpec
+from obverse.recipe import ADJUSTED, LossSpec, OutputSpec, Recipe
 from obverse.training import Trainer
 
 from .setup import Setup, set_up
@@ -61,17 +65,61 @@ def as_shipped(trainer: Trainer, setup: Setup) -> TorchEngine:
 
 
 def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
-    """The output spec that ships, with what is tuned on val: thresholds for label sets, or a prior for one class."""
-    output, kind, counts = setup.bundle.output, setup.bundle.kind, trainer.objective.tuned_counts
-    if not kind.is_set and counts is None:
-        return output
+    """The output spec that ships, with what is fitted on val: prior, calibration, then thresholds of label sets."""
     with closing(trainer.loaders):
         outputs = run_engine(engine, trainer.loaders.val.epoch(), embeddings=False, process=setup.process)
 
     def tuned() -> dict[str, Any]:
+        output, read, counts = setup.bundle.output, outputs, trainer.objective.tuned_counts
         if counts is not None:
             select = setup.recipe.training.select
-            return {"prior": best_prior(select, outputs.logits_NK, outputs.truth, counts=counts, kind=kind)}
-        return {"thresholds": best_thresholds(outputs.truth, to_probabilities(outputs.logits_NK, kind))}
+            prior = best_prior(select, outputs.logits_NK, outputs.truth, counts=counts, kind=setup.bundle.kind)
+            output = output.changed({"prior": prior})
+            read = replace(outputs, logits_NK=outputs.logits_NK + np.log(prior, dtype=np.float32))
+        bundle = replace(setup.bundle, output=output)
+        return fitted_output(read, bundle, setup.manifest, recipe=setup.recipe).model_dump()
 
-    return output.changed(setup.process.from_main(tuned))
+    return OutputSpec.model_validate(setup.process.from_main(tuned))
+
+
+def fitted_output(outputs: Outputs, bundle: Bundle, manifest: Manifest, *, recipe: Recipe) -> OutputSpec:
+    """The bundle's output spec with a calibration, and thresholds of label sets, fitted on outputs of val.
+
+    outputs: of the bundle without a calibration.
+    """
+    kind, known_N = bundle.kind, bundle.kind.known(outputs.truth)
+    truth, group_of = outputs.truth[known_N], dict(zip(manifest.samples.ids, manifest.samples.groups, strict=True))
+    evidence = Evidence(
+        outputs.logits_NK[known_N],
+        truth,
+        kind,
+        Units.of_groups([group_of[name] or None for name in outputs.ids]).take(known_N),
+        _weights(truth, bundle.output, recipe.loss, num_classes=len(bundle.classes)),
+        keeps_frequencies=not corrects_imbalance(recipe),
+    )
+    output = bundle.output.changed({"calibration": calibrate(evidence)})
+    if not kind.is_set:
+        return output
+    read = calibrated(torch.from_numpy(outputs.logits_NK), output.calibration)
+    return output.changed({"thresholds": best_thresholds(outputs.truth, kind.probabilities(read).numpy())})
+
+
+def _weights(truth: Truth, output: OutputSpec, loss: LossSpec, *, num_classes: int) -> npt.NDArray[np.float64]:
+    """Weight of each val sample in calibration: all alike, or its class's frequency in use over that on val.
+
+    They differ where the recipe names the class frequencies that the model is meant for.
+    """
+    if loss.kind not in ADJUSTED or loss.prior in ("train", "tuned"):
+        return np.ones(len(truth))
+    shares_K = np.bincount(truth, minlength=num_classes) / len(truth)
+    wanted_K = np.ones(num_classes) if output.prior is None else np.array(output.prior)
+    weights_N: npt.NDArray[np.float64] = wanted_K[truth] / shares_K[truth]
+    scaled_N: npt.NDArray[np.float64] = weights_N / weights_N.mean()
+    return scaled_N
+
+
+def corrects_imbalance(recipe: Recipe) -> bool:
+    """Whether the recipe counts rare classes more on purpose, which a calibration must not undo."""
+    loss = recipe.loss
+    is_weighted = loss.class_weights != "none" or loss.pos_weight != "none" or recipe.training.sampler != "natural"
+    return is_weighted or loss.kind in ADJUSTED or loss.kind == "ldam"

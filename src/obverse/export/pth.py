@@ -5,9 +5,9 @@
     class_to_idx, idx_to_class    the same as dicts; idx_to_class has string keys, as it would after JSON
     geometry mean std views ...   the rest of the bundle's description (`bundle/model.json`)
 
-Programs that read the file apply a softmax to the logits, so the bundle's prior is folded into the weights
-(`fold_prior`). A model with `average` fusion gives the logits of each view (`HeadPerView`), and its prior stays in the
-description. The file has no optimizer state, so training cannot be resumed from it.
+Programs that read the file apply a softmax to the logits, so the bundle's prior and calibration are folded into the
+weights (`fold_output`). A model with `average` fusion gives the logits of each view (`HeadPerView`), and its prior and
+calibration stay in the description. The file has no optimizer state, so training cannot be resumed from it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from obverse.bundle import Bundle, fill
+from obverse.decisions import calibrated
 from obverse.errors import DataError, OutputError
 from obverse.files import regular_status, written_aside
 from obverse.models import Classifier, one_line, unpickled
@@ -36,7 +37,7 @@ def write_pth(path: Path, bundle: Bundle, classifier: Classifier, *, more: Mappi
 
     more: further entries of the file; tensors and builtins only.
     """
-    bundle, weights = fold_prior(bundle, classifier)
+    bundle, weights = fold_output(bundle, classifier)
     values = {
         **bundle.to_values(),
         "format": FORMAT,
@@ -61,22 +62,27 @@ def write(path: Path, bundle: Bundle, classifier: Classifier) -> None:
     write_pth(path, bundle, classifier)
 
 
-def fold_prior(bundle: Bundle, classifier: Classifier) -> tuple[Bundle, dict[str, torch.Tensor]]:
-    """Description without a prior, and weights that include it, for equal predictions.
+def fold_output(bundle: Bundle, classifier: Classifier) -> tuple[Bundle, dict[str, torch.Tensor]]:
+    """Description without a prior and a calibration, and weights that include them, for equal predictions.
 
-    The prior's logarithm is added to the bias of every head's last layer. A prior that is added after the views'
-    probabilities are averaged stays in the description.
+    The prior's logarithm is added to the bias of every head's last layer, and the calibration scales and shifts the
+    layer. They stay in the description where the head's numbers are no class logits, or are averaged afterwards.
     """
     weights: dict[str, torch.Tensor] = classifier.state_dict()
-    if bundle.output.prior is None or bundle.output.per_view:
+    output = bundle.output
+    if output.kind not in ("classes", "binary") or output.per_view or bundle.members:
         return bundle, weights
-    log_prior_K = torch.tensor(bundle.output.prior).log()
     for prefix, module in classifier.named_modules():
         if module is classifier.head or module in classifier.view_heads:
             assert isinstance(module, nn.Sequential)
-            name = f"{prefix}.{len(module) - 1}.bias"
-            weights[name] = weights[name] + log_prior_K.to(weights[name])
-    return replace(bundle, output=bundle.output.changed({"prior": None})), weights
+            weight, bias = (f"{prefix}.{len(module) - 1}.{name}" for name in ("weight", "bias"))
+            if output.prior is not None:
+                weights[bias] = weights[bias] + torch.tensor(output.prior).log().to(weights[bias])
+            if output.calibration is not None:
+                scale_K = torch.tensor(output.calibration.scale).to(weights[bias])
+                weights[weight] = weights[weight] * scale_K[:, None]
+                weights[bias] = calibrated(weights[bias], output.calibration).to(weights[bias])
+    return replace(bundle, output=output.changed({"prior": None, "calibration": None})), weights
 
 
 def read_pth(path: Path) -> tuple[Bundle, Classifier]:

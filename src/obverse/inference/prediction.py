@@ -19,7 +19,8 @@ Labels = tuple[tuple[str, float], ...]
 class Prediction:
     """The predicted class or label set of one sample, with probabilities.
 
-    The probabilities are the model's output and are not calibrated: they rank classes, but do not state accuracy.
+    Where the bundle has a calibration (`bundle.output.calibration`), a probability states how often such answers are
+    right. Without one it only ranks classes.
     """
 
     id: str

@@ -5,6 +5,7 @@ add their matrices before any division.
 """
 
 from .answers import SMALLEST_PROBABILITY, LabelSets, OneLabel
+from .calibration import Reliability, reliability
 from .counts import (
     ClassScores,
     FloatArray,
@@ -18,6 +19,7 @@ from .counts import (
     top_k_accuracy,
     top_k_hits,
 )
+from .families.probabilities import reliability_of
 from .intervals import (
     CLASS_AVERAGES,
     Interval,
@@ -41,7 +43,7 @@ from .label_sets import (
     set_micro_f1_influence,
     set_scores,
 )
-from .metric import PROBABILITY, Measure, Metric
+from .metric import Measure, Metric
 from .ordinal import mean_absolute_error, quadratic_kappa, within_one
 from .registry import (
     LABEL_SETS,
@@ -65,8 +67,10 @@ __all__ = [
     "LOWER_IS_BETTER",
     "NAMES",
     "ONE_LABEL",
-    "PROBABILITY",
     "SMALLEST_PROBABILITY",
+    "Reliability",
+    "reliability",
+    "reliability_of",
     "TABLE",
     "ClassScores",
     "FloatArray",

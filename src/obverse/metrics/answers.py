@@ -66,6 +66,17 @@ class OneLabel:
         losses_N: FloatArray = -np.log(np.clip(of_label_N, SMALLEST_PROBABILITY, 1.0))
         return losses_N
 
+    @property
+    def confidence_NX(self) -> Probabilities:
+        """The probability of each sample's answer."""
+        return self.probabilities_NK[np.arange(len(self.given_N)), self.given_N][:, None]
+
+    @property
+    def is_right_NX(self) -> BoolArray:
+        """Whether each answer is right."""
+        is_right_NX: BoolArray = (self.given_N == self.labels_N)[:, None]
+        return is_right_NX
+
     @cached_property
     def one_vs_rest(self) -> OneVsRest:
         """Each class's ranking of the samples."""
@@ -119,6 +130,16 @@ class LabelSets:
         right_NK = np.where(self.truth_NK, self.probabilities_NK, 1 - self.probabilities_NK).astype(np.float64)
         losses_N: FloatArray = -np.log(np.maximum(right_NK, SMALLEST_PROBABILITY)).mean(axis=1)
         return losses_N
+
+    @property
+    def confidence_NX(self) -> Probabilities:
+        """The probability of every class of each sample."""
+        return self.probabilities_NK
+
+    @property
+    def is_right_NX(self) -> BoolArray:
+        """Whether each sample has each class."""
+        return self.truth_NK
 
     @cached_property
     def one_vs_rest(self) -> OneVsRest:

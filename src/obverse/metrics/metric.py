@@ -20,8 +20,6 @@ Need = Literal["order", "probabilities", "two classes", "thresholds"]
 """order: classes in grade order. probabilities: not only answers. two classes: at least two occur among the labels,
 else the value is not defined. thresholds: label sets are read at the thresholds that are best for F1, not at 1/2."""
 
-PROBABILITY = "probability (as the model gives it, not calibrated)"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Generic[Answers]):

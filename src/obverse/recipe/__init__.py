@@ -46,7 +46,17 @@ from .specs.fusion import (
     MeanFusion,
     MultiplicativeFusion,
 )
-from .specs.loss import ADJUSTED, BINARY, COSINE_SCALE, LABEL_SETS, ORDINAL, LossSpec, OutputSpec
+from .specs.loss import (
+    ADJUSTED,
+    BINARY,
+    COSINE_SCALE,
+    LABEL_SETS,
+    ORDINAL,
+    CalibrationForm,
+    CalibrationSpec,
+    LossSpec,
+    OutputSpec,
+)
 from .specs.model import HeadSpec, ModelSpec, ViewHeadsSpec
 from .specs.parent import ParentSpec
 from .specs.spec import Spec
@@ -84,6 +94,8 @@ __all__ = [
     "Budget",
     "CCTBackbone",
     "CacheSpec",
+    "CalibrationForm",
+    "CalibrationSpec",
     "ChoiceSpec",
     "ColumnKind",
     "ConcatFusion",

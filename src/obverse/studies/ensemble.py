@@ -21,13 +21,20 @@ import torch
 
 from obverse.bundle import Bundle, join, read_bundle, write_bundle
 from obverse.data import Loader, PictureDataset
-from obverse.decisions import to_probabilities
 from obverse.engines import Outputs, TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import Predictions, is_better, selection_value
-from obverse.experiment import Example, Ready, RunStory, example_of, report_split, run_manifest, run_recipe
+from obverse.experiment import (
+    Example,
+    Ready,
+    RunStory,
+    example_of,
+    fitted_output,
+    report_split,
+    run_manifest,
+    run_recipe,
+)
 from obverse.manifest import Manifest
-from obverse.metrics import best_thresholds
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec, Recipe
 from obverse.runs import RunFolder, explained, write_text
@@ -94,8 +101,8 @@ def make_ensemble(runs: Sequence[Path], out: Path, *, soup: bool = False, device
             model.load_state_dict(weights)
         else:
             bundle, model, kept = _averaged(parts)
-        if is_set:
-            bundle = _with_thresholds(bundle, model, parts[0], place)
+        if "val" in splits:
+            bundle = _fitted(bundle, model, parts[0], place)
         write_bundle(out / "bundle", bundle, model.state_dict())
         return _measured(out, parts, bundle, model.to(place), kept=kept, splits=splits)
 
@@ -114,6 +121,8 @@ def _soup(parts: Sequence[Part], device: torch.device) -> tuple[Bundle, State, t
 
     Runs are tried in the order of their own value on val.
     """
+    # A run's calibration is not that of averaged weights.
+    parts = [replace(part, bundle=_without_calibration(part.bundle)) for part in parts]
     select = parts[0].recipe.training.select
     alone = [_val_value(parts[0], part.model, part.bundle, select, device) for part in parts]
     better_first = sorted(range(len(parts)), key=lambda n: _rank(select, alone[n]))
@@ -130,6 +139,10 @@ def _soup(parts: Sequence[Part], device: torch.device) -> tuple[Bundle, State, t
     names = tuple(str(parts[n].path) for n in kept)
     trained = {"soup": list(names), "select": select, "value": best}
     return replace(bundle, trained=trained), mean_state([states[n] for n in kept]), names
+
+
+def _without_calibration(bundle: Bundle) -> Bundle:
+    return replace(bundle, output=bundle.output.changed({"calibration": None}))
 
 
 def mean_state(states: Sequence[State]) -> State:
@@ -149,11 +162,10 @@ def _rank(select: str, value: float) -> float:
     return value if is_better(select, 0.0, 1.0) else -value
 
 
-def _with_thresholds(bundle: Bundle, model: Classifier, data: Part, device: torch.device) -> Bundle:
-    """The bundle with the ensemble's own thresholds of label sets, tuned on val as for a single model."""
+def _fitted(bundle: Bundle, model: Classifier, data: Part, device: torch.device) -> Bundle:
+    """The bundle with the ensemble's own calibration and thresholds, fitted on val as for a single model."""
     outputs = _val_outputs(data, model, bundle, device)
-    thresholds = best_thresholds(outputs.truth, to_probabilities(outputs.logits_NK, bundle.kind))
-    return replace(bundle, output=bundle.output.changed({"thresholds": thresholds}))
+    return replace(bundle, output=fitted_output(outputs, bundle, data.manifest, recipe=data.recipe))
 
 
 def _val_value(data: Part, model: Classifier, bundle: Bundle, select: str, device: torch.device) -> float:
@@ -213,8 +225,8 @@ def _require_fit(first: Part, other: Part, *, soup: bool) -> None:
     pairs |= {"input size": (a.geometry, b.geometry), "decoding": (a.output.decode, b.output.decode)}
     if soup:
         pairs |= {"model": (a.model.model_dump(exclude=WEIGHTS), b.model.model_dump(exclude=WEIGHTS))}
-        # Prior and thresholds were tuned on val and differ between runs, so they need not match: a soup takes the prior
-        # of its best run, and gets thresholds of its own.
+        # Prior, calibration and thresholds were fitted on val and differ between runs, so they need not match: a soup
+        # takes the prior of its best run, and gets a calibration and thresholds of its own.
         one, two = (bundle.output.changed({"prior": None, "thresholds": None}) for bundle in (a, b))
         pairs |= {"output": (one, two), "normalisation": ((a.mean, a.std), (b.mean, b.std))}
         pairs |= {"training.select": (first.recipe.training.select, other.recipe.training.select)}

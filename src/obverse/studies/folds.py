@@ -131,6 +131,7 @@ def mean_predictions(runs: Sequence[Predictions]) -> Predictions:
         runs[0],
         probabilities_NK=mean_NK,
         kind=_common_kind(aligned),
+        uncalibrated_NK=None,
         embeddings_ND=None,
         view_probabilities={},
         view_grades={},
@@ -171,8 +172,16 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
         view_probabilities=joined([part.view_probabilities for part in parts]),
         view_grades=joined([part.view_grades for part in parts]),
         kind=_common_kind(parts),
+        uncalibrated_NK=_joined_uncalibrated(parts),
         groups=tuple(group for part in parts for group in _groups(part)) if any(part.groups for part in parts) else (),
     )
+
+
+def _joined_uncalibrated(parts: Sequence[Predictions]) -> Float32Array | None:
+    """Probabilities before calibration of all rows; None where no fold has a calibration."""
+    if all(part.uncalibrated_NK is None for part in parts):
+        return None
+    return np.concatenate([p.probabilities_NK if p.uncalibrated_NK is None else p.uncalibrated_NK for p in parts])
 
 
 def _groups(part: Predictions) -> tuple[str | None, ...]:

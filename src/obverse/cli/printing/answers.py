@@ -12,7 +12,7 @@ import typer
 from obverse.errors import DataError, printable
 
 from .csv_rows import CsvRows
-from .predictions import NOTE, NOTE_OF_SETS, as_json, header, print_block, print_row
+from .predictions import as_json, header, note, print_block, print_row
 
 if TYPE_CHECKING:
     from obverse.inference import Predictor
@@ -49,7 +49,7 @@ def print_answers(
     if format == "json":
         typer.echo("\n]")
     elif format == "table" and len(failures) < num_answers:
-        typer.echo(NOTE_OF_SETS if is_set else NOTE)
+        typer.echo(note(predictor.bundle.output))
     if failures:
         raise DataError(f"{len(failures)} of {num_answers} without an answer; the first: {failures[0].error}")
 

@@ -13,11 +13,17 @@ from .csv_rows import CsvRows
 
 if TYPE_CHECKING:
     from obverse.inference import Prediction
+    from obverse.recipe import OutputSpec
 
-NOTE = "(percentages are as the model gives them, not calibrated)"
-NOTE_OF_SETS = "(percentages are as the model gives them, not calibrated; each class has its own threshold)"
+THRESHOLDS = "; each class has its own threshold"
 
 Labels = Sequence[tuple[str, float]]
+
+
+def note(output: OutputSpec) -> str:
+    """What percentages mean: whether they are calibrated."""
+    meaning = "are not calibrated" if output.calibration is None else "are calibrated on val"
+    return f"(percentages {meaning}{THRESHOLDS * (output.kind == 'binary')})"
 
 
 def print_block(prediction: Prediction) -> None:

@@ -43,6 +43,7 @@ class SetMetrics:
     estimates: Estimates
     views: dict[str, SetViewMetrics] | None
     labels: str = "multi"
+    uncalibrated: Estimates | None = None
     seen: Seen = field(default_factory=Seen)
 
     def __getitem__(self, name: str) -> Estimate | None:

@@ -22,7 +22,7 @@ from obverse.evaluation.sections import (
     training_section,
     units_sentence,
 )
-from obverse.metrics import LABEL_SETS, PROBABILITY, ClassScores, FloatArray, class_scores_of, set_scores
+from obverse.metrics import LABEL_SETS, ClassScores, FloatArray, class_scores_of, set_scores
 from obverse.report import Row, Section
 
 from .measure import SetMetrics, thresholds_of
@@ -104,7 +104,7 @@ def _mistakes(predictions: Predictions) -> Section:
         for n, k in places_M2[np.argsort(-margins_M, kind="stable")[:NUM_EXAMPLES]].tolist()
     )
     sentence = f"{len(rows)} of {len(places_M2)} wrong decisions, the surest first: a wrong label often hides there."
-    return table_section("Surest mistakes", ("sample", "class", "mistake", PROBABILITY), rows, (sentence,))
+    return table_section("Surest mistakes", ("sample", "class", "mistake", "probability"), rows, (sentence,))
 
 
 def _classes(predictions: Predictions, scores: ClassScores, precision_K: FloatArray) -> Section:

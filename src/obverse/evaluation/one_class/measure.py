@@ -96,6 +96,9 @@ class Metrics:
     decoding: Decoding | None = None
     """Scores of the same probabilities by every decision rule; None unless classes are ordered."""
 
+    uncalibrated: Estimates | None = None
+    """Scores of the probabilities before calibration; None where the model has none."""
+
     seen: Seen = field(default_factory=Seen)
     """How the samples were used before."""
 
@@ -114,7 +117,7 @@ class Metrics:
         values = {**asdict(self), "seen": self.seen.as_json()}
         blocks = in_blocks(values["estimates"], metrics.ONE_LABEL)
         ordinal = blocks.pop("ordinal") or None
-        ends = {"ordinal": ordinal, **{key: values.pop(key) for key in ("decoding", "views", "seen")}}
+        ends = {"ordinal": ordinal, **{key: values.pop(key) for key in ("decoding", "views", "uncalibrated", "seen")}}
         return in_place(values, blocks) | ends
 
 

@@ -25,7 +25,7 @@ from obverse.evaluation.sections import (
     training_section,
     units_sentence,
 )
-from obverse.metrics import ONE_LABEL, PROBABILITY, ClassScores
+from obverse.metrics import ONE_LABEL, ClassScores
 from obverse.report import Figure, Row, Section, Table, Text
 
 from .decoding import decoding_section
@@ -153,7 +153,7 @@ def _mistakes(predictions: Predictions) -> Section:
         for row in wrong_M[:NUM_EXAMPLES].tolist()
     )
     sentence = f"{len(rows)} of {len(wrong_M)} mistakes, the surest first: a wrong label often hides among them."
-    return table_section("Surest mistakes", ("sample", "label", "predicted", PROBABILITY), rows, (sentence,))
+    return table_section("Surest mistakes", ("sample", "label", "predicted", "probability"), rows, (sentence,))
 
 
 def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores) -> Section:

@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from obverse.metrics.answers import LabelSets, OneLabel
+from obverse.metrics.calibration import Reliability, reliability
 from obverse.metrics.counts import FloatArray
-from obverse.metrics.intervals import Interval, bounded_mean_interval, positive_mean_interval
-from obverse.metrics.metric import PROBABILITY, Metric, mean_of
-from obverse.metrics.units import Units
+from obverse.metrics.intervals import Interval, bounded_mean_interval, positive_mean_interval, score_interval
+from obverse.metrics.metric import Measure, Metric, mean_of
+from obverse.metrics.units import Units, spread
 
 
 def _squares(answers: OneLabel) -> FloatArray:
@@ -39,6 +40,23 @@ def _squares_interval(values_N: FloatArray, units: Units, *, bounds: tuple[float
     return Interval(seen.low, seen.high if math.isnan(seen.high) else max(seen.high, with_one.high), seen.reason)
 
 
+def _calibration_error(answers: OneLabel | LabelSets) -> float:
+    return reliability_of(answers).error
+
+
+def _calibration_interval(answers: OneLabel | LabelSets) -> Interval:
+    """Interval around the debiased error, from each sample's pull on it."""
+    bins, shape = reliability_of(answers), answers.confidence_NX.shape
+    pull_M = bins.influence(answers.confidence_NX.astype(np.float64).ravel(), answers.is_right_NX.ravel())
+    variation = spread(pull_M.reshape(shape).mean(axis=1) / shape[0], answers.units)
+    return score_interval(bins.error, variation, information=answers.units.effective)
+
+
+def reliability_of(answers: OneLabel | LabelSets) -> Reliability:
+    """Bins of the probability of answers; of label sets, of every class of every sample."""
+    return reliability(answers.confidence_NX.ravel(), answers.is_right_NX.ravel())
+
+
 METRICS = (
     Metric(
         name="loss",
@@ -48,7 +66,7 @@ METRICS = (
         one_label=mean_of(
             lambda a: a.losses_N,
             lambda a: positive_mean_interval(a.losses_N, a.units),
-            explained=f"mean negative log of the {PROBABILITY} of the true class",
+            explained="mean negative log of the probability of the true class",
         ),
         label_sets=mean_of(
             lambda a: a.losses_N,
@@ -76,5 +94,25 @@ METRICS = (
         ),
         bounds=None,
         needs=frozenset({"probabilities"}),
+    ),
+    Metric(
+        name="calibration_error",
+        title="calibration error (ECE)",
+        unit="score",
+        better="lower",
+        one_label=Measure(
+            value=_calibration_error,
+            interval=_calibration_interval,
+            explained="mean distance between the probability of answers and how often they are right, without what "
+            "chance adds",
+        ),
+        label_sets=Measure(
+            value=_calibration_error,
+            interval=_calibration_interval,
+            explained="mean distance between the probability of classes and how often they are there, without what "
+            "chance adds",
+        ),
+        needs=frozenset({"probabilities"}),
+        is_compared=False,
     ),
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from obverse.registry import LOSSES, Decode, Head
 
-from .spec import Auto, Fraction, NonNegativeFloat, PositiveFloat, Spec
+from .spec import MAX_FLOAT, Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, Spec
 
+CalibrationForm = Literal["temperature", "platt", "vector"]
+Shift = Annotated[float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)]
 Prior = Literal["balanced", "train", "tuned"] | tuple[PositiveFloat, ...]
 ORDINAL = frozenset(name for name, loss in LOSSES.items() if loss.is_ordinal)
 ADJUSTED = frozenset(name for name, loss in LOSSES.items() if loss.adjusts)
@@ -25,6 +28,27 @@ else:
     LossName = Literal["auto", LossKind]
 COSINE_SCALE = 30.0
 """Logits of a cosine head lie within this, as in the published LDAM code (Cao et al. 2019)."""
+
+
+class CalibrationSpec(Spec):
+    """A map of class logits, fitted on val, after which probabilities state how often answers are right."""
+
+    kind: CalibrationForm
+    """`temperature`: one scale for all logits. `platt`: a scale and shifts for two classes, or a scale and a shift for
+    every class of label sets. `vector`: a scale and a shift for every class."""
+
+    scale: tuple[PositiveFloat, ...]
+    """Factor of the logits: one for all, or one per class in class order."""
+
+    shift: tuple[Shift, ...] = ()
+    """Number added to each logit after scaling, in class order; empty with `temperature`."""
+
+    num_samples: NonNegativeInt = 0
+    """Number of val samples that it was fitted on."""
+
+    def fits(self, num_classes: int) -> bool:
+        """Whether it has as many numbers as its kind asks for."""
+        return len(self.scale) in (1, num_classes) and len(self.shift) in (0, num_classes)
 
 
 class OutputSpec(Spec):
@@ -48,8 +72,16 @@ class OutputSpec(Spec):
     """Probability from which on each class belongs to the answer, in class order, for `kind: binary`. `null`: 1/2 for
     all."""
 
+    calibration: CalibrationSpec | None = None
+    """Map of the class logits, after the prior. `null`: probabilities are not calibrated."""
+
     per_view: bool = False
     """Whether the head gives these numbers for every view by itself, and the views' probabilities are averaged."""
+
+    def changed(self, changes: Mapping[str, object]) -> Self:
+        """A copy with other values, without the calibration where the prior or the head changes: it was fitted after them."""
+        is_stale = "calibration" not in changes and changes.keys() & {"kind", "prior", "per_view"}
+        return super().changed({**changes, "calibration": None} if is_stale else changes)
 
     def num_outputs(self, num_classes: int) -> int:
         """Numbers that the head gives."""

@@ -1,0 +1,7 @@
+"""Calibration: a map of class logits, fitted on val, after which probabilities state how often answers are right."""
+
+from .apply import calibrated, uncalibrated
+from .choose import Evidence, calibrate
+from .fit import fit_form, losses_of
+
+__all__ = ["Evidence", "calibrate", "calibrated", "fit_form", "losses_of", "uncalibrated"]

@@ -1,0 +1,145 @@
+"""Choice of a calibration's form by cross-fitting on val.
+
+A richer form is taken where its log loss on samples that it was not fitted on is better than that of temperature by
+more than one standard error. Any form is left out where it makes the answers worse by more than that: temperature keeps
+the most probable class, but may move the median of ordered classes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from obverse.decisions.arrays import to_answers, to_probabilities
+from obverse.decisions.kinds import Kind
+from obverse.metrics import Units, spread
+from obverse.recipe import CalibrationForm, CalibrationSpec
+
+from .apply import calibrated
+from .fit import FloatArray, fit_form, losses_of
+
+# Fewer independent samples say too little about a temperature.
+LEAST_UNITS = 20
+NUM_FOLDS = 5
+# Samples per class from which on a form with parameters of each class is tried.
+PER_CLASS = 20
+# More samples do not change the parameters, but take time.
+MOST_SAMPLES = 10_000
+# Logits up to which forms with parameters of each class are tried, for the same reason.
+MOST_LOGITS = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Class logits of val with their truth, from which a calibration is fitted. Every sample must have a label."""
+
+    logits_NK: npt.NDArray[np.float32]
+    """Class logits, after the prior."""
+
+    truth: npt.NDArray[np.int64] | npt.NDArray[np.bool_]
+    """Class indices (N), or label sets (N, K)."""
+
+    kind: Kind
+    units: Units
+
+    weights_N: FloatArray
+    """How much each sample counts: above 1 for classes that are more frequent in use than on val."""
+
+    keeps_frequencies: bool = True
+    """Whether class frequencies may be corrected. Not where the recipe counts rare classes more on purpose."""
+
+    @cached_property
+    def fold_N(self) -> npt.NDArray[np.int64]:
+        """Fold of each sample: a unit lies in one fold, and the classes are spread over folds."""
+        first_G = np.zeros(self.units.num, np.int64)
+        first_G[self.units.of_N] = self.truth.argmax(1) if self.truth.ndim == 2 else self.truth
+        fold_G = np.empty(self.units.num, np.int64)
+        fold_G[np.argsort(first_G, kind="stable")] = np.arange(self.units.num) % NUM_FOLDS
+        return fold_G[self.units.of_N]
+
+    @cached_property
+    def exact_NK(self) -> FloatArray:
+        """The logits in double precision."""
+        return self.logits_NK.astype(np.float64)
+
+    def forms(self) -> list[CalibrationForm]:
+        """The forms that these samples suffice for, temperature first."""
+        num, num_classes = self.logits_NK.shape
+        enough = num >= PER_CLASS * num_classes and num * num_classes <= MOST_LOGITS and self.keeps_frequencies
+        if not enough or num_classes < 2:
+            return ["temperature"]
+        return ["temperature", "platt" if self.kind.is_set or num_classes == 2 else "vector"]
+
+    def take(self, rows_M: npt.NDArray[np.int64]) -> Evidence:
+        """The evidence of some rows."""
+        return Evidence(
+            self.logits_NK[rows_M],
+            self.truth[rows_M],
+            self.kind,
+            self.units.take(rows_M),
+            self.weights_N[rows_M],
+            self.keeps_frequencies,
+        )
+
+    def is_better(self, values_N: FloatArray, others_N: FloatArray) -> bool:
+        """Whether the mean of the first is below that of the second by more than one standard error."""
+        gains_N = (others_N - values_N) * self.weights_N
+        error = math.sqrt(spread((gains_N - gains_N.mean()) / len(gains_N), self.units).variance)
+        return bool(gains_N.mean() > error)
+
+
+def calibrate(evidence: Evidence) -> CalibrationSpec | None:
+    """The calibration for these samples, fitted on all of them; None where they are too few or none helps."""
+    if evidence.units.num < LEAST_UNITS:
+        return None
+    if len(evidence.truth) > MOST_SAMPLES:
+        rows_M = np.random.default_rng(0).choice(len(evidence.truth), MOST_SAMPLES, replace=False)
+        evidence = evidence.take(np.sort(rows_M))
+    raw_N = _costs(evidence, evidence.exact_NK)
+    chosen: CalibrationForm | None = None
+    best_N: FloatArray | None = None
+    for form in evidence.forms():
+        losses_N, costs_N = _held_out(evidence, form)
+        if evidence.is_better(raw_N, costs_N):
+            continue
+        if best_N is None or evidence.is_better(losses_N, best_N):
+            chosen, best_N = form, losses_N
+    if chosen is None:
+        return None
+    return fit_form(chosen, evidence.exact_NK, evidence.truth, weights_N=evidence.weights_N)
+
+
+def _held_out(evidence: Evidence, form: CalibrationForm) -> tuple[FloatArray, FloatArray]:
+    """Log loss and cost of the answer of each sample, by the calibration fitted on the other folds."""
+    losses_N, costs_N = np.empty(len(evidence.truth)), np.empty(len(evidence.truth))
+    for fold in range(NUM_FOLDS):
+        out_N = evidence.fold_N == fold
+        rest, held = evidence.take(np.flatnonzero(~out_N)), evidence.take(np.flatnonzero(out_N))
+        spec = fit_form(form, rest.exact_NK, rest.truth, weights_N=rest.weights_N)
+        losses_N[out_N] = losses_of(held.exact_NK, held.truth, spec)
+        costs_N[out_N] = _costs(held, _mapped(held.exact_NK, spec))
+    return losses_N, costs_N
+
+
+def _mapped(logits_NK: FloatArray, spec: CalibrationSpec) -> FloatArray:
+    mapped_NK: FloatArray = calibrated(torch.from_numpy(logits_NK), spec).numpy()
+    return mapped_NK
+
+
+def _costs(evidence: Evidence, logits_NK: FloatArray) -> FloatArray:
+    """What each answer costs: a wrong one 1, and read by median or mean the steps to the label.
+
+    Of label sets nothing: their thresholds are chosen afterwards and move with the probabilities.
+    """
+    if evidence.kind.is_set:
+        return np.zeros(len(logits_NK))
+    answers_N = to_answers(to_probabilities(logits_NK.astype(np.float32), evidence.kind), evidence.kind)
+    steps_N = np.abs(answers_N - evidence.truth).astype(np.float64)
+    by_mode = getattr(evidence.kind, "decode", "mode") == "mode"
+    costs_N: FloatArray = np.minimum(steps_N, 1.0) if by_mode else steps_N
+    return costs_N

@@ -1,0 +1,54 @@
+"""The report's section on calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from obverse.evaluation.estimates import Estimate
+from obverse.evaluation.predictions import Predictions
+from obverse.evaluation.sections import metric_row
+from obverse.metrics import LABEL_SETS, ONE_LABEL, Reliability, reliability_of
+from obverse.report import Figure, Row, Section, Table, Text
+
+from .measure import NAMES, before_calibration
+from .plot import plot_reliability
+
+PNG = "reliability.png"
+ALT = "Reliability diagram: the share of right answers against their probability, in bins of equal size."
+CALIBRATED = "Probabilities are calibrated on val: of answers given with 80 %, about four in five should be right."
+NOT_CALIBRATED = "Probabilities are not calibrated: they order answers, and need not state how often they are right."
+
+
+def calibration_section(
+    predictions: Predictions,
+    estimates: Mapping[str, Estimate | None],
+    folder: Path,
+    *,
+    uncalibrated: Mapping[str, Estimate | None] | None,
+) -> Section:
+    """The section, with its diagram drawn into `folder`.
+
+    estimates: of all metrics. uncalibrated: of `NAMES` before calibration; None where the model has none.
+    """
+    after, earlier = reliability_of(predictions.labelled().outcome), before_calibration(predictions)
+    before = None if earlier is None else reliability_of(earlier.outcome)
+    plot_reliability(after, folder / PNG, before=before)
+    titles = {metric.name: metric.title for metric in (LABEL_SETS if predictions.kind.is_set else ONE_LABEL)}
+    header: Row = ("metric", "value", "95 % interval")
+    rows = [metric_row(titles[name], estimates[name]) for name in NAMES]
+    if uncalibrated is not None:
+        header = (*header, "before calibration", "95 % interval")
+        rows = [(*row, *metric_row("", uncalibrated[name])[1:]) for row, name in zip(rows, NAMES, strict=True)]
+    first = NOT_CALIBRATED if before is None else CALIBRATED
+    texts = (Text(first), Text(_summary(after, before, is_set=predictions.kind.is_set)))
+    return Section("Calibration", (*texts, Table(header, tuple(rows)), Figure(folder / PNG, "reliability", ALT)))
+
+
+def _summary(after: Reliability, before: Reliability | None, *, is_set: bool) -> str:
+    true = "of the classes are there" if is_set else "of the answers are right"
+    earlier = "" if before is None else f" (before calibration {before.mean_confidence:.1%})"
+    return (
+        f"Here the mean probability is {after.mean_confidence:.1%}{earlier}, and {after.share_right:.1%} {true}. "
+        f"The diagram has bins of {after.count_B.min()} to {after.count_B.max()}; bars are what chance allows."
+    )
