@@ -55,7 +55,7 @@ def test_every_file_and_number(make, tmp_path):
     assert {path.name for path in (tmp_path / "test").iterdir()} == {
         *("predictions.npy", "true_labels.npy", "probabilities.npy", "ids.json", "names.json", "embeddings.npy"),
         *("view_probabilities.npz", "results.csv", "views.csv", "metrics.json", "confusion_matrix.png"),
-        *("summary.md", "report.html"),
+        *("summary.md", "report.html", "reliability.png"),
     }
     assert Predictions.read(tmp_path / "test").ids == predictions.ids
     summary, page = ((tmp_path / "test" / name).read_text() for name in ("summary.md", "report.html"))
@@ -63,7 +63,8 @@ def test_every_file_and_number(make, tmp_path):
         assert f"{100 * measured.accuracy.value:.1f} %" in shown
         assert "{0.low:.3f} to {0.high:.3f}".format(measured["macro_f1"]) in shown
         assert f"Prediction CV {measured.prediction_cv:.2f}, label CV {measured.label_cv:.2f}" in shown
-        assert "probability (as the model gives it, not calibrated)" in shown
+        assert "Probabilities are not calibrated" in shown
+        assert measured.as_json()["uncalibrated"] is None
         assert "obverse alone" in shown
         assert "quadratic kappa" in shown
 
@@ -120,7 +121,7 @@ def test_the_page_is_self_contained(make, tmp_path):
     write_evaluation(folder, make(), facts=FACTS, history_png=tmp_path / "training history.png")
     text = (folder / "report.html").read_text()
     page = Page(text)
-    assert len(page.images) == 2
+    assert len(page.images) == 3
     assert all(address.startswith("data:image/png;base64,") for address in page.images)
     assert not re.search(r"https?://|<link|<script", text)
     assert "../../training%20history.png" in (folder / "summary.md").read_text()

@@ -54,7 +54,9 @@ class Reliability:
     def error(self) -> float:
         """The debiased expected calibration error: 0 to 1."""
         gap_B = np.abs(self.right_B - self.confidence_B)
-        added_B = _mean_distance(gap_B, self.noise_B) - gap_B
+        # The gap that is there without chance, whose variance adds to its square.
+        true_B = np.sqrt(np.maximum(gap_B**2 - self.noise_B**2, 0.0))
+        added_B = _mean_distance(true_B, self.noise_B) - true_B
         return max(0.0, float(((gap_B - added_B) * self.count_B).sum() / self.count_B.sum()))
 
     def influence(self, confidence_M: FloatArray, is_right_M: npt.NDArray[np.bool_]) -> FloatArray:

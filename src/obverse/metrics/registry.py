@@ -24,6 +24,9 @@ LABEL_SETS = tuple(
 )
 """Metrics for multi-label data; the headline first."""
 
+PROBABILITIES: tuple[Metric, ...] = probabilities.METRICS
+"""Metrics of the probabilities themselves, which calibration improves; the proper scores first."""
+
 NAMES = tuple(dict.fromkeys(name for metric in TABLE if metric.is_compared for name in metric.names))
 """Valid values of `training.select` and of a criterion's `metric`."""
 

@@ -8,9 +8,6 @@ from obverse import metrics
 from obverse.evaluation.estimates import Estimate, estimate
 from obverse.evaluation.predictions import Predictions
 
-NAMES = ("loss", "brier", "calibration_error")
-"""Metrics that tell how good probabilities are, the proper scores first."""
-
 
 def uncalibrated_estimates(predictions: Predictions) -> dict[str, Estimate | None] | None:
     """Estimates from the probabilities before calibration, metric by metric; None where there is no calibration."""
@@ -18,8 +15,7 @@ def uncalibrated_estimates(predictions: Predictions) -> dict[str, Estimate | Non
     if earlier is None:
         return None
     answers = earlier.outcome
-    found = (metrics.metric_of(name, label_sets=predictions.kind.is_set) for name in NAMES)
-    return {metric.name: estimate(metric.value(answers), metric.interval(answers)) for metric in found}
+    return {m.name: estimate(m.value(answers), m.interval(answers)) for m in metrics.PROBABILITIES}
 
 
 def before_calibration(predictions: Predictions) -> Predictions | None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from obverse.evaluation.estimates import Estimate
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import metric_row
-from obverse.metrics import LABEL_SETS, ONE_LABEL, Reliability, reliability_of
+from obverse.metrics import PROBABILITIES, Reliability, reliability_of
 from obverse.report import Figure, Row, Section, Table, Text
 
-from .measure import NAMES, before_calibration
+from .measure import before_calibration
 from .plot import plot_reliability
 
 PNG = "reliability.png"
@@ -29,17 +29,16 @@ def calibration_section(
 ) -> Section:
     """The section, with its diagram drawn into `folder`.
 
-    estimates: of all metrics. uncalibrated: of `NAMES` before calibration; None where the model has none.
+    estimates: of all metrics. uncalibrated: of the probabilities before calibration; None where the model has none.
     """
     after, earlier = reliability_of(predictions.labelled().outcome), before_calibration(predictions)
     before = None if earlier is None else reliability_of(earlier.outcome)
     plot_reliability(after, folder / PNG, before=before)
-    titles = {metric.name: metric.title for metric in (LABEL_SETS if predictions.kind.is_set else ONE_LABEL)}
     header: Row = ("metric", "value", "95 % interval")
-    rows = [metric_row(titles[name], estimates[name]) for name in NAMES]
+    rows = [metric_row(metric.title, estimates[metric.name]) for metric in PROBABILITIES]
     if uncalibrated is not None:
         header = (*header, "before calibration", "95 % interval")
-        rows = [(*row, *metric_row("", uncalibrated[name])[1:]) for row, name in zip(rows, NAMES, strict=True)]
+        rows = [(*row, *metric_row("", value)[1:]) for row, value in zip(rows, uncalibrated.values(), strict=True)]
     first = NOT_CALIBRATED if before is None else CALIBRATED
     texts = (Text(first), Text(_summary(after, before, is_set=predictions.kind.is_set)))
     return Section("Calibration", (*texts, Table(header, tuple(rows)), Figure(folder / PNG, "reliability", ALT)))

@@ -79,7 +79,7 @@ class OutputSpec(Spec):
     """Whether the head gives these numbers for every view by itself, and the views' probabilities are averaged."""
 
     def changed(self, changes: Mapping[str, object]) -> Self:
-        """A copy with other values, without the calibration where the prior or the head changes: it was fitted after them."""
+        """A copy with other values. Another prior or head drops the calibration, which was fitted after them."""
         is_stale = "calibration" not in changes and changes.keys() & {"kind", "prior", "per_view"}
         return super().changed({**changes, "calibration": None} if is_stale else changes)
 
