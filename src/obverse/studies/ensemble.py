@@ -101,7 +101,7 @@ def make_ensemble(runs: Sequence[Path], out: Path, *, soup: bool = False, device
             model.load_state_dict(weights)
         else:
             bundle, model, kept = _averaged(parts)
-        if "val" in splits:
+        if "val" in splits and not any(part.bundle.trained.get("refit") for part in parts):
             bundle = _fitted(bundle, model, parts[0], place)
         write_bundle(out / "bundle", bundle, model.state_dict())
         return _measured(out, parts, bundle, model.to(place), kept=kept, splits=splits)
