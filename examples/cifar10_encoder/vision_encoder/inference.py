@@ -20,7 +20,7 @@ from torch import nn
 from obverse.bundle import read_bundle
 from obverse.data import Geometry
 from obverse.errors import DataError, ObverseError, RecipeError
-from obverse.export import fold_prior
+from obverse.export import fold_output
 from obverse.export.pth import load_safely
 from obverse.imaging import read_picture
 from obverse.recipe import ModelSpec, TimmBackbone
@@ -63,7 +63,7 @@ def write_weights(run: Path, path: Path) -> None:
     backbone, head = require_bare(bundle.model)
     if len(bundle.views) != 1 or bundle.columns or bundle.output.kind != "classes":
         raise DataError(f"{str(run)!r} is not a linear head on one picture: only that is a bare state dict of timm")
-    _, weights = fold_prior(bundle, classifier)  # whoever reads the file takes a plain softmax
+    _, weights = fold_output(bundle, classifier)  # whoever reads the file takes a plain softmax
     last = len(classifier.head) - 1
     renamed = {f"head.{last}.": f"{head}.", "backbones.0.": ""}
     state = {new + name.removeprefix(old): weights[name] for old, new in renamed.items() for name in weights

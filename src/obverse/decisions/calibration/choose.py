@@ -1,8 +1,9 @@
 """Choice of a calibration's form by cross-fitting on val.
 
 A richer form is taken where its log loss on samples that it was not fitted on is better than that of temperature by
-more than one standard error. Any form is left out where it makes the answers worse by more than that: temperature keeps
-the most probable class, but may move the median of ordered classes.
+more than one standard error. Any form is left out where it makes the answers worse by more than that. Temperature keeps
+the most probable class, but may move the median of ordered classes, so that it is left out from two standard errors on:
+of a few samples one is chance, and a median that spread targets pulled to the middle needs the temperature most.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from obverse.recipe import CalibrationForm, CalibrationSpec
 from .apply import calibrated
 from .fit import FloatArray, fit_form, losses_of
 
-# Fewer independent samples say too little about a temperature.
-LEAST_UNITS = 20
+# Fewer independent samples say too little about a temperature. The prior of `fit_form` is worth a few of them.
+LEAST_UNITS = 8
 NUM_FOLDS = 5
 # Samples per class from which on a form with parameters of each class is tried.
 PER_CLASS = 20
@@ -86,11 +87,11 @@ class Evidence:
             self.keeps_frequencies,
         )
 
-    def is_better(self, values_N: FloatArray, others_N: FloatArray) -> bool:
-        """Whether the mean of the first is below that of the second by more than one standard error."""
+    def is_better(self, values_N: FloatArray, others_N: FloatArray, *, errors: float = 1.0) -> bool:
+        """Whether the mean of the first is below that of the second by more than so many standard errors."""
         gains_N = (others_N - values_N) * self.weights_N
         error = math.sqrt(spread((gains_N - gains_N.mean()) / len(gains_N), self.units).variance)
-        return bool(gains_N.mean() > error)
+        return bool(gains_N.mean() > errors * error)
 
 
 def calibrate(evidence: Evidence) -> CalibrationSpec | None:
@@ -105,7 +106,7 @@ def calibrate(evidence: Evidence) -> CalibrationSpec | None:
     best_N: FloatArray | None = None
     for form in evidence.forms():
         losses_N, costs_N = _held_out(evidence, form)
-        if evidence.is_better(raw_N, costs_N):
+        if evidence.is_better(raw_N, costs_N, errors=2.0 if form == "temperature" else 1.0):
             continue
         if best_N is None or evidence.is_better(losses_N, best_N):
             chosen, best_N = form, losses_N
