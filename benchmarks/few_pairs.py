@@ -29,7 +29,9 @@ from real_sets import unpack
 from obverse.evaluation import Predictions
 from obverse.manifest.generated import GRADES
 
-NUM_TRAIN, SIZE, STEPS = 13, 64, 312
+NUM_TRAIN, SIZE = 13, 64
+# The default makes 60 passes over sets of this size; so does the plain fine-tune, in batches of 16.
+PASSES, PLAIN_BATCH = 60, 16
 PLAIN = Path(__file__).parent / "peers" / "plain_finetune.py"
 # Generated coins cost nothing.
 NUM_TEST = {"coins": 40}
@@ -40,7 +42,7 @@ NAMES = {"cnn": "mobilenetv2_100", "vit": "vit_tiny_patch16_224"}
 # Ways of Obverse: settings on top of `obverse train DATA --weights FILE --size 64`.
 WAYS: dict[str, list[str]] = {
     "default": [],
-    "probe": ["finetune.train=head"],
+    "frozen": ["finetune.train=head", "finetune.head_first={}", "training.epochs=1", "training.refit=true"],
 }
 
 
@@ -115,7 +117,8 @@ def run_plain(name: str, fold: int, work: Path, weights: str) -> tuple[np.ndarra
     table, out = fold_table(name, fold, work), work / "plain" / f"{weights}-{name}-{fold}.json"
     out.parent.mkdir(exist_ok=True)
     command = [sys.executable, PLAIN, table, out, "--weights", file_of(weights, work), "--name", NAMES[weights]]
-    command += ["--size", SIZE, "--steps", STEPS, "--seed", fold]
+    num_train = sum(row["split"] == "train" for row in csv.DictReader(table.open()))
+    command += ["--size", SIZE, "--steps", PASSES * num_train // PLAIN_BATCH, "--seed", fold]
     process = subprocess.Popen(list(map(str, command)))
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -132,12 +135,21 @@ def run_plain(name: str, fold: int, work: Path, weights: str) -> tuple[np.ndarra
 def run_obverse(name: str, fold: int, work: Path, weights: str, way: str) -> tuple[np.ndarray, float]:
     table, run = fold_table(name, fold, work), work / "runs" / f"{weights}-{way}-{name}-{fold}"
     shutil.rmtree(run, ignore_errors=True)
-    settings = [f"training.seed={fold}", "runtime.num_threads=1", *ways(weights, work)[way]]
+    settings = [f"training.seed={fold}", "runtime.num_threads=1", *WAYS[way]]
     if name in ORDERED:
         settings.append("data.order=[" + ", ".join(f'"{label}"' for label in order_of(table)) + "]")
     columns = [part for view in views_of(name) for part in ("--image-column", view)]
     seconds = processor_seconds(
-        "train", table, "--run", run, "--size", SIZE, *columns, *model_of(weights, work), *with_settings(*settings)
+        "train",
+        table,
+        "--run",
+        run,
+        "--size",
+        SIZE,
+        "--weights",
+        file_of(weights, work),
+        *columns,
+        *with_settings(*settings),
     )
     predictions = Predictions.read(run / "evaluation" / "test")
     answers = predictions.answers
@@ -156,18 +168,6 @@ def views_of(name: str) -> tuple[str, ...]:
 def file_of(weights: str, work: Path) -> Path:
     data = Path(os.environ["OBVERSE_REAL_DATA"])
     return data / "mobilenetv2_100_imagenet1k.safetensors" if weights == "cnn" else work / "vit_tiny.safetensors"
-
-
-def model_of(weights: str, work: Path) -> list[str]:
-    """Arguments that give the weights."""
-    options = "options: {pad_type: same}, " if weights == "cnn" else ""
-    spec = f"{{kind: timm, name: {NAMES[weights]}, pretrained: '{file_of(weights, work)}', {options}"
-    return ["--set", f"model.backbone={spec}mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}}"]
-
-
-def ways(weights: str, work: Path) -> dict[str, list[str]]:
-    extra = work / "ways.json"  # further ways, while defaults are looked for
-    return WAYS | (json.loads(extra.read_text()) if extra.is_file() else {})
 
 
 def run_one(work: Path, weights: str, way: str, name: str, fold: int) -> dict[str, Any]:
