@@ -25,7 +25,7 @@ from obverse.data import Batch
 from obverse.engines import Forward
 from obverse.errors import DataError, DivergedError
 from obverse.losses import Objective, class_weights
-from obverse.manifest import Sample, Samples, assign_splits
+from obverse.manifest import Sample, Samples, fold_of_each
 from obverse.models import Classifier, undecayed_names
 from obverse.recipe import SamplerKind, SplitSpec
 from obverse.runtime import autocast
@@ -118,17 +118,11 @@ def as_sampled(objective: Objective, sampler: SamplerKind, targets_NK: torch.Ten
 
 def fold_numbers(samples: Sequence[Sample], *, multi_label: bool) -> torch.Tensor | None:
     """Fold (N) of each sample, stratified by class, with groups and copies in one fold; None for too few groups."""
-    table = Samples.of(samples)
-    table = table.with_columns(splits=(None,) * len(table))
-    folds_N = torch.zeros(len(table), dtype=torch.long)
-    for fold in range(1, FOLDS):
-        spec = SplitSpec(folds=FOLDS, fold=fold, test=0.0, strategy="stratified")
-        try:
-            splits = assign_splits(table, spec, multi_label=multi_label).splits
-        except DataError:
-            return None
-        folds_N[torch.tensor([split == "val" for split in splits])] = fold
-    return folds_N
+    spec = SplitSpec(strategy="stratified")
+    try:
+        return torch.tensor(fold_of_each(Samples.of(samples), spec, FOLDS, multi_label=multi_label))
+    except DataError:
+        return None
 
 
 def fit_head(
