@@ -69,7 +69,7 @@ def test_a_table_names_what_fails(obverse, shapes_run, mixed):
     shown = obverse("predict", shapes_run, mixed / "p1.png", mixed / "p3.png")
     assert shown.code == 65
     assert f"{mixed / 'p3.png'}\n  no answer: " in shown.out
-    assert shown.out.endswith("(percentages are not calibrated)\n")
+    assert shown.out.endswith("(percentages are calibrated on val)\n")
 
 
 @pytest.mark.parametrize("name", ["list.txt", "list.csv", "list.jsonl"])
