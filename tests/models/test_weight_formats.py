@@ -214,6 +214,30 @@ def test_training_loops_wrap_their_weights(tmp_path, hf_vit_state):
     torch.testing.assert_close(read_weights(find_weights(str(tmp_path))), hf_vit_state)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_no_number_in_a_file_is_refused_with_file_and_tensor(tmp_path, name, value):
+    state, path = {"a": torch.ones(2), "b.weight": torch.tensor([1.0, value]).bfloat16()}, tmp_path / name
+    save_file(state, path) if path.suffix == ".safetensors" else torch.save({"model": state}, path)
+    with pytest.raises(DataError, match=rf"{name}'.* b\.weight holds NaN or infinity"):
+        read_weights(path)
+    assert set(read_weights(path, "meta")) == {"a", "b.weight"}
+
+
+def test_tensors_that_lie_deeper_are_named(tmp_path):
+    inner = {"a": torch.ones(2), "b": torch.ones(2)}
+    torch.save({"epoch": torch.tensor(3), "foo": {"bar": inner}}, tmp_path / "deep.pt")
+    with pytest.raises(DataError, match=r"its tensors lie deeper, under \['foo'\]\['bar'\]; save"):
+        read_weights(tmp_path / "deep.pt", "meta")
+
+
+def test_a_folder_with_several_files_names_them(tmp_path):
+    for number in range(7):
+        (tmp_path / f"w{number}.pth").touch()
+    with pytest.raises(UnavailableError, match=r"7 weight files; name one: w0\.pth, .*, w4\.pth and 2 more$"):
+        find_weights(str(tmp_path))
+
+
 def forbid_transformers(monkeypatch):
     real = builtins.__import__
 

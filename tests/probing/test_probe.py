@@ -1,16 +1,21 @@
 """The comparison as a whole, from a folder of pictures to the table, in Python and on the command line."""
 
+import itertools
 import json
+import math
 import os
+import re
 from collections import Counter
 
 import pytest
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import obverse
 from obverse.cli.main import app
 from obverse.errors import DataError, RecipeError, UnavailableError
 from obverse.manifest import build_index, fold_of_each
+from obverse.probing.views import as_trained
 from obverse.recipe import load_recipe
 
 QUIET = {"settings": {"runtime.num_threads": 1}, "device": "cpu", "progress": False}
@@ -35,6 +40,7 @@ def test_table_of_one_backbone_at_two_sizes(folder, vit_weights, tmp_path):
     }
     values = [row.quality.value for row in result.rows]
     assert result.metric.name == "accuracy"
+    assert not any("without a picture" in line for line in result.sentences)
     assert values == sorted(values, reverse=True)
     assert values[0] > 0.9 > result.chance.quality.value
     assert result.best.quality.low < values[0] <= result.best.quality.high
@@ -74,6 +80,27 @@ def test_ordered_classes_are_judged_by_mean_absolute_error_and_several_views_in_
     assert result.best.quality.value < result.chance.quality.value
     averaged = next(row for row in result.rows if row.views == "averaged")
     assert averaged.arguments[-2:] == ("--set", "model.fusion.kind=average")
+    alone = next(row for row in result.rows if row.views == "back")
+    assert alone.arguments[-2:] == ("--set", "data.views=[back]")
+    options = [value for name, value in itertools.pairwise(alone.arguments) if name == "--set"]
+    assert build_index(data, load_recipe("auto", options).data).manifest.views == ("back",)
+
+
+def test_names_of_views_are_quoted_where_yaml_reads_something_else():
+    spec = load_recipe("auto").data
+    for name in ("3", "true", "a, b", "été", "side-1"):
+        _, setting = as_trained(name, spec, (name, "back"))
+        assert load_recipe("auto", [setting]).data.views == (name,)
+    assert as_trained("r1c1", load_recipe("auto", ["data.tiles={rows: 1, columns: 2}"]).data, ("r1c1", "r1c2")) == ()
+
+
+def test_a_best_row_within_chance_is_said(folder, vit_weights):
+    """The same pictures with classes that have nothing to do with them."""
+    for number, path in enumerate(sorted(folder.rglob("*.png"))):
+        path.rename(path.parents[1] / sorted(folder.iterdir())[number % 2].name / f"x{number}.png")
+    result = obverse.probe(folder, model="test_vit", weights=vit_weights, size=32, **QUIET)
+    assert result.best.quality.low < result.chance.quality.value
+    assert sum("no better than the answer without a picture" in line for line in result.sentences) == 1
 
 
 def test_label_sets_are_judged_by_mean_average_precision(tmp_path, cache, vit_weights, draw_label_sets):
@@ -117,6 +144,20 @@ def test_a_backbone_that_cannot_be_used_is_left_out(folder, vit_weights, tmp_pat
     assert "left out" in result.sentences[-1]
     assert "broken.safetensors" in result.sentences[-1]
     with pytest.raises(DataError, match="not a weight file"):
+        obverse.probe(folder, model="test_vit", weights=broken, size=32, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"), [(math.nan, r"its tensor blocks\.0\.attn\.qkv\.weight holds NaN"), (1e38, "NaN or infinite")]
+)
+def test_weights_that_give_no_numbers_are_left_out(folder, vit_weights, tmp_path, value, fault):
+    state, broken = load_file(vit_weights), tmp_path / "broken.safetensors"
+    state["blocks.0.attn.qkv.weight"].fill_(value)
+    save_file(state, broken)
+    result = obverse.probe(folder, model="test_vit", weights=[broken, vit_weights], size=32, **QUIET)
+    assert {row.backbone for row in result.rows} == {"test_vit (test_vit.safetensors)"}
+    assert re.search(rf"broken\.safetensors\) is left out: .*{fault}", result.sentences[-1])
+    with pytest.raises(DataError, match=fault):
         obverse.probe(folder, model="test_vit", weights=broken, size=32, **QUIET)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,7 @@ from .candidates import Candidate
 from .features import Features, frozen_features
 from .measure import Measured, Task, best_first, measure_chance, measure_heads
 from .result import Probe, Row
-from .views import AVERAGED
+from .views import are_parts, as_trained
 
 MOST_SAMPLES = 3000
 """Samples to compare on: enough for an interval of about two points of accuracy, and features fit into memory."""
@@ -32,9 +32,6 @@ FEW_SAMPLES = 500
 """Samples up to which the division into folds is repeated, because it is a large part of the noise."""
 
 REPETITIONS = 3
-
-USES: Mapping[str, tuple[str, ...]] = {AVERAGED: ("--set", "model.fusion.kind=average")}
-"""Use of the views -> options of `obverse train` for it."""
 
 NUM_RESAMPLES = 500
 
@@ -104,7 +101,11 @@ def probe(
             notes.append(f"{candidate.name} is left out: {error}")
     if task is None or not rows:
         raise failed[0]
-    return _ranked(data, task, rows, tuple(notes), seconds=time.perf_counter() - start)
+    ranked = _ranked(data, task, rows, tuple(notes), seconds=time.perf_counter() - start)
+    if are_parts(recipe.data) and ranked.best.views in index.manifest.views:
+        note = f"a part of a picture is not trained alone: the command trains {', '.join(index.manifest.views)}"
+        return replace(ranked, notes=(*ranked.notes, note))
+    return ranked
 
 
 def _with(recipe: Recipe, candidate: Candidate, size: Size | None) -> Recipe:
@@ -173,9 +174,20 @@ def _measure(
     )
     if features.complaint:
         watching.notify(features.complaint)
+    _require_finite(candidate, features)
     seconds = time.perf_counter() - start
     for measured in measure_heads(task, features):
-        yield _row(candidate, size, features, task, measured, seconds + measured.seconds), measured
+        row = _row(candidate, size, features, task, measured, seconds + measured.seconds)
+        use = as_trained(measured.views, recipe.data, task.manifest.views)
+        yield replace(row, arguments=(*row.arguments, *use)), measured
+
+
+def _require_finite(candidate: Candidate, features: Features) -> None:
+    """DataError for features that overflow, which huge but finite weights give."""
+    num_broken = int((~features.features_NVD.isfinite().all(2)).any(1).sum())
+    if num_broken:
+        raise DataError(f"the features of {num_broken:,} of {len(features.features_NVD):,} samples by {candidate.name} "
+                        "are NaN or infinite: its weights are too large, or broken")  # fmt: skip
 
 
 def _row(candidate: Candidate, size: str, features: Features, task: Task, measured: Measured, seconds: float) -> Row:
@@ -190,7 +202,7 @@ def _row(candidate: Candidate, size: str, features: Features, task: Task, measur
         ms_per_picture=features.milliseconds,
         num_parameters=features.num_parameters,
         licence=candidate.licence,
-        arguments=(*candidate.arguments, *USES.get(measured.views, ())),
+        arguments=candidate.arguments,
     )
 
 

@@ -110,6 +110,15 @@ class Probe:
         return min(rows, key=lambda row: row.ms_per_picture or 0, default=None)
 
     @property
+    def is_above_chance(self) -> bool:
+        """Whether the interval of the best row excludes the answer without a picture; without one, the value does."""
+        ends = self.best.quality.low, self.best.quality.high
+        end = ends[0] if self.metric.better == "higher" else ends[1]
+        end = self.best.quality.value if end is None else end
+        gain = end - self.chance.quality.value
+        return not (gain if self.metric.better == "higher" else -gain) <= 0
+
+    @property
     def sentences(self) -> list[str]:
         """What follows from the table."""
         times = f", {self.num_repetitions} times" if self.num_repetitions > 1 else ""
@@ -119,6 +128,11 @@ class Probe:
             "better than it is",
             f"best: {self.best.words}",
         ]
+        if not self.is_above_chance:
+            lines.append(
+                "the best row is no better than the answer without a picture, within its 95 % interval: nothing shows "
+                "that these backbones see the classes, so look at labels and pictures first, or give more pictures"
+            )
         cheap = self.cheaper
         if cheap is not None and cheap.difference is not None and self.best.ms_per_picture:
             share, ends = (cheap.ms_per_picture or 0) / self.best.ms_per_picture, cheap.difference

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 import torch
+
+from obverse.recipe import DataSpec
 
 from .features import Features
 from .heads import Head
@@ -14,6 +17,26 @@ WHOLE = "one"
 """Name of the views of data with a single one."""
 
 TOGETHER, AVERAGED = "together", "averaged"
+
+
+def as_trained(use: str, spec: DataSpec, views: Sequence[str]) -> tuple[str, ...]:
+    """Options of `obverse train` for a use of the views.
+
+    Empty for a single part of a picture, because training takes all parts.
+    """
+    if use == AVERAGED:
+        return ("--set", "model.fusion.kind=average")
+    if len(views) == 1 or use not in views or are_parts(spec):
+        return ()
+    # Quotes keep YAML from reading a number or a truth value in a name.
+    is_plain = use.isidentifier() and use.lower() not in ("true", "false", "null")
+    name = use if is_plain else json.dumps(use, ensure_ascii=False)
+    return ("--set", f"data.views=[{name}]")
+
+
+def are_parts(spec: DataSpec) -> bool:
+    """Whether the views are parts of one picture."""
+    return spec.tiles is not None or spec.layout == "split-horizontal"
 
 
 class ViewFolds:

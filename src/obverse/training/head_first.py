@@ -138,8 +138,10 @@ def fit_head(
 
     hits: function from the head's logits and the targets to whether each answer is correct.
     strength: of the L2 penalty; None chooses it by cross-validation over `folds_N`.
-    Raises DivergedError when the loss is not a number.
+    Raises DivergedError when features or the loss are not finite.
     """
+    if not bool(known.features_NVD.isfinite().all()):
+        raise _too_large("features are not finite")
     chosen, held_out_loss = 10.0 ** (FIRST_STEP / 2), None
     if strength is not None:
         chosen = strength
@@ -149,12 +151,16 @@ def fit_head(
     with torch.no_grad():
         loss_sum, weight = (float(number) for number in _loss(head, known, objective))
     if not math.isfinite(loss_sum):
-        raise DivergedError("the loss is no finite number while the head is fitted first: the frozen backbone's "
-                            "features are too large; look at the weights, or set finetune.head_first=null")  # fmt: skip
+        raise _too_large("loss is no finite number")
     with torch.no_grad():
         logits = head.answer(known.features_NVD, known.present_NV, known.columns_NE)
         num_correct = float(hits(logits, known.targets_NK).sum())
     return HeadFit(chosen, held_out_loss, loss_sum, weight, num_correct)
+
+
+def _too_large(what: str) -> DivergedError:
+    return DivergedError(f"the {what} while the head is fitted first: the frozen backbone's features are "
+                         "too large; look at the weights, or set finetune.head_first=null")  # fmt: skip
 
 
 def _best_strength(

@@ -76,7 +76,7 @@ def _with_own_statistics(spec: TimmBackbone) -> TimmBackbone:
         raise DataError(f"{str(path.parent)!r} holds `{architecture}`, and the recipe says `{spec.name}`")
     processor = read_json(path.parent / PREPROCESSOR)
     statistics = {key: getattr(spec, key) or own.get(key) or processor.get(f"image_{key}") for key in IMAGENET}
-    writer = None if all(statistics.values()) else written_by(read_weights(path))
+    writer = None if all(statistics.values()) else written_by(read_weights(path, "meta"))
     if writer == "transformers":
         raise unknown_statistics(PREPROCESSOR, f"{str(path)!r} comes from Transformers, where every model has its own")
     if writer == "torchvision":

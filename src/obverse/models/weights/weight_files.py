@@ -32,6 +32,10 @@ PARTS = ("teacher", "student", "backbone", "model", "net", "timm_model")
 BESIDE = frozenset(
     ("classifier", "criterion", "dino_head", "fc", "head", "heads", "ibot_head", "loss", "neck", "projector", "student")
 )
+# Files that a message names.
+MOST_LISTED = 5
+# Levels of dictionaries that are searched for tensors, to say where they lie; a pickle may hold itself.
+DEEPEST = 5
 # Names of the descriptions in a folder of weights.
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 
@@ -53,7 +57,10 @@ def find_weights(given: str) -> Path:
         others = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
         files = named or others
         if not named and len(others) > 1:
-            raise UnavailableError(f"model.backbone.pretrained: {given!r} holds {len(others)} weight files; name one")
+            listed = ", ".join(file.name for file in others[:MOST_LISTED])
+            more = f" and {len(others) - MOST_LISTED} more" if len(others) > MOST_LISTED else ""
+            raise UnavailableError(f"model.backbone.pretrained: {given!r} holds {len(others)} weight files; name one: "
+                                   f"{listed}{more}")  # fmt: skip
         if not files:
             raise UnavailableError(f"model.backbone.pretrained: there is no weight file in {given!r}, such as "
                                    "model.safetensors")  # fmt: skip
@@ -64,17 +71,23 @@ def find_weights(given: str) -> Path:
 
 
 def read_weights(path: Path, device: str = "cpu") -> State:
-    """Name -> tensor, without wrappers of a training loop. DataError for anything else.
+    """Name -> tensor, without wrappers of a training loop. DataError for anything else, and for NaN and infinity.
 
     device: `meta` reads names and shapes only.
     Code in a pickle is never run.
     """
+    state = _unprefixed(_read_state(path, device))
+    _require_finite(state, path)
+    return state
+
+
+def _read_state(path: Path, device: str) -> State:
     try:
         regular_status(path)
         if path.name.endswith(".index.json"):
-            return _unprefixed(_read_shards(path, device))
+            return _read_shards(path, device)
         if path.suffix == ".safetensors":
-            return _unprefixed(_read_safetensors(path, device))
+            return _read_safetensors(path, device)
         content = unpickled(path, device)
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, AttributeError, EOFError) as error:
         raise DataError(f"{str(path)!r} is not a weight file that can be read: {one_line(error)}") from None
@@ -155,7 +168,36 @@ def _unwrapped(content: Any, path: Path) -> State:
         content = inner[0]
     if not isinstance(content, dict):
         raise DataError(f"{str(path)!r} holds no tensors by name, but {type(content).__name__}")
-    return _unprefixed({str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)})
+    state = _tensors(content)
+    keys, num_deeper = _keys_to_most(content)
+    if num_deeper > len(state):
+        place = "".join(f"[{key!r}]" for key in keys)
+        raise DataError(f"{str(path)!r}: its tensors lie deeper, under {place}; save that dictionary alone: "
+                        f"torch.save(torch.load(FILE){place}, NEW)")  # fmt: skip
+    return state
+
+
+def _tensors(content: dict[Any, Any]) -> State:
+    return {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def _keys_to_most(content: dict[Any, Any], depth: int = DEEPEST) -> tuple[tuple[Any, ...], int]:
+    """Keys that lead to the inner dictionary with the most tensors, and their number; (), 0 where there is none."""
+    best: tuple[tuple[Any, ...], int] = ((), 0)
+    for key, inner in content.items() if depth else ():
+        if isinstance(inner, dict):
+            keys, number = _keys_to_most(inner, depth - 1)
+            own = len(_tensors(inner))
+            best = max(best, ((key,), own), ((key, *keys), number), key=lambda place: place[1])
+    return best
+
+
+def _require_finite(state: State, path: Path) -> None:
+    """DataError for NaN and infinity, of which every feature would be NaN. Tensors without values pass."""
+    for name, value in state.items():
+        if value.is_floating_point() and not value.is_meta and not bool(value.isfinite().all()):
+            raise DataError(f"{str(path)!r}: its tensor {name} holds NaN or infinity, so that no answer would be a "
+                            "number; take a sound copy, or the weights of an earlier epoch")  # fmt: skip
 
 
 def _unprefixed(state: State) -> State:
