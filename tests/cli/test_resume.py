@@ -115,5 +115,5 @@ def test_resume_takes_no_other_recipe(refused, shapes_run, more):
 def test_resume_needs_a_run(refused, tmp_path, shapes):
     refused(2, "--resume needs --run", "train", "--resume")
     refused(2, "leave out DATA", "train", shapes, "--run", tmp_path, "--resume")
-    refused(65, "holds no run to resume", "train", "--run", tmp_path / "absent", "--resume")
+    refused(65, "Start it again without --resume", "train", "--run", tmp_path / "absent", "--resume")
     assert not (tmp_path / "absent").exists()

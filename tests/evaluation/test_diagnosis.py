@@ -258,3 +258,27 @@ def test_a_start_that_no_epoch_beat_is_said_and_is_what_the_accuracy_is_of() -> 
     found = {finding.code: finding for finding in diagnose(shipped)}
     assert "accuracy 0.95, then at best 0.9" in found["best epoch is the start"].what
     assert "best epoch is the start" not in codes(story(rows, start=start))
+
+
+def test_with_a_refit_every_finding_is_said_of_the_first_training() -> None:
+    for code in FAULTS:
+        (plain,), (refitted,) = diagnose(FAULTS[code]), diagnose(replace(FAULTS[code], is_refitted=True))
+        assert refitted.what.startswith("In the first training (without val's samples), ")
+        assert refitted.what.endswith(plain.what[1:])
+    start = {**history()[0], "epoch": 0, "val_accuracy": 0.95, "select_value": 0.95, "select": "accuracy"}
+    (found,) = diagnose(story(history(val_accuracy=flat(0.9)), best_epoch=-1, start=start, is_refitted=True))
+    assert "were the best, and the head alone is refitted" in found.what
+    assert "ship" not in found.what
+
+
+def test_no_advice_is_what_the_run_did_already() -> None:
+    start = {**history()[0], "epoch": 0, "val_accuracy": 0.95, "select_value": 0.95, "select": "accuracy"}
+    begun = story(history(val_accuracy=flat(0.9)), best_epoch=-1, start=start, is_pretrained=True)
+    advice = {part: diagnose(replace(begun, trained_part=part))[0].advice for part in ("all", "part", "head")}
+    assert "finetune.train=head" in advice["all"]
+    assert "finetune.lora" not in advice["part"]
+    assert "finetune.train=head" not in advice["head"]
+    assert "optim.lr" not in advice["head"]
+    for code in ("over-fitting", "best epoch is the first"):
+        (finding,) = diagnose(replace(FAULTS[code], is_pretrained=True, trained_part="head"))
+        assert "freez" not in finding.advice

@@ -1,6 +1,7 @@
 """`training.refit`: what val chose is trained once more on train and val; each figure is of the model that it names."""
 
 import json
+import signal
 
 import pytest
 import timm
@@ -46,6 +47,14 @@ def recipe_for(tmp_path_factory, make_recipe):
 def refitted(data, recipe_for, tmp_path_factory):
     run = RunFolder(tmp_path_factory.mktemp("runs") / "refitted")
     return run, start_run(data, recipe_for(), run)
+
+
+class Recorder:
+    def __init__(self, notify):
+        self.notify = notify
+
+    def close(self):
+        pass
 
 
 def log_of(run):
@@ -107,6 +116,18 @@ def test_reports_say_which_model_they_are_of(refitted, tmp_path):
     assert "were trained on" in (tmp_path / "val" / "summary.md").read_text()
 
 
+def test_the_head_is_fitted_again_with_the_strength_that_val_has_measured(data, recipe_for, tmp_path, monkeypatch):
+    strengths = iter([31.6, 0.1])
+    monkeypatch.setattr("obverse.training.head_first._best_strength", lambda *_: (next(strengths), 0.5))
+    seen = []
+    recipe = recipe_for(epochs=1)
+    start_run(data, recipe, RunFolder(tmp_path / "run"), observers=[Recorder(seen.append)])
+    fits = [event.text for event in seen if "L2 strength" in getattr(event, "text", "")]
+    assert len(fits) == 2
+    assert all("L2 strength 31.6" in text for text in fits)
+    assert "by cross-validation" not in fits[1]
+
+
 @pytest.mark.parametrize(("phase", "step"), [("first", 4), ("refit", 0), ("refit", 3), ("refit", None)])
 def test_a_kill_in_either_training_loses_nothing(data, recipe_for, refitted, tmp_path, monkeypatch, phase, step):
     """step None: the run ends after the second training, before the bundle is written."""
@@ -148,6 +169,24 @@ def test_where_the_start_is_best_only_the_head_is_fitted_again(data, recipe_for,
     start = load_file(recipe_for().model.backbone.pretrained)
     name = "blocks.0.attn.qkv.weight"
     assert torch.equal(weights[f"backbones.0.{name}"], start[name])
+    (finding,) = (found for found in log["diagnosis"] if found["code"] == "best epoch is the start")
+    assert "the head alone is refitted" in finding["what"]
+
+
+def test_a_signal_while_the_head_alone_is_refitted_loses_nothing(data, recipe_for, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "_is_best", lambda self, *_: not self.progress.history)
+    run, real, numbers = RunFolder(tmp_path / "run"), Trainer._fitted, iter([0, 15])
+
+    def fitted(self, *args):
+        if number := next(numbers):
+            signal.raise_signal(number)
+        return real(self, *args)
+
+    monkeypatch.setattr(Trainer, "_fitted", fitted)
+    with pytest.raises(Interrupted, match="everything is saved, go on with --resume"):
+        start_run(data, recipe_for(epochs=1), run)
+    resume_run(RunFolder(run.path))  # does not fit once more, for which `numbers` has no number
+    assert log_of(run)["refit"]["epochs"] == []
 
 
 def test_the_length_is_that_of_the_best_epoch():

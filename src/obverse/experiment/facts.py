@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -20,7 +20,7 @@ from obverse.files import read_json_object
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier
-from obverse.recipe import ADJUSTED, ORDINAL, LossSpec, OutputSpec, Recipe, Size
+from obverse.recipe import ADJUSTED, ORDINAL, FinetuneSpec, LossSpec, OutputSpec, Recipe, Size
 from obverse.report import Row, Section, Table, Text
 from obverse.runs import RunFolder
 from obverse.runtime import ALONE, Process, peak_memory
@@ -167,8 +167,16 @@ def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, reci
         num_train=train.num_samples,
         train_recall=train.recall,
         start=start,
+        is_refitted=recipe.training.refit,
+        trained_part=_trained_part(recipe.finetune),
     )
     return tuple(diagnose(story))
+
+
+def _trained_part(spec: FinetuneSpec) -> Literal["all", "part", "head"]:
+    if spec.train == "head":
+        return "head"
+    return "part" if spec.lora or spec.freeze_stages or spec.train_stages is not None else "all"
 
 
 def _reweighted_at(recipe: Recipe) -> int | None:

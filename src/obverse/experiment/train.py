@@ -252,7 +252,7 @@ def _train_to_end(
             watch.notify(event)
     late = int(max(row[0] for row in setup.process.rows([wish() or 0])))
     if late:  # the signal came after the last step, where the trainer checks for one
-        raise Interrupted("stopped by a signal after training; --resume evaluates", late)
+        raise Interrupted("stopped by a signal after the last step; everything is saved, go on with --resume", late)
     return trainer
 
 

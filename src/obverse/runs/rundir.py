@@ -133,7 +133,8 @@ class RunFolder:
     def reopen(self) -> None:
         """Lock the folder of a run to resume; DataError when it holds no run. A finished run is not changed."""
         if not self.recipe.is_file():
-            raise DataError(f"{str(self.path)!r} holds no run to resume: there is no recipe.yaml in it")
+            raise DataError(f"{str(self.path)!r} holds no run to resume: there is no recipe.yaml in it. "
+                            "Start it again without --resume")  # fmt: skip
         if not self.is_finished:
             self.lock()
             self._remove_halves()

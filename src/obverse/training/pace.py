@@ -28,12 +28,15 @@ class Repeat:
     fraction_done: float
     """Fraction of the minutes at the end of the best epoch; used under a time budget."""
 
+    head_strength: float | None = None
+    """L2 strength of the head's first fit, which val has measured too; None where the head is not fitted first."""
+
     @classmethod
     def of(cls, first: Progress, minutes: float | None) -> Repeat:
         """The length of the first training's best epochs. minutes: time budget of each training."""
         num_epochs = first.best_epoch + 1
         done = first.best_row["seconds"] / (60 * minutes) if minutes is not None and num_epochs else 0.0
-        return cls(num_epochs, min(1.0, done))
+        return cls(num_epochs, min(1.0, done), first.head_strength)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,9 @@ class Progress:
     head_seconds: float = 0.0
     """Part of `seconds` in which the head was fitted first and the start validated; 0 before the fit."""
 
+    head_strength: float | None = None
+    """L2 strength with which the head was fitted first; None before the fit."""
+
     loss_sum: float = 0.0
     """Weighted loss summed over the current epoch; divided by `weight` it is the mean."""
 

@@ -130,14 +130,15 @@ class Trainer:
         """Events of fitting the head and of validating it as epoch 0, each left out where a resumed run has done it."""
         if not self.progress.head_seconds:
             yield from self._fit_head()
+            if self._pace.is_over(self.progress):  # nothing else saves the fit
+                yield self._save()
         if self.repeat is None and not self.progress.history:
-            before = self.progress.seconds
             yield self._validated(epoch=0)
-            self.progress.head_seconds += self.progress.seconds - before
+            self.progress.head_seconds = self.progress.seconds
             yield Message("epoch 0 is the frozen features with the fitted head; it ships if no epoch is better on val")
 
     def _fit_head(self) -> Iterator[Event]:
-        start, plain = time.perf_counter(), self.loaders.plain
+        start, plain, progress = time.perf_counter(), self.loaders.plain, self.progress
         assert plain is not None
         yield Message(f"head first: {len(plain.dataset):,} samples once through the frozen backbone")
         batches = self._unless_asked_to_stop(plain.epoch())
@@ -149,10 +150,12 @@ class Trainer:
         self.parallel.load(weights)
         if self.average:
             self.parallel.load(weights, self.average.model)
-        self.progress.head_seconds = self.process.from_main(lambda: time.perf_counter() - start)
-        self.progress.seconds += self.progress.head_seconds
-        self.progress.loss_sum, self.progress.weight = fit.loss_sum, fit.weight
-        self.progress.num_correct, self.progress.num_samples = fit.num_correct, len(known)
+        progress.head_strength = fit.strength
+        progress.head_seconds = self.process.from_main(lambda: time.perf_counter() - start)
+        progress.seconds += progress.head_seconds
+        if self.repeat is None:  # else no validation follows, which takes these sums for epoch 0
+            progress.loss_sum, progress.weight = fit.loss_sum, fit.weight
+            progress.num_correct, progress.num_samples = fit.num_correct, len(known)
         yield Message(fit.summary)
 
     def _fitted(self, known: Features, weights: dict[str, torch.Tensor]) -> HeadFit:
@@ -167,7 +170,7 @@ class Trainer:
             known,
             as_sampled(self.objective.at(0.0), recipe.training.sampler, known.targets_NK),
             hits=self.forward.hits,
-            strength=spec.strength,
+            strength=spec.strength if self.repeat is None else self.repeat.head_strength,
             folds_N=fold_numbers(plain.dataset.samples, multi_label=plain.dataset.manifest.multi_label),
         )
         weights |= {name: tensor.detach().cpu() for name, tensor in head.state_dict().items()}
@@ -175,8 +178,7 @@ class Trainer:
 
     def _wants_checkpoint(self) -> bool:
         """Whether a checkpoint is due by this process's clock; the main process decides."""
-        wait = max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * self._save_seconds)
-        return time.monotonic() - self._saved_at > wait
+        return time.monotonic() - self._saved_at > max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * self._save_seconds)
 
     def _train_epoch(self) -> Iterator[Event]:
         set_trainable(self.model, self.recipe.finetune, epoch=self.progress.epoch)

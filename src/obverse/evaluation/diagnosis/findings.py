@@ -9,7 +9,7 @@ training samples, is not reported as over-fitting them, and no advice asks for t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -34,6 +34,12 @@ OVERFIT_GAP = 0.10
 FLUCTUATION = 0.10
 # A spike is a training loss above this factor times, and this many nats above, the median of the last three epochs.
 SPIKE_FACTOR, SPIKE_NATS = 1.5, 0.25
+# Ideas for a model whose first head no later epoch improved, by `Story.trained_part`.
+BEYOND_THE_START = {
+    "all": "a tenth of optim.lr, finetune.lora or finetune.train_stages, or finetune.train=head",
+    "part": "a tenth of optim.lr, or finetune.train=head",
+    "head": "finetune.train=all with finetune.lora or finetune.train_stages: the head alone is at its optimum already",
+}
 # Training samples of a class below which it has too few.
 FEW_PER_CLASS = 20
 # Ratio of the largest to the smallest class above which classes are unbalanced.
@@ -63,6 +69,17 @@ def diagnose(story: Story) -> list[Diagnosis]:
     """Findings about a training, the gravest first; none for a healthy run."""
     if not story.history:
         return []
+    findings = _findings(story)
+    return [_of_first(finding) for finding in findings] if story.is_refitted else findings
+
+
+def _of_first(finding: Diagnosis) -> Diagnosis:
+    """The finding, where the weights that ship are of a second training."""
+    what = finding.what[0].lower() + finding.what[1:]
+    return replace(finding, what=f"In the first training (without val's samples), {what}")
+
+
+def _findings(story: Story) -> list[Diagnosis]:
     if not all_finite(story.history) or has_grown(story):
         return [*_diverged(story), *_data(story)]
     detectors = _DETECTORS_OF_SETS if story.multi_label else _DETECTORS
@@ -120,7 +137,9 @@ def _overfitting(story: Story) -> Iterator[Diagnosis]:
     gap = story.train_accuracy - story.val_accuracy
     if gap <= max(OVERFIT_GAP, gap_noise(story)) or is_stuck(story) or is_underfit(story):
         return
-    weights = ["freezing more of the backbone"] if story.is_pretrained else ["pretrained weights"]
+    weights = ["pretrained weights"]
+    if story.is_pretrained:
+        weights = ["freezing more of the backbone"] if story.trained_part != "head" else []
     fewer = [] if is_too_short(story) else ["fewer epochs"]
     ideas = ["stronger augmentation", *weights, "more optim.weight_decay", *fewer]
     yield Diagnosis(
@@ -176,21 +195,23 @@ def _too_short(story: Story) -> Iterator[Diagnosis]:
 
 def _first_is_best(story: Story) -> Iterator[Diagnosis]:
     if story.best_epoch == 0 and len(story.history) > 4 and has_fallen(story) and not is_stuck(story):
+        can_freeze = story.is_pretrained and story.trained_part != "head"
         yield Diagnosis(
             "best epoch is the first",
             "The first epoch is the best: training made the model worse afterwards",
-            "Try a tenth of optim.lr" + (", or freeze more of the pretrained backbone" if story.is_pretrained else ""),
+            "Try a tenth of optim.lr" + (", or freeze more of the pretrained backbone" if can_freeze else ""),
         )
 
 
 def _start_is_best(story: Story) -> Iterator[Diagnosis]:
     if story.start is not None and story.best_epoch < 0:
         select, best = story.start["select"], min if story.start["select"] in LOWER_IS_BETTER else max
+        fate = "were the best, and the head alone is refitted" if story.is_refitted else "ship"
         yield Diagnosis(
             "best epoch is the start",
-            "The frozen features with a fitted head (epoch 0) ship, because no later epoch was better on val: "
+            f"The frozen features with a fitted head (epoch 0) {fate}, because no later epoch was better on val: "
             f"{select} {float(story.start['select_value']):.4g}, then at best {best(selected(story.history)):.4g}",
-            "Try a tenth of optim.lr, finetune.lora or finetune.train_stages, or finetune.train=head",
+            f"Try {BEYOND_THE_START[story.trained_part]}",
         )
 
 

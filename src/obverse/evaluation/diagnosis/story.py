@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -18,7 +18,7 @@ class Story:
     """Rows of `EpochEnd`, without the start's."""
 
     best_epoch: int
-    """The epoch whose weights are shipped, from 0; -1 is the start."""
+    """The epoch that val has chosen, whose weights are shipped or refitted, from 0; -1 is the start."""
 
     counts: Mapping[str, int]
     """Class -> training samples."""
@@ -27,7 +27,7 @@ class Story:
     """Samples in val."""
 
     train_accuracy: float
-    """Accuracy of the shipped weights on `num_train` training samples, without augmentation and dropout."""
+    """Accuracy of the best epoch's weights on `num_train` training samples, without augmentation and dropout."""
 
     stop_reason: str | None = None
     """Why the training ended before its last epoch."""
@@ -53,14 +53,20 @@ class Story:
     start: Mapping[str, Any] | None = None
     """Row of epoch 0, the frozen features with a fitted head; None where it was not validated."""
 
+    is_refitted: bool = False
+    """Whether the weights that ship are of a second training, of which this is the first."""
+
+    trained_part: Literal["all", "part", "head"] = "all"
+    """What of the model is trained: everything, a part of the backbone or low-rank updates of it, or no backbone."""
+
     @property
     def shipped(self) -> Mapping[str, Any]:
-        """The row of the shipped weights."""
+        """The row of the best epoch."""
         return self.start if self.start is not None and self.best_epoch < 0 else self.history[self.best_epoch]
 
     @property
     def val_accuracy(self) -> float:
-        """Val accuracy of the shipped weights."""
+        """Val accuracy of the best epoch."""
         return float(self.shipped["val_accuracy"])
 
     @property
