@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from obverse.errors import DivergedError
 from obverse.losses import build_objective
 from obverse.manifest import Sample, Samples
 from obverse.models import Classifier, ColumnEncoder
@@ -148,6 +149,13 @@ def test_views_with_heads_of_their_own_are_fitted_as_views_alone():
         with torch.no_grad():
             found, expected = of_view(features_NVD[:, 0]), alone.head(features_NVD[:, 0])
         torch.testing.assert_close(found.log_softmax(1), expected.log_softmax(1), atol=2e-2, rtol=0)
+
+
+def test_features_that_overflow_are_an_error_of_the_run_and_no_bug():
+    known = known_of(noise=0.1)
+    known.features_NVD[3, 0, 0] = torch.inf
+    with pytest.raises(DivergedError, match="features are not finite while the head is fitted first"):
+        fit(head(), known, folds_N=torch.arange(60) % 5)
 
 
 def test_a_sampler_weighs_as_the_samples_that_it_repeats():
