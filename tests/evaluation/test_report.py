@@ -47,6 +47,26 @@ def tables(summary):
     return [re.split(r"(?<!\\)\|", line)[1:-1] for line in summary.splitlines() if line.startswith("|")]
 
 
+def test_calibration_is_praised_only_where_it_lowers_the_error(make, tmp_path):
+    good = make(num_samples=400)
+    answers_N = np.where(np.arange(400) % 5 == 0, (good.truth + 1) % 3, good.truth)
+    true_NK, sure_NK = ((np.eye(3)[answers_N] * (1 - 3 * rest) + rest).astype(np.float32) for rest in (0.1, 0.005))
+    good = replace(good, probabilities_NK=true_NK)
+    helped = replace(good, uncalibrated_NK=sure_NK)
+    harmed = replace(good, probabilities_NK=sure_NK, uncalibrated_NK=true_NK)
+    pooled = replace(harmed, split="out-of-fold")
+    firsts = (
+        "calibrated on val: of answers given with 80 %, about four in five should be right.",
+        "calibrated on val; on these samples the calibration error is not lower than without.",
+        "calibrated in each fold on its own val; on these samples the calibration error is not lower than without.",
+    )
+    for number, (predictions, first) in enumerate(zip((helped, harmed, pooled), firsts, strict=True)):
+        write_evaluation(tmp_path / str(number), predictions, facts=FACTS)
+        summary = (tmp_path / str(number) / "summary.md").read_text()
+        assert f"Probabilities are {first}" in summary
+        assert ("four in five" in summary) == (predictions is helped)
+
+
 def test_every_file_and_number(make, tmp_path):
     predictions = make(views=("obverse", "reverse"), ordered=True)
     measured = write_evaluation(tmp_path / "test", predictions, facts=FACTS)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from scipy.special import softmax
 from obverse import load
 from obverse.bundle import read_bundle, read_description, write_bundle
 from obverse.bundle.schema import DIGEST, digest_of
-from obverse.experiment import evaluate_run, start_run
+from obverse.experiment import evaluate_run, run_manifest, run_recipe, start_run
+from obverse.experiment.facts import calibration_words
 from obverse.export import read_pth, write_pth
+from obverse.manifest import Samples
 from obverse.runs import RunFolder
 from obverse.studies.ensemble import make_ensemble
 
@@ -113,6 +116,15 @@ def test_thresholds_of_label_sets_are_of_calibrated_probabilities(draw_label_set
     probabilities_NK, answers_NK = (np.load(folder / f"{name}.npy") for name in ("probabilities", "predictions"))
     assert (answers_NK == (probabilities_NK >= np.array(output.thresholds))).all()
     assert measured(folder)["macro_f1"]["value"] >= 0.5
+
+
+def test_why_there_is_no_calibration(runs):
+    bundle = read_description(runs[0].path)[0]
+    manifest = run_manifest(runs[0], run_recipe(runs[0]), bundle)
+    without = bundle.output.changed({"calibration": None})
+    assert calibration_words(without, manifest) == "none: it would make the answers on val worse"
+    few = replace(manifest, samples=Samples.of(manifest.split("val")[:5]))
+    assert calibration_words(without, few) == "none: val has too few samples (5 independent ones; 8 are needed)"
 
 
 def test_val_that_is_too_small_leaves_the_probabilities_as_they_are(trained):

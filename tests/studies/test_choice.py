@@ -70,6 +70,11 @@ def _assert_the_report_has_a_table_of_the_ways(result):
         assert any(line.startswith("| still | optim.lr=1e-09 |") for line in summary.splitlines())
     val = json.loads((result.path / "evaluation/val/metrics.json").read_text())
     assert "the way of training, of 3" in val["seen"]["chosen"]
+    of_val, of_test = ((result.path / f"evaluation/{split}/summary.md").read_text() for split in ("val", "test"))
+    assert "| calibration | fold 1: " in of_val
+    assert "| refit |" not in of_val
+    assert "| best epoch |" not in of_val
+    assert "these weights ship; val figures are out-of-fold" in of_test
     again = obverse.evaluate(result)
     assert again.metrics == result.metrics
     assert "Ways of training" in (again.path / "summary.md").read_text()

@@ -1,11 +1,13 @@
 """The decision among ways: the best by the selection metric, or a simpler one within a standard error of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from obverse.decisions import OneClass
 from obverse.evaluation import Predictions
-from obverse.studies.choice_result import Trained, choice_values, clearly_worse
+from obverse.studies.choice_result import Trained, choice_values, clearly_worse, gap
 
 
 def predictions(answers, truth):
@@ -44,6 +46,28 @@ def test_a_simpler_way_within_a_standard_error_is_kept(select):
     assert "the simplest within a standard error of the best, complex" in values["why"]
     values = choice_values(trained(complex=OFF[20], simple=OFF[21]), select, 3)
     assert (values["chosen"], values["best"]) == ("complex", "complex")
+
+
+@pytest.mark.parametrize("select", ["mae", "accuracy"])
+def test_one_step_over_19_samples_is_within_a_standard_error(select):
+    truth = np.arange(19) % 10
+    one_off = truth.copy()
+    one_off[3] += 1
+    ways = trained(frozen=predictions(one_off, truth), joint=predictions(truth, truth))
+    values = choice_values(ways, select, 2)
+    assert (values["chosen"], values["best"]) == ("frozen", "joint")
+    assert "difference 0.0526, standard error 0.0526" in values["why"]
+
+
+def test_groups_are_clusters_of_the_standard_error():
+    def error(num_groups):
+        groups = tuple(f"g{n * num_groups // 60}" for n in range(60))
+        way, best = (replace(OFF[wrong], groups=groups) for wrong in (40, 20))
+        return gap(way, best, "accuracy").error
+
+    gain_N = np.where((np.arange(60) < 6) | ((np.arange(60) >= 26) & (np.arange(60) < 40)), 1, 0)
+    assert error(60) == pytest.approx(gain_N.std(ddof=1) / np.sqrt(60))
+    assert error(10) == pytest.approx(gain_N.reshape(10, 6).mean(1).std(ddof=1) / np.sqrt(10))
 
 
 def test_a_better_way_is_chosen_and_the_interval_is_of_the_paired_difference():

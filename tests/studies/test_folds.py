@@ -44,6 +44,9 @@ def test_every_sample_is_predicted_once_by_a_model_that_never_saw_it(data, recip
     assert set(found.metrics) == {"out-of-fold"}
     summary = (tmp_path / "out/evaluation/out-of-fold/summary.md").read_text()
     assert "never trained on it" in summary
+    assert (
+        "| calibration | fold 1: none: val has too few samples (6 independent ones; 8 are needed); fold 2:" in summary
+    )
     before = (tmp_path / "out/fold-0/bundle/model.safetensors").stat().st_mtime_ns
     run_folds(data, recipe, tmp_path / "out", folds=3)
     assert (tmp_path / "out/fold-0/bundle/model.safetensors").stat().st_mtime_ns == before

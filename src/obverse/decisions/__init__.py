@@ -1,12 +1,13 @@
 """Decisions: conversion of the head's logits to class logits, probabilities and predictions, in torch and numpy."""
 
 from .arrays import require_numbers, softmax, to_answers, to_probabilities
-from .calibration import Evidence, calibrate, calibrated, uncalibrated
+from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, uncalibrated
 from .kinds import PLAIN, Kind, LabelSet, OneClass, Truth, kind_of
 from .logits import build_output, class_logits, split_views, training_prior
 from .targets import hard_targets, label_targets
 
 __all__ = [
+    "LEAST_UNITS",
     "PLAIN",
     "Evidence",
     "Kind",

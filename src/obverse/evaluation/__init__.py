@@ -22,7 +22,7 @@ from .evaluate import to_predictions
 from .label_sets.measure import SetMetrics
 from .one_class.measure import Metrics
 from .plots import plot_conditions, plot_history
-from .predictions import Predictions
+from .predictions import OUT_OF_FOLD, Predictions
 from .report import EARLIER, write_evaluation
 from .rooms import Measurements, measure, surest_mistakes
 from .seen import Seen
@@ -40,6 +40,7 @@ __all__ = [
     "EARLIER",
     "LEVEL",
     "LOWER_IS_BETTER",
+    "OUT_OF_FOLD",
     "Diagnosis",
     "Difference",
     "Estimate",

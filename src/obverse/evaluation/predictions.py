@@ -50,6 +50,8 @@ from .arrays_on_disk import (
 )
 
 MULTI = "multi"
+OUT_OF_FOLD = "out-of-fold"
+"""Split of pooled predictions, each by the model of the fold that left the sample out."""
 OPTIONAL = ("embeddings.npy", "view_probabilities.npz", "view_grades.npz", "uncalibrated.npy", GROUPS)
 
 

@@ -131,8 +131,9 @@ def _evaluate(
     if data is None:
         name = split or "test"
         if name == "val" and bundle.trained.get("refit") and out is None:
-            raise RecipeError("the shipped model was trained on val too (training.refit); evaluation/val holds the "
-                              "figures of the first training. Give --out FOLDER to evaluate it there all the same"
+            what = "out-of-fold figures" if run.choice_file.is_file() else "the figures of the first training"
+            raise RecipeError(f"the shipped model was trained on val too (training.refit); evaluation/val holds {what}"
+                              ". Give --out FOLDER to evaluate it there all the same"
                               )  # fmt: skip
         manifest, folder = run_manifest(run, recipe, bundle), out or run.evaluation(name)
         require_unchanged(run, manifest, name)

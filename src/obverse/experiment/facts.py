@@ -13,12 +13,14 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
+from obverse.decisions import LEAST_UNITS
 from obverse.engines import Engine, run_engine
 from obverse.errors import DataError
 from obverse.evaluation import Diagnosis, Seen, Story, diagnose, selection_value
 from obverse.files import read_json_object
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
+from obverse.metrics import Units
 from obverse.models import Classifier
 from obverse.recipe import ADJUSTED, ORDINAL, FinetuneSpec, LossSpec, OutputSpec, Recipe, Size
 from obverse.report import Row, Section, Table, Text
@@ -225,7 +227,7 @@ def run_facts(
         "parameters": parameters,
         **({"columns": ", ".join(recipe.data.columns)} if recipe.data.columns else {}),
         "loss": _loss(recipe.loss, output),
-        "calibration": calibration_words(output),
+        "calibration": calibration_words(output, manifest),
         **({"goes on from": recipe.parent.run} if recipe.parent else {}),
         **({"teacher": f"{recipe.distill.teacher}, {recipe.distill.share:g} of a target"} if recipe.distill else {}),
         **_start(progress),
@@ -252,12 +254,16 @@ def _start(progress: Progress) -> dict[str, str]:
     return {"epoch 0": f"the frozen features with a fitted head, {value}"}
 
 
-def refit_fact(repeat: Repeat, progress: Progress, manifest: Manifest) -> str:
-    """The fact about a second training, whose weights ship. manifest: that of the second training."""
+def refit_fact(repeat: Repeat, progress: Progress, manifest: Manifest, *, has_folds: bool) -> str:
+    """The fact about a second training, whose weights ship.
+
+    manifest: that of the second training. has_folds: whether val's figures are those of folds.
+    """
+    of_val = "out-of-fold, of other models" if has_folds else "of the first training"
     what = f"{len(progress.history)} epochs, {progress.step} steps" if repeat.num_epochs else "the head alone"
     return (
         f"trained once more on train and val ({len(manifest.split('train')):,} samples; {what}, as val chose), and "
-        "these weights ship; val figures are of the first training"
+        f"these weights ship; val figures are {of_val}"
     )
 
 
@@ -310,11 +316,14 @@ def _loss(spec: LossSpec, output: OutputSpec) -> str:
     return "; ".join(parts)
 
 
-def calibration_words(output: OutputSpec) -> str:
-    """What maps the logits to probabilities that state how often answers are right, as text."""
+def calibration_words(output: OutputSpec, manifest: Manifest) -> str:
+    """What maps the logits to probabilities that state how often answers are right, or why nothing does, as text."""
     spec = output.calibration
     if spec is None:
-        return "none: val has too few samples, or it would make answers worse"
+        num = Units.of_groups(sample.group for sample in manifest.split("val")).num
+        if num < LEAST_UNITS:
+            return f"none: val has too few samples ({num} independent ones; {LEAST_UNITS} are needed)"
+        return "none: it would make the answers on val worse"
     size = f"temperature {1 / spec.scale[0]:.3g}" if spec.kind == "temperature" else f"{spec.kind} scaling"
     return f"{size}, fitted on {spec.num_samples} samples of val"
 

@@ -335,7 +335,7 @@ def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunRe
         manifest = shipped.loaders.train.dataset.manifest
         train = measure_train(ready.engine, ready.bundle, manifest=manifest, recipe=setup.recipe, process=setup.process)
         assert shipped.repeat is not None
-        fact = refit_fact(shipped.repeat, shipped.progress, manifest)
+        fact = refit_fact(shipped.repeat, shipped.progress, manifest, has_folds=run.choice_file.is_file())
         story = replace(story, facts=story.facts | {_train_name(ready.bundle): str(train), REFIT: fact})
         log = {REFIT: {"epochs": shipped.progress.history, "seconds": shipped.progress.seconds}}
     run.require_ours()

@@ -42,6 +42,9 @@ class Prediction:
     view_grades: Mapping[str, Labels] = field(default_factory=dict, hash=False)
     """View -> `labels` predicted by that view's own head, for a model with such heads."""
 
+    likeliest: str = ""
+    """The most probable class. With ordered classes the predicted class may be another one."""
+
     @property
     def is_set(self) -> bool:
         """Whether the prediction is a label set."""
@@ -103,7 +106,8 @@ def read_predictions(
 
     for row, name in enumerate(outputs.ids):
         top = _named(_top(rows_NK[row], kind, top_k), rows_NK[row], classes)
-        yield Prediction(name, labels(rows_NK[row]), top, thresholds, of_views(row, alone), of_views(row, grades))
+        likeliest, by_view, by_grade = classes[int(rows_NK[row].argmax())], of_views(row, alone), of_views(row, grades)
+        yield Prediction(name, labels(rows_NK[row]), top, thresholds, by_view, by_grade, likeliest)
 
 
 def _top(probabilities_K: npt.NDArray[np.float32], kind: Kind, top_k: int) -> list[int]:

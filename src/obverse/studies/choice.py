@@ -17,14 +17,14 @@ trained again. Of a time budget every fold gets an equal share, and the last run
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from obverse.errors import BusyError, Interrupted, RecipeError, RefusedError, UnavailableError, printable
-from obverse.evaluation import EARLIER, Predictions, create_folder, write_evaluation
+from obverse.evaluation import EARLIER, OUT_OF_FOLD, Predictions, create_folder, write_evaluation
 from obverse.experiment import (
     MEMORY_ADVICE,
     Progress,
@@ -46,7 +46,7 @@ from obverse.runs import Message, Observer, RunFolder, explained, write_text
 from obverse.staging import staged
 
 from .choice_result import Trained, choice_values, clearly_worse
-from .folds import POOLED, POOLED_SEEN, fold_recipe, pool
+from .folds import fold_recipe, pool, pooled_facts, pooled_seen
 from .many import require_same, train_to_end
 
 CONDITION = "condition.json"
@@ -67,6 +67,7 @@ WHOLE: Settings = {
 }
 # Stages of the backbone that train in the way `last-blocks`: of a ResNet, two of five.
 LAST_STAGES = 2
+SHIPS = "none of these models, but one that was trained in the chosen way afterwards; test figures are of that one"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Way:
     @property
     def pooled(self) -> Path:
         """The evaluation of its out-of-fold predictions."""
-        return self.path / "evaluation" / POOLED
+        return self.path / "evaluation" / OUT_OF_FOLD
 
     def fold(self, number: int) -> Path:
         """The run folder of one fold."""
@@ -128,19 +129,28 @@ def with_out_of_fold(run: RunFolder, result: RunResult) -> RunResult:
     story = read_story(run)
     predictions = Predictions.read(run.path / pooled)
     num_ways = len(choice["ways"])
-    seen = replace(POOLED_SEEN, chosen=(*POOLED_SEEN.chosen, f"the way of training, of {num_ways}"))
+    seen = pooled_seen(predictions)
+    seen = replace(seen, chosen=(*seen.chosen, f"the way of training, of {num_ways}"))
+    way = (run.path / pooled).parents[1]
+    folds = [RunFolder(way / f"fold-{fold}") for fold in range(choice["folds"])]
     with staged(folder, earlier=EARLIER) as stage:
         measured = write_evaluation(
             stage,
             predictions,
-            facts=story.facts,
-            diagnoses=story.diagnoses,
+            facts=_facts(story.facts, folds) | pooled_facts(folds, predictions) | {"what ships": SHIPS},
             more=story.sections,
             seen=seen,
         )
     if result.report.parent.name != folder.name:
         return result
     return replace(result, metrics=measured.as_json())
+
+
+def _facts(facts: Mapping[str, str], folds: Sequence[RunFolder]) -> dict[str, str]:
+    """The facts of the last run that hold for the models of the folds, too, and those about its data."""
+    of_folds = [read_story(fold).facts for fold in folds]
+    shared = {name for name, value in facts.items() if all(of_fold.get(name) == value for of_fold in of_folds)}
+    return {name: value for name, value in facts.items() if name in shared | {"data", "samples"}}
 
 
 def _prepared(data: Path, recipe: Recipe, run: RunFolder, progress: Progress | None) -> list[Way]:

@@ -2,6 +2,10 @@
 
 The best way by the selection metric is chosen, unless a simpler one is within a standard error of it (the rule of
 Breiman et al. 1984, with the standard error of the paired difference, which is smaller than that of either value).
+
+Where the metric is a mean over samples, such as accuracy or mean absolute error, that is the plain standard error of
+the mean difference per sample, with groups as clusters. Other metrics have it from their 95 % interval, a bootstrap's,
+which on few samples is too narrow: it never draws a difference that no sample has.
 """
 
 from __future__ import annotations
@@ -12,12 +16,39 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
-from obverse.evaluation import Difference, Predictions, differences, is_better, require_same_samples
-from obverse.metrics import Metric, metric_of
+import numpy as np
+
+from obverse.evaluation import (
+    Difference,
+    Predictions,
+    differences,
+    gain_in,
+    gain_in_accuracy,
+    is_better,
+    joint_units,
+    require_same_samples,
+)
+from obverse.metrics import FloatArray, Metric, metric_of, spread
 from obverse.recipe import Settings
 
 # Two-sided level at which a way is left out after its first fold: many pairs are tested, and on a part of the samples.
 CLEARLY = 0.01
+# Part by which rounding may make a difference of exactly one standard error larger than it.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The difference best - way of the selection metric."""
+
+    difference: Difference
+    error: float
+    """Its standard error."""
+
+    @property
+    def is_close(self) -> bool:
+        """Whether the way is within a standard error of the best one."""
+        return abs(self.difference.value) <= self.error * (1 + ROUNDING)
 
 
 @dataclass(frozen=True)
@@ -47,7 +78,7 @@ def choice_values(trained: Sequence[Trained], select: str, folds: int) -> dict[s
     metric = metric_for(select, first)
     best = best_of(pooled, select)
     behind = {name: gap(pooled[name], pooled[best], select) for name in pooled if name != best}
-    chosen = next(name for name in pooled if name == best or _is_close(behind[name]))
+    chosen = next(name for name in pooled if name == best or ((it := behind[name]) and it.is_close))
     return {
         "chosen": chosen,
         "best": best,
@@ -61,21 +92,21 @@ def choice_values(trained: Sequence[Trained], select: str, folds: int) -> dict[s
 
 
 def _why(
-    chosen: str, best: str, metric: Metric, behind: Mapping[str, Difference | None], *, num_samples: int, folds: int
+    chosen: str, best: str, metric: Metric, behind: Mapping[str, Gap | None], *, num_samples: int, folds: int
 ) -> str:
     """The choice in a sentence."""
     where = f"by {metric.title} over {folds} folds of {num_samples} samples"
     if chosen == best:
         return f"way of training: {chosen}, the best {where}"
-    difference = behind[chosen]
-    assert difference is not None
+    it = behind[chosen]
+    assert it is not None
     return (
         f"way of training: {chosen}, the simplest within a standard error of the best, {best}, {where} "
-        f"(difference {abs(difference.value):.3g}, standard error {standard_error(difference):.3g})"
+        f"(difference {abs(it.difference.value):.3g}, standard error {it.error:.3g})"
     )
 
 
-def _way_values(way: Trained, metric: Metric, behind: Difference | None) -> dict[str, Any]:
+def _way_values(way: Trained, metric: Metric, behind: Gap | None) -> dict[str, Any]:
     """One way in choice.json."""
     values: dict[str, Any] = {"name": way.name, "settings": way.settings, "value": None, "low": None, "high": None}
     if way.pooled is not None:
@@ -83,7 +114,8 @@ def _way_values(way: Trained, metric: Metric, behind: Difference | None) -> dict
         interval = metric.interval(outcome)
         numbers = {"value": metric.value(outcome), "low": interval.low, "high": interval.high}
         values |= {name: number if math.isfinite(number) else None for name, number in numbers.items()}
-    difference = behind and {"value": behind.value, "low": behind.low, "high": behind.high}
+    it = behind and behind.difference
+    difference = it and {"value": it.value, "low": it.low, "high": it.high}
     return {
         **values,
         "best_minus_it": difference,
@@ -111,8 +143,9 @@ def best_of(ways: Mapping[str, Predictions], select: str) -> str:
 def clearly_worse(ways: Mapping[str, Predictions], select: str) -> dict[str, float]:
     """Way -> p-value, of the ways that are worse than the best one at the level CLEARLY."""
     best = best_of(ways, select)
-    gaps = {name: gap(ways[name], ways[best], select) for name in ways if name != best}
-    return {name: it.p_value for name, it in gaps.items() if it and it.favours_other and it.p_value < CLEARLY}
+    behind = {name: gap(ways[name], ways[best], select) for name in ways if name != best}
+    gaps = {name: it.difference for name, it in behind.items() if it}
+    return {name: it.p_value for name, it in gaps.items() if it.favours_other and it.p_value < CLEARLY}
 
 
 def value_of(predictions: Predictions, select: str) -> float:
@@ -120,16 +153,28 @@ def value_of(predictions: Predictions, select: str) -> float:
     return metric_for(select, predictions).value(predictions.labelled().outcome)
 
 
-def gap(way: Predictions, best: Predictions, select: str) -> Difference | None:
-    """The difference best - way of the selection metric; None where there are too few samples for an interval."""
+def gap(way: Predictions, best: Predictions, select: str) -> Gap | None:
+    """The difference of two ways; None where there are too few samples for an interval."""
     aligned = require_same_samples(way, best, ("one way", "another"))
-    return differences([way], [aligned]).get(metric_for(select, way).name)
+    metric = metric_for(select, way)
+    difference = differences([way], [aligned]).get(metric.name)
+    if difference is None:
+        return None
+    gain_N = _gain(metric, way.labelled(), aligned.labelled())
+    if gain_N is None:
+        return Gap(difference, (difference.high - difference.low) / (2 * NormalDist().inv_cdf(0.975)))
+    units = joint_units([way.labelled(), aligned.labelled()])
+    return Gap(difference, math.sqrt(spread((gain_N - gain_N.mean()) / len(gain_N), units).variance))
 
 
-def standard_error(difference: Difference) -> float:
-    """The standard error, from the 95 % interval."""
-    return (difference.high - difference.low) / (2 * NormalDist().inv_cdf(0.975))
-
-
-def _is_close(behind: Difference | None) -> bool:
-    return behind is not None and abs(behind.value) <= standard_error(behind)
+def _gain(metric: Metric, way: Predictions, best: Predictions) -> FloatArray | None:
+    """Gain of each sample (N), whose mean is the difference of the metric; None where it is no mean over samples."""
+    if metric.measure_for(way.outcome).of_samples:
+        return gain_in(metric, way, best)
+    if metric.name == "accuracy":
+        return gain_in_accuracy(way, best).astype(np.float64)
+    if metric.name == "mean_absolute_error":
+        steps_N, best_N = (np.abs(run.answers - run.truth) for run in (way, best))
+        gain_N: FloatArray = (best_N - steps_N).astype(np.float64)
+        return gain_N
+    return None

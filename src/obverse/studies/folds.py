@@ -26,8 +26,16 @@ import numpy as np
 
 from obverse.decisions import Kind, LabelSet
 from obverse.errors import BusyError, DataError, RefusedError
-from obverse.evaluation import EARLIER, Float32Array, Predictions, Seen, require_same_samples, write_evaluation
-from obverse.experiment import Progress, run_recipe
+from obverse.evaluation import (
+    EARLIER,
+    OUT_OF_FOLD,
+    Float32Array,
+    Predictions,
+    Seen,
+    require_same_samples,
+    write_evaluation,
+)
+from obverse.experiment import Progress, read_story, run_recipe
 from obverse.files import read_json_object
 from obverse.manifest import read_manifest
 from obverse.recipe import Recipe, SplitSpec
@@ -36,8 +44,6 @@ from obverse.staging import staged
 
 from .many import MakeObservers, require_same_study, train_to_end
 
-POOLED = "out-of-fold"
-POOLED_SEEN = Seen(chosen=("the best epoch of each fold",))
 KIND = (
     "each sample is predicted by the model that never trained on it; as that sample helped to choose the model's best "
     "epoch, the numbers are a little kind"
@@ -104,18 +110,30 @@ def pool(out: Path, paths: Sequence[Path]) -> Folded:
     parts = [Predictions.read(run.evaluation("val")) for run in runs]
     pooled = _joined(parts)
     _require_all(runs[0], pooled)
-    facts = {"folds": str(len(paths)), "what": KIND}
-    seen = POOLED_SEEN
-    if pooled.kind.is_set:
-        facts |= {"thresholds": THRESHOLDS, "mAP of each fold": _of_each(runs, "map")}
-        seen = replace(seen, chosen=(*seen.chosen, "each fold's thresholds"))
-    metrics = {POOLED: _report(out, POOLED, pooled, facts, seen)}
+    metrics = {OUT_OF_FOLD: _report(out, OUT_OF_FOLD, pooled, pooled_facts(runs, pooled), pooled_seen(pooled))}
     if all(run.evaluation("test").is_dir() for run in runs):
         mean = mean_predictions([Predictions.read(run.evaluation("test")) for run in runs])
         facts = {"model": f"probabilities averaged over the models of {len(paths)} folds"}
         facts |= {"thresholds": THRESHOLDS} if mean.kind.is_set else {}
         metrics["test"] = _report(out, "test", mean, facts, Seen())
     return Folded(out, metrics)
+
+
+def pooled_facts(runs: Sequence[RunFolder], pooled: Predictions) -> dict[str, str]:
+    """Facts about the folds' models: name -> value, as the report shows them."""
+    facts = {"folds": str(len(runs)), "what": KIND}
+    if pooled.kind.is_set:
+        facts |= {"thresholds": THRESHOLDS, "mAP of each fold": _of_each(runs, "map")}
+    known = [read_story(run).facts.get("calibration", "not known") for run in runs]
+    return facts | {"calibration": "; ".join(f"fold {fold + 1}: {words}" for fold, words in enumerate(known))}
+
+
+def pooled_seen(pooled: Predictions) -> Seen:
+    """What the folds have chosen on the samples that they pool."""
+    chosen = ["the best epoch of each fold"]
+    chosen += ["each fold's calibration"] * (pooled.uncalibrated_NK is not None)
+    chosen += ["each fold's thresholds"] * pooled.kind.is_set
+    return Seen(chosen=tuple(chosen))
 
 
 def _report(out: Path, name: str, predictions: Predictions, facts: dict[str, str], seen: Seen) -> dict[str, Any]:
@@ -164,7 +182,7 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
         return {view: np.concatenate([of_part[view] for of_part in alone]) for view in alone[0]}
 
     return Predictions(
-        split=POOLED,
+        split=OUT_OF_FOLD,
         classes=first.classes,
         ids=tuple(name for part in parts for name in part.ids),
         truth=np.concatenate([part.truth for part in parts]),

@@ -24,7 +24,8 @@ def print_answers(
     """Print everything; DataError at the end when something had no answer. num_places: classes per row of a CSV."""
     from obverse.inference import Failure
 
-    is_set = predictor.bundle.kind.is_set
+    kind = predictor.bundle.kind
+    is_set, decode = kind.is_set, getattr(kind, "decode", "mode")
     failures, num_answers = [], 0
     if format == "csv":
         rows = CsvRows(spreadsheet=spreadsheet)
@@ -43,7 +44,7 @@ def print_answers(
         elif is_failure:
             typer.echo(f"{printable(answer.id)}\n  no answer: {printable(answer.error)}")
         else:
-            print_block(answer)
+            print_block(answer, decode=decode, views=predictor.views)
         num_answers += 1
         sys.stdout.flush()
     if format == "json":

@@ -26,8 +26,11 @@ def note(output: OutputSpec) -> str:
     return f"(percentages {meaning}{THRESHOLDS * (output.kind == 'binary')})"
 
 
-def print_block(prediction: Prediction) -> None:
-    """For people: the classes that were asked for, or those of the label set."""
+def print_block(prediction: Prediction, *, decode: str = "mode", views: Sequence[str] = ()) -> None:
+    """For people: the classes that were asked for, or those of the label set.
+
+    decode: which class of a distribution the model answers. views: those of the model.
+    """
     typer.echo(printable(prediction.id))
     for name, probability in prediction.labels if prediction.is_set else prediction.top:
         threshold = f"  (from {prediction.thresholds[name]:.2%})" if prediction.is_set else ""
@@ -35,6 +38,12 @@ def print_block(prediction: Prediction) -> None:
     if not prediction.labels:
         name, probability = prediction.top[0]
         typer.echo(f"  no class reaches its threshold; the likeliest is {printable(name)}, {probability:.2%}")
+    if not prediction.is_set and prediction.likeliest != prediction.label:
+        answer, likeliest = printable(prediction.label), printable(prediction.likeliest)
+        typer.echo(f"  answer {answer} is the {decode}; the most probable is {likeliest}")
+    for view in views if prediction.by_view else ():
+        if view not in prediction.by_view:
+            typer.echo(f"  {printable(view)} is missing: the answer is from the other views")
     for what, by_view in (("alone", prediction.by_view), ("by its own head", prediction.view_grades)):
         for view, labels in by_view.items():
             names = ", ".join(f"{printable(name)} {probability:.2%}" for name, probability in labels)

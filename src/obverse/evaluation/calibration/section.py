@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from obverse.evaluation.estimates import Estimate
-from obverse.evaluation.predictions import Predictions
+from obverse.evaluation.predictions import OUT_OF_FOLD, Predictions
 from obverse.evaluation.sections import metric_row
 from obverse.metrics import PROBABILITIES, Reliability, reliability_of
 from obverse.report import Figure, Row, Section, Table, Text
@@ -16,7 +16,10 @@ from .plot import plot_reliability
 
 PNG = "reliability.png"
 ALT = "Reliability diagram: the share of right answers against their probability, in bins of equal size."
-CALIBRATED = "Probabilities are calibrated on val: of answers given with 80 %, about four in five should be right."
+CALIBRATED = "Probabilities are calibrated on val"
+CALIBRATED_IN_FOLDS = "Probabilities are calibrated in each fold on its own val"
+HELPS = ": of answers given with 80 %, about four in five should be right."
+NO_HELP = "; on these samples the calibration error is not lower than without."
 NOT_CALIBRATED = "Probabilities are not calibrated: they order answers, and need not state how often they are right."
 
 
@@ -39,9 +42,16 @@ def calibration_section(
     if uncalibrated is not None:
         header = (*header, "before calibration", "95 % interval")
         rows = [(*row, *metric_row("", value)[1:]) for row, value in zip(rows, uncalibrated.values(), strict=True)]
-    first = NOT_CALIBRATED if before is None else CALIBRATED
+    first = CALIBRATED_IN_FOLDS if predictions.split == OUT_OF_FOLD else CALIBRATED
+    first = NOT_CALIBRATED if uncalibrated is None else first + (HELPS if _helps(estimates, uncalibrated) else NO_HELP)
     texts = (Text(first), Text(_summary(after, before, is_set=predictions.kind.is_set)))
     return Section("Calibration", (*texts, Table(header, tuple(rows)), Figure(folder / PNG, "reliability", ALT)))
+
+
+def _helps(after: Mapping[str, Estimate | None], before: Mapping[str, Estimate | None]) -> bool:
+    """Whether calibration lowers the calibration error of these samples."""
+    value, earlier = after["calibration_error"], before["calibration_error"]
+    return value is not None and earlier is not None and value.value < earlier.value
 
 
 def _summary(after: Reliability, before: Reliability | None, *, is_set: bool) -> str:
