@@ -20,6 +20,8 @@ _to_undo: list[Callable[[], None]] = []
 # Whether a command is running: before and after it nothing catches an exception.
 _is_at_work = False
 _is_terminable = False
+# Whether what runs now can be gone on with by `--resume`.
+_is_resumable: Callable[[], bool] | None = None
 # The process that may clean up: a forked child inherits the handlers, but has created nothing.
 _owner = 0
 
@@ -72,6 +74,25 @@ def terminable() -> Iterator[None]:
         _is_terminable = False
 
 
+@contextmanager
+def resumable(is_saved: Callable[[], bool]) -> Iterator[None]:
+    """Context of work that `--resume` goes on with, once `is_saved`: a signal that ends it says so."""
+    global _is_resumable
+    before, _is_resumable = _is_resumable, is_saved
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise type(stop)(str(stop) or _words()) from None
+    finally:
+        _is_resumable = before
+
+
+def _words() -> str:
+    """What a command says that a signal ends; empty where nothing is saved."""
+    is_saved = _is_resumable is not None and _is_resumable()
+    return "stopped by a signal; everything is saved, go on with --resume" if is_saved else ""
+
+
 def undo_at_end(undo: Callable[[], None]) -> None:
     """Register a clean-up: `undo` is called when the command ends, in whatever way, unless `keep` comes first."""
     _to_undo.append(undo)
@@ -90,8 +111,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
         raise Terminated
     if os.getpid() == _owner:
         _undo_all()
-        if number == signal.SIGINT:
-            os.write(2, b"Error: interrupted\n")
+        if number == signal.SIGINT or _words():
+            os.write(2, f"Error: {_words() or 'interrupted'}\n".encode())
     os._exit(128 + number)
 
 

@@ -80,3 +80,28 @@ def test_elsewhere_it_is_an_exception_as_ever_and_the_handlers_go(monkeypatch):
         signal.raise_signal(signal.SIGINT)
     assert undone == [1]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("ways", [None, "{folds: 2, ways: {a: {}, b: {optim.lr: 0.1}}}"], ids=["run", "choice"])
+def test_between_trainings_it_says_that_all_is_saved(obverse, training, monkeypatch, ways):
+    def stopped(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    where = "obverse.experiment.train._train" if ways is None else "obverse.studies.choice.train_to_end"
+    monkeypatch.setattr(where, stopped)
+    more = () if ways is None else ("--set", f"choice={ways}")
+    result = obverse(*training.arguments, *more)
+    assert result.code == 130
+    assert result.err.splitlines()[-1] == "Error: stopped by a signal; everything is saved, go on with --resume"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_while_a_library_loads_it_says_so_too(monkeypatch, capfd, number):
+    def ends(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(interrupts, "_is_loading", lambda frame: True)
+    monkeypatch.setattr(os, "_exit", ends)
+    with pytest.raises(SystemExit), interrupts.listening(), interrupts.resumable(lambda: True):
+        signal.raise_signal(number)
+    assert capfd.readouterr().err == "Error: stopped by a signal; everything is saved, go on with --resume\n"

@@ -46,7 +46,7 @@ def open_folder(run: Path | None, data: Path | None, recipe: Recipe | None) -> t
 
 def _recipe_of_choice(folder: RunFolder) -> Recipe | None:
     """The recipe of a run that was stopped while it chose a way of training, with its data; None for any other."""
-    file = folder.choice / "condition.json"
+    file = folder.choice_condition
     if folder.recipe.is_file() or not file.is_file():
         return None
     from obverse.files import read_json_object

@@ -78,6 +78,11 @@ class RunFolder:
         return self.path / CHOICE
 
     @property
+    def choice_condition(self) -> Path:
+        """The recipe of a run that chooses among ways of training, written when it begins."""
+        return self.choice / "condition.json"
+
+    @property
     def choice_file(self) -> Path:
         """The result of that choice."""
         return self.path / CHOICE_FILE
@@ -86,6 +91,11 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether the run has written its final training log."""
         return (self.path / "training_log.json").is_file()
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether there is something to resume: the run has begun, or its choice among ways of training."""
+        return self.recipe.is_file() or self.choice_condition.is_file()
 
     def evaluation(self, split: str) -> Path:
         """The folder of a split's results."""

@@ -16,6 +16,7 @@ from obverse.cli.printing.progress import show_progress
 from obverse.cli.processes import run_processes
 from obverse.cli.ranks import on_every_rank
 from obverse.errors import RecipeError, printable
+from obverse.interrupts import resumable
 from obverse.launch import launched
 
 
@@ -75,10 +76,10 @@ def command(
     folder, chosen = open_folder(run, data, chosen)
     from obverse.runs.observers import ConsoleObserver
 
-    result = train_in(folder, data, chosen, observers=[ConsoleObserver()], progress=show_progress, force=force)
-    for line in (result_line(result.metrics), *decoding_lines(result.metrics)):
-        typer.echo(line)
-    typer.echo(f"report: {printable(str(result.report))}")
+    with resumable(lambda: folder.is_resumable):
+        result = train_in(folder, data, chosen, observers=[ConsoleObserver()], progress=show_progress, force=force)
+    lines = (result_line(result.metrics), *decoding_lines(result.metrics), f"report: {printable(str(result.report))}")
+    typer.echo("\n".join(lines))
     typer.echo(f"predict: {predict_hint(result.run.path, result.example)}")
 
 
