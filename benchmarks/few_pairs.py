@@ -39,9 +39,19 @@ ORDERED = {"tomato_freshness", "coins"}
 PAIRED = {"tomato_freshness", "euro_coins", "coins"}
 SETS = ("tomato_freshness", "euro_coins", "coins", "trashnet", "omniglot_small")
 NAMES = {"cnn": "mobilenetv2_100", "vit": "vit_tiny_patch16_224"}
+CONTENDERS = ("plain", "default", "frozen")
 # Ways of Obverse: settings on top of `obverse train DATA --weights FILE --size 64`.
 WAYS: dict[str, list[str]] = {
     "default": [],
+    # What the defaults were compared with (`docs/explanation/defaults.md`); `--way` names those to run.
+    "no mirror": ["augment.policy=no-mirror"],
+    "mirror": ["augment.policy=no-mirror", "augment.mirror=0.5"],
+    "generic": ["augment.policy=generic"],
+    "separate": ["model.sharing=separate", "model.fusion.kind=concat"],
+    "average": ["model.sharing=separate", "model.fusion.kind=average"],
+    "rate 2e-4": ["training.batch_size=16", "optim.lr=2e-4"],
+    "rate 5e-4": ["training.batch_size=16", "optim.lr=5e-4"],
+    "refit": ["training.refit=true"],
     "frozen": ["finetune.train=head", "finetune.head_first={}", "training.epochs=1", "training.refit=true"],
 }
 
@@ -95,7 +105,7 @@ def fold_table(name: str, fold: int, work: Path) -> Path:
     return table
 
 
-def test_rows(table: Path) -> list[dict[str, str]]:
+def rows_of_test(table: Path) -> list[dict[str, str]]:
     return [row for row in csv.DictReader(table.open()) if row["split"] == "test"]
 
 
@@ -128,7 +138,7 @@ def run_plain(name: str, fold: int, work: Path, weights: str) -> tuple[np.ndarra
     columns = [known["classes"].index(label) for label in classes]
     probabilities = np.array(known["probabilities"])[:, columns]
     answers = (probabilities.cumsum(1) < 0.5).sum(1) if name in ORDERED else probabilities.argmax(1)
-    labels = [row["label"] for row in test_rows(table)]
+    labels = [row["label"] for row in rows_of_test(table)]
     return losses(name, classes, labels, answers), usage.ru_utime + usage.ru_stime
 
 
@@ -156,7 +166,7 @@ def run_obverse(name: str, fold: int, work: Path, weights: str, way: str) -> tup
     labels = [predictions.classes[k] for k in predictions.truth]
     values = losses(name, predictions.classes, labels, answers)
     # In the table's order, so that contenders are paired sample by sample.
-    paths = [row[views_of(name)[0]] for row in test_rows(table)]
+    paths = [row[views_of(name)[0]] for row in rows_of_test(table)]
     order = [next(n for n, given in enumerate(predictions.ids) if Path(path).stem in given) for path in paths]
     return values[order], seconds
 
@@ -195,7 +205,7 @@ def main() -> None:
         (work, options.weights, way, name, fold)
         for fold in range(options.folds)
         for name in options.set or SETS
-        for way in options.way or ("plain", *WAYS)
+        for way in options.way or CONTENDERS
     ]
     rows = finished(options.result, "key")
     done = {row["key"] for row in rows}

@@ -11,14 +11,12 @@ import torch
 
 from obverse import metrics
 from obverse.decisions import Kind
-from obverse.evaluation import Estimate, Predictions
+from obverse.evaluation import OUT_OF_FOLD, Estimate, Predictions
 from obverse.manifest import Manifest, Samples
 
 from .features import Features
 from .heads import heads_for
 from .views import ViewFolds
-
-SPLIT = "out-of-fold"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +51,7 @@ class Task:
         """Probabilities as predictions of this task."""
         targets_NK = self.targets_NK.numpy()
         return Predictions(
-            split=SPLIT,
+            split=OUT_OF_FOLD,
             classes=self.manifest.classes,
             ids=self.samples.ids,
             truth=targets_NK.astype(np.bool_) if self.kind.is_set else targets_NK.argmax(1),

@@ -49,7 +49,6 @@ from .choice_result import Trained, choice_values, clearly_worse
 from .folds import fold_recipe, pool, pooled_facts, pooled_seen
 from .many import require_same, train_to_end
 
-CONDITION = "condition.json"
 WAYS = "ways.json"
 SPLIT = "split.csv"
 SAMPLES = ".samples"
@@ -155,19 +154,20 @@ def _facts(facts: Mapping[str, str], folds: Sequence[RunFolder]) -> dict[str, st
 
 def _prepared(data: Path, recipe: Recipe, run: RunFolder, progress: Progress | None) -> list[Way]:
     """The ways, after writing their recipes and the samples of the folds, or as an earlier start has written them."""
-    folder = run.choice
+    folder, file = run.choice, run.choice_condition
     condition: dict[str, Any] = {"recipe": recipe.changed({"data.path": full_path(data)}).model_dump(mode="json")}
-    if (folder / CONDITION).is_file():
-        require_same(folder / CONDITION, condition)
+    if file.is_file():
+        require_same(file, condition)
     if not (folder / WAYS).is_file():
-        _prepare(data, recipe, folder, condition, progress)
+        _prepare(data, recipe, run, condition, progress)
     settings = read_json_object(folder / WAYS)
     return [Way(name, changes, folder / Condition(name, changes).label) for name, changes in settings.items()]
 
 
-def _prepare(data: Path, recipe: Recipe, folder: Path, condition: dict[str, Any], progress: Progress | None) -> None:
+def _prepare(data: Path, recipe: Recipe, run: RunFolder, condition: dict[str, Any], progress: Progress | None) -> None:
     """Write the samples of the folds and the recipe of each way. WAYS comes last: where it exists, all else does."""
     assert recipe.choice is not None
+    folder = run.choice
     index = build_index(data, recipe.data, progress or (lambda done, total: None))
     resolved = resolve(with_digest(recipe), index)
     ways = auto_ways(recipe, resolved, index) if recipe.choice.ways == "auto" else recipe.choice.ways
@@ -177,7 +177,7 @@ def _prepare(data: Path, recipe: Recipe, folder: Path, condition: dict[str, Any]
     if len(recipes) < len(ways):
         raise RecipeError(f"choice.ways: two of {', '.join(ways)} would have one folder; give them other names")
     create_folder(folder)
-    require_same(folder / CONDITION, condition)
+    require_same(run.choice_condition, condition)
     index.manifest.write(folder / SPLIT)
     _write_samples(RunFolder(folder / SAMPLES), data, resolved, index)
     for label, of_way in recipes.items():
