@@ -35,6 +35,15 @@ def listen() -> None:
             signal.signal(number, _handle)
 
 
+def ignore() -> None:
+    """Ignore the signals from now on: at the end of a command, where Python would restore its defaults, which end the
+    process by the signal although the work is done and its exit code decided.
+    """
+    with suppress(ValueError):
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def listening() -> Iterator[None]:
     """Context of a running command: installs the handlers, and at its end runs the clean-up still registered."""

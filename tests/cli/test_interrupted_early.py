@@ -49,6 +49,14 @@ def test_predict(shapes_run, shapes, seconds):
     assert_quiet(*interrupted_after(seconds, ["predict", shapes_run, shapes]))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_work_changes_nothing(number):
+    # What is registered first runs last, after the command's own end.
+    late = f"import atexit, os; atexit.register(lambda: os.kill(os.getpid(), {int(number)})); "
+    done = subprocess.run([sys.executable, "-c", late + PROGRAM, "--version"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("seconds", [0.0, *(pytest.param(s, marks=pytest.mark.full) for s in (0.02, 0.05, 0.1, 0.3))])
 def test_help(seconds):
     assert_quiet(*interrupted_after(seconds, ["--help"]))
