@@ -15,6 +15,7 @@ from obverse.experiment import continued, evaluate_run, resume_run, start_run
 from obverse.recipe import build_recipe
 from obverse.runs import RunFolder
 from obverse.training import Progress, Repeat, Trainer
+from obverse.training.head_first import HeadFirst
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
@@ -175,14 +176,14 @@ def test_where_the_start_is_best_only_the_head_is_fitted_again(data, recipe_for,
 
 def test_a_signal_while_the_head_alone_is_refitted_loses_nothing(data, recipe_for, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "_is_best", lambda self, *_: not self.progress.history)
-    run, real, numbers = RunFolder(tmp_path / "run"), Trainer._fitted, iter([0, 15])
+    run, real, numbers = RunFolder(tmp_path / "run"), HeadFirst.fit, iter([0, 15])
 
-    def fitted(self, *args):
+    def fit(self, *args, **more):
         if number := next(numbers):
             signal.raise_signal(number)
-        return real(self, *args)
+        return real(self, *args, **more)
 
-    monkeypatch.setattr(Trainer, "_fitted", fitted)
+    monkeypatch.setattr(HeadFirst, "fit", fit)
     with pytest.raises(Interrupted, match="everything is saved, go on with --resume"):
         start_run(data, recipe_for(epochs=1), run)
     resume_run(RunFolder(run.path))  # does not fit once more, for which `numbers` has no number

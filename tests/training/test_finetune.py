@@ -139,7 +139,7 @@ def test_the_head_is_fitted_to_what_the_teacher_says(data, recipe_for, make_trai
     trainer.loaders = replace(trainer.loaders, teach=teach)
     seen = []
     monkeypatch.setattr(
-        "obverse.training.trainer.fit_head",
+        "obverse.training.head_first.fit_head",
         lambda head, known, *_, **__: seen.append(known.targets_NK) or HeadFit(1.0, None, 1.0, 1.0, 1.0),
     )
     with closing(trainer.run()) as events:
@@ -244,7 +244,7 @@ def test_a_prior_that_the_loss_has_accounted_for_is_refused(other):
 def test_fitting_the_head_is_not_the_speed_of_training(data, recipe_for, make_trainer, tmp_path, monkeypatch):
     """What is left is told from the steps alone, also after a resume; a budget of minutes counts all of them."""
     monkeypatch.setattr(
-        "obverse.training.trainer.fit_head", lambda *args, **more: (time.sleep(0.3), fit_head(*args, **more))[1]
+        "obverse.training.head_first.fit_head", lambda *args, **more: (time.sleep(0.3), fit_head(*args, **more))[1]
     )
     trainer = make_trainer(data, recipe_for(HEAD_FIRST), tmp_path / "a")
     steps = [event for event in trainer.run() if isinstance(event, StepEnd)]

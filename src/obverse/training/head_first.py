@@ -21,13 +21,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from obverse.data import Batch
+from obverse.data import Batch, Loader
 from obverse.engines import Forward
 from obverse.errors import DataError, DivergedError
 from obverse.losses import Objective, class_weights
 from obverse.manifest import Sample, Samples, fold_of_each
 from obverse.models import Classifier, undecayed_names
-from obverse.recipe import SamplerKind, SplitSpec
+from obverse.recipe import ResolvedRecipe, SamplerKind, SplitSpec
 from obverse.runtime import autocast
 
 FOLDS = 5
@@ -156,6 +156,53 @@ def fit_head(
         logits = head.answer(known.features_NVD, known.present_NV, known.columns_NE)
         num_correct = float(hits(logits, known.targets_NK).sum())
     return HeadFit(chosen, held_out_loss, loss_sum, weight, num_correct)
+
+
+@dataclass(frozen=True, eq=False)
+class HeadFirst:
+    """The first fit of a model's head: what it needs that does not change over a run."""
+
+    head: Classifier
+    """A copy of the model without backbones (see `head_of`), made before the model is sharded."""
+
+    plain: Loader
+    """Training batches without augmentation."""
+
+    sampler: SamplerKind
+
+    strength: float | None
+    """Strength of the L2 penalty by the recipe; None where cross-validation chooses it."""
+
+    @classmethod
+    def of(cls, model: Classifier, plain: Loader | None, recipe: ResolvedRecipe) -> HeadFirst | None:
+        """The first fit of the model's head; None where the recipe has none."""
+        spec = recipe.finetune.head_first
+        if spec is None or plain is None:
+            return None
+        return cls(head_of(model), plain, recipe.training.sampler, spec.strength)
+
+    def fit(
+        self,
+        known: Features,
+        weights: dict[str, torch.Tensor],
+        *,
+        objective: Objective,
+        hits: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        strength: float | None,
+    ) -> HeadFit:
+        """The summary of the fit of the head to `known`, whose parameters replace those in the model's `weights`."""
+        dataset = self.plain.dataset
+        self.head.load_state_dict({name: weights[name] for name in self.head.state_dict()})
+        fit = fit_head(
+            self.head,
+            known,
+            as_sampled(objective, self.sampler, known.targets_NK),
+            hits=hits,
+            strength=strength,
+            folds_N=fold_numbers(dataset.samples, multi_label=dataset.manifest.multi_label),
+        )
+        weights |= {name: tensor.detach().cpu() for name, tensor in self.head.state_dict().items()}
+        return fit
 
 
 def _too_large(what: str) -> DivergedError:

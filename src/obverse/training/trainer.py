@@ -26,7 +26,7 @@ from obverse.runs.checkpoint import Checkpoint, save_checkpoint
 from obverse.runtime import ALONE, Process, restore_torch_random_state, torch_random_state
 
 from .ema import WeightAverage
-from .head_first import Features, HeadFit, as_sampled, fit_head, fold_numbers, frozen_features, head_of
+from .head_first import HeadFirst, frozen_features
 from .loaders import Loaders
 from .meter import Meter
 from .micro_batches import MicroBatches
@@ -70,7 +70,7 @@ class Trainer:
         self.average = WeightAverage(self.model, decay) if decay else None
         self._engine = replace(engine, model=self.shipped_model)
         # Before the model is sharded: the head is fitted on the main process alone.
-        self._head = head_of(self.model) if recipe.finetune.head_first else None
+        self._head_first = HeadFirst.of(self.model, loaders.plain, recipe)
         self.parallel = Parallel(self.model, self.process, recipe.runtime.distributed)
         if self.average and self.parallel.is_sharded:
             shard(self.average.model)  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ class Trainer:
     def run(self) -> Iterator[Event]:
         """Events of the whole training. Raises DivergedError, and Interrupted after saving on a signal."""
         with closing(self.loaders):
-            if self.recipe.finetune.head_first and not self.progress.step:
+            if self._head_first and not self.progress.step:
                 yield from self._start_from_the_head()
             # Fitting the head may use up all minutes, so at least one step is taken. An epoch that a signal stopped
             # after the last minute still has to be validated.
@@ -138,15 +138,18 @@ class Trainer:
             yield Message("epoch 0 is the frozen features with the fitted head; it ships if no epoch is better on val")
 
     def _fit_head(self) -> Iterator[Event]:
-        start, plain, progress = time.perf_counter(), self.loaders.plain, self.progress
-        assert plain is not None
-        yield Message(f"head first: {len(plain.dataset):,} samples once through the frozen backbone")
-        batches = self._unless_asked_to_stop(plain.epoch())
+        start, first, progress = time.perf_counter(), self._head_first, self.progress
+        assert first is not None
+        yield Message(f"head first: {len(first.plain.dataset):,} samples once through the frozen backbone")
+        batches = self._unless_asked_to_stop(first.plain.epoch())
         if self.loaders.teach is not None:
             batches = map(self.loaders.teach, batches)
         known = frozen_features(self.model, self.forward, batches, self.objective)
-        weights = self.parallel.weights()
-        fit = self.process.from_main(lambda: self._fitted(known, weights))
+        weights, objective = self.parallel.weights(), self.objective.at(0.0)
+        strength = first.strength if self.repeat is None else self.repeat.head_strength
+        fit = self.process.from_main(
+            lambda: first.fit(known, weights, objective=objective, hits=self.forward.hits, strength=strength)
+        )
         self.parallel.load(weights)
         if self.average:
             self.parallel.load(weights, self.average.model)
@@ -157,24 +160,6 @@ class Trainer:
             progress.loss_sum, progress.weight = fit.loss_sum, fit.weight
             progress.num_correct, progress.num_samples = fit.num_correct, len(known)
         yield Message(fit.summary)
-
-    def _fitted(self, known: Features, weights: dict[str, torch.Tensor]) -> HeadFit:
-        """The fit of the head to `known`, whose parameters replace those in `weights`. Main process only."""
-        spec, head, plain, recipe = self.recipe.finetune.head_first, self._head, self.loaders.plain, self.recipe
-        assert spec is not None
-        assert head is not None
-        assert plain is not None
-        head.load_state_dict({name: weights[name] for name in head.state_dict()})
-        fit = fit_head(
-            head,
-            known,
-            as_sampled(self.objective.at(0.0), recipe.training.sampler, known.targets_NK),
-            hits=self.forward.hits,
-            strength=spec.strength if self.repeat is None else self.repeat.head_strength,
-            folds_N=fold_numbers(plain.dataset.samples, multi_label=plain.dataset.manifest.multi_label),
-        )
-        weights |= {name: tensor.detach().cpu() for name, tensor in head.state_dict().items()}
-        return fit
 
     def _wants_checkpoint(self) -> bool:
         """Whether a checkpoint is due by this process's clock; the main process decides."""
