@@ -17,6 +17,7 @@ from .compare import (
     units_needed,
 )
 from .diagnosis import Diagnosis, Story, diagnose
+from .embedding_map import map_embeddings
 from .estimates import Estimate
 from .evaluate import to_predictions
 from .label_sets.measure import SetMetrics
@@ -62,6 +63,7 @@ __all__ = [
     "holm",
     "is_better",
     "joint_units",
+    "map_embeddings",
     "mean_loss",
     "measure",
     "plot_conditions",
