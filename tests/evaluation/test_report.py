@@ -13,8 +13,9 @@ from obverse.errors import DataError
 from obverse.evaluation.one_class.measure import measure
 from obverse.evaluation.plots import plot_history
 from obverse.evaluation.predictions import Predictions
-from obverse.evaluation.report import write_evaluation
+from obverse.evaluation.report import Topic, write_evaluation
 from obverse.evaluation.seen import Seen
+from obverse.report import Section, Text
 from obverse.report.escaping import markdown_text
 
 FACTS = {"model": "vit <small>", "best epoch": "3", "pictures per second": "120 | cpu"}
@@ -209,3 +210,12 @@ def test_what_the_model_has_seen_and_what_belongs_together_is_said(make, tmp_pat
     one = replace(make(), groups=("all",) * 60)
     write_evaluation(tmp_path, one, facts={})
     assert "accuracy has no interval: one independent sample" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_topic_of_another_room_has_its_section_and_its_key(make, tmp_path):
+    topic = Topic(Section("Slices", (Text("none is worse"),)), "slices", {"num_examined": 3})
+    measured = write_evaluation(tmp_path, make(), facts={}, more=[topic, Section("Maps", (Text("two maps"),))])
+    assert measured.as_json()["slices"] == {"num_examined": 3}
+    assert json.loads((tmp_path / "metrics.json").read_text()) == measured.as_json()
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.index("## Slices") < summary.index("## Maps") < summary.index("## Classes")

@@ -24,7 +24,7 @@ from .label_sets.measure import SetMetrics
 from .one_class.measure import Metrics
 from .plots import plot_conditions, plot_history
 from .predictions import OUT_OF_FOLD, Predictions
-from .report import EARLIER, write_evaluation
+from .report import EARLIER, Topic, write_evaluation
 from .rooms import Measurements, measure, surest_mistakes
 from .seen import Seen
 from .selection import (
@@ -52,6 +52,7 @@ __all__ = [
     "Seen",
     "SetMetrics",
     "Story",
+    "Topic",
     "are_numbered",
     "best_prior",
     "create_folder",

@@ -21,8 +21,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from obverse.errors import DataError
 from obverse.evaluation.one_class.tables import CONFUSION_PNG
@@ -44,6 +45,19 @@ EARLIER = (
 )
 
 
+@dataclass(frozen=True)
+class Topic:
+    """A section of the report with the values behind it, as a room above this one measures them."""
+
+    section: Section
+
+    key: str = ""
+    """Its key in metrics.json; empty without values."""
+
+    values: Any = None
+    """Plain JSON values without NaN."""
+
+
 def write_evaluation(
     folder: Path,
     predictions: Predictions,
@@ -51,12 +65,13 @@ def write_evaluation(
     facts: Mapping[str, str],
     diagnoses: Sequence[Diagnosis] = (),
     history_png: Path | None = None,
-    more: Sequence[Section] = (),
+    more: Sequence[Section | Topic] = (),
     seen: Seen = NEW_SAMPLES,
 ) -> Measurements:
     """Measurements of the predictions, after writing all files above into `folder`.
 
-    facts: name -> value, shown in the given order. more: further sections, before the table of classes.
+    facts: name -> value, shown in the given order. more: further sections, before the table of classes; the values of a
+    topic go into metrics.json.
     seen: which samples the model has seen already.
     Raises DataError when `history_png` does not exist.
     """
@@ -64,7 +79,9 @@ def write_evaluation(
         raise DataError(f"the training curves {history_png} do not exist")
     room = room_of(predictions.kind)
     uncalibrated = uncalibrated_estimates(predictions)
-    measured = replace(room.measure(predictions), seen=seen, uncalibrated=uncalibrated)
+    topics = [topic for topic in more if isinstance(topic, Topic)]
+    values = {topic.key: topic.values for topic in topics if topic.key}
+    measured = replace(room.measure(predictions), seen=seen, uncalibrated=uncalibrated, topics=values)
     create_folder(folder)
     for other_time in ("views.csv", CONFUSION_PNG):
         (folder / other_time).unlink(missing_ok=True)
@@ -76,7 +93,8 @@ def write_evaluation(
     pictures = room.plots(predictions, folder) | ({"history": history_png} if history_png else {})
     *sections, classes = room.sections(predictions, measured, facts=facts, diagnoses=diagnoses, pictures=pictures)
     calibration = calibration_section(predictions, measured.estimates, folder, uncalibrated=uncalibrated)
-    _write_pages(folder, predictions.split, [*sections, calibration, *more, classes])
+    further = [entry.section if isinstance(entry, Topic) else entry for entry in more]
+    _write_pages(folder, predictions.split, [*sections, calibration, *further, classes])
     return measured
 
 

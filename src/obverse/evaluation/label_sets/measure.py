@@ -45,6 +45,7 @@ class SetMetrics:
     labels: str = "multi"
     uncalibrated: Estimates | None = None
     seen: Seen = field(default_factory=Seen)
+    topics: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Estimate | None:
         return self.estimates[name]
@@ -52,7 +53,8 @@ class SetMetrics:
     def as_json(self) -> dict[str, Any]:
         """Plain containers without NaN, ready for `json.dumps(..., allow_nan=False)`."""
         values = {**asdict(self), "seen": self.seen.as_json()}
-        return in_place(values, in_blocks(values["estimates"], metrics.LABEL_SETS))
+        topics = values.pop("topics")
+        return in_place(values, in_blocks(values["estimates"], metrics.LABEL_SETS)) | topics
 
 
 def measure(predictions: Predictions) -> SetMetrics:

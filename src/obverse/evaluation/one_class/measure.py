@@ -102,6 +102,9 @@ class Metrics:
     seen: Seen = field(default_factory=Seen)
     """How the samples were used before."""
 
+    topics: dict[str, Any] = field(default_factory=dict)
+    """Key of metrics.json -> plain values, of what rooms above this one measured."""
+
     def __getitem__(self, name: str) -> Estimate | None:
         return self.estimates[name]
 
@@ -115,10 +118,11 @@ class Metrics:
     def as_json(self) -> dict[str, Any]:
         """Plain containers without NaN, ready for `json.dumps(..., allow_nan=False)`."""
         values = {**asdict(self), "seen": self.seen.as_json()}
+        topics = values.pop("topics")
         blocks = in_blocks(values["estimates"], metrics.ONE_LABEL)
         ordinal = blocks.pop("ordinal") or None
         ends = {"ordinal": ordinal, **{key: values.pop(key) for key in ("decoding", "views", "uncalibrated", "seen")}}
-        return in_place(values, blocks) | ends
+        return in_place(values, blocks) | ends | topics
 
 
 def measure(predictions: Predictions) -> Metrics:
