@@ -53,7 +53,7 @@ class SetMetrics:
     def as_json(self) -> dict[str, Any]:
         """Plain containers without NaN, ready for `json.dumps(..., allow_nan=False)`."""
         values = {**asdict(self), "seen": self.seen.as_json()}
-        topics = values.pop("topics")
+        topics: dict[str, Any] = values.pop("topics")
         return in_place(values, in_blocks(values["estimates"], metrics.LABEL_SETS)) | topics
 
 

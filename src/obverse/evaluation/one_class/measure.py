@@ -118,7 +118,7 @@ class Metrics:
     def as_json(self) -> dict[str, Any]:
         """Plain containers without NaN, ready for `json.dumps(..., allow_nan=False)`."""
         values = {**asdict(self), "seen": self.seen.as_json()}
-        topics = values.pop("topics")
+        topics: dict[str, Any] = values.pop("topics")
         blocks = in_blocks(values["estimates"], metrics.ONE_LABEL)
         ordinal = blocks.pop("ordinal") or None
         ends = {"ordinal": ordinal, **{key: values.pop(key) for key in ("decoding", "views", "uncalibrated", "seen")}}
