@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from obverse.report import Figure, Gallery, Page, Picture, Section, Table, Text, to_html
+from obverse.report import Figure, Gallery, Item, Page, Picture, Section, Table, Text, to_html
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -41,8 +41,8 @@ def page_file(tmp_path_factory):
         Section("Result", (Text("Words. " * 40), Text("Aside.", is_quiet=True), names)),
         Section("Training", (Figure(folder / "plot.png", "plot", "Loss over epochs."),)),
         *(Section(NAMES[n], (Text(NAMES[n]),), severity) for n, severity in enumerate(("error", "warning", "note"))),
-        Section("Copies", (Gallery(tuple(Picture(name, thumbnail.getvalue()) for name in NAMES * 3)),)),
-        Section("Broken", (Gallery(tuple(map(Picture, NAMES))),)),
+        Section("Copies", (Gallery(tuple(Item(name, (Picture(thumbnail.getvalue()),)) for name in NAMES * 3)),)),
+        Section("Broken", (Gallery(tuple(map(Item, NAMES))),)),
         Section("Classes", (long,)),
     )
     path = folder / "report.html"

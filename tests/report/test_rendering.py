@@ -8,6 +8,7 @@ import pytest
 from obverse.report import (
     Figure,
     Gallery,
+    Item,
     Page,
     Picture,
     Section,
@@ -132,7 +133,7 @@ def test_links_start_where_a_folder_is_put_once_it_is_whole(tmp_path):
 
 
 def test_gallery(tmp_path):
-    gallery = Gallery((Picture("a/1.jpg", JPEG), Picture("a/2.jpg")))
+    gallery = Gallery((Item("a/1.jpg", (Picture(JPEG),)), Item("a/2.jpg")))
     assert markdown_of(gallery, folder=tmp_path) == "- a/1.jpg\n- a/2.jpg\n"
     page = html_of(gallery)
     assert page.texts("figcaption") == ["a/1.jpg", "a/2.jpg"]
@@ -140,7 +141,7 @@ def test_gallery(tmp_path):
 
 
 def test_a_gallery_without_pictures_is_a_list():
-    page = html_of(Gallery((Picture("a"), Picture("b"))))
+    page = html_of(Gallery((Item("a"), Item("b"))))
     assert (page.texts("li"), page.texts("figure")) == (["a", "b"], [])
 
 
@@ -162,8 +163,8 @@ def test_whatever_a_name_holds_stays_text(tmp_path):
     blocks = (
         Text(HOSTILE),
         Table((HOSTILE, "b"), ((HOSTILE, HOSTILE),)),
-        Gallery((Picture(HOSTILE, JPEG),)),
-        Gallery((Picture(HOSTILE),)),
+        Gallery((Item(HOSTILE, (Picture(JPEG),)),)),
+        Gallery((Item(HOSTILE),)),
         Figure(png, "plot", HOSTILE),
     )
     page = Page(HOSTILE, (Section(HOSTILE, blocks),))
@@ -190,7 +191,7 @@ def test_a_fragment_has_the_blocks_and_no_page():
         ((), True),
         ((Text("Words."), Table(("a",), ())), True),
         ((Table(("a",), (("b",),)),), False),
-        ((Gallery((Picture("a"),)),), False),
+        ((Gallery((Item("a"),)),), False),
     ],
 )
 def test_an_empty_section_has_words_only(blocks, is_empty):

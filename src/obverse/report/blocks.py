@@ -1,4 +1,4 @@
-"""Content of a page, without its looks: paragraphs, tables, figures and galleries under headings.
+"""Content of a page, without its looks: paragraphs, tables, figures, galleries and plots under headings.
 
 Texts are raw. Names of classes, samples and files may hold anything; the renderers escape them.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 Row = tuple[str, ...]
 
@@ -47,23 +47,141 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Card:
+    """One headline figure."""
+
+    label: str
+    """What the figure is, in a few words."""
+
+    value: str
+
+    interval: str = ""
+    """The interval, or why there is none."""
+
+    sentence: str = ""
+    """A plain sentence for a reader who does not know the metric."""
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Headline figures side by side."""
+
+    kind: ClassVar = "cards"
+
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
 class Picture:
-    """A small picture of a gallery: a caption and an encoded JPEG or PNG, empty where there is none."""
+    """An encoded JPEG, PNG or WebP; empty where there is none. `obverse.report` pages expect sides of 96 pixels."""
+
+    encoded: bytes = b""
+
+    name: str = ""
+    """The view or map that the picture shows; empty where there is only one."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """An entry of a gallery: the pictures of one sample, and what is known about it."""
 
     caption: str
-    encoded: bytes = b""
+
+    pictures: tuple[Picture, ...] = ()
+    """The sample's views and maps, shown side by side."""
+
+    label: str = ""
+    """The true label; empty where it does not matter or is unknown."""
+
+    answer: str = ""
+
+    confidence: float | None = None
+    """Probability of the answer."""
+
+    tags: tuple[str, ...] = ()
+    """Short marks, such as the decision or a slice."""
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the answer differs from the true label; False where one of them is missing."""
+        return bool(self.label and self.answer and self.label != self.answer)
+
+
+MOST_ITEMS = 60
+"""Items of a gallery that pages show; of the rest they give the number."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Small pictures side by side."""
+    """Samples with their pictures side by side, at most `MOST_ITEMS`."""
 
     kind: ClassVar = "gallery"
 
-    pictures: tuple[Picture, ...]
+    items: tuple[Item, ...]
 
 
-Block = Text | Table | Figure | Gallery
+@dataclass(frozen=True)
+class Line:
+    """One series of a `Curve`. A NaN is a gap."""
+
+    label: str
+    """Its name in the legend; empty: not in the legend."""
+
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+
+    lows: tuple[float, ...] = ()
+    """Lower ends of intervals, one per point: a band, or bars for points. Empty: no intervals."""
+
+    highs: tuple[float, ...] = ()
+
+    style: Literal["line", "step", "points", "guide"] = "line"
+    """`guide`: a thin dashed line to compare with, such as the diagonal."""
+
+    notes: tuple[str, ...] = ()
+    """A short text beside each point, such as a count. Empty: none."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line plot that the page draws as SVG. Plots that follow one another stand side by side where there is room."""
+
+    kind: ClassVar = "curve"
+
+    name: str
+    """One word; with it scripts and links refer to the plot."""
+
+    alt: str
+    """What the plot shows, for readers who cannot see it."""
+
+    x: str
+    """Label of the horizontal axis."""
+
+    y: str
+    """Label of the vertical axis."""
+
+    lines: tuple[Line, ...]
+
+    x_range: tuple[float, float] | None = None
+    """None: from the points."""
+
+    y_range: tuple[float, float] | None = None
+    """None: from the points and intervals."""
+
+    x_share: bool = False
+    """Whether x values are shares, shown in per cent."""
+
+    y_share: bool = False
+    """Whether y values are shares, shown in per cent."""
+
+    marks: tuple[tuple[float, str], ...] = ()
+    """Vertical lines: position and text."""
+
+    path: Path | None = None
+    """The same plot as a file, to which Markdown links. None: Markdown has a table of some points."""
+
+
+Block = Text | Table | Figure | Cards | Gallery | Curve
 
 
 @dataclass(frozen=True)
@@ -74,6 +192,9 @@ class Section:
     blocks: tuple[Block, ...] = ()
     severity: str = ""
     """`error`, `warning` or `note`, where the section is about one; shown before the title."""
+
+    topic: str = ""
+    """What the section is about, by which a report orders its sections; empty: the title decides."""
 
     @property
     def is_empty(self) -> bool:

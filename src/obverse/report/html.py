@@ -9,8 +9,9 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from .blocks import Block, Page, Table
+from .blocks import MOST_ITEMS, Block, Page, Table
 from .escaping import plain_text
+from .svg import NUM_COLOURS, curve_svg
 
 LONGEST_OPEN_TABLE = 40
 """Rows from which a table starts folded."""
@@ -38,13 +39,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"plain": plain_text, "data_address": _data_address, "numeric": _numeric_columns}
+    environment.filters["svg"] = curve_svg
     environment.tests["number_text"] = _is_number
-    environment.globals["longest_open_table"] = LONGEST_OPEN_TABLE
+    environment.globals |= {"longest_open_table": LONGEST_OPEN_TABLE, "most_items": MOST_ITEMS}
+    environment.globals["num_colours"] = NUM_COLOURS
     return environment
 
 
 def _data_address(encoded: bytes) -> str:
-    kind = "jpeg" if encoded.startswith(b"\xff\xd8") else "png"
+    kind = "jpeg" if encoded.startswith(b"\xff\xd8") else "webp" if encoded[8:12] == b"WEBP" else "png"
     return f"data:image/{kind};base64," + base64.b64encode(encoded).decode("ascii")
 
 

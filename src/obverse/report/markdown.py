@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,8 +10,12 @@ from urllib.parse import quote
 
 from obverse.staging import final_place
 
-from .blocks import Block, Figure, Gallery, Page, Table, Text
+from .blocks import MOST_ITEMS, Block, Card, Cards, Curve, Figure, Gallery, Item, Line, Page, Table, Text
 from .escaping import markdown_text
+from .svg import tick_text
+
+MOST_POINTS = 8
+"""Points of a series in the table that stands for a plot without a file."""
 
 
 def to_markdown(page: Page, folder: Path) -> str:
@@ -30,14 +35,55 @@ def _lines(blocks: Iterable[Block], folder: Path) -> Iterator[str]:
                 yield markdown_text(block.text)
             case Figure():
                 yield f"![{block.name}]({_link(block.path, folder)})"
-            case Gallery():  # captions only, because a thumbnail is not a file that can be linked
-                yield from (f"- {markdown_text(picture.caption)}" for picture in block.pictures)
+            case Gallery():  # words only, because a thumbnail is not a file that can be linked
+                yield from (f"- {markdown_text(item_text(item))}" for item in block.items[:MOST_ITEMS])
+                if len(block.items) > MOST_ITEMS:
+                    yield f"- and {len(block.items) - MOST_ITEMS} more"
+            case Cards():
+                yield from (_card_line(card) for card in block.cards)
+            case Curve():
+                yield from _curve_lines(block, folder)
             case Table(rows=()):
                 continue
             case Table():
                 yield from map(_table_line, (map(markdown_text, block.header), ("---" for _ in block.header)))
                 yield from (_table_line(map(markdown_text, row)) for row in block.rows)
         yield ""
+
+
+def item_text(item: Item) -> str:
+    """What is known about an item of a gallery, in one line."""
+    confidence = "" if item.confidence is None else f" at {item.confidence:.1%}"
+    answer = f"answer {item.answer}{confidence}" if item.answer else ""
+    parts = [item.caption, f"label {item.label}" if item.label else "", answer, *item.tags]
+    return "; ".join(part for part in parts if part)
+
+
+def _card_line(card: Card) -> str:
+    interval = f" ({markdown_text(card.interval)})" if card.interval else ""
+    sentence = f": {markdown_text(card.sentence)}" if card.sentence else ""
+    return f"- **{markdown_text(card.label)} {markdown_text(card.value)}**{interval}{sentence}"
+
+
+def _curve_lines(curve: Curve, folder: Path) -> Iterator[str]:
+    """A link to the plot's file; without one, a table of some of its points."""
+    if curve.path is not None:
+        yield f"![{curve.name}]({_link(curve.path, folder)})"
+        return
+    header = (curve.x, "series", curve.y)
+    yield from map(_table_line, (map(markdown_text, header), ("---" for _ in header)))
+    for line in curve.lines:
+        for x, y in _some_points(line):
+            cells = (tick_text(x, is_share=curve.x_share), line.label, tick_text(y, is_share=curve.y_share))
+            yield _table_line(map(markdown_text, cells))
+
+
+def _some_points(line: Line) -> Iterator[tuple[float, float]]:
+    """At most `MOST_POINTS` of the points, evenly spread, the last among them; none of a line to compare with."""
+    num = len(line.xs)
+    if line.style != "guide" and num:
+        places = sorted({round(k * (num - 1) / (MOST_POINTS - 1)) for k in range(MOST_POINTS)})
+        yield from ((line.xs[place], line.ys[place]) for place in places if math.isfinite(line.ys[place]))
 
 
 def _table_line(cells: Iterable[str]) -> str:

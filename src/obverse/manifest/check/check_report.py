@@ -18,7 +18,7 @@ from obverse.files import open_regular, write_whole
 from obverse.imaging import PictureError, Pixels, Sandbox
 from obverse.manifest.sample import Finding
 from obverse.manifest.store import PictureStore, StoredPicture
-from obverse.report import Block, Gallery, Page, Picture, Section, Table, Text, to_html
+from obverse.report import Block, Gallery, Item, Page, Picture, Section, Table, Text, to_html
 
 from .check import Check
 from .check_table import Kind, count_sentence, kinds_of
@@ -118,7 +118,7 @@ def _finding_blocks(finding: Finding, album: _Album) -> Iterator[Block]:
         score = f" (score {finding.score:.3f}, threshold {finding.threshold:.3f})"
     yield Text(printable(finding.message) + score)
     if finding.paths:
-        yield Gallery(tuple(album.picture(path) for path in finding.paths[:MAX_THUMBNAILS]))
+        yield Gallery(tuple(album.item(path) for path in finding.paths[:MAX_THUMBNAILS]))
     if len(finding.paths) > MAX_THUMBNAILS:
         yield Text(f"and {len(finding.paths) - MAX_THUMBNAILS} more", is_quiet=True)
 
@@ -129,9 +129,10 @@ class _Album:
     def __init__(self, store: PictureStore, sandbox: Sandbox) -> None:
         self.store, self.sandbox, self.left = store, sandbox, MAX_PICTURES
 
-    def picture(self, path: str) -> Picture:
+    def item(self, path: str) -> Item:
         """The path with its thumbnail; without one if the picture cannot be decoded or the page's limit is reached."""
-        return Picture(printable(path), self._thumbnail(path))
+        encoded = self._thumbnail(path)
+        return Item(printable(path), (Picture(encoded),) if encoded else ())
 
     def _thumbnail(self, path: str) -> bytes:
         if self.left <= 0:
@@ -141,7 +142,7 @@ class _Album:
             picture = Image.fromarray(pixels)
             picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
             buffer = io.BytesIO()
-            picture.save(buffer, "JPEG", quality=80)
+            picture.save(buffer, "WEBP", quality=75)
             self.left -= 1
             return buffer.getvalue()
         return b""
