@@ -9,8 +9,8 @@ from scipy.stats import binomtest
 from obverse.decisions import OneClass
 from obverse.errors import DataError
 from obverse.evaluation import Predictions, differences, holm, require_same_samples, samples_needed, seed_interval
-from obverse.evaluation.compare import discordant, gain_in_accuracy, mcnemar, units_needed
-from obverse.metrics import Units, metric_of
+from obverse.evaluation.compare import discordant, gain_in_accuracy
+from obverse.metrics import Units, mcnemar, metric_of, units_needed
 
 CLASSES = ("a", "b", "c")
 

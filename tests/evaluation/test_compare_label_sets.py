@@ -10,7 +10,8 @@ from obverse import metrics
 from obverse.decisions import LabelSet
 from obverse.errors import DataError
 from obverse.evaluation import Predictions, differences, require_same_samples
-from obverse.evaluation.compare import discordant, gain_in, mcnemar, too_few, units_needed
+from obverse.evaluation.compare import discordant, gain_in, too_few
+from obverse.metrics import mcnemar, units_needed
 
 CLASSES = ("a", "b", "c", "d")
 

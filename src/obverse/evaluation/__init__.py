@@ -1,20 +1,17 @@
 """Predictions, measurements and their report."""
 
+from obverse.metrics import LEVEL, Difference, holm, samples_needed, units_needed
+
 from .arrays_on_disk import Float32Array, create_folder
 from .compare import (
-    LEVEL,
-    Difference,
     differences,
     discordant,
     gain_in,
     gain_in_accuracy,
-    holm,
     joint_units,
     require_same_samples,
-    samples_needed,
     seed_interval,
     too_few,
-    units_needed,
 )
 from .diagnosis import Diagnosis, Story, diagnose
 from .embedding_map import map_embeddings

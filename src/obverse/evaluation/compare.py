@@ -14,54 +14,26 @@ the variance between seeds, and a single run says nothing of it.
   difference, the answers of the two models to a group could be exchanged (Good 2005). A bootstrap over few groups is
   too narrow, so draws are widened by sqrt(G / (G - 1)) and by Student's t over the normal quantile.
 
-`studies/compare` makes the table of a comparison.
+The tests themselves are in `metrics/paired`; `studies/compare` makes the table of a comparison.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from statistics import NormalDist
+from dataclasses import replace
 
 import numpy as np
-from scipy.special import bdtr
 
 from obverse import metrics
 from obverse.decisions import LabelSet, OneClass
 from obverse.errors import DataError
-from obverse.metrics import FloatArray, IntArray
+from obverse.metrics import Difference, FloatArray, IntArray
 
 from .estimates import Estimate
 from .predictions import Predictions
 
-# Probability with which a difference should be found on the number of samples that `samples_needed` gives.
-POWER = 0.8
-# Significance level of the tests, two-sided.
-LEVEL = 0.05
-
 Side = Sequence[Predictions]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Difference of a metric, other - base, with its 95 % interval."""
-
-    metric: str
-    value: float
-    low: float
-    high: float
-
-    p_value: float
-    """Two-sided: probability of a difference at least this large if there were none."""
-
-    test: str
-    """Name of the test, for the legend."""
-
-    @property
-    def favours_other(self) -> bool:
-        """Whether `other` is better by this metric, significantly or not."""
-        return self.value < 0 if self.metric in metrics.LOWER_IS_BETTER else self.value > 0
 
 
 def require_same_samples(first: Predictions, other: Predictions, names: tuple[str, str]) -> Predictions:
@@ -127,24 +99,18 @@ def differences(base: Side, other: Side, *, num_resamples: int = 2000, seed: int
     draws = metrics.Resampler([run.outcome for run in base], [run.outcome for run in other], units)
     draws_RM, point_M = draws.bootstrap(num_resamples, seed), draws.point()
     swapped_RM = draws.permute(num_resamples, seed) if units.are_groups and are_single else None
-    share_right, by_metric = metrics.metric_of("accuracy", label_sets=base[0].kind.is_set).name, {}
-    for column, name in enumerate(metric.name for metric in draws.metrics):
-        draws_R, value = draws_RM[:, column], float(point_M[column])
-        draws_R = draws_R[np.isfinite(draws_R)]
-        if not len(draws_R) or not math.isfinite(value):
-            continue
-        if units.are_groups:
-            draws_R = value + (draws_R - draws_R.mean()) * few_groups_factor(units.effective)
-        low, high = np.percentile(draws_R, [2.5, 97.5])
-        p_value, test = _bootstrap_p(draws_R), "paired bootstrap" + (" over groups" if units.are_groups else "")
-        if not are_single:
-            test += " and seeds" if units.are_groups else " over samples and seeds"
-        elif swapped_RM is not None:
-            p_value, test = _permutation_p(swapped_RM[:, column], value), "paired permutation of groups"
-        elif name == share_right:
-            p_value, test = mcnemar(*discordant(base[0], other[0])), "exact McNemar"
-        most = 1.0 if draws.metrics[column].bounds == (0.0, 1.0) else math.inf
-        by_metric[name] = Difference(name, value, max(-most, float(low)), min(most, float(high)), p_value, test)
+    share_right = metrics.metric_of("accuracy", label_sets=base[0].kind.is_set).name
+    by_metric: dict[str, Difference] = {}
+    for column, metric in enumerate(draws.metrics):
+        is_exact = metric.name == share_right and are_single and not units.are_groups
+        difference = metrics.paired_difference(
+            metric, float(point_M[column]), draws_RM[:, column], units,
+            are_single=are_single,
+            swapped_R=None if swapped_RM is None else swapped_RM[:, column],
+            discordant=discordant(base[0], other[0]) if is_exact else None,
+        )  # fmt: skip
+        if difference is not None:
+            by_metric[metric.name] = difference
     return by_metric
 
 
@@ -158,40 +124,10 @@ def joint_units(runs: Sequence[Predictions]) -> metrics.Units:
     return min((run.units for run in runs), key=lambda units: units.num)
 
 
-def few_groups_factor(num_groups: float) -> float:
-    """Factor by which to widen a bootstrap over `num_groups` groups, which is too narrow when they are few."""
-    from scipy.special import stdtrit
-
-    degrees = max(1.0, num_groups - 1)
-    quantile = float(stdtrit(degrees, 1 - LEVEL / 2)) / NormalDist().inv_cdf(1 - LEVEL / 2)
-    return quantile * math.sqrt((degrees + 1) / degrees)
-
-
 def discordant(base: Predictions, other: Predictions) -> tuple[int, int]:
     """Numbers of discordant samples: those that only `base` has right, and those that only `other` has right."""
     base_N, other_N = base.is_right_N, other.is_right_N
     return int((base_N & ~other_N).sum()), int((other_N & ~base_N).sum())
-
-
-def mcnemar(only_base: int, only_other: int) -> float:
-    """Exact two-sided p-value of McNemar's test: without a difference, each discordant sample is a fair coin toss."""
-    total = only_base + only_other
-    if total == 0:
-        return 1.0
-    return min(1.0, 2 * float(bdtr(min(only_base, only_other), total, 0.5)))
-
-
-def samples_needed(only_base: int, only_other: int, num_samples: int) -> int | None:
-    """Number of test samples on which this difference is found with 80 % power (Connor 1987); None for no difference.
-
-    only_base, only_other: numbers of discordant samples.
-    """
-    disagree, gap = (only_base + only_other) / num_samples, abs(only_base - only_other) / num_samples
-    if gap == 0:
-        return None
-    z_level, z_power = NormalDist().inv_cdf(1 - LEVEL / 2), NormalDist().inv_cdf(POWER)
-    root = z_level * math.sqrt(disagree) + z_power * math.sqrt(max(0.0, disagree - gap * gap))
-    return math.ceil((root / gap) ** 2)
 
 
 def gain_in_accuracy(base: Predictions, other: Predictions) -> IntArray:
@@ -208,25 +144,6 @@ def gain_in(metric: metrics.Metric, base: Predictions, other: Predictions) -> Fl
     return gain_N
 
 
-def units_needed(gain_N: IntArray | FloatArray, units: metrics.Units) -> int | None:
-    """Number of units (groups or samples) on which this mean gain is found with 80 % power; None for no gain."""
-    gains_G = np.bincount(units.of_N, gain_N)
-    gap, spread = float(gains_G.mean()), float((gains_G - gain_N.mean() * units.sizes_G).std(ddof=1))
-    if gap == 0:
-        return None
-    z_level, z_power = NormalDist().inv_cdf(1 - LEVEL / 2), NormalDist().inv_cdf(POWER)
-    return max(2, math.ceil(((z_level + z_power) * spread / gap) ** 2))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for multiple comparisons by Holm's method (Holm 1979), in the order given."""
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
-
-
 def seed_interval(values: Sequence[float], *, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
     """Mean over seeds with its 95 % interval by Student's t, clipped to `bounds`; no interval for one seed or for seeds
     of one value.
@@ -240,16 +157,3 @@ def seed_interval(values: Sequence[float], *, bounds: tuple[float, float] = (-ma
         return Estimate(values[0], None, None, "every seed gave this value, so how much seeds vary is not known")
     half = float(t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return Estimate(mean, max(bounds[0], mean - half), min(bounds[1], mean + half))
-
-
-def _bootstrap_p(draws_R: FloatArray) -> float:
-    """Two-sided p-value of a bootstrap; never 0, because the number of draws is finite."""
-    tails = min(int((draws_R <= 0).sum()), int((draws_R >= 0).sum()))
-    return min(1.0, 2 * (tails + 1) / (len(draws_R) + 1))
-
-
-def _permutation_p(swapped_R: FloatArray, value: float) -> float:
-    """Two-sided p-value of a permutation test; the observed data counts as one of the permutations."""
-    # The tolerance counts permutations whose difference is equal but for rounding.
-    least = abs(value) * (1 - 1e-12)
-    return float((1 + (np.abs(swapped_R) >= least).sum()) / (len(swapped_R) + 1))
