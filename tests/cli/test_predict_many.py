@@ -161,7 +161,7 @@ def test_class_names_are_safe_too(capsys):
 
     labels = (("=x\x1b[0m", 0.5),)
     print_row(package.Prediction("a", labels, labels), CsvRows(spreadsheet=True))
-    assert capsys.readouterr().out == "a,'=x\\x1b[0m,0.500000,\n"
+    assert capsys.readouterr().out == "a,'=x\\x1b[0m,0.500000,,,,\n"
 
 
 def test_a_broken_archive_and_a_link_to_itself_cost_nobody_else_the_answer(obverse, shapes_run, mixed, tmp_path):

@@ -1,7 +1,8 @@
 """Decisions: conversion of the head's logits to class logits, probabilities and predictions, in torch and numpy."""
 
+from .acceptance import PROMISE, VERDICTS, Decision, Verdict, confidence_of, decide, percent, why_none
 from .arrays import require_numbers, softmax, to_answers, to_probabilities
-from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, uncalibrated
+from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, cross_calibrated, uncalibrated
 from .kinds import PLAIN, Kind, LabelSet, OneClass, Truth, kind_of
 from .logits import build_output, class_logits, split_views, training_prior
 from .targets import hard_targets, label_targets
@@ -9,18 +10,26 @@ from .targets import hard_targets, label_targets
 __all__ = [
     "LEAST_UNITS",
     "PLAIN",
+    "PROMISE",
+    "VERDICTS",
+    "Decision",
     "Evidence",
     "Kind",
     "LabelSet",
     "OneClass",
     "Truth",
+    "Verdict",
     "build_output",
     "calibrate",
     "calibrated",
     "class_logits",
+    "confidence_of",
+    "cross_calibrated",
+    "decide",
     "hard_targets",
     "kind_of",
     "label_targets",
+    "percent",
     "require_numbers",
     "softmax",
     "split_views",
@@ -28,4 +37,5 @@ __all__ = [
     "to_probabilities",
     "training_prior",
     "uncalibrated",
+    "why_none",
 ]

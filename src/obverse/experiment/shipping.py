@@ -24,6 +24,7 @@ from obverse.metrics import Units, best_thresholds
 from obverse.models import merge_lora
 from obverse.recipe import ADJUSTED, LossSpec, OutputSpec, Recipe
 from obverse.training import Trainer
+from obverse.trust import accepted_on_val
 
 from .setup import Setup, set_up
 
@@ -65,7 +66,7 @@ def as_shipped(trainer: Trainer, setup: Setup) -> TorchEngine:
 
 
 def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
-    """The output spec that ships, with what is fitted on val: prior, calibration, then thresholds of label sets."""
+    """The output spec that ships, with a tuned prior and everything else that is fitted on val (`fitted_output`)."""
     with closing(trainer.loaders):
         outputs = run_engine(engine, trainer.loaders.val.epoch(), embeddings=False, process=setup.process)
 
@@ -83,7 +84,9 @@ def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
 
 
 def fitted_output(outputs: Outputs, bundle: Bundle, manifest: Manifest, *, recipe: Recipe) -> OutputSpec:
-    """The bundle's output spec with a calibration, and thresholds of label sets, fitted on outputs of val.
+    """The bundle's output spec with what is fitted on outputs of val.
+
+    That is a calibration, thresholds of label sets, and the confidence from which on answers are accepted.
 
     outputs: of the bundle without a calibration.
     """
@@ -98,10 +101,10 @@ def fitted_output(outputs: Outputs, bundle: Bundle, manifest: Manifest, *, recip
         keeps_frequencies=not corrects_imbalance(recipe),
     )
     output = bundle.output.changed({"calibration": calibrate(evidence)})
-    if not kind.is_set:
-        return output
-    read = calibrated(torch.from_numpy(outputs.logits_NK), output.calibration)
-    return output.changed({"thresholds": best_thresholds(outputs.truth, kind.probabilities(read).numpy())})
+    if kind.is_set:
+        read = calibrated(torch.from_numpy(outputs.logits_NK), output.calibration)
+        output = output.changed({"thresholds": best_thresholds(outputs.truth, kind.probabilities(read).numpy())})
+    return output.changed({"acceptance": accepted_on_val(evidence, output.calibration, recipe.evaluation)})
 
 
 def _weights(truth: Truth, output: OutputSpec, loss: LossSpec, *, num_classes: int) -> npt.NDArray[np.float64]:

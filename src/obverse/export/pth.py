@@ -27,6 +27,7 @@ from obverse.decisions import calibrated
 from obverse.errors import DataError, OutputError
 from obverse.files import regular_status, written_aside
 from obverse.models import Classifier, one_line, unpickled
+from obverse.recipe import FITTED_ON_PROBABILITIES
 
 FORMAT = "obverse-pth"
 FORMAT_VERSION = 1
@@ -82,7 +83,9 @@ def fold_output(bundle: Bundle, classifier: Classifier) -> tuple[Bundle, dict[st
                 scale_K = torch.tensor(output.calibration.scale).to(weights[bias])
                 weights[weight] = weights[weight] * scale_K[:, None]
                 weights[bias] = calibrated(weights[bias], output.calibration).to(weights[bias])
-    return replace(bundle, output=output.changed({"prior": None, "calibration": None})), weights
+    # Predictions are the same, so that what was fitted on them stays.
+    same = {name: getattr(output, name) for name in FITTED_ON_PROBABILITIES}
+    return replace(bundle, output=output.changed({"prior": None, "calibration": None, **same})), weights
 
 
 def read_pth(path: Path) -> tuple[Bundle, Classifier]:

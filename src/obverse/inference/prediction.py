@@ -8,11 +8,22 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from obverse.decisions import Kind, LabelSet, require_numbers, to_answers, to_probabilities
+from obverse.decisions import (
+    Kind,
+    LabelSet,
+    Verdict,
+    confidence_of,
+    decide,
+    require_numbers,
+    to_answers,
+    to_probabilities,
+)
 from obverse.engines import Outputs
+from obverse.recipe import OutputSpec
 
 Labels = tuple[tuple[str, float], ...]
 """Classes with their probabilities."""
+NO_RULE = OutputSpec()
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,16 @@ class Prediction:
 
     likeliest: str = ""
     """The most probable class. With ordered classes the predicted class may be another one."""
+
+    confidence: float | None = None
+    """The probability that the prediction is right: of the predicted class; for a label set, that all classes are."""
+
+    decision: Verdict | None = None
+    """`accept`, `review` (leave it to a person) or `reject` (unlike the training pictures); None for bundles of earlier
+    versions, which have no rule for it."""
+
+    reason: str = ""
+    """Why that decision, in words."""
 
     @property
     def is_set(self) -> bool:
@@ -87,11 +108,21 @@ class Prediction:
 
 
 def read_predictions(
-    outputs: Outputs, kind: Kind, *, classes: Sequence[str], views: Sequence[str], top_k: int
+    outputs: Outputs,
+    kind: Kind,
+    *,
+    classes: Sequence[str],
+    views: Sequence[str],
+    top_k: int,
+    rule: OutputSpec = NO_RULE,
 ) -> Iterator[Prediction]:
-    """Yield the prediction of each row of an engine's outputs. DataError when a logit is not finite."""
+    """Yield the prediction of each row of an engine's outputs. DataError when a logit is not finite.
+
+    rule: what was fitted for the decision on an answer.
+    """
     rows_NK = to_probabilities(outputs.logits_NK, kind)
     require_numbers(rows_NK, outputs.ids)
+    confidence_N = confidence_of(rows_NK, to_answers(rows_NK, kind), kind)
     alone = [to_probabilities(of_view, kind) for of_view in outputs.alone_VNK]
     grades = [to_probabilities(of_view, kind) for of_view in outputs.grades_VNK]
     of_class = kind.thresholds_of(len(classes)) if isinstance(kind, LabelSet) else ()
@@ -107,7 +138,12 @@ def read_predictions(
     for row, name in enumerate(outputs.ids):
         top = _named(_top(rows_NK[row], kind, top_k), rows_NK[row], classes)
         likeliest, by_view, by_grade = classes[int(rows_NK[row].argmax())], of_views(row, alone), of_views(row, grades)
-        yield Prediction(name, labels(rows_NK[row]), top, thresholds, by_view, by_grade, likeliest)
+        confidence = float(confidence_N[row])
+        decision = decide(confidence, rule)
+        yield Prediction(
+            name, labels(rows_NK[row]), top, thresholds, by_view, by_grade, likeliest, confidence,
+            decision.verdict if decision else None, decision.reason if decision else "",
+        )  # fmt: skip
 
 
 def _top(probabilities_K: npt.NDArray[np.float32], kind: Kind, top_k: int) -> list[int]:

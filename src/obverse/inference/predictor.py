@@ -179,7 +179,14 @@ class Predictor:
     def _answers(self, batch: Batch, top_k: int) -> Iterator[Prediction]:
         """Predictions for the samples of one batch."""
         outputs = run_engine(self.engine, [batch], each_view=True, embeddings=False)
-        return read_predictions(outputs, self.bundle.kind, classes=self.classes, views=self.views, top_k=top_k)
+        return read_predictions(
+            outputs,
+            self.bundle.kind,
+            classes=self.classes,
+            views=self.views,
+            top_k=top_k,
+            rule=self.bundle.output,
+        )
 
     def _batch(self, requests: Sequence[Request]) -> Batch:
         return self._stacked(requests, [self._views_of(request) for request in requests])

@@ -32,7 +32,7 @@ from .specs.backbone import (
 from .specs.cache import CacheSpec
 from .specs.data import ColumnKind, DataSpec, Layout, Size, TilesSpec
 from .specs.distill import DistillSpec
-from .specs.evaluation import EvaluationSpec
+from .specs.evaluation import AcceptanceSpec, EvaluationSpec, OutlierSpec
 from .specs.finetune import FinetuneSpec, HeadFirstSpec, LoraSpec
 from .specs.fusion import (
     AttentionFusion,
@@ -50,6 +50,7 @@ from .specs.loss import (
     ADJUSTED,
     BINARY,
     COSINE_SCALE,
+    FITTED_ON_PROBABILITIES,
     LABEL_SETS,
     ORDINAL,
     CalibrationForm,
@@ -81,10 +82,12 @@ __all__ = [
     "CATALOGUE",
     "CONFIG_IGNORED",
     "COSINE_SCALE",
+    "FITTED_ON_PROBABILITIES",
     "LABEL_SETS",
     "ORDINAL",
     "POLICIES",
     "TIMM_OPTIONS",
+    "AcceptanceSpec",
     "AttentionFusion",
     "AugmentSpec",
     "AutoBackbone",
@@ -124,6 +127,7 @@ __all__ = [
     "ModelSpec",
     "MultiplicativeFusion",
     "OptimSpec",
+    "OutlierSpec",
     "OutputSpec",
     "ParentSpec",
     "Precision",

@@ -1,1 +1,5 @@
-"""What is fitted or judged on predictions, after training: how far answers can be trusted, and where they cannot."""
+"""Trust: what is fitted on predictions, and what is measured of them beside their quality."""
+
+from .acceptance import accepted_on_val, fit_acceptance, wanted_error
+
+__all__ = ["accepted_on_val", "fit_acceptance", "wanted_error"]

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 THRESHOLDS = "; each class has its own threshold"
 
+# Columns of the CSV form about the decision on an answer.
+DECIDED = ("confidence", "decision", "reason")
+
 Labels = Sequence[tuple[str, float]]
 
 
@@ -50,25 +53,33 @@ def print_block(prediction: Prediction, *, decode: str = "mode", views: Sequence
             typer.echo(f"  {printable(view)} {what}: {names or 'no class'}")
     if prediction.views_disagree and not prediction.is_set:
         typer.echo("  the views disagree")
+    if prediction.decision is not None:
+        typer.echo(f"  {prediction.decision}: {prediction.reason}")
 
 
 def header(classes: Sequence[str], num_places: int, *, is_set: bool) -> list[str]:
     """Header of the CSV form, without the column `error`."""
     if is_set:
-        return ["id", "labels", *classes]
-    return ["id", *(f"{what}_{place}" for place in range(1, num_places + 1) for what in ("class", "probability"))]
+        return ["id", "labels", *classes, *DECIDED]
+    pairs = (f"{what}_{place}" for place in range(1, num_places + 1) for what in ("class", "probability"))
+    return ["id", *pairs, *DECIDED]
 
 
 def print_row(prediction: Prediction, rows: CsvRows) -> None:
-    """id, then class and probability from the likeliest down, or the label set and the probability of every class."""
+    """id, then class and probability from the likeliest down, or the label set and all probabilities; the decision."""
     cells: list[str | float] = [cell for pair in prediction.top for cell in pair]
     if prediction.is_set:
         cells = ["|".join(sorted(name for name, _ in prediction.labels)), *prediction.probabilities.values()]
-    rows.write([prediction.id, *cells, ""])
+    confidence = "" if prediction.confidence is None else prediction.confidence
+    rows.write([prediction.id, *cells, confidence, prediction.decision or "", prediction.reason, ""])
 
 
 def as_json(prediction: Prediction) -> dict[str, Any]:
     """The prediction as a JSON object."""
+    return _labels_as_json(prediction) | {name: getattr(prediction, name) for name in DECIDED}
+
+
+def _labels_as_json(prediction: Prediction) -> dict[str, Any]:
     if prediction.is_set:
         return {
             "id": prediction.id,

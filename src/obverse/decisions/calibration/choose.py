@@ -115,6 +115,23 @@ def calibrate(evidence: Evidence) -> CalibrationSpec | None:
     return fit_form(chosen, evidence.exact_NK, evidence.truth, weights_N=evidence.weights_N)
 
 
+def cross_calibrated(evidence: Evidence, spec: CalibrationSpec | None) -> npt.NDArray[np.float32]:
+    """Class logits (N, K), those of each sample calibrated by a fit on the other folds, in the form of `spec`.
+
+    They stand for new samples. Where there are more samples than a fit uses, `spec` itself is applied: it then knows
+    too little of each sample to matter.
+    """
+    if spec is None or len(evidence.truth) > MOST_SAMPLES:
+        return calibrated(torch.from_numpy(evidence.logits_NK), spec).numpy()
+    mapped_NK = np.empty_like(evidence.exact_NK)
+    for fold in range(NUM_FOLDS):
+        out_N = evidence.fold_N == fold
+        rest = evidence.take(np.flatnonzero(~out_N))
+        fitted = fit_form(spec.kind, rest.exact_NK, rest.truth, weights_N=rest.weights_N)
+        mapped_NK[out_N] = _mapped(evidence.exact_NK[out_N], fitted)
+    return mapped_NK.astype(np.float32)
+
+
 def _held_out(evidence: Evidence, form: CalibrationForm) -> tuple[FloatArray, FloatArray]:
     """Log loss and cost of the answer of each sample, by the calibration fitted on the other folds."""
     losses_N, costs_N = np.empty(len(evidence.truth)), np.empty(len(evidence.truth))

@@ -1,8 +1,17 @@
-"""What is reported after training."""
+"""What is measured and reported after training, and what is fitted on val for the decision on an answer."""
 
 from __future__ import annotations
 
-from .spec import NonNegativeInt, PositiveInt, Spec
+from typing import Annotated
+
+from pydantic import Field
+
+from .spec import MAX_FLOAT, Auto, NonNegativeInt, PositiveFloat, PositiveInt, Spec
+
+# An error of 0 cannot be promised by any number of samples.
+ErrorShare = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Score = Annotated[float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)]
 
 
 class EvaluationSpec(Spec):
@@ -17,3 +26,56 @@ class EvaluationSpec(Spec):
     maps: NonNegativeInt = 8
     """Number of samples for which the report shows where the model looks; half of them are the most confident mistakes.
     0 is none."""
+
+    accepted_error: Auto | ErrorShare = "auto"
+    """Largest share of wrong answers among those that are accepted without a person, promised with 95 % confidence from
+    val. `auto` is 0.05; it is 0.1 or 0.2 where less cannot be promised from half of val (that takes 118 independent
+    samples for 0.05 and 58 for 0.1), or where the model errs more than twice as often."""
+
+
+class AcceptanceSpec(Spec):
+    """The confidence from which on an answer is accepted, fitted on val."""
+
+    wanted_error: ErrorShare
+    """Largest share of wrong answers among accepted ones."""
+
+    threshold: Share | None
+    """Confidence from which on answers are accepted. `null`: val cannot promise the wanted error for any."""
+
+    num_units: NonNegativeInt
+    """Independent samples of val, or groups, that it was fitted on."""
+
+    are_groups: bool = False
+    """Whether the units are groups, each with one sample drawn from it."""
+
+    share: Share = 0.0
+    """Share of these units whose answers are accepted."""
+
+
+class OutlierSpec(Spec):
+    """The score of how unlike the training pictures a sample is, scaled on val, and where rejection begins.
+
+    The score is the sum of two parts, each less its centre and divided by its scale: GEN of the probabilities, and the
+    logarithm of the Mahalanobis distance of the normalised embedding from its nearest class.
+    """
+
+    gen_centre: Score
+    """Median of GEN on val."""
+
+    gen_scale: PositiveFloat
+    """Spread of GEN on val."""
+
+    distance_centre: Score
+    """Median of the distance's logarithm on val."""
+
+    distance_scale: PositiveFloat
+    """Spread of the distance's logarithm on val."""
+
+    reject_above: Score
+    """Score above which a sample is rejected."""
+
+    share_below: Share
+    """Share of val samples that are not rejected."""
+
+    num_samples: PositiveInt
+    """Samples of val that it was fitted on."""

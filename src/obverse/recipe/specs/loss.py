@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from obverse.registry import LOSSES, Decode, Head
 
+from .evaluation import AcceptanceSpec, OutlierSpec
 from .spec import MAX_FLOAT, Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, Spec
 
 CalibrationForm = Literal["temperature", "platt", "vector"]
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 else:
     LossKind = Literal[*LOSSES]
     LossName = Literal["auto", LossKind]
+# Fields of the output that are fitted on calibrated probabilities and answers.
+FITTED_ON_PROBABILITIES = ("acceptance", "outliers")
 COSINE_SCALE = 30.0
 """Logits of a cosine head lie within this, as in the published LDAM code (Cao et al. 2019)."""
 
@@ -78,10 +81,20 @@ class OutputSpec(Spec):
     per_view: bool = False
     """Whether the head gives these numbers for every view by itself, and the views' probabilities are averaged."""
 
+    acceptance: AcceptanceSpec | None = None
+    """Confidence from which on answers are accepted. `null`: there is no decision on answers."""
+
+    outliers: OutlierSpec | None = None
+    """Score of samples that are unlike the training pictures. `null`: none is rejected."""
+
     def changed(self, changes: Mapping[str, object]) -> Self:
-        """A copy with other values. Another prior or head drops the calibration, which was fitted after them."""
-        is_stale = "calibration" not in changes and changes.keys() & {"kind", "prior", "per_view"}
-        return super().changed({**changes, "calibration": None} if is_stale else changes)
+        """A copy with other values. What was fitted after a changed value is dropped, unless it is given, too."""
+        stale: dict[str, object] = {}
+        if changes.keys() & {"kind", "prior", "per_view"}:
+            stale["calibration"] = None
+        if changes.keys() & {"kind", "prior", "per_view", "decode", "calibration", "thresholds"}:
+            stale |= dict.fromkeys(FITTED_ON_PROBABILITIES)
+        return super().changed({**stale, **changes})
 
     def num_outputs(self, num_classes: int) -> int:
         """Numbers that the head gives."""

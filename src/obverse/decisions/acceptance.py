@@ -1,0 +1,102 @@
+"""Decision on an answer: accept it, leave it to a person, or reject a sample that is unlike the training pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.recipe import AcceptanceSpec, OutlierSpec, OutputSpec
+
+from .kinds import Kind, Truth
+
+Verdict = Literal["accept", "review", "reject"]
+VERDICTS: tuple[Verdict, ...] = ("accept", "review", "reject")
+# Probability with which a fitted threshold keeps its promise.
+PROMISE = 0.95
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with one answer."""
+
+    verdict: Verdict
+
+    reason: str
+    """Why, in words."""
+
+
+def confidence_of(
+    probabilities_NK: npt.NDArray[np.floating[Any]], answers: Truth, kind: Kind
+) -> npt.NDArray[np.float64]:
+    """The probability that each answer is right (N): that of the answered class.
+
+    For label sets the product over all classes of the probability that the class is rightly in the set or rightly not,
+    as if classes were independent.
+    """
+    exact_NK = probabilities_NK.astype(np.float64)
+    if kind.is_set:
+        confidence_N: npt.NDArray[np.float64] = np.where(answers, exact_NK, 1 - exact_NK).prod(axis=1)
+    else:
+        confidence_N = np.take_along_axis(exact_NK, answers[:, None], axis=1)[:, 0]
+    return confidence_N.clip(0.0, 1.0)
+
+
+def decide(confidence: float, output: OutputSpec, *, outlier_score: float | None = None) -> Decision | None:
+    """The decision on one answer; None where nothing was fitted for one, as in older bundles.
+
+    outlier_score: how unlike the training pictures the sample is; None where that is not known.
+    """
+    acceptance, outliers = output.acceptance, output.outliers
+    if acceptance is None:
+        return None
+    if outliers is not None and outlier_score is not None and not outlier_score <= outliers.reject_above:
+        return Decision("reject", _unlike(outliers))
+    threshold = acceptance.threshold
+    if threshold is None:
+        return Decision("review", f"confidence {percent(confidence)}; {why_none(acceptance)}")
+    if confidence >= threshold:
+        at_most = f"errors among such answers at most {percent(acceptance.wanted_error)}"
+        return Decision("accept", f"confidence {percent(confidence)}, {at_most}")
+    low, limit = _apart(confidence, threshold)
+    return Decision("review", f"confidence {low} is below {limit}")
+
+
+def least_error(num_units: int) -> float:
+    """The least error that so many independent samples can promise: where all of them are right (Clopper-Pearson)."""
+    return 1.0 if num_units < 1 else float(1 - (1 - PROMISE) ** (1 / num_units))
+
+
+def why_none(acceptance: AcceptanceSpec) -> str:
+    """Why val can promise the wanted error for no threshold."""
+    num, what = acceptance.num_units, "groups" if acceptance.are_groups else "samples"
+    least = least_error(num)
+    if least > acceptance.wanted_error:
+        return f"with {num} {what} on val no error below {percent(least, digits=1)} can be promised"
+    wanted = percent(acceptance.wanted_error)
+    return f"on val ({num} {what}) even confident answers err too often to promise at most {wanted}"
+
+
+def percent(share: float, *, digits: int = 0) -> str:
+    """A share in per cent. It is 0 % or 100 % only where it is exactly that."""
+    for more in range(digits, 5):
+        text = f"{100 * share:.{more}f}"
+        if float(text) not in (0.0, 100.0) or share in (0.0, 1.0):
+            return f"{text} %"
+    return "0 %" if share < 0.5 else "above 99.99 %"
+
+
+def _apart(low: float, high: float) -> tuple[str, str]:
+    """Both shares in per cent, with as many digits as it takes to tell them apart."""
+    for digits in range(5):
+        pair = percent(low, digits=digits), percent(high, digits=digits)
+        if pair[0] != pair[1]:
+            return pair
+    return pair
+
+
+def _unlike(outliers: OutlierSpec) -> str:
+    below = percent(outliers.share_below)
+    return f"unlike the training pictures (farther than {below if below != '100 %' else 'all'} of val)"
