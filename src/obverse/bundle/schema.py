@@ -226,6 +226,12 @@ def _require_output(output: OutputSpec, num_classes: int, *, ordered: bool) -> N
             raise ValueError(f"output.{name} has {len(numbers)} numbers for {num_classes} classes")
     if output.calibration is not None and not output.calibration.fits(num_classes):
         raise ValueError(f"output.calibration does not have one number for each of {num_classes} classes")
+    if output.sets is not None:
+        if not output.sets.fits(num_classes):
+            raise ValueError(f"output.sets does not have one quantile, or one for each of {num_classes} classes")
+        kinds = ("labels",) if output.kind == "binary" else ("range", "rps") if ordered else ("lac", "raps")
+        if output.sets.kind not in kinds:
+            raise ValueError(f"output.sets.kind {output.sets.kind} does not go with these classes")
     if output.thresholds is not None and (
         output.kind != "binary" or not all(0 <= value <= 1 for value in output.thresholds)
     ):

@@ -1,8 +1,9 @@
 """Decisions: conversion of the head's logits to class logits, probabilities and predictions, in torch and numpy."""
 
 from .acceptance import PROMISE, VERDICTS, Decision, Verdict, confidence_of, decide, percent, why_none
-from .arrays import require_numbers, softmax, to_answers, to_probabilities
+from .arrays import require_numbers, softmax, to_answers, to_logits, to_probabilities
 from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, cross_calibrated, uncalibrated
+from .conformal import fit_sets, promise, sets_of
 from .kinds import PLAIN, Kind, LabelSet, OneClass, Truth, kind_of
 from .logits import build_output, class_logits, split_views, training_prior
 from .targets import hard_targets, label_targets
@@ -26,14 +27,18 @@ __all__ = [
     "confidence_of",
     "cross_calibrated",
     "decide",
+    "fit_sets",
     "hard_targets",
     "kind_of",
     "label_targets",
     "percent",
+    "promise",
     "require_numbers",
+    "sets_of",
     "softmax",
     "split_views",
     "to_answers",
+    "to_logits",
     "to_probabilities",
     "training_prior",
     "uncalibrated",

@@ -26,6 +26,17 @@ def to_probabilities(logits_NK: npt.NDArray[np.float32], kind: Kind) -> npt.NDAr
     return probabilities_NK
 
 
+def to_logits(probabilities_NK: npt.NDArray[np.floating[Any]], kind: Kind) -> npt.NDArray[np.float32]:
+    """Class logits (N, K) with these probabilities, the inverse of `to_probabilities`; finite for 0 and 1, too."""
+    tiny = float(np.finfo(np.float32).tiny)
+    exact_NK: npt.NDArray[np.float64] = probabilities_NK.astype(np.float64)
+    logits_NK = np.log(exact_NK.clip(min=tiny))
+    if kind.is_set:
+        logits_NK = logits_NK - np.log((1 - exact_NK).clip(min=tiny))
+    single_NK: npt.NDArray[np.float32] = logits_NK.astype(np.float32)
+    return single_NK
+
+
 def to_answers(probabilities_NK: npt.NDArray[np.floating[Any]], kind: Kind) -> npt.NDArray[Any]:
     """Decisions of `kind`: class indices (N), -1 for a row of NaN; or label sets (N, K)."""
     answers: npt.NDArray[Any] = kind.decide(torch.tensor(probabilities_NK, dtype=torch.float64)).numpy()

@@ -16,13 +16,15 @@ import numpy.typing as npt
 import torch
 
 from obverse.bundle import Bundle
-from obverse.decisions import Evidence, Truth, calibrate, calibrated
+from obverse.decisions import Evidence, Truth, calibrate, calibrated, fit_sets, to_logits
 from obverse.engines import Engine, Outputs, TorchEngine, run_engine
-from obverse.evaluation import best_prior
+from obverse.evaluation import Predictions, best_prior
+from obverse.files import read_json_object
 from obverse.manifest import Manifest
 from obverse.metrics import Units, best_thresholds
 from obverse.models import merge_lora
 from obverse.recipe import ADJUSTED, LossSpec, OutputSpec, Recipe
+from obverse.runs import RunFolder
 from obverse.training import Trainer
 from obverse.trust import accepted_on_val
 
@@ -65,7 +67,7 @@ def as_shipped(trainer: Trainer, setup: Setup) -> TorchEngine:
     return TorchEngine.from_bundle(setup.bundle, trainer.model, device=trainer.forward.device)
 
 
-def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
+def tuned_output(setup: Setup, trainer: Trainer, engine: Engine, *, run: RunFolder) -> OutputSpec:
     """The output spec that ships, with a tuned prior and everything else that is fitted on val (`fitted_output`)."""
     with closing(trainer.loaders):
         outputs = run_engine(engine, trainer.loaders.val.epoch(), embeddings=False, process=setup.process)
@@ -78,7 +80,12 @@ def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
             output = output.changed({"prior": prior})
             read = replace(outputs, logits_NK=outputs.logits_NK + np.log(prior, dtype=np.float32))
         bundle = replace(setup.bundle, output=output)
-        return fitted_output(read, bundle, setup.manifest, recipe=setup.recipe).model_dump()
+        fitted = fitted_output(read, bundle, setup.manifest, recipe=setup.recipe)
+        if run.choice_file.is_file():  # its models of folds have predicted all of train and val
+            folder = run.path / str(read_json_object(run.choice_file)["out_of_fold"])
+            bundle = replace(bundle, output=fitted)
+            fitted = output_of_folds(Predictions.read(folder), bundle, recipe=setup.recipe)
+        return fitted.model_dump()
 
     return OutputSpec.model_validate(setup.process.from_main(tuned))
 
@@ -86,25 +93,53 @@ def tuned_output(setup: Setup, trainer: Trainer, engine: Engine) -> OutputSpec:
 def fitted_output(outputs: Outputs, bundle: Bundle, manifest: Manifest, *, recipe: Recipe) -> OutputSpec:
     """The bundle's output spec with what is fitted on outputs of val.
 
-    That is a calibration, thresholds of label sets, and the confidence from which on answers are accepted.
+    That is a calibration, thresholds of label sets, the rule of prediction sets, and the confidence from which on
+    answers are accepted.
 
     outputs: of the bundle without a calibration.
     """
-    kind, known_N = bundle.kind, bundle.kind.known(outputs.truth)
-    truth, group_of = outputs.truth[known_N], dict(zip(manifest.samples.ids, manifest.samples.groups, strict=True))
-    evidence = Evidence(
-        outputs.logits_NK[known_N],
-        truth,
-        kind,
-        Units.of_groups([group_of[name] or None for name in outputs.ids]).take(known_N),
-        _weights(truth, bundle.output, recipe.loss, num_classes=len(bundle.classes)),
-        keeps_frequencies=not corrects_imbalance(recipe),
-    )
+    kind, group_of = bundle.kind, dict(zip(manifest.samples.ids, manifest.samples.groups, strict=True))
+    units = Units.of_groups([group_of[name] or None for name in outputs.ids])
+    evidence = _evidence(outputs.logits_NK, outputs.truth, units, bundle, recipe)
     output = bundle.output.changed({"calibration": calibrate(evidence)})
     if kind.is_set:
         read = calibrated(torch.from_numpy(outputs.logits_NK), output.calibration)
         output = output.changed({"thresholds": best_thresholds(outputs.truth, kind.probabilities(read).numpy())})
-    return output.changed({"acceptance": accepted_on_val(evidence, output.calibration, recipe.evaluation)})
+    output = output.changed({"acceptance": accepted_on_val(evidence, output.calibration, recipe.evaluation)})
+    return _with_sets(output, evidence, recipe)
+
+
+def output_of_folds(pooled: Predictions, bundle: Bundle, *, recipe: Recipe) -> OutputSpec:
+    """The bundle's output spec with a rule of sets that is fitted on out-of-fold predictions.
+
+    They are more than val, and no model was trained on them. The calibration stays that of val.
+    """
+    rows_NK = pooled.probabilities_NK if pooled.uncalibrated_NK is None else pooled.uncalibrated_NK
+    evidence = _evidence(to_logits(rows_NK, bundle.kind), pooled.truth, pooled.units, bundle, recipe)
+    return _with_sets(bundle.output, evidence, recipe)
+
+
+def _evidence(
+    logits_NK: npt.NDArray[np.float32], truth: Truth, units: Units, bundle: Bundle, recipe: Recipe
+) -> Evidence:
+    """The samples that have a label."""
+    known_N = bundle.kind.known(truth)
+    return Evidence(
+        logits_NK[known_N],
+        truth[known_N],
+        bundle.kind,
+        units.take(known_N),
+        _weights(truth[known_N], bundle.output, recipe.loss, num_classes=len(bundle.classes)),
+        keeps_frequencies=not corrects_imbalance(recipe),
+    )
+
+
+def _with_sets(output: OutputSpec, evidence: Evidence, recipe: Recipe) -> OutputSpec:
+    spec = recipe.evaluation
+    if spec.coverage is None or not len(evidence.truth):
+        return output
+    sets = fit_sets(evidence, output.calibration, level=spec.coverage, confidence=spec.coverage_confidence)
+    return output.changed({"sets": sets})
 
 
 def _weights(truth: Truth, output: OutputSpec, loss: LossSpec, *, num_classes: int) -> npt.NDArray[np.float64]:

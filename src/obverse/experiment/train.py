@@ -289,11 +289,11 @@ def _workers_explained(trainer: Trainer, wish: Callable[[], int | None]) -> Iter
         raise trainer.loaders.train.worker_error(error) from None
 
 
-def _ready(setup: Setup, trainer: Trainer) -> Ready:
+def _ready(run: RunFolder, setup: Setup, trainer: Trainer) -> Ready:
     """The trained model with its best weights, as it ships, with what is tuned on val."""
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
-    output = tuned_output(setup, trainer, as_shipped(trainer, setup))
+    output = tuned_output(setup, trainer, as_shipped(trainer, setup), run=run)
     return _with_engine(replace(setup.bundle, trained=trained, output=output), setup, trainer)
 
 
@@ -324,7 +324,7 @@ def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunRe
 
     With `training.refit`, val is evaluated with the best weights of the first training, before the second.
     """
-    progress, ready, shipped, log = first.progress, _ready(setup, first), first, {}
+    progress, ready, shipped, log = first.progress, _ready(run, setup, first), first, {}
     story, train = _story(run, setup, first, ready)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     measured: dict[str, dict[str, Any]] = {}

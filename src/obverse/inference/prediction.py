@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from obverse.decisions import (
     confidence_of,
     decide,
     require_numbers,
+    sets_of,
     to_answers,
     to_probabilities,
 )
@@ -56,6 +57,16 @@ class Prediction:
     likeliest: str = ""
     """The most probable class. With ordered classes the predicted class may be another one."""
 
+    set: tuple[str, ...] = ()
+    """Classes that hold the true one as often as `set_level` says, in class order; for ordered classes a range from the
+    first to the last. All classes where val was too small for that. Empty for a model without a rule of sets."""
+
+    set_level: float | None = None
+    """Promised share of samples whose `set` holds the true class; of a multi-label model, of the true classes that it
+    holds. None for a model without a rule of sets."""
+
+    set_words: str = ""
+    """`set` in words: `MS63 to MS65`, `cat or dog`, `any`. Empty for a model without a rule of sets."""
     confidence: float | None = None
     """The probability that the prediction is right: of the predicted class; for a label set, that all classes are."""
 
@@ -118,7 +129,7 @@ def read_predictions(
 ) -> Iterator[Prediction]:
     """Yield the prediction of each row of an engine's outputs. DataError when a logit is not finite.
 
-    rule: what was fitted for the decision on an answer.
+    rule: what was fitted for prediction sets and for the decision on an answer.
     """
     rows_NK = to_probabilities(outputs.logits_NK, kind)
     require_numbers(rows_NK, outputs.ids)
@@ -135,15 +146,34 @@ def read_predictions(
         pairs = zip(views, (rows_NK[row] for rows_NK in rows_VNK), strict=False)
         return {view: labels(row_K) for view, row_K in pairs if not np.isnan(row_K).any()}
 
+    sets_NK = None if rule.sets is None else sets_of(rows_NK, kind, rule.sets)
     for row, name in enumerate(outputs.ids):
         top = _named(_top(rows_NK[row], kind, top_k), rows_NK[row], classes)
         likeliest, by_view, by_grade = classes[int(rows_NK[row].argmax())], of_views(row, alone), of_views(row, grades)
         confidence = float(confidence_N[row])
         decision = decide(confidence, rule)
-        yield Prediction(
-            name, labels(rows_NK[row]), top, thresholds, by_view, by_grade, likeliest, confidence,
-            decision.verdict if decision else None, decision.reason if decision else "",
+        prediction = Prediction(
+            name, labels(rows_NK[row]), top, thresholds, by_view, by_grade, likeliest, confidence=confidence,
+            decision=decision.verdict if decision else None, reason=decision.reason if decision else "",
         )  # fmt: skip
+        if rule.sets is not None and sets_NK is not None:
+            within = tuple(classes[int(k)] for k in np.flatnonzero(sets_NK[row]))
+            words = set_words(within, num_classes=len(classes), kind=kind)
+            prediction = replace(prediction, set=within, set_level=rule.sets.level, set_words=words)
+        yield prediction
+
+
+def set_words(names: Sequence[str], *, num_classes: int, kind: Kind) -> str:
+    """A prediction set in words. names: its classes, in class order."""
+    if len(names) == num_classes:
+        return "any"
+    if kind.ordered and len(names) > 1:
+        return f"{names[0]} to {names[-1]}"
+    if not names:
+        return "none"
+    *first, last = names
+    joint = " and " if kind.is_set else " or "
+    return f"{', '.join(first)}{joint}{last}" if first else last
 
 
 def _top(probabilities_K: npt.NDArray[np.float32], kind: Kind, top_k: int) -> list[int]:

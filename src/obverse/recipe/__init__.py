@@ -57,6 +57,8 @@ from .specs.loss import (
     CalibrationSpec,
     LossSpec,
     OutputSpec,
+    SetsKind,
+    SetsSpec,
 )
 from .specs.model import HeadSpec, ModelSpec, ViewHeadsSpec
 from .specs.parent import ParentSpec
@@ -144,6 +146,8 @@ __all__ = [
     "SamplerKind",
     "ScheduleSpec",
     "SearchSpec",
+    "SetsKind",
+    "SetsSpec",
     "Settings",
     "Size",
     "Spec",

@@ -26,10 +26,11 @@ def print_answers(
 
     kind = predictor.bundle.kind
     is_set, decode = kind.is_set, getattr(kind, "decode", "mode")
+    has_sets = predictor.bundle.output.sets is not None
     failures, num_answers = [], 0
     if format == "csv":
         rows = CsvRows(spreadsheet=spreadsheet)
-        columns = [*header(predictor.classes, num_places, is_set=is_set), "error"]
+        columns = [*header(predictor.classes, num_places, is_set=is_set, has_sets=has_sets), "error"]
         rows.write(columns)
     for answer in answers:
         is_failure = isinstance(answer, Failure)

@@ -44,6 +44,9 @@ def print_block(prediction: Prediction, *, decode: str = "mode", views: Sequence
     if not prediction.is_set and prediction.likeliest != prediction.label:
         answer, likeliest = printable(prediction.label), printable(prediction.likeliest)
         typer.echo(f"  answer {answer} is the {decode}; the most probable is {likeliest}")
+    if prediction.set_level is not None:
+        what = " of the labels" * prediction.is_set
+        typer.echo(f"  set: {printable(prediction.set_words)}, {_percent(prediction.set_level)}{what}")
     for view in views if prediction.by_view else ():
         if view not in prediction.by_view:
             typer.echo(f"  {printable(view)} is missing: the answer is from the other views")
@@ -57,26 +60,28 @@ def print_block(prediction: Prediction, *, decode: str = "mode", views: Sequence
         typer.echo(f"  {prediction.decision}: {prediction.reason}")
 
 
-def header(classes: Sequence[str], num_places: int, *, is_set: bool) -> list[str]:
+def header(classes: Sequence[str], num_places: int, *, is_set: bool, has_sets: bool = False) -> list[str]:
     """Header of the CSV form, without the column `error`."""
-    if is_set:
-        return ["id", "labels", *classes, *DECIDED]
-    pairs = (f"{what}_{place}" for place in range(1, num_places + 1) for what in ("class", "probability"))
-    return ["id", *pairs, *DECIDED]
+    places = [f"{what}_{place}" for place in range(1, num_places + 1) for what in ("class", "probability")]
+    columns = ["labels", *classes] if is_set else places
+    return ["id", *columns, *["set"] * has_sets, *DECIDED]
 
 
 def print_row(prediction: Prediction, rows: CsvRows) -> None:
-    """id, then class and probability from the likeliest down, or the label set and all probabilities; the decision."""
+    """id, class and probability from the likeliest down (or label set and all probabilities), set, decision."""
     cells: list[str | float] = [cell for pair in prediction.top for cell in pair]
     if prediction.is_set:
         cells = ["|".join(sorted(name for name, _ in prediction.labels)), *prediction.probabilities.values()]
+    if prediction.set_level is not None:
+        cells.append("|".join(prediction.set))
     confidence = "" if prediction.confidence is None else prediction.confidence
     rows.write([prediction.id, *cells, confidence, prediction.decision or "", prediction.reason, ""])
 
 
 def as_json(prediction: Prediction) -> dict[str, Any]:
     """The prediction as a JSON object."""
-    return _labels_as_json(prediction) | {name: getattr(prediction, name) for name in DECIDED}
+    sets = {} if prediction.set_level is None else {"set": list(prediction.set), "set_level": prediction.set_level}
+    return _labels_as_json(prediction) | sets | {name: getattr(prediction, name) for name in DECIDED}
 
 
 def _labels_as_json(prediction: Prediction) -> dict[str, Any]:
@@ -97,6 +102,10 @@ def _labels_as_json(prediction: Prediction) -> dict[str, Any]:
         "view_grades": _first_of_each(prediction.view_grades),
         "views_disagree": prediction.views_disagree,
     }
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:g} %"
 
 
 def _as_json(labels: Labels) -> list[dict[str, object]]:

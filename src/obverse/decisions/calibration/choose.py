@@ -105,7 +105,8 @@ def calibrate(evidence: Evidence) -> CalibrationSpec | None:
     chosen: CalibrationForm | None = None
     best_N: FloatArray | None = None
     for form in evidence.forms():
-        losses_N, costs_N = _held_out(evidence, form)
+        mapped_NK = _cross_fitted(evidence, form)
+        losses_N, costs_N = losses_of(mapped_NK, evidence.truth, None), _costs(evidence, mapped_NK)
         if evidence.is_better(raw_N, costs_N, errors=2.0 if form == "temperature" else 1.0):
             continue
         if best_N is None or evidence.is_better(losses_N, best_N):
@@ -123,29 +124,17 @@ def cross_calibrated(evidence: Evidence, spec: CalibrationSpec | None) -> npt.ND
     """
     if spec is None or len(evidence.truth) > MOST_SAMPLES:
         return calibrated(torch.from_numpy(evidence.logits_NK), spec).numpy()
+    return _cross_fitted(evidence, spec.kind).astype(np.float32)
+
+
+def _cross_fitted(evidence: Evidence, form: CalibrationForm) -> FloatArray:
+    """The logits (N, K) of each sample, mapped by the calibration that was fitted on the other folds."""
     mapped_NK = np.empty_like(evidence.exact_NK)
     for fold in range(NUM_FOLDS):
         out_N = evidence.fold_N == fold
         rest = evidence.take(np.flatnonzero(~out_N))
-        fitted = fit_form(spec.kind, rest.exact_NK, rest.truth, weights_N=rest.weights_N)
-        mapped_NK[out_N] = _mapped(evidence.exact_NK[out_N], fitted)
-    return mapped_NK.astype(np.float32)
-
-
-def _held_out(evidence: Evidence, form: CalibrationForm) -> tuple[FloatArray, FloatArray]:
-    """Log loss and cost of the answer of each sample, by the calibration fitted on the other folds."""
-    losses_N, costs_N = np.empty(len(evidence.truth)), np.empty(len(evidence.truth))
-    for fold in range(NUM_FOLDS):
-        out_N = evidence.fold_N == fold
-        rest, held = evidence.take(np.flatnonzero(~out_N)), evidence.take(np.flatnonzero(out_N))
         spec = fit_form(form, rest.exact_NK, rest.truth, weights_N=rest.weights_N)
-        losses_N[out_N] = losses_of(held.exact_NK, held.truth, spec)
-        costs_N[out_N] = _costs(held, _mapped(held.exact_NK, spec))
-    return losses_N, costs_N
-
-
-def _mapped(logits_NK: FloatArray, spec: CalibrationSpec) -> FloatArray:
-    mapped_NK: FloatArray = calibrated(torch.from_numpy(logits_NK), spec).numpy()
+        mapped_NK[out_N] = calibrated(torch.from_numpy(evidence.exact_NK[out_N]), spec).numpy()
     return mapped_NK
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .spec import MAX_FLOAT, Auto, NonNegativeInt, PositiveFloat, PositiveInt, Spec
+from .spec import MAX_FLOAT, Auto, Level, NonNegativeInt, PositiveFloat, PositiveInt, Spec
 
 # An error of 0 cannot be promised by any number of samples.
 ErrorShare = Annotated[float, Field(gt=0, lt=1)]
@@ -31,6 +31,15 @@ class EvaluationSpec(Spec):
     """Largest share of wrong answers among those that are accepted without a person, promised with 95 % confidence from
     val. `auto` is 0.05; it is 0.1 or 0.2 where less cannot be promised from half of val (that takes 118 independent
     samples for 0.05 and 58 for 0.1), or where the model errs more than twice as often."""
+
+    coverage: Level | None = 0.9
+    """Share of new samples whose prediction set is to hold the true class; for multi-label data, share of the true
+    classes that a set is to hold. `null`: no sets. The rule is fitted on val after training and ships with the model.
+    """
+
+    coverage_confidence: Level | None = None
+    """Probability, over draws of val, with which this very model is to reach `coverage`: 0.95 gives larger sets.
+    `null`: `coverage` is reached on average over models."""
 
 
 class AcceptanceSpec(Spec):

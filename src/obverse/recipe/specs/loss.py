@@ -10,10 +10,12 @@ from pydantic import Field, model_validator
 from obverse.registry import LOSSES, Decode, Head
 
 from .evaluation import AcceptanceSpec, OutlierSpec
-from .spec import MAX_FLOAT, Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, Spec
+from .spec import MAX_FLOAT, Auto, Fraction, Level, NonNegativeFloat, NonNegativeInt, PositiveFloat, Spec
 
 CalibrationForm = Literal["temperature", "platt", "vector"]
 Shift = Annotated[float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)]
+SetsKind = Literal["lac", "raps", "range", "rps", "labels"]
+Quantile = Annotated[float, Field(ge=0, le=MAX_FLOAT)]
 Prior = Literal["balanced", "train", "tuned"] | tuple[PositiveFloat, ...]
 ORDINAL = frozenset(name for name, loss in LOSSES.items() if loss.is_ordinal)
 ADJUSTED = frozenset(name for name, loss in LOSSES.items() if loss.adjusts)
@@ -28,7 +30,7 @@ else:
     LossKind = Literal[*LOSSES]
     LossName = Literal["auto", LossKind]
 # Fields of the output that are fitted on calibrated probabilities and answers.
-FITTED_ON_PROBABILITIES = ("acceptance", "outliers")
+FITTED_ON_PROBABILITIES = ("sets", "acceptance", "outliers")
 COSINE_SCALE = 30.0
 """Logits of a cosine head lie within this, as in the published LDAM code (Cao et al. 2019)."""
 
@@ -54,6 +56,49 @@ class CalibrationSpec(Spec):
         return len(self.scale) in (1, num_classes) and len(self.shift) in (0, num_classes)
 
 
+class SetsSpec(Spec):
+    """A rule, fitted on val, after which the prediction set holds the true class as often as `level` says."""
+
+    kind: SetsKind
+    """Score of a class, of which a set has all that do not exceed `quantile`. `lac`: 1 - probability. `raps`: the
+    probability of this and all likelier classes, and a penalty for every place after `rank`. For ordered classes, whose
+    sets are ranges: `range` (1 - probability, of probabilities that fall on both sides of the answer) and `rps` (ranked
+    probability score). `labels`: 1 - probability of each class of a label set."""
+
+    level: Level
+    """Share of samples whose set holds the true class; for label sets, share of the true classes that a set holds."""
+
+    confidence: Level | None = None
+    """Probability, over draws of val, with which this very model reaches `level`. `null`: it is reached on average."""
+
+    quantile: tuple[Quantile | None, ...]
+    """Largest score of a class of the set: one for all classes, or one per class in class order. `null`: val is too
+    small for the promise, and the set has every class."""
+
+    num_units: NonNegativeInt
+    """Independent samples of val, groups counted once; with a quantile per class, those of the smallest class."""
+
+    penalty: NonNegativeFloat = 0.0
+    """Penalty of `raps` for every place after `rank`."""
+
+    rank: NonNegativeInt = 0
+    """Number of likeliest classes without a penalty, with `raps`."""
+
+    @property
+    def is_per_class(self) -> bool:
+        """Whether the promise holds for each class by itself."""
+        return len(self.quantile) > 1
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether the set has every class, because val is too small for the promise."""
+        return self.quantile == (None,)
+
+    def fits(self, num_classes: int) -> bool:
+        """Whether it has as many quantiles as there are classes, or one."""
+        return len(self.quantile) in (1, num_classes)
+
+
 class OutputSpec(Spec):
     """What turns the head's numbers into probabilities and an answer.
 
@@ -77,6 +122,9 @@ class OutputSpec(Spec):
 
     calibration: CalibrationSpec | None = None
     """Map of the class logits, after the prior. `null`: probabilities are not calibrated."""
+
+    sets: SetsSpec | None = None
+    """Rule of prediction sets, after the calibration. `null`: there are none."""
 
     per_view: bool = False
     """Whether the head gives these numbers for every view by itself, and the views' probabilities are averaged."""

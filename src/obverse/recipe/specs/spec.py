@@ -24,6 +24,7 @@ NonNegativeFloat = Annotated[float, Field(ge=0, le=MAX_FLOAT)]
 # What numpy's and torch's generators both take.
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Level = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Spec(BaseModel):
