@@ -45,9 +45,10 @@ def test_an_item_has_its_views_its_label_and_its_answer(tmp_path):
     line = markdown_of(Gallery((item,)), folder=tmp_path)
     assert line == "- 7; label XF40; answer AU50 at 95.6%; review\n"
     page = to_html(page_of(Gallery((item,))))
-    assert page.count("data:image/webp") == 2
+    assert page.count("data:image/webp;base64,UklG") == 2
     assert 'alt="reverse"' in page
     assert '<figure class="wrong" style="--n: 2">' in page
+    assert "data-row=" not in page
     assert "<b>AU50</b> 95.6 %" in page
     assert not Item("7", label="XF40", answer="XF40").is_wrong
 
@@ -110,5 +111,5 @@ def test_a_plot_in_markdown_is_a_link_or_a_short_table(tmp_path):
 def test_a_legend_names_the_series_and_a_name_stays_text():
     hostile = '<script>"&'
     page = to_html(page_of(curve_of(Line(hostile, (0, 1), (0, 1)), Line("b", (0, 1), (1, 0)))))
-    assert "<script" not in page
+    assert page.count("<script>") == 1  # the page's own
     assert '<span class="c1"><i></i>b</span>' in page

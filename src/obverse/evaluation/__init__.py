@@ -19,6 +19,7 @@ from .estimates import Estimate
 from .evaluate import to_predictions
 from .label_sets.measure import SetMetrics
 from .one_class.measure import Metrics
+from .page import Extras, History, Thumbnails
 from .plots import plot_conditions, plot_history
 from .predictions import OUT_OF_FOLD, Predictions
 from .report import EARLIER, Topic, write_evaluation
@@ -42,13 +43,16 @@ __all__ = [
     "Diagnosis",
     "Difference",
     "Estimate",
+    "Extras",
     "Float32Array",
+    "History",
     "Measurements",
     "Metrics",
     "Predictions",
     "Seen",
     "SetMetrics",
     "Story",
+    "Thumbnails",
     "Topic",
     "are_numbered",
     "best_prior",

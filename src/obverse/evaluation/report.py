@@ -8,7 +8,7 @@
       confusion_matrix.png
       reliability.png       share of right answers by their probability, with counts
       summary.md            the sections as Markdown
-      report.html           the same with its pictures inside: one file, no script, nothing fetched
+      report.html           the same with pictures, script and predictions inside: one file, nothing fetched
 
 Multi-label data: results.csv also has average_precision and threshold, views.csv has label sets, and there is no
 confusion matrix, which needs one label per sample.
@@ -25,18 +25,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from obverse.errors import DataError
+import numpy as np
+
 from obverse.evaluation.one_class.tables import CONFUSION_PNG
-from obverse.report import Page, Section, to_html, to_markdown
+from obverse.metrics import IntArray
+from obverse.report import Page, Section, Text, to_html, to_markdown
 
 from .arrays_on_disk import create_folder
 from .calibration import calibration_section, uncalibrated_estimates
 from .diagnosis import Diagnosis
+from .page import Extras, Judged, compose, shortened
 from .predictions import Predictions
 from .rooms import Measurements, room_of
 from .seen import Seen
 
-NEW_SAMPLES = Seen()
+NEW_SAMPLES, NO_EXTRAS = Seen(), Extras()
 # File names of evaluations by earlier versions, which wrote no list of their files (`obverse.staging`).
 EARLIER = (
     *("predictions.npy", "true_labels.npy", "probabilities.npy", "ids.json", "names.json", "embeddings.npy"),
@@ -64,19 +67,19 @@ def write_evaluation(
     *,
     facts: Mapping[str, str],
     diagnoses: Sequence[Diagnosis] = (),
-    history_png: Path | None = None,
+    extras: Extras = NO_EXTRAS,
     more: Sequence[Section | Topic] = (),
     seen: Seen = NEW_SAMPLES,
 ) -> Measurements:
     """Measurements of the predictions, after writing all files above into `folder`.
 
     facts: name -> value, shown in the given order. more: further sections, before the table of classes; the values of a
-    topic go into metrics.json.
+    topic go into metrics.json. extras: training curves, thumbnails, and properties to filter by.
     seen: which samples the model has seen already.
-    Raises DataError when `history_png` does not exist.
+    Raises DataError when the plot of the training curves does not exist.
     """
-    if history_png is not None and not history_png.is_file():
-        raise DataError(f"the training curves {history_png} do not exist")
+    extras.history.require_plot()
+    facts = shortened(facts)
     room = room_of(predictions.kind)
     uncalibrated = uncalibrated_estimates(predictions)
     topics = [topic for topic in more if isinstance(topic, Topic)]
@@ -90,16 +93,28 @@ def write_evaluation(
     if predictions.view_probabilities:
         _write_csv(folder / "views.csv", room.view_rows(predictions))
     _write(folder / "metrics.json", json.dumps(measured.as_json(), indent=2, allow_nan=False) + "\n")
-    pictures = room.plots(predictions, folder) | ({"history": history_png} if history_png else {})
-    *sections, classes = room.sections(predictions, measured, facts=facts, diagnoses=diagnoses, pictures=pictures)
+    pictures = room.plots(predictions, folder)
+    sections = room.sections(predictions, measured, facts=facts, diagnoses=diagnoses, pictures=pictures)
     calibration = calibration_section(predictions, measured.estimates, folder, uncalibrated=uncalibrated)
-    further = [entry.section if isinstance(entry, Topic) else entry for entry in more]
-    _write_pages(folder, predictions.split, [*sections, calibration, *further, classes])
+    sections += [calibration, *(entry.section if isinstance(entry, Topic) else entry for entry in more)]
+    judged = Judged(measured.estimates, seen, values, room.surest_mistakes(predictions), _support(predictions),
+                    _first_sentence(calibration))  # fmt: skip
+    _write_pages(folder, compose(predictions, judged, sections, facts=facts, diagnoses=diagnoses, extras=extras))
     return measured
 
 
-def _write_pages(folder: Path, split: str, sections: Sequence[Section]) -> None:
-    page = Page(f"Evaluation on {split}", tuple(sections))
+def _support(predictions: Predictions) -> IntArray:
+    """Samples of each class (K)."""
+    truth, num = predictions.labelled().truth, len(predictions.classes)
+    counts_K: IntArray = truth.sum(axis=0) if predictions.kind.is_set else np.bincount(truth, minlength=num)
+    return counts_K.astype(np.int64)
+
+
+def _first_sentence(section: Section) -> str:
+    return next((block.text for block in section.blocks if isinstance(block, Text)), "")
+
+
+def _write_pages(folder: Path, page: Page) -> None:
     _write(folder / "summary.md", to_markdown(page, folder))
     _write(folder / "report.html", to_html(page))
 

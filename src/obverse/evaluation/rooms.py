@@ -43,10 +43,7 @@ class Room(Protocol):
         diagnoses: Sequence[Diagnosis],
         pictures: Mapping[str, Path],
     ) -> list[Section]:
-        """Sections of the report in reading order, the table of classes last.
-
-        pictures: result of `plots`, and `history` where there are training curves.
-        """
+        """Sections of the report; the page orders them by topic. pictures: result of `plots`."""
 
     def surest_mistakes(self, predictions: Predictions) -> IntArray:
         """Row numbers of wrong answers, the most confident first."""

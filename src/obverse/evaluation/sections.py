@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from obverse.metrics import ClassScores, Measure, Metric
-from obverse.report import Figure, Row, Section, Table, Text
+from obverse.report import Row, Section, Table, Text
 
 from .diagnosis import Diagnosis
 from .estimates import Estimate
@@ -18,6 +17,8 @@ from .estimates import Estimate
 FEW_SAMPLES = 10
 # Rows of the tables of best and worst classes, and of example mistakes.
 NUM_EXTREMES = 5
+MANY_CLASSES = 40
+"""Classes above which the best and the worst are listed beside the table of all."""
 NUM_EXAMPLES = 10
 
 
@@ -45,12 +46,6 @@ def diagnosis_section(diagnoses: Sequence[Diagnosis]) -> Section:
 def run_section(facts: Mapping[str, str]) -> Section:
     """The section of facts about the run and its model."""
     return table_section("Run", ("fact", "value"), tuple(facts.items()))
-
-
-def training_section(history_png: Path | None, sentence: str) -> Section:
-    """The section of training curves; empty without a plot."""
-    title, alt = "Training", "Line plots of loss and other values over the epochs of the training."
-    return Section(title, (Text(sentence), Figure(history_png, "history", alt)) if history_png else ())
 
 
 def extreme_sections(

@@ -14,6 +14,7 @@ from obverse.engines import Engine, TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import (
     EARLIER,
+    Extras,
     Seen,
     to_predictions,
     write_evaluation,
@@ -29,6 +30,7 @@ from obverse.staging import DIGESTS, staged
 from .facts import RunStory, read_story
 from .identity import require_unchanged, run_recipe
 from .other_data import OTHER, other_manifest
+from .thumbnails import thumbnails_of
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def report_split(
             predictions,
             facts=story.facts,
             diagnoses=story.diagnoses,
-            history_png=story.history_png,
+            extras=Extras(story.history, thumbnails_of(dataset)),
             more=[*story.sections, *([maps] if maps else [])],
             seen=story.seen or seen_split(split, len(samples), recipe, bundle),
         ).as_json()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from obverse.data import Loader, PictureDataset
 from obverse.decisions import LEAST_UNITS
 from obverse.engines import Engine, run_engine
 from obverse.errors import DataError
-from obverse.evaluation import Diagnosis, Seen, Story, diagnose, selection_value
+from obverse.evaluation import Diagnosis, History, Seen, Story, diagnose, selection_value
 from obverse.files import read_json_object
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
@@ -42,8 +42,8 @@ class RunStory:
 
     diagnoses: tuple[Diagnosis, ...] = ()
 
-    history_png: Path | None = None
-    """Plot of the training curves."""
+    history: History = field(default_factory=History)
+    """The epochs of the training, for its curves."""
 
     seen: Seen | None = None
     """How many samples of other data the model has seen; None for a split of the run itself."""
@@ -57,7 +57,8 @@ def read_story(run: RunFolder) -> RunStory:
     try:
         log = read_json_object(run.path / "training_log.json")
         findings = tuple(Diagnosis(**finding) for finding in log["diagnosis"])
-        return RunStory(log["facts"], findings, sections=choice_sections(run))
+        history = _history(run, log["epochs"], log["best_epoch"])
+        return RunStory(log["facts"], findings, history, sections=choice_sections(run))
     except (ValueError, KeyError, TypeError, AttributeError):
         return RunStory()
 
@@ -147,9 +148,14 @@ def final_story(
     recipe: Recipe,
 ) -> RunStory:
     """The story of a training after its last step; its curves are plotted already, where there are any."""
-    history = run.path / HISTORY
+    history = _history(run, progress.history, progress.best_epoch + 1)
     findings = diagnosed(progress, manifest, train, recipe)
-    return RunStory(facts, findings, history if history.is_file() else None, sections=choice_sections(run))
+    return RunStory(facts, findings, history, sections=choice_sections(run))
+
+
+def _history(run: RunFolder, rows: Sequence[Mapping[str, object]], best_epoch: int) -> History:
+    png = run.path / HISTORY
+    return History(rows, best_epoch, png if png.is_file() else None)
 
 
 def diagnosed(progress: Progress, manifest: Manifest, train: TrainAccuracy, recipe: Recipe) -> tuple[Diagnosis, ...]:

@@ -10,6 +10,7 @@ from .blocks import (
     Item,
     Line,
     Page,
+    Panel,
     Picture,
     Row,
     Section,
@@ -17,6 +18,7 @@ from .blocks import (
     Text,
 )
 from .html import to_html, to_html_fragment
+from .linked import Facet, Linked
 from .markdown import to_markdown
 
 __all__ = [
@@ -24,11 +26,14 @@ __all__ = [
     "Card",
     "Cards",
     "Curve",
+    "Facet",
     "Figure",
     "Gallery",
     "Item",
     "Line",
+    "Linked",
     "Page",
+    "Panel",
     "Picture",
     "Row",
     "Section",

@@ -5,9 +5,13 @@ Texts are raw. Names of classes, samples and files may hold anything; the render
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from .linked import Linked
 
 Row = tuple[str, ...]
 
@@ -22,6 +26,9 @@ class Text:
     is_quiet: bool = False
     """Whether the paragraph is a side remark, shown less prominently."""
 
+    is_lead: bool = False
+    """Whether the paragraph says what the page is about, shown most prominently."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -31,6 +38,9 @@ class Table:
 
     header: Row
     rows: tuple[Row, ...]
+
+    name: str = ""
+    """Name by which the page's script finds the table; empty: it does not look for it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,9 @@ class Item:
     tags: tuple[str, ...] = ()
     """Short marks, such as the decision or a slice."""
 
+    row: int | None = None
+    """Row of the sample in the page's `Linked` predictions, so that it follows the filter; None: it does not."""
+
     @property
     def is_wrong(self) -> bool:
         """Whether the answer differs from the true label; False where one of them is missing."""
@@ -168,6 +181,9 @@ class Curve:
     y_range: tuple[float, float] | None = None
     """None: from the points and intervals."""
 
+    x_whole: bool = False
+    """Whether only whole x values have a meaning, such as epochs."""
+
     x_share: bool = False
     """Whether x values are shares, shown in per cent."""
 
@@ -181,7 +197,22 @@ class Curve:
     """The same plot as a file, to which Markdown links. None: Markdown has a table of some points."""
 
 
-Block = Text | Table | Figure | Cards | Gallery | Curve
+PanelName = Literal["answers", "confusion", "map", "threshold"]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A part of the page that its script fills from the `Linked` predictions."""
+
+    kind: ClassVar = "panel"
+
+    name: PanelName
+
+    instead: tuple[Text | Table | Figure | Gallery, ...] = ()
+    """What the page shows where no script runs, and Markdown always."""
+
+
+Block = Text | Table | Figure | Cards | Gallery | Curve | Panel
 
 
 @dataclass(frozen=True)
@@ -196,10 +227,18 @@ class Section:
     topic: str = ""
     """What the section is about, by which a report orders its sections; empty: the title decides."""
 
+    needs_script: bool = False
+    """Whether nothing is left of the section where no script runs; Markdown leaves it out."""
+
     @property
     def is_empty(self) -> bool:
         """Whether the section has nothing but paragraphs and tables without rows."""
         return not any(block.rows if isinstance(block, Table) else not isinstance(block, Text) for block in self.blocks)
+
+    @property
+    def anchor(self) -> str:
+        """The section's id in the page."""
+        return "-".join(re.findall(r"[a-z0-9]+", self.title.lower())) or "section"
 
 
 @dataclass(frozen=True)
@@ -211,3 +250,6 @@ class Page:
     blocks: tuple[Block, ...] = ()
     made_by: str = "obverse"
     """Name of the program, in the head of an HTML page; by it a later run knows the file as its own."""
+
+    linked: Linked | None = None
+    """Predictions that the panels share; None for a page without panels."""

@@ -1,17 +1,23 @@
-"""A page as one HTML file: its style and its pictures inside, no script, nothing fetched."""
+"""A page as one HTML file: its style, its pictures and its script inside, nothing fetched.
+
+The page is complete without its script, which adds sorting, searching and panels that share a filter. The policy in the
+head allows that script alone, by its digest.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterable
 from functools import cache
+from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from .blocks import MOST_ITEMS, Block, Page, Table
 from .escaping import plain_text
-from .svg import NUM_COLOURS, curve_svg
+from .svg import colours, curve_svg
 
 LONGEST_OPEN_TABLE = 40
 """Rows from which a table starts folded."""
@@ -20,8 +26,17 @@ _NUMBER = re.compile(rf"{_VALUE}( to {_VALUE})?|–|not defined")
 
 
 def to_html(page: Page) -> str:
-    """The page as HTML, with style and pictures inside."""
-    return _environment().get_template("page.html").render(page=page)
+    """The page as HTML, with style, pictures and script inside."""
+    digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode("ascii")
+    return _environment().get_template("page.html").render(page=page, script=script(), script_digest=digest)
+
+
+@cache
+def script() -> str:
+    """The script of all pages: its parts in the order of their names, in one scope."""
+    folder = resources.files("obverse.report") / "script"
+    parts = sorted((part for part in folder.iterdir() if part.name.endswith(".js")), key=lambda part: part.name)
+    return '"use strict";\n(() => {\n' + "".join(part.read_text("utf-8") for part in parts) + "})();\n"
 
 
 def to_html_fragment(blocks: Iterable[Block], *, label: str) -> str:
@@ -41,8 +56,8 @@ def _environment() -> Environment:
     environment.filters |= {"plain": plain_text, "data_address": _data_address, "numeric": _numeric_columns}
     environment.filters["svg"] = curve_svg
     environment.tests["number_text"] = _is_number
-    environment.globals |= {"longest_open_table": LONGEST_OPEN_TABLE, "most_items": MOST_ITEMS}
-    environment.globals["num_colours"] = NUM_COLOURS
+    environment.globals |= {"longest_open_table": LONGEST_OPEN_TABLE, "most_items": MOST_ITEMS, "shortest_contents": 6}
+    environment.filters["colours"] = colours
     return environment
 
 

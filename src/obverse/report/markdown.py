@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from obverse.staging import final_place
 
-from .blocks import MOST_ITEMS, Block, Card, Cards, Curve, Figure, Gallery, Item, Line, Page, Table, Text
+from .blocks import MOST_ITEMS, Block, Card, Cards, Curve, Figure, Gallery, Item, Line, Page, Panel, Table, Text
 from .escaping import markdown_text
 from .svg import tick_text
 
@@ -22,6 +22,8 @@ def to_markdown(page: Page, folder: Path) -> str:
     """The page as Markdown. folder: where the file will be written; links to figures are relative to it."""
     lines = [f"# {markdown_text(page.title)}", "", *_lines(page.blocks, folder)]
     for section in page.sections:
+        if section.needs_script:
+            continue
         severity = f"{section.severity}: " if section.severity else ""
         lines += [f"## {severity}{markdown_text(section.title)}", "", *_lines(section.blocks, folder)]
     return "\n".join(lines)
@@ -29,6 +31,7 @@ def to_markdown(page: Page, folder: Path) -> str:
 
 def _lines(blocks: Iterable[Block], folder: Path) -> Iterator[str]:
     """Each block's lines, with an empty one after it."""
+    last: Path | None = None
     for block in blocks:
         match block:
             case Text():
@@ -42,7 +45,13 @@ def _lines(blocks: Iterable[Block], folder: Path) -> Iterator[str]:
             case Cards():
                 yield from (_card_line(card) for card in block.cards)
             case Curve():
+                if block.path is not None and block.path == last:  # several plots in one file
+                    continue
+                last = block.path
                 yield from _curve_lines(block, folder)
+            case Panel():
+                yield from _lines(block.instead, folder)
+                continue
             case Table(rows=()):
                 continue
             case Table():

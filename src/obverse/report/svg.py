@@ -5,6 +5,7 @@ Series differ by colour, dash and marker: readers who do not tell colours apart,
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -21,6 +22,8 @@ MOST_TICKS = 6
 MOST_NOTES = 20
 """Points up to which a series has its notes written beside them; beyond, they would overlap."""
 
+LEAST_BETWEEN_NOTES = 16
+
 Range = tuple[float, float]
 
 
@@ -28,13 +31,19 @@ def curve_svg(curve: Curve) -> str:
     """The plot as one SVG element that scales with the page."""
     scale = Scale(_x_range(curve), _y_range(curve))
     body = [*_grid(curve, scale), *_marks(curve, scale)]
-    for number, line in enumerate(curve.lines):
-        body += _series(line, scale, colour=number % NUM_COLOURS)
+    for line, colour in zip(curve.lines, colours(curve), strict=True):
+        body += _series(line, scale, colour)
     head = (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_attribute(curve.alt)}" '
         f'data-curve="{_attribute(curve.name)}">'
     )
     return head + "".join(body) + "</svg>"
+
+
+def colours(curve: Curve) -> list[str]:
+    """Class of each series in style.css; a line to compare with takes no colour."""
+    numbers = itertools.count()
+    return ["guide" if line.style == "guide" else f"c{next(numbers) % NUM_COLOURS}" for line in curve.lines]
 
 
 class Scale:
@@ -54,9 +63,9 @@ class Scale:
         return TOP + (high - min(max(value, low), high)) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
 
-def ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float, *, is_whole: bool = False) -> list[float]:
     """Round values within a range, at most `MOST_TICKS`, in steps of 1, 2 or 5 times a power of ten."""
-    raw = (high - low) / (MOST_TICKS - 1)
+    raw = max((high - low) / (MOST_TICKS - 1), 1.0 if is_whole else 0.0)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
@@ -89,7 +98,7 @@ def _grid(curve: Curve, scale: Scale) -> Iterator[str]:
     """Grid lines with their values, and the names of the axes."""
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     yield '<g class="grid">'
-    for value in ticks(*scale.x_range):
+    for value in ticks(*scale.x_range, is_whole=curve.x_whole):
         x = f"{scale.x(value):.1f}"
         yield f'<path d="M{x} {TOP}V{bottom}"/>' + _text(
             x, bottom + 16, tick_text(value, is_share=curve.x_share), anchor="middle"
@@ -113,8 +122,8 @@ def _marks(curve: Curve, scale: Scale) -> Iterator[str]:
         yield _text(x - 5 if is_left else x + 5, TOP + 12, text, anchor="end" if is_left else "start", kind="axis")
 
 
-def _series(line: Line, scale: Scale, *, colour: int) -> Iterator[str]:
-    yield f'<g class="{"guide" if line.style == "guide" else f"c{colour}"}">'
+def _series(line: Line, scale: Scale, colour: str) -> Iterator[str]:
+    yield f'<g class="{colour}">'
     if line.lows and line.style == "points":
         for x, low, high in zip(line.xs, line.lows, line.highs, strict=True):
             if math.isfinite(low) and math.isfinite(high):
@@ -129,11 +138,12 @@ def _series(line: Line, scale: Scale, *, colour: int) -> Iterator[str]:
 
 
 def _points(line: Line, scale: Scale) -> Iterator[str]:
-    notes = line.notes if len(line.xs) <= MOST_NOTES else ()
+    notes, last = line.notes if len(line.xs) <= MOST_NOTES else (), -math.inf
     for number, (x, y) in enumerate(zip(line.xs, line.ys, strict=True)):
         if math.isfinite(y):
             yield f'<circle cx="{scale.x(x):.1f}" cy="{scale.y(y):.1f}" r="3.2"/>'
-            if notes:
+            if notes and scale.x(x) - last >= LEAST_BETWEEN_NOTES:
+                last = scale.x(x)
                 yield _text(f"{scale.x(x) + 6:.1f}", f"{scale.y(y) + 13:.1f}", notes[number], kind="note-text")
 
 

@@ -9,7 +9,7 @@ from obverse.evaluation.estimates import Estimate
 from obverse.evaluation.predictions import OUT_OF_FOLD, Predictions
 from obverse.evaluation.sections import metric_row
 from obverse.metrics import PROBABILITIES, Reliability, reliability_of
-from obverse.report import Figure, Row, Section, Table, Text
+from obverse.report import Curve, Line, Row, Section, Table, Text
 
 from .measure import before_calibration
 from .plot import plot_reliability
@@ -45,7 +45,24 @@ def calibration_section(
     first = CALIBRATED_IN_FOLDS if predictions.split == OUT_OF_FOLD else CALIBRATED
     first = NOT_CALIBRATED if uncalibrated is None else first + (HELPS if _helps(estimates, uncalibrated) else NO_HELP)
     texts = (Text(first), Text(_summary(after, before, is_set=predictions.kind.is_set)))
-    return Section("Calibration", (*texts, Table(header, tuple(rows)), Figure(folder / PNG, "reliability", ALT)))
+    return Section("Calibration", (*texts, Table(header, tuple(rows)), _curve(after, before, folder / PNG)))
+
+
+def _curve(after: Reliability, before: Reliability | None, png: Path) -> Curve:
+    """The diagram as the page draws it; the file is for papers."""
+    lines = [Line("perfect", (0.0, 1.0), (0.0, 1.0), style="guide"), _bins("as it ships", after, has_counts=True)]
+    lines += [] if before is None else [_bins("before calibration", before, has_counts=False)]
+    return Curve(
+        "reliability", ALT, "probability of the answer", "share of right answers", tuple(lines), x_range=(0.0, 1.0),
+        y_range=(0.0, 1.0), x_share=True, y_share=True, path=png,
+    )  # fmt: skip
+
+
+def _bins(label: str, bins: Reliability, *, has_counts: bool) -> Line:
+    noise_B = 1.96 * bins.noise_B
+    columns = (bins.confidence_B, bins.right_B, bins.right_B - noise_B, bins.right_B + noise_B)
+    xs, ys, lows, highs = (tuple(column_B.tolist()) for column_B in columns)
+    return Line(label, xs, ys, lows, highs, "points", tuple(map(str, bins.count_B.tolist())) if has_counts else ())
 
 
 def _helps(after: Mapping[str, Estimate | None], before: Mapping[str, Estimate | None]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import (
+    MANY_CLASSES,
     NUM_EXAMPLES,
     diagnosis_section,
     estimate_rows,
@@ -19,7 +20,6 @@ from obverse.evaluation.sections import (
     result_section,
     run_section,
     table_section,
-    training_section,
     units_sentence,
 )
 from obverse.metrics import LABEL_SETS, ClassScores, FloatArray, class_scores_of, set_scores
@@ -47,7 +47,6 @@ def sections(
         result_section(_size_sentences(metrics), estimates),
         diagnosis_section(diagnoses),
         run_section(facts),
-        training_section(pictures.get("history"), "Curves over epochs; accuracy is of whole label sets, read at 1/2."),
         _views(metrics),
         *_extremes(predictions, scores, precision_K),
         _mistakes(predictions),
@@ -83,6 +82,9 @@ def _views(metrics: SetMetrics) -> Section:
 
 
 def _extremes(predictions: Predictions, scores: ClassScores, precision_K: FloatArray) -> list[Section]:
+    if len(predictions.classes) <= MANY_CLASSES:  # the table of classes shows them all at once
+        return []
+
     def cells(k: int) -> Row:
         return *_scores(predictions, scores, precision_K, k), str(scores.support_K[k])
 
@@ -104,7 +106,7 @@ def _mistakes(predictions: Predictions) -> Section:
         for n, k in places_M2[np.argsort(-margins_M, kind="stable")[:NUM_EXAMPLES]].tolist()
     )
     sentence = f"{len(rows)} of {len(places_M2)} wrong decisions, the surest first: a wrong label often hides there."
-    return table_section("Surest mistakes", ("sample", "class", "mistake", "probability"), rows, (sentence,))
+    return table_section("Surest wrong decisions", ("sample", "class", "mistake", "probability"), rows, (sentence,))
 
 
 def _classes(predictions: Predictions, scores: ClassScores, precision_K: FloatArray) -> Section:

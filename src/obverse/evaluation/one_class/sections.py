@@ -12,6 +12,7 @@ from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.plots import has_key
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import (
+    MANY_CLASSES,
     NUM_EXAMPLES,
     diagnosis_section,
     estimate_rows,
@@ -22,14 +23,13 @@ from obverse.evaluation.sections import (
     result_section,
     run_section,
     table_section,
-    training_section,
     units_sentence,
 )
 from obverse.metrics import ONE_LABEL, ClassScores
-from obverse.report import Figure, Row, Section, Table, Text
+from obverse.report import Figure, Panel, Row, Section, Table, Text
 
 from .decoding import decoding_section
-from .measure import Metrics, class_scores_of, find_disagreements, own_grades_of, steps_apart, surest_mistakes
+from .measure import Metrics, class_scores_of, find_disagreements, own_grades_of, steps_apart
 
 WIDE_INTERVAL = 0.10
 """Width of the accuracy interval, as a share, from which a test set is called small (about 150 to 400 samples)."""
@@ -52,12 +52,10 @@ def sections(
         decoding_section(metrics.decoding),
         diagnosis_section(diagnoses),
         run_section(facts),
-        training_section(pictures.get("history"), "Curves over epochs."),
         _confusion(predictions.classes, pictures["confusion"]),
         _views(metrics),
         _disagreements(predictions),
         *_extremes(predictions.classes, scores),
-        _mistakes(predictions),
         _distribution(predictions.classes, metrics, scores),
     ])  # fmt: skip
 
@@ -66,8 +64,10 @@ def _confusion(classes: Sequence[str], path: Path) -> Section:
     """The section of the confusion matrix, with a key of class names where the plot shows numbers."""
     figure = Figure(path, "confusion", "Confusion matrix: each true class in a row, each predicted class in a column.")
     key = [(str(number), name) for number, name in enumerate(classes, 1)] if has_key(classes) else []
-    rows = Table(("number in the plot", "class"), tuple(key))
-    return Section("Confusion", (Text("Rows are true classes, columns predictions."), figure, rows))
+    panel = Panel("confusion", (figure, Table(("number in the plot", "class"), tuple(key))))
+    return Section(
+        "Confusion", (Text("Rows are true classes, columns predictions; darker is more of the true class."), panel)
+    )
 
 
 def _size_sentences(metrics: Metrics) -> Iterator[str]:
@@ -134,26 +134,13 @@ def _disagreements(predictions: Predictions) -> Section:
 
 
 def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
+    if len(classes) <= MANY_CLASSES:  # the table of classes shows them all at once
+        return []
     columns = (scores.f1_K, scores.precision_K, scores.recall_K)
     header = ("class", "F1", "precision", "recall", "samples")
     return extreme_sections(
         classes, scores, header, lambda k: (*(f"{column_K[k]:.3f}" for column_K in columns), str(scores.support_K[k]))
     )
-
-
-def _mistakes(predictions: Predictions) -> Section:
-    predicted_N, wrong_M = predictions.answers, surest_mistakes(predictions)
-    rows = tuple(
-        (
-            predictions.ids[row],
-            _label(predictions, row),
-            predictions.classes[predicted_N[row]],
-            f"{predictions.probabilities_NK[row, predicted_N[row]]:.3f}",
-        )
-        for row in wrong_M[:NUM_EXAMPLES].tolist()
-    )
-    sentence = f"{len(rows)} of {len(wrong_M)} mistakes, the surest first: a wrong label often hides among them."
-    return table_section("Surest mistakes", ("sample", "label", "predicted", "probability"), rows, (sentence,))
 
 
 def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores) -> Section:
@@ -165,12 +152,14 @@ def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores)
             f", ratio {metrics.cv_ratio:.2f}: at 1 predictions are as uneven as labels, above 1 the model "
             "favours some classes more than the data does, below 1 less."
         )
+    counts, shares = (scores.support_K, scores.predicted_K), (scores.precision_K, scores.recall_K, scores.f1_K)
     rows = tuple(
-        (name, str(scores.support_K[index]), str(scores.predicted_K[index]), f"{scores.f1_K[index]:.3f}")
-        for index, name in enumerate(classes)
+        (name, *(str(column_K[k]) for column_K in counts), *(f"{column_K[k]:.3f}" for column_K in shares))
+        for k, name in enumerate(classes)
     )
+    header = ("class", "labels", "predicted", "precision", "recall", "F1")
     sentences = (spread, *few_samples_sentences(scores))
-    return table_section("Classes", ("class", "labels", "predicted", "F1"), rows, sentences)
+    return Section("Classes", (*map(Text, sentences), Table(header, rows, "classes")), topic="classes")
 
 
 def _label(predictions: Predictions, row: int) -> str:

@@ -1,0 +1,45 @@
+"""The model card of a report, and how to get the same figures again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from obverse.report import Row, Section, Table, Text
+
+from .opening import data_name
+
+MOST_NAMES = 8
+LIMITS = (
+    "Other cameras, light, backgrounds or kinds of object: not measured here. A picture of something else still gets "
+    "one of these answers, unless answers are set aside for a person"
+)
+PEOPLE = (
+    "If pictures show people, or an answer decides about a person: do not rely on it before the errors were measured "
+    "for each group of people, and let a person decide."
+)
+REPRODUCTION = ("command", "trained", "recipe", "precision", "samples", "data")
+"""Facts that someone needs who wants the same figures."""
+
+
+def model_card(facts: Mapping[str, str], classes: Sequence[str], *, num_trained: str, what: str) -> Section:
+    """Intended use, limits, licence and people. num_trained: counts of samples. what: what an answer is, in words."""
+    data = data_name(facts) or "its training data"
+    names = ", ".join(classes[:MOST_NAMES]) + (", ..." if len(classes) > MOST_NAMES else "")
+    rows: list[Row] = [
+        ("intended use", f"answers {what} of {len(classes)} classes ({names}) for pictures taken like those of {data}"),
+        ("limits", LIMITS),
+        ("training data", num_trained or "not known"),
+        ("licence of the pretrained weights", facts.get("licence of the weights", "not known")),
+        ("people", PEOPLE),
+    ]
+    return Section("Model card", (Table(("", ""), tuple(rows)),), topic="card")
+
+
+def reproduction_section(facts: Mapping[str, str]) -> Section:
+    """The facts for a second training; empty where none is known."""
+    rows = tuple((name, facts[name]) for name in REPRODUCTION if name in facts)
+    sentence = (
+        "recipe.yaml in the run's folder has every setting, manifest.csv every picture with its digest and split, "
+        "environment.json the versions; `obverse train DATA --recipe recipe.yaml` trains the same model again."
+    )
+    return Section("How to reproduce", (Text(sentence), Table(("what", "value"), rows)), topic="reproduce")

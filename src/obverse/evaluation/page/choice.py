@@ -1,0 +1,92 @@
+"""Choice of the samples whose pictures a report shows, most telling first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from obverse.evaluation.predictions import Predictions
+from obverse.metrics import IntArray
+from obverse.report import Picture
+
+Thumbnails = Callable[[int], tuple[Picture, ...]]
+"""Pictures of a row of the predictions, one per view, at most 96 pixels wide and high."""
+
+NUM_MISTAKES, NUM_UNSURE, NUM_PAIRS, NUM_PER_PAIR = 24, 12, 6, 4
+MOST_PICTURES = 600
+"""Thumbnails of a page, so that it stays small."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Rows of the galleries; no row is in two of them."""
+
+    mistakes: tuple[int, ...]
+    """The surest wrong answers."""
+
+    unsure: tuple[int, ...]
+    """The least sure right answers."""
+
+    pairs: tuple[tuple[str, tuple[int, ...]], ...]
+    """The pairs of classes that are confused most often, in words, with further samples of each."""
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """All rows, most telling first."""
+        return (*self.mistakes, *self.unsure, *(row for _, rows in self.pairs for row in rows))
+
+
+def choose_rows(predictions: Predictions, mistakes_M: IntArray) -> Chosen:
+    """The rows of the galleries. mistakes_M: rows of wrong answers, the surest first."""
+    right_M = np.flatnonzero(predictions.known_N & predictions.is_right_N)
+    unsure_M = right_M[np.argsort(confidence_of(predictions)[right_M], kind="stable")][:NUM_UNSURE]
+    first = tuple(mistakes_M[:NUM_MISTAKES].tolist())
+    pairs = () if predictions.kind.is_set else tuple(_confused_pairs(predictions, mistakes_M[NUM_MISTAKES:]))
+    return Chosen(first, tuple(unsure_M.tolist()), pairs)
+
+
+def confidence_of(predictions: Predictions) -> IntArray:
+    """Probability of each answer (N); for label sets, of the least certain class of the set."""
+    probabilities_NK, answers = predictions.probabilities_NK, predictions.answers
+    if predictions.kind.is_set:
+        confidence_N: IntArray = np.where(answers, probabilities_NK, 1 - probabilities_NK).min(axis=1)
+        return confidence_N
+    chosen_N: IntArray = probabilities_NK[np.arange(len(answers)), np.maximum(answers, 0)]
+    return chosen_N
+
+
+def take_album(predictions: Predictions, chosen: Chosen, thumbnails: Thumbnails) -> Mapping[int, tuple[Picture, ...]]:
+    """Row -> pictures: those of the galleries, then some of each cell of the confusion matrix, up to the limit."""
+    album: dict[int, tuple[Picture, ...]] = {}
+    num = 0
+    for row in (*chosen.rows, *_spread(predictions, set(chosen.rows))):
+        pictures = thumbnails(row)
+        num += len(pictures)
+        if num > MOST_PICTURES:
+            break
+        album[row] = pictures
+    return album
+
+
+def _spread(predictions: Predictions, taken: set[int]) -> Iterable[int]:
+    """Further rows: the first of every pair of label and answer, then the second of each, and so on."""
+    if predictions.kind.is_set:
+        return [row for row in range(len(predictions.ids)) if row not in taken]
+    pairs_N = predictions.truth * (len(predictions.classes) + 1) + predictions.answers
+    order_N = np.argsort(pairs_N, kind="stable")
+    _, starts, counts = np.unique(pairs_N[order_N], return_index=True, return_counts=True)
+    number_N = np.arange(len(order_N)) - np.repeat(starts, counts)
+    return [row for row in order_N[np.argsort(number_N, kind="stable")].tolist() if row not in taken]
+
+
+def _confused_pairs(predictions: Predictions, mistakes_M: IntArray) -> Iterable[tuple[str, tuple[int, ...]]]:
+    """The most frequent pairs among further mistakes, with their surest rows."""
+    truth_M, answers_M = predictions.truth[mistakes_M], predictions.answers[mistakes_M]
+    codes_M = truth_M * len(predictions.classes) + answers_M
+    codes, counts = np.unique(codes_M, return_counts=True)
+    for code in codes[np.argsort(-counts, kind="stable")][:NUM_PAIRS].tolist():
+        true, answer = divmod(code, len(predictions.classes))
+        rows = tuple(mistakes_M[codes_M == code][:NUM_PER_PAIR].tolist())
+        yield f"{predictions.classes[true]} taken for {predictions.classes[answer]}", rows

@@ -1,0 +1,106 @@
+"""The page of an evaluation, put together from the sections of all topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from obverse.evaluation.diagnosis import Diagnosis
+from obverse.evaluation.estimates import Estimate
+from obverse.evaluation.predictions import Predictions
+from obverse.evaluation.seen import Seen
+from obverse.metrics import IntArray
+from obverse.report import Facet, Page, Section
+
+from .card import model_card, reproduction_section
+from .choice import Thumbnails, choose_rows, take_album
+from .linked import linked_of, map_section
+from .mistakes import gallery_sections
+from .opening import opening, title_of
+from .order import in_order
+from .risk import risk_section
+from .training import History, training_section
+from .trust import trust_section
+
+OF_SETS = "Curves over epochs; accuracy is of whole label sets, read at 1/2."
+LEAST_FOR_RISK = 20
+"""Labelled samples from which a curve of accepted answers says something."""
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a report shows besides predictions, facts and diagnoses."""
+
+    history: History = field(default_factory=History)
+
+    thumbnails: Thumbnails | None = None
+    """Reader of the pictures of a row; None where the pictures are not at hand."""
+
+    facets: tuple[Facet, ...] = ()
+    """Properties of the samples by which a reader filters, in the order of the predictions."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The parts of the measurements that the page is made from, for every kind of answer."""
+
+    estimates: Mapping[str, Estimate | None]
+    seen: Seen
+    topics: Mapping[str, Any]
+
+    mistakes_M: IntArray
+    """Rows of wrong answers, the surest first."""
+
+    support_K: IntArray
+    """Samples of each class."""
+
+    calibration: str
+    """First sentence on the probabilities."""
+
+
+def compose(
+    predictions: Predictions,
+    judged: Judged,
+    sections: Sequence[Section],
+    *,
+    facts: Mapping[str, str],
+    diagnoses: Sequence[Diagnosis],
+    extras: Extras,
+) -> Page:
+    """The page. sections: those that other rooms hand in, in any order."""
+    labelled, estimates = predictions.labelled(), judged.estimates
+    chosen = choose_rows(predictions, judged.mistakes_M)
+    album = take_album(predictions, chosen, extras.thumbnails) if extras.thumbnails else {}
+    linked = linked_of(predictions, album, chosen.rows, extras.facets)
+    own = [
+        trust_section(
+            estimates.get("accuracy") or estimates.get("subset_accuracy"), judged.support_K, seen=judged.seen,
+            diagnoses=diagnoses, has_groups=predictions.units.are_groups, calibration=judged.calibration,
+            values=judged.topics,
+        ),
+        *map_section(linked),
+        *gallery_sections(predictions, chosen, album, num_wrong=len(judged.mistakes_M), is_linked=linked is not None),
+        *_further(predictions, labelled, facts, extras.history),
+    ]  # fmt: skip
+    head = opening(
+        facts, judged.estimates, judged.topics, num=len(labelled.ids), split=predictions.split, seen=judged.seen,
+        num_views=max(1, len(predictions.view_probabilities)),
+    )  # fmt: skip
+    return Page(
+        title_of(facts, predictions.split),
+        in_order(section for section in [*own, *sections] if section.blocks),
+        head,
+        linked=linked,
+    )
+
+
+def _further(
+    predictions: Predictions, labelled: Predictions, facts: Mapping[str, str], history: History
+) -> Iterator[Section]:
+    yield training_section(history, OF_SETS if predictions.kind.is_set else "Curves over epochs.")
+    if len(labelled.ids) >= LEAST_FOR_RISK:
+        yield risk_section(labelled)
+    yield reproduction_section(facts)
+    what = "any number" if predictions.kind.is_set else "one"
+    yield model_card(facts, predictions.classes, num_trained=facts.get("samples", ""), what=what)

@@ -1,0 +1,66 @@
+"""Predictions of a report in the form that its panels share, and the panels themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from obverse.evaluation.embedding_map import map_embeddings
+from obverse.evaluation.predictions import Predictions
+from obverse.report import Facet, Linked, Panel, Picture, Section, Text
+
+from .choice import confidence_of
+
+MOST_CLASSES = 1500
+"""Classes up to which a page has the confusion matrix in its memory, a number per pair of classes."""
+MOST_SAMPLES = 200_000
+MOST_FACET_VALUES = 60
+LEAST_MAPPED = 10
+
+
+def linked_of(
+    predictions: Predictions, album: Mapping[int, tuple[Picture, ...]], shown: Sequence[int], facets: Sequence[Facet]
+) -> Linked | None:
+    """The predictions for the page; None for label sets, for unlabelled data and where they would be too many.
+
+    shown: rows whose pictures are in galleries.
+    """
+    num = len(predictions.ids)
+    if predictions.kind.is_set or num > MOST_SAMPLES or len(predictions.classes) > MOST_CLASSES:
+        return None
+    embeddings_ND, in_galleries = predictions.embeddings_ND, set(shown)
+    return Linked(
+        classes=predictions.classes,
+        ids=predictions.ids,
+        truth_N=predictions.truth,
+        answers_N=predictions.answers,
+        confidence_N=confidence_of(predictions).astype(np.float32),
+        facets=(*(facet for facet in facets if 1 < len(facet.values) <= MOST_FACET_VALUES), *_own_facets(predictions)),
+        positions_N2=map_embeddings(embeddings_ND) if embeddings_ND is not None and num >= LEAST_MAPPED else None,
+        is_grouped=predictions.units.are_groups,
+        album={row: pictures for row, pictures in album.items() if row not in in_galleries},
+    )  # fmt: skip
+
+
+def _own_facets(predictions: Predictions) -> list[Facet]:
+    """Facets that follow from the predictions: whether the views agree."""
+    answers = [predictions.view_answers(view) for view in predictions.view_probabilities]
+    if len(answers) < 2:
+        return []
+    answers_VN = np.stack(answers)
+    is_whole_N = (answers_VN >= 0).all(axis=0)
+    codes_N = np.where(~is_whole_N, 2, (answers_VN != answers_VN[0]).any(axis=0)).astype(np.int64)
+    return [Facet("views", ("agree", "disagree", "one is missing"), codes_N)]
+
+
+def map_section(linked: Linked | None) -> Iterator[Section]:
+    """The section of the map, where there is one."""
+    if linked is not None and linked.positions_N2 is not None:
+        sentence = (
+            "Each point is a sample; samples that the model holds alike lie near each other. Only neighbourhoods mean "
+            "something: distances between groups and the axes do not."
+        )
+        yield Section(
+            "Map of the samples", (Text(sentence, is_quiet=True), Panel("map")), topic="map", needs_script=True
+        )

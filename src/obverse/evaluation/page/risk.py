@@ -1,0 +1,76 @@
+"""Risk against coverage: how many answers are wrong among those that are accepted, the surest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.evaluation.predictions import Predictions
+from obverse.metrics import FloatArray, share_interval
+from obverse.report import Curve, Line, Panel, Row, Section, Table, Text
+
+from .choice import confidence_of
+
+SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
+"""Shares of accepted answers in the table."""
+MOST_POINTS = 200
+LEAST_ANSWERS = 10
+"""Accepted answers from which the curve starts: shares of fewer jump."""
+
+
+@dataclass(frozen=True, eq=False)
+class Risk:
+    """Errors among the accepted answers, the surest first."""
+
+    order_M: npt.NDArray[np.int64]
+    """Rows, the surest first."""
+
+    risk_M: FloatArray
+    """Share of wrong answers among the first 1, 2 ... rows."""
+
+    confidence_M: FloatArray
+    """Probability of each answer, in this order."""
+
+
+def risk_of(labelled: Predictions) -> Risk:
+    """The risk at every coverage; every sample must have a label."""
+    confidence_N = confidence_of(labelled)
+    order_M = np.argsort(-confidence_N, kind="stable")
+    wrong_M = ~labelled.is_right_N[order_M]
+    return Risk(order_M, np.cumsum(wrong_M) / np.arange(1, len(wrong_M) + 1), confidence_N[order_M].astype(np.float64))
+
+
+def risk_section(labelled: Predictions) -> Section:
+    """The curve, the threshold that a reader moves, and a table of some thresholds."""
+    risk, num = risk_of(labelled), len(labelled.ids)
+    sentence = (
+        "The surest answers can be accepted and the others left for a person. The curve shows the share of wrong "
+        "answers among the accepted ones. It is measured on these samples: a threshold read from it is fitted to them."
+    )
+    header = ("accepted", "probability at least", "wrong among them", "95 % interval")
+    rows = tuple(_row(labelled, risk, share) for share in SHARES if round(share * num) >= LEAST_ANSWERS)
+    blocks = (Text(sentence), _curve(risk), Panel("threshold"), Table(header, rows))
+    return Section("Which answers to accept", blocks, topic="risk")
+
+
+def _curve(risk: Risk) -> Curve:
+    num = len(risk.risk_M)
+    first = min(num, LEAST_ANSWERS) - 1
+    places = np.unique(np.linspace(first, num - 1, MOST_POINTS).round().astype(int))
+    xs, ys = (places + 1) / num, risk.risk_M[places]
+    alt = "Share of wrong answers among the accepted ones, by the share of answers that is accepted, the surest first."
+    line = Line("wrong answers", tuple(xs.tolist()), tuple(ys.tolist()))
+    return Curve(
+        "risk", alt, "accepted answers, the surest first", "wrong among the accepted", (line,),
+        x_range=(0.0, 1.0), y_range=(0.0, max(0.05, float(ys.max()) * 1.1)), x_share=True, y_share=True,
+    )  # fmt: skip
+
+
+def _row(labelled: Predictions, risk: Risk, share: float) -> Row:
+    num = round(share * len(risk.risk_M))
+    rows_M = risk.order_M[:num]
+    ends = share_interval(~labelled.is_right_N[rows_M], labelled.units.take(rows_M))
+    interval = f"– ({ends.reason})" if ends.reason else f"{100 * ends.low:.1f} to {100 * ends.high:.1f} %"
+    return f"{100 * share:.0f} %", f"{risk.confidence_M[num - 1]:.3f}", f"{100 * risk.risk_M[num - 1]:.1f} %", interval

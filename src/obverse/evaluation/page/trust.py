@@ -1,0 +1,96 @@
+"""What a reader may rely on in a report, and what not, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from obverse.evaluation.diagnosis import Diagnosis
+from obverse.evaluation.estimates import Estimate
+from obverse.evaluation.seen import Seen
+from obverse.metrics import IntArray
+from obverse.report import Row, Section, Table, Text
+
+WIDE_INTERVAL = 0.10
+FEW_SAMPLES = 10
+GOOD, CARE = "yes", "with care"
+
+
+def trust_section(
+    accuracy: Estimate | None, support_K: IntArray, *, seen: Seen, diagnoses: Sequence[Diagnosis], has_groups: bool,
+    calibration: str, values: Mapping[str, Any],
+) -> Section:  # fmt: skip
+    """One row per point: what it is about, whether to rely on it, and why.
+
+    support_K: samples of each class. calibration: the first sentence on the probabilities. values: what metrics.json
+    has of further topics.
+    """
+    rows = (
+        *_unseen(seen), *_sizes(accuracy, support_K),
+        ("the probabilities", GOOD if "four in five" in calibration else CARE, calibration), *_groups(has_groups),
+        *_diagnosed(diagnoses), *_suspects(values.get("suspects")),
+    )  # fmt: skip
+    sentence = "Every figure below has its interval: the range that the truth is likely to lie in, given these samples."
+    return Section(
+        "What to trust, and what not", (Text(sentence), Table(("point", "rely on it", "why"), rows)), topic="trust"
+    )
+
+
+def _unseen(seen: Seen) -> Iterator[Row]:
+    warnings = []
+    if seen.num_trained:
+        warnings.append(f"{seen.num_trained} of these samples were trained on")
+    if seen.num_chosen:
+        warnings.append(f"{seen.num_chosen} of these samples chose the best epoch")
+    if seen.chosen:
+        warnings.append(f"these samples chose {', '.join(seen.chosen)}")
+    if seen.is_unknown:
+        warnings.append("nothing says whether the model was trained on these samples")
+    what = "the figures as a forecast"
+    if warnings:
+        yield what, CARE, f"{'; '.join(warnings)}: new samples may do worse."
+    else:
+        yield what, GOOD, "These samples trained nothing and chose nothing."
+
+
+def _sizes(accuracy: Estimate | None, support_K: IntArray) -> Iterator[Row]:
+    if accuracy is not None and accuracy.low is not None and accuracy.high is not None:
+        width = accuracy.high - accuracy.low
+        is_wide = width > WIDE_INTERVAL
+        why = f"The interval of the headline is {100 * width:.0f} points wide"
+        yield (
+            "the headline",
+            CARE if is_wide else GOOD,
+            f"{why}: label more samples to narrow it." if is_wide else f"{why}.",
+        )
+    few = int(((support_K > 0) & (support_K < FEW_SAMPLES)).sum())
+    none = int((support_K == 0).sum())
+    if few:
+        yield (
+            "figures of single classes",
+            CARE,
+            f"{few} of {len(support_K)} classes have fewer than {FEW_SAMPLES} samples here.",
+        )
+    if none:
+        yield (
+            "classes without samples",
+            CARE,
+            f"{none} of {len(support_K)} classes have no sample here: nothing is known about them.",
+        )
+
+
+def _groups(has_groups: bool) -> Iterator[Row]:
+    if not has_groups:
+        why = "Nothing says which samples show one object; if some do, the intervals are too narrow"
+        yield "the intervals", CARE, f"{why} (data.split.group_by)."
+
+
+def _diagnosed(diagnoses: Sequence[Diagnosis]) -> Iterator[Row]:
+    for finding in diagnoses:
+        yield "the training", CARE, finding.what
+
+
+def _suspects(suspects: Any) -> Iterator[Row]:
+    num = suspects.get("num") if isinstance(suspects, Mapping) else None
+    if isinstance(num, int) and num:
+        yield "the labels", CARE, f"{num} labels look wrong; the ranked list names them."

@@ -1,0 +1,107 @@
+// The filter, and the pictures of the answers that match it.
+const STEP = 12;
+const ORDERS = {
+  "surest mistakes first": (data, a, b) => isRight(data, a) - isRight(data, b) || sureness(data, b) - sureness(data, a),
+  "least sure first": (data, a, b) => sureness(data, a) - sureness(data, b),
+  "surest first": (data, a, b) => sureness(data, b) - sureness(data, a),
+};
+
+function chooser(label, names, onChange, any = "any") {
+  const select = make("select", {}, make("option", { value: "-1" }, any));
+  names.forEach((name, k) => select.append(make("option", { value: String(k) }, name)));
+  select.addEventListener("change", () => onChange(+select.value));
+  return [make("label", {}, make("span", {}, label), select), select];
+}
+
+function confidenceFields(selection) {
+  const fields = ["low", "high"].map(end => {
+    const name = end === "low" ? "least probability, per cent" : "greatest probability, per cent";
+    const input = make("input", { type: "number", min: "0", max: "100", step: "1", "aria-label": name });
+    input.addEventListener("input", () => {
+      const value = input.value === "" ? (end === "low" ? 0 : 100) : Math.min(100, Math.max(0, +input.value));
+      selection[end] = value / 100;
+      selection.changed();
+    });
+    return input;
+  });
+  fields[0].placeholder = "0";
+  fields[1].placeholder = "100";
+  return [make("div", { className: "field" }, make("span", {}, "probability, %"), make("div", {}, fields[0], "–", fields[1])), fields];
+}
+
+function buildFilter(selection) {
+  const { data } = selection, update = set => value => { set(value); selection.changed(); };
+  const [truth, truthSelect] = chooser("true class", data.classes, update(k => { selection.truth = k; }));
+  const [answer, answerSelect] = chooser("answer", data.classes, update(k => { selection.answer = k; }));
+  const [right, rightSelect] = chooser("result", ["wrong", "right"], update(k => { selection.right = k; }));
+  const [confidence, fields] = confidenceFields(selection);
+  const facets = data.facets.map(facet =>
+    [facet.name, ...chooser(facet.name, facet.values, update(k => { selection.facets.set(facet.name, k); }))]);
+  const clear = make("button", { type: "button" }, "Show all");
+  clear.addEventListener("click", () => { selection.clear(); selection.changed(); });
+  selection.follow(() => {  // a click in another panel changes the selection, too
+    truthSelect.value = selection.truth;
+    answerSelect.value = selection.answer;
+    rightSelect.value = selection.right;
+    for (const [name, , select] of facets) select.value = selection.facets.get(name);
+    if (!selection.isFiltered) fields.forEach(field => { field.value = ""; });
+    clear.disabled = !selection.isFiltered;
+  });
+  return make("form", { className: "filter", "aria-label": "Filter of all panels", onsubmit: () => false },
+    truth, answer, right, confidence, ...facets.map(facet => facet[1]), clear);
+}
+
+function summary(selection) {
+  const { data, rows, known } = selection, hits = known.reduce((sum, row) => sum + isRight(data, row), 0);
+  const whole = selection.isFiltered ? `${rows.length.toLocaleString("en")} of ${data.num.toLocaleString("en")} answers match`
+    : `${data.num.toLocaleString("en")} answers`;
+  if (!known.length) return `${whole}.`;
+  const [low, high] = wilson(hits, known.length);
+  const interval = data.grouped ? "" : ` (95 % interval ${percent(low)} to ${percent(high)})`;
+  return `${whole}; ${percent(hits / known.length)} of them are right${interval}.`;
+}
+
+function answerFigure(data, album, row) {
+  const isWrong = data.truth[row] !== UNKNOWN && !isRight(data, row);
+  const pictures = (album.get(row) || []).map(([src, alt]) => make("img", { src, alt }));
+  const figure = make("figure", { className: isWrong ? "wrong" : "" });
+  if (pictures.length > 1) figure.style.setProperty("--n", pictures.length);
+  figure.append(
+    pictures.length ? make("div", { className: "views" }, ...pictures) : "",
+    make("figcaption", {}, make("b", {}, className(data, data.answer[row])), ` ${percent(sureness(data, row))}`,
+      make("br"), `label ${className(data, data.truth[row])}`, make("br"),
+      make("span", { className: "id", title: data.ids[row] }, data.ids[row])));
+  return figure;
+}
+
+function buildAnswers(panel, selection, album) {
+  const { data } = selection, output = make("output", { className: "summary" }), grid = make("div", { className: "gallery" });
+  const order = make("select", { "aria-label": "order of the answers" },
+    ...Object.keys(ORDERS).map(name => make("option", { value: name }, name)));
+  const more = make("button", { type: "button" }, "Show more");
+  let sorted = [], num = STEP;
+  const draw = () => {
+    // Answers with pictures come first: those without can only be read.
+    grid.replaceChildren(...sorted.slice(0, num).map(row => answerFigure(data, album, row)));
+    more.hidden = num >= sorted.length;
+  };
+  const sort = () => {
+    const compare = ORDERS[order.value];
+    sorted = [...selection.rows].sort((a, b) => album.has(b) - album.has(a) || compare(data, a, b) || a - b);
+    num = STEP;
+    draw();
+  };
+  order.addEventListener("change", sort);
+  more.addEventListener("click", () => { num += STEP; draw(); });
+  panel.append(buildFilter(selection), make("div", { className: "bar" }, output, order), grid, more);
+  selection.follow(() => { output.value = summary(selection); sort(); });
+}
+
+// Galleries of the static page show only the items that match.
+function followGalleries(selection) {
+  const figures = every("figure[data-row]").map(figure => [figure, +figure.dataset.row]);
+  selection.follow(() => {
+    const chosen = new Set(selection.rows);
+    for (const [figure, row] of figures) figure.hidden = !chosen.has(row);
+  });
+}
