@@ -111,5 +111,5 @@ def test_a_plot_in_markdown_is_a_link_or_a_short_table(tmp_path):
 def test_a_legend_names_the_series_and_a_name_stays_text():
     hostile = '<script>"&'
     page = to_html(page_of(curve_of(Line(hostile, (0, 1), (0, 1)), Line("b", (0, 1), (1, 0)))))
-    assert page.count("<script>") == 1  # the page's own
+    assert "<script" not in page
     assert '<span class="c1"><i></i>b</span>' in page

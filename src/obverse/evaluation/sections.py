@@ -17,8 +17,6 @@ from .estimates import Estimate
 FEW_SAMPLES = 10
 # Rows of the tables of best and worst classes, and of example mistakes.
 NUM_EXTREMES = 5
-MANY_CLASSES = 40
-"""Classes above which the best and the worst are listed beside the table of all."""
 NUM_EXAMPLES = 10
 
 
@@ -60,7 +58,9 @@ def extreme_sections(
     for end, sign in (("Top", -1.0), ("Bottom", 1.0)):
         order = occurring_M[np.argsort(sign * scores.f1_K[occurring_M], kind="stable")][:NUM_EXTREMES]
         rows = [(classes[k], *cells(k)) for k in order.tolist()]
-        sections.append(table_section(f"{end} {NUM_EXTREMES} classes by F1", header, rows))
+        table = Table(header, tuple(rows))
+        title = f"{end} {NUM_EXTREMES} classes by F1"
+        sections.append(Section(title, (table,), topic="classes", is_on_page=False))
     return sections
 
 

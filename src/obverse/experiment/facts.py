@@ -6,6 +6,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +24,7 @@ from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.metrics import Units
 from obverse.models import Classifier
-from obverse.recipe import ADJUSTED, ORDINAL, FinetuneSpec, LossSpec, OutputSpec, Recipe, Size
+from obverse.recipe import ADJUSTED, CATALOGUE, ORDINAL, FinetuneSpec, LossSpec, OutputSpec, Recipe, Size
 from obverse.report import Row, Section, Table, Text
 from obverse.runs import RunFolder
 from obverse.runtime import ALONE, Process, peak_memory
@@ -230,6 +232,8 @@ def run_facts(
         + (f"; {recipe.model.fusion.kind} fusion, {recipe.model.sharing} backbone" if len(manifest.views) > 1 else ""),
         "input": f"{size.width}x{size.height} (width x height), {recipe.data.fit}",
         "model": model_words(recipe),
+        "trained": f"on {_today()} with Obverse {version('obverse')}",
+        **_licence(recipe),
         "parameters": parameters,
         **({"columns": ", ".join(recipe.data.columns)} if recipe.data.columns else {}),
         "loss": _loss(recipe.loss, output),
@@ -249,6 +253,25 @@ def run_facts(
         "precision": f"{_precision(recipe)}, {recipe.runtime.num_threads} threads, seed {recipe.training.seed}",
         "recipe": recipe.name,
     }
+
+
+def _today() -> str:
+    """The date, as people write it."""
+    now = datetime.now()
+    return f"{now.day} {now:%B %Y}"
+
+
+def _licence(recipe: Recipe) -> dict[str, str]:
+    """The fact about the licence of the pretrained weights; empty where nothing says it."""
+    backbone = recipe.model.backbone
+    if getattr(backbone, "pretrained", "none") == "none":
+        return {"licence of the weights": "none needed: trained from scratch"}
+    licence = next((entry.licence for entry in CATALOGUE if entry.name == getattr(backbone, "name", "")), None)
+    return (
+        {}
+        if licence is None
+        else {"licence of the weights": f"{licence}; the data they were trained on may have terms"}
+    )
 
 
 def _start(progress: Progress) -> dict[str, str]:

@@ -230,6 +230,9 @@ class Section:
     needs_script: bool = False
     """Whether nothing is left of the section where no script runs; Markdown leaves it out."""
 
+    is_on_page: bool = True
+    """Whether HTML shows the section; False for what its sortable tables show anyway."""
+
     @property
     def is_empty(self) -> bool:
         """Whether the section has nothing but paragraphs and tables without rows."""

@@ -21,14 +21,23 @@ from .svg import colours, curve_svg
 
 LONGEST_OPEN_TABLE = 40
 """Rows from which a table starts folded."""
+LEAST_SORTED = 8
+"""Rows from which a table can be sorted; the script has the same number."""
 _VALUE = r"[-+−]?\d[\d.,]*( ?%)?"
 _NUMBER = re.compile(rf"{_VALUE}( to {_VALUE})?|–|not defined")
 
 
 def to_html(page: Page) -> str:
     """The page as HTML, with style, pictures and script inside."""
-    digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode("ascii")
-    return _environment().get_template("page.html").render(page=page, script=script(), script_digest=digest)
+    text = script() if _has_use_of_script(page) else ""
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    return _environment().get_template("page.html").render(page=page, script=text, script_digest=digest)
+
+
+def _has_use_of_script(page: Page) -> bool:
+    """Whether the page has panels, or a table that is long enough to sort."""
+    tables = [block for section in page.sections for block in section.blocks if isinstance(block, Table)]
+    return page.linked is not None or any(len(table.rows) >= LEAST_SORTED for table in tables)
 
 
 @cache

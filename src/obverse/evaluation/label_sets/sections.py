@@ -10,7 +10,6 @@ import numpy as np
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import (
-    MANY_CLASSES,
     NUM_EXAMPLES,
     diagnosis_section,
     estimate_rows,
@@ -82,9 +81,6 @@ def _views(metrics: SetMetrics) -> Section:
 
 
 def _extremes(predictions: Predictions, scores: ClassScores, precision_K: FloatArray) -> list[Section]:
-    if len(predictions.classes) <= MANY_CLASSES:  # the table of classes shows them all at once
-        return []
-
     def cells(k: int) -> Row:
         return *_scores(predictions, scores, precision_K, k), str(scores.support_K[k])
 

@@ -12,7 +12,6 @@ from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.plots import has_key
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import (
-    MANY_CLASSES,
     NUM_EXAMPLES,
     diagnosis_section,
     estimate_rows,
@@ -134,8 +133,6 @@ def _disagreements(predictions: Predictions) -> Section:
 
 
 def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
-    if len(classes) <= MANY_CLASSES:  # the table of classes shows them all at once
-        return []
     columns = (scores.f1_K, scores.precision_K, scores.recall_K)
     header = ("class", "F1", "precision", "recall", "samples")
     return extreme_sections(

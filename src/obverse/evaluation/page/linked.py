@@ -20,16 +20,19 @@ LEAST_MAPPED = 10
 
 
 def linked_of(
-    predictions: Predictions, album: Mapping[int, tuple[Picture, ...]], shown: Sequence[int], facets: Sequence[Facet]
+    predictions: Predictions,
+    album: Mapping[int, tuple[Picture, ...]],
+    galleried: Sequence[int],
+    facets: Sequence[Facet],
 ) -> Linked | None:
     """The predictions for the page; None for label sets, for unlabelled data and where they would be too many.
 
-    shown: rows whose pictures are in galleries.
+    galleried: rows whose pictures are in galleries.
     """
     num = len(predictions.ids)
     if predictions.kind.is_set or num > MOST_SAMPLES or len(predictions.classes) > MOST_CLASSES:
         return None
-    embeddings_ND, in_galleries = predictions.embeddings_ND, set(shown)
+    embeddings_ND, in_galleries = predictions.embeddings_ND, set(galleried)
     return Linked(
         classes=predictions.classes,
         ids=predictions.ids,

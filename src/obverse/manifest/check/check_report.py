@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,15 +18,22 @@ from obverse.files import open_regular, write_whole
 from obverse.imaging import PictureError, Pixels, Sandbox
 from obverse.manifest.sample import Finding
 from obverse.manifest.store import PictureStore, StoredPicture
-from obverse.report import Block, Gallery, Item, Page, Picture, Section, Table, Text, to_html
+from obverse.report import Block, Card, Cards, Gallery, Item, Page, Picture, Section, Table, Text, to_html
 
-from .check import Check
+from .check import SEVERITIES, Check
 from .check_table import Kind, count_sentence, kinds_of
 
 JSON_NAME, HTML_NAME = "check.json", "check.html"
 MADE_BY = "obverse check"
 MARKS = {JSON_NAME: f'"made_by": "{MADE_BY}"', HTML_NAME: f'content="{MADE_BY}"'}
 THUMBNAIL_SIDE = 96
+MEANINGS = {
+    "error": "cannot be trained on",
+    "warning": "makes a model or its figures worse",
+    "note": "good to know",
+}
+OF_ONE_SAMPLE = frozenset({"swapped-views", "duplicate-view"})
+"""Findings whose paths are the views of one sample."""
 # Limits that keep the page small: thumbnails per finding, findings per kind, and thumbnails in all.
 MAX_THUMBNAILS, MAX_EXAMPLES, MAX_PICTURES = 8, 20, 300
 
@@ -91,14 +98,12 @@ def check_html(check: Check) -> str:
     return to_html(Page(f"Check of {printable(check.data)}", tuple(sections), tuple(_lead(check)), MADE_BY))
 
 
-def _lead(check: Check) -> Iterator[Text]:
+def _lead(check: Check) -> Iterator[Block]:
+    yield Text(f"{count_sentence(check)}.", is_lead=True)
     yield Text(printable(check.summary))
-    yield Text(count_sentence(check))
-    yield Text(
-        "An error cannot be trained on. A warning makes a model or its figures worse. A note is good to know. "
-        "Findings with a score are advisory: look at the pictures. check.json names every path.",
-        is_quiet=True,
-    )
+    counts = [Card(f"{severity}s", str(check.counts[severity]), "", MEANINGS[severity]) for severity in SEVERITIES]
+    yield Cards((Card("samples", f"{check.num_samples:,}", "", f"{check.num_pictures:,} pictures"), *counts))
+    yield Text("Findings with a score are advisory: look at the pictures. check.json names every path.", is_quiet=True)
     if not check.findings:
         yield Text("Nothing was found.")
 
@@ -117,7 +122,9 @@ def _finding_blocks(finding: Finding, album: _Album) -> Iterator[Block]:
     if finding.score is not None and finding.threshold is not None:
         score = f" (score {finding.score:.3f}, threshold {finding.threshold:.3f})"
     yield Text(printable(finding.message) + score)
-    if finding.paths:
+    if finding.code in OF_ONE_SAMPLE:
+        yield Gallery((album.views(finding.paths),))
+    elif finding.paths:
         yield Gallery(tuple(album.item(path) for path in finding.paths[:MAX_THUMBNAILS]))
     if len(finding.paths) > MAX_THUMBNAILS:
         yield Text(f"and {len(finding.paths) - MAX_THUMBNAILS} more", is_quiet=True)
@@ -133,6 +140,11 @@ class _Album:
         """The path with its thumbnail; without one if the picture cannot be decoded or the page's limit is reached."""
         encoded = self._thumbnail(path)
         return Item(printable(path), (Picture(encoded),) if encoded else ())
+
+    def views(self, paths: Sequence[str]) -> Item:
+        """The views of one sample, side by side."""
+        pictures = (Picture(self._thumbnail(path), printable(path)) for path in paths)
+        return Item("  |  ".join(map(printable, paths)), tuple(picture for picture in pictures if picture.encoded))
 
     def _thumbnail(self, path: str) -> bytes:
         if self.left <= 0:
