@@ -47,7 +47,7 @@ def check(
     data: a folder in a known layout, an archive, a table or a manifest. out: a folder for `check.json` and
     `check.html`; by default nothing is written. settings: fields of the recipe's `data`, as
     `{"data.views": ["front", "back"]}`. advisory: also look for near duplicates, exchanged views and shortcuts.
-    options: layout, label_column, image_column, image_root.
+    options: layout, label_column, image_column, image_root, fixes.
 
     Raises DataError when the data cannot be read at all; an error finding is in the result.
     """
@@ -88,7 +88,7 @@ def train(
     recipe: the name of a shipped recipe, a YAML file or a `Recipe`. run: the new run folder, by default
     runs/DATA-DATE-TIME. settings: fields of the recipe, as `{"optim.lr": 3e-4}`. more_epochs: train so many more in a
     new run; `data` is then a finished run. options: epochs, batch_size, lr, seed, minutes, device, model, weights,
-    size, track, layout, label_column, image_column, image_root, as the options of `obverse train`.
+    size, track, layout, label_column, image_column, image_root, fixes, as the options of `obverse train`.
 
     Raises KeyboardInterrupt on Ctrl-C, after the step and a checkpoint, and Interrupted on SIGTERM.
     """
@@ -126,8 +126,8 @@ def probe(
 
     folds: of the cross-validation. samples: most samples to compare on. out: a folder for probe.json, probe.csv and
     report.html; without it nothing is written. options: model, weights and size, each one or several; without model
-    and weights, what the hub's cache holds is compared. device, layout, label_column, image_column and image_root as
-    the options of `obverse train`.
+    and weights, what the hub's cache holds is compared. device, layout, label_column, image_column, image_root and
+    fixes as the options of `obverse train`.
     """
     from .probing import Wanted, Watching, run_probe
     from .progress import ProgressBar

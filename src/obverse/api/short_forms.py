@@ -19,6 +19,7 @@ FIELDS = {
     "--label-column": "data.label_column",
     "--image-column": "data.views",
     "--image-root": "data.image_root",
+    "--fixes": "data.fixes",
     "--size": "data.size",
     "--model": "model.backbone",
     "--weights": "model.backbone.pretrained",
@@ -31,7 +32,7 @@ FIELDS = {
     "--track": "training.trackers",
 }
 # Those that read text, and of them those that also take several.
-LISTS = {"--image-column", "--track"}
+LISTS = {"--image-column", "--fixes", "--track"}
 TEXTS = LISTS | {"--model", "--image-root"}
 # `kind` of a backbone -> whether it has a `name` field.
 NAMED = {kind.model_fields["kind"].default: issubclass(kind, WithWeights) for kind in get_args(get_args(Backbone)[0])}
@@ -44,6 +45,7 @@ class DataForms(TypedDict, total=False):
     label_column: str | None
     image_column: str | Sequence[str] | None
     image_root: str | os.PathLike[str] | None
+    fixes: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
 
 
 class TrainingForms(DataForms, total=False):
@@ -134,6 +136,7 @@ def given_forms(options: Mapping[str, Any]) -> dict[str, Any]:
         "--model": _backbone,
         "--image-root": image_root_setting,
         "--image-column": _listed,
+        "--fixes": lambda files: [*map(os.path.abspath, _listed(files))],
         "--track": _listed,
     }
     return {option: readers[option](value) if option in readers else value for option, value in given.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Annotated
 
@@ -39,6 +40,16 @@ ImageColumn = Annotated[
     typer.Option("--image-column", help="The column of a table that names the pictures; repeat for several views."),
 ]
 ImageRoot = Annotated[str | None, typer.Option("--image-root", help="The folder that the paths in a table start at.")]
+
+Fixes = Annotated[
+    list[str] | None,
+    typer.Option("--fixes", help="A table of label fixes, as `obverse suspects` writes it; repeat for several."),
+]
+
+
+def fixes_setting(files: list[str] | None) -> list[str]:
+    """The option as a setting of the recipe, which outlives the current folder."""
+    return [f"data.fixes={json.dumps([*map(os.path.abspath, files)])}"] if files else []
 
 
 def table_settings(label: str | None, images: list[str] | None, root: str | None) -> list[str]:

@@ -16,11 +16,12 @@ from .identity import remember, run_recipe
 
 
 def with_source(recipe: ResolvedRecipe, data: Path, index: Index) -> ResolvedRecipe:
-    """The recipe with absolute paths of its data and stored split, so that another run reads the same data."""
+    """The recipe with absolute paths of its data, fixes and stored split, so that another run reads the same data."""
     stored = index.stored or recipe.data.split.stored
     return recipe.changed(
         {
             "data.path": full_path(index.source or data),
+            "data.fixes": tuple(str(Path(file).resolve()) for file in recipe.data.fixes),
             "data.split.stored": stored and str(Path(stored).resolve()),
         }
     )
@@ -38,6 +39,14 @@ def write_inputs(run: RunFolder, recipe: ResolvedRecipe, index: Index) -> None:
     remember(run, recipe, index.manifest)
     run.require_ours()
     write_text(run.recipe, dump_recipe(recipe))
+
+
+def fixes_fact(run: RunFolder) -> dict[str, str]:
+    """The fact about label fixes of the run's data; empty without any, and on ranks without a run folder."""
+    file = run.path / "data_report.json"
+    findings = read_json_object(file)["findings"] if file.is_file() else []
+    messages = [finding["message"] for finding in findings if finding["code"] == "fixes"]
+    return {"label fixes": "; ".join(messages)} if messages else {}
 
 
 def read_inputs(run: RunFolder) -> tuple[ResolvedRecipe, Manifest]:

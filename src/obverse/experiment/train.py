@@ -36,7 +36,7 @@ from .evaluate import Ready, report_split
 from .example import Example, example_of
 from .facts import HISTORY, RunStory, TrainAccuracy, final_story, measure_train, refit_fact, run_facts, training_log
 from .identity import as_they_are, differences
-from .inputs import read_inputs, with_source, write_inputs
+from .inputs import fixes_fact, read_inputs, with_source, write_inputs
 from .parent import require_same_classes
 from .setup import Setup, build_model, describe, require_launch, require_readable, set_up
 from .shipping import REFIT, as_shipped, set_up_refit, tuned_output, with_share_of_minutes
@@ -357,7 +357,7 @@ def _story(run: RunFolder, setup: Setup, trainer: Trainer, ready: Ready) -> tupl
     bundle, progress = ready.bundle, trainer.progress
     facts = run_facts(
         setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained, output=bundle.output
-    )
+    ) | fixes_fact(run)
     train = measure_train(ready.engine, bundle, manifest=setup.manifest, recipe=setup.recipe, process=setup.process)
     story = RunStory(facts | {_train_name(bundle): str(train)})
     run.require_ours()

@@ -1,7 +1,19 @@
 """Comparison of pretrained backbones on a data set, before anything is trained."""
 
 from .candidates import Candidate, candidates_of
+from .out_of_fold import FrozenAnswers, frozen_answers
 from .probe import MOST_SAMPLES, Plan, probe
 from .result import MOST_PRINTED, Probe, Row
 
-__all__ = ["MOST_PRINTED", "MOST_SAMPLES", "Candidate", "Plan", "Probe", "Row", "candidates_of", "probe"]
+__all__ = [
+    "MOST_PRINTED",
+    "MOST_SAMPLES",
+    "Candidate",
+    "FrozenAnswers",
+    "Plan",
+    "Probe",
+    "Row",
+    "candidates_of",
+    "frozen_answers",
+    "probe",
+]

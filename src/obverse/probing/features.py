@@ -21,6 +21,7 @@ from torch import nn
 from obverse.bundle import Bundle
 from obverse.data import CacheContent, Loader, PictureDataset
 from obverse.engines import Forward
+from obverse.errors import DataError
 from obverse.manifest import Manifest, Samples
 from obverse.models import Classifier, feature_size
 
@@ -54,6 +55,13 @@ class Features:
 
     complaint: str
     """Why features could not be kept; empty where they were."""
+
+    def require_finite(self, name: str) -> None:
+        """DataError for features that overflow, which huge but finite weights give. name: the backbone."""
+        num_broken = int((~self.features_NVD.isfinite().all(2)).any(1).sum())
+        if num_broken:
+            raise DataError(f"the features of {num_broken:,} of {len(self.features_NVD):,} samples by {name} are NaN "
+                            "or infinite: its weights are too large, or broken")  # fmt: skip
 
 
 def frozen_features(

@@ -41,11 +41,7 @@ class Task:
     @property
     def targets_NK(self) -> torch.Tensor:
         """One-hot, or the label sets as ones and zeros."""
-        targets_NK = torch.zeros(len(self.samples), len(self.manifest.classes), dtype=torch.float64)
-        index = self.manifest.class_index
-        for row, sample in enumerate(self.samples):
-            targets_NK[row, [index[name] for name in self.manifest.classes_of(sample)]] = 1
-        return targets_NK
+        return targets_of(self.manifest, self.samples)
 
     def predictions(self, probabilities_NK: torch.Tensor) -> Predictions:
         """Probabilities as predictions of this task."""
@@ -82,6 +78,15 @@ class Measured:
         value = float(np.mean([metric.value(outcome) for outcome in outcomes]))
         has_ends = np.isfinite([low, high]).all()
         return Estimate(value, low if has_ends else None, high if has_ends else None, ends[0].reason)
+
+
+def targets_of(manifest: Manifest, samples: Samples) -> torch.Tensor:
+    """Labels as float64 (N, K): one-hot, or the label sets as ones and zeros."""
+    targets_NK = torch.zeros(len(samples), len(manifest.classes), dtype=torch.float64)
+    index = manifest.class_index
+    for row, sample in enumerate(samples):
+        targets_NK[row, [index[name] for name in manifest.classes_of(sample)]] = 1
+    return targets_NK
 
 
 def measure_heads(task: Task, features: Features) -> list[Measured]:

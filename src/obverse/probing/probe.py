@@ -174,20 +174,12 @@ def _measure(
     )
     if features.complaint:
         watching.notify(features.complaint)
-    _require_finite(candidate, features)
+    features.require_finite(candidate.name)
     seconds = time.perf_counter() - start
     for measured in measure_heads(task, features):
         row = _row(candidate, size, features, task, measured, seconds + measured.seconds)
         use = as_trained(measured.views, recipe.data, task.manifest.views)
         yield replace(row, arguments=(*row.arguments, *use)), measured
-
-
-def _require_finite(candidate: Candidate, features: Features) -> None:
-    """DataError for features that overflow, which huge but finite weights give."""
-    num_broken = int((~features.features_NVD.isfinite().all(2)).any(1).sum())
-    if num_broken:
-        raise DataError(f"the features of {num_broken:,} of {len(features.features_NVD):,} samples by {candidate.name} "
-                        "are NaN or infinite: its weights are too large, or broken")  # fmt: skip
 
 
 def _row(candidate: Candidate, size: str, features: Features, task: Task, measured: Measured, seconds: float) -> Row:

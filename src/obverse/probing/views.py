@@ -52,7 +52,7 @@ class ViewFolds:
             Folds(features_NVD[here_N, v], targets_NK[here_N], folds_N[here_N])
             for v, here_N in enumerate(self.present_NV.unbind(1))
         ]
-        self._together = Folds(_filled(features_NVD, self.present_NV).flatten(1), targets_NK, folds_N)
+        self._together = Folds(filled(features_NVD, self.present_NV).flatten(1), targets_NK, folds_N)
 
     def probabilities(self, head: Head, *, ordered: bool, is_set: bool) -> Iterator[tuple[str, torch.Tensor]]:
         """Uses of the views with out-of-fold probabilities (N, K).
@@ -72,7 +72,7 @@ class ViewFolds:
         yield from zip(self.views, alone_VNK, strict=True)
 
 
-def _filled(features_NVD: torch.Tensor, present_NV: torch.Tensor) -> torch.Tensor:
+def filled(features_NVD: torch.Tensor, present_NV: torch.Tensor) -> torch.Tensor:
     """The features with the mean of a view, which needs no label, where it is missing."""
     weights_NV1 = present_NV[:, :, None].double()
     means_VD = (features_NVD * weights_NV1).sum(0) / weights_NV1.sum(0).clamp(min=1)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, Settings, layout_setting, table_settings
+from obverse.cli.options import (
+    Fixes,
+    ImageColumn,
+    ImageRoot,
+    LabelColumn,
+    Layout,
+    Settings,
+    fixes_setting,
+    layout_setting,
+    table_settings,
+)
 from obverse.errors import RecipeError, printable
 
 if TYPE_CHECKING:
@@ -25,6 +35,7 @@ def command(
     label_column: LabelColumn = None,
     image_column: ImageColumn = None,
     image_root: ImageRoot = None,
+    fixes: Fixes = None,
     settings: Settings = None,
     advisory: Annotated[
         bool,
@@ -42,6 +53,7 @@ def command(
     from obverse.recipe import load_recipe
 
     changes = [*(settings or []), *layout_setting(layout), *table_settings(label_column, image_column, image_root)]
+    changes += fixes_setting(fixes)
     strange = next((change for change in changes if not change.startswith(("data.", "data="))), None)
     if not preview and (strange is not None or recipe != "auto"):
         what = f"--set {strange}" if strange is not None else f"--recipe {recipe}"

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, Settings, layout_setting, table_settings
+from obverse.cli.options import (
+    Fixes,
+    ImageColumn,
+    ImageRoot,
+    LabelColumn,
+    Layout,
+    Settings,
+    fixes_setting,
+    layout_setting,
+    table_settings,
+)
 from obverse.cli.printing.progress import show_progress
 from obverse.errors import OutputError, RecipeError, printable
 
@@ -25,6 +35,7 @@ def command(
     label_column: LabelColumn = None,
     image_column: ImageColumn = None,
     image_root: ImageRoot = None,
+    fixes: Fixes = None,
     recipe: Annotated[
         str, typer.Option(help="A shipped recipe's name or a YAML file; its `data` section counts.")
     ] = "auto",
@@ -37,6 +48,7 @@ def command(
     from obverse.runs import short_name
 
     changes = [*(settings or []), *layout_setting(layout), *table_settings(label_column, image_column, image_root)]
+    changes += fixes_setting(fixes)
     strange = next((change for change in changes if not change.startswith("data.")), None)
     if strange is not None:
         raise RecipeError(f"--set {strange}: only fields of `data` matter to a manifest")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice, RecipeName, Settings
+from obverse.cli.options import Fixes, ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice, RecipeName, Settings
 from obverse.cli.printing.hints import predict_hint
 from obverse.cli.printing.measured import decoding_lines, result_line
 from obverse.cli.printing.progress import show_progress
@@ -31,6 +31,7 @@ def command(
     label_column: LabelColumn = None,
     image_column: ImageColumn = None,
     image_root: ImageRoot = None,
+    fixes: Fixes = None,
     settings: Settings = None,
     run: Annotated[Path | None, typer.Option(help="The run folder to write; by default runs/DATA-DATE-TIME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --run.")] = False,
@@ -59,8 +60,7 @@ def command(
     from obverse.api.training import open_folder, recipe_for_more_epochs, train_in
 
     forms = given_forms(context.params)
-    named = ["--recipe"] * (recipe != "auto")
-    chosen = None
+    named, chosen = ["--recipe"] * (recipe != "auto"), None
     if resume:
         more = ["--more-epochs"] * (more_epochs is not None)
         _require_resumable(run, data, [*forms, *named, *["--set"] * bool(settings), *more])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from obverse.cli.options import ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice, RecipeName, Settings
+from obverse.cli.options import Fixes, ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice, RecipeName, Settings
 from obverse.cli.printing.progress import show_features, show_progress
 from obverse.errors import printable
 
@@ -41,6 +41,7 @@ def command(
     label_column: LabelColumn = None,
     image_column: ImageColumn = None,
     image_root: ImageRoot = None,
+    fixes: Fixes = None,
     settings: Settings = None,
     device: OptionalDevice = None,
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.imaging import grid
+from obverse.manifest.fixes import with_fixes
 from obverse.manifest.sources.folders.class_names import in_one_form
 from obverse.manifest.sources.folders.tree import Tree, data_root, open_tree
 from obverse.manifest.sources.folders.views import in_parts
@@ -31,11 +32,14 @@ TABLES = {"table", "split-horizontal"}
 def read_source(path: Path, spec: DataSpec) -> Listing:
     """The listing of the data at `path`, in the detected layout or in `spec.layout`, with class names in NFC.
 
+    Labels are those after `spec.fixes`.
+
     DataError when the data cannot be read in that layout.
     """
     listing = _read_source(path, spec)
     samples, findings = in_one_form(listing.samples)
-    return replace(listing, samples=samples, findings=[*listing.findings, *findings])
+    listing = replace(listing, samples=samples, findings=[*listing.findings, *findings])
+    return with_fixes(listing, spec.fixes, separator=spec.label_separator) if spec.fixes else listing
 
 
 def _read_source(path: Path, spec: DataSpec) -> Listing:

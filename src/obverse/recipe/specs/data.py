@@ -137,6 +137,10 @@ class DataSpec(Spec):
     """Class names from lowest to highest, where their order means something; losses, metrics and reports then count how
     far an answer is off. `auto` orders Sheldon grades by themselves; `none` orders nothing."""
 
+    fixes: tuple[str, ...] = ()
+    """Tables of label fixes as `obverse suspects` writes them (`--fixes`): they change labels or drop samples by id,
+    before the split, and touch no file. Of several, the later one wins. Example: `[suspects.csv]`."""
+
     exclude_classes: tuple[str, ...] = ()
     """Classes to leave out, by name."""
 

@@ -1,0 +1,122 @@
+"""Tables of label fixes: labels change and samples are dropped by id, before the split, and no file is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from obverse.errors import DataError
+from obverse.manifest import build_index
+from obverse.manifest.check import check_data
+from obverse.manifest.fixes import LABEL_BEFORE
+from obverse.recipe import DataSpec
+
+Tree = Callable[[Iterable[str]], Path]
+HEADER = "id,label,new_label,action\n"
+
+
+def grid(*labels: str, count: int = 8) -> list[str]:
+    return [f"{label}/{i}.png" for label in labels for i in range(count)]
+
+
+def table(folder: Path, text: str | bytes, name: str = "fixes.csv") -> str:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(path)
+
+
+def labels_of(data: Path, *files: str, **fields: object) -> dict[str, str]:
+    manifest = build_index(data, DataSpec(fixes=files, **fields)).manifest
+    return dict(zip(manifest.samples.ids, manifest.samples.labels, strict=True))
+
+
+def test_labels_change_and_samples_go_and_the_rest_stays(tree: Tree, tmp_path: Path) -> None:
+    data = tree(grid("a", "b"))
+    file = table(tmp_path, HEADER + "a/0.png,a,b,change\nb/3.png,b,a,drop\nb/4.png,b,a,keep\n")
+    index = build_index(data, DataSpec(fixes=(file,)))
+    labels = dict(zip(index.manifest.samples.ids, index.manifest.samples.labels, strict=True))
+    before = labels_of(data)
+    assert labels == {**{name: label for name, label in before.items() if name != "b/3.png"}, "a/0.png": "b"}
+    assert index.manifest.samples.extra[LABEL_BEFORE].count("a") == 1
+    assert "1 label changed, 1 sample dropped by fixes.csv" in [finding.message for finding in index.findings]
+    assert "fixes" in {finding.code for finding in check_data(data, DataSpec(fixes=(file,)), advisory=False).findings}
+
+
+def test_a_changed_label_counts_in_the_split(tree: Tree, tmp_path: Path) -> None:
+    data = tree(grid("a", "b", count=10))
+    rows = "".join(f"b/{n}.png,b,a,change\n" for n in range(6))
+    manifest = build_index(data, DataSpec(fixes=(table(tmp_path, HEADER + rows),))).manifest
+    assert manifest.counts() == {"a": 16, "b": 4}
+    assert min(manifest.counts("train").values()) >= 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbfid;label;new_label;action\r\ncaf\xc3\xa9/1.png;caf\xc3\xa9;a;CHANGE\r\n",
+        "id;label;new_label;action\r\ncafé/1.png;café;a;change\r\n".encode("cp1252"),
+        "sep=;\r\nid;action;new_label;note\r\n café/1.png ;Change;a;x\r\n;;;\r\n".encode("utf-8-sig"),
+        "id\taction\tnew_label\r\ncafé/1.png\tchange\ta\r\n".encode("utf-16"),
+    ],
+)
+def test_a_spreadsheet_may_have_saved_it(tree: Tree, tmp_path: Path, text: bytes) -> None:
+    data = tree(grid("a", "café"))
+    assert labels_of(data, table(tmp_path, text))["café/1.png"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ("a/0.png,a,b,change\nx/0.png,a,b,change\n", r"fixes\.csv, row 3: the data has no sample 'x/0\.png'"),
+        ("a/0.png,a,c,change\n", r"fixes\.csv, row 2: the data has no class 'c'; new_label may be a, b"),
+        ("a/0.png,a,,change\n", r"row 2: the data has no class ''"),
+        ("a/0.png,a,b,chnage\n", r"row 2: no action 'chnage' \(did you mean `change`\?\); write keep, change or drop"),
+        ("a/0.png,a,b,change\na/0.png,a,b,drop\n", r"row 3: the sample 'a/0\.png' has another fix in .*row 2"),
+        ("a/0.png,a,b\n", "row 2: has another number of cells"),
+        ('"a/0.png,a\n', "cannot be read as a table"),
+    ],
+)
+def test_a_faulty_row_is_refused_by_file_and_row(tree: Tree, tmp_path: Path, rows: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        labels_of(tree(grid("a", "b")), table(tmp_path, HEADER + rows))
+
+
+@pytest.mark.parametrize("text", [b"", b"\x89PNG\r\n\x1a\n\0\0", b"path,action\nx,keep\n", b"id,label\na/0.png,a\n"])
+def test_what_is_no_table_of_fixes_is_refused(tree: Tree, tmp_path: Path, text: bytes) -> None:
+    with pytest.raises(DataError, match=r"fixes\.csv"):
+        labels_of(tree(grid("a", "b")), table(tmp_path, text))
+
+
+def test_a_missing_table_and_a_folder_are_refused(tree: Tree, tmp_path: Path) -> None:
+    data = tree(grid("a", "b"))
+    for name in ("none.csv", "data"):
+        with pytest.raises(DataError, match=r"the fixes .* cannot be read"):
+            labels_of(data, str(tmp_path / name))
+
+
+def test_the_later_of_several_tables_wins(tree: Tree, tmp_path: Path) -> None:
+    data = tree(grid("a", "b", "c"))
+    first = table(tmp_path, HEADER + "a/0.png,a,b,change\na/1.png,a,b,drop\n", "one.csv")
+    second = table(tmp_path, HEADER + "a/0.png,b,c,change\na/1.png,a,c,change\n", "two.csv")
+    labels = labels_of(data, first, second)
+    assert (labels["a/0.png"], labels["a/1.png"]) == ("c", "c")
+
+
+def test_a_class_may_disappear(tree: Tree, tmp_path: Path) -> None:
+    data = tree([*grid("a", "b"), "odd/0.png"])
+    file = table(tmp_path, HEADER + "odd/0.png,odd,a,change\n")
+    assert build_index(data, DataSpec(fixes=(file,))).manifest.classes == ("a", "b")
+
+
+def test_label_sets_change_as_a_whole(tree: Tree, tmp_path: Path) -> None:
+    root = tree(f"{n}.png" for n in range(12))
+    rows = [f'"{"red;round" if n % 2 else "blue"}",{n}.png' for n in range(12)]
+    (root / "list.csv").write_text("labels,image\n" + "\n".join(rows))
+    file = table(tmp_path, HEADER + "0.png,blue,round|red,change\n1.png,red|round,,change\n")
+    data, fields = root / "list.csv", {"labels": "multi", "label_separator": ";"}
+    labels = labels_of(data, file, **fields)
+    assert (labels["0.png"], labels["1.png"], labels["2.png"]) == ("red|round", "", "blue")
+    with pytest.raises(DataError, match="no class 'green'"):
+        labels_of(data, table(tmp_path, HEADER + "0.png,blue,red|green,change\n"), **fields)
