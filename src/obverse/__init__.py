@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Evaluation, Run, check, compare, evaluate, load, load_recipe, probe, resume, train
+    from .api import Evaluation, Run, check, compare, evaluate, load, load_recipe, probe, resume, runs, train
     from .errors import Interrupted, ObverseError
     from .inference import Failure, Prediction, Predictor
     from .manifest.check import Check
     from .probing import Probe
     from .recipe import Recipe
     from .studies.compare import Comparison
+    from .studies.leaderboard import Leaderboard
 
     __version__: str
 
@@ -24,6 +25,7 @@ __all__ = [
     "Evaluation",
     "Failure",
     "Interrupted",
+    "Leaderboard",
     "ObverseError",
     "Prediction",
     "Predictor",
@@ -38,17 +40,31 @@ __all__ = [
     "load_recipe",
     "probe",
     "resume",
+    "runs",
     "train",
 ]
 
 _ROOMS = {
-    "api": ("Evaluation", "Run", "check", "compare", "evaluate", "load", "load_recipe", "probe", "resume", "train"),
+    "api": (
+        "Evaluation",
+        "Run",
+        "check",
+        "compare",
+        "evaluate",
+        "load",
+        "load_recipe",
+        "probe",
+        "resume",
+        "runs",
+        "train",
+    ),
     "errors": ("Interrupted", "ObverseError"),
     "inference": ("Failure", "Prediction", "Predictor"),
     "manifest.check": ("Check",),
     "probing": ("Probe",),
     "recipe": ("Recipe",),
     "studies.compare": ("Comparison",),
+    "studies.leaderboard": ("Leaderboard",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

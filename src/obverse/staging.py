@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
@@ -57,15 +57,19 @@ def final_place(folder: Path) -> Path:
     return folder.parent if is_stage else folder
 
 
-def require_whole(folder: Path) -> None:
-    """DataError when the results in `folder` are not those that were written there together."""
+def require_whole(folder: Path, *, only: Collection[str] | None = None) -> None:
+    """DataError when the results in `folder` are not those that were written there together.
+
+    only: names of the files that will be read; by default all.
+    """
     try:
         listed = _read_list(folder)
     except DataError as error:
         raise DataError(f"{error}; run `obverse evaluate` again") from None
     for name, digest in listed.items():
         path = folder / name
-        if path.suffix in _DATA and path.is_file() and _digest(path) != digest:
+        is_wanted = path.suffix in _DATA and (only is None or name in only)
+        if is_wanted and path.is_file() and _digest(path) != digest:
             raise DataError(f"{str(folder)!r} holds results that do not belong together: {name} is not what was "
                             "written with the others (was it changed, or was the process that wrote them killed?); "
                             "run `obverse evaluate` again")  # fmt: skip

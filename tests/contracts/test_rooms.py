@@ -31,6 +31,7 @@ DOORS = {
     "obverse.studies.criteria": "each verb loads only its own study",
     "obverse.studies.ensemble": "each verb loads only its own study",
     "obverse.studies.folds": "each verb loads only its own study",
+    "obverse.studies.leaderboard": "reads past runs without torch, for which nobody waits",
     "obverse.studies.sweep": "each verb loads only its own study",
 }
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from obverse.probing import Probe
     from obverse.recipe import Recipe
     from obverse.studies.compare import Comparison
+    from obverse.studies.leaderboard import Leaderboard
 
     from .progress import ProgressBar
     from .results import Evaluation, Run
@@ -223,6 +224,19 @@ def compare(*runs: AnyPath, split: str = "test") -> Comparison:
         raise RecipeError("compare needs at least two runs")
     contenders, _ = read_contenders(paths, split)
     return compare_contenders(contenders)
+
+
+def runs(folder: AnyPath = "runs", *, out: AnyPath | None = None) -> Leaderboard:
+    """Past runs below a folder, the best first within the same data and metric, with paired tests.
+
+    out: a folder for report.html, runs.csv and runs.json; by default nothing is written.
+    """
+    from obverse.studies.leaderboard import read_leaderboard
+
+    board, target = read_leaderboard(path_of("folder", folder)), optional_path("out", out)
+    if target is not None:
+        board.write(target)
+    return board
 
 
 def _require_one_process(name: str) -> None:

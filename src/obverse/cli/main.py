@@ -22,7 +22,7 @@ from obverse.terminal import painted
 from .data import check, prepare, sample
 from .machine import doctor, recipes
 from .models import ensemble, evaluate, explain, export, predict, search, train
-from .studies import compare, folds, plan, probe, sweep
+from .studies import compare, folds, plan, probe, runs, sweep
 
 
 class _Group(TyperGroup):
@@ -98,6 +98,7 @@ for verb in (
     probe,
     evaluate,
     compare,
+    runs,
     ensemble,
     predict,
     explain,

@@ -148,12 +148,4 @@ def seed_interval(values: Sequence[float], *, bounds: tuple[float, float] = (-ma
     """Mean over seeds with its 95 % interval by Student's t, clipped to `bounds`; no interval for one seed or for seeds
     of one value.
     """
-    from scipy.stats import t
-
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return Estimate(mean, None, None)
-    if len(set(values)) == 1:
-        return Estimate(values[0], None, None, "every seed gave this value, so how much seeds vary is not known")
-    half = float(t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return Estimate(mean, max(bounds[0], mean - half), min(bounds[1], mean + half))
+    return Estimate(*metrics.mean_over_seeds(values, bounds))

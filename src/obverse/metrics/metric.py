@@ -5,6 +5,7 @@ The metrics themselves are in `families/`, and `registry.py` has the table of al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
@@ -97,6 +98,11 @@ class Metric:
     def names(self) -> tuple[str, ...]:
         """All names of the metric, `name` first."""
         return (self.name, *self.also)
+
+    @property
+    def possible(self) -> tuple[float, float]:
+        """Lowest and highest value that the metric can have, infinite where unbounded: no error is below 0."""
+        return self.bounds or (0.0 if self.better == "lower" else -math.inf, math.inf)
 
     def applies_to(self, answers: OneLabel | LabelSets) -> bool:
         """Whether the metric is defined for this kind of data, even if its value on these samples is not."""

@@ -147,6 +147,23 @@ def _swapped_means(gain_N: FloatArray, units: Units, num: int, seed: int) -> Flo
     return np.array([float(gain_N @ sign_N) / len(gain_N) for sign_N in signs])
 
 
+def mean_over_seeds(
+    values: Sequence[float], bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> tuple[float, float | None, float | None, str]:
+    """Mean over seeds, its 95 % interval by Student's t, clipped to `bounds`, and why there is none: for one seed or
+    for seeds of one value.
+    """
+    from scipy.special import stdtrit
+
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, None, None, ""
+    if len(set(values)) == 1:
+        return values[0], None, None, "every seed gave this value, so how much seeds vary is not known"
+    half = float(stdtrit(len(values) - 1, 1 - LEVEL / 2)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return mean, max(bounds[0], mean - half), min(bounds[1], mean + half), ""
+
+
 def few_groups_factor(num_groups: float) -> float:
     """Factor by which to widen a bootstrap over `num_groups` groups, which is too narrow when they are few."""
     from scipy.special import stdtrit

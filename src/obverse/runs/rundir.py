@@ -22,7 +22,7 @@ from typing import Any
 
 from obverse import interrupts
 from obverse.errors import BusyError, DataError, DiskError, OutputError
-from obverse.files import ASIDE, write_whole
+from obverse.files import ASIDE, open_regular, write_whole
 from obverse.launch import Launch
 
 if sys.platform == "win32":
@@ -96,6 +96,16 @@ class RunFolder:
     def is_resumable(self) -> bool:
         """Whether there is something to resume: the run has begun, or its choice among ways of training."""
         return self.recipe.is_file() or self.choice_condition.is_file()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether another process holds the folder's lock: it trains there now. Nothing is written."""
+        with suppress(OSError), open_regular(self.path / ".lock") as file:
+            try:
+                _try_lock(file.fileno(), shared=True)  # released when the file is closed
+            except BlockingIOError:
+                return True
+        return False
 
     def evaluation(self, split: str) -> Path:
         """The folder of a split's results."""
@@ -241,7 +251,8 @@ class RunFolder:
 
 
 def _lock(file: int, patience_seconds: float) -> None:
-    end = time.monotonic() + patience_seconds
+    # At least twice, because `is_locked` of another process may hold the lock for a moment.
+    end = time.monotonic() + max(patience_seconds, 0.05)
     while True:
         try:
             return _try_lock(file)
@@ -251,14 +262,15 @@ def _lock(file: int, patience_seconds: float) -> None:
             time.sleep(0.1)
 
 
-def _try_lock(file: int) -> None:
+def _try_lock(file: int, *, shared: bool = False) -> None:
+    """Take the lock at once, or raise BlockingIOError. shared: beside others that only look (not on Windows)."""
     if sys.platform == "win32":
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         except PermissionError as error:
             raise BlockingIOError from error
     else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,7 +6,6 @@ for multiple comparisons (Holm 1979).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -72,8 +71,7 @@ class Contender:
 
 def over_seeds(values: Sequence[float], metric: Metric) -> Estimate:
     """The mean of a metric over seeds, and its interval within what is possible: no error is below 0."""
-    least = 0.0 if metric.better == "lower" else -math.inf
-    return seed_interval(values, bounds=metric.bounds or (least, math.inf))
+    return seed_interval(values, bounds=metric.possible)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,153 @@
+"""Measurements of a run, read from its evaluation: the headline metric, and one value per sample for paired tests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.errors import DataError
+from obverse.files import open_regular, read_json, read_json_object
+from obverse.metrics import FloatArray, LabelSets, Metric, Units, compared
+from obverse.staging import require_whole
+
+# Splits by which runs are ranked, the first that a run has. Folds pool what was left out of each.
+SPLITS = ("test", "val", "out-of-fold")
+READ = frozenset({"metrics.json", "names.json", "ids.json", "true_labels.npy", "predictions.npy", "probabilities.npy"})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The headline metric of an evaluation."""
+
+    folder: Path
+    split: str
+    metric: Metric
+    label_sets: bool
+    value: float
+    low: float | None
+    high: float | None
+    no_interval: str
+    num_samples: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The samples of an evaluation, with the value of each in a metric that is a mean over samples."""
+
+    ids: tuple[str, ...]
+    truth: npt.NDArray[Any]
+    """Label of each sample as class name (N), or which classes it has (N, K)."""
+
+    values_N: FloatArray | None
+    """Value of each sample (N), whose mean is the metric; None where there are too few samples for a test."""
+
+    units: Units
+    untested: str = ""
+    """Why there are no values."""
+
+    def of(self, ids: tuple[str, ...]) -> FloatArray:
+        """The values, which must exist, in another order of the same samples."""
+        assert self.values_N is not None
+        place = {name: row for row, name in enumerate(self.ids)}
+        ordered_N: FloatArray = self.values_N[[place[name] for name in ids]]
+        return ordered_N
+
+
+def read_measured(path: Path, splits: tuple[str, ...] = SPLITS) -> Measured | None:
+    """The headline metric of the first of `splits` that was evaluated; None where none was.
+
+    Raises DataError when the file is damaged or has no metric that is known.
+    """
+    folder = next(
+        (path / "evaluation" / s for s in splits if (path / "evaluation" / s / "metrics.json").exists()), None
+    )
+    if folder is None:
+        return None
+    values = read_json_object(folder / "metrics.json")
+    label_sets = values.get("labels") == "multi"
+    for metric in compared(label_sets=label_sets):
+        estimate = values.get(metric.key or metric.name)
+        if metric.block or not isinstance(estimate, dict) or not is_number(estimate.get("value")):
+            continue
+        low, high = (estimate.get(end) if is_number(estimate.get(end)) else None for end in ("low", "high"))
+        num = values.get("num_samples")
+        why = str(estimate.get("reason") or "") if low is None else ""
+        return Measured(
+            folder, folder.name, metric, label_sets, float(estimate["value"]), low, high, why,
+            num if isinstance(num, int) else None,
+        )  # fmt: skip
+    raise DataError(f"{str(folder / 'metrics.json')!r} has no metric that this version knows")
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def read_answers(measured: Measured) -> Answers:
+    """The labelled samples of an evaluation. Raises DataError when its files are damaged or do not belong together."""
+    folder = measured.folder
+    try:
+        require_whole(folder, only=READ)
+        classes = [str(name) for name in read_json_object(folder / "names.json")["classes"]]
+        ids = [str(name) for name in read_json(folder / "ids.json")]
+        truth, given = (_array(folder / name) for name in ("true_labels.npy", "predictions.npy"))
+        groups = read_json(folder / "groups.json") if (folder / "groups.json").exists() else None
+        _require(len(truth) == len(given) == len(ids) == len(set(ids)), folder)
+        _require(groups is None or len(groups) == len(ids), folder)
+        units = Units.alone(len(ids)) if groups is None else Units.of_groups(groups)
+        if measured.label_sets:
+            return _of_sets(measured, classes, ids, truth, given, units)
+        known_N = truth >= 0
+        names_N = np.array(classes, dtype=object)[truth[known_N]]
+        hits_N = (truth == given)[known_N].astype(np.float64)
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError) as error:
+        raise DataError(f"{folder} holds no complete predictions ({error})") from None
+    return Answers(tuple(np.array(ids, dtype=object)[known_N]), names_N, hits_N, units.take(known_N))
+
+
+def _of_sets(
+    measured: Measured,
+    classes: list[str],
+    ids: list[str],
+    truth_NK: npt.NDArray[Any],
+    given_NK: npt.NDArray[Any],
+    units: Units,
+) -> Answers:  # fmt: skip
+    probabilities_NK = _array(measured.folder / "probabilities.npy")
+    shape = (len(ids), len(classes))
+    _require(truth_NK.shape == given_NK.shape == probabilities_NK.shape == shape, measured.folder)
+    outcome = LabelSets(truth_NK.astype(bool), given_NK.astype(bool), probabilities_NK, units)
+    measure = measured.metric.measure_for(outcome)
+    why = measure.too_few(outcome) if measure.too_few else ""
+    if measure.of_samples is None:
+        why = f"{measured.metric.title} is not a mean over samples"
+    values_N = measure.of_samples(outcome) if measure.of_samples and not why else None
+    names_NK = truth_NK.astype(bool)[:, np.argsort(np.array(classes))]
+    return Answers(tuple(ids), names_NK, values_N, units, why and f"not tested: {why}")
+
+
+def _array(path: Path) -> npt.NDArray[Any]:
+    with open_regular(path) as file:
+        array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        return array
+
+
+def _require(holds: bool, folder: Path) -> None:
+    if not holds:
+        raise DataError(f"{folder} holds predictions of different lengths")
+
+
+def digest_of(answers: Answers) -> str:
+    """Digest of ids and labels, whatever their order: runs with the same one were measured on the same samples."""
+    order = sorted(range(len(answers.ids)), key=answers.ids.__getitem__)
+    pairs = [[answers.ids[row], np.asarray(answers.truth[row]).tolist()] for row in order]
+    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
