@@ -14,7 +14,7 @@ from obverse.errors import printable
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-    from obverse.report import Row
+    from obverse.report import Table as Content
     from obverse.studies.leaderboard import Leaderboard
 
 
@@ -57,19 +57,18 @@ def _print(board: Leaderboard) -> None:
     from obverse.studies.leaderboard import printed_tables, summary
 
     console = Console(highlight=False, width=None if Console().is_terminal else 200)
-    for title, header, rows, sentences in printed_tables(board):
+    for title, content, sentences in printed_tables(board):
         lines = [Text(printable(line), "dim") for line in sentences]
-        console.print(Group(Text(printable(title), "bold"), _table(header, rows), *lines, Text("")))
+        console.print(Group(Text(printable(title), "bold"), _table(content), *lines, Text("")))
     for line in (summary(board), *board.notes):
         console.print(Text(printable(line)))
 
 
-def _table(header: Row, rows: list[Row]) -> RichTable:
+def _table(content: Content) -> RichTable:
     from rich.table import Table
     from rich.text import Text
 
-    kept = [column for column in range(len(header)) if any(row[column] for row in rows)]
-    table = Table(*(header[column] for column in kept), box=None, pad_edge=False, header_style="dim")
-    for row in rows:
-        table.add_row(*(Text(printable(row[column])) for column in kept))
+    table = Table(*content.header, box=None, pad_edge=False, header_style="dim")
+    for row in content.rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table

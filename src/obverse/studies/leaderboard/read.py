@@ -253,10 +253,10 @@ def sweep_of(conditions: Sequence[Entry], place: Place) -> Entry:
     total = _together(conditions, name=place.name, path=place.path, kind="sweep")
     num_runs = sum(condition.num_runs for condition in conditions)
     state = _worst(conditions) if any(c.state != "finished" for c in conditions) else "finished"
-    reason = "" if state == "finished" else f"some conditions are not finished ({state})"
+    reason = "" if state == "finished" else "some conditions are not finished"
     if not conditions:
         state, reason = "interrupted", "no run has begun"
-    about = f"{len(conditions)} conditions, {num_runs} runs"
+    about = f"conditions: {len(conditions)}, finished runs: {num_runs}"
     measured = [c for c in conditions if c.value is not None and c.select_value is not None and c.select]
     if not measured or len({(c.select, c.metric, c.split, c.data_digest) for c in measured}) > 1:
         many = "" if not measured else "; val does not choose one, because the metric or the data differs"

@@ -12,7 +12,6 @@ from .board import Group, Leaderboard
 from .entry import Entry
 
 HEADER: Row = (
-    "",
     "run",
     "value",
     "difference from the best",
@@ -30,10 +29,10 @@ OTHERS: Row = ("run", "state", "reason", "data", "when")
 def leaderboard_page(board: Leaderboard) -> Page:
     """The leaderboard as a page."""
     sections = [
-        Section(group_title(group), (*map(Text, group_sentences(group)), _table(group))) for group in board.groups
+        Section(group_title(group), (*map(Text, group_sentences(group)), _group_table(group))) for group in board.groups
     ]
     if board.others:
-        sections.append(Section("Without a measurement", (Table(OTHERS, tuple(map(other_row, board.others))),)))
+        sections.append(Section("Without a measurement", (_others_table(board),)))
     lead = (Text(summary(board)), *(Text(note, is_quiet=True) for note in board.notes))
     return Page(f"Runs in {board.folder.resolve().name}", tuple(sections), lead, "obverse runs")
 
@@ -42,8 +41,8 @@ def leaderboard_blocks(board: Leaderboard) -> list[Block]:
     """The leaderboard as blocks for a notebook."""
     blocks: list[Block] = [Text(summary(board))]
     for group in board.groups:
-        blocks += [Text(group_title(group)), *map(Text, group_sentences(group)), _table(group)]
-    blocks += [Table(OTHERS, tuple(map(other_row, board.others)))] if board.others else []
+        blocks += [Text(group_title(group)), *map(Text, group_sentences(group)), _group_table(group)]
+    blocks += [_others_table(board)] if board.others else []
     return blocks + [Text(note, is_quiet=True) for note in board.notes]
 
 
@@ -86,23 +85,29 @@ def group_sentences(group: Group) -> list[str]:
     return lines
 
 
-def _table(group: Group) -> Table:
-    return Table(HEADER, tuple(map(entry_row, group.entries)))
+def _group_table(group: Group) -> Table:
+    return _without_empty_columns(HEADER, [entry_row(entry) for entry in group.entries])
 
 
-def table_rows(group: Group) -> list[Row]:
-    """One row per entry of a group."""
-    return [entry_row(entry) for entry in group.entries]
+def _others_table(board: Leaderboard) -> Table:
+    return _without_empty_columns(OTHERS, [other_row(entry) for entry in board.others])
+
+
+def _without_empty_columns(header: Row, rows: list[Row]) -> Table:
+    kept = [column for column in range(len(header)) if any(row[column] for row in rows)]
+    return Table(tuple(header[c] for c in kept), tuple(tuple(row[c] for c in kept) for row in rows))
 
 
 def entry_row(entry: Entry) -> Row:
     """The cells of an entry that has a measurement."""
-    notes = [entry.note, "" if entry.state == "finished" else f"{entry.state}: {entry.reason}"]
-    name = entry.name if entry.rank is not None else f"– {entry.name.removeprefix(entry.within + '/')}"
+    no_interval = f"no interval: {entry.no_interval}" if entry.no_interval else ""
+    notes = [entry.note, no_interval, "" if entry.state == "finished" else f"{entry.state}: {entry.reason}"]
+    name = (
+        f"{entry.rank}. {entry.name}" if entry.rank is not None else f"– {entry.name.removeprefix(entry.within + '/')}"
+    )
     return (
-        "" if entry.rank is None else str(entry.rank),
         name,
-        value_words(entry),
+        value_words(entry, with_reason=False),
         difference_words(entry),
         "" if entry.p_adjusted is None else f"{entry.p_adjusted:.3g}",
         entry.model,
@@ -119,14 +124,15 @@ def other_row(entry: Entry) -> Row:
     return entry.name, entry.state, entry.reason or entry.note, entry.data, entry.day
 
 
-def value_words(entry: Entry) -> str:
-    """The value with its interval, or why there is none."""
+def value_words(entry: Entry, *, with_reason: bool = True) -> str:
+    """The value with its interval, or, `with_reason`, why there is none."""
     metric = entry.known_metric
     if metric is None or entry.value is None:
         return ""
     value = amount(entry.value, metric)
     if entry.low is None or entry.high is None:
-        return f"{value} (no interval{': ' + entry.no_interval if entry.no_interval else ''})"
+        reason = f": {entry.no_interval}" if with_reason and entry.no_interval else ""
+        return f"{value} (no interval{reason})"
     low, high = (amount(end, metric).removesuffix(" %") for end in (entry.low, entry.high))
     return f"{value} ({low} to {high})"
 
@@ -154,9 +160,9 @@ def size_words(num_bytes: int | None) -> str:
     )
 
 
-def printed_tables(board: Leaderboard) -> Iterator[tuple[str, Row, list[Row], list[str]]]:
-    """Each table of the leaderboard: title, header, rows and sentences."""
+def printed_tables(board: Leaderboard) -> Iterator[tuple[str, Table, list[str]]]:
+    """Each table of the leaderboard: title, table and sentences."""
     for group in board.groups:
-        yield group_title(group), HEADER, table_rows(group), group_sentences(group)
+        yield group_title(group), _group_table(group), group_sentences(group)
     if board.others:
-        yield "Without a measurement", OTHERS, [other_row(entry) for entry in board.others], []
+        yield "Without a measurement", _others_table(board), []
