@@ -12,7 +12,8 @@ from obverse.data import Batch
 from obverse.engines import Forward, Needs, TorchEngine
 from obverse.explain import draw, explain, overlay
 from obverse.explain.attention import attention_maps
-from obverse.explain.watch import Seen, Watch, attention_weights
+from obverse.explain.layers import FusedAttention, mean_weights
+from obverse.explain.watch import Seen, Watch
 from obverse.models import build_classifier
 from obverse.recipe import (
     CCTBackbone,
@@ -53,16 +54,18 @@ def batch_of(num=2, *, num_views=1, height=32, width=48, missing=()):
     return Batch(images, present, labels, valid, tuple(f"s/{n}" for n in range(num)))
 
 
+OF_VITS = {"attention", "rollout", "gradient-rollout", "grad-cam", "occlusion"}
+OF_OTHERS = {"grad-cam", "occlusion"}
 KINDS = {
-    "vit": (vit(), {"attention", "rollout"}),
-    "vit, mean pooling": (vit(global_pool="avg", class_token=False), {"attention", "rollout"}),
-    "vit, registers": (vit(reg_tokens=4), {"attention", "rollout"}),
-    "own vit": (ViTBackbone(patch=8, width=24, depth=2, heads=3), {"attention", "rollout"}),
-    "cct": (CCTBackbone(depth=2, width=24, heads=3), {"attention", "rollout"}),
-    "convnet": (ConvNetBackbone(widths=(8, 8)), {"grad-cam"}),
-    "convnet-mirrored": (ConvNetBackbone(widths=(8, 8), mirrored=True), {"grad-cam"}),
-    "vgg": (VGGBackbone(num_blocks=4), {"grad-cam"}),
-    "resnet": (TimmBackbone(name="resnet10t", pretrained="none", options={"output_stride": 8}), {"grad-cam"}),
+    "vit": (vit(), OF_VITS),
+    "vit, mean pooling": (vit(global_pool="avg", class_token=False), OF_VITS),
+    "vit, registers": (vit(reg_tokens=4), OF_VITS),
+    "own vit": (ViTBackbone(patch=8, width=24, depth=2, heads=3), OF_VITS),
+    "cct": (CCTBackbone(depth=2, width=24, heads=3), OF_VITS),
+    "convnet": (ConvNetBackbone(widths=(8, 8)), OF_OTHERS),
+    "convnet-mirrored": (ConvNetBackbone(widths=(8, 8), mirrored=True), OF_OTHERS),
+    "vgg": (VGGBackbone(num_blocks=4), OF_OTHERS),
+    "resnet": (TimmBackbone(name="resnet10t", pretrained="none", options={"output_stride": 8}), OF_OTHERS),
 }
 
 
@@ -72,7 +75,7 @@ def test_logits_stay_and_maps_have_the_pictures_size(kind):
     model, batch = small_model(backbone), batch_of()
     with torch.no_grad():
         before = FORWARD.logits(model, batch)
-    found = list(explain(engine_of(model), batch, ("image",)))
+    found = list(explain(engine_of(model), batch, ("image",), methods=["all"]))
     with torch.no_grad():
         after = FORWARD.logits(model, batch)
     for row, explanation in enumerate(found):
@@ -92,10 +95,15 @@ def test_maps_depend_on_the_weights(kind):
     """Other weights, another map: one that stayed would explain the picture alone (Adebayo et al. 2018)."""
     backbone, methods = KINDS[kind]
     batch = batch_of(1)
-    first, second = (next(explain(engine_of(small_model(backbone, seed=s)), batch, ("image",))) for s in (0, 1))
+    first, second = (
+        next(explain(engine_of(small_model(backbone, seed=s)), batch, ("image",), methods=["all"])) for s in (0, 1)
+    )
     for method in methods:
         one, other = first.maps["image"][method].ravel(), second.maps["image"][method].ravel()
-        assert np.corrcoef(one, other)[0, 1] < 0.99
+        if one.any() and other.any():  # a map of zeros: nothing speaks for the class
+            assert np.corrcoef(one, other)[0, 1] < 0.99
+        else:
+            assert one.any() != other.any()
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -151,7 +159,7 @@ def test_masks_and_scales_are_those_of_torch(mask):
     if mask == "bool":
         given.fill_diagonal_(True)
     out = functional.scaled_dot_product_attention(query, key, value.new_ones(value.shape), given, scale=0.7)
-    weights = attention_weights(query, key, given, scale=0.7)
+    weights = mean_weights(FusedAttention.of(out, query, key, value, given, scale=0.7))
     torch.testing.assert_close(weights.sum(-1), out.mean(1)[..., 0])
     eye = torch.eye(5).expand(2, 2, 5, 5)
     seen = functional.scaled_dot_product_attention(query, key, eye, given, scale=0.7).mean(1)
@@ -214,14 +222,17 @@ def test_a_trained_model_looks_where_the_difference_is_and_a_random_one_does_not
         assert (FORWARD.logits(model, whole).argmax(1) == labels).float().mean() > 0.95
     trained = shares_on_the_left(model, whole)
     chance = shares_on_the_left(small_model(backbone, seed=3), whole)
+    # An untrained network, too, reacts to the brightest place; of its class it says nothing.
+    compared = trained.keys() - ({"grad-cam", "occlusion"} if "attention" in trained else {"occlusion"})
     for method, (left, right) in trained.items():
         assert left > right + 0.2, (method, left, right)
-        assert left - right > 2 * abs(chance[method][0] - chance[method][1]), (method, chance)
+        if method in compared:
+            assert left - right > 2 * abs(chance[method][0] - chance[method][1]), (method, chance)
 
 
 def shares_on_the_left(model, batch):
     """Per method, of a picture with the square on the left and of one with it on the right."""
-    pair = [explanation.maps["image"] for explanation in explain(engine_of(model), batch.split(2)[0], ("image",))]
+    pair = [found.maps["image"] for found in explain(engine_of(model), batch.split(2)[0], ("image",), methods=["all"])]
     return {name: [maps[name][:, :24].sum() / maps[name].sum().clip(1e-9) for maps in pair] for name in pair[0]}
 
 
@@ -230,17 +241,18 @@ def test_a_transformer_of_hugging_face_is_seen():
     config = {"model_type": "vit", "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3,
               "intermediate_size": 48, "patch_size": 8, "image_size": 32}  # fmt: skip
     model = small_model(HFBackbone(name="small", pretrained="none", config=config), width=32)
-    (explanation,) = explain(engine_of(model), batch_of(1, width=32), ("image",))
-    assert set(explanation.maps["image"]) == {"attention", "rollout"}
+    (explanation,) = explain(engine_of(model), batch_of(1, width=32), ("image",), methods=["all"])
+    assert set(explanation.maps["image"]) == OF_VITS
 
 
 def test_an_ensemble_shows_the_mean_of_its_members():
     members = [small_model(vit(), seed=seed) for seed in (0, 1)]
     whole = ensemble(members, vit())
     batch = batch_of(1)
-    parts = [next(explain(engine_of(model), batch, ("image",))).maps["image"] for model in members]
-    (together,) = explain(engine_of(whole), batch, ("image",))
-    for name in ("attention", "rollout"):
+    names = ("attention", "rollout")
+    parts = [next(explain(engine_of(model), batch, ("image",), methods=names)).maps["image"] for model in members]
+    (together,) = explain(engine_of(whole), batch, ("image",), methods=names)
+    for name in names:
         mean = (parts[0][name] + parts[1][name]) / 2
         np.testing.assert_allclose(together.maps["image"][name], mean / mean.max(), atol=1e-5)
 
@@ -285,7 +297,8 @@ def test_the_overlay_shows_the_map_and_keeps_the_rest():
 
 def test_a_sheet_has_a_row_per_view_and_a_tile_per_map():
     model = small_model(vit(), num_views=2)
-    (explanation,) = explain(engine_of(model), batch_of(1, num_views=2), ("obverse", "金貨\x1b" * 40))
+    views = ("obverse", "金貨\x1b" * 40)
+    (explanation,) = explain(engine_of(model), batch_of(1, num_views=2), views, methods=["rollout", "grad-cam"])
     sheet = draw(explanation, "MS65", tile=96)
     assert sheet.width > 3 * 96
     assert sheet.width > sheet.height > 2 * 64

@@ -65,6 +65,12 @@ class Batch:
         mask_V = torch.arange(self.present_BV.shape[1], device=self.present_BV.device) == view
         return replace(self, present_BV=self.present_BV & mask_V)
 
+    def repeated(self, times: int) -> Batch:
+        """A batch of one sample, `times` over; its tensors share memory."""
+        assert len(self) == 1, "which of several samples would come first is nobody's guess"
+        expanded = self._with_tensors(lambda tensor: tensor.expand(times, *tensor.shape[1:]))
+        return replace(expanded, ids=self.ids * times)
+
     def _slice(self, part: slice) -> Batch:
         return replace(self._with_tensors(lambda tensor: tensor[part]), ids=self.ids[part])
 

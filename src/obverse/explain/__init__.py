@@ -1,14 +1,20 @@
-"""Explanations of predictions: attention, rollout and Grad-CAM maps per view; nearest neighbours by embedding."""
+"""Explanations of predictions: maps of important places per view, influence of each view, nearest neighbours."""
 
 from .embeddings import nearest
 from .explain import Explanation, explain
+from .influence import Influence, ViewInfluence, view_influence
 from .maps import Drawn, MapFolder, earlier_maps, report_maps, require_free
+from .methods import ALL, METHODS
 from .picture import draw, overlay
 
 __all__ = [
+    "ALL",
+    "METHODS",
     "Drawn",
     "Explanation",
+    "Influence",
     "MapFolder",
+    "ViewInfluence",
     "draw",
     "earlier_maps",
     "explain",
@@ -16,4 +22,5 @@ __all__ = [
     "overlay",
     "report_maps",
     "require_free",
+    "view_influence",
 ]

@@ -1,13 +1,16 @@
-"""Attention maps of vision transformers: the class token's attention in the last layer, and attention rollout.
+"""Maps of transformers from their attention: of the last layer, through all layers, and weighted by gradients.
 
-Rollout (Abnar & Zuidema 2020) multiplies attention through all layers, with a weight of one half for the token itself,
-which stands for the residual connection. Neither map is class-specific; Grad-CAM is, for convolutional networks.
+Attention rollout (Abnar & Zuidema 2020) multiplies attention through all layers, with a weight of one half for the
+token itself, which stands for the residual connection. Gradient rollout (Chefer, Gur & Wolf 2021, for self-attention)
+keeps of each weight what speaks for one class; the other two maps are not of a class.
 """
 
 from __future__ import annotations
 
 import torch
 
+from .layers import mean_relevance
+from .methods import ATTENTION, ROLLOUT
 from .watch import Seen
 
 
@@ -16,21 +19,40 @@ def attention_maps(seen: Seen, *, has_class_token: bool | None = None) -> dict[s
 
     Without a class token (mean or sequence pooling) the row is the mean over all tokens.
     """
-    prefix = seen.num_prefix
-    if prefix is None or seen.grid is None:
+    if seen.num_prefix is None:
         return None
-    use_first = prefix > 0 if has_class_token is None else has_class_token and prefix > 0
-    rows_BN = {"attention": _start(seen, use_first), "rollout": _start(seen, use_first)}
-    rows_BN["attention"] = _through(rows_BN["attention"], seen.attention_BNN[-1])
+    start_BN = _start(seen, has_class_token)
+    attention_BN, rollout_BN = _through(start_BN, seen.attention_BNN[-1]), start_BN
     for layer_BNN in reversed(seen.attention_BNN):
-        rows_BN["rollout"] = (rows_BN["rollout"] + _through(rows_BN["rollout"], layer_BNN)) / 2
-    return {name: row_BN[:, prefix:].reshape(-1, *seen.grid) for name, row_BN in rows_BN.items()}
+        rollout_BN = (rollout_BN + _through(rollout_BN, layer_BNN)) / 2
+    return {ATTENTION: seen.on_grid(attention_BN), ROLLOUT: seen.on_grid(rollout_BN)}
 
 
-def _start(seen: Seen, use_first: bool) -> torch.Tensor:
+def gradient_rollouts(
+    calls: list[Seen], score: torch.Tensor, *, has_class_token: bool | None = None
+) -> list[torch.Tensor] | None:
+    """Gradient rollout (B, h, w), one per call, for `score`, a sum of one value per sample; None if there is none."""
+    outputs = [layer.output for seen in calls for layer in seen.layers]
+    if any(seen.num_prefix is None for seen in calls) or not all(output.requires_grad for output in outputs):
+        return None
+    # The graph is kept, because the members of an ensemble compute their gradients one after the other.
+    gradients = iter(torch.autograd.grad(score, outputs, allow_unused=True, retain_graph=True))
+    maps = []
+    for seen in calls:
+        pairs = [(layer, next(gradients)) for layer in seen.layers]
+        start_BN = row_BN = _start(seen, has_class_token)
+        for layer, gradient in reversed(pairs):
+            if gradient is not None:
+                row_BN = row_BN + _through(row_BN, mean_relevance(layer, gradient))
+        # Without the tokens' relevance for themselves, which is the same for every picture.
+        maps.append(seen.on_grid(row_BN - start_BN))
+    return maps
+
+
+def _start(seen: Seen, has_class_token: bool | None) -> torch.Tensor:
     """Weights of the tokens that the features are pooled from, with sum one."""
     like_BN = seen.attention_BNN[-1][:, 0]
-    if not use_first:
+    if not seen.num_prefix or has_class_token is False:
         return torch.full_like(like_BN, 1 / like_BN.shape[1])
     start_BN = torch.zeros_like(like_BN)
     start_BN[:, 0] = 1

@@ -2,7 +2,7 @@
 
 attention_maps/
   000012.png     row 12 of the prediction arrays: for each view, the picture and then each map as an overlay
-  maps.csv       file, row, id, label, predicted, probability, methods
+  maps.csv       file, row, id, label, predicted, probability, methods, explained
   overview.png   some of them, for the report
 """
 
@@ -24,6 +24,7 @@ from obverse.evaluation import Predictions, surest_mistakes
 from obverse.report import Figure, Section, Table, Text
 
 from .explain import Explanation, explain
+from .methods import METHODS
 from .picture import draw
 
 FOLDER, INDEX, OVERVIEW = "attention_maps", "maps.csv", "overview.png"
@@ -43,6 +44,9 @@ class Drawn:
     probability: float
     methods: str
 
+    explained: str
+    """The class that the maps are of: the predicted one, unless another one was asked for."""
+
 
 class MapFolder:
     """Writer of a folder of maps, picture by picture. Earlier maps are removed, other files are not touched."""
@@ -57,15 +61,15 @@ class MapFolder:
 
     def add(self, row: int, explanation: Explanation, label: str = "") -> Drawn:
         """Draw and save one sample."""
-        answer = self.classes[explanation.answer]
-        sheet = draw(explanation, answer, tile=self.tile)
+        answer, target = self.classes[explanation.answer], self.classes[explanation.target]
+        sheet = draw(explanation, target, tile=self.tile)
         file = f"{row:06d}.png"
         sheet.save(self.path / file, compress_level=1)
         if len(self._sheets) < NUM_SHEETS:
             self._sheets.append(sheet)
         probability = float(to_probabilities(explanation.logits_K[None], self.kind)[0, explanation.answer])
         methods = " ".join(next(iter(explanation.maps.values())))
-        self.drawn.append(Drawn(file, row, explanation.id, label, answer, probability, methods))
+        self.drawn.append(Drawn(file, row, explanation.id, label, answer, probability, methods, target))
         return self.drawn[-1]
 
     def close(self) -> None:
@@ -123,17 +127,12 @@ def chosen_rows(predictions: Predictions, num: int) -> list[int]:
 
 
 def _section(maps: MapFolder) -> Section:
-    kinds = {
-        "attention": "attention: what the last layer's class token attends to",
-        "rollout": "rollout: attention followed through all layers",
-        "grad-cam": "grad-cam: what speaks for the predicted class",
-    }
     methods = " ".join(drawn.methods for drawn in maps.drawn).split()
-    named = "; ".join(text for name, text in kinds.items() if name in methods)
+    named = "; ".join(f"{name}: {text}" for name, text in METHODS.items() if name in methods)
     num_sheets = min(NUM_SHEETS, len(maps.drawn))
     rows = tuple((drawn.file, drawn.id, drawn.label, drawn.predicted) for drawn in maps.drawn)
     blocks = (
-        Text(f"{named or 'This network shows no map'}. Bright is strong, each map on its own scale."),
+        Text(f"{named}. Bright is strong, each map on its own scale."),
         Text(f"The first {num_sheets} of {len(maps.drawn)}; all are in {FOLDER}."),
         Figure(maps.path / OVERVIEW, "maps", f"Pictures of {num_sheets} samples, each beside its maps."),
         Table(("file", "sample", "label", "predicted"), rows),

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from .explain import Explanation, HeatMap
+from .methods import OF_CLASS
 
 GAP = 6
 CAPTION = 16
@@ -15,13 +16,13 @@ MOST_COVERED = 0.65
 Picture = npt.NDArray[np.uint8]
 
 
-def draw(explanation: Explanation, answer: str, *, tile: int = 320) -> Image.Image:
-    """A sheet of tiles with captions, each `tile` pixels on the longer side."""
+def draw(explanation: Explanation, target: str, *, tile: int = 320) -> Image.Image:
+    """A sheet of tiles with captions, each `tile` pixels on the longer side. target: name of the explained class."""
     rows = []
     for view, pixels in explanation.views.items():
         tiles = {view: pixels}
         for method, heat_HW in explanation.maps[view].items():
-            named = f"{method}: {answer}" if method == "grad-cam" else method
+            named = f"{method}: {target}" if method in OF_CLASS else method
             tiles[named] = overlay(pixels, heat_HW)
         rows.append(tiles)
     height, width = _tile_size(next(iter(explanation.views.values())).shape, tile)

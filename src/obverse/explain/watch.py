@@ -17,6 +17,8 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from .layers import AttentionLayer, FusedAttention, MultiheadAttention, SoftmaxAttention, mean_weights
+
 # Most tokens before the grid: class token, distillation token and registers.
 MOST_PREFIX_TOKENS = 17
 _SOFTMAX: tuple[Callable[..., Any], ...] = (torch.softmax, torch.Tensor.softmax, functional.softmax)
@@ -28,6 +30,12 @@ class Seen:
 
     attention_BNN: list[torch.Tensor] = field(default_factory=list)
     """Attention weights of each layer, mean over heads."""
+
+    layers: list[AttentionLayer] = field(default_factory=list)
+    """The same layers with their heads, for gradients; recorded only where gradients are computed."""
+
+    tokens_BND: torch.Tensor | None = None
+    """Normalised tokens that go into the last attention."""
 
     map: torch.Tensor | None = None
     """Last feature map with more than one place."""
@@ -44,6 +52,13 @@ class Seen:
         prefix = next(iter(sizes))[-1] - math.prod(self.grid)
         return prefix if 0 <= prefix <= MOST_PREFIX_TOKENS else None
 
+    def on_grid(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Values (B, h, w, ..) of the grid's tokens, from values (B, N, ..) of all; only with global attention."""
+        prefix, grid = self.num_prefix, self.grid
+        assert prefix is not None
+        assert grid is not None
+        return tokens[:, prefix:].reshape(len(tokens), *grid, *tokens.shape[2:])
+
 
 class Watch(TorchFunctionMode):
     """Context that records every call of a backbone as a `Seen` in `calls`.
@@ -57,6 +72,7 @@ class Watch(TorchFunctionMode):
         self._encoders = encoders
         self._backbones = [backbone for backbones in encoders for backbone in backbones]
         self._now: Seen | None = None
+        self._normed: torch.Tensor | None = None
         self._hooks: list[Any] = []
 
     def __enter__(self) -> Watch:
@@ -92,23 +108,31 @@ class Watch(TorchFunctionMode):
         result = func(*args, **kwargs)
         if self._now is not None:
             if func is functional.scaled_dot_product_attention:
-                self._note(attention_weights(*args[:2], *args[3:], **kwargs))
+                self._note(FusedAttention.of(result, *args, **kwargs))
             elif func in _SOFTMAX and result.ndim == 4 and result.shape[-1] == result.shape[-2] > 1:
-                self._note(result.detach().float().mean(1))
+                self._note(SoftmaxAttention(result))
         return result
 
-    def _note(self, weights_BNN: torch.Tensor | None) -> None:
-        if self._now is not None and weights_BNN is not None:
-            self._now.attention_BNN.append(weights_BNN)
+    def _note(self, layer: AttentionLayer | None) -> None:
+        if self._now is None or layer is None:
+            return
+        self._now.attention_BNN.append(mean_weights(layer))
+        self._now.tokens_BND = self._normed
+        if torch.is_grad_enabled():
+            self._now.layers.append(layer)
 
     def _begin(self, _: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
         """Hook before a backbone: in gradient mode its input requires gradients, for the case of a frozen network."""
-        self._now = Seen()
+        self._now, self._normed = Seen(), None
         return (args[0].detach().requires_grad_(), *args[1:]) if torch.is_grad_enabled() else None
 
     def _look(self, module: nn.Module, _: Any, output: Any) -> None:
         seen = self._now
-        if seen is None or not isinstance(output, torch.Tensor) or output.ndim != 4 or min(output.shape[1:]) < 1:
+        if seen is None or not isinstance(output, torch.Tensor) or min(output.shape, default=0) < 1:
+            return
+        if output.ndim == 3 and type(module).__name__.endswith("Norm"):
+            self._normed = output
+        if output.ndim != 4:
             return
         if math.prod(output.shape[2:]) > 1:
             seen.map = output
@@ -116,54 +140,18 @@ class Watch(TorchFunctionMode):
             if not seen.attention_BNN and any(isinstance(part, nn.Conv2d) for part in module.modules()):
                 seen.grid = (output.shape[2], output.shape[3])
 
-    def _look_again(self, module: nn.Module, args: Any, kwargs: dict[str, Any], _: Any) -> None:
+    def _look_again(self, module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         """Hook after `MultiheadAttention`, which hides its weights: the layer is called again with `need_weights`."""
         assert isinstance(module, nn.MultiheadAttention)
         now, self._now = self._now, None
         with torch.no_grad():
-            asked = {**kwargs, "need_weights": True, "average_attn_weights": True}
-            _, weights_BNN = module.forward(*args[:3], **asked)
+            asked = {**kwargs, "need_weights": True, "average_attn_weights": False}
+            weights_BSNN: Any = module.forward(*args[:3], **asked)[1]
         self._now = now
-        self._note(weights_BNN)
+        tokens = [*args, *(kwargs[name] for name in ("query", "key", "value") if name in kwargs)][2]
+        self._note(MultiheadAttention(module, tokens.detach(), output[0], weights_BSNN))
 
     def _end(self, *_: Any) -> None:
         if self._now is not None:
             self.calls.append(self._now)
         self._now = None
-
-
-def attention_weights(
-    query_BSND: torch.Tensor,
-    key_BSND: torch.Tensor,
-    attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    **others: Any,
-) -> torch.Tensor | None:
-    """Attention weights of `scaled_dot_product_attention`, averaged over heads; None unless they are square.
-
-    One head at a time: at 1008x1008 the scores of a single head take 63 MB.
-    """
-    if query_BSND.ndim != 4 or query_BSND.shape != key_BSND.shape or is_causal:
-        return None
-    factor = scale if scale is not None else query_BSND.shape[-1] ** -0.5
-    total_BNN: torch.Tensor | None = None
-    with torch.no_grad():
-        for head in range(query_BSND.shape[1]):
-            scores_BNN = query_BSND[:, head].float() @ key_BSND[:, head].float().transpose(-2, -1) * factor
-            weights_BNN = (scores_BNN + _bias(attn_mask, head)).softmax(-1)
-            total_BNN = weights_BNN if total_BNN is None else total_BNN + weights_BNN
-    return None if total_BNN is None else total_BNN / query_BSND.shape[1]
-
-
-def _bias(mask: torch.Tensor | None, head: int) -> torch.Tensor | float:
-    """The additive attention mask of one head."""
-    if mask is None:
-        return 0.0
-    bias = mask
-    if mask.dtype == torch.bool:
-        bias = torch.zeros_like(mask, dtype=torch.float32).masked_fill(~mask, -torch.inf)
-    if bias.ndim < 4:
-        return bias.float()
-    return bias[:, head % bias.shape[1]].float()

@@ -1,19 +1,32 @@
-"""Explanation maps of a trained model for pictures given by a user."""
+"""Explanation of a trained model's answers to pictures given by a user."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
 from obverse.engines import TorchEngine
-from obverse.explain import Drawn, MapFolder, explain, require_free
+from obverse.errors import RecipeError
+from obverse.explain import Drawn, Influence, MapFolder, explain, require_free
+from obverse.recipe import did_you_mean
 from obverse.runs import explained
 
-from . import load
+from . import Predictor, load
 from .inputs import Cell, Input
 
 TILE = 448
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Explanation of one sample, with the file of its maps."""
+
+    drawn: Drawn
+
+    influence: Influence | None
+    """How much each view moved the probability of the explained class; None for a sample of one view."""
 
 
 def explain_pictures(
@@ -23,25 +36,42 @@ def explain_pictures(
     *,
     columns: Mapping[str, Cell] | None = None,
     device: str = "auto",
-) -> Iterator[Drawn]:
-    """Yield a description of each map, after writing one picture file per sample to `out`, in the order of `inputs`.
+    methods: Sequence[str] = (),
+    label: str | None = None,
+) -> Iterator[Explained]:
+    """Yield the explanation of each sample, after writing one picture file for it to `out`, in the order of `inputs`.
 
     columns: see `Predictor.predict`.
+    methods: names of `obverse.explain.METHODS`, or `all`; empty for the default of the network's family.
+    label: the class to explain; None for the predicted one, or the leading one of a label set.
 
-    DataError when an input cannot be used.
+    DataError when an input cannot be used, RecipeError for a method or label that the model does not have.
     """
     require_free(out)
     predictor = load(model, device=device)
+    target = None if label is None else _class_of(predictor, label)
     engine = predictor.engine
     assert isinstance(engine, TorchEngine), "a bundle holds the network itself"
     batches = predictor.batches(inputs, 1, columns=columns)
-    # The first batch is read now, so that unreadable inputs raise before maps of an earlier call are deleted.
-    batches = chain(list(islice(batches, 1)), batches)
+    # The first batch is explained now, so that unreadable inputs and unknown methods raise before maps of an earlier
+    # call are deleted.
+    explanations = (
+        explanation
+        for batch in batches
+        for explanation in explain(engine, batch, predictor.views, methods=methods, target=target)
+    )
     with explained(out, "try --device cpu"):
+        first = list(islice(explanations, 1))
         maps = MapFolder(out, predictor.classes, predictor.bundle.kind, tile=TILE)
         try:
-            for row, batch in enumerate(batches):
-                for explanation in explain(engine, batch, predictor.views):
-                    yield maps.add(row, explanation)
+            for row, explanation in enumerate(chain(first, explanations)):
+                yield Explained(maps.add(row, explanation), explanation.influence)
         finally:  # list the maps drawn so far, so that the folder is recognised and can be reused
             maps.close()
+
+
+def _class_of(predictor: Predictor, label: str) -> int:
+    if label not in predictor.classes:
+        hint = did_you_mean(label, predictor.classes)
+        raise RecipeError(f"the model has no class `{label}`{hint}; it has {', '.join(predictor.classes[:20])}")
+    return predictor.classes.index(label)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,19 +12,47 @@ from obverse.errors import printable
 
 from .predict import Column, View, given_columns, given_inputs
 
+if TYPE_CHECKING:
+    from obverse.explain import Influence
+
 
 def command(
     model: Annotated[Path, typer.Argument(help="A run folder or a bundle.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="Pictures and folders of pictures.")] = None,
     view: View = None,
     column: Column = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="attention, rollout, gradient-rollout, grad-cam, occlusion, or all that the network has; "
+            "repeat for several. By default the most faithful of the fast ones for the network."
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="The class to explain; by default the predicted one, of a label set the likeliest."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder for the drawn pictures.")] = Path("explained"),
     device: Device = "auto",
 ) -> None:
-    """Draw where a model looks: attention of transformers, Grad-CAM of convolutional networks, for every view."""
+    """Draw where a model looks, for every view, and print how much each view moved the answer."""
     inputs, columns = given_inputs(paths, view), given_columns(column)
     from obverse.inference.explaining import explain_pictures
 
-    for drawn in explain_pictures(model, inputs, out, columns=columns, device=device):
+    results = explain_pictures(
+        model, inputs, out, columns=columns, device=device, methods=tuple(method or ()), label=label
+    )
+    for result in results:
+        drawn = result.drawn
         answer = f"{printable(drawn.predicted)} {drawn.probability:.2%}"
         typer.echo(f"{printable(str(out / drawn.file))}  {answer}  {printable(drawn.id)}")
+        if result.influence is not None:
+            _print_influence(result.influence, drawn.explained)
+
+
+def _print_influence(influence: Influence, explained: str) -> None:
+    """One line per view: how many points it adds to the class's probability, and the probability without it."""
+    typer.echo(f"  {printable(explained)} {influence.probability:.1%}, of which {influence.base:.1%} without any view:")
+    for name, view in influence.views.items():
+        share = "" if view.share is None else f"{100 * view.share:+.1f} points; "
+        typer.echo(f"    {printable(name)}: {share}alone {view.alone:.1%}, without it {view.without:.1%}")
