@@ -4,6 +4,7 @@ Sets: pairs of pictures of one class stand for the two sides of a coin (tomato_f
 generated coins); trashnet and 30 characters of omniglot_small have one picture a sample. Up to 15 samples a class are
 the test, the same in every fold; each fold draws other training samples from the rest.
     OBVERSE_REAL_DATA=... python benchmarks/few_pairs.py WORK_FOLDER [--weights cnn|vit] [--way WAY...] [--set SET...]
+`--way autogluon` needs AUTOGLUON_PYTHON, the interpreter of an environment with `autogluon.multimodal`.
 The small ViT is made by small_vit.py and expected in WORK_FOLDER/vit_tiny.safetensors.
 """
 
@@ -32,7 +33,7 @@ from obverse.manifest.generated import GRADES
 NUM_TRAIN, SIZE = 13, 64
 # The default makes 60 passes over sets of this size; so does the plain fine-tune, in batches of 16.
 PASSES, PLAIN_BATCH = 60, 16
-PLAIN = Path(__file__).parent / "peers" / "plain_finetune.py"
+PEERS = Path(__file__).parent / "peers"
 # Generated coins cost nothing.
 NUM_TEST = {"coins": 40}
 ORDERED = {"tomato_freshness", "coins"}
@@ -123,16 +124,20 @@ def losses(name: str, classes: Sequence[str], labels: Sequence[str], answers: np
     return np.abs(answers - truth).astype(float) if name in ORDERED else (answers != truth).astype(float)
 
 
-def run_plain(name: str, fold: int, work: Path, weights: str) -> tuple[np.ndarray, float]:
-    table, out = fold_table(name, fold, work), work / "plain" / f"{weights}-{name}-{fold}.json"
+def run_peer(name: str, fold: int, work: Path, weights: str, way: str) -> tuple[np.ndarray, float]:
+    table, out = fold_table(name, fold, work), work / way / f"{weights}-{name}-{fold}.json"
     out.parent.mkdir(exist_ok=True)
-    command = [sys.executable, PLAIN, table, out, "--weights", file_of(weights, work), "--name", NAMES[weights]]
-    num_train = sum(row["split"] == "train" for row in csv.DictReader(table.open()))
-    command += ["--size", SIZE, "--steps", PASSES * num_train // PLAIN_BATCH, "--seed", fold]
+    if way == "plain":
+        num_train = sum(row["split"] == "train" for row in csv.DictReader(table.open()))
+        program = [sys.executable, PEERS / "plain_finetune.py", "--steps", PASSES * num_train // PLAIN_BATCH]
+    else:
+        program = [os.environ["AUTOGLUON_PYTHON"], PEERS / "autogluon_multimodal.py", "--epochs", PASSES]
+    command = [*program, table, out, "--weights", file_of(weights, work), "--name", NAMES[weights]]
+    command += ["--size", SIZE, "--seed", fold]
     process = subprocess.Popen(list(map(str, command)))
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError(f"{name} {fold}: the plain fine-tune failed")
+        raise RuntimeError(f"{name} {fold}: {way} failed")
     known = json.loads(out.read_text())
     classes = order_of(table)
     columns = [known["classes"].index(label) for label in classes]
@@ -181,8 +186,8 @@ def file_of(weights: str, work: Path) -> Path:
 
 
 def run_one(work: Path, weights: str, way: str, name: str, fold: int) -> dict[str, Any]:
-    run: Callable[..., tuple[np.ndarray, float]] = run_plain if way == "plain" else run_obverse
-    values, seconds = run(name, fold, work, weights, *([] if way == "plain" else [way]))
+    run: Callable[..., tuple[np.ndarray, float]] = run_obverse if way in WAYS else run_peer
+    values, seconds = run(name, fold, work, weights, way)
     return {
         "key": f"{weights}-{way}-{name}-{fold}",
         "weights": weights, "way": way, "set": name, "fold": fold,
