@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from obverse.decisions import confidence_of
 from obverse.evaluation.predictions import Predictions
-from obverse.metrics import IntArray
+from obverse.metrics import FloatArray, IntArray
 from obverse.report import Picture
 
 Thumbnails = Callable[[int], tuple[Picture, ...]]
@@ -41,20 +42,15 @@ class Chosen:
 def choose_rows(predictions: Predictions, mistakes_M: IntArray) -> Chosen:
     """The rows of the galleries. mistakes_M: rows of wrong answers, the surest first."""
     right_M = np.flatnonzero(predictions.known_N & predictions.is_right_N)
-    unsure_M = right_M[np.argsort(confidence_of(predictions)[right_M], kind="stable")][:NUM_UNSURE]
+    unsure_M = right_M[np.argsort(confidences(predictions)[right_M], kind="stable")][:NUM_UNSURE]
     first = tuple(mistakes_M[:NUM_MISTAKES].tolist())
     pairs = () if predictions.kind.is_set else tuple(_confused_pairs(predictions, mistakes_M[NUM_MISTAKES:]))
     return Chosen(first, tuple(unsure_M.tolist()), pairs)
 
 
-def confidence_of(predictions: Predictions) -> IntArray:
-    """Probability of each answer (N); for label sets, of the least certain class of the set."""
-    probabilities_NK, answers = predictions.probabilities_NK, predictions.answers
-    if predictions.kind.is_set:
-        confidence_N: IntArray = np.where(answers, probabilities_NK, 1 - probabilities_NK).min(axis=1)
-        return confidence_N
-    chosen_N: IntArray = probabilities_NK[np.arange(len(answers)), np.maximum(answers, 0)]
-    return chosen_N
+def confidences(predictions: Predictions) -> FloatArray:
+    """The probability that each answer is right (N)."""
+    return confidence_of(predictions.probabilities_NK, predictions.answers, predictions.kind)
 
 
 def take_album(predictions: Predictions, chosen: Chosen, thumbnails: Thumbnails) -> Mapping[int, tuple[Picture, ...]]:

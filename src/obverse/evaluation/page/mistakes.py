@@ -10,7 +10,7 @@ import numpy as np
 from obverse.evaluation.predictions import Predictions
 from obverse.report import Block, Gallery, Item, Panel, Picture, Section, Text
 
-from .choice import Chosen, confidence_of
+from .choice import Chosen, confidences
 
 LOOK = (
     "Choose a class, a result, a range of probabilities: the pictures, the table of classes, the confusion matrix and "
@@ -54,7 +54,7 @@ def item_of(predictions: Predictions, row: int, album: Album) -> Item:
         album.get(row, ()),
         label=_name(predictions, predictions.truth[row]) if is_known else "unknown",
         answer=_name(predictions, predictions.answers[row]),
-        confidence=float(confidence_of(predictions)[row]),
+        confidence=float(confidences(predictions)[row]),
         row=row,
     )
 

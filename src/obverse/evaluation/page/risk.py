@@ -11,7 +11,7 @@ from obverse.evaluation.predictions import Predictions
 from obverse.metrics import FloatArray, share_interval
 from obverse.report import Curve, Line, Panel, Row, Section, Table, Text
 
-from .choice import confidence_of
+from .choice import confidences
 
 SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 """Shares of accepted answers in the table."""
@@ -36,7 +36,7 @@ class Risk:
 
 def risk_of(labelled: Predictions) -> Risk:
     """The risk at every coverage; every sample must have a label."""
-    confidence_N = confidence_of(labelled)
+    confidence_N = confidences(labelled)
     order_M = np.argsort(-confidence_N, kind="stable")
     wrong_M = ~labelled.is_right_N[order_M]
     return Risk(order_M, np.cumsum(wrong_M) / np.arange(1, len(wrong_M) + 1), confidence_N[order_M].astype(np.float64))

@@ -7,7 +7,7 @@ const ORDERS = {
 };
 
 function chooser(label, names, onChange, any = "any") {
-  const select = make("select", {}, make("option", { value: "-1" }, any));
+  const select = make("select", { "aria-label": label }, make("option", { value: "-1" }, any));
   names.forEach((name, k) => select.append(make("option", { value: String(k) }, name)));
   select.addEventListener("change", () => onChange(+select.value));
   return [make("label", {}, make("span", {}, label), select), select];
@@ -55,7 +55,7 @@ function summary(selection) {
   const { data, rows, known } = selection, hits = known.reduce((sum, row) => sum + isRight(data, row), 0);
   const whole = selection.isFiltered ? `${rows.length.toLocaleString("en")} of ${data.num.toLocaleString("en")} answers match`
     : `${data.num.toLocaleString("en")} answers`;
-  if (!known.length) return `${whole}.`;
+  if (!known.length || selection.right >= 0) return `${whole}.`;
   const [low, high] = wilson(hits, known.length);
   const interval = data.grouped ? "" : ` (95 % interval ${percent(low)} to ${percent(high)})`;
   return `${whole}; ${percent(hits / known.length)} of them are right${interval}.`;
