@@ -62,7 +62,7 @@ def report(predictions, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "test"
     rows = [{"epoch": n, "train_loss": 1 / n, "val_loss": 1.2 / n} for n in range(1, 6)]
     facet = Facet("camera", ("old", "new"), np.arange(NUM) % 2)
-    facts = {"data": "/home/someone/data/coins", "model": "vit, weights from /srv/weights/vit.safetensors"}
+    facts = {"data": "/data/someone/coins", "model": "vit, weights from /srv/weights/vit.safetensors"}
     extras = Extras(History(rows, 4), thumbnails, (facet,))
     write_evaluation(folder, replace(predictions), facts=facts, extras=extras)
     return folder / "report.html"
@@ -115,7 +115,7 @@ def test_nothing_is_asked_for_and_nothing_fails(open_report, report):
 
 def test_it_names_no_folder_of_this_machine(report):
     text = report.read_text()
-    assert "/home/someone" not in text
+    assert "/data/someone" not in text
     assert "/srv" not in text
     assert "weights from vit.safetensors" in text
 
@@ -201,7 +201,7 @@ def test_the_confusion_matrix_by_keyboard_and_by_click(open_report, predictions)
     page.get_by_role("button", name="Show all").click()
     page.get_by_role("button", name="zoom in").click()
     box = canvas.bounding_box()
-    canvas.click(position={"x": 92 + 8, "y": 92 + 8})
+    canvas.click(position={"x": 112 + 8, "y": 112 + 8})
     assert page.get_by_label("true class", exact=True).input_value() in "012"
     assert box["width"] > 200
 

@@ -78,7 +78,7 @@ def test_a_gap_a_step_and_a_band():
     curve = curve_of(line, Line("steps", (1, 2), (0.1, 0.2), style="step"))
     paths = [shape["d"] for shape in shapes(curve, "{http://www.w3.org/2000/svg}path") or shapes(curve, "path")]
     assert sum(path.count("M") == 2 and "L" not in path for path in paths) == 1
-    assert any("H" in path and path.index("H") < path.index("V") for path in paths if path.startswith("M60.0"))
+    assert any("H" in path and path.index("H") < path.index("V") for path in paths if path.startswith("M68.0"))
     assert len(shapes(curve, "polygon")) == 2
 
 

@@ -14,7 +14,7 @@ from .blocks import Curve, Line
 from .escaping import plain_text
 
 WIDTH, HEIGHT = 520, 300
-LEFT, RIGHT, TOP, BOTTOM = 60, 22, 10, 42
+LEFT, RIGHT, TOP, BOTTOM = 68, 22, 10, 42
 NUM_COLOURS = 6
 """Number of the classes `c0`, `c1` ... in style.css."""
 
@@ -110,7 +110,7 @@ def _grid(curve: Curve, scale: Scale) -> Iterator[str]:
         )
     yield "</g>" + _text((LEFT + right) / 2, HEIGHT - 6, curve.x, anchor="middle", kind="axis")
     middle = (TOP + bottom) / 2
-    yield f'<g transform="rotate(-90 14 {middle})">{_text(14, middle, curve.y, anchor="middle", kind="axis")}</g>'
+    yield f'<g transform="rotate(-90 12 {middle})">{_text(12, middle, curve.y, anchor="middle", kind="axis")}</g>'
 
 
 def _marks(curve: Curve, scale: Scale) -> Iterator[str]:

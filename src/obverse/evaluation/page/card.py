@@ -32,7 +32,7 @@ def model_card(facts: Mapping[str, str], classes: Sequence[str], *, num_trained:
         ("licence of the pretrained weights", facts.get("licence of the weights", "not known")),
         ("people", PEOPLE),
     ]
-    return Section("Model card", (Table(("", ""), tuple(rows)),), topic="card")
+    return Section("Model card", (Table(("about", "what holds"), tuple(rows)),), topic="card")
 
 
 def reproduction_section(facts: Mapping[str, str]) -> Section:

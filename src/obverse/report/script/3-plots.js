@@ -1,5 +1,5 @@
 // Reliability and risk against coverage of the selected rows, in the frames that the page was rendered with.
-const FRAME = { width: 520, height: 300, left: 60, right: 22, top: 10, bottom: 42 };
+const FRAME = { width: 520, height: 300, left: 68, right: 22, top: 10, bottom: 42 };
 const SVG = "http://www.w3.org/2000/svg";
 
 function svgNode(tag, attributes, text = "") {
@@ -91,17 +91,19 @@ function followRisk(svg, selection, panel) {
     rows = bySureness(selection);
     wrong = mistakesBelow(selection, rows);
     const shares = Array.from(wrong, (count, k) => count / (k + 1)), most = Math.max(0.05, ...thinned(shares).map(k => shares[k]));
+    if (!slider.dataset.moved && rows.length) slider.value = 1000 * sureness(data, rows[Math.floor(0.8 * (rows.length - 1))]);
     redraw(svg, before, selection.isFiltered, most, group => {
       const path = thinned(shares).map((k, n) => `${n ? "L" : "M"}${plotX((k + 1) / rows.length).toFixed(1)} ${plotY(shares[k], most).toFixed(1)}`);
       group.append(svgNode("path", { class: "line", d: path.join("") }));
     });
     show();
   });
-  slider.addEventListener("input", show);
+  slider.addEventListener("input", () => { slider.dataset.moved = "yes"; show(); });
   const drag = event => {
     if (!event.buttons || !rows.length) return;
     const box = svg.getBoundingClientRect(), x = (event.clientX - box.left) / box.width * FRAME.width;
     const share = Math.min(1, Math.max(0, (x - FRAME.left) / (FRAME.width - FRAME.left - FRAME.right)));
+    slider.dataset.moved = "yes";
     slider.value = 1000 * sureness(data, rows[Math.min(rows.length - 1, Math.floor(share * rows.length))]);
     show();
   };

@@ -1,5 +1,5 @@
 // The confusion matrix on a canvas: any number of classes, zoom, and a cell that sets the filter.
-const MARGIN = 92, MOST_SIDE = 640;
+const MARGIN = 112, MOST_SIDE = 640;
 
 function paint(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -10,7 +10,8 @@ function rgb(colour) {
   return [1, 3, 5].map(k => parseInt(full.slice(k, k + 2), 16));
 }
 
-const shortened = name => (name.length > 13 ? `${name.slice(0, 12)}…` : name);
+// Names of classes often differ at their ends only, so the middle goes.
+const shortened = name => (name.length > 16 ? `${name.slice(0, 8)}…${name.slice(-7)}` : name);
 
 class Confusion {
   constructor(panel, selection) {
