@@ -122,10 +122,10 @@ def test_the_promise_names_the_band_of_this_many_samples():
     assert promise(rule("range", 0.5, num_units=54)) == (
         "90 % of new samples on average; with 54 independent samples of val yours may be 84 to 96 %"
     )
-    assert "any class: 90 % cannot be promised, because val has 8 independent" in promise(rule("lac", num_units=8))
+    assert "any class, because 90 % cannot be promised with 8 independent" in promise(rule("lac", num_units=8))
     assert "at least 9 are needed" in promise(rule("lac", num_units=8))
     assert promise(rule("labels", 0.5, num_units=99)).startswith("90 % of the true classes on average")
-    assert "in each class" in promise(rule("lac", 0.5, 0.4, num_units=120))
+    assert "of new samples of each class on average" in promise(rule("lac", 0.5, 0.4, num_units=120))
 
 
 def test_with_a_confidence_the_band_starts_at_the_promise():

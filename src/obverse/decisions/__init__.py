@@ -3,7 +3,7 @@
 from .acceptance import PROMISE, VERDICTS, Decision, Verdict, confidence_of, decide, percent, why_none
 from .arrays import require_numbers, softmax, to_answers, to_logits, to_probabilities
 from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, cross_calibrated, uncalibrated
-from .conformal import fit_sets, promise, sets_of
+from .conformal import PredictionSets, band, fit_sets, promise, sets_of
 from .kinds import PLAIN, Kind, LabelSet, OneClass, Truth, kind_of
 from .logits import build_output, class_logits, split_views, training_prior
 from .targets import hard_targets, label_targets
@@ -18,8 +18,10 @@ __all__ = [
     "Kind",
     "LabelSet",
     "OneClass",
+    "PredictionSets",
     "Truth",
     "Verdict",
+    "band",
     "build_output",
     "calibrate",
     "calibrated",

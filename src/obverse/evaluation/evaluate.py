@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from obverse.bundle import Bundle
-from obverse.decisions import require_numbers, to_probabilities, uncalibrated
+from obverse.decisions import PredictionSets, require_numbers, sets_of, to_probabilities, uncalibrated
 from obverse.engines import Outputs
 from obverse.manifest import Manifest
 
@@ -17,7 +17,7 @@ def to_predictions(
 
     bundle: the model's description, with how answers are read from probabilities.
     """
-    kind, calibration = bundle.kind, bundle.output.calibration
+    kind, calibration, rule = bundle.kind, bundle.output.calibration, bundle.output.sets
     probabilities_NK = to_probabilities(outputs.logits_NK, kind)
     require_numbers(probabilities_NK, outputs.ids)
     alone, grades = (
@@ -32,6 +32,7 @@ def to_predictions(
         probabilities_NK=probabilities_NK,
         kind=kind,
         uncalibrated_NK=to_probabilities(uncalibrated(outputs.logits_NK, calibration), kind) if calibration else None,
+        sets=None if rule is None else PredictionSets(sets_of(probabilities_NK, kind, rule), (rule,)),
         embeddings_ND=outputs.embeddings_ND if embeddings else None,
         view_probabilities=alone,
         view_grades=grades,

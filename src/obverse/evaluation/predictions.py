@@ -7,7 +7,8 @@
       uncalibrated.npy        the same before calibration; only where the model has one
       ids.json                [id, ...]        one per row
       groups.json             [group or null, ...]  one per row: samples of one group belong together; only with groups
-      names.json              class names, split and kind of answer, see below
+      sets.npy                uint8 (N, K), 1 for each class of the prediction set; only where the model has them
+      names.json              class names, split and kind of answer, see below; the rules of `sets.npy` under `sets`
       embeddings.npy          float32 (N, D)   only when there are any
       view_probabilities.npz  float32 (N, K) per view, seen alone; NaN rows where a sample lacks it; only with views
       view_grades.npz         the same by every view's own head; only where views have one
@@ -23,6 +24,7 @@ Label sets: answers and truth are uint8 (N, K), 1 where a sample has a class, an
 
 from __future__ import annotations
 
+import json
 import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,9 +33,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from obverse.decisions import PLAIN, Kind, LabelSet, OneClass, to_answers
+from obverse.decisions import PLAIN, Kind, LabelSet, OneClass, PredictionSets, to_answers
 from obverse.errors import DataError
 from obverse.metrics import LabelSets, OneLabel, Units
+from obverse.recipe import SetsSpec
 from obverse.staging import require_whole
 
 from .arrays_on_disk import (
@@ -52,7 +55,7 @@ from .arrays_on_disk import (
 MULTI = "multi"
 OUT_OF_FOLD = "out-of-fold"
 """Split of pooled predictions, each by the model of the fold that left the sample out."""
-OPTIONAL = ("embeddings.npy", "view_probabilities.npz", "view_grades.npz", "uncalibrated.npy", GROUPS)
+OPTIONAL = ("embeddings.npy", "view_probabilities.npz", "view_grades.npz", "uncalibrated.npy", "sets.npy", GROUPS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,6 +85,9 @@ class Predictions:
     view_grades: dict[str, Float32Array] = field(default_factory=dict)
     """View -> probabilities (N, K) of the view's own head; NaN rows where a sample lacks the view."""
 
+    sets: PredictionSets | None = None
+    """Prediction sets; None where the model has no rule of sets."""
+
     groups: tuple[str | None, ...] = ()
     """The group of each row, None for a sample without one; empty where no groups are known."""
 
@@ -97,6 +103,8 @@ class Predictions:
         _require(bool(np.isfinite(self.probabilities_NK).all()), "a probability is NaN or infinite")
         if self.uncalibrated_NK is not None:
             _require_array("uncalibrated", self.uncalibrated_NK, dtype=np.float32, shape=(rows, num_classes))
+        if self.sets is not None:
+            _require_array("sets", self.sets.within_NK, dtype=np.bool_, shape=(rows, num_classes))
         if self.embeddings_ND is not None:
             width = self.embeddings_ND.shape[-1:]
             _require_array("embeddings", self.embeddings_ND, dtype=np.float32, shape=(rows, *width))
@@ -164,6 +172,7 @@ class Predictions:
             truth=self.truth[rows],
             probabilities_NK=self.probabilities_NK[rows],
             uncalibrated_NK=None if self.uncalibrated_NK is None else self.uncalibrated_NK[rows],
+            sets=None if self.sets is None else self.sets.take(rows),
             embeddings_ND=None if self.embeddings_ND is None else self.embeddings_ND[rows],
             view_probabilities={view: alone_NK[rows] for view, alone_NK in self.view_probabilities.items()},
             view_grades={view: grades_NK[rows] for view, grades_NK in self.view_grades.items()},
@@ -177,9 +186,12 @@ class Predictions:
         np.save(folder / "probabilities.npy", self.probabilities_NK)
         write_json(folder / "ids.json", list(self.ids))
         names = {"classes": list(self.classes), **_kind_values(self.kind, len(self.classes)), "split": self.split}
-        write_json(folder / "names.json", names)
         for optional in OPTIONAL:
             (folder / optional).unlink(missing_ok=True)
+        if self.sets is not None:
+            np.save(folder / "sets.npy", _stored(self.sets.within_NK))
+            names["sets"] = [rule.model_dump(mode="json") for rule in self.sets.rules]
+        write_json(folder / "names.json", names)
         write_groups(folder, self.groups)
         if self.uncalibrated_NK is not None:
             np.save(folder / "uncalibrated.npy", self.uncalibrated_NK)
@@ -206,6 +218,7 @@ class Predictions:
                 probabilities_NK=read_array(folder / "probabilities.npy"),
                 kind=kind,
                 uncalibrated_NK=read_array(uncalibrated) if uncalibrated.exists() else None,
+                sets=_read_sets(folder, names),
                 embeddings_ND=read_array(embeddings) if embeddings.exists() else None,
                 view_probabilities=read_arrays(views) if views.exists() else {},
                 view_grades=read_arrays(grades) if grades.exists() else {},
@@ -216,6 +229,13 @@ class Predictions:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             problem = f"{folder} holds no complete predictions ({error}); run `obverse evaluate` again"
             raise DataError(problem) from error
+
+
+def _read_sets(folder: Path, names: dict[str, Any]) -> PredictionSets | None:
+    if "sets" not in names:
+        return None
+    rules = tuple(SetsSpec.model_validate_json(json.dumps(rule)) for rule in names["sets"])
+    return PredictionSets(read_array(folder / "sets.npy").astype(np.bool_), rules)
 
 
 def _stored(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -38,6 +38,7 @@ from .page import Extras, Judged, compose, shortened
 from .predictions import Predictions
 from .rooms import Measurements, room_of
 from .seen import Seen
+from .sets import measure_sets, sets_section
 
 NEW_SAMPLES, NO_EXTRAS = Seen(), Extras()
 # File names of evaluations by earlier versions, which wrote no list of their files (`obverse.staging`).
@@ -82,6 +83,9 @@ def write_evaluation(
     facts = shortened(facts)
     room = room_of(predictions.kind)
     uncalibrated = uncalibrated_estimates(predictions)
+    of_sets = measure_sets(predictions)
+    if of_sets is not None:
+        more = [*more, Topic(sets_section(predictions, of_sets), "sets", of_sets.as_json())]
     topics = [topic for topic in more if isinstance(topic, Topic)]
     values = {topic.key: topic.values for topic in topics if topic.key}
     measured = replace(room.measure(predictions), seen=seen, uncalibrated=uncalibrated, topics=values)

@@ -157,6 +157,7 @@ def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> 
     tuned = {"the best epoch": not bundle.members, "the runs that are averaged": soup}
     tuned |= {"the best epoch of each member": bool(bundle.members)}
     tuned |= {"the calibration": bundle.output.calibration is not None}
+    tuned |= {"the rule of sets": bundle.output.sets is not None and bundle.output.sets.fitted_on == "val"}
     tuned |= {"the prior": recipe.loss.prior == "tuned", "the thresholds": bundle.multi_label}
     return Seen(chosen=tuple(what for what, is_tuned in tuned.items() if is_tuned))
 

@@ -15,7 +15,7 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
-from obverse.decisions import LEAST_UNITS
+from obverse.decisions import LEAST_UNITS, promise
 from obverse.engines import Engine, run_engine
 from obverse.errors import DataError
 from obverse.evaluation import Diagnosis, History, Seen, Story, diagnose, selection_value
@@ -24,7 +24,7 @@ from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.metrics import Units
 from obverse.models import Classifier
-from obverse.recipe import ADJUSTED, CATALOGUE, ORDINAL, FinetuneSpec, LossSpec, OutputSpec, Recipe, Size
+from obverse.recipe import ADJUSTED, CATALOGUE, ORDINAL, FinetuneSpec, LossSpec, OutputSpec, Recipe, SetsSpec, Size
 from obverse.report import Row, Section, Table, Text
 from obverse.runs import RunFolder
 from obverse.runtime import ALONE, Process, peak_memory
@@ -238,6 +238,7 @@ def run_facts(
         **({"columns": ", ".join(recipe.data.columns)} if recipe.data.columns else {}),
         "loss": _loss(recipe.loss, output),
         "calibration": calibration_words(output, manifest),
+        **({"sets": sets_words(output.sets, refit=recipe.training.refit)} if output.sets else {}),
         **({"goes on from": recipe.parent.run} if recipe.parent else {}),
         **({"teacher": f"{recipe.distill.teacher}, {recipe.distill.share:g} of a target"} if recipe.distill else {}),
         **_start(progress),
@@ -355,6 +356,15 @@ def calibration_words(output: OutputSpec, manifest: Manifest) -> str:
         return "none: it would make the answers on val worse"
     size = f"temperature {1 / spec.scale[0]:.3g}" if spec.kind == "temperature" else f"{spec.kind} scaling"
     return f"{size}, fitted on {spec.num_samples} samples of val"
+
+
+def sets_words(rule: SetsSpec, *, refit: bool) -> str:
+    """What prediction sets promise, and what their rule was fitted on, as text."""
+    if refit and rule.fitted_on == "val":
+        return f"{promise(rule)}; fitted on the first training, before val was trained on, too"
+    if refit:
+        return f"{promise(rule)}; fitted on models of folds, before the training that ships"
+    return promise(rule)
 
 
 def _mean(progress: Progress, key: str) -> float:

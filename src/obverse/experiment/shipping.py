@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -116,7 +116,7 @@ def output_of_folds(pooled: Predictions, bundle: Bundle, *, recipe: Recipe) -> O
     """
     rows_NK = pooled.probabilities_NK if pooled.uncalibrated_NK is None else pooled.uncalibrated_NK
     evidence = _evidence(to_logits(rows_NK, bundle.kind), pooled.truth, pooled.units, bundle, recipe)
-    return _with_sets(bundle.output, evidence, recipe)
+    return _with_sets(bundle.output, evidence, recipe, fitted_on="folds")
 
 
 def _evidence(
@@ -134,11 +134,19 @@ def _evidence(
     )
 
 
-def _with_sets(output: OutputSpec, evidence: Evidence, recipe: Recipe) -> OutputSpec:
+def _with_sets(
+    output: OutputSpec, evidence: Evidence, recipe: Recipe, *, fitted_on: Literal["val", "folds"] = "val"
+) -> OutputSpec:
     spec = recipe.evaluation
     if spec.coverage is None or not len(evidence.truth):
         return output
-    sets = fit_sets(evidence, output.calibration, level=spec.coverage, confidence=spec.coverage_confidence)
+    sets = fit_sets(
+        evidence,
+        output.calibration,
+        level=spec.coverage,
+        confidence=spec.coverage_confidence,
+        fitted_on=fitted_on,
+    )
     return output.changed({"sets": sets})
 
 

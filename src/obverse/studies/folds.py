@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from obverse.decisions import Kind, LabelSet
+from obverse.decisions import Kind, LabelSet, PredictionSets
 from obverse.errors import BusyError, DataError, RefusedError
 from obverse.evaluation import (
     EARLIER,
@@ -132,6 +132,7 @@ def pooled_seen(pooled: Predictions) -> Seen:
     """What the folds have chosen on the samples that they pool."""
     chosen = ["the best epoch of each fold"]
     chosen += ["each fold's calibration"] * (pooled.uncalibrated_NK is not None)
+    chosen += ["each fold's rule of sets"] * (pooled.sets is not None)
     chosen += ["each fold's thresholds"] * pooled.kind.is_set
     return Seen(chosen=tuple(chosen))
 
@@ -150,6 +151,7 @@ def mean_predictions(runs: Sequence[Predictions]) -> Predictions:
         probabilities_NK=mean_NK,
         kind=_common_kind(aligned),
         uncalibrated_NK=None,
+        sets=None,
         embeddings_ND=None,
         view_probabilities={},
         view_grades={},
@@ -191,6 +193,7 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
         view_grades=joined([part.view_grades for part in parts]),
         kind=_common_kind(parts),
         uncalibrated_NK=_joined_uncalibrated(parts),
+        sets=PredictionSets.joined([part.sets for part in parts]),
         groups=tuple(group for part in parts for group in _groups(part)) if any(part.groups for part in parts) else (),
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,3 +29,27 @@ def sets_of(probabilities_NK: npt.NDArray[np.floating[Any]], kind: Kind, rule: S
         within_NK = class_scores(rows_NK, answers, rule) <= limits_K
         sets_NK[start : start + ROWS] = within_NK | answers if kind.is_set else within_NK
     return sets_NK
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionSets:
+    """Prediction sets of a split, with the rules that gave them."""
+
+    within_NK: npt.NDArray[np.bool_]
+    """Which classes are in the set of each sample (N, K)."""
+
+    rules: tuple[SetsSpec, ...]
+    """One rule, or for pooled predictions the rule of each fold."""
+
+    def take(self, rows: npt.NDArray[Any]) -> PredictionSets:
+        """The sets of some rows. rows: a boolean mask or row numbers."""
+        return PredictionSets(self.within_NK[rows], self.rules)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self | None]) -> Self | None:
+        """The sets of all parts, one after the other; None where a part has none."""
+        known = [part for part in parts if part is not None]
+        if not known or len(known) < len(parts):
+            return None
+        rules = tuple(rule for part in known for rule in part.rules)
+        return cls(np.concatenate([part.within_NK for part in known]), rules)

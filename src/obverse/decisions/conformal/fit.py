@@ -7,7 +7,8 @@ chosen by the mean size of sets on samples that its threshold was not fitted on.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,23 +30,29 @@ MOST_SAMPLES = 10_000
 PER_CLASS = 100
 # Classes from which on RAPS is tried, with the constants of its authors for ImageNet (Angelopoulos et al. 2021).
 MANY_CLASSES = 50
-RANK, PENALTY = 5, 0.01
+MORE: Mapping[SetsKind, Mapping[str, float]] = {"raps": {"rank": 5, "penalty": 0.01}}
 # Decimal places of a threshold, which is rounded up.
 DECIMALS = 9
 
 
 def fit_sets(
-    evidence: Evidence, calibration: CalibrationSpec | None, *, level: float, confidence: float | None = None
+    evidence: Evidence,
+    calibration: CalibrationSpec | None,
+    *,
+    level: float,
+    confidence: float | None = None,
+    fitted_on: Literal["val", "folds"] = "val",
 ) -> SetsSpec:
     """The rule of sets for these samples.
 
-    calibration: the one fitted on the same samples. level, confidence: see `SetsSpec`.
+    calibration: the one fitted on the same samples. level, confidence, fitted_on: see `SetsSpec`.
     """
     if len(evidence.truth) > MOST_SAMPLES:
         rows_M = np.random.default_rng(0).choice(len(evidence.truth), MOST_SAMPLES, replace=False)
         evidence = evidence.take(np.sort(rows_M))
     probabilities_NK = _probabilities(evidence, calibration)
-    rules = [_rule(kind, level, confidence) for kind in _kinds(evidence)]
+    common = {"level": level, "confidence": confidence, "fitted_on": fitted_on, "quantile": (None,), "num_units": 0}
+    rules = [SetsSpec.model_validate({**common, "kind": kind, **MORE.get(kind, {})}) for kind in _kinds(evidence)]
     if len(rules) > 1:
         rules.sort(key=lambda rule: _held_out_size(evidence, probabilities_NK, rule))
     return _fitted(evidence, probabilities_NK, rules[0])
@@ -58,12 +65,6 @@ def _kinds(evidence: Evidence) -> Sequence[SetsKind]:
     if evidence.kind.ordered:
         return ("range", "rps")
     return ("raps", "lac") if evidence.logits_NK.shape[1] >= MANY_CLASSES else ("lac",)
-
-
-def _rule(kind: SetsKind, level: float, confidence: float | None) -> SetsSpec:
-    more = {"rank": RANK, "penalty": PENALTY} if kind == "raps" else {}
-    values = {"kind": kind, "level": level, "confidence": confidence, "quantile": (None,), "num_units": 0}
-    return SetsSpec.model_validate(values | more)
 
 
 def _probabilities(evidence: Evidence, calibration: CalibrationSpec | None) -> FloatArray:

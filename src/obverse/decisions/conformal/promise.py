@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from obverse.decisions.acceptance import percent
 from obverse.recipe import SetsSpec
 
 from .quantile import place_of
@@ -36,17 +37,15 @@ def least_units(level: float, confidence: float | None = None) -> int:
 
 def promise(rule: SetsSpec) -> str:
     """The promise in words, with the range that this number of samples leaves open."""
-    what = "of the true classes" if rule.kind == "labels" else "of new samples"
-    level, ends = f"{rule.level:.0%}".replace("%", " %"), band(rule)
-    each = " in each class" if rule.is_per_class else ""
+    ends, level = band(rule), percent(rule.level)
+    samples = f"{rule.num_units:,} independent samples" + (
+        " of val" if rule.fitted_on == "val" else " left out of folds"
+    )
     if ends is None:
         least = least_units(rule.level, rule.confidence)
-        return (
-            f"any class: {level} cannot be promised, because val has {rule.num_units} independent samples and at least "
-            f"{least} are needed"
-        )
-    samples = f"{rule.num_units} independent samples of val" + " in the smallest class" * rule.is_per_class
-    yours = f"with {samples} yours may be {100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
-    if rule.confidence is None:
-        return f"{level} {what}{each} on average; {yours}"
-    return f"{level} {what}{each} with a confidence of {rule.confidence:.0%}; {yours}".replace("%;", " %;")
+        return f"any class, because {level} cannot be promised with {samples}; at least {least} are needed"
+    what = "of the true classes" if rule.kind == "labels" else "of new samples"
+    each, smallest = (" of each class", " in the smallest class") if rule.is_per_class else ("", "")
+    surely = "on average" if rule.confidence is None else f"with a confidence of {percent(rule.confidence)}"
+    yours = f"{100 * ends[0]:.0f} to {percent(ends[1])}"
+    return f"{level} {what}{each} {surely}; with {samples}{smallest} yours may be {yours}"

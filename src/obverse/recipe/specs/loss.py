@@ -78,6 +78,9 @@ class SetsSpec(Spec):
     num_units: NonNegativeInt
     """Independent samples of val, groups counted once; with a quantile per class, those of the smallest class."""
 
+    fitted_on: Literal["val", "folds"] = "val"
+    """Samples that the rule was fitted on. `folds`: out-of-fold predictions of train and val."""
+
     penalty: NonNegativeFloat = 0.0
     """Penalty of `raps` for every place after `rank`."""
 

@@ -1,0 +1,105 @@
+"""Coverage and size of prediction sets in an evaluation, on disk and in the report."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from obverse.decisions import LabelSet, OneClass, PredictionSets
+from obverse.evaluation import Predictions, write_evaluation
+from obverse.evaluation.sets import measure_sets, sets_section
+from obverse.metrics import wilson_interval
+from obverse.recipe import SetsSpec
+from obverse.report import Text
+
+RULE = SetsSpec(kind="lac", level=0.9, quantile=(0.8,), num_units=54)
+
+
+def predictions(truth_N, within_NK, *, rules=(RULE,), kind=OneClass(), split="test"):  # noqa: B008
+    within_NK = np.array(within_NK, bool)
+    num, num_classes = within_NK.shape
+    rows_NK = np.full((num, num_classes), 1 / num_classes, np.float32)
+    return Predictions(
+        split=split,
+        classes=tuple("abcdef"[:num_classes]),
+        ids=tuple(f"s{n}" for n in range(num)),
+        truth=np.array(truth_N),
+        probabilities_NK=rows_NK,
+        kind=kind,
+        sets=PredictionSets(within_NK, rules),
+    )
+
+
+def text_of(found):
+    return " ".join(block.text for block in sets_section(found, measure_sets(found)).blocks if isinstance(block, Text))
+
+
+def test_coverage_sizes_and_classes():
+    found = predictions([0, 0, 1, 2, -1], [[1, 0, 0], [0, 1, 0], [1, 1, 0], [1, 1, 1], [1, 1, 1]])
+    measured = measure_sets(found)
+    assert measured.coverage.value == 0.75, "the unlabelled sample counts only for sizes"
+    assert (measured.coverage.low, measured.coverage.high) == pytest.approx(wilson_interval(3, 4)[:2])
+    assert measured.mean_size.value == pytest.approx(10 / 5)
+    assert measured.sizes == {1: 2, 2: 1, 3: 2}
+    assert [(c.name, c.num_samples, c.value) for c in measured.classes] == [("a", 2, 0.5), ("b", 1, 1.0), ("c", 1, 1.0)]
+    assert measured.classes[0].low == pytest.approx(wilson_interval(1, 2, confidence=1 - 0.05 / 3).low)
+    assert measured.as_json()["worst"] == "a"
+    assert measured.below == ()
+
+
+def test_label_sets_count_the_share_of_the_labels():
+    found = predictions(
+        np.array([[1, 1, 0], [0, 0, 0]], bool), [[1, 0, 0], [0, 0, 0]], kind=LabelSet((0.5,) * 3),
+        rules=(RULE.changed({"kind": "labels"}),),
+    )  # fmt: skip
+    measured = measure_sets(found)
+    assert measured.coverage.value == 0.75, "half of the first, and the second has nothing to miss"
+    assert [(c.name, c.value) for c in measured.classes] == [("a", 1.0), ("b", 0.0)]
+    assert "of the true classes are in their set" in text_of(found)
+
+
+def test_a_class_below_the_promise_is_named_and_so_is_a_split_unlike_val():
+    within_NK = np.eye(2, dtype=bool)[[0] * 60 + [0] * 60]
+    found = predictions([0] * 60 + [1] * 60, within_NK)
+    assert [c.name for c in measure_sets(found).below] == ["b"]
+    assert measure_sets(found).is_short
+    assert "Below 90 % beyond chance: b." in text_of(found)
+    assert "these samples are not like those of val" in text_of(found)
+    fine = predictions([0] * 60, np.eye(2, dtype=bool)[[0] * 60])
+    assert not measure_sets(fine).is_short
+    assert "No class is below 90 % beyond chance" in text_of(fine)
+
+
+def test_the_report_has_the_promise_and_says_what_val_has_done():
+    found = predictions([0, 1], [[1, 0], [1, 1]])
+    assert "90 % of new samples on average; with 54 independent samples of val yours may be 84 to 96 %" in text_of(
+        found
+    )
+    assert "Val has chosen the epoch and fitted the calibration" in text_of(found)
+    assert "fitted on these very samples" in text_of(replace(found, split="val"))
+    folds = predictions([0, 1], [[1, 0], [1, 1]], rules=(RULE, RULE), split="out-of-fold")
+    assert "Each of 2 folds has a rule of its own" in text_of(folds)
+    assert "any class, because" in text_of(predictions([0, 1], [[1, 1], [1, 1]], rules=(
+        SetsSpec(kind="lac", level=0.9, quantile=(None,), num_units=8),)))  # fmt: skip
+
+
+def test_sets_are_written_and_read_and_older_predictions_have_none(tmp_path):
+    found = predictions([0, 1, 1], [[1, 0], [1, 1], [0, 1]])
+    measured = write_evaluation(tmp_path, found, facts={})
+    assert measured.as_json()["sets"]["coverage"]["value"] == 1.0
+    again = Predictions.read(tmp_path)
+    assert (again.sets.within_NK == found.sets.within_NK).all()
+    assert again.sets.rules == (RULE,)
+    assert again.take(np.array([2])).sets.within_NK.tolist() == [[False, True]]
+    assert "Prediction sets" in (tmp_path / "summary.md").read_text()
+    older = write_evaluation(tmp_path, replace(found, sets=None), facts={})
+    assert "sets" not in older.as_json()
+    assert Predictions.read(tmp_path).sets is None
+    assert not (tmp_path / "sets.npy").exists()
+
+
+def test_joined_sets_need_those_of_every_part():
+    part = PredictionSets(np.eye(2, dtype=bool), (RULE,))
+    assert PredictionSets.joined([part, part]).rules == (RULE, RULE)
+    assert len(PredictionSets.joined([part, part]).within_NK) == 4
+    assert PredictionSets.joined([part, None]) is None
