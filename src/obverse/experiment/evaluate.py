@@ -20,7 +20,7 @@ from obverse.evaluation import (
     write_evaluation,
 )
 from obverse.experiment.auto.caching import open_cache
-from obverse.explain import earlier_maps, report_maps
+from obverse.explain import earlier_maps, report_maps, thumbnails_of
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
 from obverse.recipe import Recipe, ResolvedCache
 from obverse.runs import RunFolder, explained, short_name
@@ -30,7 +30,6 @@ from obverse.staging import DIGESTS, staged
 from .facts import RunStory, read_story
 from .identity import require_unchanged, run_recipe
 from .other_data import OTHER, other_manifest
-from .thumbnails import thumbnails_of
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,8 @@ def report_split(
             predictions,
             facts=story.facts,
             diagnoses=story.diagnoses,
-            extras=Extras(story.history, thumbnails_of(dataset)),
-            more=[*story.sections, *([maps] if maps else [])],
+            extras=Extras(story.history, thumbnails_of(dataset, maps.thumbnails)),
+            more=[*story.sections, *([maps.section] if maps.section else [])],
             seen=story.seen or seen_split(split, len(samples), recipe, bundle),
         ).as_json()
 

@@ -6,6 +6,7 @@ from .influence import Influence, ViewInfluence, view_influence
 from .maps import Drawn, MapFolder, earlier_maps, report_maps, require_free
 from .methods import ALL, METHODS
 from .picture import draw, overlay
+from .thumbnails import thumbnails_of
 
 __all__ = [
     "ALL",
@@ -22,5 +23,6 @@ __all__ = [
     "overlay",
     "report_maps",
     "require_free",
+    "thumbnails_of",
     "view_influence",
 ]

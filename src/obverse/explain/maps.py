@@ -9,9 +9,9 @@ attention_maps/
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
 from PIL import Image
@@ -21,11 +21,12 @@ from obverse.decisions import Kind, to_probabilities
 from obverse.engines import TorchEngine
 from obverse.errors import ObverseError, OutputError
 from obverse.evaluation import Predictions, surest_mistakes
-from obverse.report import Figure, Section, Table, Text
+from obverse.report import Figure, Picture, Section, Table, Text
 
 from .explain import Explanation, explain
 from .methods import METHODS
-from .picture import draw
+from .picture import draw, overlay
+from .thumbnails import thumbnail
 
 FOLDER, INDEX, OVERVIEW = "attention_maps", "maps.csv", "overview.png"
 REPORT_TILE, NUM_SHEETS = 224, 4
@@ -48,12 +49,23 @@ class Drawn:
     """The class that the maps are of: the predicted one, unless another one was asked for."""
 
 
+@dataclass(frozen=True)
+class ReportMaps:
+    """What a report shows of maps."""
+
+    section: Section | None = None
+
+    thumbnails: Mapping[int, tuple[Picture, ...]] = field(default_factory=dict)
+    """Row -> its maps, small, for the galleries."""
+
+
 class MapFolder:
     """Writer of a folder of maps, picture by picture. Earlier maps are removed, other files are not touched."""
 
     def __init__(self, path: Path, classes: Sequence[str], kind: Kind, *, tile: int) -> None:
         self.path, self.classes, self.kind, self.tile = path, classes, kind, tile
         self.drawn: list[Drawn] = []
+        self.thumbnails: dict[int, tuple[Picture, ...]] = {}
         self._sheets: list[Image.Image] = []
         path.mkdir(parents=True, exist_ok=True)
         for old in _earlier(path):
@@ -65,6 +77,7 @@ class MapFolder:
         sheet = draw(explanation, target, tile=self.tile)
         file = f"{row:06d}.png"
         sheet.save(self.path / file, compress_level=1)
+        self.thumbnails[row] = tuple(_thumbnails(explanation))
         if len(self._sheets) < NUM_SHEETS:
             self._sheets.append(sheet)
         probability = float(to_probabilities(explanation.logits_K[None], self.kind)[0, explanation.answer])
@@ -76,10 +89,17 @@ class MapFolder:
         """Write the index and the overview."""
         with (self.path / INDEX).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(field.name for field in fields(Drawn))
+            writer.writerow(column.name for column in fields(Drawn))
             writer.writerows(astuple(drawn) for drawn in self.drawn)
         if self._sheets:
             _stacked(self._sheets).save(self.path / OVERVIEW, compress_level=1)
+
+
+def _thumbnails(explanation: Explanation) -> Iterator[Picture]:
+    """The first map of each view, small."""
+    for view, maps in explanation.maps.items():
+        for method, heat_HW in list(maps.items())[:1]:
+            yield thumbnail(overlay(explanation.views[view], heat_HW), f"{view}: {method}")
 
 
 def require_free(path: Path) -> None:
@@ -96,14 +116,14 @@ def report_maps(
     dataset: PictureDataset,
     engine: TorchEngine | None,
     num: int,
-) -> Section | None:
-    """The report's section about the maps of `num` samples, which are drawn into folder/attention_maps.
+) -> ReportMaps:
+    """The maps of `num` samples, which are drawn into folder/attention_maps, for the report.
 
     Half of them are the most confident mistakes, the rest the first samples of the split. In multi-label data the map
     is of the likeliest class. A network that cannot be explained gives a note in the report, not an error.
     """
     if num == 0 or engine is None:
-        return None
+        return ReportMaps()
     try:
         maps = MapFolder(folder / FOLDER, predictions.classes, engine.forward.kind, tile=REPORT_TILE)
         for row in chosen_rows(predictions, num):
@@ -115,8 +135,8 @@ def report_maps(
         raise
     except Exception as error:  # a network of unknown structure may fail in any way
         fault = " ".join(str(error).split())[:300]
-        return Section(TITLE, (Table(("maps",), ((f"could not be drawn: {fault}",),)),))
-    return _section(maps)
+        return ReportMaps(Section(TITLE, (Table(("maps",), ((f"could not be drawn: {fault}",),)),), topic="maps"))
+    return ReportMaps(_section(maps), maps.thumbnails)
 
 
 def chosen_rows(predictions: Predictions, num: int) -> list[int]:
@@ -137,7 +157,7 @@ def _section(maps: MapFolder) -> Section:
         Figure(maps.path / OVERVIEW, "maps", f"Pictures of {num_sheets} samples, each beside its maps."),
         Table(("file", "sample", "label", "predicted"), rows),
     )
-    return Section(TITLE, blocks)
+    return Section(TITLE, blocks, topic="maps")
 
 
 def _earlier(path: Path) -> Iterator[Path]:

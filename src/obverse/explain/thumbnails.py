@@ -1,8 +1,9 @@
-"""Thumbnails of a data set's samples, for its report."""
+"""Thumbnails of samples and of their maps, for a report."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from contextlib import suppress
 
 from PIL import Image
@@ -16,8 +17,11 @@ from obverse.report import Picture
 SIDE, QUALITY = 96, 75
 
 
-def thumbnails_of(dataset: PictureDataset) -> Thumbnails:
-    """Reader of a sample's views as WebP of at most 96 pixels; a view that cannot be read any more is left out."""
+def thumbnails_of(dataset: PictureDataset, maps: Mapping[int, tuple[Picture, ...]]) -> Thumbnails:
+    """Reader of a sample's views as WebP of at most 96 pixels; a view that cannot be read any more is left out.
+
+    maps: row -> maps of its views, which follow them.
+    """
 
     def read(row: int) -> tuple[Picture, ...]:
         pictures = []
@@ -25,15 +29,16 @@ def thumbnails_of(dataset: PictureDataset) -> Thumbnails:
         for view in views:
             with suppress(PictureError, DataError):
                 pixels = dataset.originals.decode(row, view, min_height=SIDE, min_width=SIDE)
-                pictures.append(Picture(_encoded(pixels), view if len(views) > 1 else ""))
-        return tuple(pictures)
+                pictures.append(thumbnail(pixels, view if len(views) > 1 else ""))
+        return (*pictures, *maps.get(row, ()))
 
     return read
 
 
-def _encoded(pixels: Pixels) -> bytes:
+def thumbnail(pixels: Pixels, name: str) -> Picture:
+    """A picture of a gallery. name: of the view or map that it shows."""
     picture = Image.fromarray(pixels)
     picture.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=QUALITY)
-    return buffer.getvalue()
+    return Picture(buffer.getvalue(), name)
