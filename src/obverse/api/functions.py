@@ -107,7 +107,7 @@ def train(
             chosen = recipe_for_more_epochs(source, more_epochs, lines, forms, given)
         folder, to_train = open_folder(new_run, source, chosen)
         with _interruptible(folder.path):
-            result = train_in(folder, source, to_train, observers=[bar], progress=bar.pictures)
+            result = train_in(folder, source, to_train, observers=[bar], progress=bar.pictures, computing=bar.features)
     return _as_run(result, bar)
 
 

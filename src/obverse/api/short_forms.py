@@ -53,7 +53,7 @@ class TrainingForms(DataForms, total=False):
 
     size: int | str | tuple[int, int] | None
     model: str | None
-    weights: str | None
+    weights: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
     epochs: int | None
     batch_size: int | None
     lr: float | None
@@ -138,6 +138,7 @@ def given_forms(options: Mapping[str, Any]) -> dict[str, Any]:
         "--image-column": _listed,
         "--fixes": lambda files: [*map(os.path.abspath, _listed(files))],
         "--track": _listed,
+        "--weights": _one_or_several,
     }
     return {option: readers[option](value) if option in readers else value for option, value in given.items()}
 
@@ -188,6 +189,11 @@ def image_root_setting(root: str) -> str:
 
 def _listed(values: str | Sequence[str]) -> list[str]:
     return list(values) if isinstance(values, (list, tuple)) else [str(values)]
+
+
+def _one_or_several(values: Any) -> Any:
+    is_list = isinstance(values, (list, tuple))
+    return values[0] if is_list and len(values) == 1 else values
 
 
 def _size(size: str | int | Sequence[int]) -> int | dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,10 +81,15 @@ def train_in(
     *,
     observers: Sequence[Observer],
     progress: Progress,
+    computing: Progress = lambda done, total: None,
     force: bool = False,
 ) -> RunResult:
     """The result of a new run; without a recipe, of resuming the run in `folder`.
 
+    Of a new run whose recipe leaves the backbone open, it is chosen first, where several pretrained ones are at hand.
+
+    progress: called with (done, total) while pictures are read.
+    computing: called with (done, total) samples while backbones are compared.
     force: resume although the recipe or the data has changed.
     """
     from obverse.experiment import resume_run, start_run
@@ -96,11 +102,14 @@ def train_in(
 
         return with_out_of_fold(folder, result)
     source = data or Path(recipe.data.path or "")
+    from obverse.probing import choose_backbone
+
+    choose = partial(choose_backbone, computing=computing)
     if recipe.choice is None:
-        return start_run(source, recipe, folder, observers=observers, progress=progress)
+        return start_run(source, recipe, folder, observers=observers, progress=progress, choose=choose)
     if launched().world_size > 1:
         raise RecipeError("choice trains many runs one after the other, by one process; leave out --processes and "
                           "torchrun, or add --set choice=null")  # fmt: skip
     from obverse.studies.choice import train_chosen
 
-    return train_chosen(source, recipe, folder, observers=observers, progress=progress)
+    return train_chosen(source, recipe, folder, observers=observers, progress=progress, choose=choose)

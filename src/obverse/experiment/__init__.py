@@ -1,6 +1,6 @@
 """Composition: recipe -> objects -> train, evaluate, report."""
 
-from .auto import Machine, Resolved, require_select, resolve
+from .auto import SMALL_SIDE, Choose, Machine, Resolved, as_written, require_select, resolve
 from .auto.tune import measured_samples, step_inputs, training_step, tune
 from .evaluate import Ready, evaluate_run, report_split, run_manifest
 from .example import Example, example_of
@@ -17,6 +17,8 @@ from .train import MEMORY_ADVICE, Progress, RunResult, follow_run, resume_run, s
 
 __all__ = [
     "MEMORY_ADVICE",
+    "SMALL_SIDE",
+    "Choose",
     "Example",
     "Machine",
     "Progress",
@@ -25,6 +27,7 @@ __all__ = [
     "RunResult",
     "RunStory",
     "Setup",
+    "as_written",
     "build_model",
     "choice_rows",
     "continued",

@@ -12,16 +12,11 @@ from obverse.bundle import Bundle, write_bundle
 from obverse.engines import TorchEngine
 from obverse.errors import DataError, Interrupted, ObverseError, RecipeError, UnavailableError, printable
 from obverse.evaluation import plot_history
-from obverse.experiment.auto import Resolved, resolve
+from obverse.experiment.auto import Choose, Resolved, as_written, resolve
 from obverse.experiment.auto.tune import tune
 from obverse.files import read_json_object
 from obverse.launch import launched
-from obverse.manifest import (
-    Index,
-    Manifest,
-    build_index,
-    finding_lines,
-)
+from obverse.manifest import Index, Manifest, build_index, finding_lines
 from obverse.models import Classifier
 from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe
 from obverse.runs import Message, Observer, RunFolder, explained
@@ -30,7 +25,7 @@ from obverse.runs.observers import JsonlObserver, TensorBoardObserver, Watch, op
 from obverse.runtime import Process, joined
 from obverse.staging import require_whole
 from obverse.training import Progress as TrainingProgress
-from obverse.training import Repeat, Trainer, catch_signals
+from obverse.training import Repeat, Trainer, catch_signals, workers_explained
 
 from .evaluate import Ready, report_split
 from .example import Example, example_of
@@ -68,12 +63,19 @@ class RunResult:
 
 
 def start_run(
-    data: Path, recipe: Recipe, run: RunFolder, *, observers: Sequence[Observer] = (), progress: Progress | None = None
+    data: Path,
+    recipe: Recipe,
+    run: RunFolder,
+    *,
+    observers: Sequence[Observer] = (),
+    progress: Progress | None = None,
+    choose: Choose = as_written,
 ) -> RunResult:
     """The result of a new run: train on `data`, write into the run folder, evaluate.
 
     The main process calls this or `resume_run`; all other ranks call `follow_run`.
     progress: called with (done, total) while pictures are read.
+    choose: called by the main process, once the data is read.
     Raises ObverseError for every error that the user can mend.
     """
     watch = Watch(observers)
@@ -84,7 +86,7 @@ def start_run(
             require_launch(recipe)
             if recipe.choice is not None:
                 raise RecipeError("choice is for `obverse train`, and this trains one way only; add --set choice=null")
-            setup = _prepare(data, recipe, run, watch, progress or (lambda done, total: None))
+            setup = _prepare(data, recipe, run, watch, progress or (lambda done, total: None), choose)
         except BaseException:
             run.undo()
             raise
@@ -109,7 +111,7 @@ def _this_process() -> Process:
     return Process(launched().rank, launched().world_size)
 
 
-def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress: Progress) -> Setup:
+def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress: Progress, choose: Choose) -> Setup:
     """The objects of a new run, after reading the data, resolving `auto` and writing the run's input files."""
     recipe = with_digest(recipe)
     index = build_index(data, recipe.data, progress)
@@ -118,6 +120,7 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
     manifest, notify = index.manifest, _notifier(watch)
     require_teacher(recipe, manifest)
     require_same_classes(recipe, manifest)
+    recipe = choose(recipe, index, notify)
     resolved, model = _with_model(recipe, index, notify)
     require_readable(resolved.recipe, manifest, index.facts, progress)
     bundle, num_train = describe(resolved.recipe, manifest), len(manifest.split("train"))
@@ -246,7 +249,7 @@ def _train_to_end(
         watch.notify(Message(f"resumed after step {trainer.progress.step}"))
         for line in notes:
             watch.notify(Message(line))
-    with _workers_explained(trainer, wish):
+    with workers_explained(trainer.loaders.train, wish):
         for event in trainer.run():
             run.require_ours()
             watch.notify(event)
@@ -265,28 +268,6 @@ def _write_events(watch: Watch, run: RunFolder, recipe: Recipe) -> None:
             watch.add(open_tracker(name, run, recipe.model_dump(mode="json")))
         except Exception as error:  # a tracker may fail in any way, and training goes on
             watch.notify(Message(printable(f"the tracker {name} could not be opened and is left out ({error})")))
-
-
-@contextmanager
-def _workers_explained(trainer: Trainer, wish: Callable[[], int | None]) -> Iterator[None]:
-    """Context that turns the death of a loader process into Interrupted or DataError.
-
-    torch raises a RuntimeError for a dead worker at whatever line the main process is. A signal to the whole process
-    group (from a scheduler, or at a container's end) also ends the loader processes: then Interrupted is raised.
-    """
-    try:
-        yield
-    except (DataError, RuntimeError) as error:
-        # A DataError: the loader itself noticed the dead worker, because the main process was waiting for a batch.
-        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-            raise
-        number = wish()
-        if number is not None:
-            raise Interrupted("stopped by a signal that also ended the processes which load pictures; "
-                              "--resume goes on from the last checkpoint", number) from None  # fmt: skip
-        if isinstance(error, DataError):
-            raise
-        raise trainer.loaders.train.worker_error(error) from None
 
 
 def _ready(run: RunFolder, setup: Setup, trainer: Trainer) -> Ready:

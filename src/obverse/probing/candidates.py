@@ -32,6 +32,9 @@ class Candidate:
     licence: str = ""
     """Licence of the weights; empty where nothing says it."""
 
+    reason: str = ""
+    """Clause for the user: what the backbone is, and from what that follows."""
+
 
 def candidates_of(
     recipes: Sequence[Recipe], weights: Sequence[str], reasons: list[str] | None = None
@@ -48,20 +51,24 @@ def candidates_of(
                           "networks are recognised from the files")  # fmt: skip
     if named and weights:
         return tuple(_named(named[0].changed({"pretrained": file})) for file in weights)
-    all_of_them = tuple(map(_named, named)) if named else _recognised(weights, reasons)
+    all_of_them = tuple(map(_named, named)) if named else at_hand(AutoBackbone(pretrained=tuple(weights)), reasons)
     if not all_of_them:
         raise UnavailableError(NOTHING)
     return all_of_them
 
 
-def _recognised(weights: Sequence[str], reasons: list[str] | None) -> tuple[Candidate, ...]:
-    """The networks in weight files, or without files those in the hub's cache."""
-    entries = candidates(weights, reasons=reasons)
-    if not weights:
-        return tuple(Candidate(e.backbone, e.label, ("--model", e.label), e.licence) for e in entries)
+def at_hand(auto: AutoBackbone, reasons: list[str] | None = None) -> tuple[Candidate, ...]:
+    """The networks in the weight files of `auto`, or without files the catalogue's in the hub's cache."""
+    files = auto.files
+    entries = candidates(files, reasons=reasons, mean=auto.mean, std=auto.std)
+    if not files:
+        return tuple(Candidate(e.backbone, e.label, ("--model", e.label), e.licence, e.reason) for e in entries)
+    labels = [f"{e.backbone.name} ({e.label})" for e in entries]
+    names = [f"{e.backbone.name} ({e.backbone.pretrained})" if labels.count(label) > 1 else label
+             for e, label in zip(entries, labels, strict=True)]  # fmt: skip
     return tuple(
-        Candidate(e.backbone, f"{e.backbone.name} ({e.label})", ("--weights", e.backbone.pretrained), e.licence)
-        for e in entries
+        Candidate(e.backbone, name, ("--weights", e.backbone.pretrained), e.licence, e.reason)
+        for e, name in zip(entries, names, strict=True)
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from obverse.bundle import Bundle
 from obverse.data import CacheContent, Loader, PictureDataset
@@ -46,6 +47,9 @@ class Features:
 
     num_parameters: int
     """Parameters of the backbone."""
+
+    num_flops: int
+    """Floating-point operations of the backbone per picture, as far as torch can count them."""
 
     milliseconds: float | None
     """Milliseconds per picture that the backbone takes, without decoding; None where that is not known."""
@@ -111,8 +115,23 @@ def frozen_features(
         store.note_speed(milliseconds)
     num_parameters = sum(parameter.numel() for parameter in backbone.parameters())
     return Features(
-        torch.from_numpy(features_NVD), present_NV, num_parameters, milliseconds, len(lacking), store.complaint
+        torch.from_numpy(features_NVD),
+        present_NV,
+        num_parameters,
+        _flops(backbone, bundle, device),
+        milliseconds,
+        len(lacking),
+        store.complaint,
     )
+
+
+@torch.no_grad()
+def _flops(backbone: nn.Module, bundle: Bundle, device: torch.device) -> int:
+    """Floating-point operations of a network for one picture, which unlike its time are the same on every machine."""
+    geometry = bundle.geometry
+    with FlopCounterMode(display=False) as counter:
+        backbone(torch.zeros(1, 3, geometry.canvas_height, geometry.canvas_width, device=device))
+    return int(counter.get_total_flops())
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -89,16 +90,21 @@ def targets_of(manifest: Manifest, samples: Samples) -> torch.Tensor:
     return targets_NK
 
 
-def measure_heads(task: Task, features: Features) -> list[Measured]:
-    """Every head that suits the labels, with every use of the views."""
+def measure_heads(task: Task, features: Features, *, is_brief: bool = False) -> list[Measured]:
+    """Every head that suits the labels, with every use of the views.
+
+    is_brief: only the first head, on all views together.
+    """
     targets_NK, views = task.targets_NK, task.manifest.views
     divisions = [ViewFolds(features, targets_NK, folds_N, views) for folds_N in task.folds_RN]
     ordered, is_set = task.kind.ordered, task.kind.is_set
     measured = []
-    for head in heads_for(ordered=ordered, is_set=is_set):
+    most = 1 if is_brief else None
+    for head in heads_for(ordered=ordered, is_set=is_set)[:most]:
         start, runs = time.perf_counter(), dict[str, list[Predictions]]()
         for division in divisions:
-            for use, probabilities_NK in division.probabilities(head, ordered=ordered, is_set=is_set):
+            answers = division.probabilities(head, ordered=ordered, is_set=is_set)
+            for use, probabilities_NK in islice(answers, most):
                 runs.setdefault(use, []).append(task.predictions(probabilities_NK))
         seconds = time.perf_counter() - start
         measured += [Measured(head.name, use, tuple(of_use), seconds) for use, of_use in runs.items()]

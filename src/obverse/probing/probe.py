@@ -15,7 +15,7 @@ from obverse.bundle import Bundle
 from obverse.errors import DataError, ObverseError, RecipeError, UnavailableError
 from obverse.evaluation import differences
 from obverse.experiment import Machine, describe, prepare_process, resolve
-from obverse.manifest import Manifest, Samples, build_index, fold_of_each
+from obverse.manifest import Index, Manifest, Samples, build_index, fold_of_each
 from obverse.recipe import Recipe, ResolvedRecipe, Size, SplitSpec
 from obverse.runtime import cache_folder
 
@@ -30,6 +30,9 @@ MOST_SAMPLES = 3000
 
 FEW_SAMPLES = 500
 """Samples up to which the division into folds is repeated, because it is a large part of the noise."""
+
+VERY_FEW_SAMPLES = 200
+"""The same for a brief comparison."""
 
 REPETITIONS = 3
 
@@ -66,6 +69,9 @@ class Plan:
     most_samples: int = MOST_SAMPLES
     """Samples to compare on; of larger data a stratified part is taken."""
 
+    is_brief: bool = False
+    """Whether only the first head is measured, on all views together."""
+
     arguments: tuple[str, ...] = ()
     """Further options with which the winner is trained, such as those on how the data is read."""
 
@@ -84,28 +90,60 @@ def probe(
     """
     start = time.perf_counter()
     index = build_index(data, recipe.data, watching.reading)
-    machine = Machine.here(recipe.runtime)
-    pool, notes = _pool(index.manifest, recipe.data.split, plan)
-    folds_RN = _divisions(pool, recipe.data.split, plan.folds, multi_label=index.manifest.multi_label)
+    bench = Bench(recipe, index, plan, watching)
     rows: list[tuple[Row, Measured]] = []
-    failed: list[ObverseError] = []
-    task: Task | None = None
     for candidate, size in [(candidate, size) for candidate in candidates for size in plan.sizes]:
-        try:
-            resolved = resolve(_with(recipe, candidate, size), index, machine).recipe
-            bundle = describe(resolved, index.manifest)
-            task = task or _task(resolved, bundle, index.manifest, pool, folds_RN)
-            rows += _measure(_to_train(candidate, size, plan), resolved, bundle, task, watching)
-        except (DataError, RecipeError, UnavailableError) as error:
-            failed.append(error)
-            notes.append(f"{candidate.name} is left out: {error}")
-    if task is None or not rows:
-        raise failed[0]
-    ranked = _ranked(data, task, rows, tuple(notes), seconds=time.perf_counter() - start)
+        rows += bench.measured(candidate, size)
+    if not rows:
+        raise bench.errors[0]
+    notes = [f"measured on {bench.part}; --samples takes more"] if bench.part else []
+    seconds = time.perf_counter() - start
+    ranked = _ranked(data, bench.task, rows, (*notes, *bench.left_out), seconds=seconds)
     if are_parts(recipe.data) and ranked.best.views in index.manifest.views:
         note = f"a part of a picture is not trained alone: the command trains {', '.join(index.manifest.views)}"
         return replace(ranked, notes=(*ranked.notes, note))
     return ranked
+
+
+class Bench:
+    """Measurement of candidates on the same samples in the same folds.
+
+    DataError for fewer groups of samples than folds.
+    """
+
+    def __init__(self, recipe: Recipe, index: Index, plan: Plan, watching: Watching) -> None:
+        self._recipe, self._index, self._plan, self._watching = recipe, index, plan, watching
+        self._machine = Machine.here(recipe.runtime)
+        self.errors: list[ObverseError] = []
+        """Why candidates could not be used."""
+        self.left_out: list[str] = []
+        """The same as messages."""
+        split, manifest = recipe.data.split, index.manifest
+        self._pool, num_all = _pool(manifest, split, plan)
+        self.part = f"{len(self._pool):,} of {num_all:,} samples of train and val" if len(self._pool) < num_all else ""
+        """The part of the samples that is measured on; empty for all."""
+        self._folds_RN = _divisions(self._pool, split, plan, multi_label=manifest.multi_label)
+        self._task: Task | None = None
+
+    @property
+    def task(self) -> Task:
+        """The samples and how answers are judged, known once a candidate has been measured."""
+        assert self._task is not None
+        return self._task
+
+    def measured(self, candidate: Candidate, size: Size | None) -> list[tuple[Row, Measured]]:
+        """The rows of a candidate at a size (None: that of its weights); none when it cannot be used."""
+        manifest = self._index.manifest
+        try:
+            resolved = resolve(_with(self._recipe, candidate, size), self._index, self._machine).recipe
+            bundle = describe(resolved, manifest)
+            self._task = self._task or _task(resolved, bundle, manifest, self._pool, self._folds_RN)
+            named = _to_train(candidate, size, self._plan)
+            return list(_measure(named, resolved, bundle, self._task, self._plan, self._watching))
+        except (DataError, RecipeError, UnavailableError) as error:
+            self.errors.append(error)
+            self.left_out.append(f"{candidate.name} is left out: {error}")
+            return []
 
 
 def _with(recipe: Recipe, candidate: Candidate, size: Size | None) -> Recipe:
@@ -125,29 +163,29 @@ def _short(size: Size) -> str:
     return f"{size.width}" if size.width == size.height else f"{size.width}x{size.height}"
 
 
-def _pool(manifest: Manifest, split: SplitSpec, plan: Plan) -> tuple[Samples, list[str]]:
-    """The samples of train and val, or a stratified part of them, and notes for the user."""
+def _pool(manifest: Manifest, split: SplitSpec, plan: Plan) -> tuple[Samples, int]:
+    """The samples of train and val, or a stratified part of them; and the number of all."""
     pool = manifest.samples.where(name in ("train", "val") for name in manifest.samples.splits)
     num_parts = -(-len(pool) // plan.most_samples)
     if num_parts < 2:
-        return pool, []
+        return pool, len(pool)
     part_of_each = fold_of_each(pool, split, num_parts, multi_label=manifest.multi_label)
-    part = pool.where(part == 0 for part in part_of_each)
-    return part, [f"measured on {len(part):,} of {len(pool):,} samples of train and val; --samples takes more"]
+    return pool.where(part == 0 for part in part_of_each), len(pool)
 
 
-def _divisions(pool: Samples, split: SplitSpec, folds: int, *, multi_label: bool) -> torch.Tensor:
+def _divisions(pool: Samples, split: SplitSpec, plan: Plan, *, multi_label: bool) -> torch.Tensor:
     """Fold of each sample in each repetition (R, N). Classes are stratified, and groups are not divided."""
-    repetitions = REPETITIONS if len(pool) <= FEW_SAMPLES else 1
+    few = VERY_FEW_SAMPLES if plan.is_brief else FEW_SAMPLES
+    repetitions = REPETITIONS if len(pool) <= few else 1
     spec = split.changed({"strategy": "stratified"})
     try:
         return torch.tensor([
-            fold_of_each(pool, spec.changed({"seed": split.seed + r}), folds, multi_label=multi_label)
+            fold_of_each(pool, spec.changed({"seed": split.seed + r}), plan.folds, multi_label=multi_label)
             for r in range(repetitions)
         ])  # fmt: skip
     except DataError:
-        raise DataError(f"train and val have fewer groups of samples than the {folds} folds; give more pictures, or "
-                        "fewer folds with --folds") from None  # fmt: skip
+        raise DataError(f"train and val have fewer groups of samples than the {plan.folds} folds; give more pictures, "
+                        "or fewer folds with --folds") from None  # fmt: skip
 
 
 def _task(recipe: ResolvedRecipe, bundle: Bundle, manifest: Manifest, pool: Samples, folds_RN: torch.Tensor) -> Task:
@@ -156,7 +194,7 @@ def _task(recipe: ResolvedRecipe, bundle: Bundle, manifest: Manifest, pool: Samp
 
 
 def _measure(
-    candidate: Candidate, recipe: ResolvedRecipe, bundle: Bundle, task: Task, watching: Watching
+    candidate: Candidate, recipe: ResolvedRecipe, bundle: Bundle, task: Task, plan: Plan, watching: Watching
 ) -> Iterator[tuple[Row, Measured]]:
     """All heads of a candidate at one size."""
     start = time.perf_counter()
@@ -176,7 +214,7 @@ def _measure(
         watching.notify(features.complaint)
     features.require_finite(candidate.name)
     seconds = time.perf_counter() - start
-    for measured in measure_heads(task, features):
+    for measured in measure_heads(task, features, is_brief=plan.is_brief):
         row = _row(candidate, size, features, task, measured, seconds + measured.seconds)
         use = as_trained(measured.views, recipe.data, task.manifest.views)
         yield replace(row, arguments=(*row.arguments, *use)), measured
@@ -192,6 +230,7 @@ def _row(candidate: Candidate, size: str, features: Features, task: Task, measur
         second=measured.estimate(task.second),
         seconds=seconds,
         ms_per_picture=features.milliseconds,
+        flops_per_picture=features.num_flops,
         num_parameters=features.num_parameters,
         licence=candidate.licence,
         arguments=candidate.arguments,
@@ -237,6 +276,7 @@ def _chance(task: Task) -> Row:
         second=measured.estimate(task.second),
         seconds=0.0,
         ms_per_picture=None,
+        flops_per_picture=None,
         num_parameters=None,
         licence="",
         arguments=(),

@@ -48,6 +48,9 @@ class Row:
     ms_per_picture: float | None
     """Milliseconds per picture in the backbone; None where that is not known."""
 
+    flops_per_picture: int | None
+    """Floating-point operations of the backbone per picture."""
+
     num_parameters: int | None
     licence: str
     """Licence of the weights; empty where nothing says it."""

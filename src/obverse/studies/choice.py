@@ -17,9 +17,9 @@ trained again. Of a time budget every fold gets an equal share, and the last run
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ from obverse.errors import BusyError, Interrupted, RecipeError, RefusedError, Un
 from obverse.evaluation import EARLIER, OUT_OF_FOLD, Predictions, create_folder, write_evaluation
 from obverse.experiment import (
     MEMORY_ADVICE,
+    Choose,
     Progress,
     Resolved,
     RunResult,
+    as_written,
     choice_rows,
     read_story,
     resolve,
@@ -93,18 +95,26 @@ class Way:
 
 
 def train_chosen(
-    data: Path, recipe: Recipe, run: RunFolder, *, observers: Sequence[Observer] = (), progress: Progress | None = None
+    data: Path,
+    recipe: Recipe,
+    run: RunFolder,
+    *,
+    observers: Sequence[Observer] = (),
+    progress: Progress | None = None,
+    choose: Choose = as_written,
 ) -> RunResult:
     """The result of a run in the way that cross-validation chooses, begun or continued.
 
+    choose: of what the recipe leaves open for all ways, once the data is read.
     Raises ObverseError for every error that the user can mend.
     """
     assert recipe.choice is not None
+    say = partial(_notify, observers)
     try:
         run.claim()
         with explained(run.path, MEMORY_ADVICE):
             try:
-                ways = _prepared(data, recipe, run, progress)
+                ways = _prepared(data, recipe, run, progress, lambda recipe, index: choose(recipe, index, say))
             except BaseException:
                 run.undo()
                 raise
@@ -152,23 +162,34 @@ def _facts(facts: Mapping[str, str], folds: Sequence[RunFolder]) -> dict[str, st
     return {name: value for name, value in facts.items() if name in shared | {"data", "samples"}}
 
 
-def _prepared(data: Path, recipe: Recipe, run: RunFolder, progress: Progress | None) -> list[Way]:
+def _prepared(
+    data: Path, recipe: Recipe, run: RunFolder, progress: Progress | None, choose: Callable[[Recipe, Index], Recipe]
+) -> list[Way]:
     """The ways, after writing their recipes and the samples of the folds, or as an earlier start has written them."""
     folder, file = run.choice, run.choice_condition
     condition: dict[str, Any] = {"recipe": recipe.changed({"data.path": full_path(data)}).model_dump(mode="json")}
     if file.is_file():
         require_same(file, condition)
     if not (folder / WAYS).is_file():
-        _prepare(data, recipe, run, condition, progress)
+        _prepare(data, recipe, run, condition, progress, choose)
     settings = read_json_object(folder / WAYS)
     return [Way(name, changes, folder / Condition(name, changes).label) for name, changes in settings.items()]
 
 
-def _prepare(data: Path, recipe: Recipe, run: RunFolder, condition: dict[str, Any], progress: Progress | None) -> None:
+def _prepare(
+    data: Path,
+    recipe: Recipe,
+    run: RunFolder,
+    condition: dict[str, Any],
+    progress: Progress | None,
+    choose: Callable[[Recipe, Index], Recipe],
+) -> None:
     """Write the samples of the folds and the recipe of each way. WAYS comes last: where it exists, all else does."""
     assert recipe.choice is not None
     folder = run.choice
     index = build_index(data, recipe.data, progress or (lambda done, total: None))
+    recipe = choose(recipe, index)
+    assert recipe.choice is not None
     resolved = resolve(with_digest(recipe), index)
     ways = auto_ways(recipe, resolved, index) if recipe.choice.ways == "auto" else recipe.choice.ways
     base = _base(recipe, resolved, index, folder)
@@ -347,5 +368,9 @@ class _Folds:
         return Trained(way.name, way.settings, pooled, seconds, len(done), self.left_out.get(way.name, ""))
 
     def _notify(self, text: str) -> None:
-        for observer in self.observers:
-            observer.notify(Message(printable(text)))
+        _notify(self.observers, text)
+
+
+def _notify(observers: Sequence[Observer], text: str) -> None:
+    for observer in observers:
+        observer.notify(Message(printable(text)))

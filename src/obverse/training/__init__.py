@@ -7,7 +7,7 @@ from .optim import build_optimizer
 from .pace import Repeat
 from .parallel import Parallel
 from .progress import Progress
-from .signals import catch_signals
+from .signals import catch_signals, workers_explained
 from .step import Update, train_step
 from .trainer import Trainer
 
@@ -23,4 +23,5 @@ __all__ = [
     "build_optimizer",
     "catch_signals",
     "train_step",
+    "workers_explained",
 ]

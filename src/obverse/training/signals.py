@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from obverse.data import Loader
+from obverse.errors import DataError, Interrupted
 from obverse.interrupts import is_command
 
 
@@ -54,3 +56,25 @@ def catch_signals() -> Iterator[SignalWish]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def workers_explained(loader: Loader, wish: Callable[[], int | None]) -> Iterator[None]:
+    """Context that turns the death of a loader process into Interrupted or DataError.
+
+    torch raises a RuntimeError for a dead worker at whatever line the main process is. A signal to the whole process
+    group (from a scheduler, or at a container's end) also ends the loader processes: then Interrupted is raised.
+    """
+    try:
+        yield
+    except (DataError, RuntimeError) as error:
+        # A DataError: the loader itself noticed the dead worker, because the main process was waiting for a batch.
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+            raise
+        number = wish()
+        if number is not None:
+            raise Interrupted("stopped by a signal that also ended the processes which load pictures; "
+                              "--resume goes on from the last checkpoint", number) from None  # fmt: skip
+        if isinstance(error, DataError):
+            raise
+        raise loader.worker_error(error) from None

@@ -12,7 +12,7 @@ import typer
 from obverse.cli.options import Fixes, ImageColumn, ImageRoot, LabelColumn, Layout, OptionalDevice, RecipeName, Settings
 from obverse.cli.printing.hints import predict_hint
 from obverse.cli.printing.measured import decoding_lines, result_line
-from obverse.cli.printing.progress import show_progress
+from obverse.cli.printing.progress import show_features, show_progress
 from obverse.cli.processes import run_processes
 from obverse.cli.ranks import on_every_rank
 from obverse.errors import RecipeError, printable
@@ -39,7 +39,12 @@ def command(
         str | None,
         typer.Option(help="The network: a timm name, torchvision:NAME, hf:NAME, convnet, vit, cct, vgg or auto."),
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="Weights: a file or folder to recognise, hub or none.")] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights", help="Weights: a file or folder to recognise, hub or none; of several the best is chosen."
+        ),
+    ] = None,
     size: Annotated[str | None, typer.Option(help="The input size in pixels: 224 (a square), or WIDTHxHEIGHT.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training samples.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples per optimizer step.")] = None,
@@ -77,7 +82,15 @@ def command(
     from obverse.runs.observers import ConsoleObserver
 
     with resumable(lambda: folder.is_resumable):
-        result = train_in(folder, data, chosen, observers=[ConsoleObserver()], progress=show_progress, force=force)
+        result = train_in(
+            folder,
+            data,
+            chosen,
+            observers=[ConsoleObserver()],
+            progress=show_progress,
+            computing=show_features,
+            force=force,
+        )
     lines = (result_line(result.metrics), *decoding_lines(result.metrics), f"report: {printable(str(result.report))}")
     typer.echo("\n".join(lines))
     typer.echo(f"predict: {predict_hint(result.run.path, result.example)}")

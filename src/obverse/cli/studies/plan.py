@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from obverse.cli.options import Layout, OptionalDevice, RecipeName, Settings, layout_setting
 from obverse.cli.printing.progress import show_progress
 from obverse.errors import RecipeError, printable
+
+if TYPE_CHECKING:
+    from obverse.manifest import Index
+    from obverse.recipe import Recipe
 
 MOST_GB = 1e6
 
@@ -64,8 +68,11 @@ def command(
     else:
         _notify(f"reading the pictures of {str(data)!r}")
         index = build_index(data, chosen.data, show_progress)
+    chosen, note = _with_first(chosen, index)
     plan = make_plan(chosen, index, device=device, gigabytes=memory, speed=speed, processes=processes, notify=_notify)
-    values, lines = plan.to_json(), plan.lines()
+    values, lines = plan.to_json() | {"choice": note}, plan.lines()
+    if note is not None:
+        lines.insert(1, ("choice", note))
     if find_lr:
         from obverse.experiment import set_up
         from obverse.planning.lr_finder import find_rate
@@ -80,6 +87,18 @@ def command(
     else:
         for heading, text in lines:
             typer.echo(f"{heading:14} {text}")
+
+
+def _with_first(recipe: Recipe, index: Index) -> tuple[Recipe, str | None]:
+    """The recipe with the first of the backbones among which training chooses, and a note; None where it does not."""
+    from obverse.probing import contestants
+
+    candidates = contestants(recipe, index)
+    if len(candidates) < 2:
+        return recipe, None
+    first, *others = [candidate.name for candidate in candidates]
+    note = f"train compares {first}, {', '.join(others)} on the data first, and takes the best; planned for {first}"
+    return recipe.changed({"model.backbone": candidates[0].backbone}), note
 
 
 def _notify(line: str) -> None:

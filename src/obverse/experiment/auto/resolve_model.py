@@ -34,8 +34,11 @@ def choose_model(recipe: Recipe, sizes: list[tuple[int, int]], device: str, reas
     auto = recipe.model.backbone
     if not isinstance(auto, AutoBackbone):
         return recipe.model
-    if auto.pretrained not in ("hub", "none"):
-        recognised = recognise(auto.pretrained, mean=auto.mean, std=auto.std)
+    if len(auto.files) > 1:
+        raise RecipeError("model.backbone.pretrained names several weights, which only `obverse train` compares; name "
+                          "one here")  # fmt: skip
+    if auto.files:
+        recognised = recognise(auto.files[0], mean=auto.mean, std=auto.std)
         reasons.append(f"model: {recognised.reason}")
         return recipe.model.changed({"backbone": recognised.backbone})
     backbone, reason = _without_file(auto, median(min(size) for size in sizes), device)

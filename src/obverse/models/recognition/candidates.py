@@ -14,6 +14,7 @@ from obverse.models.weights.hub import WEIGHT_FILES, cached
 from obverse.models.weights.weight_files import CONFIG, IN_FOLDERS, SUFFIXES
 from obverse.recipe import CATALOGUE, Budget, Pretrained, TimmBackbone, within
 
+from .hints import Channels
 from .recognise import Known, recognise
 
 
@@ -35,7 +36,13 @@ class Candidate:
 
 
 def candidates(
-    weights: Sequence[str | Path] = (), *, device: str = "cpu", ask_hub: bool = False, reasons: list[str] | None = None
+    weights: Sequence[str | Path] = (),
+    *,
+    device: str = "cpu",
+    ask_hub: bool = False,
+    reasons: list[str] | None = None,
+    mean: Channels | None = None,
+    std: Channels | None = None,
 ) -> tuple[Candidate, ...]:
     """Pretrained backbones to compare.
 
@@ -45,6 +52,7 @@ def candidates(
     ask_hub: also those of the device's budget that the hub would give now. Nothing is downloaded here.
     reasons: receives a sentence for each file in a folder that is not recognised. A file that is named and not
     recognised raises DataError.
+    mean, std: of the files, as the user says them.
     """
     if not weights:
         return tuple(_catalogued(budget_of(device), ask_hub))
@@ -52,10 +60,10 @@ def candidates(
     for given in map(str, weights):
         inner = _inside(Path(given).expanduser())
         if not inner:
-            recognised.append(_local(given))
+            recognised.append(_local(given, mean, std))
         for path in inner:
             try:
-                recognised.append(_local(str(path)))
+                recognised.append(_local(str(path), mean, std))
             except DataError as error:
                 if reasons is not None:
                     reasons.append(f"left out: {error}")
@@ -89,8 +97,8 @@ def _entry(entry: Pretrained, reason: str) -> Candidate:
     return Candidate(entry.alias, TimmBackbone(name=entry.name), entry.licence, what)
 
 
-def _local(given: str) -> Candidate:
-    recognised = recognise(given)
+def _local(given: str, mean: Channels | None, std: Channels | None) -> Candidate:
+    recognised = recognise(given, mean=mean, std=std)
     return Candidate(Path(given).name, recognised.backbone, "", recognised.reason)
 
 

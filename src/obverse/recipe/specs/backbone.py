@@ -78,11 +78,13 @@ class AutoBackbone(Spec):
     kind: Literal["auto"] = "auto"
     """`auto` is the network in `pretrained` where that is a file or folder, which is recognised. Otherwise it is
     `convnet` for pictures with a shorter side of up to 64 pixels (median), and for larger ones the first backbone of
-    the catalogue for the machine whose weights can be had; `convnet` where none can."""
+    the catalogue for the machine whose weights can be had; `convnet` where none can. Where several can be had without a
+    download, `obverse train` compares them on the data and takes the best."""
 
-    pretrained: str = "hub"
+    pretrained: str | tuple[str, ...] = "hub"
     """Where the weights come from. `hub`: see `kind`. `none` starts from random weights; anything else is the path of a
-    weight file or folder on this machine (.safetensors, .pth, .pt, .bin), whose network is recognised."""
+    weight file or folder on this machine (.safetensors, .pth, .pt, .bin), whose network is recognised. Several, as a
+    list or as a folder of files, are compared by `obverse train`."""
 
     mean: Channels | None = None
     """Mean of each colour channel (red, green, blue; pixels from 0 to 1) that a weight file expects. `null`: as is
@@ -93,13 +95,20 @@ class AutoBackbone(Spec):
     `null`: as is written in it or beside it, or as timm says of that network."""
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The weight files and folders that are named."""
+        if isinstance(self.pretrained, tuple):
+            return self.pretrained
+        return () if self.pretrained in ("hub", "none") else (self.pretrained,)
+
+    @property
     def is_scratch(self) -> bool:
         """Whether training starts from random weights; without a file, that is not known yet."""
         return self.pretrained == "none"
 
     @model_validator(mode="after")
     def _statistics_are_of_a_file(self) -> Self:
-        if (self.mean or self.std) and self.pretrained in ("hub", "none"):
+        if (self.mean or self.std) and not self.files:
             raise ValueError("mean and std of kind auto need the weight file that they belong to, as pretrained")
         return self
 
