@@ -151,7 +151,7 @@ def test_which_sizes_are_measured(data):
 
     assert sizes("160") == [(80, 80)]
     assert sizes("320x160") == [(160, 80)]
-    assert sizes("48") == [(80, 80)]  # 72 in steps of 16
+    assert sizes("48") == [(64, 64)]  # 72 in steps of 16
     assert sizes("64") == []
     assert sizes("160", "data.size=160") == []
     assert sizes("160", "training.minutes=10") == []
