@@ -19,6 +19,11 @@ from obverse.errors import RecipeError, printable
 from obverse.interrupts import resumable
 from obverse.launch import launched
 
+NETWORK = "The network: a timm name, torchvision:NAME, hf:NAME, convnet, vit, cct, vgg or auto."
+Model = Annotated[str | None, typer.Option(help=NETWORK)]
+FILES = "Weights: a file or folder to recognise, hub or none; of several the best is taken."
+Weights = Annotated[list[str] | None, typer.Option("--weights", help=FILES)]
+
 
 @on_every_rank
 def command(
@@ -35,16 +40,8 @@ def command(
     settings: Settings = None,
     run: Annotated[Path | None, typer.Option(help="The run folder to write; by default runs/DATA-DATE-TIME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --run.")] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(help="The network: a timm name, torchvision:NAME, hf:NAME, convnet, vit, cct, vgg or auto."),
-    ] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--weights", help="Weights: a file or folder to recognise, hub or none; of several the best is chosen."
-        ),
-    ] = None,
+    model: Model = None,
+    weights: Weights = None,
     size: Annotated[str | None, typer.Option(help="The input size in pixels: 224 (a square), or WIDTHxHEIGHT.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training samples.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples per optimizer step.")] = None,
@@ -82,15 +79,9 @@ def command(
     from obverse.runs.observers import ConsoleObserver
 
     with resumable(lambda: folder.is_resumable):
-        result = train_in(
-            folder,
-            data,
-            chosen,
-            observers=[ConsoleObserver()],
-            progress=show_progress,
-            computing=show_features,
-            force=force,
-        )
+        observers = [ConsoleObserver()]
+        bars = {"progress": show_progress, "computing": show_features}
+        result = train_in(folder, data, chosen, observers=observers, force=force, **bars)
     lines = (result_line(result.metrics), *decoding_lines(result.metrics), f"report: {printable(str(result.report))}")
     typer.echo("\n".join(lines))
     typer.echo(f"predict: {predict_hint(result.run.path, result.example)}")
