@@ -109,12 +109,12 @@ def train_chosen(
     Raises ObverseError for every error that the user can mend.
     """
     assert recipe.choice is not None
-    say = partial(_notify, observers)
+    notify = partial(_notify, observers)
     try:
         run.claim()
         with explained(run.path, MEMORY_ADVICE):
             try:
-                ways = _prepared(data, recipe, run, progress, lambda recipe, index: choose(recipe, index, say))
+                ways = _prepared(data, recipe, run, progress, lambda recipe, index: choose(recipe, index, notify))
             except BaseException:
                 run.undo()
                 raise
