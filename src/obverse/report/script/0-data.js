@@ -64,6 +64,14 @@ function readAlbum() {
   return album;
 }
 
+// Rows by rising key, a whole number: key and row in one number each, because numbers sort natively.
+function ordered(rows, keyOf) {
+  const packed = new Float64Array(rows.length);
+  for (let k = 0; k < rows.length; k++) packed[k] = keyOf(rows[k]) * 2 ** 20 + rows[k];
+  packed.sort();
+  return Uint32Array.from(packed, value => value % 2 ** 20);
+}
+
 // What the panels share: the rows that match the filter. Each panel draws itself anew when they change.
 class Selection {
   constructor(data) {
@@ -84,6 +92,23 @@ class Selection {
   follow(panel) {
     this.panels.push(panel);
   }
+  // A panel that is costly to draw waits until it is near the window, or goes to paper.
+  followNear(node, panel) {
+    let isNear = false, isStale = true;
+    const draw = () => {
+      if (isStale) panel(this);
+      isStale = false;
+    };
+    new IntersectionObserver(([entry]) => {
+      isNear = entry.isIntersecting;
+      if (isNear) draw();
+    }, { rootMargin: "400px" }).observe(node);
+    addEventListener("beforeprint", draw);
+    this.follow(() => {
+      isStale = true;
+      if (isNear) draw();
+    });
+  }
   changed() {
     const { data } = this, low = this.low * 65535 - 1e-6, high = this.high * 65535 + 1e-6;
     const wanted = [...this.facets].filter(([, code]) => code >= 0).map(([name, code]) => [data.column[`facet ${name}`], code]);
@@ -99,6 +124,9 @@ class Selection {
     }
     this.rows = rows.subarray(0, num);
     this.known = this.rows.filter(row => data.truth[row] !== UNKNOWN);
+    this.isChosen = new Uint8Array(data.num);
+    for (const row of this.rows) this.isChosen[row] = 1;
+    this.surestFirst = ordered(this.known, row => 65535 - data.confidence[row]);
     for (const panel of this.panels) panel(this);
   }
 }

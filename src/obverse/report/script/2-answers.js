@@ -1,9 +1,9 @@
 // The filter, and the pictures of the answers that match it.
 const STEP = 12;
 const ORDERS = {
-  "surest mistakes first": (data, a, b) => isRight(data, a) - isRight(data, b) || sureness(data, b) - sureness(data, a),
-  "least sure first": (data, a, b) => sureness(data, a) - sureness(data, b),
-  "surest first": (data, a, b) => sureness(data, b) - sureness(data, a),
+  "surest mistakes first": (data, row) => 65536 * isRight(data, row) + 65535 - data.confidence[row],
+  "least sure first": (data, row) => data.confidence[row],
+  "surest first": (data, row) => 65535 - data.confidence[row],
 };
 
 function chooser(label, names, onChange, any = "any") {
@@ -81,13 +81,13 @@ function buildAnswers(panel, selection, album) {
   const more = make("button", { type: "button" }, "Show more");
   let sorted = [], num = STEP;
   const draw = () => {
-    // Answers with pictures come first: those without can only be read.
-    grid.replaceChildren(...sorted.slice(0, num).map(row => answerFigure(data, album, row)));
+    grid.replaceChildren(...Array.from(sorted.slice(0, num), row => answerFigure(data, album, row)));
     more.hidden = num >= sorted.length;
   };
   const sort = () => {
-    const compare = ORDERS[order.value];
-    sorted = [...selection.rows].sort((a, b) => album.has(b) - album.has(a) || compare(data, a, b) || a - b);
+    const keyOf = ORDERS[order.value];
+    // Answers with pictures come first: those without can only be read.
+    sorted = ordered(selection.rows, row => (album.has(row) ? 0 : 131072) + keyOf(data, row));
     num = STEP;
     draw();
   };
@@ -101,7 +101,6 @@ function buildAnswers(panel, selection, album) {
 function followGalleries(selection) {
   const figures = every("figure[data-row]").map(figure => [figure, +figure.dataset.row]);
   selection.follow(() => {
-    const chosen = new Set(selection.rows);
-    for (const [figure, row] of figures) figure.hidden = !chosen.has(row);
+    for (const [figure, row] of figures) figure.hidden = !selection.isChosen[row];
   });
 }

@@ -40,14 +40,10 @@ function svgGroup(svg, name) {
   return group;
 }
 
-function bySureness(selection) {
-  return Uint32Array.from(selection.known).sort((a, b) => selection.data.confidence[b] - selection.data.confidence[a]);
-}
-
 function followReliability(svg, selection) {
   const before = svg.innerHTML, { data } = selection;
   selection.follow(() => redraw(svg, before, selection.isFiltered, 1, group => {
-    const rows = bySureness(selection), num = Math.max(1, Math.min(15, Math.floor(rows.length / 4)));
+    const rows = selection.surestFirst, num = Math.max(1, Math.min(15, Math.floor(rows.length / 4)));
     svg.append(svgNode("path", { class: "guide-line", d: `M${plotX(0)} ${plotY(0, 1)}L${plotX(1)} ${plotY(1, 1)}` }));
     for (let bin = 0; bin < num && rows.length; bin++) {
       const part = rows.subarray(Math.floor(bin * rows.length / num), Math.floor((bin + 1) * rows.length / num));
@@ -88,7 +84,7 @@ function followRisk(svg, selection, panel) {
       (num ? `of these ${percent(wrong[num - 1] / num)} are wrong${interval}.` : "so nothing can be wrong.");
   };
   selection.follow(() => {
-    rows = bySureness(selection);
+    rows = selection.surestFirst;
     wrong = mistakesBelow(selection, rows);
     const shares = Array.from(wrong, (count, k) => count / (k + 1)), most = Math.max(0.05, ...thinned(shares).map(k => shares[k]));
     if (!slider.dataset.moved && rows.length) slider.value = 1000 * sureness(data, rows[Math.floor(0.8 * (rows.length - 1))]);

@@ -26,7 +26,9 @@ class Confusion {
     this.output = make("output", { className: "summary" });
     panel.append(this.buttons(), this.canvas, this.output);
     this.listen();
-    selection.follow(() => { this.count(); this.draw(); });
+    this.counts = new Uint32Array(this.num * this.num);
+    this.totals = new Uint32Array(this.num);
+    selection.followNear(panel, () => { this.count(); this.draw(); });
     addEventListener("resize", () => this.draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }

@@ -21,12 +21,15 @@ function buildMap(panel, selection, album) {
     canvas.width = canvas.height = Math.round(side * ratio);
     context.scale(ratio, ratio);
     const size = data.num > 20000 ? 1.2 : data.num > 2000 ? 1.8 : 3.2, paints = {};
+    let last = "";
     const dot = (row, name, alpha) => {
-      paints[name] ||= paint(`--${name}`);
-      context.fillStyle = paints[name];
-      context.globalAlpha = alpha;
+      if (name !== last) {
+        context.fillStyle = paints[name] ||= paint(`--${name}`);
+        context.globalAlpha = alpha;
+        last = name;
+      }
       const [x, y] = place(row);
-      if (name === "c1") context.fillRect(x - size, y - size, 2 * size, 2 * size);
+      if (name === "c1" || size < 2) context.fillRect(x - size, y - size, 2 * size, 2 * size);
       else {
         context.beginPath();
         context.arc(x, y, size, 0, 7);
@@ -52,5 +55,5 @@ function buildMap(panel, selection, album) {
   addEventListener("resize", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   panel.append(make("div", { className: "bar" }, choose, legend), make("div", { className: "beside" }, canvas, card));
-  selection.follow(draw);
+  selection.followNear(panel, draw);
 }
