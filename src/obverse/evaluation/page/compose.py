@@ -14,14 +14,14 @@ from obverse.metrics import IntArray
 from obverse.report import Facet, Page, Section
 
 from .card import model_card, reproduction_section
-from .choice import Thumbnails, choose_rows, take_album
+from .choice import Thumbnails, choose_rows, confidences, take_album
 from .linked import linked_of, map_section
 from .mistakes import gallery_sections
 from .opening import opening, title_of
 from .order import in_order
 from .risk import risk_section
 from .training import History, training_section
-from .trust import trust_section
+from .trust import SURE, trust_section
 
 OF_SETS = "Curves over epochs; accuracy is of whole label sets, read at 1/2."
 LEAST_FOR_RISK = 20
@@ -77,10 +77,10 @@ def compose(
         trust_section(
             estimates.get("accuracy") or estimates.get("subset_accuracy"), judged.support_K, seen=judged.seen,
             diagnoses=diagnoses, has_groups=predictions.units.are_groups, calibration=judged.calibration,
-            values=judged.topics,
+            num_sure_mistakes=int((confidences(predictions)[judged.mistakes_M] >= SURE).sum()),
         ),
         *map_section(linked),
-        *gallery_sections(predictions, chosen, album, num_wrong=len(judged.mistakes_M), is_linked=linked is not None),
+        *gallery_sections(predictions, chosen, album, num_wrong=len(judged.mistakes_M), linked=linked),
         *_further(predictions, labelled, facts, extras.history),
     ]  # fmt: skip
     head = opening(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from obverse.evaluation.predictions import Predictions
-from obverse.report import Block, Gallery, Item, Panel, Picture, Section, Text
+from obverse.report import Block, Facet, Gallery, Item, Linked, Panel, Picture, Section, Text
 
 from .choice import Chosen, confidences
 
@@ -16,27 +16,29 @@ LOOK = (
     "Choose a class, a result, a range of probabilities: the pictures, the table of classes, the confusion matrix and "
     "the curves on this page follow."
 )
+DECISION = "decision"
+"""Facet that galleries show; the script has the same name."""
 Album = Mapping[int, tuple[Picture, ...]]
 
 
 def gallery_sections(
-    predictions: Predictions, chosen: Chosen, album: Album, *, num_wrong: int, is_linked: bool
+    predictions: Predictions, chosen: Chosen, album: Album, *, num_wrong: int, linked: Linked | None
 ) -> Iterator[Section]:
-    """The galleries that have items. is_linked: whether the page has the panel of all answers."""
-    items = {row: item_of(predictions, row, album) for row in chosen.rows}
+    """The galleries that have items. linked: the predictions that the panel of all answers shares; None without one."""
+    items = items_of(predictions, chosen.rows, album, facets=() if linked is None else linked.facets)
 
     def gallery(rows: Sequence[int]) -> Gallery:
         return Gallery(tuple(items[row] for row in rows))
 
     first = gallery(chosen.mistakes)
-    look: list[Block] = [Text(LOOK, is_quiet=True), Panel("answers", (first,))] if is_linked else [first]
+    look: list[Block] = [Text(LOOK, is_quiet=True), Panel("answers", (first,))] if linked else [first]
     if chosen.mistakes:
         sentence = (
             f"{len(chosen.mistakes)} of {num_wrong} mistakes, the surest first: a wrong label often hides among them."
         )
         title = "Samples with the surest mistakes" if predictions.kind.is_set else "Surest mistakes"
         yield Section(title, (Text(sentence), *look), topic="mistakes")
-    elif is_linked:
+    elif linked:
         yield Section("All answers are right", tuple(look), topic="mistakes", needs_script=True)
     if chosen.pairs:
         blocks = [block for name, rows in chosen.pairs for block in (Text(name), gallery(rows))]
@@ -46,17 +48,24 @@ def gallery_sections(
         yield Section("Least sure right answers", (Text(sentence), gallery(chosen.unsure)), topic="mistakes")
 
 
-def item_of(predictions: Predictions, row: int, album: Album) -> Item:
-    """A sample with its pictures, its label and its answer."""
-    is_known = bool(predictions.known_N[row])
-    return Item(
-        predictions.ids[row],
-        album.get(row, ()),
-        label=_name(predictions, predictions.truth[row]) if is_known else "unknown",
-        answer=_name(predictions, predictions.answers[row]),
-        confidence=float(confidences(predictions)[row]),
-        row=row,
-    )
+def items_of(
+    predictions: Predictions, rows: Sequence[int], album: Album, *, facets: Sequence[Facet]
+) -> dict[int, Item]:
+    """Row -> the sample with its pictures, its label, its answer and the decision on it."""
+    known_N, answers, confidence_N = predictions.known_N, predictions.answers, confidences(predictions)
+    decisions = [facet for facet in facets if facet.name == DECISION]
+    return {
+        row: Item(
+            predictions.ids[row],
+            album.get(row, ()),
+            label=_name(predictions, predictions.truth[row]) if known_N[row] else "unknown",
+            answer=_name(predictions, answers[row]),
+            confidence=float(confidence_N[row]),
+            tags=tuple(facet.values[int(facet.codes_N[row])] for facet in decisions),
+            row=row,
+        )
+        for row in rows
+    }
 
 
 def _name(predictions: Predictions, value: Any) -> str:

@@ -16,27 +16,14 @@ _PATH = re.compile(r"(?<![\w./])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\,;'\"]+[/\\])+([^
 PLAIN = {
     "accuracy": ("right answers", "Of 100 {samples} about {value} get the right answer{ends}."),
     "within_one": ("at most one step off", "Of 100 {samples} about {value} are right or one step off{ends}."),
-    "mae": ("mean distance in steps", "On average an answer lies this many steps from the true class."),
-    "top_k": (
-        "among the three likeliest",
-        "How often the true class is one of the three that the model holds likeliest.",
-    ),
-    "balanced_accuracy": (
-        "right answers, every class alike",
-        "The share of right answers if all classes were equally frequent.",
-    ),
+    "mean_absolute_error": ("steps off, on average", "How many steps an answer lies from the true class."),
     "subset_accuracy": ("exact sets", "Of 100 {samples} about {value} get exactly their set of classes{ends}."),
-    "map": (
-        "mean average precision",
-        "How well the model ranks the samples of each class before the others; 1 is perfect.",
-    ),
-    "macro_f1": (
-        "macro F1",
-        "How well classes are found and how seldom they are given wrongly, every class alike; 1 is perfect.",
-    ),
+    "balanced_accuracy": ("right, classes alike", "The share of right answers if all classes were equally frequent."),
+    "map": ("mean average precision", "How well the samples of each class are ranked before the others; 1 is perfect."),
+    "macro_f1": ("macro F1", "How well classes are detected, and how seldom given wrongly, all alike; 1 is perfect."),
     "calibration_error": (
-        "distance of stated from true certainty",
-        "By how much the stated probabilities differ from how often answers are right.",
+        "off in stated certainty",
+        "How far stated probabilities are from how often answers are right.",
     ),
 }
 """Metric -> label of its card, and its sentence."""
@@ -74,7 +61,7 @@ def opening(
     new = samples if seen.num_trained or seen.num_chosen or seen.chosen else f"new {samples}"
     sentence = " ".join(_sentences(estimates, values, new))
     lead = Text(sentence, is_lead=True) if sentence else None
-    cards = Cards(tuple(_cards(estimates, new)))
+    cards = Cards((*_cards(estimates, new), *_aside_card(values.get("acceptance"))))
     return (*filter(None, (lead,)), Text(_origin(facts, num, split, samples), is_quiet=True), cards)
 
 
@@ -100,17 +87,16 @@ def _sentences(estimates: Mapping[str, Estimate | None], values: Mapping[str, An
     yield f"Of 100 {new} about {_of_100(estimate.value)} get {what}{_ends(estimate)}{more}."
     aside = _set_aside(values.get("acceptance"))
     if aside is not None:
-        yield f"{aside} of 100 are set aside for a person."
+        yield f"{_of_100(aside.value)} are set aside for a person{_ends(aside)}."
 
 
-def _set_aside(acceptance: Any) -> int | None:
-    """How many of 100 answers a person is asked about; None without decisions."""
-    if not isinstance(acceptance, Mapping):
+def _set_aside(acceptance: Any) -> Estimate | None:
+    """The share of answers that a person is asked about; None without decisions."""
+    accepted = acceptance.get("accepted") if isinstance(acceptance, Mapping) else None
+    if not isinstance(accepted, Mapping):
         return None
-    accepted = acceptance.get("coverage", acceptance.get("accepted"))
-    if isinstance(accepted, Mapping):
-        accepted = accepted.get("value")
-    return _of_100(1 - accepted) if isinstance(accepted, float) and 0 <= accepted <= 1 else None
+    low, high = (None if accepted[end] is None else 1 - accepted[end] for end in ("high", "low"))
+    return Estimate(1 - accepted["value"], low, high, accepted.get("reason", ""))
 
 
 def _cards(estimates: Mapping[str, Estimate | None], new: str) -> Iterator[Card]:
@@ -118,9 +104,16 @@ def _cards(estimates: Mapping[str, Estimate | None], new: str) -> Iterator[Card]
     for name in wanted:
         estimate, (label, sentence) = estimates[name], PLAIN[name]
         assert estimate is not None
-        is_share = name not in ("mae", "map", "macro_f1")
+        is_share = name not in ("mean_absolute_error", "map", "macro_f1")
         text = sentence.format(samples=new, value=_of_100(estimate.value), ends=_ends(estimate))
         yield Card(label, _number(estimate.value, is_share=is_share), _interval(estimate, is_share=is_share), text)
+
+
+def _aside_card(acceptance: Any) -> Iterator[Card]:
+    aside = _set_aside(acceptance)
+    if aside is not None:
+        text = f"Of 100 answers about {_of_100(aside.value)} are not sure enough to be accepted unseen."
+        yield Card("set aside for a person", _number(aside.value, is_share=True), _interval(aside, is_share=True), text)
 
 
 def _number(value: float, *, is_share: bool) -> str:

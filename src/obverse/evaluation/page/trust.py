@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.estimates import Estimate
@@ -13,22 +12,24 @@ from obverse.report import Row, Section, Table, Text
 
 WIDE_INTERVAL = 0.10
 FEW_SAMPLES = 10
+SURE = 0.9
+"""Probability from which a wrong answer is a reason to look at the label."""
 GOOD, CARE = "yes", "with care"
 
 
 def trust_section(
     accuracy: Estimate | None, support_K: IntArray, *, seen: Seen, diagnoses: Sequence[Diagnosis], has_groups: bool,
-    calibration: str, values: Mapping[str, Any],
+    calibration: str, num_sure_mistakes: int,
 ) -> Section:  # fmt: skip
     """One row per point: what it is about, whether to rely on it, and why.
 
-    support_K: samples of each class. calibration: the first sentence on the probabilities. values: what metrics.json
-    has of further topics.
+    support_K: samples of each class. calibration: the first sentence on the probabilities. num_sure_mistakes: wrong
+    answers of at least `SURE` probability.
     """
     rows = (
         *_unseen(seen), *_sizes(accuracy, support_K),
         ("the probabilities", GOOD if "four in five" in calibration else CARE, calibration), *_groups(has_groups),
-        *_diagnosed(diagnoses), *_suspects(values.get("suspects")),
+        *_diagnosed(diagnoses), *_labels(num_sure_mistakes),
     )  # fmt: skip
     sentence = "Every figure below has its interval: the range that the truth is likely to lie in, given these samples."
     return Section(
@@ -90,7 +91,7 @@ def _diagnosed(diagnoses: Sequence[Diagnosis]) -> Iterator[Row]:
         yield "the training", CARE, finding.what
 
 
-def _suspects(suspects: Any) -> Iterator[Row]:
-    num = suspects.get("num") if isinstance(suspects, Mapping) else None
-    if isinstance(num, int) and num:
-        yield "the labels", CARE, f"{num} labels look wrong; the ranked list names them."
+def _labels(num_sure_mistakes: int) -> Iterator[Row]:
+    if num_sure_mistakes:
+        why = f"{num_sure_mistakes} answers contradict their label with at least {SURE:.0%}: some labels may be wrong"
+        yield "the labels", CARE, f"{why}. Look at the surest mistakes."

@@ -61,6 +61,11 @@ function summary(selection) {
   return `${whole}; ${percent(hits / known.length)} of them are right${interval}.`;
 }
 
+function decisionTags(data, row) {
+  return data.facets.filter(facet => facet.name === "decision").map(facet =>
+    make("span", { className: "tag" }, facet.values[data.column[`facet ${facet.name}`][row]]));
+}
+
 function answerFigure(data, album, row) {
   const isWrong = data.truth[row] !== UNKNOWN && !isRight(data, row);
   const pictures = (album.get(row) || []).map(([src, alt]) => make("img", { src, alt }));
@@ -69,7 +74,7 @@ function answerFigure(data, album, row) {
   figure.append(
     pictures.length ? make("div", { className: "views" }, ...pictures) : "",
     make("figcaption", {}, make("b", {}, className(data, data.answer[row])), ` ${percent(sureness(data, row))}`,
-      make("br"), `label ${className(data, data.truth[row])}`, make("br"),
+      make("br"), `label ${className(data, data.truth[row])}`, make("br"), ...decisionTags(data, row),
       make("span", { className: "id", title: data.ids[row] }, data.ids[row])));
   return figure;
 }

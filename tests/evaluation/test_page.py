@@ -1,0 +1,152 @@
+"""The page of an evaluation: its first sentence, what to trust, its pictures, and the order of its sections."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from obverse.decisions import LabelSet
+from obverse.evaluation import Diagnosis, Extras, Seen, Topic, write_evaluation
+from obverse.evaluation.page.choice import MOST_PICTURES, choose_rows, confidences, take_album
+from obverse.evaluation.page.opening import shortened
+from obverse.evaluation.page.risk import risk_of
+from obverse.evaluation.rooms import surest_mistakes
+from obverse.report import Facet, Picture, Section, Text
+
+FACTS = {"data": "/srv/pictures/coins/table.csv", "model": "vit, pretrained (hub)", "trained": "on 1 May 2026"}
+
+
+def summary_of(folder, predictions, **options):
+    write_evaluation(folder, predictions, facts=FACTS, **options)
+    return (folder / "summary.md").read_text()
+
+
+def test_it_opens_with_one_sentence_and_what_was_trained(make, tmp_path):
+    predictions = make(num_samples=400, ordered=True, views=("obverse", "reverse"))
+    summary = summary_of(tmp_path, predictions)
+    right = round(100 * float((predictions.answers == predictions.truth).mean()))
+    head = summary.split("## ")[0]
+    assert head.startswith(
+        f"# coins: how good the answers are\n\nOf 100 new samples about {right} get the exact class ("
+    )
+    assert "are at most one step off (" in head
+    assert "vit trained on coins, on 1 May 2026. Judged by the 400 labelled samples of split test" in head
+    assert "- **right answers " in head
+    assert "person" not in head
+
+
+def test_samples_that_chose_something_are_not_called_new(make, tmp_path):
+    summary = summary_of(tmp_path, make(), seen=Seen(chosen=("the best epoch",)))
+    assert "Of 100 pictures about" in summary
+    assert "| the figures as a forecast | with care | these samples chose the best epoch: new" in summary
+
+
+def test_decisions_are_in_the_first_sentence_and_on_a_card(make, tmp_path):
+    accepted = {"value": 0.82, "low": 0.76, "high": 0.87, "reason": ""}
+    topic = Topic(Section("Accept", (Text("a"),)), "acceptance", {"accepted": accepted})
+    head = summary_of(tmp_path, make(), more=[topic]).split("## ")[0]
+    assert "18 are set aside for a person (13 to 24)." in head
+    assert "- **set aside for a person 18.0 %** (13.0 to 24.0 %)" in head
+
+
+def test_every_doubt_has_its_row(make, tmp_path):
+    predictions = make("abcdefghij", num_samples=60)
+    sure_NK = np.full_like(predictions.probabilities_NK, 0.01)
+    sure_NK[:, 0] = 0.91
+    finding = Diagnosis("too short", "It still rises", "Train longer")
+    summary = summary_of(tmp_path, replace(predictions, probabilities_NK=sure_NK), diagnoses=[finding])
+    rows = summary.split("## What to trust, and what not")[1].split("## ")[0]
+    num_wrong = int((predictions.truth != 0).sum())
+    for words in (
+        "the headline | with care",
+        "| figures of single classes | with care |",
+        "| the training | with care |",
+    ):
+        assert words in rows
+    assert f"| the labels | with care | {num_wrong} answers contradict their label with at least 90%:" in rows
+    assert "| the intervals | with care |" in rows
+    grouped = replace(predictions, groups=tuple(f"group {n // 2}" for n in range(60)))
+    assert "| the intervals |" not in summary_of(tmp_path, grouped)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("weights from /srv/models/vit.safetensors, frozen", "weights from vit.safetensors, frozen"),
+        ("~/models/vit.pth", "vit.pth"),
+        ("C:\\data\\vit.pth", "vit.pth"),
+        ("accuracy 3/4 and 1/2", "accuracy 3/4 and 1/2"),
+        ("timm/vit/base", "timm/vit/base"),
+    ],
+)
+def test_absolute_paths_are_shortened(text, expected):
+    assert shortened({"model": text})["model"] == expected
+
+
+def test_galleries_share_no_row_and_the_album_is_limited(make):
+    predictions = make("abcd", num_samples=2000)
+    mistakes_M = surest_mistakes(predictions)
+    chosen = choose_rows(predictions, mistakes_M)
+    assert len(set(chosen.rows)) == len(chosen.rows)
+    assert chosen.mistakes == tuple(mistakes_M[:24].tolist())
+    confidence_N, right_N = confidences(predictions), predictions.is_right_N
+    assert confidence_N[list(chosen.unsure)].max() <= np.sort(confidence_N[right_N])[len(chosen.unsure)]
+    assert all(name.count(" taken for ") == 1 for name, _ in chosen.pairs)
+    album = take_album(predictions, chosen, lambda row: (Picture(b"x"), Picture(b"y")))
+    assert 2 * len(album) == MOST_PICTURES
+    assert list(album)[: len(chosen.rows)] == list(chosen.rows)
+    cells = {(predictions.truth[row], predictions.answers[row]) for row in album}
+    assert cells == set(zip(predictions.truth.tolist(), predictions.answers.tolist(), strict=True))
+
+
+def test_risk_is_the_share_of_wrong_answers_among_the_surest(make):
+    predictions = make(num_samples=50)
+    risk = risk_of(predictions)
+    confidence_N = confidences(predictions)
+    surest = np.argsort(-confidence_N, kind="stable")[:20]
+    assert risk.risk_M[19] == pytest.approx((~predictions.is_right_N[surest]).mean())
+    assert risk.risk_M[-1] == pytest.approx((~predictions.is_right_N).mean())
+
+
+def test_sections_stand_in_one_order_whoever_hands_them_in(make, tmp_path):
+    more = [
+        Section(topic, (Text("a"),), topic=topic) for topic in ("suspects", "slices", "something else", "acceptance")
+    ]
+    summary = summary_of(tmp_path, make(), more=more)
+    titles = [line.removeprefix("## ") for line in summary.splitlines() if line.startswith("## ")]
+    wanted = [
+        "What to trust, and what not",
+        "Surest mistakes",
+        "Result",
+        "acceptance",
+        "Which answers to accept",
+        "Classes",
+    ]
+    wanted += [
+        "Confusion",
+        "Calibration",
+        "slices",
+        "suspects",
+        "something else",
+        "Run",
+        "How to reproduce",
+        "Model card",
+    ]
+    assert [title for title in titles if title in wanted] == wanted
+
+
+def test_decisions_mark_the_items(make, tmp_path):
+    facet = Facet("decision", ("accept", "review"), np.ones(60, np.int64))
+    summary = summary_of(tmp_path, make(), extras=Extras(facets=(facet,)))
+    mistakes = summary.split("## Surest mistakes")[1].split("## ")[0]
+    assert all(line.endswith("; review") for line in mistakes.splitlines() if line.startswith("- "))
+
+
+def test_label_sets_have_galleries_and_no_filter(make, tmp_path):
+    one = make(num_samples=60)
+    truth_NK = np.eye(3, dtype=np.bool_)[one.truth]
+    predictions = replace(one, truth=truth_NK, kind=LabelSet((0.5, 0.5, 0.5)))
+    summary = summary_of(tmp_path, predictions)
+    assert "get exactly their classes" in summary
+    assert "## Samples with the surest mistakes" in summary
+    assert 'id="predictions"' not in (tmp_path / "report.html").read_text()
