@@ -144,6 +144,12 @@ def interval(values: list[float]) -> list[float]:
     return [round(number, 4) for number in (mean, mean - 1.96 * error, mean + 1.96 * error)]
 
 
+def share_interval(hits: list[bool]) -> list[float]:
+    """95 % interval of a share."""
+    found = wilson_interval(sum(hits), len(hits))
+    return [round(found.low, 3), round(found.high, 3)]
+
+
 def measured(name: str, model: Classifier, data: Pictures, *, minutes: float) -> list[dict[str, Any]]:
     """One row per method that the network has."""
     engine = TorchEngine(model, FORWARD, Needs(1, SIDE, SIDE))
@@ -177,7 +183,7 @@ def measured(name: str, model: Classifier, data: Pictures, *, minutes: float) ->
             "test_accuracy": round(accuracy, 3),
             "pictures": len(rows),
             "pointing": round(float(np.mean(hits[method])), 3),
-            "pointing_interval": [round(end, 3) for end in wilson_interval(sum(hits[method]), len(rows))],
+            "pointing_interval": share_interval(hits[method]),
             "deletion_gain": interval([deletion for deletion, _ in gains[method]]),
             "insertion_gain": interval([insertion for _, insertion in gains[method]]),
         }

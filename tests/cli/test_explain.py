@@ -44,6 +44,8 @@ def test_the_maps_of_a_run_belong_to_rows_of_its_arrays(coins_run):
         probabilities = np.load(folder / "probabilities.npy")
         rows = index_of(folder / "attention_maps")
         assert len(rows) == 2
+        is_right = [drawn["label"] == drawn["predicted"] for drawn in rows]
+        assert is_right == sorted(is_right)  # mistakes first
         for drawn in rows:
             row = int(drawn["row"])
             assert drawn["file"] == f"{row:06d}.png"
@@ -52,6 +54,7 @@ def test_the_maps_of_a_run_belong_to_rows_of_its_arrays(coins_run):
             assert drawn["predicted"] == names["classes"][answers[row]]
             assert abs(float(drawn["probability"]) - probabilities[row, answers[row]]) < 1e-4
             assert drawn["methods"] == "grad-cam"
+            assert drawn["explained"] == drawn["predicted"]
             with Image.open(folder / "attention_maps" / drawn["file"]) as picture:
                 assert picture.width > 2 * 200
         assert "Where the model looks" in (folder / "summary.md").read_text()
@@ -105,6 +108,45 @@ def test_views_are_given_as_for_predict(obverse, coins, coins_run, refused, tmp_
     assert result.code == 0, result.err
     refused(65, "--view obverse=FILE", "explain", coins_run, picture, "--out", tmp_path / "other")
     refused(2, "nothing to predict", "explain", coins_run)
+
+
+def test_another_method_and_another_class(obverse, coins_run, coins, refused, tmp_path):
+    views = [f"--view={view}={next(coins.glob(f'*/{view}/*'))}" for view in ("obverse", "reverse")]
+    classes = json.loads((coins_run / "evaluation/test/names.json").read_text())["classes"]
+    out = tmp_path / "maps"
+    result = obverse("explain", coins_run, *views, "--method", "occlusion", "--label", classes[0], "--out", out)
+    assert result.code == 0, result.err
+    (row,) = index_of(out)
+    assert (row["methods"], row["explained"]) == ("occlusion", classes[0])
+    first, heading, *of_views = result.out.splitlines()
+    assert row["predicted"] in first
+    assert heading.strip().startswith(f"{classes[0]} ")
+    assert [line.split(":")[0].strip() for line in of_views] == ["obverse", "reverse"]
+    assert all("points; alone" in line and "without it" in line for line in of_views)
+    refused(2, "did you mean `occlusion`", "explain", coins_run, *views, "--method", "oclusion", untouched=out)
+    refused(2, "the model has no class `XXL`", "explain", coins_run, *views, "--label", "XXL", "--out", out)
+    refused(2, "no `rollout` map, because its tokens", "explain", coins_run, *views, "--method", "rollout",
+            "--out", out, untouched=out)  # fmt: skip
+    (tmp_path / "dot.png").write_bytes(b"")
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    dot = obverse("explain", coins_run, f"--view=obverse={tmp_path / 'dot.png'}", "--out", out)
+    assert dot.code == 0, dot.err
+    assert "points" not in dot.out  # one view has no influence to share
+
+
+def test_similar_training_pictures_have_their_labels(obverse, shapes, shapes_run, refused, tmp_path):
+    with (shapes_run / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        train = {row["id"]: row["label"] for row in csv.DictReader(file) if row["split"] == "train"}
+    name = next(name for name in train if name.startswith("star/"))
+    asked = ["explain", shapes_run, shapes / name, "--similar", "3", "--out", tmp_path / "maps"]
+    result = obverse(*asked)
+    assert result.code == 0, result.err
+    similar = [line.split() for line in result.out.splitlines() if line.strip().startswith("similar")]
+    assert len(similar) == 3
+    assert similar[0] == ["similar", "1.000:", "star", name]  # the picture itself
+    assert all(train[found] == label for _, _, label, found in similar)
+    refused(65, "does not exist", "explain", tmp_path / "none", shapes / name, "--similar", "1")
+    refused(2, "bundle without its run", "explain", shapes_run / "bundle", shapes / name, "--similar", "1")
 
 
 def test_no_maps_where_none_are_wanted(obverse, classes, tiny, tmp_path):

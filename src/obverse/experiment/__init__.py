@@ -2,7 +2,7 @@
 
 from .auto import SMALL_SIDE, Choose, Machine, Resolved, as_written, require_select, resolve
 from .auto.tune import measured_samples, step_inputs, training_step, tune
-from .evaluate import Ready, evaluate_run, report_split, run_manifest
+from .evaluate import Ready, evaluate_run, report_split, run_manifest, training_embeddings
 from .example import Example, example_of
 from .facts import RunStory, choice_rows, model_words, read_story, training_log_of
 from .identity import run_recipe
@@ -50,6 +50,7 @@ __all__ = [
     "set_up",
     "start_run",
     "step_inputs",
+    "training_embeddings",
     "training_log_of",
     "training_step",
     "tune",

@@ -20,7 +20,7 @@ from obverse.evaluation import (
     write_evaluation,
 )
 from obverse.experiment.auto.caching import open_cache
-from obverse.explain import earlier_maps, report_maps, thumbnails_of
+from obverse.explain import LabelledEmbeddings, earlier_maps, report_maps, thumbnails_of
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
 from obverse.recipe import Recipe, ResolvedCache
 from obverse.runs import RunFolder, explained, short_name
@@ -30,6 +30,9 @@ from obverse.staging import DIGESTS, staged
 from .facts import RunStory, read_story
 from .identity import require_unchanged, run_recipe
 from .other_data import OTHER, other_manifest
+
+# Training samples among which similar ones are looked for; a pass over more takes minutes on a CPU.
+MAX_TRAINING = 5000
 
 
 @dataclass(frozen=True)
@@ -207,3 +210,24 @@ def run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
         multi_label=bundle.multi_label,
     )
     return replace(manifest, columns=bundle.columns)
+
+
+def training_embeddings(path: Path, *, device: str = "auto") -> LabelledEmbeddings:
+    """Embeddings of a run's training samples with their labels, of at most 5,000 evenly spread ones.
+
+    Raises RecipeError for a bundle without its run, and DataError when the data's folder no longer exists.
+    """
+    bundle, model = read_bundle(path)
+    run = RunFolder(path)
+    if not run.recipe.exists():
+        raise RecipeError(f"{str(path)!r} is a bundle without its run, which does not know its training pictures; "
+                          "use `obverse search` with a folder of them")  # fmt: skip
+    with explained(path, "try --device cpu"):
+        recipe = run_recipe(run)
+        manifest = run_manifest(run, recipe, bundle)
+        samples = manifest.split("train")
+        dataset = PictureDataset(manifest, samples[:: -(-len(samples) // MAX_TRAINING)], bundle.geometry)
+        engine = TorchEngine.from_bundle(bundle, model, device=resolve_device(device))
+        outputs = run_engine(engine, Loader(dataset, recipe.evaluation.batch_size).epoch())
+        labels = tuple(sample.label for sample in dataset.samples)
+        return LabelledEmbeddings(outputs.ids, labels, outputs.embeddings_ND)

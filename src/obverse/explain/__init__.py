@@ -1,6 +1,6 @@
 """Explanations of predictions: maps of important places per view, influence of each view, nearest neighbours."""
 
-from .embeddings import nearest
+from .embeddings import LabelledEmbeddings, Similar, nearest
 from .explain import Explanation, explain
 from .influence import Influence, ViewInfluence, view_influence
 from .maps import Drawn, MapFolder, earlier_maps, report_maps, require_free
@@ -14,7 +14,9 @@ __all__ = [
     "Drawn",
     "Explanation",
     "Influence",
+    "LabelledEmbeddings",
     "MapFolder",
+    "Similar",
     "ViewInfluence",
     "draw",
     "earlier_maps",

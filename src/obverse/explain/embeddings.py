@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 Float32Array = npt.NDArray[np.float32]
 # Rows of the gallery that are compared at once: 8,192 x 768 numbers are 25 MB.
 BLOCK = 8192
+
+
+@dataclass(frozen=True)
+class Similar:
+    """A labelled sample that a model's encoder holds near to another one."""
+
+    id: str
+    label: str
+    cosine: float
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledEmbeddings:
+    """Embeddings of labelled samples; row i of the array belongs to `ids[i]` and `labels[i]`."""
+
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    embeddings_ND: Float32Array
+
+    def similar(self, embedding_D: Float32Array, k: int) -> tuple[Similar, ...]:
+        """The k samples nearest to an embedding, the nearest first; all where there are fewer."""
+        (rows,), (cosines,) = nearest(embedding_D[None], self.embeddings_ND, k)
+        pairs = zip(rows.tolist(), cosines.tolist(), strict=True)
+        return tuple(Similar(self.ids[row], self.labels[row], cosine) for row, cosine in pairs)
 
 
 def nearest(queries_QD: Float32Array, gallery_ND: Float32Array, k: int) -> tuple[npt.NDArray[np.int64], Float32Array]:

@@ -74,13 +74,13 @@ class MapFolder:
     def add(self, row: int, explanation: Explanation, label: str = "") -> Drawn:
         """Draw and save one sample."""
         answer, target = self.classes[explanation.answer], self.classes[explanation.target]
-        sheet = draw(explanation, target, tile=self.tile)
+        probability = float(to_probabilities(explanation.logits_K[None], self.kind)[0, explanation.answer])
+        sheet = draw(explanation, target, tile=self.tile, title=_title(answer, probability, label))
         file = f"{row:06d}.png"
         sheet.save(self.path / file, compress_level=1)
         self.thumbnails[row] = tuple(_thumbnails(explanation))
         if len(self._sheets) < NUM_SHEETS:
             self._sheets.append(sheet)
-        probability = float(to_probabilities(explanation.logits_K[None], self.kind)[0, explanation.answer])
         methods = " ".join(next(iter(explanation.maps.values())))
         self.drawn.append(Drawn(file, row, explanation.id, label, answer, probability, methods, target))
         return self.drawn[-1]
@@ -102,6 +102,11 @@ def _thumbnails(explanation: Explanation) -> Iterator[Picture]:
             yield thumbnail(overlay(explanation.views[view], heat_HW), f"{view}: {method}")
 
 
+def _title(answer: str, probability: float, label: str) -> str:
+    """The true label, where it is known, and the answer."""
+    return f"{f'true: {label}, ' if label else ''}predicted: {answer} {probability:.0%}"
+
+
 def require_free(path: Path) -> None:
     """Raise OutputError when `path` is a file, or a folder with anything but maps."""
     if path.is_dir() and any(path.iterdir()) and not (path / INDEX).is_file():
@@ -119,8 +124,9 @@ def report_maps(
 ) -> ReportMaps:
     """The maps of `num` samples, which are drawn into folder/attention_maps, for the report.
 
-    Half of them are the most confident mistakes, the rest the first samples of the split. In multi-label data the map
-    is of the likeliest class. A network that cannot be explained gives a note in the report, not an error.
+    Half of them are the most confident mistakes, which come first, the rest the first samples of the split. In
+    multi-label data the map is of the likeliest class. A network that cannot be explained gives a note in the report,
+    not an error.
     """
     if num == 0 or engine is None:
         return ReportMaps()
@@ -140,10 +146,10 @@ def report_maps(
 
 
 def chosen_rows(predictions: Predictions, num: int) -> list[int]:
-    """Row numbers, in order: up to num / 2 of the most confident mistakes, then the first other rows."""
+    """Row numbers: up to num / 2 of the most confident mistakes, the surest first, then the first other rows."""
     mistakes = surest_mistakes(predictions)[: num // 2].tolist()
     first = [row for row in range(len(predictions.ids)) if row not in mistakes][: num - len(mistakes)]
-    return sorted([*mistakes, *first])
+    return [*mistakes, *first]
 
 
 def _section(maps: MapFolder) -> Section:
@@ -153,7 +159,7 @@ def _section(maps: MapFolder) -> Section:
     rows = tuple((drawn.file, drawn.id, drawn.label, drawn.predicted) for drawn in maps.drawn)
     blocks = (
         Text(f"{named}. Bright is strong, each map on its own scale."),
-        Text(f"The first {num_sheets} of {len(maps.drawn)}; all are in {FOLDER}."),
+        Text(f"{num_sheets} of {len(maps.drawn)}, the surest mistakes first; all are in {FOLDER}."),
         Figure(maps.path / OVERVIEW, "maps", f"Pictures of {num_sheets} samples, each beside its maps."),
         Table(("file", "sample", "label", "predicted"), rows),
     )

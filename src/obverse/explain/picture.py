@@ -16,8 +16,11 @@ MOST_COVERED = 0.65
 Picture = npt.NDArray[np.uint8]
 
 
-def draw(explanation: Explanation, target: str, *, tile: int = 320) -> Image.Image:
-    """A sheet of tiles with captions, each `tile` pixels on the longer side. target: name of the explained class."""
+def draw(explanation: Explanation, target: str, *, tile: int = 320, title: str = "") -> Image.Image:
+    """A sheet of tiles with captions, each `tile` pixels on the longer side.
+
+    target: name of the explained class. title: line above the tiles; empty for none.
+    """
     rows = []
     for view, pixels in explanation.views.items():
         tiles = {view: pixels}
@@ -27,11 +30,13 @@ def draw(explanation: Explanation, target: str, *, tile: int = 320) -> Image.Ima
         rows.append(tiles)
     height, width = _tile_size(next(iter(explanation.views.values())).shape, tile)
     columns = max(len(tiles) for tiles in rows)
-    sheet = Image.new("RGB", (columns * (width + GAP) + GAP, len(rows) * (height + CAPTION + GAP) + GAP), "white")
+    start = GAP + (CAPTION if title else 0)
+    sheet = Image.new("RGB", (columns * (width + GAP) + GAP, start + len(rows) * (height + CAPTION + GAP)), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(CAPTION - 4)
+    pen.text((GAP, GAP // 2), _fitting(title, sheet.width), fill="black", font=font)
     for y, tiles in enumerate(rows):
         for x, (caption, pixels) in enumerate(tiles.items()):
-            left, top = GAP + x * (width + GAP), GAP + y * (height + CAPTION + GAP)
+            left, top = GAP + x * (width + GAP), start + y * (height + CAPTION + GAP)
             pen.text((left, top), _fitting(caption, width), fill="black", font=font)
             picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
             sheet.paste(picture, (left, top + CAPTION))

@@ -32,22 +32,31 @@ def command(
         str | None,
         typer.Option(help="The class to explain; by default the predicted one, of a label set the likeliest."),
     ] = None,
+    similar: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Number of most similar training pictures to print, with their labels; needs the run's data."
+        ),
+    ] = 0,
     out: Annotated[Path, typer.Option(help="The folder for the drawn pictures.")] = Path("explained"),
     device: Device = "auto",
 ) -> None:
     """Draw where a model looks, for every view, and print how much each view moved the answer."""
     inputs, columns = given_inputs(paths, view), given_columns(column)
-    from obverse.inference.explaining import explain_pictures
+    from obverse.experiment import training_embeddings
+    from obverse.inference.explaining import Wish, explain_pictures
 
-    results = explain_pictures(
-        model, inputs, out, columns=columns, device=device, methods=tuple(method or ()), label=label
-    )
+    among = training_embeddings(model, device=device) if similar else None
+    wish = Wish(tuple(method or ()), label, among, similar)
+    results = explain_pictures(model, inputs, out, columns=columns, device=device, wish=wish)
     for result in results:
         drawn = result.drawn
         answer = f"{printable(drawn.predicted)} {drawn.probability:.2%}"
         typer.echo(f"{printable(str(out / drawn.file))}  {answer}  {printable(drawn.id)}")
         if result.influence is not None:
             _print_influence(result.influence, drawn.explained)
+        for sample in result.similar:
+            typer.echo(f"  similar {sample.cosine:.3f}: {printable(sample.label)}  {printable(sample.id)}")
 
 
 def _print_influence(influence: Influence, explained: str) -> None:
