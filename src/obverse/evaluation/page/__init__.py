@@ -1,7 +1,8 @@
 """The page of an evaluation: its opening, what to trust, galleries, panels and model card, and their order."""
 
 from .choice import Thumbnails
-from .compose import Extras, Judged, compose
+from .compose import Extras, compose
+from .judged import Judged
 from .opening import shortened
 from .training import History
 

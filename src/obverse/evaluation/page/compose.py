@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from obverse.evaluation.diagnosis import Diagnosis
-from obverse.evaluation.estimates import Estimate
 from obverse.evaluation.predictions import Predictions
-from obverse.evaluation.seen import Seen
-from obverse.metrics import IntArray
 from obverse.report import Facet, Page, Section
 
 from .card import model_card, reproduction_section
 from .choice import Thumbnails, choose_rows, confidences, take_album
+from .judged import Judged
 from .linked import linked_of, map_section
 from .mistakes import gallery_sections
 from .opening import opening, title_of
@@ -41,24 +38,6 @@ class Extras:
     """Properties of the samples by which a reader filters, in the order of the predictions."""
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The parts of the measurements that the page is made from, for every kind of answer."""
-
-    estimates: Mapping[str, Estimate | None]
-    seen: Seen
-    topics: Mapping[str, Any]
-
-    mistakes_M: IntArray
-    """Rows of wrong answers, the surest first."""
-
-    support_K: IntArray
-    """Samples of each class."""
-
-    calibration: str
-    """First sentence on the probabilities."""
-
-
 def compose(
     predictions: Predictions,
     judged: Judged,
@@ -69,16 +48,13 @@ def compose(
     extras: Extras,
 ) -> Page:
     """The page. sections: those that other rooms hand in, in any order."""
-    labelled, estimates = predictions.labelled(), judged.estimates
+    labelled = predictions.labelled()
+    num_sure = int((confidences(predictions)[judged.mistakes_M] >= SURE).sum())
     chosen = choose_rows(predictions, judged.mistakes_M)
     album = take_album(predictions, chosen, extras.thumbnails) if extras.thumbnails else {}
     linked = linked_of(predictions, album, chosen.rows, extras.facets)
     own = [
-        trust_section(
-            estimates.get("accuracy") or estimates.get("subset_accuracy"), judged.support_K, seen=judged.seen,
-            diagnoses=diagnoses, has_groups=predictions.units.are_groups, calibration=judged.calibration,
-            num_sure_mistakes=int((confidences(predictions)[judged.mistakes_M] >= SURE).sum()),
-        ),
+        trust_section(judged, diagnoses, has_groups=predictions.units.are_groups, num_sure_mistakes=num_sure),
         *map_section(linked),
         *gallery_sections(predictions, chosen, album, num_wrong=len(judged.mistakes_M), linked=linked),
         *_further(predictions, labelled, facts, extras.history),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.estimates import Estimate
 from obverse.evaluation.seen import Seen
 from obverse.metrics import IntArray
 from obverse.report import Row, Section, Table, Text
+
+from .judged import Judged
 
 WIDE_INTERVAL = 0.10
 FEW_SAMPLES = 10
@@ -18,19 +21,22 @@ GOOD, CARE = "yes", "with care"
 
 
 def trust_section(
-    accuracy: Estimate | None, support_K: IntArray, *, seen: Seen, diagnoses: Sequence[Diagnosis], has_groups: bool,
-    calibration: str, num_sure_mistakes: int,
-) -> Section:  # fmt: skip
+    judged: Judged, diagnoses: Sequence[Diagnosis], *, has_groups: bool, num_sure_mistakes: int
+) -> Section:
     """One row per point: what it is about, whether to rely on it, and why.
 
-    support_K: samples of each class. calibration: the first sentence on the probabilities. num_sure_mistakes: wrong
-    answers of at least `SURE` probability.
+    num_sure_mistakes: wrong answers of at least `SURE` probability.
     """
+    is_calibrated = "four in five" in judged.calibration
     rows = (
-        *_unseen(seen), *_sizes(accuracy, support_K),
-        ("the probabilities", GOOD if "four in five" in calibration else CARE, calibration), *_groups(has_groups),
-        *_diagnosed(diagnoses), *_labels(num_sure_mistakes),
-    )  # fmt: skip
+        *_unseen(judged.seen),
+        *_sizes(judged.headline, judged.support_K),
+        ("the probabilities", GOOD if is_calibrated else CARE, judged.calibration),
+        *_groups(has_groups),
+        *_diagnosed(diagnoses),
+        *_labels(num_sure_mistakes),
+        *_slices(judged.topics.get("slices")),
+    )
     sentence = "Every figure below has its interval: the range that the truth is likely to lie in, given these samples."
     return Section(
         "What to trust, and what not", (Text(sentence), Table(("point", "rely on it", "why"), rows)), topic="trust"
@@ -95,3 +101,8 @@ def _labels(num_sure_mistakes: int) -> Iterator[Row]:
     if num_sure_mistakes:
         why = f"{num_sure_mistakes} answers contradict their label with at least {SURE:.0%}: some labels may be wrong"
         yield "the labels", CARE, f"{why}. Look at the surest mistakes."
+
+
+def _slices(slices: Any) -> Iterator[Row]:
+    for sentence in slices.get("sentences", ()) if isinstance(slices, Mapping) else ():
+        yield "the headline, for every kind of picture", CARE, sentence
