@@ -54,7 +54,7 @@ def main() -> None:
 
 NOTES = (
     "simulated, 90 %; `contiguous-aps` scores a class by the probability of the greedy range up to and with it, "
-    "`contiguous-aps-before` by that up to it, `sliding-window` is the shortest range of a probability; no rule is random"
+    "`contiguous-aps-before` by that up to it; `sliding-window` is the shortest range of a probability; none is random"
 )
 
 
