@@ -6,6 +6,7 @@ from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, cross_cal
 from .conformal import PredictionSets, band, fit_sets, promise, sets_of
 from .kinds import PLAIN, Kind, LabelSet, OneClass, Truth, kind_of
 from .logits import build_output, class_logits, split_views, training_prior
+from .outliers import OutlierDetector, generalised_entropy, normalised, outlier_scores
 from .targets import hard_targets, label_targets
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Kind",
     "LabelSet",
     "OneClass",
+    "OutlierDetector",
     "PredictionSets",
     "Truth",
     "Verdict",
@@ -30,9 +32,12 @@ __all__ = [
     "cross_calibrated",
     "decide",
     "fit_sets",
+    "generalised_entropy",
     "hard_targets",
     "kind_of",
     "label_targets",
+    "normalised",
+    "outlier_scores",
     "percent",
     "promise",
     "require_numbers",

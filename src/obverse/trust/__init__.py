@@ -1,5 +1,6 @@
 """Trust: what is fitted on predictions, and what is measured of them beside their quality."""
 
 from .acceptance import accepted_on_val, fit_acceptance, wanted_error
+from .outliers import fit_detector, scaled_on_val
 
-__all__ = ["accepted_on_val", "fit_acceptance", "wanted_error"]
+__all__ = ["accepted_on_val", "fit_acceptance", "fit_detector", "scaled_on_val", "wanted_error"]

@@ -6,12 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .spec import MAX_FLOAT, Auto, Level, NonNegativeInt, PositiveFloat, PositiveInt, Spec
+from .spec import Auto, Level, NonNegativeInt, PositiveInt, Spec
 
 # An error of 0 cannot be promised by any number of samples.
 ErrorShare = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Score = Annotated[float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)]
+# A squared Mahalanobis distance may be large where training pictures differ little.
+Score = Annotated[float, Field(ge=-1e18, le=1e18)]
+Scale = Annotated[float, Field(gt=0, le=1e18)]
 
 
 class EvaluationSpec(Spec):
@@ -64,21 +66,21 @@ class AcceptanceSpec(Spec):
 class OutlierSpec(Spec):
     """The score of how unlike the training pictures a sample is, scaled on val, and where rejection begins.
 
-    The score is the sum of two parts, each less its centre and divided by its scale: GEN of the probabilities, and the
-    logarithm of the Mahalanobis distance of the normalised embedding from its nearest class.
+    The score has two parts, each less its centre and divided by its scale: GEN of the probabilities, which counts half,
+    and the squared Mahalanobis distance of the normalised embedding from its nearest class.
     """
 
     gen_centre: Score
     """Median of GEN on val."""
 
-    gen_scale: PositiveFloat
+    gen_scale: Scale
     """Spread of GEN on val."""
 
     distance_centre: Score
-    """Median of the distance's logarithm on val."""
+    """Median of the squared distance on val."""
 
-    distance_scale: PositiveFloat
-    """Spread of the distance's logarithm on val."""
+    distance_scale: Scale
+    """Spread of the squared distance on val."""
 
     reject_above: Score
     """Score above which a sample is rejected."""
