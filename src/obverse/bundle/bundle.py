@@ -2,6 +2,7 @@
 
     bundle/model.safetensors   tensors
     bundle/model.json          everything else, with the SHA-256 of the tensors and of itself
+    bundle/outliers.safetensors   the training embeddings' Gaussians (`arrays.py`), where there are any
 
 A bundle holds no code and no pickle, and `schema.py` validates every field, so loading one from a stranger is safe.
 """
@@ -12,7 +13,7 @@ import hashlib
 import json
 import logging
 import shlex
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import torch
 from safetensors.torch import save as tensors_to_bytes
 
 from obverse.data import Geometry
-from obverse.decisions import Kind, kind_of
+from obverse.decisions import Kind, OutlierDetector, kind_of
 from obverse.errors import DataError, OutputError
 from obverse.files import read_json, remove_halves, write_whole
 from obverse.imaging import Part
@@ -29,6 +30,7 @@ from obverse.manifest import Column
 from obverse.models import Classifier, Interface, build_classifier
 from obverse.recipe import ModelSpec, OutputSpec
 
+from .arrays import OUTLIERS, detector_bytes, read_detector
 from .ensemble import Member, join
 from .schema import DIGEST, checked, digest_of
 from .weights import built, outline, read_state, require_fit
@@ -37,7 +39,7 @@ FORMAT = "obverse-bundle"
 # Version 2 has a digest of the description. Version 1 has none, and is still read.
 FORMAT_VERSION, UNSEALED = 2, 1
 # Keys of model.json that describe the file and are no fields of a bundle.
-ENVELOPE = ("format", "format_version", "obverse", "weights_sha256", DIGEST)
+ENVELOPE = ("format", "format_version", "obverse", "weights_sha256", "outliers_sha256", DIGEST)
 _log = logging.getLogger(__name__)
 
 
@@ -73,10 +75,12 @@ class Bundle:
     """The part of the picture for each view; empty where every view has a picture of its own."""
     members: tuple[Member, ...] = ()
     """The members of an ensemble; empty for a single model."""
+    detector: OutlierDetector | None = None
+    """Gaussians of the training embeddings, for `output.outliers`; in a file of their own."""
 
     def to_values(self) -> dict[str, Any]:
-        """The description as plain JSON values."""
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {
+        """The description as plain JSON values, without the detector's arrays."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "detector"} | {
             "geometry": asdict(self.geometry),
             "model": self.model.model_dump(mode="json"),
             "output": self.output.model_dump(mode="json"),
@@ -141,24 +145,30 @@ class Bundle:
 
 
 def write_bundle(folder: Path, bundle: Bundle, weights: dict[str, torch.Tensor]) -> None:
-    """Write both files of a bundle, each atomically. OutputError when they cannot be written.
+    """Write the files of a bundle, each atomically. OutputError when they cannot be written.
 
     The description is written last, so that its existence shows that the weights are complete.
     """
     data = tensors_to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+    arrays = None if bundle.detector is None else detector_bytes(bundle.detector)
     values = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "obverse": version("obverse"),
         "weights_sha256": hashlib.sha256(data).hexdigest(),
+        **({} if arrays is None else {"outliers_sha256": hashlib.sha256(arrays).hexdigest()}),
         **bundle.to_values(),
     }
     values[DIGEST] = digest_of(json.loads(json.dumps(values)))
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_halves(folder, "model.safetensors", "model.json")
+        remove_halves(folder, "model.safetensors", OUTLIERS, "model.json")
         write_whole(folder / "model.safetensors", data)
+        if arrays is None:
+            (folder / OUTLIERS).unlink(missing_ok=True)
+        else:
+            write_whole(folder / OUTLIERS, arrays)
         write_whole(folder / "model.json", text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise OutputError(f"the bundle {str(folder)!r} cannot be written: {error.strerror}") from error
@@ -194,7 +204,8 @@ def read_description(path: Path) -> tuple[Bundle, str]:
 
     DataError when there is no bundle at `path`, or its description is foreign, damaged or newer.
     """
-    return _read_description(find_bundle(path) / "model.json")
+    values = _read_description(find_bundle(path) / "model.json")
+    return _described(values, path), values["weights_sha256"]
 
 
 def read_bundle(path: Path) -> tuple[Bundle, Classifier]:
@@ -203,9 +214,12 @@ def read_bundle(path: Path) -> tuple[Bundle, Classifier]:
     Raises DataError for a foreign, damaged or newer bundle.
     """
     folder = find_bundle(path)
-    bundle, sha256 = _read_description(folder / "model.json")
-    where = repr(str(folder / "model.json"))
-    state = read_state(folder / "model.safetensors", outline(bundle.build, where), sha256=sha256)
+    values, where = _read_description(folder / "model.json"), repr(str(folder / "model.json"))
+    bundle = _described(values, folder)
+    state = read_state(folder / "model.safetensors", outline(bundle.build, where), sha256=values["weights_sha256"])
+    if "outliers_sha256" in values:
+        detector = read_detector(folder / OUTLIERS, sha256=values["outliers_sha256"])
+        bundle = replace(bundle, detector=detector)
     return bundle, _filled(bundle, state, where)
 
 
@@ -222,7 +236,13 @@ def _filled(bundle: Bundle, state: dict[str, torch.Tensor], where: str) -> Class
     return classifier.eval()
 
 
-def _read_description(path: Path) -> tuple[Bundle, str]:
+def _described(values: dict[str, Any], path: Path) -> Bundle:
+    where = repr(str(find_bundle(path) / "model.json"))
+    return Bundle.from_values({key: value for key, value in values.items() if key not in ENVELOPE}, where)
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    """The values in model.json, with a valid envelope."""
     values, where = read_json(path), repr(str(path))
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"{where} was not written by Obverse: it does not say `format: {FORMAT}`")
@@ -239,7 +259,6 @@ def _read_description(path: Path) -> tuple[Bundle, str]:
             raise DataError(f"{where} is not as it was written: format version {UNSEALED} has no {DIGEST}")
         _log.warning("%s was written by an older Obverse and has no digest: whether it was changed since cannot be "
                      "told", where)  # fmt: skip
-    sha256 = values.get("weights_sha256")
-    if not isinstance(sha256, str):
+    if not isinstance(values.get("weights_sha256"), str):
         raise DataError(f"{where} is incomplete or changed: it does not say the SHA-256 of the weights")
-    return Bundle.from_values({key: value for key, value in values.items() if key not in ENVELOPE}, where), sha256
+    return values

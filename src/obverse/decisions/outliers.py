@@ -2,8 +2,7 @@
 
 GEN (Liu, Lochman & Zach, CVPR 2023) is a generalised entropy of the probabilities. The distance is that of the
 normalised embedding from the nearest class mean, by one covariance for all classes (Mahalanobis++, arXiv:2505.18032).
-The distance counts more (`benchmarks/outliers.py`): far pictures are far by it, and it alone sees them when the model is
-sure of a wrong answer.
+The distance counts more, because far pictures are far by it even where the model is sure of its answer.
 """
 
 from __future__ import annotations

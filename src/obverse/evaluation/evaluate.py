@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from obverse.bundle import Bundle
-from obverse.decisions import PredictionSets, require_numbers, sets_of, to_probabilities, uncalibrated
+from obverse.decisions import (
+    PredictionSets,
+    outlier_scores,
+    require_numbers,
+    sets_of,
+    to_probabilities,
+    uncalibrated,
+)
 from obverse.engines import Outputs
 from obverse.manifest import Manifest
+from obverse.recipe import OutputSpec
 
 from .predictions import Predictions
 
@@ -24,6 +32,9 @@ def to_predictions(
         {view: to_probabilities(rows_NK, kind) for view, rows_NK in zip(manifest.views, of_views, strict=False)}
         for of_views in (outputs.alone_VNK, outputs.grades_VNK)
     )
+    spec, detector, scores_N = bundle.output.outliers, bundle.detector, None
+    if spec is not None and detector is not None and outputs.embeddings_ND.shape[1]:
+        scores_N = outlier_scores(spec, detector, probabilities_NK, outputs.embeddings_ND)
     return Predictions(
         split=split,
         classes=manifest.classes,
@@ -37,6 +48,8 @@ def to_predictions(
         view_probabilities=alone,
         view_grades=grades,
         groups=_groups(outputs.ids, manifest),
+        outlier_scores_N=scores_N,
+        rule=OutputSpec(acceptance=bundle.output.acceptance, outliers=bundle.output.outliers),
     )
 
 

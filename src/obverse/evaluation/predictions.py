@@ -6,6 +6,7 @@
       probabilities.npy       float32 (N, K)
       uncalibrated.npy        the same before calibration; only where the model has one
       ids.json                [id, ...]        one per row
+      outlier_scores.npy      float64 (N)      how unlike the training pictures; only where the model has a score
       groups.json             [group or null, ...]  one per row: samples of one group belong together; only with groups
       sets.npy                uint8 (N, K), 1 for each class of the prediction set; only where the model has them
       names.json              class names, split and kind of answer, see below; the rules of `sets.npy` under `sets`
@@ -18,6 +19,8 @@ One class per sample: answers and truth are int64 (N), -1 where unknown, and nam
 
 Label sets: answers and truth are uint8 (N, K), 1 where a sample has a class, and names.json is {"classes": [...],
 "labels": "multi", "thresholds": [...], "split": "test"}.
+
+names.json also has `acceptance` and `outliers` where the model has a rule for the decision on an answer.
 
 `obverse.evaluation.report` writes the report of these predictions.
 """
@@ -33,10 +36,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from obverse.decisions import PLAIN, Kind, LabelSet, OneClass, PredictionSets, to_answers
+from obverse.decisions import (
+    PLAIN,
+    Decision,
+    Kind,
+    LabelSet,
+    OneClass,
+    PredictionSets,
+    confidence_of,
+    decide,
+    to_answers,
+)
 from obverse.errors import DataError
 from obverse.metrics import LabelSets, OneLabel, Units
-from obverse.recipe import SetsSpec
+from obverse.recipe import OutputSpec, SetsSpec
 from obverse.staging import require_whole
 
 from .arrays_on_disk import (
@@ -53,9 +66,13 @@ from .arrays_on_disk import (
 )
 
 MULTI = "multi"
+NO_RULE = OutputSpec()
 OUT_OF_FOLD = "out-of-fold"
 """Split of pooled predictions, each by the model of the fold that left the sample out."""
-OPTIONAL = ("embeddings.npy", "view_probabilities.npz", "view_grades.npz", "uncalibrated.npy", "sets.npy", GROUPS)
+OPTIONAL = (
+    *("embeddings.npy", "view_probabilities.npz", "view_grades.npz", "uncalibrated.npy", "sets.npy", GROUPS),
+    "outlier_scores.npy",
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,6 +108,12 @@ class Predictions:
     groups: tuple[str | None, ...] = ()
     """The group of each row, None for a sample without one; empty where no groups are known."""
 
+    outlier_scores_N: npt.NDArray[np.float64] | None = None
+    """How unlike the training pictures each sample is; None where the model has no score for it."""
+
+    rule: OutputSpec = NO_RULE
+    """Of the model's output spec, what was fitted for the decision on an answer: `acceptance` and `outliers`."""
+
     def __post_init__(self) -> None:
         rows, num_classes = len(self.ids), len(self.classes)
         _require(len(set(self.ids)) == rows, "an id occurs twice, so a sample would count twice")
@@ -105,6 +128,8 @@ class Predictions:
             _require_array("uncalibrated", self.uncalibrated_NK, dtype=np.float32, shape=(rows, num_classes))
         if self.sets is not None:
             _require_array("sets", self.sets.within_NK, dtype=np.bool_, shape=(rows, num_classes))
+        if self.outlier_scores_N is not None:
+            _require_array("outlier scores", self.outlier_scores_N, dtype=np.float64, shape=(rows,))
         if self.embeddings_ND is not None:
             width = self.embeddings_ND.shape[-1:]
             _require_array("embeddings", self.embeddings_ND, dtype=np.float32, shape=(rows, *width))
@@ -127,6 +152,19 @@ class Predictions:
     def answers(self) -> npt.NDArray[Any]:
         """The answer of each row: a class index, int64 (N), or for label sets which classes, bool (N, K)."""
         return to_answers(self.probabilities_NK, self.kind)
+
+    @property
+    def confidence_N(self) -> npt.NDArray[np.float64]:
+        """The probability that each answer is right (N)."""
+        return confidence_of(self.probabilities_NK, self.answers, self.kind)
+
+    @property
+    def decisions(self) -> list[Decision] | None:
+        """What to do with each answer; None where nothing was fitted for it."""
+        scores = [None] * len(self.ids) if self.outlier_scores_N is None else self.outlier_scores_N.tolist()
+        pairs = zip(self.confidence_N.tolist(), scores, strict=True)
+        found = [decide(confidence, self.rule, outlier_score=score) for confidence, score in pairs]
+        return None if self.rule.acceptance is None else [decision for decision in found if decision]
 
     @property
     def units(self) -> Units:
@@ -174,6 +212,7 @@ class Predictions:
             uncalibrated_NK=None if self.uncalibrated_NK is None else self.uncalibrated_NK[rows],
             sets=None if self.sets is None else self.sets.take(rows),
             embeddings_ND=None if self.embeddings_ND is None else self.embeddings_ND[rows],
+            outlier_scores_N=None if self.outlier_scores_N is None else self.outlier_scores_N[rows],
             view_probabilities={view: alone_NK[rows] for view, alone_NK in self.view_probabilities.items()},
             view_grades={view: grades_NK[rows] for view, grades_NK in self.view_grades.items()},
         )
@@ -186,6 +225,7 @@ class Predictions:
         np.save(folder / "probabilities.npy", self.probabilities_NK)
         write_json(folder / "ids.json", list(self.ids))
         names = {"classes": list(self.classes), **_kind_values(self.kind, len(self.classes)), "split": self.split}
+        names |= _rule_values(self.rule)
         for optional in OPTIONAL:
             (folder / optional).unlink(missing_ok=True)
         if self.sets is not None:
@@ -195,6 +235,8 @@ class Predictions:
         write_groups(folder, self.groups)
         if self.uncalibrated_NK is not None:
             np.save(folder / "uncalibrated.npy", self.uncalibrated_NK)
+        if self.outlier_scores_N is not None:
+            np.save(folder / "outlier_scores.npy", self.outlier_scores_N)
         if self.embeddings_ND is not None:
             np.save(folder / "embeddings.npy", self.embeddings_ND)
         if self.view_probabilities:
@@ -205,7 +247,7 @@ class Predictions:
     @classmethod
     def read(cls, folder: Path) -> Predictions:
         """The predictions in a folder. Raises DataError when a file is missing, damaged or of another length."""
-        embeddings, views, grades, uncalibrated = (folder / name for name in OPTIONAL[:4])
+        embeddings, views, grades, uncalibrated, *_, scores = (folder / name for name in OPTIONAL)
         require_whole(folder)
         try:
             names = read_values(folder / "names.json")
@@ -223,6 +265,8 @@ class Predictions:
                 view_probabilities=read_arrays(views) if views.exists() else {},
                 view_grades=read_arrays(grades) if grades.exists() else {},
                 groups=read_groups(folder),
+                outlier_scores_N=read_array(scores) if scores.exists() else None,
+                rule=_read_rule(names),
             )
         except DataError as error:
             raise DataError(f"{folder}: {error}") from error
@@ -254,6 +298,17 @@ def _read_kind(names: dict[str, Any]) -> Kind:
     if names.get("labels") == MULTI:
         return LabelSet(tuple(names["thresholds"]))
     return OneClass(names["decode"], names["ordered"])
+
+
+def _rule_values(rule: OutputSpec) -> dict[str, Any]:
+    """The entries of names.json for the decision on an answer; empty where nothing was fitted for it."""
+    fitted = {"acceptance": rule.acceptance, "outliers": rule.outliers}
+    return {name: spec.model_dump(mode="json") for name, spec in fitted.items() if spec is not None}
+
+
+def _read_rule(names: dict[str, Any]) -> OutputSpec:
+    fitted = {name: names[name] for name in ("acceptance", "outliers") if name in names}
+    return OutputSpec.model_validate_json(json.dumps(fitted))
 
 
 def _require(holds: bool, problem: str) -> None:

@@ -7,11 +7,12 @@ from .example import Example, example_of
 from .facts import RunStory, choice_rows, model_words, read_story, training_log_of
 from .identity import run_recipe
 from .inputs import with_source, write_inputs
+from .outliers import with_detector, with_outlier_limit
 from .parent import continued
 from .preview import write_preview
 from .process import prepare_process
 from .setup import Setup, build_model, describe, require_shares, set_up
-from .shipping import fitted_output
+from .shipping import fitted_output, shipped_logits
 from .teacher import with_digest
 from .train import MEMORY_ADVICE, Progress, RunResult, follow_run, resume_run, start_run
 
@@ -48,13 +49,16 @@ __all__ = [
     "run_manifest",
     "run_recipe",
     "set_up",
+    "shipped_logits",
     "start_run",
     "step_inputs",
     "training_embeddings",
     "training_log_of",
     "training_step",
     "tune",
+    "with_detector",
     "with_digest",
+    "with_outlier_limit",
     "with_source",
     "write_inputs",
     "write_preview",

@@ -78,7 +78,11 @@ def report_split(
     dataset = PictureDataset(manifest, samples, bundle.geometry, cache=cache)
     loader = Loader(dataset, recipe.evaluation.batch_size, process=process)
     outputs = run_engine(
-        ready.engine, loader.epoch(), each_view=len(bundle.views) > 1, embeddings=with_embeddings, process=process
+        ready.engine,
+        loader.epoch(),
+        each_view=len(bundle.views) > 1,
+        embeddings=with_embeddings or bundle.output.outliers is not None,
+        process=process,
     )
     if not process.is_main:
         return {}

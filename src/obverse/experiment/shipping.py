@@ -28,6 +28,7 @@ from obverse.runs import RunFolder
 from obverse.training import Trainer
 from obverse.trust import accepted_on_val
 
+from .outliers import with_detector, with_outlier_limit
 from .setup import Setup, set_up
 
 REFIT = "refit"
@@ -67,10 +68,10 @@ def as_shipped(trainer: Trainer, setup: Setup) -> TorchEngine:
     return TorchEngine.from_bundle(setup.bundle, trainer.model, device=trainer.forward.device)
 
 
-def tuned_output(setup: Setup, trainer: Trainer, engine: Engine, *, run: RunFolder) -> OutputSpec:
-    """The output spec that ships, with a tuned prior and everything else that is fitted on val (`fitted_output`)."""
+def tuned_bundle(setup: Setup, trainer: Trainer, engine: Engine, *, run: RunFolder) -> Bundle:
+    """The bundle with a tuned prior and everything else that is fitted on val (`fitted_output`), and on outliers."""
     with closing(trainer.loaders):
-        outputs = run_engine(engine, trainer.loaders.val.epoch(), embeddings=False, process=setup.process)
+        outputs = run_engine(engine, trainer.loaders.val.epoch(), process=setup.process)
 
     def tuned() -> dict[str, Any]:
         output, read, counts = setup.bundle.output, outputs, trainer.objective.tuned_counts
@@ -87,7 +88,31 @@ def tuned_output(setup: Setup, trainer: Trainer, engine: Engine, *, run: RunFold
             fitted = output_of_folds(Predictions.read(folder), bundle, recipe=setup.recipe)
         return fitted.model_dump()
 
-    return OutputSpec.model_validate(setup.process.from_main(tuned))
+    output = OutputSpec.model_validate(setup.process.from_main(tuned))
+    bundle = replace(setup.bundle, output=output)
+    bundle = with_detector(bundle, engine, setup.manifest, recipe=setup.recipe, process=setup.process)
+    return with_outlier_limit(bundle, shipped_logits(outputs, setup.bundle.output, output), outputs, setup.process)
+
+
+def refitted_bundle(bundle: Bundle, setup: Setup, trainer: Trainer) -> Bundle:
+    """The bundle of the first training for the weights of the second: with Gaussians of its own training embeddings.
+
+    The limit of the outlier score stays that of the first training, to which val was new.
+    """
+    engine = as_shipped(trainer, setup)
+    bundle = replace(bundle, trained=bundle.trained | {REFIT: True})
+    if bundle.output.outliers is None:
+        return bundle
+    return with_detector(bundle, engine, setup.manifest, recipe=setup.recipe, process=setup.process)
+
+
+def shipped_logits(outputs: Outputs, before: OutputSpec, after: OutputSpec) -> npt.NDArray[np.float32]:
+    """Class logits of outputs by the output spec that ships. before: that of the engine that made them."""
+    logits_NK = outputs.logits_NK
+    if after.prior is not None and after.prior != before.prior:
+        logits_NK = logits_NK + np.log(after.prior, dtype=np.float32)
+    mapped_NK: npt.NDArray[np.float32] = calibrated(torch.from_numpy(logits_NK), after.calibration).numpy()
+    return mapped_NK
 
 
 def fitted_output(outputs: Outputs, bundle: Bundle, manifest: Manifest, *, recipe: Recipe) -> OutputSpec:

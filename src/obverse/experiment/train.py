@@ -34,7 +34,7 @@ from .identity import as_they_are, differences
 from .inputs import fixes_fact, read_inputs, with_source, write_inputs
 from .parent import require_same_classes
 from .setup import Setup, build_model, describe, require_launch, require_readable, set_up
-from .shipping import REFIT, as_shipped, set_up_refit, tuned_output, with_share_of_minutes
+from .shipping import REFIT, as_shipped, refitted_bundle, set_up_refit, tuned_bundle, with_share_of_minutes
 from .teacher import require_teacher, with_digest
 
 Progress = Callable[[int, int], None]
@@ -274,8 +274,8 @@ def _ready(run: RunFolder, setup: Setup, trainer: Trainer) -> Ready:
     """The trained model with its best weights, as it ships, with what is tuned on val."""
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
-    output = tuned_output(setup, trainer, as_shipped(trainer, setup), run=run)
-    return _with_engine(replace(setup.bundle, trained=trained, output=output), setup, trainer)
+    bundle = tuned_bundle(setup, trainer, as_shipped(trainer, setup), run=run)
+    return _with_engine(replace(bundle, trained=trained), setup, trainer)
 
 
 def _with_engine(bundle: Bundle, setup: Setup, trainer: Trainer) -> Ready:
@@ -295,9 +295,8 @@ def _refit(run: RunFolder, setup: Setup, ready: Ready, first: TrainingProgress, 
                          f"up to epoch {repeat.num_epochs}"))  # fmt: skip
     with catch_signals() as wish:
         trainer = _train_to_end(run, second, watch, wish, saved=saved, repeat=repeat)
-    as_shipped(trainer, second)
-    trained = ready.bundle.trained | {REFIT: True}
-    return trainer, _with_engine(replace(ready.bundle, trained=trained), second, trainer)
+    bundle = refitted_bundle(ready.bundle, second, trainer)
+    return trainer, _with_engine(bundle, second, trainer)
 
 
 def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunResult:

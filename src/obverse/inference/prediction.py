@@ -11,9 +11,11 @@ import numpy.typing as npt
 from obverse.decisions import (
     Kind,
     LabelSet,
+    OutlierDetector,
     Verdict,
     confidence_of,
     decide,
+    outlier_scores,
     require_numbers,
     sets_of,
     to_answers,
@@ -126,14 +128,18 @@ def read_predictions(
     views: Sequence[str],
     top_k: int,
     rule: OutputSpec = NO_RULE,
+    detector: OutlierDetector | None = None,
 ) -> Iterator[Prediction]:
     """Yield the prediction of each row of an engine's outputs. DataError when a logit is not finite.
 
-    rule: what was fitted for prediction sets and for the decision on an answer.
+    rule: what was fitted for prediction sets and for the decision on an answer. detector: for `rule.outliers`.
     """
     rows_NK = to_probabilities(outputs.logits_NK, kind)
     require_numbers(rows_NK, outputs.ids)
     confidence_N = confidence_of(rows_NK, to_answers(rows_NK, kind), kind)
+    scores: list[float] | None = None
+    if rule.outliers is not None and detector is not None:
+        scores = outlier_scores(rule.outliers, detector, rows_NK, outputs.embeddings_ND).tolist()
     alone = [to_probabilities(of_view, kind) for of_view in outputs.alone_VNK]
     grades = [to_probabilities(of_view, kind) for of_view in outputs.grades_VNK]
     of_class = kind.thresholds_of(len(classes)) if isinstance(kind, LabelSet) else ()
@@ -151,7 +157,7 @@ def read_predictions(
         top = _named(_top(rows_NK[row], kind, top_k), rows_NK[row], classes)
         likeliest, by_view, by_grade = classes[int(rows_NK[row].argmax())], of_views(row, alone), of_views(row, grades)
         confidence = float(confidence_N[row])
-        decision = decide(confidence, rule)
+        decision = decide(confidence, rule, outlier_score=scores[row] if scores else None)
         prediction = Prediction(
             name, labels(rows_NK[row]), top, thresholds, by_view, by_grade, likeliest, confidence=confidence,
             decision=decision.verdict if decision else None, reason=decision.reason if decision else "",

@@ -178,7 +178,8 @@ class Predictor:
 
     def _answers(self, batch: Batch, top_k: int) -> Iterator[Prediction]:
         """Predictions for the samples of one batch."""
-        outputs = run_engine(self.engine, [batch], each_view=True, embeddings=False)
+        has_score = self.bundle.output.outliers is not None and self.bundle.detector is not None
+        outputs = run_engine(self.engine, [batch], each_view=True, embeddings=has_score)
         return read_predictions(
             outputs,
             self.bundle.kind,
@@ -186,6 +187,7 @@ class Predictor:
             views=self.views,
             top_k=top_k,
             rule=self.bundle.output,
+            detector=self.bundle.detector,
         )
 
     def _batch(self, requests: Sequence[Request]) -> Batch:

@@ -33,6 +33,9 @@ from obverse.experiment import (
     report_split,
     run_manifest,
     run_recipe,
+    shipped_logits,
+    with_detector,
+    with_outlier_limit,
 )
 from obverse.manifest import Manifest
 from obverse.models import Classifier
@@ -111,7 +114,7 @@ def _averaged(parts: Sequence[Part]) -> tuple[Bundle, Classifier, tuple[str, ...
     first, members = parts[0].bundle, tuple(part.bundle.as_member() for part in parts)
     names = tuple(str(part.path) for part in parts)
     output = OutputSpec(kind="binary" if first.multi_label else "classes", decode=first.output.decode)
-    bundle = replace(first, members=members, output=output, trained={"ensemble": list(names)})
+    bundle = replace(first, members=members, output=output, trained={"ensemble": list(names)}, detector=None)
     models = [part.model for part in parts]
     return bundle, join(models, members, num_views=len(first.views), mean=first.mean, std=first.std), names
 
@@ -142,7 +145,7 @@ def _soup(parts: Sequence[Part], device: torch.device) -> tuple[Bundle, State, t
 
 
 def _without_calibration(bundle: Bundle) -> Bundle:
-    return replace(bundle, output=bundle.output.changed({"calibration": None}))
+    return replace(bundle, output=bundle.output.changed({"calibration": None}), detector=None)
 
 
 def mean_state(states: Sequence[State]) -> State:
@@ -163,9 +166,12 @@ def _rank(select: str, value: float) -> float:
 
 
 def _fitted(bundle: Bundle, model: Classifier, data: Part, device: torch.device) -> Bundle:
-    """The bundle with the ensemble's own calibration and thresholds, fitted on val as for a single model."""
+    """The bundle with what is fitted on val, and its outlier score, as for a single model."""
     outputs = _val_outputs(data, model, bundle, device)
-    return replace(bundle, output=fitted_output(outputs, bundle, data.manifest, recipe=data.recipe))
+    fitted = replace(bundle, output=fitted_output(outputs, bundle, data.manifest, recipe=data.recipe))
+    with closing(TorchEngine.from_bundle(bundle, model, device=device)) as engine:
+        fitted = with_detector(fitted, engine, data.manifest, recipe=data.recipe)
+    return with_outlier_limit(fitted, shipped_logits(outputs, bundle.output, fitted.output), outputs)
 
 
 def _val_value(data: Part, model: Classifier, bundle: Bundle, select: str, device: torch.device) -> float:
@@ -178,7 +184,7 @@ def _val_outputs(data: Part, model: Classifier, bundle: Bundle, device: torch.de
     dataset = PictureDataset(data.manifest, data.manifest.split("val"), bundle.geometry)
     with closing(TorchEngine.from_bundle(bundle, model, device=device)) as engine:
         batches = Loader(dataset, data.recipe.evaluation.batch_size).epoch()
-        return run_engine(engine, batches, embeddings=False)
+        return run_engine(engine, batches)
 
 
 def _measured(
