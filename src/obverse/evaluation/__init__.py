@@ -15,7 +15,7 @@ from .compare import (
 )
 from .diagnosis import Diagnosis, Story, diagnose
 from .embedding_map import map_embeddings
-from .estimates import Estimate
+from .estimates import Estimate, estimate_share
 from .evaluate import to_predictions
 from .label_sets.measure import SetMetrics
 from .one_class.measure import Metrics
@@ -60,6 +60,7 @@ __all__ = [
     "diagnose",
     "differences",
     "discordant",
+    "estimate_share",
     "gain_in",
     "gain_in_accuracy",
     "holm",

@@ -26,6 +26,7 @@ from obverse.recipe import Recipe, ResolvedCache
 from obverse.runs import RunFolder, explained, short_name
 from obverse.runtime import ALONE, Process, resolve_device
 from obverse.staging import DIGESTS, staged
+from obverse.trust import decision_facet, decision_topics, write_decisions
 
 from .facts import RunStory, read_story
 from .identity import require_unchanged, run_recipe
@@ -88,14 +89,15 @@ def report_split(
         return {}
     predictions = to_predictions(outputs, manifest, split, bundle=bundle, embeddings=with_embeddings)
     with staged(folder, earlier=(*EARLIER, *earlier_maps(folder))) as stage:
+        write_decisions(stage, predictions)
         maps = report_maps(stage, predictions, dataset, ready.network, recipe.evaluation.maps)
         return write_evaluation(
             stage,
             predictions,
             facts=story.facts,
             diagnoses=story.diagnoses,
-            extras=Extras(story.history, thumbnails_of(dataset, maps.thumbnails)),
-            more=[*story.sections, *([maps.section] if maps.section else [])],
+            extras=Extras(story.history, thumbnails_of(dataset, maps.thumbnails), decision_facet(predictions)),
+            more=[*story.sections, *decision_topics(predictions), *([maps.section] if maps.section else [])],
             seen=story.seen or seen_split(split, len(samples), recipe, bundle),
         ).as_json()
 
@@ -164,6 +166,8 @@ def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> 
     tuned |= {"the best epoch of each member": bool(bundle.members)}
     tuned |= {"the calibration": bundle.output.calibration is not None}
     tuned |= {"the rule of sets": bundle.output.sets is not None and bundle.output.sets.fitted_on == "val"}
+    acceptance = bundle.output.acceptance
+    tuned |= {"the rule of acceptance": acceptance is not None and acceptance.threshold is not None}
     tuned |= {"the prior": recipe.loss.prior == "tuned", "the thresholds": bundle.multi_label}
     return Seen(chosen=tuple(what for what, is_tuned in tuned.items() if is_tuned))
 

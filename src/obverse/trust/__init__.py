@@ -1,6 +1,16 @@
 """Trust: what is fitted on predictions, and what is measured of them beside their quality."""
 
 from .acceptance import accepted_on_val, fit_acceptance, wanted_error
+from .decisions import decision_facet, decision_topics, write_decisions
 from .outliers import fit_detector, scaled_on_val
 
-__all__ = ["accepted_on_val", "fit_acceptance", "fit_detector", "scaled_on_val", "wanted_error"]
+__all__ = [
+    "accepted_on_val",
+    "decision_facet",
+    "decision_topics",
+    "fit_acceptance",
+    "fit_detector",
+    "scaled_on_val",
+    "wanted_error",
+    "write_decisions",
+]
