@@ -1,5 +1,5 @@
 // The confusion matrix on a canvas: any number of classes, zoom, and a cell that sets the filter.
-const MARGIN = 112, MOST_SIDE = 640;
+const MOST_MARGIN = 112, MOST_SIDE = 640;
 
 function paint(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -19,6 +19,8 @@ class Confusion {
     this.data = selection.data;
     this.num = this.data.classes.length;
     this.cursor = [0, 0];
+    // About seven pixels a letter.
+    this.margin = Math.min(MOST_MARGIN, 16 + 7 * Math.max(...this.data.classes.map(name => name.length)));
     this.fit();
     const label = "Confusion matrix: rows are true classes, columns answers. Arrow keys move, Enter filters by the cell, "
       + "plus and minus zoom.";
@@ -68,23 +70,23 @@ class Confusion {
   }
   draw() {
     const { canvas, num } = this, ratio = devicePixelRatio || 1;
-    const side = Math.min(canvas.parentNode.clientWidth - MARGIN, MOST_SIDE, Math.max(180, 64 * num));
+    const side = Math.min(canvas.parentNode.clientWidth - this.margin, MOST_SIDE, Math.max(180, 64 * num));
     this.side = side;
     this.cell = side / num * this.zoom;
-    canvas.style.width = canvas.style.height = `${side + MARGIN}px`;
-    canvas.width = canvas.height = Math.round((side + MARGIN) * ratio);
+    canvas.style.width = canvas.style.height = `${side + this.margin}px`;
+    canvas.width = canvas.height = Math.round((side + this.margin) * ratio);
     const context = canvas.getContext("2d");
     context.scale(ratio, ratio);
     context.save();
     context.beginPath();
-    context.rect(MARGIN, MARGIN, side, side);
+    context.rect(this.margin, this.margin, side, side);
     context.clip();
     context.imageSmoothingEnabled = false;
-    context.drawImage(this.image(), MARGIN - this.left * this.cell, MARGIN - this.top * this.cell, num * this.cell, num * this.cell);
+    context.drawImage(this.image(), this.margin - this.left * this.cell, this.margin - this.top * this.cell, num * this.cell, num * this.cell);
     this.drawCells(context);
     context.restore();
     context.strokeStyle = paint("--line");
-    context.strokeRect(MARGIN, MARGIN, side, side);
+    context.strokeRect(this.margin, this.margin, side, side);
     this.drawNames(context);
     this.say();
   }
@@ -101,7 +103,7 @@ class Confusion {
     });
     context.strokeStyle = ink;
     context.lineWidth = 2;
-    context.strokeRect(MARGIN + (column - this.left) * cell, MARGIN + (row - this.top) * cell, cell, cell);
+    context.strokeRect(this.margin + (column - this.left) * cell, this.margin + (row - this.top) * cell, cell, cell);
     context.lineWidth = 1;
   }
   eachVisible(act) {
@@ -109,7 +111,7 @@ class Confusion {
     const last = Math.ceil(this.side / this.cell) + 1;
     for (let r = Math.floor(this.top); r < Math.min(this.num, this.top + last); r++)
       for (let c = Math.floor(this.left); c < Math.min(this.num, this.left + last); c++)
-        act(r, c, MARGIN + (c - this.left) * this.cell, MARGIN + (r - this.top) * this.cell);
+        act(r, c, this.margin + (c - this.left) * this.cell, this.margin + (r - this.top) * this.cell);
   }
   drawNames(context) {
     const { cell, num, side } = this, step = Math.max(1, Math.ceil(13 / cell));
@@ -119,10 +121,10 @@ class Confusion {
       const name = shortened(this.data.classes[k]), down = (k - this.top + 0.5) * cell, along = (k - this.left + 0.5) * cell;
       context.textBaseline = "middle";
       context.textAlign = "right";
-      if (down > 0 && down < side) context.fillText(name, MARGIN - 6, MARGIN + down);
+      if (down > 0 && down < side) context.fillText(name, this.margin - 6, this.margin + down);
       if (along <= 0 || along >= side) continue;
       context.save();
-      context.translate(MARGIN + along, MARGIN - 6);
+      context.translate(this.margin + along, this.margin - 6);
       context.rotate(-Math.PI / 2);
       context.textAlign = "left";
       context.fillText(name, 0, 0);
@@ -149,7 +151,7 @@ class Confusion {
   placeOf(event) {
     const box = this.canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top].map((v, axis) =>
-      (v - MARGIN) / this.cell + (axis ? this.top : this.left));
+      (v - this.margin) / this.cell + (axis ? this.top : this.left));
   }
   moveTo(row, column) {
     const shown = this.num / this.zoom, inside = k => Math.min(this.num - 1, Math.max(0, k));
