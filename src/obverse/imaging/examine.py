@@ -16,7 +16,7 @@ from .endings import HEAD_BYTES, is_picture_head
 from .fingerprint import thumbprint
 from .limits import scaled_size
 from .part import Part
-from .probe import Header, PictureError, open_picture
+from .probe import Header, PictureError, exif_camera, open_picture
 
 # A damaged JPEG shows at any scale, so photographs are decoded small; the thumbprint needs no more.
 EXAMINE_SIDE = 64
@@ -56,7 +56,8 @@ class Examination:
     """Result of examining one picture.
 
     fault: a code when the bytes are not a usable picture, else empty. message: the reason, for the user. height, width:
-    after the EXIF orientation. print: the thumbprint; empty without `details`.
+    after the EXIF orientation. print: the thumbprint; empty without `details`. camera: maker and model from EXIF; empty
+    without `details`, and where there are none.
     """
 
     fault: str = ""
@@ -66,6 +67,7 @@ class Examination:
     width: int = 0
     traits: Trait = Trait.NONE
     print: bytes = b""
+    camera: str = ""
 
 
 def examine_picture(
@@ -91,6 +93,7 @@ def examine_picture(
         fault = "truncated" if _is_cut_short(data, header.format, str(error)) else "unreadable"
         return Examination(fault, str(error), header.format)
     traits = _header_traits(data, image, header)
+    camera = exif_camera(image) if details else ""
     del image  # with the decoder's own copy of the pixels
     height, width = header.upright_size
     if part is not None:
@@ -102,7 +105,7 @@ def examine_picture(
         return Examination("", "", header.format, height, width, traits)
     ycbcr = Image.fromarray(np.ascontiguousarray(pixels)).convert("YCbCr")
     traits |= _pixel_traits(ycbcr)
-    return Examination("", "", header.format, height, width, traits, thumbprint(ycbcr).tobytes())
+    return Examination("", "", header.format, height, width, traits, thumbprint(ycbcr).tobytes(), camera)
 
 
 def _least_of(part: Part | None, least: Least) -> Least:

@@ -44,6 +44,7 @@ FORMATS = tuple(
     )
 )
 JPEG_FORMATS = ("JPEG", "MPO")
+MAX_CAMERA_LETTERS = 80
 
 # Our limits replace Pillow's own guard, which warns below ours.
 Image.MAX_IMAGE_PIXELS = None
@@ -129,6 +130,22 @@ def exif_orientation(image: Image.Image) -> int:
     except Exception:  # damaged EXIF, with almost any exception type, says nothing about the pixels
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def exif_camera(image: Image.Image) -> str:
+    """Maker and model of the camera, from EXIF in front of the pixels; empty where they are missing or damaged."""
+    if "exif" not in image.info or len(image.info["exif"] or b"") > MAX_EXIF_BYTES:
+        return ""
+    try:
+        exif = image.getexif()
+        parts = (exif.get(tag) for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
+        words = [" ".join(part.replace("\0", " ").split()) for part in parts if isinstance(part, str)]
+    except Exception:  # damaged EXIF, with almost any exception type, names no camera
+        return ""
+    maker, *model = [word for word in words if word] or [""]
+    # Many models repeat the maker: `Canon`, `Canon EOS 5D`.
+    name = model[0] if model and model[0].startswith(maker) else " ".join([maker, *model])
+    return name[:MAX_CAMERA_LETTERS]
 
 
 def _orientation_in_header(image: Image.Image) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,6 +63,9 @@ class PictureFacts:
     wholes: dict[str, str] = field(default_factory=dict)
     """Locator of a whole picture of which parts are views -> content digest."""
 
+    cameras: dict[str, str] = field(default_factory=dict)
+    """Locator -> camera, for pictures whose details were measured and name one."""
+
     @classmethod
     def empty(cls, paths: Sequence[str], *, details: bool, use: tuple[int, int] = (0, 0)) -> PictureFacts:
         """Empty columns for distinct `paths`."""
@@ -91,6 +95,8 @@ class PictureFacts:
         self.sizes_N2[place] = seen.height, seen.width
         self.traits_N[place] = int(seen.traits)
         self.formats_N[place] = seen.format.encode("ascii", "replace")
+        if seen.camera:
+            self.cameras[self.paths[place]] = sys.intern(seen.camera)
         if seen.print:
             self.prints_NP[place] = np.frombuffer(seen.print, np.uint8)
             self.printed_N[place] = True
