@@ -26,7 +26,7 @@ from obverse.recipe import Recipe, ResolvedCache
 from obverse.runs import RunFolder, explained, short_name
 from obverse.runtime import ALONE, Process, resolve_device
 from obverse.staging import DIGESTS, staged
-from obverse.trust import decision_facet, decision_topics, slices_topic, write_decisions
+from obverse.trust import decision_facet, decision_topics, slice_facets, slices_topic, write_decisions
 
 from .facts import RunStory, read_story
 from .identity import require_unchanged, run_recipe
@@ -96,7 +96,11 @@ def report_split(
             predictions,
             facts=story.facts,
             diagnoses=story.diagnoses,
-            extras=Extras(story.history, thumbnails_of(dataset, maps.thumbnails), decision_facet(predictions)),
+            extras=Extras(
+                story.history,
+                thumbnails_of(dataset, maps.thumbnails),
+                (*decision_facet(predictions), *slice_facets(predictions, manifest)),
+            ),
             more=[
                 slices_topic(predictions, manifest, select=recipe.training.select),
                 *story.sections,

@@ -3,7 +3,7 @@
 from .acceptance import accepted_on_val, fit_acceptance, wanted_error
 from .decisions import decision_facet, decision_topics, write_decisions
 from .outliers import fit_detector, scaled_on_val
-from .slices import slices_topic
+from .slices import slice_facets, slices_topic
 
 __all__ = [
     "accepted_on_val",
@@ -12,6 +12,7 @@ __all__ = [
     "fit_acceptance",
     "fit_detector",
     "scaled_on_val",
+    "slice_facets",
     "slices_topic",
     "wanted_error",
     "write_decisions",
