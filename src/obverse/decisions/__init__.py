@@ -6,10 +6,11 @@ from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, cross_cal
 from .conformal import PredictionSets, band, fit_sets, promise, sets_of
 from .kinds import PLAIN, Kind, LabelSet, OneClass, Truth, kind_of
 from .logits import build_output, class_logits, split_views, training_prior
-from .outliers import OutlierDetector, generalised_entropy, normalised, outlier_scores
+from .outliers import GEN_WEIGHT, OutlierDetector, generalised_entropy, normalised, outlier_scores
 from .targets import hard_targets, label_targets
 
 __all__ = [
+    "GEN_WEIGHT",
     "LEAST_UNITS",
     "PLAIN",
     "PROMISE",

@@ -7,7 +7,7 @@ from .example import Example, example_of
 from .facts import RunStory, choice_rows, model_words, read_story, training_log_of
 from .identity import run_recipe
 from .inputs import with_source, write_inputs
-from .outliers import with_detector, with_outlier_limit
+from .outliers import evaluate_foreign, with_detector, with_outlier_limit
 from .parent import continued
 from .preview import write_preview
 from .process import prepare_process
@@ -33,6 +33,7 @@ __all__ = [
     "choice_rows",
     "continued",
     "describe",
+    "evaluate_foreign",
     "evaluate_run",
     "example_of",
     "fitted_output",

@@ -132,7 +132,7 @@ def evaluate_run(
     if layout is not None and data is None:
         raise RecipeError("--layout belongs to --data; a run reads its own data as it did before")
     if out is not None:
-        _require_ours(out)
+        require_ours(out)
     with explained(out or path, "try a smaller evaluation.batch_size, or --device cpu"):
         return _evaluate(RunFolder(path), split, data, layout, out, device)
 
@@ -201,7 +201,7 @@ def _name_of(data: Path, split: str | None) -> str:
     return "-".join(["data", short_name(data), place, *([split] if split else [])])
 
 
-def _require_ours(folder: Path) -> None:
+def require_ours(folder: Path) -> None:
     """Raise OutputError when `folder` has files but no earlier evaluation, so that no other files are overwritten."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{str(folder)!r} is a file; choose another --out")

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
-from obverse.decisions import to_probabilities
+from obverse.decisions import outlier_scores, to_probabilities
 from obverse.engines import Engine, Outputs, run_engine
+from obverse.errors import DataError
+from obverse.evaluation import Predictions
 from obverse.imaging import unit_interval
+from obverse.inference import load
 from obverse.manifest import Manifest, Samples
 from obverse.recipe import Recipe
+from obverse.runs import RunFolder, explained, short_name
 from obverse.runtime import ALONE, Process
-from obverse.trust import fit_detector, scaled_on_val
+from obverse.staging import staged
+from obverse.trust import fit_detector, measure_foreign, scaled_on_val, write_foreign
+
+from .evaluate import require_ours
 
 # Training samples from which the Gaussians are fitted. More take time, and change little.
 MOST_SAMPLES = 2_000
 PER_CLASS = 10
+BATCH_SIZE = 32
 
 
 def with_detector(
@@ -51,6 +61,37 @@ def with_outlier_limit(
         return replace(bundle, output=output, detector=bundle.detector if spec else None)
 
     return process.from_main(fitted)
+
+
+def evaluate_foreign(
+    path: Path, foreign: Path, *, split: str = "test", out: Path | None = None, device: str = "auto"
+) -> tuple[Path, dict[str, Any]]:
+    """Folder and measurements of how well a run's outlier score finds the pictures of `foreign`, which do not belong.
+
+    foreign: a folder, archive or table of pictures of any kind; labels are not read. For a model of several views, each
+    picture stands for every view. split: the run's own evaluated split to compare with.
+    Raises DataError for a run without an outlier score or without the predictions of the split.
+    """
+    if out is not None:
+        require_ours(out)
+    run = RunFolder(path)
+    own = Predictions.read(run.evaluation(split))
+    predictor = load(path, device=device)
+    bundle, folder = predictor.bundle, out or run.evaluation(f"foreign-{short_name(foreign)}")
+    if bundle.output.outliers is None or bundle.detector is None:
+        raise DataError(f"{str(path)!r} has no score of outliers: it was made by an older version, or its val is too "
+                        "small; train it again")  # fmt: skip
+    with explained(folder, "try --device cpu"):
+        requests = predictor.requests_in_every_view(foreign)
+        if not requests:
+            raise DataError(f"{str(foreign)!r} has no pictures")
+        outputs = run_engine(predictor.engine, predictor.batches_of(requests, BATCH_SIZE))
+        probabilities_NK = to_probabilities(outputs.logits_NK, bundle.kind)
+        scores_N = outlier_scores(bundle.output.outliers, bundle.detector, probabilities_NK, outputs.embeddings_ND)
+        values = measure_foreign(own, probabilities_NK, scores_N, data=foreign.name)
+        with staged(folder) as stage:
+            write_foreign(stage, values)
+    return folder, values
 
 
 def _some(samples: Samples, num_classes: int, *, seed: int) -> Samples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from operator import index
 from pathlib import Path
 
@@ -148,6 +149,13 @@ class Predictor:
         """Requests for all samples in `inputs`; their pictures are not read yet. inputs, columns: see `predict`."""
         are_parts = bool(self.bundle.parts)
         return read_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
+
+    def requests_in_every_view(self, inputs: Input | Sequence[Input]) -> list[Request]:
+        """Requests for single pictures of any kind, each picture standing for every view that the model has."""
+        if len(self.views) == 1 or self.bundle.parts:
+            return self.requests(inputs)
+        alone = read_requests(inputs, ("image",))
+        return [replace(request, views=dict.fromkeys(self.views, request.views["image"])) for request in alone]
 
     def _requests_or_failures(
         self, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None

@@ -2,6 +2,7 @@
 
 from .acceptance import accepted_on_val, fit_acceptance, wanted_error
 from .decisions import decision_facet, decision_topics, write_decisions
+from .foreign import foreign_sentence, measure_foreign, write_foreign
 from .outliers import fit_detector, scaled_on_val
 from .slices import slice_facets, slices_topic
 
@@ -11,9 +12,12 @@ __all__ = [
     "decision_topics",
     "fit_acceptance",
     "fit_detector",
+    "foreign_sentence",
+    "measure_foreign",
     "scaled_on_val",
     "slice_facets",
     "slices_topic",
     "wanted_error",
     "write_decisions",
+    "write_foreign",
 ]

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from obverse.cli.options import Device, Layout
+from obverse.cli.printing.intervals import format_interval
 from obverse.cli.printing.measured import measured_lines
-from obverse.errors import printable
+from obverse.errors import RecipeError, printable
 
 
 def command(
@@ -18,14 +19,27 @@ def command(
         str | None, typer.Option(help="train, val or test: of the run's own data (test), or of --data (all of it).")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Other labelled data to measure on.")] = None,
+    foreign: Annotated[
+        Path | None, typer.Option(help="Pictures that do not belong, to measure how well the run rejects them.")
+    ] = None,
     layout: Layout = None,
     out: Annotated[Path | None, typer.Option(help="The output folder; by default below RUN/evaluation.")] = None,
     device: Device = "auto",
 ) -> None:
     """Measure a trained model and write its report."""
     from obverse.evaluation import Seen
-    from obverse.experiment import evaluate_run
+    from obverse.experiment import evaluate_foreign, evaluate_run
+    from obverse.trust import foreign_sentence
 
+    if foreign is not None:
+        if data is not None or layout is not None:
+            raise RecipeError("--foreign measures rejection alone; leave out --data and --layout")
+        folder, values = evaluate_foreign(run, foreign, split=split or "test", out=out, device=device)
+        typer.echo(printable(foreign_sentence(values)))
+        for name, estimate in values["auroc"].items():
+            typer.echo(f"AUROC {name.replace('_', ' ')} {estimate['value']:.4f} ({format_interval(estimate, '.4f')})")
+        typer.echo(f"report: {printable(str(folder / 'report.html'))}")
+        return
     folder, metrics = evaluate_run(run, split=split, data=data, layout=layout, out=out, device=device)
     for line in measured_lines(metrics):
         typer.echo(line)

@@ -1,0 +1,109 @@
+"""How well the outlier score tells pictures that do not belong from those of a run's own split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.decisions import GEN_WEIGHT, generalised_entropy
+from obverse.errors import DataError
+from obverse.evaluation import Estimate, Predictions, estimate_share
+from obverse.metrics import FloatArray, OneLabel, Units, metric_named
+from obverse.recipe import OutlierSpec
+from obverse.report import Page, Row, Section, Table, Text, to_html, to_markdown
+
+NAMES = {
+    "combined": "the score that ships",
+    "distance": "Mahalanobis distance alone",
+    "gen": "GEN alone",
+    "maximum_softmax": "lowest probability of the answer (for comparison)",
+}
+
+
+def measure_foreign(
+    own: Predictions, probabilities_NK: npt.NDArray[np.float32], scores_N: FloatArray, *, data: str
+) -> dict[str, Any]:
+    """AUROC of each score with its interval, and the shares rejected, as plain JSON values.
+
+    own: predictions of the run's own split. probabilities_NK, scores_N: of the foreign samples.
+    Raises DataError when the predictions have no outlier scores.
+    """
+    spec = own.rule.outliers
+    if spec is None or own.outlier_scores_N is None:
+        raise DataError("these predictions have no scores of outliers; evaluate the run again")
+    ours = _parts(spec, own.probabilities_NK, own.outlier_scores_N)
+    theirs = _parts(spec, probabilities_NK, scores_N)
+    num = len(scores_N)
+    units = Units(np.concatenate([own.units.of_N, own.units.num + np.arange(num)]))
+    return {
+        "data": data,
+        "split": own.split,
+        "num_foreign": num,
+        "num_own": len(own.ids),
+        "auroc": {name: asdict(_auroc(ours[name], theirs[name], units)) for name in NAMES},
+        "rejected_foreign": asdict(estimate_share(scores_N > spec.reject_above, Units.alone(num))),
+        "rejected_own": asdict(estimate_share(own.outlier_scores_N > spec.reject_above, own.units)),
+    }
+
+
+def write_foreign(folder: Path, values: Mapping[str, Any]) -> None:
+    """Write foreign.json, summary.md and report.html into an existing folder."""
+    section = _section(values)
+    page = Page("Pictures that do not belong", (section,))
+    (folder / "foreign.json").write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    for name, text in (("summary.md", to_markdown(page, folder)), ("report.html", to_html(page))):
+        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def foreign_sentence(values: Mapping[str, Any]) -> str:
+    """The result in one sentence."""
+    foreign, own = values["rejected_foreign"]["value"], values["rejected_own"]["value"]
+    return (
+        f"Of {values['num_foreign']:,} pictures that do not belong {foreign:.1%} are rejected, and of "
+        f"{values['num_own']:,} samples of {values['split']} {own:.1%}."
+    )
+
+
+def _parts(spec: OutlierSpec, probabilities_NK: npt.NDArray[np.float32], scores_N: FloatArray) -> dict[str, FloatArray]:
+    """Name -> score of each sample, higher for one that belongs less."""
+    gen_N = (generalised_entropy(probabilities_NK) - spec.gen_centre) / spec.gen_scale
+    # Of label sets the surest class stands for the answer.
+    least_N = 1 - probabilities_NK.max(axis=1).astype(np.float64)
+    return {"combined": scores_N, "distance": scores_N - GEN_WEIGHT * gen_N, "gen": gen_N, "maximum_softmax": least_N}
+
+
+def _auroc(own_N: FloatArray, foreign_M: FloatArray, units: Units) -> Estimate:
+    """The probability that a foreign sample has a higher score than one of the run's own."""
+    scores_N = np.concatenate([own_N, foreign_M])
+    # Ranks instead of scores, because the metric takes probabilities.
+    _, ranks_N = np.unique(scores_N, return_inverse=True)
+    share_N = ranks_N / max(1, ranks_N.max())
+    labels_N = np.repeat([0, 1], [len(own_N), len(foreign_M)]).astype(np.int64)
+    answers = OneLabel(labels_N, labels_N, np.stack([1 - share_N, share_N], axis=1), units)
+    metric = metric_named("auroc")
+    assert metric is not None
+    interval = metric.interval(answers)
+    low, high = (None if np.isnan(end) else float(end) for end in (interval.low, interval.high))
+    return Estimate(float(metric.value(answers)), low, high, interval.reason)
+
+
+def _section(values: Mapping[str, Any]) -> Section:
+    explained = (
+        "AUROC is the probability that a picture that does not belong has a higher score than one that does: 50 % is "
+        "chance, 100 % is perfect."
+    )
+    rows = [_row(title, values["auroc"][name]) for name, title in NAMES.items()]
+    table = Table(("score", "AUROC", "95 % interval"), tuple(rows))
+    return Section("Pictures that do not belong", (Text(foreign_sentence(values)), Text(explained), table))
+
+
+def _row(title: str, estimate: Mapping[str, Any]) -> Row:
+    if estimate["low"] is None:
+        return title, f"{estimate['value']:.1%}", f"– ({estimate['reason']})"
+    return title, f"{estimate['value']:.1%}", f"{estimate['low']:.1%} to {estimate['high']:.1%}"
