@@ -72,11 +72,11 @@ def least_error(num_units: int) -> float:
 def why_none(acceptance: AcceptanceSpec) -> str:
     """Why val can promise the wanted error for no threshold."""
     num, what = acceptance.num_units, "groups" if acceptance.are_groups else "samples"
-    least = least_error(num)
+    least, place = least_error(num), "val" if acceptance.fitted_on == "val" else "the folds"
     if least > acceptance.wanted_error:
-        return f"with {num} {what} on val no error below {percent(least, digits=1)} can be promised"
+        return f"with {num} {what} on {place} no error below {percent(least, digits=1)} can be promised"
     wanted = percent(acceptance.wanted_error)
-    return f"on val ({num} {what}) even confident answers err too often to promise at most {wanted}"
+    return f"on {place} ({num} {what}) even confident answers err too often to promise at most {wanted}"
 
 
 def percent(share: float, *, digits: int = 0) -> str:

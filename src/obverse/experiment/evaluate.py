@@ -176,7 +176,11 @@ def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> 
     tuned |= {"the calibration": bundle.output.calibration is not None}
     tuned |= {"the rule of sets": bundle.output.sets is not None and bundle.output.sets.fitted_on == "val"}
     acceptance = bundle.output.acceptance
-    tuned |= {"the rule of acceptance": acceptance is not None and acceptance.threshold is not None}
+    tuned |= {
+        "the rule of acceptance": acceptance is not None
+        and acceptance.threshold is not None
+        and acceptance.fitted_on == "val"
+    }
     tuned |= {"the prior": recipe.loss.prior == "tuned", "the thresholds": bundle.multi_label}
     return Seen(chosen=tuple(what for what, is_tuned in tuned.items() if is_tuned))
 

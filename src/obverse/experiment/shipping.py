@@ -26,7 +26,7 @@ from obverse.models import merge_lora
 from obverse.recipe import ADJUSTED, LossSpec, OutputSpec, Recipe
 from obverse.runs import RunFolder
 from obverse.training import Trainer
-from obverse.trust import accepted_on_val
+from obverse.trust import accepted_in_folds, accepted_on_val
 
 from .outliers import with_detector, with_outlier_limit
 from .setup import Setup, set_up
@@ -135,13 +135,14 @@ def fitted_output(outputs: Outputs, bundle: Bundle, manifest: Manifest, *, recip
 
 
 def output_of_folds(pooled: Predictions, bundle: Bundle, *, recipe: Recipe) -> OutputSpec:
-    """The bundle's output spec with a rule of sets that is fitted on out-of-fold predictions.
+    """The bundle's output spec with rules of acceptance and of sets that are fitted on out-of-fold predictions.
 
     They are more than val, and no model was trained on them. The calibration stays that of val.
     """
     rows_NK = pooled.probabilities_NK if pooled.uncalibrated_NK is None else pooled.uncalibrated_NK
     evidence = _evidence(to_logits(rows_NK, bundle.kind), pooled.truth, pooled.units, bundle, recipe)
-    return _with_sets(bundle.output, evidence, recipe, fitted_on="folds")
+    acceptance = accepted_in_folds(evidence, bundle.output.calibration, recipe.evaluation)
+    return _with_sets(bundle.output.changed({"acceptance": acceptance}), evidence, recipe, fitted_on="folds")
 
 
 def _evidence(

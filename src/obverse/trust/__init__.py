@@ -1,12 +1,13 @@
 """Trust: what is fitted on predictions, and what is measured of them beside their quality."""
 
-from .acceptance import accepted_on_val, fit_acceptance, wanted_error
+from .acceptance import accepted_in_folds, accepted_on_val, fit_acceptance, wanted_error
 from .decisions import decision_facet, decision_topics, write_decisions
 from .foreign import foreign_sentence, measure_foreign, write_foreign
 from .outliers import fit_detector, scaled_on_val
 from .slices import slice_facets, slices_topic
 
 __all__ = [
+    "accepted_in_folds",
     "accepted_on_val",
     "decision_facet",
     "decision_topics",

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from obverse.decisions import PROMISE, Evidence, confidence_of
+from obverse.decisions import PROMISE, Evidence, calibrated, confidence_of, to_answers, to_probabilities
 from obverse.metrics import FloatArray, IntArray, Units
 from obverse.recipe import AcceptanceSpec, CalibrationSpec, EvaluationSpec
 
@@ -33,9 +34,28 @@ def accepted_on_val(
     evidence: Evidence, calibration: CalibrationSpec | None, spec: EvaluationSpec
 ) -> AcceptanceSpec | None:
     """The rule of acceptance fitted on the evidence of val; None where val has no labelled samples."""
+    return _accepted(evidence, held_out_answers(evidence, calibration), spec) if len(evidence.truth) else None
+
+
+def accepted_in_folds(
+    evidence: Evidence, calibration: CalibrationSpec | None, spec: EvaluationSpec
+) -> AcceptanceSpec | None:
+    """The rule of acceptance fitted on samples that folds left out; None without labelled samples.
+
+    Their answers are by the models of the folds, so that the shipped calibration and thresholds apply as they are.
+    """
     if not len(evidence.truth):
         return None
-    probabilities_NK, answers = held_out_answers(evidence, calibration)
+    mapped_NK = calibrated(torch.from_numpy(evidence.logits_NK), calibration).numpy()
+    probabilities_NK = to_probabilities(mapped_NK, evidence.kind)
+    fitted = _accepted(evidence, (probabilities_NK, to_answers(probabilities_NK, evidence.kind)), spec)
+    return fitted.changed({"fitted_on": "folds"})
+
+
+def _accepted(
+    evidence: Evidence, answered: tuple[npt.NDArray[np.float32], npt.NDArray[Any]], spec: EvaluationSpec
+) -> AcceptanceSpec:
+    probabilities_NK, answers = answered
     is_right_N = answers == evidence.truth
     is_right_N = is_right_N.all(axis=1) if evidence.kind.is_set else is_right_N
     confidence_N = confidence_of(probabilities_NK, answers, evidence.kind)

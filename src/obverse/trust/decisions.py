@@ -83,13 +83,14 @@ def _section(predictions: Predictions, verdicts_N: Any, values: dict[str, Any]) 
     texts = [f"{aside:,} of {num:,} were set aside for a person."]
     at_most = percent(acceptance.wanted_error)
     what = "groups" if acceptance.are_groups else "samples"
+    place = "val" if acceptance.fitted_on == "val" else "the folds"
     if acceptance.threshold is None:
         texts += [f"No answer is accepted: {values['why_none']} with {PROMISE:.0%} confidence."]
     else:
         texts += [
             f"Answers of at least {percent(acceptance.threshold, digits=1)} confidence are accepted. From "
-            f"{acceptance.num_units:,} {what} of val follows with {PROMISE:.0%} confidence that at most {at_most} of "
-            "such answers are wrong, for pictures of the same kind."
+            f"{acceptance.num_units:,} {what} of {place} follows with {PROMISE:.0%} confidence that at most {at_most} "
+            "of such answers are wrong, for pictures of the same kind."
         ]
     rows = tuple(_row(verdict, values["decisions"][verdict]) for verdict in VERDICTS)
     header = ("decision", "samples", "wrong among them", "95 % interval")

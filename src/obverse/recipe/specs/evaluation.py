@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -61,6 +61,9 @@ class AcceptanceSpec(Spec):
 
     share: Share = 0.0
     """Share of these units whose answers are accepted."""
+
+    fitted_on: Literal["val", "folds"] = "val"
+    """The samples that it was fitted on: val, or the samples that folds left out."""
 
 
 class OutlierSpec(Spec):
