@@ -27,6 +27,7 @@ DOORS = {
     "obverse.runs.observers": "an inner room that needs tensorboard, for which predictions do not wait",
     "obverse.studies.choice": "each verb loads only its own study",
     "obverse.studies.compare": "each verb loads only its own study",
+    "obverse.studies.comparison": "an inner room that writes pages, for which a table does not wait",
     "obverse.studies.comparison_table": "each verb loads only its own study",
     "obverse.studies.criteria": "each verb loads only its own study",
     "obverse.studies.ensemble": "each verb loads only its own study",

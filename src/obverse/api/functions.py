@@ -212,8 +212,12 @@ def load(model: AnyPath, *, device: str = "auto") -> Predictor:
     return load_predictor(path_of("model", model), device=device)
 
 
-def compare(*runs: AnyPath, split: str = "test") -> Comparison:
-    """Runs side by side: metrics with intervals, and paired tests against the first run on the same samples."""
+def compare(*runs: AnyPath, split: str = "test", out: AnyPath | None = None) -> Comparison:
+    """Runs side by side: metrics with intervals, and paired tests against the first run on the same samples.
+
+    out: a folder for report.html (with the pictures whose answer changed), summary.md and comparison.json; by default
+    nothing is written.
+    """
     from obverse.studies.compare import compare as compare_contenders
 
     from .contenders import read_contenders, require_different
@@ -223,7 +227,12 @@ def compare(*runs: AnyPath, split: str = "test") -> Comparison:
     if len(paths) < 2:
         raise RecipeError("compare needs at least two runs")
     contenders, _ = read_contenders(paths, split)
-    return compare_contenders(contenders)
+    comparison, folder = compare_contenders(contenders), optional_path("out", out)
+    if folder is not None:
+        from obverse.studies.comparison import write_comparison
+
+        write_comparison(comparison, contenders, folder)
+    return comparison
 
 
 def runs(folder: AnyPath = "runs", *, out: AnyPath | None = None) -> Leaderboard:

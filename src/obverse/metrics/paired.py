@@ -23,6 +23,8 @@ from .units import Units
 POWER = 0.8
 # Significance level of the tests, two-sided.
 LEVEL = 0.05
+_Z_LEVEL, _Z_POWER = NormalDist().inv_cdf(1 - LEVEL / 2), NormalDist().inv_cdf(POWER)
+_Z = _Z_LEVEL + _Z_POWER
 # Resamples whose scores are computed by one matrix product.
 BLOCK = 50
 
@@ -182,15 +184,29 @@ def mcnemar(only_base: int, only_other: int) -> float:
 
 
 def samples_needed(only_base: int, only_other: int, num_samples: int) -> int | None:
-    """Number of test samples on which this difference is found with 80 % power (Connor 1987); None for no difference.
+    """Number of test samples on which this difference is found with 80 % power; None for no difference.
 
     only_base, only_other: numbers of discordant samples.
     """
     disagree, gap = (only_base + only_other) / num_samples, abs(only_base - only_other) / num_samples
-    if gap == 0:
-        return None
-    z_level, z_power = NormalDist().inv_cdf(1 - LEVEL / 2), NormalDist().inv_cdf(POWER)
-    root = z_level * math.sqrt(disagree) + z_power * math.sqrt(max(0.0, disagree - gap * gap))
+    return None if gap == 0 else _connor(disagree, gap)
+
+
+def needed_to_tell(gap: float, gain_N: IntArray | FloatArray, units: Units, *, are_hits: bool) -> int:
+    """Number of units (groups or samples) on which a mean gain of `gap` is found with 80 % power.
+
+    gain_N: gains of two runs on samples, which say how much they disagree. are_hits: whether gains are 1, 0 or -1.
+    """
+    if are_hits and not units.are_groups:
+        return _connor(max(gap, float(np.abs(gain_N).mean())), gap)
+    gains_G = np.bincount(units.of_N, gain_N)
+    spread = float((gains_G - gain_N.mean() * units.sizes_G).std(ddof=1))
+    return max(2, math.ceil((_Z * spread / (gap * float(units.sizes_G.mean()))) ** 2))
+
+
+def _connor(disagree: float, gap: float) -> int:
+    """Number of samples for McNemar's test (Connor 1987). disagree: share of discordant samples."""
+    root = _Z_LEVEL * math.sqrt(disagree) + _Z_POWER * math.sqrt(max(0.0, disagree - gap * gap))
     return math.ceil((root / gap) ** 2)
 
 
@@ -200,8 +216,7 @@ def units_needed(gain_N: IntArray | FloatArray, units: Units) -> int | None:
     gap, spread = float(gains_G.mean()), float((gains_G - gain_N.mean() * units.sizes_G).std(ddof=1))
     if gap == 0:
         return None
-    z_level, z_power = NormalDist().inv_cdf(1 - LEVEL / 2), NormalDist().inv_cdf(POWER)
-    return max(2, math.ceil(((z_level + z_power) * spread / gap) ** 2))
+    return max(2, math.ceil((_Z * spread / gap) ** 2))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -48,6 +48,9 @@ class Contender:
     metrics: tuple[Mapping[str, Any], ...]
     """Content of each seed's metrics.json."""
 
+    paths: tuple[Path, ...] = ()
+    """The folder of each seed's run or evaluation."""
+
     @property
     def is_set(self) -> bool:
         """Whether the runs give label sets."""
@@ -107,6 +110,9 @@ class Comparison:
     is_set: bool = False
     """Whether the contenders predict label sets."""
 
+    verdicts: tuple[str, ...] = ()
+    """One sentence per contender but the first: whether it is better, and how sure that is."""
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that at least one row has, the headline first."""
@@ -126,7 +132,11 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """The comparison as plain JSON values."""
-        return {"rows": [asdict(row) for row in self.rows], "sentences": self.sentences}
+        return {
+            "verdicts": self.verdicts,
+            "rows": [asdict(row) for row in self.rows],
+            "sentences": self.sentences,
+        }
 
     def _repr_html_(self) -> str:
         """The comparison as HTML for a notebook."""
@@ -138,8 +148,11 @@ class Comparison:
 def read_contender(path: Path, split: str = "test", name: str | None = None) -> Contender:
     """The contender read from a run folder, or from an evaluation folder.
 
+    A folder of runs `seed-*`, a condition of a sweep, is one contender.
     split: which of a run's evaluations. Raises DataError when there is no evaluation.
     """
+    if next(path.glob("seed-*"), None) is not None:
+        return read_seeds(path, split, name or path.resolve().name)
     folder = path if (path / "names.json").is_file() else RunFolder(path).evaluation(split)
     if not folder.is_dir():
         if (path / "recipe.yaml").is_file():
@@ -148,7 +161,22 @@ def read_contender(path: Path, split: str = "test", name: str | None = None) -> 
         what = f"has no evaluation of {split!r}" if path.is_dir() else "does not exist"
         raise DataError(f"{str(path)!r} {what}")
     predictions = Predictions.read(folder)
-    return Contender(name or path.resolve().name, (predictions,), (read_json_object(folder / "metrics.json"),))
+    own_name, values = name or path.resolve().name, read_json_object(folder / "metrics.json")
+    return Contender(own_name, (predictions,), (values,), (path,))
+
+
+def read_seeds(path: Path, split: str, name: str) -> Contender:
+    """The contender of a sweep's condition: all its finished seeds."""
+    runs = [RunFolder(seed) for seed in sorted(path.glob("seed-*"))]
+    seeds = [read_contender(run.path, split) for run in runs if run.is_finished]
+    if not seeds:
+        raise DataError(f"{str(path)!r} has no finished run")
+    return Contender(
+        name,
+        tuple(seed.runs[0] for seed in seeds),
+        tuple(seed.metrics[0] for seed in seeds),
+        tuple(seed.paths[0] for seed in seeds),
+    )
 
 
 def compare(contenders: Sequence[Contender], *, only_alike: bool = True, num_resamples: int = 2000) -> Comparison:
@@ -160,21 +188,42 @@ def compare(contenders: Sequence[Contender], *, only_alike: bool = True, num_res
     # The smallest bootstrap p-value is 2 / num_resamples. Multiplied by the number of comparisons (Holm), it must stay
     # below LEVEL, or no difference could ever be significant.
     num_resamples = max(num_resamples, 100 * (len(contenders) - 1))
-    base = _aligned(first, first)
+    base = aligned(first, first)
     rows = [_row(first)]
     for other in contenders[1:]:
         try:
-            by_metric = differences(base, _aligned(first, other), num_resamples=num_resamples)
+            by_metric = differences(base, aligned(first, other), num_resamples=num_resamples)
             rows.append(_row(other, by_metric))
         except DataError:
             if only_alike:
                 raise
             rows.append(_row(other, note=f"measured on other samples or classes than {first.name}"))
     sentences = (*_left_out(contenders, rows), *_power(contenders))
-    return Comparison(tuple(_adjusted(rows)), sentences, first.is_set)
+    rows = _adjusted(rows)
+    verdicts = tuple(_verdict(first, other, row) for other, row in zip(contenders[1:], rows[1:], strict=True))
+    return Comparison(tuple(rows), sentences, first.is_set, verdicts)
 
 
-def _aligned(first: Contender, other: Contender) -> list[Predictions]:
+def _verdict(first: Contender, other: Contender, row: Row) -> str:
+    """The comparison of one contender with the first in a sentence."""
+    from .comparison.verdict import needed_words, not_compared, verdict
+
+    names, metric = (first.name, other.name), tested_metric(row, is_set=first.is_set)
+    if metric is None:
+        return not_compared(names, row.note or "there are too few samples, or all are of one group")
+    base, others = aligned(first, first), aligned(first, other)
+    p_value = row.adjusted[metric.name]
+    needed = "" if p_value < LEVEL else needed_words(metric, base, others)
+    return verdict(names, metric, row.differences[metric.name], p_value, needed)
+
+
+def tested_metric(row: Row, *, is_set: bool) -> Metric | None:
+    """The first metric in which a row's difference was tested."""
+    return next((m for m in metrics.compared(label_sets=is_set) if m.name in row.differences), None)
+
+
+def aligned(first: Contender, other: Contender) -> list[Predictions]:
+    """The runs of a contender in the sample order of the first. Raises DataError for other samples or classes."""
     base = first.runs[0]
     return [base if run is base else require_same_samples(base, run, (first.name, other.name)) for run in other.runs]
 
@@ -218,7 +267,7 @@ def _power(contenders: Sequence[Contender]) -> list[str]:
     """
     if len(contenders) != 2 or any(len(contender.runs) > 1 for contender in contenders):
         return []
-    pair = contenders[0].runs[0], _aligned(*contenders)[0]
+    pair = contenders[0].runs[0], aligned(*contenders)[0]
     base, other = (run.labelled() for run in pair)
     counts, units = discordant(base, other), joint_units((base, other))
     if units.are_groups and units.num < 2:

@@ -29,7 +29,8 @@ def comparison_notes(comparison: Comparison) -> list[str]:
 def comparison_fragment(comparison: Comparison) -> str:
     """The comparison as an HTML fragment for a notebook."""
     table: list[Block] = [Table(HEADER, tuple(comparison_rows(comparison)))]
-    return to_html_fragment([*table, *map(Text, comparison_notes(comparison))], label="comparison")
+    notes = map(Text, comparison_notes(comparison))
+    return to_html_fragment([*map(Text, comparison.verdicts), *table, *notes], label="comparison")
 
 
 def _cells(comparison: Comparison, name: str, metric: str) -> Row:

@@ -24,9 +24,14 @@ class Format(StrEnum):
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; the others are compared with the first.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders, or folders of seeds; the others are compared with the first.")
+    ],
     split: Annotated[str, typer.Option(help="The split to compare on: train, val or test.")] = "test",
     criteria: Annotated[Path | None, typer.Option(help="A YAML file of criteria to check; exit 76 if not met.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for report.html, summary.md and comparison.json; by default none.")
+    ] = None,
     format: Annotated[Format, typer.Option(help="Form of the output.")] = Format.table,
 ) -> None:
     """Put runs side by side, with intervals and paired tests on the same samples."""
@@ -44,6 +49,11 @@ def command(
     require_applicable(asked, contenders)
     comparison = compare(contenders) if contenders else None
     verdicts = check_criteria(asked, contenders, unfinished)
+    report = None
+    if comparison and out is not None:
+        from obverse.studies.comparison import write_comparison
+
+        report = write_comparison(comparison, contenders, out)
     if format is Format.json:
         values = {
             **(comparison.as_json() if comparison else {}),
@@ -53,6 +63,8 @@ def command(
     else:
         if comparison:
             print_comparison(comparison)
+            if report is not None:
+                typer.echo(f"report: {printable(str(report))}")
         print_verdicts(verdicts)
     missed = [verdict for verdict in verdicts if not verdict.is_met]
     if missed:
@@ -73,7 +85,7 @@ def print_comparison(comparison: Comparison) -> None:
         table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(highlight=False, width=None if Console().is_terminal else 160)
     console.print(table)
-    for line in comparison_notes(comparison):
+    for line in (*comparison.verdicts, *comparison_notes(comparison)):
         console.print(Text(printable(line)))
 
 
