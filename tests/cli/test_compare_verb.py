@@ -20,6 +20,19 @@ def test_table_and_json_say_the_same(obverse, two_runs):
     assert fast["differences"]["macro_f1"]["test"] == "paired bootstrap"
 
 
+def test_the_page(obverse, refused, two_runs, tmp_path):
+    table = obverse("compare", *two_runs, "--out", tmp_path / "out")
+    assert table.code == 0, table.err
+    values = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    page = (tmp_path / "out" / "report.html").read_text()
+    (verdict,) = values["verdicts"]
+    assert verdict in " ".join(table.out.split())
+    assert verdict in page
+    changed = [*values["against"][0]["better"], *values["against"][0]["worse"]]
+    assert page.count("data:image/webp") == len(changed)
+    refused(73, "is a run", "compare", *two_runs, "--out", two_runs[0])
+
+
 def test_criteria(obverse, refused, two_runs, tmp_path):
     file = tmp_path / "criteria.yaml"
     file.write_text(

@@ -111,7 +111,7 @@ def comparison_page(comparison: Comparison, sides: Sequence[Against], source: So
     sections = [section for side in sides for section in _sides_sections(base, side, album, many=len(sides) > 1)]
     notes = tuple(Text(note, is_quiet=True) for note in comparison_notes(comparison))
     sections.append(Section("All metrics", (Table(HEADER, tuple(comparison_rows(comparison))), *notes)))
-    verdicts = [Text(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in comparison.verdicts]
+    verdicts = [Text(f"{sentence}.") for sentence in comparison.verdicts]
     missing = [Text(source.missing, is_quiet=True)] if source.missing else []
     title = "Comparison of " + " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
     return Page(title, tuple(sections), (*verdicts, Cards(tuple(_cards(comparison))), *missing), MADE_BY)
@@ -198,11 +198,12 @@ def _part_sentence(other: str, base: str, parts: Sequence[Part]) -> str:
 
 
 def _part_table(base: str, other: str, parts: Sequence[Part]) -> Table:
-    what = parts[0].what
-    has_columns = any(part.what != "class" for part in parts)
-    header: Row = ("slice" if has_columns else what, "samples", f"right: {base}", f"right: {other}", "difference",
-                   "95 % interval", "p", "")  # fmt: skip
-    return Table(header, tuple(_part_row(part) for part in parts))
+    name = "class" if all(part.what == "class" for part in parts) else "slice"
+    header: Row = (name, "samples", f"right: {base}", f"right: {other}", "difference", "95 % interval", "p")
+    rows = [_part_row(part) for part in parts]
+    if not any(part.untested for part in parts):
+        return Table(header, tuple(row[:-1] for row in rows))
+    return Table((*header, "why not tested"), tuple(rows))
 
 
 def _part_row(part: Part) -> Row:
@@ -210,6 +211,6 @@ def _part_row(part: Part) -> Row:
     cells = (name, f"{part.num_samples:,}", f"{100 * part.base:.1f} %", f"{100 * part.other:.1f} %")
     difference = part.difference
     if difference is None or part.adjusted is None:
-        return (*cells, f"{100 * (part.other - part.base):+.1f}", "–", "–", part.untested or "not tested")
+        return (*cells, f"{100 * (part.other - part.base):+.1f}", "–", "–", part.untested)
     interval = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
     return (*cells, f"{100 * difference.value:+.1f}", interval, f"{part.adjusted:.3g}", "")

@@ -26,7 +26,7 @@ def verdict(names: tuple[str, str], metric: Metric, difference: Difference, p_va
         )
     sign = -1 if metric.better == "lower" else 1
     low, high = sorted((sign * difference.low, sign * difference.high))
-    return f"cannot tell {base} and {other} apart in {metric.title}: {other} is {_between(low, high, metric)}{needed}"
+    return f"Cannot tell {base} and {other} apart in {metric.title}: {other} is {_between(low, high, metric)}{needed}"
 
 
 def _between(low: float, high: float, metric: Metric) -> str:
