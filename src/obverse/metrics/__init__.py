@@ -54,10 +54,10 @@ from .paired import (
     mcnemar,
     mean_differences,
     mean_over_seeds,
-    needed_to_tell,
     paired_difference,
     samples_needed,
     units_needed,
+    units_to_detect,
 )
 from .registry import (
     LABEL_SETS,
@@ -126,7 +126,6 @@ __all__ = [
     "mean_over_seeds",
     "metric_named",
     "metric_of",
-    "needed_to_tell",
     "ordinal_intervals",
     "paired_difference",
     "positive_mean_interval",
@@ -148,6 +147,7 @@ __all__ = [
     "top_k_accuracy",
     "top_k_hits",
     "units_needed",
+    "units_to_detect",
     "wilson_interval",
     "within_one",
 ]

@@ -192,7 +192,7 @@ def samples_needed(only_base: int, only_other: int, num_samples: int) -> int | N
     return None if gap == 0 else _connor(disagree, gap)
 
 
-def needed_to_tell(gap: float, gain_N: IntArray | FloatArray, units: Units, *, are_hits: bool) -> int:
+def units_to_detect(gap: float, gain_N: IntArray | FloatArray, units: Units, *, are_hits: bool) -> int:
     """Number of units (groups or samples) on which a mean gain of `gap` is found with 80 % power.
 
     gain_N: gains of two runs on samples, which say how much they disagree. are_hits: whether gains are 1, 0 or -1.

@@ -10,7 +10,8 @@ from pathlib import Path
 from obverse.bundle import Bundle, read_description
 from obverse.data import PictureDataset
 from obverse.errors import ObverseError
-from obverse.experiment import run_manifest, run_recipe, thumbnails_of
+from obverse.experiment import run_manifest, run_recipe
+from obverse.explain import thumbnails_of
 from obverse.manifest import Manifest, read_manifest
 from obverse.report import Picture
 from obverse.runs import RunFolder
@@ -71,7 +72,7 @@ def _with_pictures(run: RunFolder, bundle: Bundle, manifest: Manifest, ids: set[
     try:
         samples = manifest.samples.where(name in ids for name in manifest.samples.ids)
         dataset = PictureDataset(run_manifest(run, run_recipe(run), bundle), samples, bundle.geometry)
-        read = thumbnails_of(dataset)
+        read = thumbnails_of(dataset, {})
     except ObverseError as error:
         return Source(manifest, missing=f"No pictures: {error}.")
     row_of = {name: row for row, name in enumerate(samples.ids)}

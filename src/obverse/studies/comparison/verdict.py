@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from obverse.evaluation import LEVEL, Difference, Predictions, gain_in, gain_in_accuracy, joint_units
-from obverse.metrics import Metric, needed_to_tell
+from obverse.metrics import Metric, units_to_detect
 
 ONE_POINT = 0.01
 """The difference for which the verdict gives the test size: one point of per cent."""
@@ -63,7 +63,7 @@ def needed_words(metric: Metric, base: Sequence[Predictions], other: Sequence[Pr
     units = joint_units((one, two))
     is_accuracy = metric.name == "accuracy"
     gain_N = gain_in_accuracy(one, two) if is_accuracy else gain_in(metric, one, two)
-    num = needed_to_tell(ONE_POINT, gain_N, units, are_hits=is_accuracy)
+    num = units_to_detect(ONE_POINT, gain_N, units, are_hits=is_accuracy)
     size = "1 point" if metric.unit == "share" else f"{ONE_POINT:g}"
     what = "groups of test samples" if units.are_groups else "test samples"
     return f"; about {_rounded(num):,} {what} would tell a difference of {size}, and there are {units.num:,}"
