@@ -1,5 +1,6 @@
 """Coverage and size of prediction sets in an evaluation, on disk and in the report."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -87,6 +88,7 @@ def test_sets_are_written_and_read_and_older_predictions_have_none(tmp_path):
     found = predictions([0, 1, 1], [[1, 0], [1, 1], [0, 1]])
     measured = write_evaluation(tmp_path, found, facts={})
     assert measured.as_json()["sets"]["coverage"]["value"] == 1.0
+    assert json.loads((tmp_path / "metrics.json").read_text()) == measured.as_json()
     again = Predictions.read(tmp_path)
     assert (again.sets.within_NK == found.sets.within_NK).all()
     assert again.sets.rules == (RULE,)

@@ -24,6 +24,8 @@ from obverse.decisions import (
 from obverse.engines import Outputs
 from obverse.recipe import OutputSpec
 
+# Names of a set in words; of more, the number of the rest is given.
+MOST_NAMES = 8
 Labels = tuple[tuple[str, float], ...]
 """Classes with their probabilities."""
 NO_RULE = OutputSpec()
@@ -177,7 +179,9 @@ def set_words(names: Sequence[str], *, num_classes: int, kind: Kind) -> str:
         return f"{names[0]} to {names[-1]}"
     if not names:
         return "none"
-    *first, last = names
+    *first, last = (
+        names if len(names) <= MOST_NAMES else (*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more")
+    )
     joint = " and " if kind.is_set else " or "
     return f"{', '.join(first)}{joint}{last}" if first else last
 

@@ -80,7 +80,10 @@ class SetsMetrics:
         """The fields as plain JSON values, with the promise of each rule."""
         return {
             "level": self.level,
-            "rules": [{"kind": r.kind, "num_units": r.num_units, "band": band(r)} for r in self.rules],
+            "rules": [
+                {"kind": rule.kind, "num_units": rule.num_units, "band": list(band(rule) or ()) or None}
+                for rule in self.rules
+            ],
             "coverage": asdict(self.coverage),
             "mean_size": asdict(self.mean_size),
             "sizes": {str(size): num for size, num in self.sizes.items()},
