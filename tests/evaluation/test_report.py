@@ -195,18 +195,21 @@ def test_nothing_to_measure_writes_nothing(make, tmp_path):
 
 def test_what_the_model_has_seen_and_what_belongs_together_is_said(make, tmp_path):
     predictions = replace(make(), groups=tuple(f"coin {n // 4}" for n in range(60)))
-    seen = Seen(chosen=("the best epoch", "the prior"), num_trained=12, num_chosen=3, is_unknown=True)
+    seen = Seen(chosen=("the best epoch", "the prior"), num_trained=12, num_chosen=3, is_unknown=True,
+                findings=("the same picture is in train and test",))  # fmt: skip
     measured = write_evaluation(tmp_path, predictions, facts={}, seen=seen)
     assert json.loads((tmp_path / "metrics.json").read_text())["seen"] == {
         "chosen": ["the best epoch", "the prior"],
         "num_trained": 12,
         "num_chosen": 3,
         "is_unknown": True,
+        "findings": ["the same picture is in train and test"],
     }
     summary = (tmp_path / "summary.md").read_text()
     for sentence in seen.sentences(measured.num_samples):
         assert markdown_text(sentence) in summary
     assert "12 of 60 were trained on" in summary
+    assert summary.count("Found in the data: the same picture is in train and test.") == 2, "with the trust and result"
     assert "The 60 samples lie in 15 groups" in summary
     write_evaluation(tmp_path, make(), facts={})
     assert "Intervals treat samples as independent" in (tmp_path / "summary.md").read_text()

@@ -1,6 +1,7 @@
 """k folds: every sample is predicted once, by the model that never trained on it."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from obverse.errors import BusyError, DivergedError, RecipeError
 from obverse.evaluation import Predictions
 from obverse.runs import RunFolder
-from obverse.studies.folds import run_folds
+from obverse.studies.folds import mean_predictions, run_folds
 
 
 def splits(run):
@@ -71,8 +72,26 @@ def test_a_test_split_is_the_same_for_all_and_is_predicted_by_their_mean(data, m
     np.testing.assert_allclose(mean.probabilities_NK, wanted, atol=1e-6)
     assert found.metrics["test"]["num_samples"] == len(mean.ids)
     pooled = Predictions.read(tmp_path / "out/evaluation/out-of-fold")
+    assert "| calibration | fold 1: none: " in (tmp_path / "out/evaluation/test/summary.md").read_text()
     assert set(pooled.ids).isdisjoint(mean.ids)
     assert len(pooled.ids) + len(mean.ids) == 18
+
+
+def test_the_mean_of_calibrated_models_is_calibrated_and_knows_what_was_before():
+    generator = np.random.default_rng(0)
+    after, before = (generator.dirichlet(np.ones(3), (2, 5)).astype(np.float32) for _ in range(2))
+    runs = [
+        Predictions(
+            split="test", classes=tuple("abc"), ids=tuple("vwxyz"), truth=np.zeros(5, np.int64),
+            probabilities_NK=after[fold], uncalibrated_NK=[before[0], None][fold],
+        )
+        for fold in range(2)
+    ]  # fmt: skip
+    runs[1] = runs[1].take(np.array([4, 3, 2, 1, 0]))
+    mean = mean_predictions(runs)
+    np.testing.assert_allclose(mean.probabilities_NK, after.mean(0), atol=1e-6)
+    np.testing.assert_allclose(mean.uncalibrated_NK, (before[0] + after[1]) / 2, atol=1e-6)
+    assert mean_predictions([replace(run, uncalibrated_NK=None) for run in runs]).uncalibrated_NK is None
 
 
 def test_impossible_settings_may_be_corrected(data, make_recipe, tmp_path):

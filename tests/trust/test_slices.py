@@ -172,6 +172,22 @@ def test_size_camera_and_light_of_pictures_are_named_on_a_safe_page(pictures, tm
     assert json.loads((tmp_path / "out/metrics.json").read_text())["slices"]["num_examined"] > 3
 
 
+def test_a_cue_that_gives_the_class_away_stands_beside_the_headline(pictures, tmp_path):
+    """The size of a picture is its class here, which no object explains."""
+    by_size = Samples.of(replace(sample, label="ab"[row % 2]) for row, sample in enumerate(pictures.samples))
+    labels = np.arange(80) % 2
+    predictions = predictions_of(labels, labels, classes=("a", "b"))
+    topic = slices_topic(predictions, replace(pictures, samples=by_size), select="auto")
+    assert any(
+        message.startswith("the size of the picture alone tells the class") for message in topic.values["shortcuts"]
+    )
+    write_evaluation(tmp_path / "out", predictions, facts={}, more=[topic])
+    summary = (tmp_path / "out/summary.md").read_text()
+    assert "In these pictures the size of the picture alone tells the class in 100%" in summary
+    kept = slices_topic(predictions_of(np.arange(80) % 4 // 2, labels, classes=("a", "b")), pictures, select="auto")
+    assert kept.values["shortcuts"] == []
+
+
 def test_a_picture_that_is_gone_is_left_out(pictures, tmp_path):
     (tmp_path / "data/a/0.jpg").unlink()
     labels = np.arange(80) % 4 // 2

@@ -23,9 +23,12 @@ class Seen:
     is_unknown: bool = False
     """Whether the model's training samples are not known, because its bundle came without the run."""
 
+    findings: tuple[str, ...] = ()
+    """Findings about the data that endanger the numbers, such as copies across splits."""
+
     def as_json(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
-        return {**asdict(self), "chosen": list(self.chosen)}
+        return {**asdict(self), "chosen": list(self.chosen), "findings": list(self.findings)}
 
     def sentences(self, num_samples: int) -> Iterator[str]:
         """Yield warnings for the reader of the metrics."""
@@ -43,6 +46,8 @@ class Seen:
             yield f"{self.num_chosen} of {num_samples} are in the val split that chose the best epoch."
         if self.is_unknown:
             yield "A bundle does not know what it was trained on: whether these samples are new to it cannot be told."
+        for finding in self.findings:
+            yield f"Found in the data: {finding}."
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -107,7 +107,7 @@ def report_split(
                 *decision_topics(predictions),
                 *([maps.section] if maps.section else []),
             ],
-            seen=story.seen or seen_split(split, len(samples), recipe, bundle),
+            seen=replace(story.seen or seen_split(split, len(samples), recipe, bundle), findings=story.findings),
         ).as_json()
 
 
@@ -159,7 +159,8 @@ def _evaluate(
     else:
         name = OTHER
         manifest, about = other_manifest(data, bundle, recipe, split=split, layout=layout)
-        story = replace(story, facts=story.facts | about, seen=seen_before(run, manifest, bundle))
+        # Copies across the splits of the run say nothing about other data, whose copies `seen_before` counts.
+        story = replace(story, facts=story.facts | about, seen=seen_before(run, manifest, bundle), findings=())
         folder = out or run.evaluation(_name_of(data, split))
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, story=story)
 

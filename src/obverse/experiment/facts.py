@@ -53,6 +53,9 @@ class RunStory:
     sections: tuple[Section, ...] = ()
     """Further sections of the report."""
 
+    findings: tuple[str, ...] = ()
+    """Findings about the data that endanger the numbers of its splits."""
+
 
 def read_story(run: RunFolder) -> RunStory:
     """The story of a finished run, from its training log. Empty where the log is missing or of an older version."""
@@ -60,9 +63,26 @@ def read_story(run: RunFolder) -> RunStory:
         log = read_json_object(run.path / "training_log.json")
         findings = tuple(Diagnosis(**finding) for finding in log["diagnosis"])
         history = _history(run, log["epochs"], log["best_epoch"])
-        return RunStory(log["facts"], findings, history, sections=choice_sections(run))
+        return RunStory(log["facts"], findings, history, sections=choice_sections(run), findings=endangering(run))
     except (ValueError, KeyError, TypeError, AttributeError):
         return RunStory()
+
+
+def endangering(run: RunFolder) -> tuple[str, ...]:
+    """What the run's reading of its data found that endangers its numbers: copies and parts in several splits.
+
+    One message for each kind of finding. Empty where data_report.json is missing or damaged.
+    """
+    try:
+        report = read_json_object(run.path / "data_report.json")
+        messages = [(entry["code"], entry["message"]) for entry in report["findings"]]
+    except (ValueError, KeyError, TypeError):
+        return ()
+    by_code: dict[str, list[str]] = {}
+    for code, message in messages:
+        if code.endswith("-across-splits"):
+            by_code.setdefault(code, []).append(message)
+    return tuple(f"{of[0]} (and {len(of) - 1} more such)" if len(of) > 1 else of[0] for of in by_code.values())
 
 
 def choice_sections(run: RunFolder) -> tuple[Section, ...]:
@@ -152,7 +172,7 @@ def final_story(
     """The story of a training after its last step; its curves are plotted already, where there are any."""
     history = _history(run, progress.history, progress.best_epoch + 1)
     findings = diagnosed(progress, manifest, train, recipe)
-    return RunStory(facts, findings, history, sections=choice_sections(run))
+    return RunStory(facts, findings, history, sections=choice_sections(run), findings=endangering(run))
 
 
 def _history(run: RunFolder, rows: Sequence[Mapping[str, object]], best_epoch: int) -> History:

@@ -20,7 +20,7 @@ from .split.divide import groups_of_other_data
 from .split.split import assign_splits, fold_of_each
 from .split.stored import splits_by_digest
 from .store import ARCHIVE_SUFFIXES, PictureStore, StoredPicture, parse_locator, part_of, remote_url
-from .verify import PictureFacts, mirrored_classes, require_decodable, verify_pictures
+from .verify import PictureFacts, mirrored_classes, require_decodable, shortcut_findings, verify_pictures
 
 __all__ = [
     "ARCHIVE_SUFFIXES",
@@ -67,6 +67,7 @@ __all__ = [
     "remote_url",
     "require_decodable",
     "require_free",
+    "shortcut_findings",
     "splits_by_digest",
     "stem_key",
     "verify_pictures",

@@ -115,6 +115,7 @@ def pool(out: Path, paths: Sequence[Path]) -> Folded:
         mean = mean_predictions([Predictions.read(run.evaluation("test")) for run in runs])
         facts = {"model": f"probabilities averaged over the models of {len(paths)} folds"}
         facts |= {"thresholds": THRESHOLDS} if mean.kind.is_set else {}
+        facts |= {"calibration": calibration_of(runs)}
         metrics["test"] = _report(out, "test", mean, facts, Seen())
     return Folded(out, metrics)
 
@@ -124,8 +125,13 @@ def pooled_facts(runs: Sequence[RunFolder], pooled: Predictions) -> dict[str, st
     facts = {"folds": str(len(runs)), "what": KIND}
     if pooled.kind.is_set:
         facts |= {"thresholds": THRESHOLDS, "mAP of each fold": _of_each(runs, "map")}
+    return facts | {"calibration": calibration_of(runs)}
+
+
+def calibration_of(runs: Sequence[RunFolder]) -> str:
+    """The calibration of each fold's model, as text."""
     known = [read_story(run).facts.get("calibration", "not known") for run in runs]
-    return facts | {"calibration": "; ".join(f"fold {fold + 1}: {words}" for fold, words in enumerate(known))}
+    return "; ".join(f"fold {fold + 1}: {words}" for fold, words in enumerate(known))
 
 
 def pooled_seen(pooled: Predictions) -> Seen:
@@ -143,19 +149,38 @@ def _report(out: Path, name: str, predictions: Predictions, facts: dict[str, str
 
 
 def mean_predictions(runs: Sequence[Predictions]) -> Predictions:
-    """The mean of several models' probabilities on the same samples."""
-    aligned = [require_same_samples(runs[0], run, ("the first fold", "another")) for run in runs]
-    mean_NK = np.mean([run.probabilities_NK.astype(np.float64) for run in aligned], axis=0).astype(np.float32)
+    """The mean of several models' probabilities on the same samples, each after its own calibration.
+
+    The probabilities before calibration are averaged alike, where any of the models has a calibration.
+    """
+    aligned = _aligned(runs)
+    before = [
+        run if run.uncalibrated_NK is None else replace(run, probabilities_NK=run.uncalibrated_NK) for run in runs
+    ]
+    is_calibrated = any(run.uncalibrated_NK is not None for run in runs)
     return replace(
         runs[0],
-        probabilities_NK=mean_NK,
+        probabilities_NK=_mean(aligned),
         kind=_common_kind(aligned),
-        uncalibrated_NK=None,
+        uncalibrated_NK=_mean(_aligned(before)) if is_calibrated else None,
         sets=None,
         embeddings_ND=None,
         view_probabilities={},
         view_grades={},
     )
+
+
+def _aligned(runs: Sequence[Predictions]) -> list[Predictions]:
+    """The predictions with the samples and classes in the order of the first."""
+    return [require_same_samples(runs[0], run, ("the first fold", "another")) for run in runs]
+
+
+def _mean(runs: Sequence[Predictions]) -> Float32Array:
+    """The mean of aligned probabilities."""
+    mean_NK: Float32Array = np.mean([run.probabilities_NK.astype(np.float64) for run in runs], axis=0).astype(
+        np.float32
+    )
+    return mean_NK
 
 
 def _common_kind(parts: Sequence[Predictions]) -> Kind:

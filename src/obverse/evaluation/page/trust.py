@@ -54,6 +54,7 @@ def _unseen(seen: Seen) -> Iterator[Row]:
     if seen.is_unknown:
         warnings.append("nothing says whether the model was trained on these samples")
     what = "the figures as a forecast"
+    yield from ((what, CARE, f"Found in the data: {finding}.") for finding in seen.findings)
     if warnings:
         yield what, CARE, f"{'; '.join(warnings)}: new samples may do worse."
     else:
@@ -106,3 +107,5 @@ def _labels(num_sure_mistakes: int) -> Iterator[Row]:
 def _slices(slices: Any) -> Iterator[Row]:
     for sentence in slices.get("sentences", ()) if isinstance(slices, Mapping) else ():
         yield "the headline, for every kind of picture", CARE, sentence
+    for message in slices.get("shortcuts", ()) if isinstance(slices, Mapping) else ():
+        yield "the figures as a forecast", CARE, f"In these pictures {message}."

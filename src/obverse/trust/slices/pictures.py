@@ -6,12 +6,13 @@ A manifest does not have them, so pictures are read once more, in the sandbox an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from obverse.evaluation import Float32Array
 from obverse.imaging import PRINT_SIDE, unit_intervals
-from obverse.manifest import Manifest, PictureFacts, Samples, verify_pictures
+from obverse.manifest import Manifest, PictureFacts, Samples, shortcut_findings, verify_pictures
 from obverse.metrics import FloatArray, IntArray
 
 from .attributes import Attribute, by_number, by_value
@@ -22,16 +23,38 @@ MOST_SAMPLES = 2000
 SQUARE = 1.05
 
 
-def picture_attributes(samples: Samples, manifest: Manifest) -> Iterator[Attribute]:
-    """Attributes of the pictures of at most MOST_SAMPLES samples, chosen by their ids; unknown for the others."""
-    rows_M = _selected(samples)
-    chosen = samples.take(rows_M.tolist())
-    facts = verify_pictures(manifest.store, list(chosen.paths()), details=True, use=(64, 64))
-    places_VM = _places(chosen, facts)
-    for attribute in _of_pictures(facts, places_VM):
-        slice_N = np.full(len(samples), -1, np.int64)
-        slice_N[rows_M] = attribute.slice_N
-        yield Attribute(attribute.name, slice_N, attribute.words)
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The pictures of at most MOST_SAMPLES of the samples, chosen by their ids."""
+
+    num_samples: int
+    """Number of samples among which they were chosen."""
+
+    rows_M: IntArray
+    """Row numbers of the chosen samples."""
+
+    chosen: Samples
+    facts: PictureFacts
+
+    @classmethod
+    def of(cls, samples: Samples, manifest: Manifest) -> Pictures:
+        """The pictures, which are read here."""
+        rows_M = _selected(samples)
+        chosen = samples.take(rows_M.tolist())
+        facts = verify_pictures(manifest.store, list(chosen.paths()), details=True, use=(64, 64))
+        return cls(len(samples), rows_M, chosen, facts)
+
+    def attributes(self) -> Iterator[Attribute]:
+        """Attributes of the pictures; unknown for samples that were not chosen."""
+        for attribute in _of_pictures(self.facts, _places(self.chosen, self.facts)):
+            slice_N = np.full(self.num_samples, -1, np.int64)
+            slice_N[self.rows_M] = attribute.slice_N
+            yield Attribute(attribute.name, slice_N, attribute.words)
+
+    def shortcuts(self) -> list[str]:
+        """What gives the class away although the object cannot explain it, in words."""
+        findings = shortcut_findings(self.chosen, self.facts) if len(self.chosen) else []
+        return [finding.message for finding in findings if finding.severity == "warning"]
 
 
 def _selected(samples: Samples) -> IntArray:

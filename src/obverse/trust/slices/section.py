@@ -13,7 +13,7 @@ from obverse.report import Section, Table, Text
 from .attributes import class_attribute, manifest_attributes
 from .find import NUM_HALVINGS, POWER, Slices, WeakSlice, find_slices
 from .losses import Losses, sample_losses
-from .pictures import MOST_SAMPLES, picture_attributes
+from .pictures import MOST_SAMPLES, Pictures
 
 TITLE = "Where the model is worse"
 
@@ -24,11 +24,8 @@ def slices_topic(predictions: Predictions, manifest: Manifest, *, select: str) -
     place = {name: row for row, name in enumerate(manifest.samples.ids)}
     samples = manifest.samples.take([place[name] for name in labelled.ids])
     losses, units = sample_losses(labelled, select), labelled.units
-    attributes = [
-        *manifest_attributes(samples, manifest),
-        *(picture_attributes(samples, manifest) if len(samples) else ()),
-        *class_attribute(labelled),
-    ]
+    pictures = Pictures.of(samples, manifest)
+    attributes = [*manifest_attributes(samples, manifest), *pictures.attributes(), *class_attribute(labelled)]
     result = find_slices(losses, units, attributes)
     num_pictures = min(len(samples), MOST_SAMPLES)
     values = {
@@ -36,6 +33,8 @@ def slices_topic(predictions: Predictions, manifest: Manifest, *, select: str) -
         **asdict(result),
         "sentences": [sentence(one, losses, units) for one in result.weak],
         "num_samples_with_pictures": num_pictures,
+        # One class per sample: multi-label samples have no single class that a cue could give away.
+        "shortcuts": [] if labelled.kind.is_set else pictures.shortcuts(),
     }
     return Topic(slices_section(result, losses, units, num_pictures=num_pictures), "slices", values)
 
