@@ -1,10 +1,16 @@
 """Nested cross-validation: no sample influences its own probabilities, and the pairs give what the plain loops give."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn import functional
 
+from obverse.decisions import OneClass
+from obverse.manifest import Manifest, Sample, Samples
+from obverse.metrics import metric_of
 from obverse.probing.heads import Head, Known, heads_for
+from obverse.probing.measure import Task
 from obverse.probing.validation import Folds, best_options, out_of_fold, proper_score
 
 LOGISTIC = next(head for head in heads_for(ordered=False, is_set=False) if head.name == "logistic")
@@ -61,3 +67,18 @@ def test_cross_entropy_stays_finite_for_a_probability_of_zero():
     guesses = torch.tensor([[[0.0, 1.0]]])
     cost = proper_score(guesses, torch.tensor([[1.0, 0.0]]), ordered=False, is_set=False)
     assert cost.item() == pytest.approx(-torch.log(torch.tensor(0.005)).item())
+
+
+def test_ordered_answers_are_read_after_a_calibration_that_others_fitted():
+    """Probabilities that are spread too far, as by SORD, have their median in the middle of the scale."""
+    num, steps = 200, torch.arange(5, dtype=torch.float64)
+    labels = torch.arange(num) % 5
+    samples = Samples.of([Sample(f"{n}", f"g{k}", {"image": f"{n}"}, split="train") for n, k in enumerate(labels)])
+    classes = tuple(f"g{k}" for k in range(5))
+    manifest = Manifest(Path(), samples, classes, ("image",), ordered=True)
+    mae = metric_of("mean_absolute_error", label_sets=False)
+    task = Task(manifest, samples, OneClass("median", ordered=True), mae, labels[None])
+    noise = torch.randn(num, generator=torch.Generator().manual_seed(0)).double() / 3
+    spread = (-0.2 * (steps - (labels + noise)[:, None]).square()).softmax(1)
+    raw, read = mae.value(task.predictions(spread).outcome), mae.value(task.answers(spread).outcome)
+    assert raw > 0.3 > 0.15 > read

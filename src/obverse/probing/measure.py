@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 import torch
 
 from obverse import metrics
-from obverse.decisions import Kind
+from obverse.decisions import Evidence, Kind, calibrate, cross_calibrated, to_logits, to_probabilities
 from obverse.evaluation import OUT_OF_FOLD, Estimate, Predictions
 from obverse.manifest import Manifest, Samples
 
 from .features import Features
 from .heads import heads_for
+from .validation import FLOOR
 from .views import ViewFolds
 
 
@@ -56,6 +57,21 @@ class Task:
             kind=self.kind,
             groups=self.samples.groups if any(self.samples.groups) else (),
         )
+
+    def answers(self, probabilities_NK: torch.Tensor) -> Predictions:
+        """Out-of-fold probabilities of a head as predictions that are read like those of a trained model.
+
+        Of ordered classes they are calibrated first, each sample by a fit on others: targets that spread to neighbours
+        pull the median to the middle of the scale.
+        """
+        predictions = self.predictions(probabilities_NK)
+        if not self.kind.ordered:
+            return predictions
+        floored_NK = (1 - FLOOR) * predictions.probabilities_NK + FLOOR / len(self.manifest.classes)
+        weights_N, units = np.ones(len(self.samples)), predictions.units
+        evidence = Evidence(to_logits(floored_NK, self.kind), predictions.truth, self.kind, units, weights_N)
+        logits_NK = cross_calibrated(evidence, calibrate(evidence))
+        return replace(predictions, probabilities_NK=to_probabilities(logits_NK, self.kind))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +121,7 @@ def measure_heads(task: Task, features: Features, *, is_brief: bool = False) -> 
         for division in divisions:
             answers = division.probabilities(head, ordered=ordered, is_set=is_set)
             for use, probabilities_NK in islice(answers, most):
-                runs.setdefault(use, []).append(task.predictions(probabilities_NK))
+                runs.setdefault(use, []).append(task.answers(probabilities_NK))
         seconds = time.perf_counter() - start
         measured += [Measured(head.name, use, tuple(of_use), seconds) for use, of_use in runs.items()]
     return measured
