@@ -52,6 +52,25 @@ def test_a_known_speed_gives_the_hours_of_one_device_and_of_several(obverse):
     assert "at 50 pictures a second, as said, on each of 2 devices" in table.out
 
 
+def test_all_trainings_of_a_refit_and_of_a_choice_are_counted(obverse):
+    """A choice trains every way in every fold, and then twice; all share a time budget."""
+
+    def planned(*settings):
+        more = [part for setting in ("training.epochs=10", *settings) for part in ("--set", setting)]
+        command = ("plan", *TINY, "--device", "cuda", "--memory", "8", "--samples", 1000, "--pictures-per-second", 100)
+        values, table = (obverse(*command, *more, "--format", form) for form in ("json", "table"))
+        assert (values.code, table.code) == (0, 0), values.err
+        return json.loads(values.out)["trainings"], next(line for line in table.out.splitlines() if "epoch" in line)
+
+    one, refit = planned(), planned("training.refit=true")
+    assert (one[0], refit[0]) == (1, 2)
+    assert "75 s in all (" in one[1]
+    assert "2 min in all for 2 trainings" in refit[1]
+    ways = "choice={folds: 3, ways: {a: {}, b: {optim.lr: 0.1}}}"
+    assert planned(ways)[0] == 8
+    assert "epochs in the 3 minutes of each of 8 trainings" in planned(ways, "training.minutes=24")[1]
+
+
 def test_a_batch_that_the_processes_cannot_share_is_refused(refused):
     refused(2, "give a multiple of 6", "plan", *TINY, "--set", "training.batch_size=64", "--processes", 3)
 

@@ -207,8 +207,10 @@ def test_of_the_hub_only_what_is_cached_is_compared(data, folder, monkeypatch):
 
 def test_plan_says_what_will_be_measured(data, folder, obverse_lines):
     lines = obverse_lines("plan", data, "--set", f"model.backbone.pretrained={folder}", "--memory", 100)
-    (line,) = [line for line in lines if line.startswith("choice")]
-    assert "train compares vit_tiny_patch16_224 (blind.safetensors), vit_tiny_patch16_224 (sees.safetensors)" in line
+    (line,) = [line for line in lines if line.startswith("compared")]
+    assert (
+        "train first compares vit_tiny_patch16_224 (blind.safetensors), vit_tiny_patch16_224 (sees.safetensors)" in line
+    )
 
 
 def test_several_weights_are_for_train_and_for_recognised_networks(data, folder):

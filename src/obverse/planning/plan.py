@@ -63,8 +63,16 @@ class Plan:
     seconds_before: float = 0.0
     """Seconds for fitting the head before the first epoch."""
 
+    num_of_choice: int = 0
+    """Number of trainings by which the run first chooses among ways of training."""
+
     is_precision_open: bool = False
     """Whether the number format is still open, because it must be measured on the device."""
+
+    @property
+    def num_trainings(self) -> int:
+        """Number of trainings, which share a time budget: a refit is a second one, and a choice always has it."""
+        return self.num_of_choice + (2 if self.recipe.training.refit or self.num_of_choice else 1)
 
     @property
     def fits(self) -> bool:
@@ -87,6 +95,7 @@ class Plan:
             "processes": self.processes,
             "epochs": training.epochs,
             "minutes": training.minutes,
+            "trainings": self.num_trainings,
             "seconds_per_epoch": self.seconds_per_epoch,
             "seconds_before_epochs": self.seconds_before,
             "changes": list(self.changes),
@@ -124,12 +133,15 @@ class Plan:
             return "not measured here; --pictures-per-second says what one device trains on"
         training = self.recipe.training
         first = f", {_duration(self.seconds_before)} before them to fit the head first" if self.seconds_before else ""
+        num = self.num_trainings
         if training.minutes is not None:
-            num_epochs = max(0.0, 60 * training.minutes - self.seconds_before) / self.seconds_per_epoch
-            total = f"{first}, so {num_epochs:.2g} epochs in the {training.minutes:g} minutes"
+            share = training.minutes / num
+            num_epochs = max(0.0, 60 * share - self.seconds_before) / self.seconds_per_epoch
+            part = f" of each of {num} trainings" if num > 1 else ""
+            total = f"{first}, so {num_epochs:.2g} epochs in the {share:g} minutes{part}"
         else:
-            seconds = self.seconds_before + self.seconds_per_epoch * training.epochs
-            total = f"{first}, {_duration(seconds)} in all"
+            seconds = num * (self.seconds_before + self.seconds_per_epoch * training.epochs)
+            total = f"{first}, {_duration(seconds)} in all" + (f" for {num} trainings" if num > 1 else "")
         source = (
             "an estimate from a few steps" if self.speed is None else f"at {self.speed:g} pictures a second, as said"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -68,11 +69,15 @@ def command(
     else:
         _notify(f"reading the pictures of {str(data)!r}")
         index = build_index(data, chosen.data, show_progress)
-    chosen, note = _with_first(chosen, index)
+    if device is not None and memory is None:
+        chosen = chosen.changed({"runtime.device": device})
+    chosen, names = _with_first(chosen, index, is_elsewhere=memory is not None)
     plan = make_plan(chosen, index, device=device, gigabytes=memory, speed=speed, processes=processes, notify=_notify)
-    values, lines = plan.to_json() | {"choice": note}, plan.lines()
-    if note is not None:
-        lines.insert(1, ("choice", note))
+    plan = replace(plan, num_of_choice=_num_of_choice(chosen, index))
+    values, lines = plan.to_json() | {"compared": names}, plan.lines()
+    if len(names) > 1:
+        lines.insert(1, ("compared", f"train first compares {', '.join(names)} on the data and takes the best of them; "
+                                     "this plan is for the first"))  # fmt: skip
     if find_lr:
         from obverse.experiment import set_up
         from obverse.planning.lr_finder import find_rate
@@ -89,16 +94,34 @@ def command(
             typer.echo(f"{heading:14} {text}")
 
 
-def _with_first(recipe: Recipe, index: Index) -> tuple[Recipe, str | None]:
-    """The recipe with the first of the backbones among which training chooses, and a note; None where it does not."""
-    from obverse.probing import contestants
+def _with_first(recipe: Recipe, index: Index, *, is_elsewhere: bool) -> tuple[Recipe, list[str]]:
+    """The recipe with the first of the backbones among which training chooses, and the names of all of them.
 
+    is_elsewhere: whether the plan is for another machine, whose cache of the hub is not known.
+    """
+    from obverse.probing import contestants
+    from obverse.recipe import AutoBackbone
+
+    auto = recipe.model.backbone
+    if is_elsewhere and not (isinstance(auto, AutoBackbone) and auto.files):
+        return recipe, []
     candidates = contestants(recipe, index)
-    if len(candidates) < 2:
-        return recipe, None
-    first, *others = [candidate.name for candidate in candidates]
-    note = f"train compares {first}, {', '.join(others)} on the data first, and takes the best; planned for {first}"
-    return recipe.changed({"model.backbone": candidates[0].backbone}), note
+    if not candidates:
+        return recipe, []
+    return recipe.changed({"model.backbone": candidates[0].backbone}), [candidate.name for candidate in candidates]
+
+
+def _num_of_choice(recipe: Recipe, index: Index) -> int:
+    """Number of trainings by which a run chooses among ways of training; 0 where it does not."""
+    from obverse.experiment import resolve, with_digest
+    from obverse.studies.choice import auto_ways
+
+    if recipe.choice is None:
+        return 0
+    ways = recipe.choice.ways
+    if ways == "auto":
+        ways = auto_ways(recipe, resolve(with_digest(recipe), index), index)
+    return recipe.choice.folds * len(ways)
 
 
 def _notify(line: str) -> None:
