@@ -120,6 +120,17 @@ def test_of_larger_data_a_part_is_taken_and_said(folder, vit_weights):
     assert "measured on 17 of 34 samples" in result.sentences[-1]
 
 
+def test_extra_columns_are_named_as_unused(folder, vit_weights):
+    rows = [
+        f"{path.parent.name},{path.relative_to(folder)},{n}" for n, path in enumerate(sorted(folder.rglob("*.png")))
+    ]
+    table = folder / "table.csv"
+    table.write_text("\n".join(["label,image,year", *rows]) + "\n")
+    options = {**QUIET, "settings": {"runtime.num_threads": 1, "data.columns": {"year": "number"}}}
+    result = obverse.probe(table, model="test_vit", weights=vit_weights, size=32, folds=3, **options)
+    assert any("training also uses the columns year" in line for line in result.sentences)
+
+
 def test_groups_are_not_divided(folder, vit_weights):
     """Ten groups, of which train and val have eight or nine."""
     options = {**QUIET, "settings": {"runtime.num_threads": 1, "data.split.group_by": {"pattern": r"(\d)$"}}}

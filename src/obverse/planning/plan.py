@@ -63,11 +63,11 @@ class Plan:
     seconds_before: float = 0.0
     """Seconds for fitting the head before the first epoch."""
 
-    num_of_choice: int = 0
-    """Number of trainings by which the run first chooses among ways of training."""
-
     is_precision_open: bool = False
     """Whether the number format is still open, because it must be measured on the device."""
+
+    num_of_choice: int = 0
+    """Number of trainings by which the run first chooses among ways of training."""
 
     @property
     def num_trainings(self) -> int:

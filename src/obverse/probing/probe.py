@@ -97,6 +97,9 @@ def probe(
     if not rows:
         raise bench.errors[0]
     notes = [f"measured on {bench.part}; --samples takes more"] if bench.part else []
+    if index.manifest.columns:
+        names = ", ".join(column.name for column in index.manifest.columns)
+        notes.append(f"pictures only: training also uses the columns {names}, and the heads here do not")
     seconds = time.perf_counter() - start
     ranked = _ranked(data, bench.task, rows, (*notes, *bench.left_out), seconds=seconds)
     if are_parts(recipe.data) and ranked.best.views in index.manifest.views:
