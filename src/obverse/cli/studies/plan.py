@@ -16,6 +16,8 @@ from obverse.errors import RecipeError, printable
 
 if TYPE_CHECKING:
     from obverse.manifest import Index
+    from obverse.planning.lr_finder import RateTest
+    from obverse.planning.plan import Plan
     from obverse.recipe import Recipe
 
 MOST_GB = 1e6
@@ -79,11 +81,7 @@ def command(
         lines.insert(1, ("compared", f"train first compares {', '.join(names)} on the data and takes the best of them; "
                                      "this plan is for the first"))  # fmt: skip
     if find_lr:
-        from obverse.experiment import set_up
-        from obverse.planning.lr_finder import find_rate
-
-        _notify("searching a learning rate: up to 100 training steps")
-        trial = find_rate(set_up(plan.recipe, index.manifest))
+        trial = _rate_trial(plan, index)
         values["learning_rate"] = {"suggestion": trial.suggestion, "rates": trial.rates, "losses": trial.losses}
         steps = f"range test over {len(trial.rates)} steps; the recipe has {plan.recipe.optim.lr:g}"
         lines.append(("learning rate", f"{trial.suggestion:g} ({steps})"))
@@ -122,6 +120,14 @@ def _num_of_choice(recipe: Recipe, index: Index) -> int:
     if ways == "auto":
         ways = auto_ways(recipe, resolve(with_digest(recipe), index), index)
     return recipe.choice.folds * len(ways)
+
+
+def _rate_trial(plan: Plan, index: Index) -> RateTest:
+    from obverse.experiment import set_up
+    from obverse.planning.lr_finder import find_rate
+
+    _notify("searching a learning rate: up to 100 training steps")
+    return find_rate(set_up(plan.recipe, index.manifest))
 
 
 def _notify(line: str) -> None:
