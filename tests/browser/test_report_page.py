@@ -214,6 +214,14 @@ def test_without_script_the_page_is_complete(open_report):
     assert page.locator("section#confusion img").is_visible()
 
 
+def test_on_paper_what_stands_for_a_panel_comes_back(open_report):
+    page = open_report(color_scheme="dark")
+    page.emulate_media(media="print")
+    assert page.locator("section#surest-mistakes .static figure").first.is_visible()
+    assert page.locator("section#confusion img").is_visible()
+    assert page.locator("[data-panel=answers]:visible, nav:visible, [data-panel=confusion]:visible").count() == 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_control_has_a_name_and_enough_contrast(open_report, scheme):
     page = open_report(color_scheme=scheme)
