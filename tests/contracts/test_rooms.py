@@ -14,6 +14,7 @@ DOORS = {
     "obverse.api.contenders": "the verb `compare` does not wait for what the other functions need",
     "obverse.api.probing": "the verb `probe` does not wait for what the other functions need",
     "obverse.api.short_forms": "loads the models of the recipe, for which help does not wait",
+    "obverse.api.suspecting": "the verb `suspects` does not wait for what the other functions need",
     "obverse.api.training": "the verb `train` claims its folder before anything heavy is loaded",
     "obverse.cli.main": "the entry point; the room itself is not imported by anybody",
     "obverse.inference.explaining": "needs matplotlib's room `explain`, for which predictions do not wait",
@@ -34,6 +35,7 @@ DOORS = {
     "obverse.studies.folds": "each verb loads only its own study",
     "obverse.studies.leaderboard": "reads past runs without torch, for which nobody waits",
     "obverse.studies.sweep": "each verb loads only its own study",
+    "obverse.trust.suspects": "an inner room that only the verb `suspects` needs",
 }
 
 

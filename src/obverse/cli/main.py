@@ -19,7 +19,7 @@ from obverse.interrupts import Terminated, listening
 from obverse.launch import launched
 from obverse.terminal import painted
 
-from .data import check, prepare, sample
+from .data import check, prepare, sample, suspects
 from .machine import doctor, recipes
 from .models import ensemble, evaluate, explain, export, predict, search, train
 from .studies import compare, folds, plan, probe, runs, sweep
@@ -91,6 +91,7 @@ app = typer.Typer(
 for verb in (
     check,
     prepare,
+    suspects,
     train,
     sweep,
     folds,

@@ -6,7 +6,7 @@ from .evaluate import Ready, evaluate_run, report_split, run_manifest, training_
 from .example import Example, example_of
 from .facts import RunStory, choice_rows, model_words, read_story, training_log_of
 from .identity import run_recipe
-from .inputs import with_source, write_inputs
+from .inputs import read_inputs, with_source, write_inputs
 from .outliers import evaluate_foreign, with_detector, with_outlier_limit
 from .parent import continued
 from .preview import write_preview
@@ -41,6 +41,7 @@ __all__ = [
     "measured_samples",
     "model_words",
     "prepare_process",
+    "read_inputs",
     "read_story",
     "report_split",
     "require_select",

@@ -11,6 +11,7 @@ from .prepared import is_prepared, require_free, write_prepared
 from .sample import SPLITS, Finding, Sample
 from .samples import Samples
 from .sources import Listing, data_root, full_path, read_source
+from .sources.fixes import COLUMNS as FIX_COLUMNS
 from .sources.folders.tree import open_tree
 from .sources.folders.views import in_parts
 from .sources.listing import stem_key, walk_pictures
@@ -24,6 +25,7 @@ from .verify import PictureFacts, mirrored_classes, require_decodable, shortcut_
 
 __all__ = [
     "ARCHIVE_SUFFIXES",
+    "FIX_COLUMNS",
     "LIST_SUFFIXES",
     "SPLITS",
     "Column",

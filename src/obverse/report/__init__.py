@@ -1,6 +1,7 @@
 """Pages and summaries: typed blocks, rendered as Markdown and as one style of HTML."""
 
 from .blocks import (
+    MOST_ITEMS,
     Block,
     Card,
     Cards,
@@ -22,6 +23,7 @@ from .linked import Facet, Linked
 from .markdown import to_markdown
 
 __all__ = [
+    "MOST_ITEMS",
     "Block",
     "Card",
     "Cards",

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from obverse.errors import DataError
 from obverse.imaging import grid
-from obverse.manifest.fixes import with_fixes
 from obverse.manifest.sources.folders.class_names import in_one_form
 from obverse.manifest.sources.folders.tree import Tree, data_root, open_tree
 from obverse.manifest.sources.folders.views import in_parts
@@ -22,6 +21,7 @@ from obverse.manifest.store import part_of
 from obverse.recipe import DataSpec
 from obverse.registry import SOURCES
 
+from .fixes import with_fixes
 from .listing import Listing
 from .run_folder import read_run_folder, run_folder_of
 from .source import source_of

@@ -10,7 +10,7 @@ import pytest
 from obverse.errors import DataError
 from obverse.manifest import build_index
 from obverse.manifest.check import check_data
-from obverse.manifest.fixes import LABEL_BEFORE
+from obverse.manifest.sources.fixes import LABEL_BEFORE
 from obverse.recipe import DataSpec
 
 Tree = Callable[[Iterable[str]], Path]

@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from obverse.errors import DataError
 from obverse.files import read_regular
+from obverse.manifest.label_sets import class_counts, joined
+from obverse.manifest.names import composed
+from obverse.manifest.sample import Finding
+from obverse.manifest.samples import Samples
 from obverse.recipe import did_you_mean
 
-from .label_sets import class_counts, joined
-from .names import composed
-from .sample import Finding
-from .samples import Samples
-from .sources.tables.delimited import Delimited, read_delimited
-
-if TYPE_CHECKING:
-    from .sources.listing import Listing
+from .listing import Listing
+from .tables.delimited import Delimited, read_delimited
 
 ACTIONS = ("keep", "change", "drop")
 COLUMNS = ("id", "label", "new_label", "action")
