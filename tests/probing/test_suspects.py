@@ -52,7 +52,7 @@ def test_data_with_pretrained_weights(mislabelled, vit_weights, tmp_path):
     # A person decides, and the edited table is not written over.
     table = out / "suspects.csv"
     table.write_text(table.read_text(encoding="utf-8-sig").replace("light,keep", "light,change"))
-    assert verb(*given).exit_code == 73
+    assert verb(*given).exception.exit_code == 73
     labels = build_index(mislabelled, DataSpec(fixes=(str(table),))).manifest.samples
     assert dict(zip(labels.ids, labels.labels, strict=True))["dark/90.png"] == "light"
     assert verb(*given, "--fixes", table, "--force").exit_code == 0
@@ -69,7 +69,7 @@ def test_a_run_without_pretrained_weights_judges_val_and_test_only(trained, tmp_
     assert "nearest samples of the same evaluation by the model's embeddings" in result.output
     assert rows_of(run / "suspects") == [] or "picture obverse" in rows_of(run / "suspects")[0]
     refused = verb(run, "--size", "32", "--force")
-    assert refused.exit_code == 2
+    assert refused.exception.exit_code == 2
     assert "judged by its own recipe" in str(refused.exception)
 
 
