@@ -29,7 +29,7 @@ def test_the_page(obverse, refused, two_runs, tmp_path):
     assert verdict in " ".join(table.out.split())
     assert verdict in page
     changed = [*values["against"][0]["better"], *values["against"][0]["worse"]]
-    assert page.count("data:image/webp") == len(changed)
+    assert page.count('<img src="data:image/webp') == len(changed)
     refused(73, "is a run", "compare", *two_runs, "--out", two_runs[0])
 
 
