@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Evaluation, Run, check, compare, evaluate, load, load_recipe, probe, resume, runs, train
+    from .api import Evaluation, Run, check, compare, evaluate, leaderboard, load, load_recipe, probe, resume, train
     from .errors import Interrupted, ObverseError
     from .inference import Failure, Prediction, Predictor
     from .manifest.check import Check
@@ -36,11 +36,11 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "leaderboard",
     "load",
     "load_recipe",
     "probe",
     "resume",
-    "runs",
     "train",
 ]
 
@@ -51,11 +51,11 @@ _ROOMS = {
         "check",
         "compare",
         "evaluate",
+        "leaderboard",
         "load",
         "load_recipe",
         "probe",
         "resume",
-        "runs",
         "train",
     ),
     "errors": ("Interrupted", "ObverseError"),

@@ -171,7 +171,7 @@ def test_a_run_that_is_being_trained(tmp_path):
 
 
 def test_every_form_says_the_same(past, tmp_path):
-    board = obverse.runs(past, out=tmp_path / "out")
+    board = obverse.leaderboard(past, out=tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "runs.json").read_text())["rows"]
     assert rows == board.rows() == board.as_json()["rows"]
     table = list(csv.DictReader(io.StringIO((tmp_path / "out" / "runs.csv").read_text())))
@@ -206,7 +206,7 @@ def obverse_command(capsys):
 
 
 def test_no_torch(past):
-    code = "import sys, obverse; obverse.runs(sys.argv[1])._repr_html_(); sys.exit('torch' in sys.modules)"
+    code = "import sys, obverse; obverse.leaderboard(sys.argv[1])._repr_html_(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code, str(past)], check=False).returncode == 0
 
 

@@ -1,6 +1,6 @@
 """The Python API: functions that do what the verbs of the command do, and their results."""
 
-from .functions import check, compare, evaluate, load, load_recipe, probe, resume, runs, train
+from .functions import check, compare, evaluate, leaderboard, load, load_recipe, probe, resume, train
 from .results import Evaluation, Run
 
 __all__ = [
@@ -9,10 +9,10 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "leaderboard",
     "load",
     "load_recipe",
     "probe",
     "resume",
-    "runs",
     "train",
 ]

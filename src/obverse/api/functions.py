@@ -235,7 +235,7 @@ def compare(*runs: AnyPath, split: str = "test", out: AnyPath | None = None) -> 
     return comparison
 
 
-def runs(folder: AnyPath = "runs", *, out: AnyPath | None = None) -> Leaderboard:
+def leaderboard(folder: AnyPath = "runs", *, out: AnyPath | None = None) -> Leaderboard:
     """Past runs below a folder, the best first within the same data and metric, with paired tests.
 
     out: a folder for report.html, runs.csv and runs.json; by default nothing is written.

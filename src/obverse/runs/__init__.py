@@ -4,11 +4,6 @@
 it.
 """
 
-import sys
-from importlib import import_module
-from types import ModuleType
-from typing import Any
-
 from .events import CheckpointSaved, EpochEnd, Event, Message, Observer, StepEnd
 from .failures import explained, is_lack_of_memory
 from .rundir import RunFolder, default_run_path, describe_environment, short_name, write_text
@@ -28,17 +23,3 @@ __all__ = [
     "short_name",
     "write_text",
 ]
-
-
-class _Callable(ModuleType):
-    """This room, which can be called: `obverse.runs` is also the function of the Python API.
-
-    Python sets the attribute `runs` of the package to this room as soon as anything imports it.
-    """
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What `obverse.api.runs` returns."""
-        return import_module("obverse.api").runs(*args, **kwargs)
-
-
-sys.modules[__name__].__class__ = _Callable
