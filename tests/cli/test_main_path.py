@@ -112,7 +112,10 @@ def test_table_csv_json_and_python_give_the_same_numbers(obverse, shapes, shapes
             assert cells[f"class_{place}"] == top["label"]
             assert float(cells[f"probability_{place}"]) == pytest.approx(top["probability"], abs=1e-6)
     lines = [f"  {top['probability']:7.2%}  {top['label']}" for row in rows for top in row["top"]]
-    assert [line for line in texts["table"].splitlines() if line.startswith("  ")] == lines
+    printed = texts["table"].splitlines()
+    assert [line for line in printed if re.match(r" +[\d.]+%  ", line)] == lines
+    for row in rows:
+        assert f"  {row['decision']}: {row['reason']}" in printed
 
 
 def test_two_views_on_the_command_line_and_in_python(obverse, coins, coins_run):
