@@ -3,9 +3,10 @@
     PYTHON autogluon_multimodal.py TABLE.csv OUT.json --weights FILE --name MODEL [--size 64] [--epochs 60] [--seed 0]
 
 PYTHON is an environment with `autogluon.multimodal`. TABLE and OUT are those of `plain_finetune.py`. What AutoGluon
-chooses by itself stays: the validation split, augmentation, learning rates, patience, the average of its best epochs.
-Its download of weights is replaced by the local file. Several columns of pictures are its own way with several views:
-one network, whose logits are averaged.
+chooses by itself stays: the validation split, augmentation, learning rates, the average of its best epochs. But its
+batch is 16, because its own of 128 makes one step per epoch of so few pictures, and it gives up after ten of them. Its
+download of weights is replaced by the local file. Several columns of pictures are its own way with several views: one
+network, whose logits are averaged.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ from autogluon.multimodal import MultiModalPredictor
 from autogluon.multimodal.models import timm_image
 from safetensors.torch import load_file
 
+BATCH = 16
+
 
 def local_model(name: str, *, weights: Path, num_classes: int, **_: Any) -> torch.nn.Module:
-    """The pretrained network from the file, with a new classifier."""
+    """The pretrained network from the file, with a new classifier, and batch norm as it is: it has been folded away."""
     net = timm.create_model(name, num_classes=num_classes, pad_type="same")
     state = {key: value for key, value in load_file(weights).items() if not key.startswith("classifier")}
     missing = net.load_state_dict(state, strict=False).missing_keys
     assert all(key.startswith("classifier") or "num_batches" in key for key in missing), missing
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval().train = lambda mode=True, module=module: module
     return net
 
 
@@ -69,6 +75,9 @@ def main() -> None:
                 "model.timm_image.image_size": options.size,
                 "model.timm_image.image_norm": "inception",
                 "optim.max_epochs": options.epochs,
+                "optim.patience": 2 * options.epochs,
+                "env.batch_size": BATCH,
+                "env.per_gpu_batch_size": BATCH,
                 "env.num_gpus": 0,
                 "env.precision": 32,
                 "env.num_workers": 0,
