@@ -69,9 +69,10 @@ def test_a_path_with_a_newline(obverse, classes, tiny, tmp_path):
     assert all(line.startswith(("test accuracy", "report: ", "predict: ")) for line in result.out.splitlines())
     result = obverse("predict", run, odd, "--top-k", 1)
     assert result.code == 0, result.err
-    path, top, note = result.out.splitlines()
+    path, top, *decisions, note = result.out.splitlines()
     assert path.endswith("pic\\nture\\x1b[31m.png")
-    assert (top.startswith("  "), note.startswith("(")) == (True, True)
+    assert all(line.startswith("  ") for line in (top, *decisions))
+    assert note.startswith("(")
     assert len(obverse("predict", run, odd, "--format", "csv").out.splitlines()) == 2
     assert json.loads(obverse("predict", run, odd, "--format", "json").out)[0]["id"] == str(odd)
     missing = obverse("predict", run, tmp_path / "no\nthing.png")

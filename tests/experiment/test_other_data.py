@@ -175,7 +175,8 @@ def test_new_pictures_are_new_and_a_bundle_alone_cannot_know(run_of, tmp_path):
     for model, is_unknown in ((run, False), (run / "bundle", True)):
         out = tmp_path / f"out-{is_unknown}"
         folder, metrics = evaluate_run(model, data=tmp_path / "set", out=out, device="cpu")
-        assert metrics["seen"] == {"chosen": [], "num_trained": 0, "num_chosen": 0, "is_unknown": is_unknown}
+        seen = {"chosen": [], "num_trained": 0, "num_chosen": 0, "is_unknown": is_unknown, "findings": []}
+        assert metrics["seen"] == seen
         assert ("does not know what it was trained on" in (folder / "summary.md").read_text()) is is_unknown
 
 

@@ -125,5 +125,5 @@ def test_cost_of_many_samples_and_classes():
 
 
 def test_it_is_added_in_one_file():
-    files = [path.name for path in Path(obverse.__file__).parent.rglob("*.py") if '"auroc"' in path.read_text()]
+    files = [path.name for path in Path(obverse.__file__).parent.rglob("*.py") if 'name="auroc"' in path.read_text()]
     assert files == ["ranking.py"]

@@ -70,7 +70,8 @@ def test_pooled_answers_are_read_at_the_mean_of_the_thresholds(folds):
     assert found["macro_f1"]["value"] == pytest.approx(set_macro_f1(set_scores(truth_NK, answers_NK)))
     wanted = mean_average_precision(truth_NK, pooled.probabilities_NK)
     assert found["map"]["value"] == pytest.approx(wanted)
-    chosen = ["the best epoch of each fold", "each fold's calibration", "each fold's thresholds"]
+    chosen = ["the best epoch of each fold", *(f"each fold's {what}" for what in ("calibration", "rule of sets"))]
+    chosen.append("each fold's thresholds")
     assert found["seen"]["chosen"] == chosen
     summary = (out / "evaluation/out-of-fold/summary.md").read_text()
     each = [mean_average_precision(part.truth, part.probabilities_NK) for part in parts(out)]

@@ -21,7 +21,7 @@ from obverse.recipe import AcceptanceSpec, CalibrationSpec, EvaluationSpec
 
 from .held_out import held_out_answers
 
-# Wanted errors that `auto` chooses from.
+# Wanted errors that `tuned` chooses from.
 LEVELS = (0.05, 0.1, 0.2)
 # Expected errors among the samples of the first test, if the error were the wanted one. With fewer, one unlucky error
 # among the most confident answers ends the sequence; with more, a model that is right only when very sure fails.
@@ -66,9 +66,9 @@ def _accepted(
 def wanted_error(spec: EvaluationSpec, is_right_N: BoolArray, units: Units) -> float:
     """The wanted error of a recipe.
 
-    `auto`: the least of `LEVELS` that half of the units could promise and that is not below half of the error on val.
+    `tuned`: the least of `LEVELS` that half of the units could promise and that is not below half of the error on val.
     """
-    if spec.accepted_error != "auto":
+    if spec.accepted_error != "tuned":
         return spec.accepted_error
     half = 0.5 * float(1 - is_right_N.mean()) if is_right_N.size else 0.0
     fits = [level for level in LEVELS if level >= half and least_units(level) <= units.num / 2]

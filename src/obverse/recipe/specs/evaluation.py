@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .spec import Auto, Level, NonNegativeInt, PositiveInt, Spec
+from .spec import Level, NonNegativeInt, PositiveInt, Spec
 
 # An error of 0 cannot be promised by any number of samples.
 ErrorShare = Annotated[float, Field(gt=0, lt=1)]
@@ -29,9 +29,9 @@ class EvaluationSpec(Spec):
     """Number of samples for which the report shows where the model looks; half of them are the most confident mistakes.
     0 is none."""
 
-    accepted_error: Auto | ErrorShare = "auto"
+    accepted_error: Literal["tuned"] | ErrorShare = "tuned"
     """Largest share of wrong answers among those that are accepted without a person, promised with 95 % confidence from
-    val. `auto` is 0.05; it is 0.1 or 0.2 where less cannot be promised from half of val (that takes 118 independent
+    val. `tuned` is 0.05; it is 0.1 or 0.2 where less cannot be promised from half of val (that takes 118 independent
     samples for 0.05 and 58 for 0.1), or where the model errs more than twice as often."""
 
     coverage: Level | None = 0.9

@@ -56,12 +56,17 @@ def _one_of(p_value: float) -> str:
 
 
 def needed_words(metric: Metric, base: Sequence[Predictions], other: Sequence[Predictions]) -> str:
-    """How many test samples, groups or seeds would tell a difference of one point, as the end of the verdict."""
+    """How many test samples, groups or seeds would tell a difference of one point, as the end of the verdict.
+
+    Empty for a metric that is no mean over samples, such as macro F1.
+    """
     if len(base) > 1 or len(other) > 1:
         return "; more seeds, or more test samples, would tell more"
     one, two = base[0].labelled(), other[0].labelled()
     units = joint_units((one, two))
     is_accuracy = metric.name == "accuracy"
+    if not is_accuracy and metric.measure_for(one.outcome).of_samples is None:
+        return ""
     gain_N = gain_in_accuracy(one, two) if is_accuracy else gain_in(metric, one, two)
     num = units_to_detect(ONE_POINT, gain_N, units, are_hits=is_accuracy)
     size = "1 point" if metric.unit == "share" else f"{ONE_POINT:g}"
