@@ -1,7 +1,8 @@
 """Explanation of a prediction: the answer of each sample, and for each view maps of important places.
 
 `METHODS` are the kinds of map. Unless one is named, a network with global attention (ViT, CCT) is explained by gradient
-rollout, any other by Grad-CAM, and one that has neither by occlusion. `obverse.explain.picture` draws the maps.
+rollout, a convolutional one by LayerCAM, any other by Grad-CAM, and one that has none of them by occlusion.
+`obverse.explain.picture` draws the maps.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from obverse.engines import TorchEngine
 from obverse.errors import RecipeError
 
 from .attention import attention_maps, gradient_rollouts
-from .gradcam import gradcam_maps
+from .gradcam import gradcam_maps, layercam_maps
 from .influence import Influence, view_influence
 from .methods import (
     ALL,
     GRAD_CAM,
     GRADIENT_ROLLOUT,
+    LAYER_CAM,
     NEED_GRADIENTS,
     OCCLUSION,
     OF_CLASS,
@@ -40,6 +42,11 @@ from .watch import Seen, Watch
 HeatMap = npt.NDArray[np.float32]
 # Maps of one network: method -> map.
 Maps = dict[str, torch.Tensor]
+# Why a network lacks a map; one that needs attention lacks it for want of that.
+WHY_NOT = {
+    GRAD_CAM: "its layers cannot be followed",
+    LAYER_CAM: "it has attention, or no feature map of 8 cells a side",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +156,7 @@ def _require_available(methods: Sequence[str], members: list[Maps]) -> None:
     for name in methods:
         if name not in (ALL, OCCLUSION) and not any(name in maps for maps in members):
             known = ", ".join(dict.fromkeys([*(name for maps in members for name in maps), OCCLUSION]))
-            why = "its layers cannot be followed" if name == GRAD_CAM else "its tokens do not all see each other"
+            why = WHY_NOT.get(name, "its tokens do not all see each other")
             raise RecipeError(f"this network has no `{name}` map, because {why}; choose of {known}")
 
 
@@ -161,7 +168,7 @@ def _attention(backbones: nn.ModuleList, calls: list[Seen]) -> Maps:
 
 
 def _gradient_maps(engine: TorchEngine, batch: Batch, target: int) -> list[Maps]:
-    """Gradient rollout and Grad-CAM of every member, for the log-odds of the class `target`."""
+    """Gradient rollout, LayerCAM and Grad-CAM of every member, for the log-odds of the class `target`."""
     model, forward = engine.model, engine.forward
     with torch.enable_grad(), torch.compiler.set_stance("force_eager"), Watch(model.encoders) as watch:
         logits = forward.logits(model, batch)
@@ -170,8 +177,8 @@ def _gradient_maps(engine: TorchEngine, batch: Batch, target: int) -> list[Maps]
     for backbones, calls in zip(model.encoders, watch.members(), strict=True):
         rollouts = gradient_rollouts(calls, score, has_class_token=_has_class_token(backbones))
         cams = gradcam_maps(calls, score, int(backbones[0].num_features))  # type: ignore[arg-type]
-        both = {GRADIENT_ROLLOUT: rollouts, GRAD_CAM: cams}
-        members.append({name: torch.cat(maps) for name, maps in both.items() if maps})
+        named = {GRADIENT_ROLLOUT: rollouts, LAYER_CAM: layercam_maps(calls, score), GRAD_CAM: cams}
+        members.append({name: torch.cat(maps) for name, maps in named.items() if maps})
     return members
 
 

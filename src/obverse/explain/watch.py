@@ -19,6 +19,8 @@ from torch.overrides import TorchFunctionMode
 
 from .layers import AttentionLayer, FusedAttention, MultiheadAttention, SoftmaxAttention, mean_weights
 
+# Cells that a fine map has along its shorter side, at least: a cell is no larger than an eighth of the picture.
+MIN_CELLS = 8
 # Most tokens before the grid: class token, distillation token and registers.
 MOST_PREFIX_TOKENS = 17
 _SOFTMAX: tuple[Callable[..., Any], ...] = (torch.softmax, torch.Tensor.softmax, functional.softmax)
@@ -39,6 +41,13 @@ class Seen:
 
     map: torch.Tensor | None = None
     """Last feature map with more than one place."""
+
+    fine_map: torch.Tensor | None = None
+    """Last feature map (B, D, h, w) of a convolution, normalised and activated, with at least `MIN_CELLS` cells along
+    its shorter side; recorded only where gradients are computed."""
+
+    convolved: set[tuple[int, ...]] = field(default_factory=set)
+    """Shapes (D, h, w) of the convolutions' outputs; other maps of such a shape have their channels first, too."""
 
     grid: tuple[int, int] | None = None
     """(height, width) of the tokens: shape of the last convolution's output before the first attention."""
@@ -136,9 +145,17 @@ class Watch(TorchFunctionMode):
             return
         if math.prod(output.shape[2:]) > 1:
             seen.map = output
+            self._look_at_convolutions(seen, module, output)
             # Queries and keys have four axes, too; only the output of a convolution is a grid.
             if not seen.attention_BNN and any(isinstance(part, nn.Conv2d) for part in module.modules()):
                 seen.grid = (output.shape[2], output.shape[3])
+
+    def _look_at_convolutions(self, seen: Seen, module: nn.Module, output: torch.Tensor) -> None:
+        shape = tuple(output.shape[1:])
+        if isinstance(module, nn.Conv2d):
+            seen.convolved.add(shape)
+        elif torch.is_grad_enabled() and min(shape[1:]) >= MIN_CELLS and shape in seen.convolved:
+            seen.fine_map = output
 
     def _look_again(self, module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         """Hook after `MultiheadAttention`, which hides its weights: the layer is called again with `need_weights`."""
