@@ -53,7 +53,7 @@ def test_the_maps_of_a_run_belong_to_rows_of_its_arrays(coins_run):
             assert drawn["label"] == names["classes"][labels[row]]
             assert drawn["predicted"] == names["classes"][answers[row]]
             assert abs(float(drawn["probability"]) - probabilities[row, answers[row]]) < 1e-4
-            assert drawn["methods"] == "grad-cam"
+            assert drawn["methods"] == "layer-cam"
             assert drawn["explained"] == drawn["predicted"]
             with Image.open(folder / "attention_maps" / drawn["file"]) as picture:
                 assert picture.width > 2 * 200

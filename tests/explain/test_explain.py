@@ -55,7 +55,7 @@ def batch_of(num=2, *, num_views=1, height=32, width=48, missing=()):
 
 
 OF_VITS = {"attention", "rollout", "gradient-rollout", "grad-cam", "occlusion"}
-OF_OTHERS = {"grad-cam", "occlusion"}
+OF_OTHERS = {"layer-cam", "grad-cam", "occlusion"}
 KINDS = {
     "vit": (vit(), OF_VITS),
     "vit, mean pooling": (vit(global_pool="avg", class_token=False), OF_VITS),
@@ -223,7 +223,7 @@ def test_a_trained_model_looks_where_the_difference_is_and_a_random_one_does_not
     trained = shares_on_the_left(model, whole)
     chance = shares_on_the_left(small_model(backbone, seed=3), whole)
     # An untrained network, too, reacts to the brightest place; of its class it says nothing.
-    compared = trained.keys() - ({"grad-cam", "occlusion"} if "attention" in trained else {"occlusion"})
+    compared = trained.keys() - ({"grad-cam", "occlusion"} if "attention" in trained else {"layer-cam", "occlusion"})
     for method, (left, right) in trained.items():
         assert left > right + 0.2, (method, left, right)
         if method in compared:
@@ -268,14 +268,14 @@ def test_an_ensemble_of_convolutions_shows_members_by_what_they_decide():
     heats = []
     for members in ([first], [other], [first, other]):
         (explanation,) = explain(engine_of(ensemble(members, backbone)), batch_of(1), ("image",))
-        heats.append(explanation.maps["image"]["grad-cam"])
+        heats.append(explanation.maps["image"]["layer-cam"])
     *alone, together = heats
     assert all(np.abs(together - heat).max() > 1e-3 for heat in alone)
     with torch.no_grad():
         for parameter in other.head.parameters():
             parameter.mul_(1e-5)
     (faint,) = explain(engine_of(ensemble([first, other], backbone)), batch_of(1), ("image",))
-    np.testing.assert_allclose(faint.maps["image"]["grad-cam"], alone[0], atol=1e-3)
+    np.testing.assert_allclose(faint.maps["image"]["layer-cam"], alone[0], atol=1e-3)
 
 
 def test_hooks_are_gone_even_after_an_early_end():

@@ -12,7 +12,7 @@ from obverse.engines import Forward, Needs, TorchEngine
 from obverse.errors import DataError, RecipeError
 from obverse.explain import explain
 from obverse.explain.attention import gradient_rollouts
-from obverse.explain.gradcam import gradcam_maps
+from obverse.explain.gradcam import gradcam_maps, layercam_maps
 from obverse.explain.layers import MultiheadAttention
 from obverse.explain.watch import Watch
 from obverse.models import Classifier, build_classifier
@@ -79,6 +79,23 @@ def test_grad_cam_of_a_transformer_is_of_the_tokens_before_the_last_attention():
         score = model(images)[:, 2].sum()
     (found,) = gradcam_maps(watch.calls, score, 24)
     torch.testing.assert_close(found, cam.unflatten(1, (4, 4)), atol=1e-6, rtol=1e-3)
+
+
+def test_layer_cam_is_of_the_last_map_with_eight_cells_a_side():
+    """Jiang et al. 2021: the sum over channels of value times positive gradient; here of 8x12 of 16x24 to 4x6 cells."""
+    model, images = small_model(ConvNetBackbone(widths=(8, 8, 16))).encoders[0][0], torch.randn(1, 3, 32, 48)
+    maps = []
+    for layer in model.modules():
+        if isinstance(layer, nn.ReLU):
+            layer.register_forward_hook(lambda _, __, out: maps.append(out))
+    score = model(images.requires_grad_())[:, 2].sum()
+    assert [tuple(part.shape[2:]) for part in maps] == [(16, 24), (8, 12), (8, 12), (4, 6), (4, 6)]
+    (slope,) = torch.autograd.grad(score, [maps[2]])
+    with Watch([nn.ModuleList([model])]) as watch:
+        score = model(images)[:, 2].sum()
+    (found,) = layercam_maps(watch.calls, score)
+    torch.testing.assert_close(found, 8 * 12 * (maps[2] * slope.relu()).sum(1))
+    assert found.any()
 
 
 @pytest.mark.parametrize("batch_first", [True, False])
@@ -150,7 +167,7 @@ def test_a_method_is_named_and_a_wrong_one_is_one_sentence():
 @pytest.mark.parametrize("output", [{}, {"kind": "binary"}], ids=["one class", "label set"])
 def test_maps_of_a_class_are_of_the_class_that_is_asked_for(backbone, output):
     engine, batch = engine_of(small_model(backbone), **output), batch_of()
-    of_class = ("gradient-rollout", "grad-cam", "occlusion")[not isinstance(backbone, ViTBackbone) :]
+    of_class = ("gradient-rollout" if isinstance(backbone, ViTBackbone) else "layer-cam", "grad-cam", "occlusion")
     (leading,) = explain(engine, batch, ("image",), methods=of_class)
     assert leading.target == leading.answer == int(leading.logits_K.argmax())
     (same,) = explain(engine, batch, ("image",), methods=of_class, target=leading.answer)
@@ -170,9 +187,9 @@ def test_a_sample_with_no_finite_logits_is_named():
         next(explain(engine_of(model), batch_of(), ("image",)))
 
 
-@pytest.mark.parametrize("name", ["resnet10t", "swin_tiny_patch4_window7_224"])
-def test_networks_without_global_attention_have_grad_cam(name):
+@pytest.mark.parametrize(("name", "method"), [("resnet10t", "layer-cam"), ("swin_tiny_patch4_window7_224", "grad-cam")])
+def test_networks_without_global_attention_have_a_map_of_places(name, method):
     options = {"embed_dim": 12, "window_size": 4} if name.startswith("swin") else {}
     model = small_model(TimmBackbone(name=name, pretrained="none", options=options))
     (found,) = explain(engine_of(model), batch_of(), ("image",))
-    assert set(found.maps["image"]) == {"grad-cam"}
+    assert set(found.maps["image"]) == {method}

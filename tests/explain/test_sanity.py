@@ -23,7 +23,7 @@ from obverse.recipe import (
 
 FORWARD = Forward((0.5,) * 3, (0.5,) * 3, torch.device("cpu"))
 VIT, CONVNET = ViTBackbone(patch=8, width=24, depth=2, heads=3), ConvNetBackbone(widths=(8, 16))
-OF_CLASS = {"vit": ("gradient-rollout", "grad-cam"), "convnet": ("grad-cam",)}
+OF_CLASS = {"vit": ("gradient-rollout", "grad-cam"), "convnet": ("layer-cam", "grad-cam")}
 
 
 def small_model(backbone, *, seed=0):
@@ -97,17 +97,29 @@ def test_a_member_without_influence_adds_nothing_to_the_maps_of_a_class():
         np.testing.assert_allclose(together.maps["image"][method], alone.maps["image"][method], atol=1e-3)
 
 
+def test_the_default_map_of_a_convnet_points_at_what_decides():
+    """The map's maximum lies on the square, or at most half a cell, 2 pixels, beside it."""
+    some = squares().split(12)[0]
+    heats = [found.maps["image"]["layer-cam"] for found in explain(engine_of(trained(CONVNET)), some, ("image",))]
+    for row, heat in enumerate(heats):
+        top, left = (2, 18)[row % 2], (2, 18, 34)[row // 2 % 3]
+        y, x = np.unravel_index(heat.argmax(), heat.shape)
+        assert max(top - y, y - top - 11, left - x, x - left - 11) <= 2, (row, y, x)
+
+
 def test_an_ensemble_of_a_transformer_and_a_convnet_shows_both():
     members = [small_model(VIT), small_model(CONVNET)]
     parts = [Member(ModelSpec(backbone=each), OutputSpec(), (0.5,) * 3, (0.5,) * 3) for each in (VIT, CONVNET)]
     whole = join(members, parts, num_views=1, mean=(0.5,) * 3, std=(0.5,) * 3)
     (found,) = explain(engine_of(whole), squares(1), ("image",))
-    assert set(found.maps["image"]) == {"gradient-rollout", "grad-cam"}
+    assert set(found.maps["image"]) == {"gradient-rollout", "layer-cam"}
 
 
-@pytest.mark.parametrize("name", ["swin_v2_t", "maxvit_t", "resnet18"])
+@pytest.mark.parametrize(
+    ("name", "method"), [("swin_v2_t", "grad-cam"), ("maxvit_t", "grad-cam"), ("resnet18", "layer-cam")]
+)
 @pytest.mark.full
-def test_networks_of_torchvision_have_grad_cam(name):
+def test_networks_of_torchvision_have_a_map_of_places(name, method):
     backbone = TorchvisionBackbone(name=name, pretrained="none")
     torch.manual_seed(0)
     side = 224 if name == "maxvit_t" else 64
@@ -116,7 +128,7 @@ def test_networks_of_torchvision_have_grad_cam(name):
     ones = torch.ones(1, 1, dtype=torch.bool)
     batch = Batch(images, ones, torch.tensor([-1]), ones[:, 0], ("s",))
     (found,) = explain(TorchEngine(model, FORWARD, Needs(1, side, side)), batch, ("image",))
-    assert set(found.maps["image"]) == {"grad-cam"}
+    assert set(found.maps["image"]) == {method}
 
 
 def test_low_rank_layers_are_followed():

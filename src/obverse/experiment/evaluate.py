@@ -51,7 +51,7 @@ class Ready:
 
     @property
     def network(self) -> TorchEngine | None:
-        """The torch engine from which attention and Grad-CAM maps are computed; None where the engine is not torch."""
+        """The torch engine from which explanation maps are computed; None where the engine is not torch."""
         return self.whole or (self.engine if isinstance(self.engine, TorchEngine) else None)
 
 

@@ -29,7 +29,7 @@ def gradcam_maps(calls: list[Seen], score: torch.Tensor, num_features: int) -> l
 
 def layercam_maps(calls: list[Seen], score: torch.Tensor) -> list[torch.Tensor] | None:
     """LayerCAM maps (B, h, w) of convolutional networks, one per call, as `gradcam_maps`; None if there is no map."""
-    if any(seen.attention_BNN for seen in calls):
+    if any(seen.has_attention for seen in calls):
         return None
     # Times the number of places: as in `gradcam_maps`, the mean over places is the gain of the score.
     return [

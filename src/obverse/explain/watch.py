@@ -46,6 +46,9 @@ class Seen:
     """Last feature map (B, D, h, w) of a convolution, normalised and activated, with at least `MIN_CELLS` cells along
     its shorter side; recorded only where gradients are computed."""
 
+    has_attention: bool = False
+    """Whether anything attends, in windows or to all tokens."""
+
     convolved: set[tuple[int, ...]] = field(default_factory=set)
     """Shapes (D, h, w) of the convolutions' outputs; other maps of such a shape have their channels first, too."""
 
@@ -118,12 +121,15 @@ class Watch(TorchFunctionMode):
         if self._now is not None:
             if func is functional.scaled_dot_product_attention:
                 self._note(FusedAttention.of(result, *args, **kwargs))
-            elif func in _SOFTMAX and result.ndim == 4 and result.shape[-1] == result.shape[-2] > 1:
-                self._note(SoftmaxAttention(result))
+            elif func in _SOFTMAX and result.ndim > 2 and result.shape[-1] == result.shape[-2] > 1:
+                self._note(SoftmaxAttention(result) if result.ndim == 4 else None)
         return result
 
     def _note(self, layer: AttentionLayer | None) -> None:
-        if self._now is None or layer is None:
+        if self._now is None:
+            return
+        self._now.has_attention = True
+        if layer is None:
             return
         self._now.attention_BNN.append(mean_weights(layer))
         self._now.tokens_BND = self._normed

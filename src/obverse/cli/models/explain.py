@@ -24,7 +24,7 @@ def command(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="attention, rollout, gradient-rollout, grad-cam, occlusion, or all that the network has; "
+            help="attention, rollout, gradient-rollout, layer-cam, grad-cam, occlusion, or all that the network has; "
             "repeat for several. By default the most faithful of the fast ones for the network."
         ),
     ] = None,
