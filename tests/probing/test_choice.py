@@ -190,6 +190,24 @@ def test_what_cannot_be_used_is_left_out(data, vit_weights, tmp_path):
         chosen(data, weights=(str(tmp_path),), settings=["data.size=32"])
 
 
+@pytest.mark.parametrize(
+    ("setting", "usable", "refused"),
+    [("finetune.lora={}", "test_vit", "test_resnet"), ("finetune.freeze_norm=true", "test_resnet", "test_vit")],
+)
+def test_what_training_would_refuse_cannot_win(data, vit_weights, tmp_path, monkeypatch, setting, usable, refused):
+    resnet = tmp_path / "resnet.safetensors"
+    save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), resnet)
+    files = {"test_vit": vit_weights, "test_resnet": resnet}
+    named = [TimmBackbone(name=name, pretrained=str(file)) for name, file in files.items()]
+    candidates = tuple(Candidate(backbone, backbone.name, ()) for backbone in named)
+    monkeypatch.setattr(choice, "at_hand", lambda auto, reasons: candidates)
+    recipe, messages = chosen(data, weights=tuple(map(str, files.values())), settings=["data.size=32", setting])
+    assert recipe.model.backbone.name == usable
+    (line,) = [line for line in messages if " is left out: " in line]
+    assert line.startswith(f"{refused} is left out: {setting.partition('=')[0]}")
+    assert any(line.endswith(", the only one that can be used") for line in messages)
+
+
 def test_of_the_hub_only_what_is_cached_is_compared(data, folder, monkeypatch):
     def cached(auto, reasons=None):
         backbones = [TimmBackbone(name=name, pretrained=str(folder / file)) for name, file in files.items()]

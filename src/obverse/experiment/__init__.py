@@ -11,7 +11,7 @@ from .outliers import evaluate_foreign, with_detector, with_outlier_limit
 from .parent import continued
 from .preview import write_preview
 from .process import prepare_process
-from .setup import Setup, build_model, describe, require_shares, set_up
+from .setup import Setup, build_model, describe, require_shares, require_trainable, set_up
 from .shipping import fitted_output, shipped_logits
 from .teacher import with_digest
 from .train import MEMORY_ADVICE, Progress, RunResult, follow_run, resume_run, start_run
@@ -46,6 +46,7 @@ __all__ = [
     "report_split",
     "require_select",
     "require_shares",
+    "require_trainable",
     "resolve",
     "resume_run",
     "run_manifest",

@@ -18,7 +18,9 @@ from obverse.losses import Objective, build_objective
 from obverse.manifest import Manifest, PictureFacts, require_decodable
 from obverse.models import (
     Classifier,
+    enable_checkpointing,
     input_needs,
+    parameter_groups,
     prepare,
     set_trainable,
     start_bias,
@@ -154,6 +156,14 @@ def build_model(recipe: ResolvedRecipe, manifest: Manifest, *, load_weights: boo
     set_trainable(model, recipe.finetune)
     seed_torch_of_rank(recipe.training.seed, launched().rank)
     return model
+
+
+def require_trainable(recipe: ResolvedRecipe, manifest: Manifest) -> None:
+    """Raise the error with which a training by this recipe would refuse its network. No weights are read."""
+    model = build_model(recipe, manifest, load_weights=False)
+    parameter_groups(model, recipe.optim.weight_decay, layer_decay=recipe.finetune.layer_decay)
+    if recipe.runtime.checkpointing:
+        enable_checkpointing(model)
 
 
 def _start_head(model: Classifier, kind: str, manifest: Manifest) -> None:

@@ -14,7 +14,7 @@ from obverse import metrics
 from obverse.bundle import Bundle
 from obverse.errors import DataError, ObverseError, RecipeError, UnavailableError
 from obverse.evaluation import differences
-from obverse.experiment import Machine, describe, prepare_process, resolve
+from obverse.experiment import Machine, describe, prepare_process, require_trainable, resolve
 from obverse.manifest import Index, Manifest, Samples, build_index, fold_of_each
 from obverse.recipe import Recipe, ResolvedRecipe, Size, SplitSpec
 from obverse.runtime import cache_folder
@@ -139,6 +139,7 @@ class Bench:
         manifest = self._index.manifest
         try:
             resolved = resolve(_with(self._recipe, candidate, size), self._index, self._machine).recipe
+            require_trainable(resolved, manifest)
             bundle = describe(resolved, manifest)
             self._task = self._task or _task(resolved, bundle, manifest, self._pool, self._folds_RN)
             named = _to_train(candidate, size, self._plan)
