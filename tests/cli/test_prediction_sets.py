@@ -93,11 +93,12 @@ def test_an_ensemble_has_a_rule_of_its_own(run, data, make_recipe, tmp_path):
     assert read_description(tmp_path / "joined")[0].output.sets.num_units == 30
 
 
-def test_out_of_fold_predictions_give_the_rule_of_what_they_chose(run):
+def test_out_of_fold_predictions_give_the_rules_of_sets_and_of_acceptance(run):
     bundle, _ = read_description(run.path)
     pooled = Predictions.read(run.evaluation("test"))
     output = output_of_folds(pooled, bundle, recipe=Recipe())
-    assert (output.sets.fitted_on, output.sets.num_units) == ("folds", len(pooled.ids))
+    for rule in (output.sets, output.acceptance):
+        assert (rule.fitted_on, rule.num_units) == ("folds", len(pooled.ids))
     assert output.calibration == bundle.output.calibration
 
 

@@ -60,8 +60,9 @@ def test_the_best_way_is_trained_and_test_is_seen_by_no_fold(data, recipe, tmp_p
     final = load_recipe(run / "recipe.yaml")
     assert (final.optim.lr, final.choice) == (0.03, None)
     assert (run / "bundle/model.safetensors").is_file()
-    rule = json.loads((run / "bundle/model.json").read_text())["output"]["sets"]
-    assert (rule["fitted_on"], rule["num_units"]) == ("folds", len(pooled.ids))
+    output = json.loads((run / "bundle/model.json").read_text())["output"]
+    for rule in (output["sets"], output["acceptance"]):
+        assert (rule["fitted_on"], rule["num_units"]) == ("folds", len(pooled.ids))
     _assert_the_report_has_a_table_of_the_ways(result)
 
 
