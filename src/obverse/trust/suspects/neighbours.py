@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 NUM_NEIGHBOURS = 10
-"""Neighbours that vote. Between 5 and 20 the ranking hardly changes (benchmarks/suspects.py)."""
+"""Neighbours that vote."""
 
 MOST_COMPARED = 20_000
 """Samples among which neighbours are searched; of more, an even part, so that the time grows linearly."""

@@ -24,7 +24,7 @@ from .confident import estimated_errors
 from .evidence import Evidence
 
 NEIGHBOURS_WEIGHT = 0.3
-"""Share of the neighbours in the average. Between 0.3 and 0.5 the ranking hardly changes (benchmarks/suspects.py)."""
+"""Share of the neighbours in the average. benchmarks/suspects.py compares it with a ranking without neighbours."""
 
 STEP = 0.5
 """Factor by which a further step between ordered classes adds less to the cost."""
