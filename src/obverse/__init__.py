@@ -8,7 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Evaluation, Run, check, compare, evaluate, leaderboard, load, load_recipe, probe, resume, train
+    from .api import (
+        Evaluation,
+        Run,
+        Suspects,
+        check,
+        compare,
+        evaluate,
+        leaderboard,
+        load,
+        load_recipe,
+        probe,
+        resume,
+        suspects,
+        train,
+    )
     from .errors import Interrupted, ObverseError
     from .inference import Failure, Prediction, Predictor
     from .manifest.check import Check
@@ -32,6 +46,7 @@ __all__ = [
     "Probe",
     "Recipe",
     "Run",
+    "Suspects",
     "__version__",
     "check",
     "compare",
@@ -41,6 +56,7 @@ __all__ = [
     "load_recipe",
     "probe",
     "resume",
+    "suspects",
     "train",
 ]
 
@@ -48,6 +64,7 @@ _ROOMS = {
     "api": (
         "Evaluation",
         "Run",
+        "Suspects",
         "check",
         "compare",
         "evaluate",
@@ -56,6 +73,7 @@ _ROOMS = {
         "load_recipe",
         "probe",
         "resume",
+        "suspects",
         "train",
     ),
     "errors": ("Interrupted", "ObverseError"),

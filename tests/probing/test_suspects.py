@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import obverse
 from obverse.cli.main import app
 from obverse.manifest import build_index
 from obverse.recipe import DataSpec
@@ -57,6 +58,30 @@ def test_data_with_pretrained_weights(mislabelled, vit_weights, tmp_path):
     assert dict(zip(labels.ids, labels.labels, strict=True))["dark/90.png"] == "light"
     assert verb(*given, "--fixes", table, "--force").exit_code == 0
     assert "dark/90.png" not in {row["id"] for row in rows_of(out)}
+
+
+def test_python_gives_what_the_verb_gives(mislabelled, vit_weights, tmp_path, capsys):
+    given = (mislabelled, "--model", "test_vit", "--weights", vit_weights, "--size", "32", "--most", "1", *THREADS)
+    out = tmp_path / "out"
+    printed = verb(*given, "--out", out).output
+    options = {"model": "test_vit", "weights": vit_weights, "size": 32, "most": 1, "device": "cpu",
+               "settings": {"runtime.num_threads": 1}}  # fmt: skip
+    capsys.readouterr()
+    result = obverse.suspects(mislabelled, **options)
+    assert capsys.readouterr() == ("", "")
+    assert list(result.rows) == rows_of(out)
+    assert len(result.rows) == 1
+    assert all(sentence in printed for sentence in result.sentences)
+    assert (result.table, result.page, result.command) == (None, None, "")
+    assert "<td>light</td>" in result._repr_html_()
+    written = obverse.suspects(mislabelled, out=tmp_path / "written", **options)
+    assert written.table.read_bytes() == (out / "suspects.csv").read_bytes()
+    assert written.page.read_bytes() == (out / "suspects.html").read_bytes()
+    assert written.command in printed.replace(str(out), str(tmp_path / "written"))
+    with pytest.raises(obverse.ObverseError, match="whole number"):
+        obverse.suspects(mislabelled, most=0)
+    with pytest.raises(obverse.ObverseError, match="no option `epochs`"):
+        obverse.suspects(mislabelled, epochs=3)
 
 
 def test_a_run_without_pretrained_weights_judges_val_and_test_only(trained, tmp_path):

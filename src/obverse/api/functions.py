@@ -16,7 +16,16 @@ from obverse.errors import Interrupted, OutputError, RecipeError
 from obverse.launch import launched
 
 from .arguments import optional_path, path_of, require_text, several
-from .short_forms import DataForms, ProbeForms, TrainingForms, as_lines, python_forms, recipe_of, with_options
+from .short_forms import (
+    DataForms,
+    ProbeForms,
+    SuspectForms,
+    TrainingForms,
+    as_lines,
+    python_forms,
+    recipe_of,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from obverse.experiment import RunResult
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
 
     from .progress import ProgressBar
     from .results import Evaluation, Run
+    from .suspecting import Suspects
 
 AnyPath = str | os.PathLike[str]
 
@@ -142,6 +152,40 @@ def probe(
         return run_probe(
             path_of("data", data), recipe, lines, forms, wanted=wanted, out=optional_path("out", out), watching=watching
         )
+
+
+@with_options(SuspectForms)
+def suspects(
+    source: AnyPath,
+    recipe: AnyPath | Recipe = "auto",
+    *,
+    most: int | None = None,
+    out: AnyPath | None = None,
+    force: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    **options: Unpack[SuspectForms],
+) -> Suspects:
+    """Labels that are probably wrong, in a run, in a study of folds or in data with pretrained weights.
+
+    most: suspects to list, by default twice the estimated number of errors. out: a folder for suspects.csv and
+    suspects.html; by default nothing is written. force: replace an older suspects.csv. options: for data, model,
+    weights (one or several) and size; layout, label_column, image_column, image_root, fixes and device as the options
+    of `obverse train`.
+    """
+    from .probing import Watching
+    from .progress import ProgressBar
+    from .suspecting import Asked, find_suspects
+
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise RecipeError(f"most={most!r}: write a whole number of at least 1")
+    weights = several(options.get("weights"))
+    apart: dict[str, Any] = {"weights": None} if "weights" in options else {}
+    lines, forms = as_lines(settings), python_forms({**options, **apart}, list(SuspectForms.__annotations__))
+    asked = Asked(out=optional_path("out", out), weights=weights, most=most, force=force)
+    with ProgressBar(progress) as bar:
+        watching = Watching(reading=bar.pictures, computing=bar.features)
+        return find_suspects(path_of("source", source), recipe, lines, forms, asked=asked, watching=watching)
 
 
 def load_recipe(recipe: AnyPath | Recipe = "auto", settings: Mapping[str, Any] | None = None) -> Recipe:

@@ -72,6 +72,15 @@ class ProbeForms(DataForms, total=False):
     device: str | None
 
 
+class SuspectForms(DataForms, total=False):
+    """Options of a search for suspect labels, as Python takes them. A list of weights is several."""
+
+    model: str | None
+    weights: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
+    size: int | str | tuple[int, int] | None
+    device: str | None
+
+
 def with_options(forms: type[Any]) -> Callable[[F], F]:
     """A decorator: `help` and `inspect.signature` then show the options that a function takes as `**options`."""
 

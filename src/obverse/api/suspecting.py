@@ -1,4 +1,4 @@
-"""The search for suspect labels, as the command starts it: in a run, in a study of folds, or in data.
+"""The search for suspect labels, as the command and the Python API start it: in a run, in a study of folds, or in data.
 
 A run's own predictions judge the samples that it was not trained on. All other samples are judged by a head on the
 frozen features of the pretrained weights, fitted without them: features of a fine-tuned backbone know the labels that
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from obverse.bundle import Bundle
     from obverse.evaluation import Predictions
-    from obverse.manifest import Manifest
+    from obverse.manifest import Manifest, Samples
     from obverse.probing import FrozenAnswers
     from obverse.recipe import Recipe, ResolvedRecipe
     from obverse.trust.suspects import Evidence, Neighbours, Ranking
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TABLE, PAGE = "suspects.csv", "suspects.html"
 FOLDS = 5
+SHOWN, MOST_SHOWN = ("id", "label", "new_label", "score", "why"), 20
 SPLITS = ("out-of-fold", "val", "test")
 
 
@@ -39,8 +40,8 @@ SPLITS = ("out-of-fold", "val", "test")
 class Asked:
     """How suspects are searched and written."""
 
-    out: Path
-    """The folder for table and page."""
+    out: Path | None
+    """The folder for table and page; None: neither is written."""
 
     weights: Sequence[str] = ()
     """For data: files or folders of pretrained weights."""
@@ -54,18 +55,41 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Suspects:
-    """The ranking of a data set's labels, and where it was written."""
+    """The ranking of a data set's labels by how badly they fit the pictures, and where it was written."""
 
     ranking: Ranking
+
+    rows: tuple[Mapping[str, str], ...]
+    """The suspects, the most suspect first, with the columns of `suspects.csv`."""
 
     used: tuple[str, ...]
     """Sentences on what the labels were judged by."""
 
-    table: Path
-    page: Path
+    table: Path | None = None
+    """`suspects.csv`, if it was written."""
 
-    command: str
-    """The command that trains on the data with the table's fixes."""
+    page: Path | None = None
+    """`suspects.html`, if it was written."""
+
+    command: str = ""
+    """The command that trains on the data with the table's fixes; empty without a table."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the labels were judged by, how many look wrong, and what to do."""
+        from obverse.trust.suspects import summary
+
+        return (*self.used, *summary(self.ranking))
+
+    def _repr_html_(self) -> str:
+        """The first suspects as HTML for a notebook."""
+        from obverse.report import Block, Table, Text, to_html_fragment
+
+        rows = tuple(tuple(row[name] for name in SHOWN) for row in self.rows[:MOST_SHOWN])
+        blocks: list[Block] = [*map(Text, self.sentences), *([Table(tuple(SHOWN), rows)] if rows else [])]
+        if self.page is not None:
+            blocks.append(Text(f"report: {self.page}"))
+        return to_html_fragment(blocks, label="suspect labels")
 
 
 @dataclass
@@ -92,11 +116,12 @@ def find_suspects(
     asked: Asked,
     watching: Watching,
 ) -> Suspects:
-    """The suspects in a run, a study of folds or data, written. forms: options on the data and the device.
+    """The suspects in a run, a study of folds or data. forms: options on the data and the device.
 
     Raises OutputError when the folder holds a table that a person may have edited.
     """
-    require_free(asked.out, force=asked.force)
+    if asked.out is not None:
+        require_free(asked.out, force=asked.force)
     run = _run_of(source)
     if run is not None:
         given = [*asked.weights, *settings, *(name for name in forms if name != "--device")]
@@ -108,7 +133,8 @@ def find_suspects(
     else:
         judged = _judged_data(source, recipe_of(recipe, settings, forms), asked.weights, watching)
         data = str(source)
-    return _written(judged, str(source), data, asked)
+    result, samples = _ranked(judged, asked.most)
+    return result if asked.out is None else _written(result, judged, samples, (str(source), data), asked.out)
 
 
 def require_free(out: Path, *, force: bool) -> None:
@@ -187,20 +213,29 @@ def _frozen(judged: _Judged, watching: Watching) -> FrozenAnswers:
     return frozen
 
 
-def _written(judged: _Judged, title: str, data: str, asked: Asked) -> Suspects:
-    """The ranking, after writing its table and page."""
+def _ranked(judged: _Judged, most: int | None) -> tuple[Suspects, Samples]:
+    """The suspects, and the samples of the evidence in its order."""
+    from obverse.trust.suspects import rank, table_rows
+
+    evidence, places, used = _evidence(judged)
+    ranking, samples = rank(evidence, most=most), judged.manifest.samples.take(places)
+    header, *rows = table_rows(ranking, samples, judged.manifest.views)
+    return Suspects(ranking, tuple(dict(zip(header, row, strict=True)) for row in rows), used), samples
+
+
+def _written(result: Suspects, judged: _Judged, samples: Samples, names: tuple[str, str], out: Path) -> Suspects:
+    """The suspects after writing their table and page. names: of what was judged, and of its data."""
     import shlex
 
     from obverse.data import PictureDataset
     from obverse.explain import thumbnails_of
     from obverse.report import to_html
-    from obverse.trust.suspects import rank, suspects_page, write_table
+    from obverse.trust.suspects import suspects_page, write_table
 
-    evidence, places, used = _evidence(judged)
-    ranking, out = rank(evidence, most=asked.most), asked.out
-    samples, manifest = judged.manifest.samples.take(places), judged.manifest
+    title, data = names
+    ranking, manifest = result.ranking, judged.manifest
     thumbnails = thumbnails_of(PictureDataset(manifest, samples, judged.bundle.geometry), {})
-    page = suspects_page(ranking, printable(title), used=used, thumbnails=thumbnails)
+    page = suspects_page(ranking, printable(title), used=result.used, thumbnails=thumbnails)
     try:
         write_table(ranking, samples, manifest.views, out / TABLE)
         write_whole(out / PAGE, to_html(page).encode("utf-8", "backslashreplace"))
@@ -208,7 +243,8 @@ def _written(judged: _Judged, title: str, data: str, asked: Asked) -> Suspects:
         raise OutputError(f"{str(out)!r} cannot be written: {error.strerror or error}; choose another --out") from None
     files = [*judged.recipe.data.fixes, str(out / TABLE)]
     fixes = " ".join(f"--fixes {shlex.quote(file)}" for file in files)
-    return Suspects(ranking, used, out / TABLE, out / PAGE, f"obverse train {shlex.quote(data)} {fixes}")
+    command = f"obverse train {shlex.quote(data)} {fixes}"
+    return replace(result, table=out / TABLE, page=out / PAGE, command=command)
 
 
 def _evidence(judged: _Judged) -> tuple[Evidence, list[int], tuple[str, ...]]:

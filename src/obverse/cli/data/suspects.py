@@ -63,9 +63,7 @@ def command(
         asked=Asked(out=folder, weights=weights or (), most=most, force=force),
         watching=Watching(reading=show_progress, computing=show_features, notify=_print),
     )
-    from obverse.trust.suspects import summary
-
-    for line in (*result.used, *summary(result.ranking)):
+    for line in result.sentences:
         _print(line)
     for suspect in result.ranking.suspects[:MOST_PRINTED]:
         given, suggested = ("|".join(names) or "no class" for names in (suspect.given, suspect.suggested))

@@ -5,7 +5,7 @@ from .evidence import Evidence
 from .neighbours import NUM_NEIGHBOURS, Neighbours, joined_neighbours, nearest
 from .page import summary, suspects_page
 from .ranking import Ranking, Suspect, rank
-from .table import write_table
+from .table import table_rows, write_table
 
 __all__ = [
     "NUM_NEIGHBOURS",
@@ -19,5 +19,6 @@ __all__ = [
     "rank",
     "summary",
     "suspects_page",
+    "table_rows",
     "write_table",
 ]

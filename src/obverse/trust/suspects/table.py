@@ -13,7 +13,6 @@ from pathlib import Path
 
 from obverse.files import write_whole
 from obverse.manifest import FIX_COLUMNS, Samples
-from obverse.report import Row
 
 from .ranking import Ranking
 
@@ -23,12 +22,13 @@ SEPARATOR = "|"
 def write_table(ranking: Ranking, samples: Samples, views: Sequence[str], path: Path) -> None:
     """Write the suspects as CSV. samples: those of the evidence, in its order. OSError when it cannot be written."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(_rows(ranking, samples, views))
+    csv.writer(text).writerows(table_rows(ranking, samples, views))
     # The mark tells spreadsheets that the table is UTF-8.
     write_whole(path, text.getvalue().encode("utf-8-sig", "surrogateescape"))
 
 
-def _rows(ranking: Ranking, samples: Samples, views: Sequence[str]) -> Iterator[Row]:
+def table_rows(ranking: Ranking, samples: Samples, views: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the header of the table, then a row for each suspect."""
     pictures = tuple(f"picture {view}" for view in views) if len(views) > 1 else ("picture",)
     yield (*FIX_COLUMNS, "score", "why", *pictures)
     for suspect in ranking.suspects:
