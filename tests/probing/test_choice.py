@@ -1,5 +1,6 @@
 """The choice of backbone and size before a training: by measurement, by cost where the measurement cannot tell."""
 
+import json
 import re
 import shutil
 from types import SimpleNamespace
@@ -96,6 +97,10 @@ def test_the_backbone_that_tells_the_classes_apart_is_trained_and_said(data, fol
     best, low, _, other, _, other_high = map(int, found.groups())
     assert best > 90 > 70 > other
     assert low > other_high
+    seen = {split: json.loads((run.path / f"evaluation/{split}/metrics.json").read_text())["seen"]["chosen"]
+            for split in ("val", "test")}  # fmt: skip
+    assert "the backbone (of 2)" in seen["val"]
+    assert seen["test"] == []
 
 
 def test_the_same_command_chooses_the_same_and_a_resumed_run_does_not_measure(data, folder, tmp_path, monkeypatch):
@@ -138,6 +143,7 @@ def test_close_is_within_one_standard_error_of_the_paired_difference():
 def test_pictures_with_few_pixels_are_measured_at_half_the_size(data, folder, monkeypatch, quality, size):
     monkeypatch.setattr(choice, "_is_ahead", lambda trial, own, select: quality == "better")
     recipe, messages = chosen(data, weights=(str(folder),))
+    assert recipe.evaluation.val_chose == ("the backbone (of 2)", "the input size (of 2)")
     assert recipe.data.size == (size if size == "auto" else Size(height=size, width=size))
     assert re.search(r"^input size 160: 100 % .*; 80: 100 % ", messages[-1])
 
@@ -162,6 +168,7 @@ def test_one_file_is_not_measured(data, folder, vit_weights):
     recipe, messages = chosen(data, weights=str(vit_weights))
     assert len(messages) == 1
     assert messages[0].startswith("model: ")
+    assert recipe.evaluation.val_chose == ()
     assert recipe.model.backbone.pretrained == str(vit_weights)
     assert chosen(data, weights="none")[1] == []
 

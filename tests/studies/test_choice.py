@@ -40,7 +40,8 @@ def recipe(make_recipe):
 
 def test_the_best_way_is_trained_and_test_is_seen_by_no_fold(data, recipe, tmp_path):
     run = tmp_path / "run"
-    result = obverse.train(data, recipe(WAYS), run=run)
+    given = recipe(WAYS, evaluation={"maps": 0, "val_chose": ["the backbone (of 2)"]})
+    result = obverse.train(data, given, run=run)
     choice = json.loads((run / "choice.json").read_text())
     assert [way["name"] for way in choice["ways"]] == list(WAYS)
     assert choice["chosen"] == choice["best"] == "moving"
@@ -72,7 +73,9 @@ def _assert_the_report_has_a_table_of_the_ways(result):
         assert "Way of training: moving, the best by accuracy over 2 folds of" in summary
         assert any(line.startswith("| still | optim.lr=1e-09 |") for line in summary.splitlines())
     val = json.loads((result.path / "evaluation/val/metrics.json").read_text())
-    assert "the way of training, of 3" in val["seen"]["chosen"]
+    assert {"the way of training, of 3", "the backbone (of 2)"} < set(val["seen"]["chosen"])
+    pooled = json.loads((result.path / "choice/moving/evaluation/out-of-fold/metrics.json").read_text())
+    assert "the backbone (of 2)" in pooled["seen"]["chosen"]
     of_val, of_test = ((result.path / f"evaluation/{split}/summary.md").read_text() for split in ("val", "test"))
     assert "| calibration | fold 1: " in of_val
     assert "| refit |" not in of_val

@@ -183,7 +183,8 @@ def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> 
         and acceptance.fitted_on == "val"
     }
     tuned |= {"the prior": recipe.loss.prior == "tuned", "the thresholds": bundle.multi_label}
-    return Seen(chosen=tuple(what for what, is_tuned in tuned.items() if is_tuned))
+    before = recipe.evaluation.val_chose
+    return Seen(chosen=(*(what for what, is_tuned in tuned.items() if is_tuned), *before))
 
 
 def seen_before(run: RunFolder, manifest: Manifest, bundle: Bundle) -> Seen:

@@ -103,6 +103,8 @@ def choose_backbone(
     for line in _sentences(trials, best, chosen, bench):
         notify(line)
     named = _taken(recipe, chosen.candidate, notify)
+    num = len({trial.candidate.name for trial in trials})
+    named = _with_choice(named, "the backbone", num) if num > 1 else named
     return _with_size(named, bench, chosen, index, notify)
 
 
@@ -136,6 +138,11 @@ def _none_usable(recipe: Recipe, bench: Bench) -> Recipe:
 def _taken(recipe: Recipe, candidate: Candidate, notify: Notify) -> Recipe:
     notify(f"model: {candidate.reason}")
     return recipe.changed({"model.backbone": candidate.backbone})
+
+
+def _with_choice(recipe: Recipe, what: str, num: int) -> Recipe:
+    """The recipe that states what train and val have chosen, of how many, for the report on val."""
+    return recipe.changed({"evaluation.val_chose": (*recipe.evaluation.val_chose, f"{what} (of {num})")})
 
 
 def _decided(trials: Sequence[Trial], select: Metric) -> tuple[Trial, Trial]:
@@ -190,6 +197,7 @@ def _with_size(recipe: Recipe, bench: Bench, own: Trial, index: Index, notify: N
     trials = [trial for size in _sizes(recipe, own.row, index) for trial in _trials(bench, own.candidate, size)]
     if not trials:
         return recipe
+    recipe = _with_choice(recipe, "the input size", 1 + len(trials))
     select = bench.task.select
     values = "; ".join(f"{trial.row.size}: {_number(trial.row.quality, select)}" for trial in (own, *trials))
     ahead = [trial for trial in trials if _is_ahead(trial, own, select)]

@@ -35,6 +35,7 @@ from obverse.experiment import (
     choice_rows,
     read_story,
     resolve,
+    run_recipe,
     start_run,
     training_log_of,
     with_digest,
@@ -138,7 +139,7 @@ def with_out_of_fold(run: RunFolder, result: RunResult) -> RunResult:
     story = read_story(run)
     predictions = Predictions.read(run.path / pooled)
     num_ways = len(choice["ways"])
-    seen = pooled_seen(predictions)
+    seen = pooled_seen(predictions, run_recipe(run))
     seen = replace(seen, chosen=(*seen.chosen, f"the way of training, of {num_ways}"))
     way = (run.path / pooled).parents[1]
     folds = [RunFolder(way / f"fold-{fold}") for fold in range(choice["folds"])]

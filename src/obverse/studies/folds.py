@@ -110,7 +110,8 @@ def pool(out: Path, paths: Sequence[Path]) -> Folded:
     parts = [Predictions.read(run.evaluation("val")) for run in runs]
     pooled = _joined(parts)
     _require_all(runs[0], pooled)
-    metrics = {OUT_OF_FOLD: _report(out, OUT_OF_FOLD, pooled, pooled_facts(runs, pooled), pooled_seen(pooled))}
+    seen = pooled_seen(pooled, run_recipe(runs[0]))
+    metrics = {OUT_OF_FOLD: _report(out, OUT_OF_FOLD, pooled, pooled_facts(runs, pooled), seen)}
     if all(run.evaluation("test").is_dir() for run in runs):
         mean = mean_predictions([Predictions.read(run.evaluation("test")) for run in runs])
         facts = {"model": f"probabilities averaged over the models of {len(paths)} folds"}
@@ -134,13 +135,13 @@ def calibration_of(runs: Sequence[RunFolder]) -> str:
     return "; ".join(f"fold {fold + 1}: {words}" for fold, words in enumerate(known))
 
 
-def pooled_seen(pooled: Predictions) -> Seen:
-    """What the folds have chosen on the samples that they pool."""
+def pooled_seen(pooled: Predictions, recipe: Recipe) -> Seen:
+    """What was chosen on the samples that the folds pool: by the folds, and before them. recipe: that of the folds."""
     chosen = ["the best epoch of each fold"]
     chosen += ["each fold's calibration"] * (pooled.uncalibrated_NK is not None)
     chosen += ["each fold's rule of sets"] * (pooled.sets is not None)
     chosen += ["each fold's thresholds"] * pooled.kind.is_set
-    return Seen(chosen=tuple(chosen))
+    return Seen(chosen=(*chosen, *recipe.evaluation.val_chose))
 
 
 def _report(out: Path, name: str, predictions: Predictions, facts: dict[str, str], seen: Seen) -> dict[str, Any]:

@@ -43,6 +43,10 @@ class EvaluationSpec(Spec):
     """Probability, over draws of val, with which this very model is to reach `coverage`: 0.95 gives larger sets.
     `null`: `coverage` is reached on average over models."""
 
+    val_chose: tuple[str, ...] = ()
+    """What was chosen on train and val before this training, such as the backbone; the report on val warns of it.
+    `obverse train` adds what it has compared itself."""
+
 
 class AcceptanceSpec(Spec):
     """The confidence from which on an answer is accepted, fitted on val."""
