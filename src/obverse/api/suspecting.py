@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TABLE, PAGE = "suspects.csv", "suspects.html"
 FOLDS = 5
-SHOWN, MOST_SHOWN = ("id", "label", "new_label", "score", "why"), 20
+NOTEBOOK_COLUMNS, MOST_ROWS = ("id", "label", "new_label", "score", "why"), 20
 SPLITS = ("out-of-fold", "val", "test")
 
 
@@ -85,8 +85,8 @@ class Suspects:
         """The first suspects as HTML for a notebook."""
         from obverse.report import Block, Table, Text, to_html_fragment
 
-        rows = tuple(tuple(row[name] for name in SHOWN) for row in self.rows[:MOST_SHOWN])
-        blocks: list[Block] = [*map(Text, self.sentences), *([Table(tuple(SHOWN), rows)] if rows else [])]
+        rows = tuple(tuple(row[name] for name in NOTEBOOK_COLUMNS) for row in self.rows[:MOST_ROWS])
+        blocks: list[Block] = [*map(Text, self.sentences), *([Table(tuple(NOTEBOOK_COLUMNS), rows)] if rows else [])]
         if self.page is not None:
             blocks.append(Text(f"report: {self.page}"))
         return to_html_fragment(blocks, label="suspect labels")
