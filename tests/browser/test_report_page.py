@@ -157,7 +157,12 @@ def test_every_panel_follows_the_filter(open_report, predictions):
     labels = {row[0]: row[1] for row in rows_of(page, "classes")}
     assert labels == {name: str(chosen_N.sum() if k == 3 else 0) for k, name in enumerate(CLASSES)}
     assert page.locator("svg[data-curve=reliability]").inner_html() != reliability
-    assert page.locator("[data-panel=answers] figure").count() == min(12, chosen_N.sum())
+    wrong_N = chosen_N & (answers_N != 3)
+    assert output.endswith(f" Below: the {wrong_N.sum()} wrong, the surest first.")
+    figures = page.locator("[data-panel=answers] figure")
+    assert figures.count() == page.locator("[data-panel=answers] figure.wrong").count() == min(12, wrong_N.sum())
+    page.get_by_label("order of the answers").select_option("least sure first")
+    assert figures.count() == min(12, chosen_N.sum())
     page.get_by_role("button", name="Show all").click()
     assert rows_of(page, "classes") == before
     assert page.locator("svg[data-curve=reliability]").inner_html() == reliability
@@ -165,25 +170,26 @@ def test_every_panel_follows_the_filter(open_report, predictions):
 
 def test_the_threshold_moves_share_and_error(open_report, predictions):
     page = open_report()
-    slider = page.get_by_label("accept answers whose probability is at least")
+    slider = page.get_by_label("share of answers to accept, the surest first")
     slider.focus()
     slider.fill("700")
     confidence_N = predictions.probabilities_NK[np.arange(NUM), predictions.answers]
-    accepted_N = confidence_N >= 0.7
+    accepted_N = np.argsort(-confidence_N, kind="stable")[: round(0.7 * NUM)]
     wrong = (predictions.answers != predictions.truth)[accepted_N].mean()
     output = page.locator("[data-panel=threshold] output")
     expected = (
-        f"At least 70.0 %: {100 * accepted_N.mean():.1f} % of the answers are accepted, of these {100 * wrong:.1f} %"
+        f"Probability at least {100 * confidence_N[accepted_N].min():.1f} %: 70.0 % of the answers are accepted, "
+        f"of these {100 * wrong:.1f} %"
     )
     assert output.inner_text().startswith(expected)
-    page.keyboard.press("ArrowRight")
-    assert output.inner_text().startswith("At least 70.1 %")
+    page.keyboard.press("End")
+    assert ": 100.0 % of the answers are accepted" in output.inner_text()
     box = page.locator("svg[data-curve=risk]").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 40)
     page.mouse.up()
-    assert not output.inner_text().startswith("At least 70")
+    assert not output.inner_text().startswith(expected)
 
 
 def test_the_confusion_matrix_by_keyboard_and_by_click(open_report, predictions):

@@ -7,9 +7,12 @@ import pytest
 
 from obverse.decisions import LabelSet
 from obverse.evaluation import Diagnosis, Extras, Seen, Topic, write_evaluation
+from obverse.evaluation.estimates import Estimate
 from obverse.evaluation.page.choice import MOST_PICTURES, choose_rows, confidences, take_album
+from obverse.evaluation.page.judged import Judged
 from obverse.evaluation.page.opening import shortened
-from obverse.evaluation.page.risk import risk_of
+from obverse.evaluation.page.risk import _probabilities, risk_of
+from obverse.evaluation.page.trust import trust_section
 from obverse.evaluation.rooms import surest_mistakes
 from obverse.report import Facet, Picture, Section, Text
 
@@ -63,7 +66,7 @@ def test_every_doubt_has_its_row(make, tmp_path):
         "| the training | with care |",
     ):
         assert words in rows
-    assert f"| the labels | with care | {num_wrong} answers contradict their label with at least 90%:" in rows
+    assert f"| the labels | with care | {num_wrong} answers contradict their label with at least 90 %:" in rows
     assert "| the intervals | with care |" in rows
     grouped = replace(predictions, groups=tuple(f"group {n // 2}" for n in range(60)))
     assert "| the intervals |" not in summary_of(tmp_path, grouped)
@@ -150,3 +153,55 @@ def test_label_sets_have_galleries_and_no_filter(make, tmp_path):
     assert "get exactly their classes" in summary
     assert "## Samples with the surest mistakes" in summary
     assert 'id="predictions"' not in (tmp_path / "report.html").read_text()
+
+
+def acceptance_topic(**values):
+    accepted = {"value": 0.0, "low": 0.0, "high": 0.24, "reason": ""}
+    return Topic(Section("Accept", (Text("a"),)), "acceptance", {"accepted": accepted, **values})
+
+
+def test_where_the_rule_accepts_nothing_all_are_left_to_a_person_without_interval(make, tmp_path):
+    why = "with 18 samples on val no error below 15.3 % can be promised"
+    topic = acceptance_topic(threshold=None, why_none=why)
+    head = summary_of(tmp_path, make(), more=[topic]).split("## ")[0]
+    assert f"All are left to a person, because {why}." in head
+    assert "- **left to a person all** (no interval: the rule accepts no answer)" in head
+    assert "76" not in head
+
+
+@pytest.mark.parametrize(
+    ("num_review", "num_reject", "words"),
+    [
+        (0, 3, "not accepted unseen: their pictures are unlike the training pictures."),
+        (4, 0, "not accepted unseen: they are not sure enough."),
+        (4, 3, "unseen: 4 here are not sure enough, 3 are of pictures unlike the training pictures."),
+    ],
+)
+def test_the_card_says_why_answers_are_set_aside(make, tmp_path, num_review, num_reject, words):
+    groups = {"accept": {"count": 1}, "review": {"count": num_review}, "reject": {"count": num_reject}}
+    head = summary_of(tmp_path, make(), more=[acceptance_topic(decisions=groups)]).split("## ")[0]
+    assert words in head
+
+
+def test_few_samples_have_a_sentence_instead_of_the_curve(make, tmp_path):
+    summary = summary_of(tmp_path, make(num_samples=12))
+    assert (
+        "## Which answers to accept\n\nThe curve of accepted answers needs 20 labelled samples; here it has 12.\n"
+        in (summary)
+    )
+
+
+def test_probabilities_that_lie_close_together_are_told_apart():
+    assert _probabilities([0.00312, 0.00308, 0.003]) == ["0.00312", "0.00308", "0.00300"]
+    assert _probabilities([0.9, 0.9]) == ["0.900", "0.900"]
+
+
+@pytest.mark.parametrize(("high", "reliable"), [(0.08, "yes"), (0.22, "with care"), (None, "with care")])
+def test_trust_in_probabilities_follows_their_measured_error(high, reliable):
+    error = Estimate(0.05, None if high is None else 0.02, high, "" if high else "one group")
+    judged = Judged({"calibration_error": error}, Seen(), {}, np.array([], int), np.full(3, 20))
+    rows = trust_section(judged, (), has_groups=True, num_sure_mistakes=1).blocks[1].rows
+    (row,) = (row for row in rows if row[0] == "the probabilities")
+    assert row[1] == reliable
+    assert "off by 5.0 % on average (" in row[2]
+    assert "1 answer contradicts its label" in next(row[2] for row in rows if row[0] == "the labels")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from obverse.report.escaping import markdown_text, plain_text
+from obverse.report import Text, to_html_fragment
+from obverse.report.escaping import markdown_prose, markdown_text, plain_text
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,9 @@ def test_markdown_text(text, expected):
 )
 def test_plain_text(text, expected):
     assert plain_text(text) == expected
+
+
+def test_code_in_backticks_is_code_on_both_pages_and_names_stay_text():
+    text = "Run `obverse train DATA`, not `<b>`"
+    assert markdown_prose(text) == r"Run `obverse train DATA`, not \`&lt;b&gt;\`"
+    assert "<p>Run <code>obverse train DATA</code>, not `&lt;b&gt;`</p>" in to_html_fragment([Text(text)], label="a")

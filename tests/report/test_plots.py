@@ -43,7 +43,7 @@ def test_an_item_has_its_views_its_label_and_its_answer(tmp_path):
     pictures = (Picture(WEBP, "obverse"), Picture(WEBP, "reverse"))
     item = Item("7", pictures, label="XF40", answer="AU50", confidence=0.956, tags=("review",))
     line = markdown_of(Gallery((item,)), folder=tmp_path)
-    assert line == "- 7; label XF40; answer AU50 at 95.6%; review\n"
+    assert line == "- 7; label XF40; answer AU50 at 95.6 %; review\n"
     page = to_html(page_of(Gallery((item,))))
     assert page.count("data:image/webp;base64,UklG") == 2
     assert 'alt="reverse"' in page

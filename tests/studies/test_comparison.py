@@ -212,7 +212,7 @@ def test_the_page_shows_both_ways_with_both_answers():
     better, worse = found.values()
     assert len(better.items) == 24
     item = next(item for item in worse.items if item.caption == "s40")
-    assert (item.label, item.tags) == ("b", ("A: b 80%", "B: c 80%"))
+    assert (item.label, item.tags) == ("b", ("A: b 80 %", "B: c 80 %"))
     assert [picture.name for picture in item.pictures] == ["front", "back"]
 
 

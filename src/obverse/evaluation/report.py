@@ -29,7 +29,7 @@ import numpy as np
 
 from obverse.evaluation.one_class.tables import CONFUSION_PNG
 from obverse.metrics import IntArray
-from obverse.report import Page, Section, Text, to_html, to_markdown
+from obverse.report import Page, Section, to_html, to_markdown
 
 from .arrays_on_disk import create_folder
 from .calibration import calibration_section, uncalibrated_estimates
@@ -101,8 +101,7 @@ def write_evaluation(
     sections = room.sections(predictions, measured, facts=facts, diagnoses=diagnoses, pictures=pictures)
     calibration = calibration_section(predictions, measured.estimates, folder, uncalibrated=uncalibrated)
     sections += [calibration, *(entry.section if isinstance(entry, Topic) else entry for entry in more)]
-    judged = Judged(measured.estimates, seen, values, room.surest_mistakes(predictions), _support(predictions),
-                    _first_sentence(calibration))  # fmt: skip
+    judged = Judged(measured.estimates, seen, values, room.surest_mistakes(predictions), _support(predictions))
     _write_pages(folder, compose(predictions, judged, sections, facts=facts, diagnoses=diagnoses, extras=extras))
     return measured
 
@@ -112,10 +111,6 @@ def _support(predictions: Predictions) -> IntArray:
     truth, num = predictions.labelled().truth, len(predictions.classes)
     counts_K: IntArray = truth.sum(axis=0) if predictions.kind.is_set else np.bincount(truth, minlength=num)
     return counts_K.astype(np.int64)
-
-
-def _first_sentence(section: Section) -> str:
-    return next((block.text for block in section.blocks if isinstance(block, Text)), "")
 
 
 def _write_pages(folder: Path, page: Page) -> None:

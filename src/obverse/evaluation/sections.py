@@ -67,7 +67,13 @@ def extreme_sections(
 def few_samples_sentences(scores: ClassScores) -> tuple[str, ...]:
     """A warning about classes with few samples; empty where there are none."""
     few = int(((scores.support_K > 0) & (scores.support_K < FEW_SAMPLES)).sum())
-    return (f"{few} classes have fewer than {FEW_SAMPLES} samples: their scores say little.",) if few else ()
+    some = counted(few, "class has", "classes have")
+    return (f"{some} fewer than {FEW_SAMPLES} samples: scores of so few say little.",) if few else ()
+
+
+def counted(num: int, one: str, many: str) -> str:
+    """A number before words that agree with it."""
+    return f"{num:,} {one if num == 1 else many}"
 
 
 def units_sentence(num_samples: int, num_groups: int | None) -> str:

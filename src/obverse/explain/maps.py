@@ -104,7 +104,7 @@ def _thumbnails(explanation: Explanation) -> Iterator[Picture]:
 
 def _title(answer: str, probability: float, label: str) -> str:
     """The true label, where it is known, and the answer."""
-    return f"{f'true: {label}, ' if label else ''}predicted: {answer} {probability:.0%}"
+    return f"{f'true: {label}, ' if label else ''}predicted: {answer} {100 * probability:.0f} %"
 
 
 def require_free(path: Path) -> None:

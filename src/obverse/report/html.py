@@ -16,7 +16,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from .blocks import MOST_ITEMS, Block, Page, Table
-from .escaping import plain_text
+from .escaping import CODE, plain_text
 from .svg import colours, curve_svg
 
 LONGEST_OPEN_TABLE = 40
@@ -62,7 +62,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": plain_text, "data_address": _data_address, "numeric": _numeric_columns}
+    environment.filters |= {
+        "plain": plain_text,
+        "code": _code,
+        "unbroken": _unbroken,
+        "data_address": _data_address,
+        "numeric": _numeric_columns,
+    }
     environment.filters["svg"] = curve_svg
     environment.tests["number_text"] = _is_number
     environment.globals |= {"longest_open_table": LONGEST_OPEN_TABLE, "most_items": MOST_ITEMS, "shortest_contents": 6}
@@ -78,6 +84,16 @@ def _data_address(encoded: bytes) -> str:
 def _numeric_columns(table: Table) -> list[bool]:
     """Whether each column has only numbers; False for the first column, which names the rows."""
     return [column > 0 and all(_is_number(row[column]) for row in table.rows) for column in range(len(table.header))]
+
+
+def _code(escaped: str) -> str:
+    """HTML with code in backticks as code."""
+    return CODE.sub(r"<code>\1</code>", str(escaped))
+
+
+def _unbroken(cell: str) -> str:
+    """The cell; an interval may break before its upper end, but not before its unit."""
+    return cell.replace(" %", "\N{NO-BREAK SPACE}%") if " to " in cell and _is_number(cell) else cell
 
 
 def _is_number(cell: str) -> bool:

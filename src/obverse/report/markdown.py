@@ -11,7 +11,7 @@ from urllib.parse import quote
 from obverse.staging import final_place
 
 from .blocks import MOST_ITEMS, Block, Card, Cards, Curve, Figure, Gallery, Item, Line, Page, Panel, Table, Text
-from .escaping import markdown_text
+from .escaping import markdown_prose, markdown_text
 from .svg import tick_text
 
 MOST_POINTS = 8
@@ -35,7 +35,7 @@ def _lines(blocks: Iterable[Block], folder: Path) -> Iterator[str]:
     for block in blocks:
         match block:
             case Text():
-                yield markdown_text(block.text)
+                yield markdown_prose(block.text)
             case Figure():
                 yield f"![{block.name}]({_link(block.path, folder)})"
             case Gallery():  # words only, because a thumbnail is not a file that can be linked
@@ -56,13 +56,13 @@ def _lines(blocks: Iterable[Block], folder: Path) -> Iterator[str]:
                 continue
             case Table():
                 yield from map(_table_line, (map(markdown_text, block.header), ("---" for _ in block.header)))
-                yield from (_table_line(map(markdown_text, row)) for row in block.rows)
+                yield from (_table_line(map(markdown_prose, row)) for row in block.rows)
         yield ""
 
 
 def item_text(item: Item) -> str:
     """What is known about an item of a gallery, in one line."""
-    confidence = "" if item.confidence is None else f" at {item.confidence:.1%}"
+    confidence = "" if item.confidence is None else f" at {100 * item.confidence:.1f} %"
     answer = f"answer {item.answer}{confidence}" if item.answer else ""
     parts = [item.caption, f"label {item.label}" if item.label else "", answer, *item.tags]
     return "; ".join(part for part in parts if part)

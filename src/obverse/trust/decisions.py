@@ -85,12 +85,12 @@ def _section(predictions: Predictions, verdicts_N: Any, values: dict[str, Any]) 
     what = "groups" if acceptance.are_groups else "samples"
     place = "val" if acceptance.fitted_on == "val" else "the folds"
     if acceptance.threshold is None:
-        texts += [f"No answer is accepted: {values['why_none']} with {PROMISE:.0%} confidence."]
+        texts += [f"No answer is accepted: {values['why_none']} with {100 * PROMISE:.0f} % confidence."]
     else:
         texts += [
             f"Answers of at least {percent(acceptance.threshold, digits=1)} confidence are accepted. From "
-            f"{acceptance.num_units:,} {what} of {place} follows with {PROMISE:.0%} confidence that at most {at_most} "
-            "of such answers are wrong, for pictures of the same kind."
+            f"{acceptance.num_units:,} {what} of {place} follows with {100 * PROMISE:.0f} % confidence that at "
+            f"most {at_most} of such answers are wrong, for pictures of the same kind."
         ]
     rows = tuple(_row(verdict, values["decisions"][verdict]) for verdict in VERDICTS)
     header = ("decision", "samples", "wrong among them", "95 % interval")
@@ -119,8 +119,12 @@ def _row(verdict: str, group: dict[str, Any]) -> Row:
     error = group["error"]
     if error is None:
         return WORDS[verdict], f"{group['count']:,}", "–", "– (no labelled samples)"
-    ends = f"{error['low']:.1%} to {error['high']:.1%}" if error["low"] is not None else f"– ({error['reason']})"
-    return WORDS[verdict], f"{group['count']:,}", f"{error['value']:.1%}", ends
+    ends = (
+        f"{100 * error['low']:.1f} % to {100 * error['high']:.1f} %"
+        if error["low"] is not None
+        else f"– ({error['reason']})"
+    )
+    return WORDS[verdict], f"{group['count']:,}", f"{100 * error['value']:.1f} %", ends
 
 
 def _risk_coverage(labelled: Predictions) -> dict[str, Any]:

@@ -65,8 +65,8 @@ def foreign_sentence(values: Mapping[str, Any]) -> str:
     """The result in one sentence."""
     foreign, own = values["rejected_foreign"]["value"], values["rejected_own"]["value"]
     return (
-        f"Of {values['num_foreign']:,} pictures that do not belong {foreign:.1%} are rejected, and of "
-        f"{values['num_own']:,} samples of {values['split']} {own:.1%}."
+        f"Of {values['num_foreign']:,} pictures that do not belong {100 * foreign:.1f} % are rejected, and of "
+        f"{values['num_own']:,} samples of {values['split']} {100 * own:.1f} %."
     )
 
 
@@ -105,5 +105,5 @@ def _section(values: Mapping[str, Any]) -> Section:
 
 def _row(title: str, estimate: Mapping[str, Any]) -> Row:
     if estimate["low"] is None:
-        return title, f"{estimate['value']:.1%}", f"– ({estimate['reason']})"
-    return title, f"{estimate['value']:.1%}", f"{estimate['low']:.1%} to {estimate['high']:.1%}"
+        return title, f"{100 * estimate['value']:.1f} %", f"– ({estimate['reason']})"
+    return title, f"{100 * estimate['value']:.1f} %", f"{100 * estimate['low']:.1f} % to {100 * estimate['high']:.1f} %"

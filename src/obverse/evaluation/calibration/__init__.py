@@ -1,6 +1,6 @@
 """Calibration in an evaluation: scores before and after, and the reliability diagram."""
 
 from .measure import uncalibrated_estimates
-from .section import calibration_section
+from .section import calibration_section, states_how_often
 
-__all__ = ["calibration_section", "uncalibrated_estimates"]
+__all__ = ["calibration_section", "states_how_often", "uncalibrated_estimates"]

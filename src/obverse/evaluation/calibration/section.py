@@ -18,7 +18,10 @@ PNG = "reliability.png"
 ALT = "Reliability diagram: the share of right answers against their probability, in bins of equal size."
 CALIBRATED = "Probabilities are calibrated on val"
 CALIBRATED_IN_FOLDS = "Probabilities are calibrated in each fold on its own val"
+MOST_ERROR = 0.1
+"""Calibration error up to which probabilities state how often answers are right."""
 HELPS = ": of answers given with 80 %, about four in five should be right."
+STILL_OFF = "; it helps, and on these samples they are still off by {:.1f} % on average."
 NO_HELP = "; on these samples the calibration error is not lower than without."
 NOT_CALIBRATED = "Probabilities are not calibrated: they order answers, and need not state how often they are right."
 
@@ -43,7 +46,7 @@ def calibration_section(
         header = (*header, "before calibration", "95 % interval")
         rows = [(*row, *metric_row("", value)[1:]) for row, value in zip(rows, uncalibrated.values(), strict=True)]
     first = CALIBRATED_IN_FOLDS if predictions.split == OUT_OF_FOLD else CALIBRATED
-    first = NOT_CALIBRATED if uncalibrated is None else first + (HELPS if _helps(estimates, uncalibrated) else NO_HELP)
+    first = NOT_CALIBRATED if uncalibrated is None else first + _effect(estimates, uncalibrated)
     texts = (Text(first), Text(_summary(after, before, is_set=predictions.kind.is_set)))
     return Section("Calibration", (*texts, Table(header, tuple(rows)), _curve(after, before, folder / PNG)))
 
@@ -65,6 +68,19 @@ def _bins(label: str, bins: Reliability, *, has_counts: bool) -> Line:
     return Line(label, xs, ys, lows, highs, "points", tuple(map(str, bins.count_B.tolist())) if has_counts else ())
 
 
+def states_how_often(error: Estimate | None) -> bool:
+    """Whether probabilities state how often they are right: the whole interval of the calibration error is low."""
+    return error is not None and error.high is not None and error.high <= MOST_ERROR
+
+
+def _effect(after: Mapping[str, Estimate | None], before: Mapping[str, Estimate | None]) -> str:
+    """What calibration did on these samples, the end of a sentence."""
+    error = after["calibration_error"]
+    if error is None or not _helps(after, before):
+        return NO_HELP
+    return HELPS if error.value <= MOST_ERROR else STILL_OFF.format(100 * error.value)
+
+
 def _helps(after: Mapping[str, Estimate | None], before: Mapping[str, Estimate | None]) -> bool:
     """Whether calibration lowers the calibration error of these samples."""
     value, earlier = after["calibration_error"], before["calibration_error"]
@@ -73,8 +89,9 @@ def _helps(after: Mapping[str, Estimate | None], before: Mapping[str, Estimate |
 
 def _summary(after: Reliability, before: Reliability | None, *, is_set: bool) -> str:
     true = "of the classes are there" if is_set else "of the answers are right"
-    earlier = "" if before is None else f" (before calibration {before.mean_confidence:.1%})"
+    earlier = "" if before is None else f" (before calibration {100 * before.mean_confidence:.1f} %)"
     return (
-        f"Here the mean probability is {after.mean_confidence:.1%}{earlier}, and {after.share_right:.1%} {true}. "
+        f"Here the mean probability is {100 * after.mean_confidence:.1f} %{earlier}, "
+        f"and {100 * after.share_right:.1f} % {true}. "
         f"The diagram has bins of {after.count_B.min()} to {after.count_B.max()}; bars are what chance allows."
     )

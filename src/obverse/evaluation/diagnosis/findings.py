@@ -99,8 +99,8 @@ def _stuck(story: Story) -> Iterator[Diagnosis]:
     if is_stuck(story):
         yield Diagnosis(
             "stuck at chance",
-            f"The model is stuck at chance: val accuracy {story.val_accuracy:.1%}, always saying the largest class "
-            f"gives {story.chance:.1%}",
+            f"The model is stuck at chance: val accuracy {100 * story.val_accuracy:.1f} %, always saying the largest "
+            f"class gives {100 * story.chance:.1f} %",
             "Look whether labels fit the pictures (obverse check), then try optim.lr ten times lower and ten times "
             f"higher, {'' if story.is_pretrained else 'pretrained weights, '}and augment.mirror=0 where classes differ "
             "by left and right",
@@ -144,8 +144,8 @@ def _overfitting(story: Story) -> Iterator[Diagnosis]:
     ideas = ["stronger augmentation", *weights, "more optim.weight_decay", *fewer]
     yield Diagnosis(
         "over-fitting",
-        f"The model over-fits: {story.train_accuracy:.1%} on training samples (without augmentation and dropout), "
-        f"{story.val_accuracy:.1%} on val, {100 * gap:.0f} points apart",
+        f"The model over-fits: {100 * story.train_accuracy:.1f} % on training samples (without augmentation and "
+        f"dropout), {100 * story.val_accuracy:.1f} % on val, {100 * gap:.0f} points apart",
         f"Try more pictures first, then {', '.join(ideas[:-1])}, or {ideas[-1]}",
     )
 
@@ -156,7 +156,7 @@ def _underfitting(story: Story) -> Iterator[Diagnosis]:
         rate = "" if is_wild else "a higher optim.lr, "
         yield Diagnosis(
             "under-fitting",
-            f"The model under-fits: only {story.train_accuracy:.1%} right on its own training samples",
+            f"The model under-fits: only {100 * story.train_accuracy:.1f} % right on its own training samples",
             f"Try more epochs, {rate}a larger model or input, or weaker augmentation",
         )
 

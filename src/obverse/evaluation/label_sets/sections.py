@@ -11,6 +11,7 @@ from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import (
     NUM_EXAMPLES,
+    counted,
     diagnosis_section,
     estimate_rows,
     extreme_sections,
@@ -62,8 +63,12 @@ def _size_sentences(metrics: SetMetrics) -> tuple[str, ...]:
     ]
     sentences += metrics.seen.sentences(metrics.num_samples)
     if metrics.num_classes_without_samples:
-        count = metrics.num_classes_without_samples
-        sentences.append(f"{count} classes have no sample here and are left out of the averages.")
+        some = counted(
+            metrics.num_classes_without_samples,
+            "class has no sample here and is",
+            "classes have no sample here and are",
+        )
+        sentences.append(f"{some} left out of the averages.")
     sentences.append(units_sentence(metrics.num_samples, metrics.num_groups))
     return tuple(sentences)
 

@@ -13,6 +13,7 @@ from obverse.evaluation.plots import has_key
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import (
     NUM_EXAMPLES,
+    counted,
     diagnosis_section,
     estimate_rows,
     extreme_sections,
@@ -65,18 +66,19 @@ def _confusion(classes: Sequence[str], path: Path) -> Section:
     key = [(str(number), name) for number, name in enumerate(classes, 1)] if has_key(classes) else []
     panel = Panel("confusion", (figure, Table(("number in the plot", "class"), tuple(key))))
     return Section(
-        "Confusion", (Text("Rows are true classes, columns predictions; darker is more of the true class."), panel)
+        "Confusion",
+        (Text("Rows are true classes, columns predictions; a stronger colour is more of the true class."), panel),
     )
 
 
 def _size_sentences(metrics: Metrics) -> Iterator[str]:
-    counted = f"{metrics.num_samples} labelled samples of {metrics.num_classes} classes in split {metrics.split}"
+    whole = f"{metrics.num_samples} labelled samples of {metrics.num_classes} classes in split {metrics.split}"
     low, high = metrics.accuracy.low, metrics.accuracy.high
     if low is None or high is None:
-        yield f"{counted}; accuracy has no interval: {metrics.accuracy.reason}."
+        yield f"{whole}; accuracy has no interval: {metrics.accuracy.reason}."
     else:
         width = high - low
-        yield f"{counted}; the 95 % interval of accuracy is {100 * width:.1f} points wide."
+        yield f"{whole}; the 95 % interval of accuracy is {100 * width:.1f} points wide."
         if width > WIDE_INTERVAL:
             yield (
                 "This is a small set: on sets of this size, two models less than about "
@@ -84,9 +86,15 @@ def _size_sentences(metrics: Metrics) -> Iterator[str]:
             )
     yield from metrics.seen.sentences(metrics.num_samples)
     if metrics.num_unlabelled:
-        yield f"{metrics.num_unlabelled} samples without a label are not counted."
+        some = counted(metrics.num_unlabelled, "sample without a label is", "samples without a label are")
+        yield f"{some} not counted."
     if metrics.num_classes_without_samples:
-        yield f"{metrics.num_classes_without_samples} classes have no sample here and are left out of the averages."
+        some = counted(
+            metrics.num_classes_without_samples,
+            "class has no sample here and is",
+            "classes have no sample here and are",
+        )
+        yield f"{some} left out of the averages."
     yield units_sentence(metrics.num_samples, metrics.num_groups)
 
 

@@ -21,8 +21,6 @@ from .training import History, training_section
 from .trust import SURE, trust_section
 
 OF_SETS = "Curves over epochs; accuracy is of whole label sets, read at 1/2."
-LEAST_FOR_RISK = 20
-"""Labelled samples from which a curve of accepted answers says something."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,7 @@ def _further(
     predictions: Predictions, labelled: Predictions, facts: Mapping[str, str], history: History
 ) -> Iterator[Section]:
     yield training_section(history, OF_SETS if predictions.kind.is_set else "Curves over epochs.")
-    if len(labelled.ids) >= LEAST_FOR_RISK:
-        yield risk_section(labelled)
+    yield risk_section(labelled)
     yield reproduction_section(facts)
     what = "any number" if predictions.kind.is_set else "one"
     yield model_card(facts, predictions.classes, num_trained=facts.get("samples", ""), what=what)

@@ -25,9 +25,6 @@ class Judged:
     support_K: IntArray
     """Samples of each class."""
 
-    calibration: str
-    """First sentence on the probabilities."""
-
     @property
     def headline(self) -> Estimate | None:
         """The share of right answers."""

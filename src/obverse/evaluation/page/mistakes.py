@@ -12,10 +12,6 @@ from obverse.report import Block, Facet, Gallery, Item, Linked, Panel, Picture, 
 
 from .choice import Chosen, confidences
 
-LOOK = (
-    "Choose a class, a result, a range of probabilities: the pictures, the table of classes, the confusion matrix and "
-    "the curves on this page follow."
-)
 DECISION = "decision"
 """Facet that galleries show; the script has the same name."""
 Album = Mapping[int, tuple[Picture, ...]]
@@ -31,7 +27,7 @@ def gallery_sections(
         return Gallery(tuple(items[row] for row in rows))
 
     first = gallery(chosen.mistakes)
-    look: list[Block] = [Text(LOOK, is_quiet=True), Panel("answers", (first,))] if linked else [first]
+    look: list[Block] = [Panel("answers", (first,))] if linked else [first]
     if chosen.mistakes:
         sentence = (
             f"{len(chosen.mistakes)} of {num_wrong} mistakes, the surest first: a wrong label often hides among them."

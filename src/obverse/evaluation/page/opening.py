@@ -85,8 +85,11 @@ def _sentences(estimates: Mapping[str, Estimate | None], values: Mapping[str, An
     near = estimates.get("within_one")
     more = f", {_of_100(near.value)} are at most one step off{_ends(near)}" if near is not None else ""
     yield f"Of 100 {new} about {_of_100(estimate.value)} get {what}{_ends(estimate)}{more}."
-    aside = _set_aside(values.get("acceptance"))
-    if aside is not None:
+    acceptance = values.get("acceptance")
+    aside, why = _set_aside(acceptance), _why_all(acceptance)
+    if aside is not None and why:
+        yield f"All are left to a person, because {why}."
+    elif aside is not None:
         yield f"{_of_100(aside.value)} are set aside for a person{_ends(aside)}."
 
 
@@ -97,6 +100,11 @@ def _set_aside(acceptance: Any) -> Estimate | None:
         return None
     low, high = (None if accepted[end] is None else 1 - accepted[end] for end in ("high", "low"))
     return Estimate(1 - accepted["value"], low, high, accepted.get("reason", ""))
+
+
+def _why_all(acceptance: Any) -> str:
+    """Why the rule accepts no answer at all; empty where it accepts some."""
+    return (acceptance.get("why_none") or "") if isinstance(acceptance, Mapping) else ""
 
 
 def _cards(estimates: Mapping[str, Estimate | None], new: str) -> Iterator[Card]:
@@ -111,9 +119,24 @@ def _cards(estimates: Mapping[str, Estimate | None], new: str) -> Iterator[Card]
 
 def _aside_card(acceptance: Any) -> Iterator[Card]:
     aside = _set_aside(acceptance)
-    if aside is not None:
-        text = f"Of 100 answers about {_of_100(aside.value)} are not sure enough to be accepted unseen."
+    if aside is None:
+        return
+    if why := _why_all(acceptance):
+        yield Card("left to a person", "all", "no interval: the rule accepts no answer", f"Because {why}.")
+    else:
+        text = f"Of 100 answers about {_of_100(aside.value)} are not accepted unseen{_reasons(acceptance)}."
         yield Card("set aside for a person", _number(aside.value, is_share=True), _interval(aside, is_share=True), text)
+
+
+def _reasons(acceptance: Mapping[str, Any]) -> str:
+    """What happened to the answers that are not accepted; empty where their numbers are not known."""
+    groups = acceptance.get("decisions", {})
+    unsure, unlike = (groups[verdict]["count"] if verdict in groups else 0 for verdict in ("review", "reject"))
+    if unsure and unlike:
+        return f": {unsure:,} here are not sure enough, {unlike:,} are of pictures unlike the training pictures"
+    if unlike:
+        return ": their pictures are unlike the training pictures"
+    return ": they are not sure enough" if unsure else ""
 
 
 def _number(value: float, *, is_share: bool) -> str:

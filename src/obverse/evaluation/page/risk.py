@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,9 @@ from .choice import confidences
 SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 """Shares of accepted answers in the table."""
 MOST_POINTS = 200
+TITLE = "Which answers to accept"
+LEAST_SAMPLES = 20
+"""Labelled samples from which the curve says something."""
 LEAST_ANSWERS = 10
 """Accepted answers from which the curve starts: shares of fewer jump."""
 
@@ -44,15 +48,21 @@ def risk_of(labelled: Predictions) -> Risk:
 
 def risk_section(labelled: Predictions) -> Section:
     """The curve, the threshold that a reader moves, and a table of some thresholds."""
-    risk, num = risk_of(labelled), len(labelled.ids)
+    num = len(labelled.ids)
+    if num < LEAST_SAMPLES:
+        why = f"The curve of accepted answers needs {LEAST_SAMPLES} labelled samples; here it has {num}."
+        return Section(TITLE, (Text(why),), topic="risk")
+    risk = risk_of(labelled)
     sentence = (
         "The surest answers can be accepted and the others left for a person. The curve shows the share of wrong "
         "answers among the accepted ones. It is measured on these samples: a threshold read from it is fitted to them."
     )
     header = ("accepted", "probability at least", "wrong among them", "95 % interval")
-    rows = tuple(_row(labelled, risk, share) for share in SHARES if round(share * num) >= LEAST_ANSWERS)
+    shares = [share for share in SHARES if round(share * num) >= LEAST_ANSWERS]
+    least = _probabilities([float(risk.confidence_M[round(share * num) - 1]) for share in shares])
+    rows = tuple(_row(labelled, risk, share, text) for share, text in zip(shares, least, strict=True))
     blocks = (Text(sentence), _curve(risk), Panel("threshold"), Table(header, rows))
-    return Section("Which answers to accept", blocks, topic="risk")
+    return Section(TITLE, blocks, topic="risk")
 
 
 def _curve(risk: Risk) -> Curve:
@@ -68,9 +78,18 @@ def _curve(risk: Risk) -> Curve:
     )  # fmt: skip
 
 
-def _row(labelled: Predictions, risk: Risk, share: float) -> Row:
+def _probabilities(values: Sequence[float]) -> list[str]:
+    """The values with three digits, or as many more as it takes to tell them apart, at most six."""
+    for digits in range(3, 7):
+        texts = [f"{value:.{digits}f}" for value in values]
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts
+
+
+def _row(labelled: Predictions, risk: Risk, share: float, least: str) -> Row:
     num = round(share * len(risk.risk_M))
     rows_M = risk.order_M[:num]
     ends = share_interval(~labelled.is_right_N[rows_M], labelled.units.take(rows_M))
     interval = f"– ({ends.reason})" if ends.reason else f"{100 * ends.low:.1f} to {100 * ends.high:.1f} %"
-    return f"{100 * share:.0f} %", f"{risk.confidence_M[num - 1]:.3f}", f"{100 * risk.risk_M[num - 1]:.1f} %", interval
+    return f"{100 * share:.0f} %", least, f"{100 * risk.risk_M[num - 1]:.1f} %", interval

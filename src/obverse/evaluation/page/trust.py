@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from obverse.evaluation.calibration import states_how_often
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.estimates import Estimate
+from obverse.evaluation.sections import counted
 from obverse.evaluation.seen import Seen
 from obverse.metrics import IntArray
 from obverse.report import Row, Section, Table, Text
@@ -27,11 +29,10 @@ def trust_section(
 
     num_sure_mistakes: wrong answers of at least `SURE` probability.
     """
-    is_calibrated = "four in five" in judged.calibration
     rows = (
         *_unseen(judged.seen),
         *_sizes(judged.headline, judged.support_K),
-        ("the probabilities", GOOD if is_calibrated else CARE, judged.calibration),
+        *_probabilities(judged.estimates.get("calibration_error")),
         *_groups(has_groups),
         *_diagnosed(diagnoses),
         *_labels(num_sure_mistakes),
@@ -46,7 +47,7 @@ def trust_section(
 def _unseen(seen: Seen) -> Iterator[Row]:
     warnings = []
     if seen.num_trained:
-        warnings.append(f"{seen.num_trained} of these samples were trained on")
+        warnings.append(f"{seen.num_trained} of these samples {'was' if seen.num_trained == 1 else 'were'} trained on")
     if seen.num_chosen:
         warnings.append(f"{seen.num_chosen} of these samples chose the best epoch")
     if seen.chosen:
@@ -77,14 +78,25 @@ def _sizes(accuracy: Estimate | None, support_K: IntArray) -> Iterator[Row]:
         yield (
             "figures of single classes",
             CARE,
-            f"{few} of {len(support_K)} classes have fewer than {FEW_SAMPLES} samples here.",
+            f"{few} of {len(support_K)} classes {'has' if few == 1 else 'have'} fewer than {FEW_SAMPLES} samples here.",
         )
     if none:
         yield (
             "classes without samples",
             CARE,
-            f"{none} of {len(support_K)} classes have no sample here: nothing is known about them.",
+            f"{none} of {len(support_K)} classes {'has' if none == 1 else 'have'} no sample here: nothing is "
+            f"known about {'it' if none == 1 else 'them'}.",
         )
+
+
+def _probabilities(error: Estimate | None) -> Iterator[Row]:
+    if error is None:
+        return
+    ends = f"no interval: {error.reason}" if error.reason else "no interval"
+    if error.low is not None and error.high is not None:
+        ends = f"{100 * error.low:.1f} to {100 * error.high:.1f}"
+    why = f"Stated probabilities are off by {100 * error.value:.1f} % on average ({ends})."
+    yield "the probabilities", GOOD if states_how_often(error) else CARE, why
 
 
 def _groups(has_groups: bool) -> Iterator[Row]:
@@ -100,7 +112,8 @@ def _diagnosed(diagnoses: Sequence[Diagnosis]) -> Iterator[Row]:
 
 def _labels(num_sure_mistakes: int) -> Iterator[Row]:
     if num_sure_mistakes:
-        why = f"{num_sure_mistakes} answers contradict their label with at least {SURE:.0%}: some labels may be wrong"
+        some = counted(num_sure_mistakes, "answer contradicts its label", "answers contradict their label")
+        why = f"{some} with at least {100 * SURE:.0f} %: some labels may be wrong"
         yield "the labels", CARE, f"{why}. Look at the surest mistakes."
 
 

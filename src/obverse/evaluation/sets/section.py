@@ -69,7 +69,7 @@ def _sentences(predictions: Predictions, measured: SetsMetrics) -> Iterator[str]
 
 def _with_interval(share: Estimate) -> str:
     if share.low is None or share.high is None:
-        return f"{share.value:.1%} (no interval: {share.reason})"
+        return f"{100 * share.value:.1f} % (no interval: {share.reason})"
     return f"{100 * share.value:.1f} % (95 % interval {100 * share.low:.1f} to {100 * share.high:.1f})"
 
 

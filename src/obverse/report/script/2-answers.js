@@ -1,7 +1,10 @@
 // The filter, and the pictures of the answers that match it.
 const STEP = 12;
+const LOOK = "Choose a class, a result, a range of probabilities: the pictures, the table of classes, the confusion matrix "
+  + "and the curves on this page follow.";
+const MISTAKES = "surest mistakes";
 const ORDERS = {
-  "surest mistakes first": (data, row) => 65536 * isRight(data, row) + 65535 - data.confidence[row],
+  [MISTAKES]: (data, row) => 65535 - data.confidence[row],
   "least sure first": (data, row) => data.confidence[row],
   "surest first": (data, row) => 65535 - data.confidence[row],
 };
@@ -91,15 +94,18 @@ function buildAnswers(panel, selection, album) {
   };
   const sort = () => {
     const keyOf = ORDERS[order.value];
+    const mistakes = order.value === MISTAKES ? selection.known.filter(row => !isRight(data, row)) : [];
+    const total = mistakes.length.toLocaleString("en");
+    output.value = summary(selection) + (mistakes.length ? ` Below: the ${total} wrong, the surest first.` : "");
     // Answers with pictures come first: those without can only be read.
-    sorted = ordered(selection.rows, row => (album.has(row) ? 0 : 131072) + keyOf(data, row));
+    sorted = ordered(mistakes.length ? mistakes : selection.rows, row => (album.has(row) ? 0 : 131072) + keyOf(data, row));
     num = STEP;
     draw();
   };
   order.addEventListener("change", sort);
   more.addEventListener("click", () => { num += STEP; draw(); });
-  panel.append(buildFilter(selection), make("div", { className: "bar" }, output, order), grid, more);
-  selection.follow(() => { output.value = summary(selection); sort(); });
+  panel.append(make("p", { className: "quiet" }, LOOK), buildFilter(selection), make("div", { className: "bar" }, output, order), grid, more);
+  selection.follow(sort);
 }
 
 // Galleries of the static page show only the items that match.

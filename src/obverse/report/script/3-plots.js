@@ -64,49 +64,44 @@ function mistakesBelow(selection, rows) {
 
 function followRisk(svg, selection, panel) {
   const before = svg.innerHTML, { data } = selection;
-  const slider = make("input", { type: "range", min: "0", max: "1000", value: "0" });
+  const slider = make("input", { type: "range", min: "0", max: "1000", value: "800" });
   const output = make("output", { className: "summary" });
   let rows, wrong;
   const show = () => {
-    const least = slider.value / 1000 * 65535;
-    let num = 0;
-    for (let high = rows.length; num < high;) {
-      const middle = (num + high) >> 1;
-      if (data.confidence[rows[middle]] >= least) num = middle + 1;
-      else high = middle;
-    }
+    // By rank, because probabilities may lie close together; equal ones are accepted together.
+    let num = Math.round(slider.value / 1000 * rows.length);
+    const least = num ? data.confidence[rows[num - 1]] : 65535;
+    while (num && num < rows.length && data.confidence[rows[num]] === least) num++;
     const share = rows.length ? num / rows.length : 0, x = plotX(share);
     one(".threshold", svg)?.remove();
     svg.append(svgNode("path", { class: "mark threshold", d: `M${x} ${FRAME.top}V${FRAME.height - FRAME.bottom}` }));
     const [low, high] = num ? wilson(wrong[num - 1], num) : [0, 1];
     const interval = data.grouped ? "" : ` (${percent(low)} to ${percent(high)})`;
-    output.value = `At least ${percent(slider.value / 1000)}: ${percent(share)} of the answers are accepted, ` +
-      (num ? `of these ${percent(wrong[num - 1] / num)} are wrong${interval}.` : "so nothing can be wrong.");
+    output.value = num ? `Probability at least ${percent(least / 65535, least < 6554 ? 3 : 1)}: ${percent(share)} of the answers are `
+      + `accepted, of these ${percent(wrong[num - 1] / num)} are wrong${interval}.` : "No answer is accepted.";
   };
   selection.follow(() => {
     rows = selection.surestFirst;
     wrong = mistakesBelow(selection, rows);
     const shares = Array.from(wrong, (count, k) => count / (k + 1)), most = Math.max(0.05, ...thinned(shares).map(k => shares[k]));
-    if (!slider.dataset.moved && rows.length) slider.value = 1000 * sureness(data, rows[Math.floor(0.8 * (rows.length - 1))]);
     redraw(svg, before, selection.isFiltered, most, group => {
       const path = thinned(shares).map((k, n) => `${n ? "L" : "M"}${plotX((k + 1) / rows.length).toFixed(1)} ${plotY(shares[k], most).toFixed(1)}`);
       group.append(svgNode("path", { class: "line", d: path.join("") }));
     });
     show();
   });
-  slider.addEventListener("input", () => { slider.dataset.moved = "yes"; show(); });
+  slider.addEventListener("input", show);
   const drag = event => {
     if (!event.buttons || !rows.length) return;
     const box = svg.getBoundingClientRect(), x = (event.clientX - box.left) / box.width * FRAME.width;
     const share = Math.min(1, Math.max(0, (x - FRAME.left) / (FRAME.width - FRAME.left - FRAME.right)));
-    slider.dataset.moved = "yes";
-    slider.value = 1000 * sureness(data, rows[Math.min(rows.length - 1, Math.floor(share * rows.length))]);
+    slider.value = 1000 * share;
     show();
   };
   svg.addEventListener("pointerdown", drag);
   svg.addEventListener("pointermove", drag);
   svg.classList.add("can-drag");
-  panel.append(make("label", { className: "slider" }, make("span", {}, "accept answers whose probability is at least"), slider), output);
+  panel.append(make("label", { className: "slider" }, make("span", {}, "share of answers to accept, the surest first"), slider), output);
 }
 
 // At most 400 places of a long list, evenly spread, with both ends; shares of very few answers jump, so they come out.

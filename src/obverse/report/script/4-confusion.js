@@ -10,8 +10,17 @@ function rgb(colour) {
   return [1, 3, 5].map(k => parseInt(full.slice(k, k + 2), 16));
 }
 
-// Names of classes often differ at their ends only, so the middle goes.
-const shortened = name => (name.length > 16 ? `${name.slice(0, 8)}…${name.slice(-7)}` : name);
+const NAME_FONT = "12px system-ui, sans-serif", NAME_GAP = 10;
+
+// The name within a width. Names of classes often differ at their ends only, so the middle goes.
+function shortened(context, name, width) {
+  const letters = [...name];
+  let text = name;
+  for (let keep = Math.min(16, letters.length - 1); keep > 1 && context.measureText(text).width > width; keep--) {
+    text = `${letters.slice(0, Math.ceil(keep / 2)).join("")}…${letters.slice(-Math.floor(keep / 2)).join("")}`;
+  }
+  return text;
+}
 
 class Confusion {
   constructor(panel, selection) {
@@ -19,8 +28,10 @@ class Confusion {
     this.data = selection.data;
     this.num = this.data.classes.length;
     this.cursor = [0, 0];
-    // About seven pixels a letter.
-    this.margin = Math.min(MOST_MARGIN, 16 + 7 * Math.max(...this.data.classes.map(name => name.length)));
+    const context = make("canvas").getContext("2d");
+    context.font = NAME_FONT;
+    this.names = this.data.classes.map(name => shortened(context, name, MOST_MARGIN - NAME_GAP));
+    this.margin = NAME_GAP + this.names.reduce((most, name) => Math.max(most, Math.ceil(context.measureText(name).width)), 16);
     this.fit();
     const label = "Confusion matrix: rows are true classes, columns answers. Arrow keys move, Enter filters by the cell, "
       + "plus and minus zoom.";
@@ -116,9 +127,9 @@ class Confusion {
   drawNames(context) {
     const { cell, num, side } = this, step = Math.max(1, Math.ceil(13 / cell));
     context.fillStyle = paint("--quiet");
-    context.font = "12px system-ui, sans-serif";
+    context.font = NAME_FONT;
     for (let k = 0; k < num; k += step) {
-      const name = shortened(this.data.classes[k]), down = (k - this.top + 0.5) * cell, along = (k - this.left + 0.5) * cell;
+      const name = this.names[k], down = (k - this.top + 0.5) * cell, along = (k - this.left + 0.5) * cell;
       context.textBaseline = "middle";
       context.textAlign = "right";
       if (down > 0 && down < side) context.fillText(name, this.margin - 6, this.margin + down);

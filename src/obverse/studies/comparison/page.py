@@ -160,8 +160,8 @@ def _changed_blocks(base: str, side: Against, samples: list[Changed], wrong: str
 
 def _item(base: str, other: str, sample: Changed, album: _Album) -> Item:
     answers = (
-        f"{base}: {sample.base} {sample.base_confidence:.0%}",
-        f"{other}: {sample.other} {sample.other_confidence:.0%}",
+        f"{base}: {sample.base} {100 * sample.base_confidence:.0f} %",
+        f"{other}: {sample.other} {100 * sample.other_confidence:.0f} %",
     )
     pictures = album.pictures(sample.id)
     missing = () if any(picture.encoded for picture in pictures) else ("picture missing",)

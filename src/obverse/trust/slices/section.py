@@ -82,7 +82,8 @@ def none_is_worse(result: Slices, losses: Losses) -> str:
         )
     return (
         f"None of {beside} is worse beyond chance; a slice of {result.usual_size} samples (the usual size) would have "
-        f"been seen, with a chance of {POWER:.0%}, from about {_amount(result.detectable, losses)} {_unit(losses)} on."
+        f"been seen, with a chance of {100 * POWER:.0f} %, from about {_amount(result.detectable, losses)} "
+        f"{_unit(losses)} on."
     )
 
 

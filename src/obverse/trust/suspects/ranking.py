@@ -180,4 +180,4 @@ def _percent(share: float) -> str:
     """The share in per cent; never rounded to certainty."""
     if share < 0.01:
         return "under 1 %"
-    return "over 99 %" if share > 0.99 else f"{share:.0%}".replace("%", " %")
+    return "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"
