@@ -46,7 +46,7 @@ def test_a_healthy_training_is_told_without_a_diagnosis(draw_classes: Any, make_
     assert log["diagnosis"] == []
     assert log["train_accuracy"]["value"] == 1.0
     assert log["train_accuracy"]["num_samples"] == run.manifest.read_text().count(",train,")
-    assert log["facts"]["train accuracy"].startswith("100.0% without augmentation and dropout")
+    assert log["facts"]["train accuracy"].startswith("100.0 % without augmentation and dropout")
     assert [text for text in said if "Dead" in text] == [
         "Dead failed and is left out, training goes on (RuntimeError: dead)"
     ]

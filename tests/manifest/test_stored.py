@@ -113,8 +113,8 @@ def test_a_digest_split_says_what_it_came_to(tree: Tree) -> None:
     index = index_of(tree(grid(30)), strategy="digest")
     counts = index.manifest.split_counts()
     told = ", ".join(
-        f"{name} {counts[name] / 60:.1%} (wanted {wanted})"
-        for name, wanted in (("train", "70.0%"), ("val", "15.0%"), ("test", "15.0%"))
+        f"{name} {100 * counts[name] / 60:.1f} % (wanted {wanted})"
+        for name, wanted in (("train", "70.0 %"), ("val", "15.0 %"), ("test", "15.0 %"))
     )
     assert messages(index, "split-fractions") == [f"digest split: {told}; each group decides by its own digest"]
 
@@ -125,7 +125,7 @@ def test_a_val_carved_from_a_given_train_says_what_it_came_to(tree: Tree) -> Non
     counts = index.manifest.split_counts()
     assert counts["test"] == 20
     (told,) = messages(index, "split-fractions")
-    assert told.startswith(f"digest split of the given train: train {counts['train'] / 80:.1%} (wanted 82.4%), val ")
+    assert told.startswith(f"digest split of the given train: train {100 * counts['train'] / 80:.1f} % (wanted 82.4 %)")
     assert messages(index_of(root, strategy="stratified"), "split-fractions") == []
 
 

@@ -183,7 +183,7 @@ def test_a_cue_that_gives_the_class_away_stands_beside_the_headline(pictures, tm
     )
     write_evaluation(tmp_path / "out", predictions, facts={}, more=[topic])
     summary = (tmp_path / "out/summary.md").read_text()
-    assert "In these pictures the size of the picture alone tells the class in 100%" in summary
+    assert "In these pictures the size of the picture alone tells the class in 100 %" in summary
     kept = slices_topic(predictions_of(np.arange(80) % 4 // 2, labels, classes=("a", "b")), pictures, select="auto")
     assert kept.values["shortcuts"] == []
 

@@ -136,7 +136,7 @@ class TrainAccuracy:
     """Balanced accuracy on the same samples; None for label sets."""
 
     def __str__(self) -> str:
-        return f"{self.value:.1%} without augmentation and dropout ({self.num_samples:,} samples)"
+        return f"{100 * self.value:.1f} % without augmentation and dropout ({self.num_samples:,} samples)"
 
 
 def measure_train(
@@ -270,7 +270,7 @@ def run_facts(
         "training time": f"{progress.seconds / 60:.1f} minutes on {recipe.runtime.device}",
         "pictures per second": f"{_mean(progress, 'pictures_per_second'):,.0f} in training",
         "peak memory": f"{peak / 1e9:.2f} GB" if peak else "not known",
-        "data wait": f"{_mean(progress, 'data_wait'):.1%} of the training time",
+        "data wait": f"{100 * _mean(progress, 'data_wait'):.1f} % of the training time",
         "precision": f"{_precision(recipe)}, {recipe.runtime.num_threads} threads, seed {recipe.training.seed}",
         "recipe": recipe.name,
     }
@@ -352,7 +352,7 @@ def _loss(spec: LossSpec, output: OutputSpec) -> str:
     """The loss as text: its kind, class weights, prior and decoding, with the ratio of a prior tuned on val."""
     parts: list[str] = [spec.kind]
     if spec.class_weights != "none":
-        late = f" from {spec.defer_fraction:.0%} of the run on" if spec.defer_fraction else ""
+        late = f" from {100 * spec.defer_fraction:.0f} % of the run on" if spec.defer_fraction else ""
         parts.append(f"class weights {spec.class_weights}{late}")
     if spec.pos_weight != "none":
         parts.append(f"pos_weight {spec.pos_weight}")

@@ -45,7 +45,7 @@ def test_a_shortcut(tmp_path, draw, encoded, findings, name):
     assert len(found) == 1
     assert found[0].score > found[0].threshold
     assert found[0].severity == ("note" if name in ("the mean colour", "the border") else "warning")
-    assert "chance is 50.0%" in found[0].message
+    assert "chance is 50.0 %" in found[0].message
 
 
 def test_no_shortcut(tmp_path, draw, encoded, findings):

@@ -38,7 +38,7 @@ def _deviation(samples: Samples, wanted: Mapping[str, float], spec: SplitSpec) -
     reached = {name: counted[name] / len(samples) for name in wanted}
     rounding = max(REPORTED_DEVIATION, ROUNDED_SAMPLES / len(samples))
     if spec.strategy == "digest" or any(abs(reached[name] - wanted[name]) > rounding for name in wanted):
-        listed = ", ".join(f"{name} {reached[name]:.1%} (wanted {wanted[name]:.1%})" for name in wanted)
+        listed = ", ".join(f"{name} {100 * reached[name]:.1f} % (wanted {100 * wanted[name]:.1f} %)" for name in wanted)
         of = "" if len(wanted) == len(SPLITS) else " of the given train"
         why = "each group decides by its own digest" if spec.strategy == "digest" else "groups and classes stay whole"
         yield Finding("note", "split-fractions", f"{spec.strategy} split{of}: {listed}; {why}")

@@ -46,8 +46,9 @@ def _of_view(samples: Sequence[Sample], facts: PictureFacts, view: str, which: s
         strong = not explains and result.low - result.chance > STRONG_SKILL * (1 - result.chance)
         threshold = result.chance + LEAST_SKILL * (1 - result.chance)
         message = (
-            f"{name}{which} alone tells the class in {result.accuracy:.0%} ({result.low:.0%} to {result.high:.0%}), "
-            f"chance is {result.chance:.1%}: a model may learn this instead of the object"
+            f"{name}{which} alone tells the class in {100 * result.accuracy:.0f} % ({100 * result.low:.0f} to "
+            f"{100 * result.high:.0f} %), chance is {100 * result.chance:.1f} %: "
+            "a model may learn this instead of the object"
         )
         severity = "warning" if strong else "note"
         findings.append(Finding(severity, "shortcut", message, score=result.low, threshold=threshold))
