@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from obverse.decisions import LabelSet, OneClass, PredictionSets
-from obverse.evaluation import Predictions, write_evaluation
+from obverse.evaluation import Predictions, Topic, write_evaluation
 from obverse.evaluation.sets import measure_sets, sets_section
-from obverse.metrics import wilson_interval
+from obverse.metrics import exact_interval, wilson_interval
 from obverse.recipe import SetsSpec
-from obverse.report import Text
+from obverse.report import Section, Text
 
 RULE = SetsSpec(kind="lac", level=0.9, quantile=(0.8,), num_units=54)
 
@@ -43,7 +43,7 @@ def test_coverage_sizes_and_classes():
     assert measured.mean_size.value == pytest.approx(10 / 5)
     assert measured.sizes == {1: 2, 2: 1, 3: 2}
     assert [(c.name, c.num_samples, c.value) for c in measured.classes] == [("a", 2, 0.5), ("b", 1, 1.0), ("c", 1, 1.0)]
-    assert measured.classes[0].low == pytest.approx(wilson_interval(1, 2, confidence=1 - 0.05 / 3).low)
+    assert measured.classes[0].low == pytest.approx(exact_interval(1, 2, confidence=1 - 0.05 / 3).low)
     assert measured.as_json()["worst"] == "a"
     assert measured.below == ()
 
@@ -69,6 +69,44 @@ def test_a_class_below_the_promise_is_named_and_so_is_a_split_unlike_val():
     fine = predictions([0] * 60, np.eye(2, dtype=bool)[[0] * 60])
     assert not measure_sets(fine).is_short
     assert "No class is below 90 % beyond chance" in text_of(fine)
+
+
+def test_a_class_of_two_samples_is_not_below_beyond_chance():
+    truth_N, within_NK = np.repeat(np.arange(500), 2), np.eye(500, dtype=bool).repeat(2, axis=0)
+    within_NK[[100, 101, 660, 661]] = np.eye(500, dtype=bool)[0]
+    found = replace(
+        predictions([0], [[1, 0]]),
+        classes=tuple(f"c{k:03}" for k in range(500)),
+        ids=tuple(f"s{n}" for n in range(1000)),
+        truth=truth_N,
+        probabilities_NK=np.full((1000, 500), 1 / 500, np.float32),
+        sets=PredictionSets(within_NK, (RULE,)),
+    )
+    measured = measure_sets(found)
+    assert [c.name for c in measured.lowest_first[:2]] == ["c050", "c330"]
+    assert measured.lowest_first[0].high == pytest.approx(1 - (0.05 / 500 / 2) ** (1 / 2))
+    assert measured.below == ()
+    assert "No class is below 90 %" in text_of(found)
+    assert "The table has the 5 lowest of 500; metrics.json has all." in text_of(found)
+
+
+def test_pictures_of_one_group_are_one_piece_of_evidence_of_a_class():
+    within_NK = np.eye(2, dtype=bool)[[0] * 120]
+    found = predictions([0] * 60 + [1] * 60, within_NK)
+    grouped = replace(found, groups=tuple(f"g{n // 60}" for n in range(120)))
+    assert [c.name for c in measure_sets(found).below] == ["b"]
+    assert measure_sets(grouped).below == ()
+    assert measure_sets(grouped).classes[1].high == pytest.approx(exact_interval(0, 1, confidence=0.975).high)
+
+
+def test_no_interval_of_the_mean_size_is_impossible_or_invented():
+    same = measure_sets(predictions([0, 1], [[1, 0], [0, 1]])).mean_size
+    assert (same.value, same.low, same.high, same.reason) == (1.0, None, None, "all sets have this size")
+    mixed = measure_sets(predictions([0] * 20, [[1, 0]] * 19 + [[1, 1]])).mean_size
+    assert 1 <= mixed.low < 1.05 < mixed.high < 2
+    kind, rules = LabelSet((0.5,) * 2), (RULE.changed({"kind": "labels"}),)
+    empty = predictions(np.eye(2, dtype=bool)[[0] * 20], [[0, 0]] * 19 + [[1, 1]], kind=kind, rules=rules)
+    assert 0 <= measure_sets(empty).mean_size.low < 0.1
 
 
 def test_the_report_has_the_promise_and_says_what_val_has_done():
@@ -98,6 +136,13 @@ def test_sets_are_written_and_read_and_older_predictions_have_none(tmp_path):
     assert "sets" not in older.as_json()
     assert Predictions.read(tmp_path).sets is None
     assert not (tmp_path / "sets.npy").exists()
+
+
+def test_values_of_a_topic_are_the_same_in_memory_and_read_back(tmp_path):
+    topic = Topic(Section("Own", (Text("words"),)), "own", {"names": ("a", ("b",))})
+    measured = write_evaluation(tmp_path, predictions([0, 1], [[1, 0], [0, 1]]), facts={}, more=[topic])
+    assert measured.as_json()["own"] == {"names": ["a", ["b"]]}
+    assert json.loads((tmp_path / "metrics.json").read_text()) == measured.as_json()
 
 
 def test_joined_sets_need_those_of_every_part():

@@ -111,6 +111,24 @@ def test_decisions_in_words():
     assert decide(0.9, OutputSpec()) is None
 
 
+def test_a_rule_that_accepts_none_says_what_was_judged():
+    """Of 24 answers 22 are right, and one of the mistakes is among the 14 most confident."""
+    is_right_N = np.ones(24, np.bool_)
+    is_right_N[[3, 20]] = False
+    spec = fit_acceptance(np.linspace(1, 0.5, 24), is_right_N, Units.alone(24), wanted=0.2)
+    assert spec.threshold is None
+    assert decide(0.9, OutputSpec(acceptance=spec)).reason == (
+        "confidence 90 %; on val, judged as if they were new, 22 of 24 answers are right, but of the 14 most confident "
+        "1 is wrong: too many to promise at most 20 %"
+    )
+
+
+def test_the_confidence_of_a_label_set_is_no_percentage():
+    rule = OutputSpec(acceptance=AcceptanceSpec(wanted_error=0.2, threshold=0.3, num_units=24))
+    assert decide(0.12, rule, is_set=True).reason == "confidence score 0.12 is below 0.3"
+    assert decide(0.4, rule, is_set=True).reason == "confidence score 0.4, errors among such answers at most 20 %"
+
+
 def test_a_change_of_probabilities_drops_what_was_fitted_on_them():
     rule = OutputSpec(acceptance=AcceptanceSpec(wanted_error=0.05, threshold=0.84, num_units=200), outliers=OUTLIERS)
     assert rule.changed({"per_view": False}).acceptance is None

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from obverse.decisions import OneClass
+from obverse.decisions import LabelSet, OneClass
 from obverse.evaluation import Predictions, write_evaluation
 from obverse.recipe import AcceptanceSpec, OutlierSpec, OutputSpec
 from obverse.trust import decision_facet, decision_topics, write_decisions
@@ -65,6 +65,7 @@ def test_numbers_and_sentences_of_the_report(tmp_path):
     page = (tmp_path / "summary.md").read_text()
     assert f"{100 - accepted} of 100 were set aside for a person." in page
     assert "2 of 100 are rejected" in page
+    assert "is rejected where it is less like the training pictures than 99 % of val (100 samples)" in page
 
 
 def test_predictions_come_back_with_their_rule_and_old_ones_without(tmp_path):
@@ -81,6 +82,21 @@ def test_predictions_come_back_with_their_rule_and_old_ones_without(tmp_path):
     assert decision_facet(again) == ()
     write_decisions(tmp_path / "new", again)
     assert not (tmp_path / "new" / "decisions.csv").exists()
+
+
+def test_a_small_val_and_a_label_set_are_told_as_what_they_are():
+    outliers = RULE.outliers.changed({"share_below": 1.0, "num_samples": 24})
+    rule = RULE.changed({"outliers": outliers, "acceptance": RULE.acceptance})
+    quiet = replace(made(rule=rule), outlier_scores_N=np.zeros(100))
+    _, topic = decision_topics(quiet)
+    text = topic.section.blocks[0].text
+    assert "0 of 100 are rejected, whatever their confidence. A sample is rejected where it is less like" in text
+    assert "than all of val (24 samples)." in text
+    truth_NK = np.eye(2, dtype=bool)[made().truth]
+    topic = decision_topics(replace(made(), kind=LabelSet((0.5, 0.5)), truth=truth_NK))[0]
+    words = " ".join(getattr(block, "text", "") for block in topic.section.blocks)
+    assert "is not the probability that the set is right. Answers with a score of at least 0.8 are accepted." in words
+    assert all("confidence score" in each.reason for each in replace(quiet, kind=LabelSet(), truth=truth_NK).decisions)
 
 
 def test_where_nothing_can_be_promised_all_is_review():

@@ -105,6 +105,14 @@ def test_without_a_weak_slice_the_section_says_what_would_have_been_seen():
     assert "could be compared" in slices_section(few, *draw(1, num=15)[:2], num_pictures=15).blocks[0].text
 
 
+def test_where_nearly_all_is_wrong_the_section_does_not_blame_the_number_of_samples():
+    losses, units, attributes = draw(1, num=400, rate=0.99)
+    found = find_slices(losses, units, attributes)
+    text = slices_section(found, losses, units, num_pictures=400).blocks[0].text
+    assert "99 % of all answers are wrong already, so that a slice can be at most 1 points worse than the rest" in text
+    assert "so few samples" not in text
+
+
 def predictions_of(labels, answers, *, classes, kind=PLAIN, groups=()):
     probabilities = np.eye(len(classes), dtype=np.float32)[answers]
     ids = tuple(f"s{number}" for number in range(len(labels)))

@@ -1,6 +1,17 @@
 """Decisions: conversion of the head's logits to class logits, probabilities and predictions, in torch and numpy."""
 
-from .acceptance import PROMISE, VERDICTS, Decision, Verdict, confidence_of, decide, percent, why_none
+from .acceptance import (
+    PROMISE,
+    VERDICTS,
+    Decision,
+    Verdict,
+    confidence_of,
+    decide,
+    limit_words,
+    most_of_val,
+    percent,
+    why_none,
+)
 from .arrays import require_numbers, softmax, to_answers, to_logits, to_probabilities
 from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, cross_calibrated, uncalibrated
 from .conformal import PredictionSets, band, fit_sets, promise, sets_of
@@ -37,6 +48,8 @@ __all__ = [
     "hard_targets",
     "kind_of",
     "label_targets",
+    "limit_words",
+    "most_of_val",
     "normalised",
     "outlier_scores",
     "percent",

@@ -163,7 +163,9 @@ class Predictions:
         """What to do with each answer; None where nothing was fitted for it."""
         scores = [None] * len(self.ids) if self.outlier_scores_N is None else self.outlier_scores_N.tolist()
         pairs = zip(self.confidence_N.tolist(), scores, strict=True)
-        decisions = [decide(confidence, self.rule, outlier_score=score) for confidence, score in pairs]
+        decisions = [
+            decide(confidence, self.rule, outlier_score=score, is_set=self.kind.is_set) for confidence, score in pairs
+        ]
         return None if self.rule.acceptance is None else [decision for decision in decisions if decision]
 
     @property

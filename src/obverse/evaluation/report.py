@@ -87,7 +87,8 @@ def write_evaluation(
     if of_sets is not None:
         more = [*more, Topic(sets_section(predictions, of_sets), "sets", of_sets.as_json())]
     topics = [topic for topic in more if isinstance(topic, Topic)]
-    values = {topic.key: topic.values for topic in topics if topic.key}
+    # As they will be read back: lists, not tuples.
+    values = {topic.key: json.loads(json.dumps(topic.values)) for topic in topics if topic.key}
     measured = replace(room.measure(predictions), seen=seen, uncalibrated=uncalibrated, topics=values)
     create_folder(folder)
     for other_time in ("views.csv", CONFUSION_PNG):

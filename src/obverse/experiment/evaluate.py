@@ -175,7 +175,10 @@ def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> 
     tuned = {"the best epoch": not bundle.members, "the runs that are averaged": soup}
     tuned |= {"the best epoch of each member": bool(bundle.members)}
     tuned |= {"the calibration": bundle.output.calibration is not None}
-    tuned |= {"the rule of sets": bundle.output.sets is not None and bundle.output.sets.fitted_on == "val"}
+    sets = bundle.output.sets
+    # Where val is too small for the promise, sets hold any class, and nothing was chosen.
+    is_fitted = sets is not None and sets.fitted_on == "val" and any(limit is not None for limit in sets.quantile)
+    tuned |= {"the rule of sets": is_fitted}
     acceptance = bundle.output.acceptance
     tuned |= {
         "the rule of acceptance": acceptance is not None

@@ -72,7 +72,8 @@ class Prediction:
     set_words: str = ""
     """`set` in words: `MS63 to MS65`, `cat or dog`, `any`. Empty for a model without a rule of sets."""
     confidence: float | None = None
-    """The probability that the prediction is right: of the predicted class; for a label set, that all classes are."""
+    """The probability that the prediction is right: of the predicted class. For a label set a score that only ranks:
+    the product of the probabilities of all classes' decisions, as if they were independent."""
 
     decision: Verdict | None = None
     """`accept`, `review` (leave it to a person) or `reject` (unlike the training pictures); None for bundles of earlier
@@ -159,7 +160,7 @@ def read_predictions(
         top = _named(_top(rows_NK[row], kind, top_k), rows_NK[row], classes)
         likeliest, by_view, by_grade = classes[int(rows_NK[row].argmax())], of_views(row, alone), of_views(row, grades)
         confidence = float(confidence_N[row])
-        decision = decide(confidence, rule, outlier_score=scores[row] if scores else None)
+        decision = decide(confidence, rule, outlier_score=scores[row] if scores else None, is_set=kind.is_set)
         prediction = Prediction(
             name, labels(rows_NK[row]), top, thresholds, by_view, by_grade, likeliest, confidence=confidence,
             decision=decision.verdict if decision else None, reason=decision.reason if decision else "",

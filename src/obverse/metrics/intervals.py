@@ -111,6 +111,21 @@ def wilson_interval(successes: int, n: int, *, confidence: float = 0.95) -> Inte
     return _wilson(successes / n, n, _quantile(confidence))
 
 
+def exact_interval(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
+    """Exact interval of a share (Clopper & Pearson 1934): it excludes a value only where the binomial test rejects it.
+
+    Numbers may be broken, as the effective numbers of samples in groups are (Korn & Graubard 1998).
+    """
+    from scipy.special import betaincinv
+
+    if not 0 <= successes <= n or n == 0:
+        raise DataError(f"a share needs 0 <= successes <= n and n > 0, not {successes} of {n}")
+    tail = (1 - confidence) / 2
+    low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
+    high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
+    return Interval(low, high)
+
+
 def share_interval(hits_N: npt.NDArray[np.bool_], units: Units) -> Interval:
     """Wilson's interval of the share of true values; for groups, with their effective sample size.
 

@@ -91,9 +91,10 @@ def fit_acceptance(confidence_N: FloatArray, is_right_N: BoolArray, units: Units
     sure_G, errors_G = confidence_N[order_G], np.cumsum(~is_right_N[order_G])
     # Answers of equal confidence are accepted together.
     ends_E = np.append(np.flatnonzero(np.diff(sure_G) < 0) + 1, len(sure_G))
-    num_accepted = 0
+    num_accepted = num_tested = 0
     for rank in np.unique(ends_E[np.searchsorted(ends_E, _ranks(len(sure_G), wanted))]).tolist():
         if not _keeps(int(errors_G[rank - 1]), rank, wanted):
+            num_tested = 0 if num_accepted else rank
             break
         num_accepted = rank
     return AcceptanceSpec(
@@ -102,6 +103,9 @@ def fit_acceptance(confidence_N: FloatArray, is_right_N: BoolArray, units: Units
         num_units=len(sure_G),
         are_groups=units.are_groups,
         share=num_accepted / len(sure_G) if num_accepted else 0.0,
+        num_right=int(is_right_N[rows_G].sum()),
+        num_tested=num_tested,
+        num_tested_wrong=int(errors_G[num_tested - 1]) if num_tested else 0,
     )
 
 

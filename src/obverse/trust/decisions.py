@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from obverse.decisions import PROMISE, VERDICTS, percent, why_none
+from obverse.decisions import PROMISE, VERDICTS, limit_words, most_of_val, percent, why_none
 from obverse.evaluation import Predictions, Topic, estimate_share
 from obverse.metrics import FloatArray, IntArray
 from obverse.recipe import OutlierSpec
@@ -88,7 +88,7 @@ def _section(predictions: Predictions, verdicts_N: Any, values: dict[str, Any]) 
         texts += [f"No answer is accepted: {values['why_none']} with {100 * PROMISE:.0f} % confidence."]
     else:
         texts += [
-            f"Answers of at least {percent(acceptance.threshold, digits=1)} confidence are accepted. From "
+            f"{limit_words(acceptance.threshold, is_set=predictions.kind.is_set)} are accepted. From "
             f"{acceptance.num_units:,} {what} of {place} follows with {100 * PROMISE:.0f} % confidence that at "
             f"most {at_most} of such answers are wrong, for pictures of the same kind."
         ]
@@ -105,8 +105,8 @@ def _outlier_section(predictions: Predictions, scores_N: FloatArray, outliers: O
     """The samples that are least like the training pictures."""
     num, limit = int((scores_N > outliers.reject_above).sum()), outliers.reject_above
     text = Text(
-        f"{num:,} of {len(scores_N):,} are rejected, whatever their confidence: they are less like the training "
-        f"pictures than {percent(outliers.share_below)} of val ({outliers.num_samples:,} samples). The score is "
+        f"{num:,} of {len(scores_N):,} are rejected, whatever their confidence. A sample is rejected where it is less "
+        f"like the training pictures than {most_of_val(outliers)} ({outliers.num_samples:,} samples). The score is "
         "made of the distance from the training pictures and of how evenly the probability is spread over classes."
     )
     order = np.argsort(-scores_N, kind="stable")[:NUM_OUTLIERS].tolist()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from obverse.decisions import band
 from obverse.evaluation.estimates import Estimate, estimate_mean, estimate_share
 from obverse.evaluation.predictions import Predictions
-from obverse.metrics import FloatArray, wilson_interval
+from obverse.metrics import FloatArray, exact_interval
 from obverse.recipe import SetsSpec
 
 # Of all classes' intervals together, the share of data sets in which they all hold.
@@ -101,17 +101,25 @@ def measure_sets(predictions: Predictions) -> SetsMetrics | None:
     within_NK, num_classes = labelled.sets.within_NK, len(predictions.classes)
     has_NK = labelled.truth if labelled.truth.ndim == 2 else np.eye(num_classes, dtype=np.bool_)[labelled.truth]
     sizes_N = predictions.sets.within_NK.sum(axis=1)
-    mean_size = estimate_mean(sizes_N.astype(np.float64), predictions.units, bounds=(0.0, float(num_classes)))
-    assert mean_size is not None
     numbers, counts = np.unique(sizes_N, return_counts=True)
     return SetsMetrics(
         rules=predictions.sets.rules,
         coverage=_coverage(within_NK, has_NK, labelled),
-        mean_size=mean_size,
+        mean_size=_mean_size(sizes_N.astype(np.float64), predictions),
         sizes=dict(zip(numbers.tolist(), counts.tolist(), strict=True)),
         classes=tuple(_of_classes(within_NK, has_NK, labelled)),
         num_classes=num_classes,
     )
+
+
+def _mean_size(sizes_N: FloatArray, predictions: Predictions) -> Estimate:
+    """The mean number of classes; sets of one class per sample hold at least the answer."""
+    if (sizes_N == sizes_N[0]).all():
+        return Estimate(float(sizes_N[0]), None, None, "all sets have this size")
+    least = 0.0 if predictions.kind.is_set else 1.0
+    mean = estimate_mean(sizes_N, predictions.units, bounds=(least, float(len(predictions.classes))))
+    assert mean is not None
+    return mean
 
 
 def _coverage(within_NK: npt.NDArray[np.bool_], has_NK: npt.NDArray[np.bool_], labelled: Predictions) -> Estimate:
@@ -128,13 +136,13 @@ def _coverage(within_NK: npt.NDArray[np.bool_], has_NK: npt.NDArray[np.bool_], l
 def _of_classes(
     within_NK: npt.NDArray[np.bool_], has_NK: npt.NDArray[np.bool_], labelled: Predictions
 ) -> list[ClassCoverage]:
-    """Coverage of each class with samples; Wilson's intervals, with Bonferroni's correction for their number."""
+    """Coverage of each class with samples; exact intervals, with Bonferroni's correction for their number."""
     present_M = np.flatnonzero(has_NK.any(axis=0))
     confidence = 1 - (1 - CONFIDENCE) / len(present_M) if len(present_M) else CONFIDENCE
     coverages = []
     for k in present_M.tolist():
         held_M = within_NK[has_NK[:, k], k]
-        share, num_units = float(held_M.mean()), labelled.units.take(has_NK[:, k]).num
-        ends = wilson_interval(round(share * num_units), num_units, confidence=confidence)
+        share, num_units = float(held_M.mean()), labelled.units.take(has_NK[:, k]).effective
+        ends = exact_interval(share * num_units, num_units, confidence=confidence)
         coverages.append(ClassCoverage(labelled.classes[k], len(held_M), share, ends.low, ends.high))
     return coverages

@@ -90,6 +90,8 @@ def _about_classes(measured: SetsMetrics) -> str:
         f"Lowest coverage of a class: {worst.name}, {100 * worst.value:.0f} % of {worst.num_samples} samples. Of {num} "
         "classes some are low by chance, so the intervals below are wide enough for all at once."
     )
+    if num > NUM_WORST:
+        first += f" The table has the {NUM_WORST} lowest of {num:,}; metrics.json has all."
     if not measured.below:
         return f"{first} No class is below {100 * measured.level:g} % beyond chance."
     names = ", ".join(of_class.name for of_class in measured.below[:NUM_WORST])

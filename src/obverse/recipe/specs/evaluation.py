@@ -69,6 +69,16 @@ class AcceptanceSpec(Spec):
     fitted_on: Literal["val", "folds"] = "val"
     """The samples that it was fitted on: val, or the samples that folds left out."""
 
+    num_right: NonNegativeInt | None = None
+    """Right answers of the units, each by a calibration and thresholds that were fitted without it. `null`: not known,
+    as in older bundles."""
+
+    num_tested: NonNegativeInt = 0
+    """Most confident answers of the first test, if it failed."""
+
+    num_tested_wrong: NonNegativeInt = 0
+    """Wrong ones of these."""
+
 
 class OutlierSpec(Spec):
     """The score of how unlike the training pictures a sample is, scaled on val, and where rejection begins.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from obverse.decisions import percent
 from obverse.evaluation import Predictions, Topic
 from obverse.manifest import Manifest
 from obverse.metrics import Units
@@ -76,6 +77,12 @@ def none_is_worse(result: Slices, losses: Losses) -> str:
     beside = f"{result.num_examined} slices by {', '.join(result.attributes)}"
     most = losses.most - float(losses.values_N.mean())
     if result.detectable > most:
+        if most < losses.most / 2:
+            return (
+                f"None of {beside} is worse beyond chance. {_already(losses)} already, so that a slice can be at most "
+                f"{_amount(most, losses)} {_unit(losses)} than the rest: less than would have been seen reliably "
+                f"in one of {result.usual_size} samples (the usual size)."
+            )
         return (
             f"None of {beside} is worse beyond chance; with so few samples, no difference that is possible in a slice "
             f"of {result.usual_size} samples (the usual size) would have been seen reliably."
@@ -85,6 +92,15 @@ def none_is_worse(result: Slices, losses: Losses) -> str:
         f"been seen, with a chance of {100 * POWER:.0f} %, from about {_amount(result.detectable, losses)} "
         f"{_unit(losses)} on."
     )
+
+
+def _already(losses: Losses) -> str:
+    mean = float(losses.values_N.mean())
+    return {
+        "error": f"{percent(mean)} of all answers are wrong",
+        "steps": f"Answers are {mean:.2f} steps off on average",
+        "overlap": f"Answers differ from the label sets by {percent(mean)} on average (1 less the F1)",
+    }[losses.measure]
 
 
 def _how(result: Slices, losses: Losses, units: Units, num_pictures: int) -> Iterator[str]:
