@@ -7,6 +7,7 @@ import pytest
 
 from obverse.decisions import LabelSet
 from obverse.evaluation import Diagnosis, Extras, Seen, Topic, write_evaluation
+from obverse.evaluation.calibration.section import _effect
 from obverse.evaluation.estimates import Estimate
 from obverse.evaluation.page.choice import MOST_PICTURES, choose_rows, confidences, take_album
 from obverse.evaluation.page.judged import Judged
@@ -205,3 +206,11 @@ def test_trust_in_probabilities_follows_their_measured_error(high, reliable):
     assert row[1] == reliable
     assert "off by 5.0 % on average (" in row[2]
     assert "1 answer contradicts its label" in next(row[2] for row in rows if row[0] == "the labels")
+
+
+def test_calibration_that_helps_and_is_not_enough_is_not_praised():
+    def errors(value):
+        return {"calibration_error": Estimate(value, value, value)}
+
+    assert "four in five" in _effect(errors(0.05), errors(0.3))
+    assert "still off by 17.0 % on average" in _effect(errors(0.17), errors(0.3))
