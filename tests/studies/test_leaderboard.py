@@ -14,8 +14,9 @@ from obverse.metrics import metric_of
 from obverse.runs import RunFolder
 from obverse.studies.compare import compare, read_contender
 from obverse.studies.leaderboard import printed_tables, read_leaderboard
+from obverse.studies.leaderboard.table import group_sentences
 
-from .past_runs import begin_run, finish_run, predictions, write_evaluation, write_json
+from .past_runs import BUNDLE, begin_run, finish_run, predictions, write_evaluation, write_json
 
 
 def lines(folder):
@@ -49,7 +50,7 @@ def test_facts_of_a_run(past):
     run = lines(past)["good"]
     assert (run.data, run.num_samples, run.num_measured) == ("coins", 90, 60)
     assert (run.model, run.num_parameters, run.minutes) == ("resnet18, pretrained", 1234, 1.5)
-    assert run.bundle_bytes == len("{}")
+    assert run.bundle_bytes == len(json.dumps(BUNDLE))
     assert run.as_json()["when"] == "2023-11-14T22:13:20+00:00"
     metrics = json.loads((past / "good" / "evaluation" / "test" / "metrics.json").read_text())
     assert {"value": run.value, "low": run.low, "high": run.high, "reason": ""} == metrics["accuracy"]
@@ -109,6 +110,24 @@ def test_another_split_seed_is_the_same_data(tmp_path):
     assert len(digests) == 1
     begin_run(tmp_path / "b", num=89)
     assert len({entry.data_digest for entry in lines(tmp_path).values()}) == 2
+
+
+def test_equal_runs_share_the_first_rank(tmp_path):
+    for name in "abcde":
+        finish_run(tmp_path / name, 0.8, 1)
+    finish_run(tmp_path / "poor", 0.4, 1)
+    (group,) = read_leaderboard(tmp_path).groups
+    assert [entry.rank for entry in group.ranked] == [1, 1, 1, 1, 1, 6]
+    assert group_sentences(group)[0].startswith("5 runs are equal, and none is better: a, b, c and 2 more; accuracy")
+
+
+def test_a_lost_measurement_on_test_is_said(tmp_path):
+    finish_run(tmp_path / "lost", split="val")
+    (group,) = read_leaderboard(tmp_path).groups
+    assert "The measurement of these runs on test is missing" in group_sentences(group)[-1]
+    begin_run(tmp_path / "lost", split=lambda n: "val" if n < 60 else "train")
+    (group,) = read_leaderboard(tmp_path).groups
+    assert "There is no test split" in group_sentences(group)[-1]
 
 
 def test_a_sweep_is_one_line_and_its_conditions_stand_under_it(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -50,8 +51,34 @@ def old_metrics(run):
     write_json(run / "evaluation" / "test" / "metrics.json", {"score": 1})
 
 
+def write_accuracy(run, value):
+    text = f'{{"accuracy": {{"value": {value}}}, "balanced_accuracy": {{"value": 0.5}}}}'
+    (run / "evaluation" / "test" / "metrics.json").write_text(text)
+
+
 def endless_value(run):
-    (run / "evaluation" / "test" / "metrics.json").write_text('{"accuracy": {"value": NaN}}')
+    write_accuracy(run, "NaN")
+
+
+def value_in_words(run):
+    write_accuracy(run, '"high"')
+
+
+def huge_value(run):
+    write_accuracy(run, "1e308")
+
+
+def changed_metrics(run):
+    write_json(run / "evaluation" / "test" / "digests.json", {"metrics.json": "0" * 64})
+
+
+def lost_array(run):
+    (run / "evaluation" / "test" / "probabilities.npy").unlink()
+
+
+def cut_array(run):
+    file = run / "evaluation" / "test" / "probabilities.npy"
+    file.write_bytes(file.read_bytes()[:-8])
 
 
 def no_log(run):
@@ -85,7 +112,12 @@ def only_results(run):
         (binary_manifest, "finished", ""),
         (cut_metrics, "damaged", "'evaluation/test/metrics.json' cannot be read as JSON"),
         (old_metrics, "damaged", "no metric that this version knows"),
-        (endless_value, "damaged", "no metric that this version knows"),
+        (endless_value, "damaged", "gives accuracy as 'nan', which it cannot be"),
+        (value_in_words, "damaged", "gives accuracy as 'high'"),
+        (huge_value, "damaged", "gives accuracy as '1e+308'"),
+        (changed_metrics, "damaged", "metrics.json is not what was written with the others"),
+        (lost_array, "damaged", "probabilities.npy of evaluation/test is missing"),
+        (cut_array, "damaged", "evaluation/test/probabilities.npy is cut or holds no array"),
         (no_log, "interrupted", "stopped before its end"),
         (no_evaluation, "interrupted", "trained, but not evaluated"),
         (failure, "failed", "the loss is not finite"),
@@ -100,6 +132,41 @@ def test_one_line_with_its_reason(tmp_path, damage, state, reason):
     assert (found["broken"].state, reason in found["broken"].reason) == (state, True)
     assert (found["whole"].state, found["whole"].rank) == ("finished", 1)
     assert str(tmp_path) not in found["broken"].reason
+    assert "Errno" not in found["broken"].reason
+
+
+def empty_recipe(run):
+    (run / "recipe.yaml").write_text("")
+
+
+def no_manifest(run):
+    (run / "manifest.csv").unlink()
+
+
+def empty_bundle(run):
+    write_json(run / "bundle" / "model.json", {})
+
+
+def no_bundle(run):
+    shutil.rmtree(run / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (empty_recipe, "recipe.yaml is empty"),
+        (no_manifest, "manifest.csv cannot be read: No such file"),
+        (empty_bundle, "bundle/model.json does not describe a model"),
+        (no_bundle, "it has no bundle"),
+    ],
+)
+def test_a_whole_evaluation_is_ranked_and_what_is_broken_is_named(tmp_path, damage, reason):
+    finish_run(tmp_path / "whole", 0.9)
+    damage(finish_run(tmp_path / "broken", 0.5))
+    (group,) = read_leaderboard(tmp_path).groups
+    entry = group.ranked[1]
+    assert (entry.name, entry.state, entry.rank) == ("broken", "damaged", 2)
+    assert entry.reason.startswith(reason)
 
 
 def cut_ids(evaluation):
@@ -127,14 +194,13 @@ def names_are_a_list(evaluation):
 
 
 @pytest.mark.parametrize("damage", [cut_ids, pickled, empty, out_of_range, torn, names_are_a_list])
-def test_unusable_predictions_are_not_tested(tmp_path, damage):
+def test_unusable_predictions_are_not_ranked(tmp_path, damage):
     finish_run(tmp_path / "whole", 0.9)
     damage(finish_run(tmp_path / "broken", 0.5) / "evaluation" / "test")
     found = {entry.name: entry for entry in read_leaderboard(tmp_path).entries}
-    assert found["broken"].rank == 2
-    assert found["broken"].difference is None
-    assert found["broken"].no_difference
-    assert str(tmp_path) not in found["broken"].no_difference
+    assert (found["broken"].state, found["broken"].rank, found["broken"].value) == ("damaged", None, None)
+    assert "evaluation/test" in found["broken"].reason
+    assert str(tmp_path) not in found["broken"].reason
 
 
 def test_folders_that_hold_no_run(tmp_path):

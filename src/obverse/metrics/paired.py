@@ -228,6 +228,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def p_value_words(p_value: float) -> str:
+    """P-value as text in three digits; below 0.0001 no digits mean anything."""
+    return "below 0.0001" if p_value < 1e-4 else f"{p_value:.3g}"
+
+
 def _bootstrap_p(draws_R: FloatArray) -> float:
     """Two-sided p-value of a bootstrap; never 0, because the number of draws is finite."""
     tails = min(int((draws_R <= 0).sum()), int((draws_R >= 0).sum()))

@@ -193,7 +193,8 @@ def compare(contenders: Sequence[Contender], *, only_alike: bool = True, num_res
     for other in contenders[1:]:
         try:
             by_metric = differences(base, aligned(first, other), num_resamples=num_resamples)
-            rows.append(_row(other, by_metric))
+            without = untested([first, other])
+            rows.append(_row(other, {name: found for name, found in by_metric.items() if name not in without}))
         except DataError:
             if only_alike:
                 raise
@@ -254,11 +255,32 @@ def _adjusted(rows: Sequence[Row]) -> list[Row]:
 
 
 def _left_out(contenders: Sequence[Contender], rows: Sequence[Row]) -> list[str]:
-    """Sentences on the metrics that are measured but not compared because of too few samples."""
-    if not any(row.differences for row in rows):
-        return []
-    runs = [run for contender, row in zip(contenders, rows, strict=True) if not row.note for run in contender.runs]
-    return [f"{name} is not compared: {why}" for name, why in too_few(runs).items()]
+    """Sentences on the metrics that are measured but not compared, and on values without an interval."""
+    alike = [contender for contender, row in zip(contenders, rows, strict=True) if not row.note]
+    without = untested(alike) if any(row.differences for row in rows) else {}
+    lines = [f"{name} is not compared: {why}" for name, why in without.items()]
+    for name in dict.fromkeys(name for row in rows for name in row.values if name not in without):
+        by_reason: dict[str, list[str]] = {}
+        for row in rows:
+            if name in row.values and row.values[name].low is None and row.values[name].reason:
+                by_reason.setdefault(row.values[name].reason, []).append(row.name)
+        lines += [f"{name} of {', '.join(whose)} has no interval: {why}" for why, whose in by_reason.items()]
+    return lines
+
+
+def untested(contenders: Sequence[Contender]) -> dict[str, str]:
+    """Metrics by which contenders on the same samples are not compared: name -> reason.
+
+    There are too few samples; or the value of a run has no interval, and then a difference from it has none either.
+    """
+    reasons = too_few([run for contender in contenders for run in contender.runs])
+    for metric in metrics.compared(label_sets=contenders[0].is_set):
+        for contender in contenders:
+            bare = [each.reason for each in contender.of_seeds(metric.name) if each.low is None and each.reason]
+            if bare and metric.name not in reasons:
+                few = bare[0].startswith("too few")
+                reasons[metric.name] = bare[0] if few else f"{bare[0]} ({contender.name})"
+    return reasons
 
 
 def _power(contenders: Sequence[Contender]) -> list[str]:
@@ -274,7 +296,10 @@ def _power(contenders: Sequence[Contender]) -> list[str]:
         return ["all samples are of one group, which cannot tell how much a difference varies"]
     headline = metrics.compared(label_sets=base.kind.is_set)[0]
     whose = "samples" if headline.name == "accuracy" else "whole label sets"
-    right = f"{counts[0]} {whose} only {contenders[0].name} has right, {counts[1]} only {contenders[1].name}"
+    right = (
+        f"{counts[0]} {whose.removesuffix('s') if counts[0] == 1 else whose} only {contenders[0].name} has right, "
+        f"{counts[1]} only {contenders[1].name}"
+    )
     if counts == (0, 0):
         right = f"Both are right on the same {whose}"
     if headline.name in too_few((base, other)) or (counts == (0, 0) and headline.name == "accuracy"):

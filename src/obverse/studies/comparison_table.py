@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from obverse.metrics import p_value_words
 from obverse.report import Block, Row, Table, Text, to_html_fragment
 
 if TYPE_CHECKING:
@@ -50,5 +51,5 @@ def _cells(comparison: Comparison, name: str, metric: str) -> Row:
         interval,
         f"{difference.value:+.4f}",
         f"{difference.low:+.4f} to {difference.high:+.4f}",
-        f"{row.adjusted[metric]:.3g}",
+        p_value_words(row.adjusted[metric]),
     )

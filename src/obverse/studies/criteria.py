@@ -9,10 +9,10 @@ from typing import Any
 
 from obverse import metrics
 from obverse.errors import DataError, RecipeError
-from obverse.evaluation import Estimate, too_few
+from obverse.evaluation import Estimate
 from obverse.recipe import Criterion
 
-from .compare import Comparison, Contender, Row, compare, is_sure
+from .compare import Comparison, Contender, Row, compare, is_sure, untested
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,11 @@ def _is_within(criterion: Criterion, estimate: Estimate) -> bool:
     return high is not None and high < criterion.below
 
 
+def _equals(p_value: float) -> str:
+    words = metrics.p_value_words(p_value)
+    return words if words.startswith("below") else f"= {words}"
+
+
 def _beats(base: Contender, other: Contender, metric: str) -> tuple[bool, str]:
     try:
         comparison: Comparison = compare([base, other])
@@ -115,11 +120,11 @@ def _beats(base: Contender, other: Contender, metric: str) -> tuple[bool, str]:
     row: Row = comparison.rows[1]
     known = metrics.metric_named(metric, label_sets=base.is_set)  # a criterion may use another name of the metric
     if known is None or known.name not in row.differences:
-        why = too_few([*base.runs, *other.runs]).get(known.name) if known else None
+        why = untested([base, other]).get(known.name) if known else None
         if why:
             return False, f"{metric} is not compared: {why}"
         return False, _inapplicable(metric, other) or f"{metric} was not measured"
     paired = row.differences[known.name]
     interval = f"({paired.low:+.4f} to {paired.high:+.4f})"
-    reason = f"{metric} {paired.value:+.4f} {interval}, p = {paired.p_value:.3g}, {paired.test}"
+    reason = f"{metric} {paired.value:+.4f} {interval}, p {_equals(paired.p_value)}, {paired.test}"
     return is_sure(row, known.name) and paired.favours_other, reason

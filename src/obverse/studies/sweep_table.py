@@ -15,7 +15,7 @@ from typing import Any
 
 from obverse.evaluation import LOWER_IS_BETTER, Estimate, are_numbered, plot_conditions
 from obverse.experiment import training_log_of
-from obverse.metrics import Metric, metric_of
+from obverse.metrics import Metric, metric_of, p_value_words
 from obverse.recipe import Condition, Criterion
 from obverse.report import Figure, Page, Section, Table, Text, to_markdown
 from obverse.runs import write_text
@@ -275,7 +275,7 @@ def _summary_row(row: dict[str, Any], headline: str, tested: str) -> tuple[str, 
         interval = f" ({low:{sign}.4f} to {high:{sign}.4f})" if low is not None and high is not None else ""
         return f"{row[name]:{sign}.4f}{interval}"
 
-    p_value = f"{row[f'{tested}_p']:.3g}" if f"{tested}_p" in row else row.get("note", "–")
+    p_value = p_value_words(row[f"{tested}_p"]) if f"{tested}_p" in row else row.get("note", "–")
     difference = cell(f"{tested}_difference", "+")
     val = f"{row['val_metric']} {cell('val')}" if "val_metric" in row else "–"
     return row["condition"], str(row["runs"]), val, cell(headline), cell("macro_f1"), difference, p_value

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from obverse.errors import OutputError
-from obverse.metrics import LEVEL
+from obverse.metrics import LEVEL, p_value_words
 from obverse.report import (
     Block,
     Card,
@@ -185,7 +185,9 @@ def _part_sentence(other: str, base: str, parts: Sequence[Part]) -> str:
     """Which classes or slices differ beyond chance."""
     sure = [part for part in parts if part.adjusted is not None and part.adjusted < LEVEL]
     tested = sum(part.adjusted is not None for part in parts)
-    adjusted_for = f"of {tested} tests, adjusted for all of them (Holm)"
+    if not tested:
+        return "Nothing could be tested; the table says why."
+    adjusted_for = f"of {tested} tests, adjusted for all of them (Holm)" if tested > 1 else "of 1 test"
     if not sure:
         return f"No difference is beyond chance, {adjusted_for}."
     words = [
@@ -213,4 +215,4 @@ def _part_row(part: Part) -> Row:
     if difference is None or part.adjusted is None:
         return (*cells, f"{100 * (part.other - part.base):+.1f}", "–", "–", part.untested)
     interval = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
-    return (*cells, f"{100 * difference.value:+.1f}", interval, f"{part.adjusted:.3g}", "")
+    return (*cells, f"{100 * difference.value:+.1f}", interval, p_value_words(part.adjusted), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from obverse.runs import write_text
 from obverse.staging import staged
 
 from .entry import Entry
-from .measured import Answers, digest_of, read_answers, read_measured
+from .measured import Answers, digest_of
 from .places import Search
 from .read import Reader
 
@@ -113,38 +114,28 @@ def read_leaderboard(folder: Path) -> Leaderboard:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise DataError(f"{str(folder)!r} {what}; name the folder that holds your runs: obverse runs FOLDER")
-    search = Search(folder).run()
-    entries, answers = _with_answers(list(Reader().entries(search.places)))
+    search, reader = Search(folder).run(), Reader()
+    entries = _with_digests(list(reader.entries(search.places)), reader.answers)
     groups, others = _grouped(entries)
-    ranked = [replace(group, entries=tuple(_ranked(group, answers))) for group in groups]
+    ranked = [replace(group, entries=tuple(_ranked(group, reader.answers))) for group in groups]
     return Leaderboard(folder, tuple(ranked), tuple(others), tuple(search.notes))
 
 
 AnswersOf = dict[Path, Answers]
 
 
-def _with_answers(entries: Sequence[Entry]) -> tuple[list[Entry], AnswersOf]:
-    """The entries with the digest of what they were measured on, and the answers in every evaluation folder.
+def _with_digests(entries: Sequence[Entry], answers: AnswersOf) -> list[Entry]:
+    """The entries with the digest of what they were measured on.
 
     An entry without a manifest, as an ensemble, has the data of those that were measured on the same samples.
     """
-    answers: AnswersOf = {}
     read = [_with_digest(entry, answers) for entry in entries]
     known = {(e.split, e.measured_digest): e for e in reversed(read) if e.data_digest and e.measured_digest}
-    return [_with_data(entry, known.get((entry.split, entry.measured_digest))) for entry in read], answers
+    return [_with_data(entry, known.get((entry.split, entry.measured_digest))) for entry in read]
 
 
 def _with_digest(entry: Entry, answers: AnswersOf) -> Entry:
-    try:
-        digests = set()
-        for folder in entry.evaluations:
-            if folder not in answers:
-                measured = read_measured(folder.parent.parent, (folder.name,))
-                assert measured is not None
-                answers[folder] = read_answers(measured)
-            digests.add(digest_of(answers[folder]))
-    except DataError as error:
-        return replace(entry, no_difference=str(error).replace(f"{entry.path}/", ""))
+    digests = {digest_of(answers[folder]) for folder in entry.evaluations}
     return replace(entry, measured_digest=digests.pop()) if len(digests) == 1 else entry
 
 
@@ -180,7 +171,11 @@ def _ranked(group: Group, answers: AnswersOf) -> Iterator[Entry]:
     sweeps = {entry.name for entry in group.entries if entry.kind == "sweep"}
     ranking = sorted((e for e in group.entries if e.within not in sweeps), key=lambda entry: entry.sort_key)
     tested = _tested(ranking, group.metric, answers)
-    for rank, entry in enumerate(tested, 1):
+    rank, before = 0, math.nan
+    for place, entry in enumerate(tested, 1):
+        value = entry.value if entry.value is not None else math.nan
+        rank = rank if math.isclose(value, before, rel_tol=1e-9) else place  # equal runs share a rank
+        before = value
         yield replace(entry, rank=rank)
         inside = (other for other in group.entries if other.within == entry.name and entry.kind == "sweep")
         yield from sorted(inside, key=lambda other: other.sort_key)
@@ -211,15 +206,9 @@ def _is_testable(best: Entry, entry: Entry, answers: AnswersOf) -> bool:
 
 
 def _untested(entry: Entry, best: Entry, answers: AnswersOf) -> Entry:
-    if entry.no_difference:
-        return entry
     reasons = [answers[f].untested for f in (*best.evaluations, *entry.evaluations) if f in answers]
     if not best.measured_digest or not entry.measured_digest:
-        why = (
-            f"{best.name}: {best.no_difference}"
-            if best.no_difference
-            else "its runs were measured on different samples"
-        )
+        why = "its runs were measured on different samples"
     elif entry.measured_digest != best.measured_digest:
         why = "measured on other samples than the best"
     elif any(reasons):

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from obverse.metrics import Difference, Metric, metric_named
 
 State = Literal["finished", "running", "interrupted", "failed", "damaged", "no run"]
+MEASURED: tuple[State, ...] = ("finished", "damaged")
+"""States in which a run can have a measurement: of a damaged one, what is broken may be another file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,9 @@ class Entry:
     bundle_bytes: int | None = None
     num_runs: int = 1
     """Finished runs: seeds of a condition, folds, members of an ensemble, runs of a sweep."""
+
+    has_test: bool = False
+    """Whether the data has a split `test`."""
 
     note: str = ""
 
@@ -88,6 +93,11 @@ class Entry:
 
     no_difference: str = ""
     """Why there is no paired difference."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the entry has a measurement that counts."""
+        return self.value is not None and self.state in MEASURED
 
     @property
     def known_metric(self) -> Metric | None:

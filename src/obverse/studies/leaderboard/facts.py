@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+import yaml
+
 from obverse.errors import DataError
-from obverse.files import read_json_object, read_regular
+from obverse.files import read_json_object, read_regular, read_text
 
 MOST_MANIFEST_BYTES = 2**30
 
@@ -21,10 +23,11 @@ MOST_MANIFEST_BYTES = 2**30
 class Manifests:
     """Digests of the data behind manifests. Equal files, as those of one study, are parsed once."""
 
-    _known: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _known: dict[str, tuple[str, int, bool]] = field(default_factory=dict)
 
-    def digest(self, path: Path) -> tuple[str, int]:
-        """Digest of the samples' ids, labels and pictures, whatever their split and folder; and their number.
+    def digest(self, path: Path) -> tuple[str, int, bool]:
+        """Digest of the samples' ids, labels and pictures, whatever their split and folder; their number; and whether
+        any is in a split `test`.
 
         Raises DataError when the file is missing or is no manifest.
         """
@@ -38,12 +41,13 @@ class Manifests:
         return self._known[key]
 
 
-def _digest(content: bytes, name: str) -> tuple[str, int]:
+def _digest(content: bytes, name: str) -> tuple[str, int, bool]:
     try:
         reader = csv.DictReader(io.StringIO(content.decode("utf-8", "surrogateescape"), newline=""))
         # Multi-label data has its label sets in a column `labels`.
         label = "label" if "label" in (reader.fieldnames or ()) else "labels"
-        rows = sorted((row["id"], row[label] or "", row.get("digest") or "") for row in reader)
+        lines = list(reader)
+        rows = sorted((row["id"], row[label] or "", row.get("digest") or "") for row in lines)
     except KeyError as error:
         raise DataError(f"{name} is no manifest: it has no column {error}") from None
     except (TypeError, csv.Error) as error:
@@ -51,7 +55,32 @@ def _digest(content: bytes, name: str) -> tuple[str, int]:
     digest = hashlib.sha256()
     for row in rows:
         digest.update("\x1f".join((*row, "\n")).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest(), len(rows)
+    return digest.hexdigest(), len(rows), any(row.get("split") == "test" for row in lines)
+
+
+def recipe_flaw(path: Path) -> str:
+    """What is wrong with the file of a recipe; empty where it holds one."""
+    try:
+        recipe = yaml.safe_load(read_text(path))
+    except OSError as error:
+        return f"{path.name} cannot be read: {error.strerror}"
+    except (ValueError, yaml.YAMLError, RecursionError):
+        return f"{path.name} is no YAML"
+    return "" if isinstance(recipe, dict) and recipe else f"{path.name} is empty or no recipe"
+
+
+def bundle_flaw(path: Path) -> str:
+    """What is wrong with a bundle, without reading its tensors; empty where it looks whole."""
+    if not path.is_dir():
+        return "it has no bundle, so it cannot predict"
+    try:
+        values = read_json_object(path / "model.json")
+    except DataError as error:
+        return str(error)
+    lacking = [name for name in ("format", "classes", "weights_sha256") if name not in values]
+    if lacking:
+        return f"bundle/model.json does not describe a model: it has no `{lacking[0]}`"
+    return "" if (path / "model.safetensors").is_file() else "bundle/model.safetensors is missing"
 
 
 def data_name(config: dict[str, Any]) -> str:

@@ -13,8 +13,8 @@ from obverse.metrics import LOWER_IS_BETTER, mean_over_seeds
 from obverse.runs import RunFolder
 
 from . import facts
-from .entry import Entry, State
-from .measured import Measured, read_measured
+from .entry import MEASURED, Entry, State
+from .measured import SPLITS, Answers, Measured, read_answers, read_measured
 from .places import Place, folders_in
 
 # What parsing of a hostile file may raise besides DataError.
@@ -26,6 +26,8 @@ class Reader:
     """Reader of entries, which parses equal manifests once."""
 
     manifests: facts.Manifests = field(default_factory=facts.Manifests)
+    answers: dict[Path, Answers] = field(default_factory=dict)
+    """The answers in each evaluation folder of the entries."""
 
     def entries(self, places: Iterable[Place]) -> Iterator[Entry]:
         """The entries of all places; of a sweep its own and those of its conditions."""
@@ -58,13 +60,31 @@ class Reader:
                 when=when,
             )
 
+    def _measured(self, path: Path, splits: tuple[str, ...] = SPLITS) -> tuple[Measured | None, str]:
+        """The measurement of a run, whose answers are then in `answers`; and what is wrong with its evaluation."""
+        try:
+            measured = read_measured(path, splits)
+            if measured is not None:
+                self.answers[measured.folder] = read_answers(measured)
+        except FAULTS as error:
+            return None, _words(error, path)
+        return measured, ""
+
+    def _data(self, path: Path) -> tuple[str, int | None, bool, str]:
+        """Of a manifest: digest, number of samples, whether it has a split `test`; and what is wrong with it."""
+        try:
+            return (*self.manifests.digest(path), "")
+        except DataError as error:
+            return "", None, False, str(error)
+
     def _run(self, place: Place) -> Entry:
         path, run = place.path, RunFolder(place.path)
         config = read_json_object(path / "config.json") if (path / "config.json").exists() else {}
         log = read_json_object(path / "training_log.json") if run.is_finished else {}
-        measured = read_measured(path) if run.is_finished else None
-        state, reason = _state(run, measured)
-        digest, num = self.manifests.digest(run.manifest) if run.manifest.exists() else ("", None)
+        measured, fault = self._measured(path) if run.is_finished else (None, "")
+        digest, num, has_test, no_data = self._data(run.manifest)
+        flaws = filter(None, (facts.recipe_flaw(run.recipe), no_data, facts.bundle_flaw(run.bundle)))
+        state, reason = _state(run, measured, fault or next(flaws, "").replace(f"{path}/", ""))
         seconds, (select, value) = facts.seconds_of(log), facts.chosen_by(log)
         files = [path / name for name in ("training_log.json", "failure.json", "events.jsonl", "recipe.yaml", "")]
         entry = Entry(
@@ -81,7 +101,8 @@ class Reader:
             num_parameters=facts.num_parameters(log),
             minutes=None if seconds is None else seconds / 60,
             bundle_bytes=facts.bundle_bytes(run.bundle),
-            num_runs=int(state == "finished"),
+            num_runs=int(measured is not None and state in MEASURED),
+            has_test=has_test,
             note=facts.choice_note(run.choice_file),
             select=select,
             select_value=value,
@@ -93,9 +114,11 @@ class Reader:
         names = {child.name for child in path.iterdir()}
         folds = sorted(name for name in folders_in(path, names) if name.startswith("fold-"))
         runs = [self._guarded(Place(path / name, f"{place.name}/{name}", "run"), self._run) for name in folds]
-        measured = read_measured(path, ("test", "out-of-fold"))
+        measured, fault = self._measured(path, ("test", "out-of-fold"))
         entry = _together(runs, name=place.name, path=path, kind="folds")
-        num = sum(run.state == "finished" for run in runs)
+        num = sum(run.is_measured for run in runs)
+        if fault:
+            return replace(entry, state="damaged", reason=fault)
         if measured is None:
             state = _worst(runs)
             return replace(entry, state=state, reason=f"{num} of {len(runs)} begun folds are finished, none are pooled")
@@ -103,16 +126,19 @@ class Reader:
 
     def _ensemble(self, place: Place) -> Entry:
         path, values = place.path, read_json_object(place.path / "ensemble.json")
+        if not isinstance(values.get("members"), list) or not all(isinstance(m, dict) for m in values["members"]):
+            raise DataError("ensemble.json has no list of members")
         members = [member for member in values["members"] if member.get("kept", True)]
-        measured = read_measured(path)
+        measured, fault = self._measured(path)
+        flaw = fault or (facts.bundle_flaw(path / "bundle").replace(f"{path}/", "") if measured else "")
         entry = Entry(
             name=place.name,
             path=path,
             kind="ensemble",
-            state="finished" if measured else "interrupted",
-            reason="" if measured else "it has no evaluation; make it again",
+            state="damaged" if flaw else "finished" if measured else "interrupted",
+            reason=flaw if flaw or measured else "it has no evaluation; make it again",
             when=facts.last_change(path / "ensemble.json"),
-            model=f"{values['kind']} {len(members)} run{'s' * (len(members) != 1)}",
+            model=f"{values.get('kind') or 'ensemble of'} {len(members)} run{'s' * (len(members) != 1)}",
             bundle_bytes=facts.bundle_bytes(path / "bundle"),
             num_runs=len(members),
         )
@@ -149,15 +175,18 @@ def _strange(place: Place) -> Entry:
     )
 
 
-def _state(run: RunFolder, measured: Measured | None) -> tuple[State, str]:
-    """The state of a plain run, and why it is not finished."""
+def _state(run: RunFolder, measured: Measured | None, fault: str) -> tuple[State, str]:
+    """The state of a plain run, and why it is not finished. fault: what is wrong with its files, if it is finished."""
     if (run.path / "failure.json").exists():
         failure = read_json_object(run.path / "failure.json")
         return "failed", str(failure.get("said") or "failure.json does not say why")
+    if run.is_locked and measured is None:
+        return "running", ""
+    has_evaluation = any((run.evaluation(split) / "metrics.json").exists() for split in SPLITS)
+    if fault and run.is_finished and has_evaluation:
+        return "damaged", fault
     if measured is not None:
         return "finished", ""
-    if run.is_locked:
-        return "running", ""
     if run.is_finished:
         return "interrupted", "trained, but not evaluated; --resume goes on"
     if run.is_resumable:
@@ -187,7 +216,7 @@ def with_measured(entry: Entry, measured: Measured | None) -> Entry:
 
 def _together(runs: Sequence[Entry], **own: Any) -> Entry:
     """What several runs of one kind have in common, and their sums."""
-    first = next((run for run in runs if run.state == "finished"), runs[0] if runs else None)
+    first = next((run for run in runs if run.is_measured), runs[0] if runs else None)
     minutes = [run.minutes for run in runs if run.minutes is not None]
     sizes = [run.bundle_bytes for run in runs if run.bundle_bytes is not None]
     times = [run.when for run in runs if run.when is not None]
@@ -201,7 +230,7 @@ def _together(runs: Sequence[Entry], **own: Any) -> Entry:
         num_parameters=first.num_parameters if first else None,
         minutes=sum(minutes) if minutes else None,
         bundle_bytes=sum(sizes) if sizes else None,
-        num_runs=sum(run.state == "finished" for run in runs),
+        num_runs=sum(run.is_measured for run in runs),
         **own,
     )
 
@@ -215,7 +244,7 @@ def _worst(runs: Sequence[Entry]) -> State:
 def condition_of(runs: Sequence[Entry], name: str, path: Path, within: str) -> Entry:
     """The entry of a condition of a sweep: the mean over its seeds, with an interval over seeds."""
     entry = _together(runs, name=name, path=path, kind="condition", within=within)
-    finished = [run for run in runs if run.state == "finished"]
+    finished = [run for run in runs if run.is_measured]
     unfinished = next((run for run in runs if run.state != "finished"), None)
     state: State = unfinished.state if unfinished else "finished"
     reason = f"{unfinished.name.rpartition('/')[2]}: {unfinished.reason or unfinished.state}" if unfinished else ""
@@ -283,4 +312,6 @@ def _words(error: BaseException, path: Path) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     for prefix in (f"{path}/", str(path)):
         text = text.replace(prefix, "")
-    return text[:300] if isinstance(error, DataError | OSError) else f"a file of it cannot be used: {text[:200]}"
+    if isinstance(error, OSError):
+        return f"{Path(str(error.filename or path)).name} cannot be read: {error.strerror}"
+    return text[:300] if isinstance(error, DataError) else "a file of it does not hold what it should"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from obverse.metrics import LEVEL, Metric
+from obverse.metrics import LEVEL, Metric, p_value_words
 from obverse.report import Block, Page, Row, Section, Table, Text
 
 from .board import Group, Leaderboard
@@ -70,8 +70,8 @@ def group_title(group: Group) -> str:
 
 def group_sentences(group: Group) -> list[str]:
     """What the ranking shows, and what it does not."""
-    best, *others = group.ranked
-    lines = [f"Best: {best.name}, {group.metric.title} {value_words(best)}, on {best.num_measured or '?'} samples."]
+    others = group.ranked[1:]
+    lines = [_best_sentence(group)]
     if others:
         worse = [e.name for e in others if e.p_adjusted is not None and e.p_adjusted < LEVEL]
         tested = sum(entry.difference is not None for entry in others)
@@ -79,10 +79,36 @@ def group_sentences(group: Group) -> list[str]:
         which = f"{len(worse)} of {tested} others {'is' if len(worse) == 1 else 'are'} worse beyond chance"
         how = f" ({', '.join(tests)}; 5 %, Holm)" if tests else ""
         lines.append(f"{which}{how}." if tested else "No difference from the best is tested; its column says why.")
-        lines.append(f"The best of {len(others) + 1} looks a little better than it is; choose by val, report test.")
+        if others[-1].rank != 1:
+            lines.append(f"The best of {len(others) + 1} looks a little better than it is; choose by val, report test.")
     if group.split != "test":
-        lines.append(f"There is no test split: {group.split} also chose the epoch, so these figures are a little kind.")
+        lines.append(_kind_sentence(group))
     return lines
+
+
+def _best_sentence(group: Group) -> str:
+    """Which run is first, or which ones are equal there."""
+    first = [entry for entry in group.ranked if entry.rank == 1]
+    value = f"{group.metric.title} {value_words(first[0])}, on {first[0].num_measured or '?'} samples"
+    if len(first) == 1:
+        return f"Best: {first[0].name}, {value}."
+    names = ", ".join(entry.name for entry in first[:3]) + (f" and {len(first) - 3} more" if len(first) > 3 else "")
+    return f"{len(first)} runs are equal, and none is better: {names}; {value}."
+
+
+def _kind_sentence(group: Group) -> str:
+    """Why a measurement on another split than test is a little too good."""
+    lacking = [entry for entry in group.ranked if entry.has_test]
+    kind = "so these figures are a little kind"
+    if group.split == "out-of-fold":
+        return f"Measured on the fold left out of each training; these folds also chose the epochs, {kind}."
+    if not lacking:
+        return f"There is no test split: {group.split} also chose the epoch, {kind}."
+    whose = "these runs" if len(lacking) == len(group.ranked) else ", ".join(entry.name for entry in lacking[:3])
+    return (
+        f"The measurement of {whose} on test is missing; `obverse evaluate` makes it. "
+        f"{group.split.capitalize()} also chose the epoch, {kind}."
+    )
 
 
 def _group_table(group: Group) -> Table:
@@ -109,7 +135,7 @@ def entry_row(entry: Entry) -> Row:
         name,
         value_words(entry, with_reason=False),
         difference_words(entry),
-        "" if entry.p_adjusted is None else f"{entry.p_adjusted:.3g}",
+        "" if entry.p_adjusted is None else p_value_words(entry.p_adjusted),
         entry.model,
         "" if entry.num_parameters is None else f"{entry.num_parameters:,}",
         "" if entry.minutes is None else f"{entry.minutes:.1f}",
@@ -140,7 +166,7 @@ def value_words(entry: Entry, *, with_reason: bool = True) -> str:
 def difference_words(entry: Entry) -> str:
     """The difference from the best with its interval, in points of per cent for shares, or why there is none."""
     if entry.difference is None:
-        return entry.no_difference if entry.rank is not None and entry.rank > 1 else ""
+        return entry.no_difference
     metric, difference = entry.known_metric, entry.difference
     assert metric is not None
     scale, digits = (100, 1) if metric.unit == "share" else (1, 3)
