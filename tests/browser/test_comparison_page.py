@@ -127,3 +127,13 @@ def test_the_table_of_runs_can_be_sorted_and_reads_in_rank(open_file):
     rows = page.get_by_role("table").first.get_by_role("rowheader").all_inner_texts()
     assert [row.partition(".")[0] for row in rows] == [str(n) for n in range(1, 13)]
     playwright.expect(page.get_by_role("rowheader", name="broken")).to_be_visible()
+
+
+def test_numbers_and_dates_of_runs_stand_in_one_line(open_file):
+    page = open_file("runs", 1440)
+    lines = page.evaluate("""[...document.querySelector('table').tBodies[0].rows[0].querySelectorAll('td')]
+        .filter(cell => /^\\d/.test(cell.textContent)).map(cell => {
+          const range = document.createRange(); range.selectNodeContents(cell);
+          return new Set([...range.getClientRects()].map(box => box.top)).size; })""")
+    assert len(lines) >= 5
+    assert set(lines) == {1}

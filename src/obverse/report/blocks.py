@@ -256,3 +256,6 @@ class Page:
 
     linked: Linked | None = None
     """Predictions that the panels share; None for a page without panels."""
+
+    is_wide: bool = False
+    """Whether the page is as wide as the window, for tables of many columns."""

@@ -25,6 +25,8 @@ LEAST_SORTED = 8
 """Rows from which a table can be sorted; the script has the same number."""
 _VALUE = r"[-+−]?\d[\d.,]*( ?%)?"
 _NUMBER = re.compile(rf"{_VALUE}( to {_VALUE})?|–|not defined")
+_AMOUNT = re.compile(rf"{_VALUE}( [kM]B)?( \({_VALUE} to {_VALUE}\))?|below {_VALUE}|\d{{4}}-\d\d-\d\d( \d\d:\d\d)?")
+"""What stands in one line besides: a size, a value with its interval, a date."""
 
 
 def to_html(page: Page) -> str:
@@ -70,7 +72,7 @@ def _environment() -> Environment:
         "numeric": _numeric_columns,
     }
     environment.filters["svg"] = curve_svg
-    environment.tests["number_text"] = _is_number
+    environment.tests["number_text"] = _is_amount
     environment.globals |= {"longest_open_table": LONGEST_OPEN_TABLE, "most_items": MOST_ITEMS, "shortest_contents": 6}
     environment.filters["colours"] = colours
     return environment
@@ -83,7 +85,7 @@ def _data_address(encoded: bytes) -> str:
 
 def _numeric_columns(table: Table) -> list[bool]:
     """Whether each column has only numbers; False for the first column, which names the rows."""
-    return [column > 0 and all(_is_number(row[column]) for row in table.rows) for column in range(len(table.header))]
+    return [column > 0 and all(_is_amount(row[column]) for row in table.rows) for column in range(len(table.header))]
 
 
 def _code(escaped: str) -> str:
@@ -94,6 +96,11 @@ def _code(escaped: str) -> str:
 def _unbroken(cell: str) -> str:
     """The cell; an interval may break before its upper end, but not before its unit."""
     return cell.replace(" %", "\N{NO-BREAK SPACE}%") if " to " in cell and _is_number(cell) else cell
+
+
+def _is_amount(cell: str) -> bool:
+    """Whether a cell holds nothing but a number, with its unit or interval, or a date."""
+    return _is_number(cell) or _AMOUNT.fullmatch(cell) is not None
 
 
 def _is_number(cell: str) -> bool:

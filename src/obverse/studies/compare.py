@@ -194,7 +194,7 @@ def compare(contenders: Sequence[Contender], *, only_alike: bool = True, num_res
         try:
             by_metric = differences(base, aligned(first, other), num_resamples=num_resamples)
             without = untested([first, other])
-            rows.append(_row(other, {name: found for name, found in by_metric.items() if name not in without}))
+            rows.append(_row(other, {name: result for name, result in by_metric.items() if name not in without}))
         except DataError:
             if only_alike:
                 raise

@@ -93,16 +93,16 @@ def read_measured(path: Path, splits: tuple[str, ...] = SPLITS) -> Measured | No
 
 def _values_of(estimate: Any, metric: Metric, folder: Path) -> tuple[float, float | None, float | None]:
     """Value and ends of the interval of a metric. Raises DataError for what the metric cannot be."""
-    found: list[Any] = (
+    parts: list[Any] = (
         [estimate.get(key) for key in ("value", "low", "high")] if isinstance(estimate, dict) else [estimate]
     )
-    for value in found if found[-1] is not None else found[:1]:
+    for value in parts if parts[-1] is not None else parts[:1]:
         if not is_number(value) or not metric.possible[0] <= value <= metric.possible[1]:
             raise DataError(
                 f"evaluation/{folder.name}/metrics.json gives {metric.title} as {str(value)[:40]!r}, "
                 f"which it cannot be; {AGAIN}"
             )
-    value, low, high = found
+    value, low, high = parts
     return float(value), low, high
 
 

@@ -34,7 +34,7 @@ def leaderboard_page(board: Leaderboard) -> Page:
     if board.others:
         sections.append(Section("Without a measurement", (_others_table(board),)))
     lead = (Text(summary(board)), *(Text(note, is_quiet=True) for note in board.notes))
-    return Page(f"Runs in {board.folder.resolve().name}", tuple(sections), lead, "obverse runs")
+    return Page(f"Runs in {board.folder.resolve().name}", tuple(sections), lead, "obverse runs", is_wide=True)
 
 
 def leaderboard_blocks(board: Leaderboard) -> list[Block]:
@@ -102,6 +102,8 @@ def _kind_sentence(group: Group) -> str:
     kind = "so these figures are a little kind"
     if group.split == "out-of-fold":
         return f"Measured on the fold left out of each training; these folds also chose the epochs, {kind}."
+    if not lacking and not all(entry.data_digest for entry in group.ranked):
+        return f"Measured on {group.split}, which also chose the epoch, {kind}."
     if not lacking:
         return f"There is no test split: {group.split} also chose the epoch, {kind}."
     whose = "these runs" if len(lacking) == len(group.ranked) else ", ".join(entry.name for entry in lacking[:3])
