@@ -108,7 +108,7 @@ def _kind_sentence(group: Group) -> str:
         return f"There is no test split: {group.split} also chose the epoch, {kind}."
     whose = "these runs" if len(lacking) == len(group.ranked) else ", ".join(entry.name for entry in lacking[:3])
     return (
-        f"The measurement of {whose} on test is missing; `obverse evaluate` makes it. "
+        f"The measurement of {whose} on test is missing; evaluate again to make it. "
         f"{group.split.capitalize()} also chose the epoch, {kind}."
     )
 
