@@ -161,7 +161,7 @@ def _evaluate(
         manifest, about = other_manifest(data, bundle, recipe, split=split, layout=layout)
         # Copies across the splits of the run say nothing about other data, whose copies `seen_before` counts.
         story = replace(story, facts=story.facts | about, seen=seen_before(run, manifest, bundle), findings=())
-        folder = out or run.evaluation(_name_of(data, split))
+        folder = out or run.evaluation(name_of("data", data, split))
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, story=story)
 
 
@@ -204,10 +204,10 @@ def seen_before(run: RunFolder, manifest: Manifest, bundle: Bundle) -> Seen:
     return Seen(num_trained=splits["train"], num_chosen=splits["val"])
 
 
-def _name_of(data: Path, split: str | None) -> str:
+def name_of(kind: str, data: Path, split: str | None = None) -> str:
     """Folder name of an evaluation on `data`. It has a hash of the full path, to tell data of the same name apart."""
     place = hashlib.blake2b(str(data.resolve()).encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
-    return "-".join(["data", short_name(data), place, *([split] if split else [])])
+    return "-".join([kind, short_name(data), place, *([split] if split else [])])
 
 
 def require_ours(folder: Path) -> None:

@@ -17,7 +17,9 @@ from obverse.data import Batch, column_codes
 from obverse.decisions import require_numbers
 from obverse.engines import Engine, TorchEngine, run_engine
 from obverse.errors import DataError, RecipeError
-from obverse.imaging import PictureError
+from obverse.files import read_regular
+from obverse.imaging import MAX_BYTES, PictureError, joint_digest
+from obverse.manifest import StoredPicture
 from obverse.models import Classifier
 from obverse.runs import explained
 from obverse.runtime import resolve_device
@@ -150,12 +152,29 @@ class Predictor:
         are_parts = bool(self.bundle.parts)
         return read_requests(inputs, self.views, known=self.columns, columns=columns, are_parts=are_parts)
 
-    def requests_in_every_view(self, inputs: Input | Sequence[Input]) -> list[Request]:
-        """Requests for single pictures of any kind, each picture standing for every view that the model has."""
+    def find_in_every_view(self, inputs: Input | Sequence[Input]) -> list[RequestOrFailure]:
+        """Requests, or failures, for single pictures of any kind, each standing for every view that the model has."""
         if len(self.views) == 1 or self.bundle.parts:
-            return self.requests(inputs)
-        alone = read_requests(inputs, ("image",))
-        return [replace(request, views=dict.fromkeys(self.views, request.views["image"])) for request in alone]
+            return self._requests_or_failures(inputs, None)
+        return [
+            item if isinstance(item, Failure) else replace(item, views=dict.fromkeys(self.views, item.views["image"]))
+            for item in find_requests(inputs, ("image",))
+        ]
+
+    def digest(self, request: Request) -> str | None:
+        """The digest of a request of one stored picture, as a manifest has it; None where it cannot be read."""
+        picture = request.whole or next(iter(request.views.values()))
+        try:
+            if isinstance(picture, Stored):
+                stored = picture.store.read(picture.locator)
+            else:
+                assert isinstance(picture, (str, Path))
+                stored = StoredPicture(read_regular(picture, max_bytes=MAX_BYTES))
+        except (PictureError, OSError, ValueError):
+            return None
+        if not self.bundle.parts:
+            return joint_digest([stored.digest()])
+        return joint_digest(replace(stored, part=part).digest() for part in self.bundle.parts)
 
     def _requests_or_failures(
         self, inputs: Input | Sequence[Input], columns: Mapping[str, Cell] | None
@@ -167,8 +186,25 @@ class Predictor:
         """Yield batches of the requests."""
         return (self._batch(requests[i : i + batch_size]) for i in range(0, len(requests), batch_size))
 
+    def readable_batches(
+        self, items: Sequence[RequestOrFailure], batch_size: int, failures: list[Failure]
+    ) -> Iterator[Batch]:
+        """Yield batches of the requests that can be read, and append the failures of each batch to `failures`."""
+        for start in range(0, len(items), batch_size):
+            read, failed = self._read(items[start : start + batch_size])
+            failures += failed.values()
+            if read:
+                yield self._stacked([request for request, _ in read], [views for _, views in read])
+
     def _answers_or_failures(self, some: Sequence[RequestOrFailure], top_k: int) -> Iterator[Prediction | Failure]:
         """Predictions and failures of one batch, in order; requests that cannot be read are not in the batch."""
+        read, failed = self._read(some)
+        requests, rows = [request for request, _ in read], [row for _, row in read]
+        answers = iter(self._answers(self._stacked(requests, rows), top_k) if read else ())
+        return iter([failed[place] if place in failed else next(answers) for place in range(len(some))])
+
+    def _read(self, some: Sequence[RequestOrFailure]) -> tuple[list[tuple[Request, torch.Tensor]], dict[int, Failure]]:
+        """The requests that can be read with their views, and place -> failure of the others."""
         read: list[tuple[Request, torch.Tensor]] = []
         failed: dict[int, Failure] = {}
         for place, item in enumerate(some):
@@ -180,9 +216,7 @@ class Predictor:
                 read.append((item, self._views_of(item)))
             except DataError as error:
                 failed[place] = Failure(item.id, str(error))
-        requests, rows = [request for request, _ in read], [row for _, row in read]
-        answers = iter(self._answers(self._stacked(requests, rows), top_k) if read else ())
-        return iter([failed[place] if place in failed else next(answers) for place in range(len(some))])
+        return read, failed
 
     def _answers(self, batch: Batch, top_k: int) -> Iterator[Prediction]:
         """Predictions for the samples of one batch."""

@@ -2,7 +2,7 @@
 
 from .acceptance import accepted_in_folds, accepted_on_val, fit_acceptance, wanted_error
 from .decisions import decision_facet, decision_topics, write_decisions
-from .foreign import foreign_sentence, measure_foreign, write_foreign
+from .foreign import foreign_sentence, foreign_verdict, foreign_warnings, measure_foreign, write_foreign
 from .outliers import fit_detector, scaled_on_val
 from .slices import slice_facets, slices_topic
 
@@ -14,6 +14,8 @@ __all__ = [
     "fit_acceptance",
     "fit_detector",
     "foreign_sentence",
+    "foreign_verdict",
+    "foreign_warnings",
     "measure_foreign",
     "scaled_on_val",
     "slice_facets",

@@ -29,12 +29,15 @@ def command(
     """Measure a trained model and write its report."""
     from obverse.evaluation import Seen
     from obverse.experiment import evaluate_foreign, evaluate_run
-    from obverse.trust import foreign_sentence
+    from obverse.trust import foreign_sentence, foreign_verdict, foreign_warnings
 
     if foreign is not None:
         if data is not None or layout is not None:
             raise RecipeError("--foreign measures rejection alone; leave out --data and --layout")
         folder, values = evaluate_foreign(run, foreign, split=split or "test", out=out, device=device)
+        for warning in foreign_warnings(values):
+            typer.echo(printable(f"Warning: {warning}"), err=True)
+        typer.echo(printable(foreign_verdict(values)))
         typer.echo(printable(foreign_sentence(values)))
         for name, estimate in values["auroc"].items():
             typer.echo(f"AUROC {name.replace('_', ' ')} {estimate['value']:.4f} ({format_interval(estimate, '.4f')})")
