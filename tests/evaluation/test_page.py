@@ -9,7 +9,7 @@ from obverse.decisions import LabelSet
 from obverse.evaluation import Diagnosis, Extras, Seen, Topic, write_evaluation
 from obverse.evaluation.calibration.section import _effect
 from obverse.evaluation.estimates import Estimate
-from obverse.evaluation.page.choice import MOST_PICTURES, choose_rows, confidences, take_album
+from obverse.evaluation.page.choice import MOST_PICTURES, choose_rows, take_album
 from obverse.evaluation.page.judged import Judged
 from obverse.evaluation.page.opening import shortened
 from obverse.evaluation.page.risk import _probabilities, risk_of
@@ -93,7 +93,7 @@ def test_galleries_share_no_row_and_the_album_is_limited(make):
     chosen = choose_rows(predictions, mistakes_M)
     assert len(set(chosen.rows)) == len(chosen.rows)
     assert chosen.mistakes == tuple(mistakes_M[:24].tolist())
-    confidence_N, right_N = confidences(predictions), predictions.is_right_N
+    confidence_N, right_N = predictions.confidence_N, predictions.is_right_N
     assert confidence_N[list(chosen.unsure)].max() <= np.sort(confidence_N[right_N])[len(chosen.unsure)]
     assert all(name.count(" taken for ") == 1 for name, _ in chosen.pairs)
     album = take_album(predictions, chosen, lambda row: (Picture(b"x"), Picture(b"y")))
@@ -106,7 +106,7 @@ def test_galleries_share_no_row_and_the_album_is_limited(make):
 def test_risk_is_the_share_of_wrong_answers_among_the_surest(make):
     predictions = make(num_samples=50)
     risk = risk_of(predictions)
-    confidence_N = confidences(predictions)
+    confidence_N = predictions.confidence_N
     surest = np.argsort(-confidence_N, kind="stable")[:20]
     assert risk.risk_M[19] == pytest.approx((~predictions.is_right_N[surest]).mean())
     assert risk.risk_M[-1] == pytest.approx((~predictions.is_right_N).mean())

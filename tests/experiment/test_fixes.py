@@ -46,6 +46,7 @@ def test_a_run_records_its_fixes_and_another_can_repeat_it(data, fixes, make_rec
     again = RunFolder(tmp_path / "again")
     start_run(run.path, load_recipe(str(run.recipe), ["data.layout=auto"]), again)
     assert labels(again) == labels(run)
+    assert "the stored manifest already has all 2 fixes of fixes.csv" in (again.path / "data_report.json").read_text()
     # Another copy of the data, from another folder.
     moved = tmp_path / "moved"
     data.rename(moved)
@@ -89,3 +90,8 @@ def test_the_command_takes_fixes(data, fixes, tmp_path):
     assert result.exit_code == 0, result.output
     findings = read_json_object(tmp_path / "check" / "check.json")["findings"]
     assert json.dumps(findings).count("dropped by fixes.csv") == 1
+    result = CliRunner().invoke(
+        app, ["folds", str(data), "--fixes", str(tmp_path / "none.csv"), "--out", str(tmp_path / "o")]
+    )
+    assert result.exit_code != 0
+    assert "none.csv" in f"{result.exception} {result.output}"

@@ -156,7 +156,7 @@ def test_a_method_is_named_and_a_wrong_one_is_one_sentence():
     engine, batch = engine_of(small_model(ConvNetBackbone(widths=(8, 8)))), batch_of()
     with pytest.raises(RecipeError, match="no method `gradcam` \\(did you mean `grad-cam`\\?\\)"):
         next(explain(engine, batch, ("image",), methods=["gradcam"]))
-    with pytest.raises(RecipeError, match="no `rollout` map, because its tokens do not all see each other"):
+    with pytest.raises(RecipeError, match="tokens do not all see each other; choose of layer-cam, grad-cam, occlusion"):
         next(explain(engine, batch, ("image",), methods=["rollout"]))
     for backbone, methods in ((ConvNetBackbone(widths=(8, 8)), ("grad-cam",)), (SMALL_VIT, ("occlusion", "rollout"))):
         (found,) = explain(engine_of(small_model(backbone)), batch, ("image",), methods=methods)

@@ -7,7 +7,7 @@ rollout, a convolutional one by LayerCAM, any other by Grad-CAM, and one that ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,7 +139,7 @@ def _maps(
         wanted_methods(methods, [*maps, OCCLUSION], has_attention=has)
         for maps, has in zip(members, has_attention, strict=True)
     ]
-    _require_available(methods, members)
+    _require_available(methods, members, lambda: _gradient_maps(engine, batch, target))
     members = [
         {name: maps[name] for name in names if name in maps} for maps, names in zip(members, wanted, strict=True)
     ]
@@ -151,11 +151,11 @@ def _maps(
     return result
 
 
-def _require_available(methods: Sequence[str], members: list[Maps]) -> None:
-    """RecipeError for a named method for which no member has a map."""
+def _require_available(methods: Sequence[str], members: list[Maps], gradient: Callable[[], list[Maps]]) -> None:
+    """RecipeError for a named method for which no member has a map. gradient: maps by gradients, of every member."""
     for name in methods:
         if name not in (ALL, OCCLUSION) and not any(name in maps for maps in members):
-            known = ", ".join(dict.fromkeys([*(name for maps in members for name in maps), OCCLUSION]))
+            known = ", ".join(dict.fromkeys([*(name for maps in (*members, *gradient()) for name in maps), OCCLUSION]))
             why = WHY_NOT.get(name, "its tokens do not all see each other")
             raise RecipeError(f"this network has no `{name}` map, because {why}; choose of {known}")
 

@@ -9,6 +9,7 @@ from obverse.recipe import DataSpec
 
 from .samples import Samples
 from .sources import Listing
+from .sources.fixes import CLASS_GONE
 from .store import parse_locator
 
 
@@ -34,6 +35,8 @@ def too_few_classes(names: Collection[str], listing: Listing, stages: Stages, sp
 
 
 def _reason(listing: Listing, stages: Stages, spec: DataSpec, *, has_one: bool) -> str:
+    if _num_classes(stages.listed) < 2 and any(finding.code == CLASS_GONE for finding in listing.findings):
+        return "the fixes leave no sample of the others; take rows out of the tables of data.fixes, or leave one out"
     if _num_classes(stages.included) < 2 <= _num_classes(stages.listed):
         return "data.exclude_classes leaves out the others"
     if _num_classes(stages.paired) < 2 <= _num_classes(stages.included):

@@ -10,6 +10,7 @@ import pytest
 from obverse.errors import DataError
 from obverse.manifest import build_index
 from obverse.manifest.check import check_data
+from obverse.manifest.prepared import write_prepared
 from obverse.manifest.sources.fixes import LABEL_BEFORE
 from obverse.recipe import DataSpec
 
@@ -58,6 +59,7 @@ def test_a_changed_label_counts_in_the_split(tree: Tree, tmp_path: Path) -> None
         b"\xef\xbb\xbfid;label;new_label;action\r\ncaf\xc3\xa9/1.png;caf\xc3\xa9;a;CHANGE\r\n",
         "id;label;new_label;action\r\ncafé/1.png;café;a;change\r\n".encode("cp1252"),
         "sep=;\r\nid;action;new_label;note\r\n café/1.png ;Change;a;x\r\n;;;\r\n".encode("utf-8-sig"),
+        b"ID,Label,New_Label,ACTION\ncaf\xc3\xa9/1.png,caf\xc3\xa9,a,change\n",
         "id\taction\tnew_label\r\ncafé/1.png\tchange\ta\r\n".encode("utf-16"),
     ],
 )
@@ -74,6 +76,7 @@ def test_a_spreadsheet_may_have_saved_it(tree: Tree, tmp_path: Path, text: bytes
         ("a/0.png,a,,change\n", r"row 2: the data has no class ''"),
         ("a/0.png,a,b,chnage\n", r"row 2: no action 'chnage' \(did you mean `change`\?\); write keep, change or drop"),
         ("a/0.png,a,b,change\na/0.png,a,b,drop\n", r"row 3: the sample 'a/0\.png' has another fix in .*row 2"),
+        ("a/0.png,a,b,\n", r"row 2: there is a new label 'b' and no action; write change or keep"),
         ("a/0.png,a,b\n", "row 2: has another number of cells"),
         ('"a/0.png,a\n', "cannot be read as a table"),
     ],
@@ -107,7 +110,47 @@ def test_the_later_of_several_tables_wins(tree: Tree, tmp_path: Path) -> None:
 def test_a_class_may_disappear(tree: Tree, tmp_path: Path) -> None:
     data = tree([*grid("a", "b"), "odd/0.png"])
     file = table(tmp_path, HEADER + "odd/0.png,odd,a,change\n")
-    assert build_index(data, DataSpec(fixes=(file,))).manifest.classes == ("a", "b")
+    index = build_index(data, DataSpec(fixes=(file,)))
+    assert index.manifest.classes == ("a", "b")
+    warnings = [finding.message for finding in index.findings if finding.severity == "warning"]
+    assert "the fixes leave no sample of the class odd" in warnings
+    assert index.summary.endswith("after the fixes 2 classes, 17 samples")
+
+
+def test_fixes_that_leave_one_class_are_blamed(tree: Tree, tmp_path: Path) -> None:
+    data = tree(grid("a", "b"))
+    file = table(tmp_path, HEADER + "".join(f"b/{n}.png,b,a,change\n" for n in range(8)))
+    with pytest.raises(DataError, match=r"only 'a' .* the fixes leave no sample of the others"):
+        labels_of(data, file)
+
+
+def test_a_table_of_other_labels_is_warned_about_by_row(tree: Tree, tmp_path: Path) -> None:
+    data = tree(grid("a", "b", "c"))
+    rows = "a/0.png,a,b,change\na/1.png,b,c,change\na/2.png,b,a,change\na/3.png,c,,drop\na/4.png,c,b,keep\n"
+    index = build_index(data, DataSpec(fixes=(table(tmp_path, HEADER + rows),)))
+    (warning,) = [finding.message for finding in index.findings if finding.code == "fixes-outdated"]
+    assert "row 3: the label is 'b', but the sample 'a/1.png' has 'a', as in 1 more of its rows" in warning
+    assert index.manifest.samples.labels[index.manifest.samples.ids.index("a/1.png")] == "c"
+
+
+@pytest.mark.parametrize(("text", "message"), [(b"", "has no rows"), (b"\n\n", "has no rows"), (b"x\n", "no column")])
+def test_an_empty_table_is_called_so(tree: Tree, tmp_path: Path, text: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        labels_of(tree(grid("a", "b")), table(tmp_path, text))
+
+
+def test_a_prepared_manifest_already_has_the_fixes_of_its_table(tree: Tree, tmp_path: Path) -> None:
+    data = tree(grid("a", "b"))
+    file = table(tmp_path, HEADER + "a/0.png,a,b,change\nb/3.png,b,a,drop\n")
+    prepared = data / "manifest.csv"
+    write_prepared(build_index(data, DataSpec(fixes=(file,))).manifest, prepared)
+    index = build_index(prepared, DataSpec(fixes=(file,)))
+    messages = [finding.message for finding in index.findings if finding.code == "fixes"]
+    assert messages == ["the stored manifest already has all 2 fixes of fixes.csv"]
+    assert not [finding for finding in index.findings if finding.code == "fixes-outdated"]
+    other = table(tmp_path, HEADER + "x/0.png,a,b,change\n", "other.csv")
+    with pytest.raises(DataError, match=r"no sample 'x/0\.png'"):
+        build_index(prepared, DataSpec(fixes=(other,)))
 
 
 def test_label_sets_change_as_a_whole(tree: Tree, tmp_path: Path) -> None:

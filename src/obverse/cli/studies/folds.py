@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from obverse.cli.options import Layout, OptionalDevice, RecipeName, Settings, layout_setting
+from obverse.cli.options import Fixes, Layout, OptionalDevice, RecipeName, Settings, fixes_setting, layout_setting
 from obverse.cli.printing.intervals import format_interval
 from obverse.cli.printing.progress import show_progress
 from obverse.errors import RecipeError, printable
@@ -21,6 +21,7 @@ def command(
     ] = None,
     recipe: RecipeName = "auto",
     layout: Layout = None,
+    fixes: Fixes = None,
     settings: Settings = None,
     device: OptionalDevice = None,
 ) -> None:
@@ -28,7 +29,7 @@ def command(
     from obverse.recipe import load_recipe
     from obverse.runs import short_name
 
-    changes = [*(settings or []), *layout_setting(layout)]
+    changes = [*(settings or []), *layout_setting(layout), *fixes_setting(fixes)]
     changes += [f"runtime.device={device}"] if device is not None else []
     strange = next((s for s in changes if s.startswith(("data.split.folds=", "data.split.fold="))), None)
     if strange:

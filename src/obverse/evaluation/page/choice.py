@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from obverse.decisions import confidence_of
 from obverse.evaluation.predictions import Predictions
-from obverse.metrics import FloatArray, IntArray
+from obverse.metrics import IntArray
 from obverse.report import Picture
 
 Thumbnails = Callable[[int], tuple[Picture, ...]]
@@ -42,15 +41,10 @@ class Chosen:
 def choose_rows(predictions: Predictions, mistakes_M: IntArray) -> Chosen:
     """The rows of the galleries. mistakes_M: rows of wrong answers, the surest first."""
     right_M = np.flatnonzero(predictions.known_N & predictions.is_right_N)
-    unsure_M = right_M[np.argsort(confidences(predictions)[right_M], kind="stable")][:NUM_UNSURE]
+    unsure_M = right_M[np.argsort(predictions.confidence_N[right_M], kind="stable")][:NUM_UNSURE]
     first = tuple(mistakes_M[:NUM_MISTAKES].tolist())
     pairs = () if predictions.kind.is_set else tuple(_confused_pairs(predictions, mistakes_M[NUM_MISTAKES:]))
     return Chosen(first, tuple(unsure_M.tolist()), pairs)
-
-
-def confidences(predictions: Predictions) -> FloatArray:
-    """The probability that each answer is right (N)."""
-    return confidence_of(predictions.probabilities_NK, predictions.answers, predictions.kind)
 
 
 def take_album(predictions: Predictions, chosen: Chosen, thumbnails: Thumbnails) -> Mapping[int, tuple[Picture, ...]]:

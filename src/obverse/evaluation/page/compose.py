@@ -10,7 +10,7 @@ from obverse.evaluation.predictions import Predictions
 from obverse.report import Facet, Page, Section
 
 from .card import model_card, reproduction_section
-from .choice import Thumbnails, choose_rows, confidences, take_album
+from .choice import Thumbnails, choose_rows, take_album
 from .judged import Judged
 from .linked import linked_of, map_section
 from .mistakes import gallery_sections
@@ -47,7 +47,7 @@ def compose(
 ) -> Page:
     """The page. sections: those that other rooms hand in, in any order."""
     labelled = predictions.labelled()
-    num_sure = int((confidences(predictions)[judged.mistakes_M] >= SURE).sum())
+    num_sure = int((predictions.confidence_N[judged.mistakes_M] >= SURE).sum())
     chosen = choose_rows(predictions, judged.mistakes_M)
     album = take_album(predictions, chosen, extras.thumbnails) if extras.thumbnails else {}
     linked = linked_of(predictions, album, chosen.rows, extras.facets)

@@ -10,8 +10,6 @@ from obverse.evaluation.embedding_map import map_embeddings
 from obverse.evaluation.predictions import Predictions
 from obverse.report import Facet, Linked, Panel, Picture, Section, Text
 
-from .choice import confidences
-
 MOST_CLASSES = 1500
 """Classes up to which a page has the confusion matrix in its memory, a number per pair of classes."""
 MOST_SAMPLES = 200_000
@@ -38,7 +36,7 @@ def linked_of(
         ids=predictions.ids,
         truth_N=predictions.truth,
         answers_N=predictions.answers,
-        confidence_N=confidences(predictions).astype(np.float32),
+        confidence_N=predictions.confidence_N.astype(np.float32),
         facets=(*(facet for facet in facets if 1 < len(facet.values) <= MOST_FACET_VALUES), *_own_facets(predictions)),
         positions_N2=map_embeddings(embeddings_ND) if embeddings_ND is not None and num >= LEAST_MAPPED else None,
         is_grouped=predictions.units.are_groups,

@@ -10,7 +10,7 @@ import numpy as np
 from obverse.evaluation.predictions import Predictions
 from obverse.report import Block, Facet, Gallery, Item, Linked, Panel, Picture, Section, Text
 
-from .choice import Chosen, confidences
+from .choice import Chosen
 
 DECISION = "decision"
 """Facet that galleries show; the script has the same name."""
@@ -48,7 +48,7 @@ def items_of(
     predictions: Predictions, rows: Sequence[int], album: Album, *, facets: Sequence[Facet]
 ) -> dict[int, Item]:
     """Row -> the sample with its pictures, its label, its answer and the decision on it."""
-    known_N, answers, confidence_N = predictions.known_N, predictions.answers, confidences(predictions)
+    known_N, answers, confidence_N = predictions.known_N, predictions.answers, predictions.confidence_N
     decisions = [facet for facet in facets if facet.name == DECISION]
     return {
         row: Item(

@@ -12,8 +12,6 @@ from obverse.evaluation.predictions import Predictions
 from obverse.metrics import FloatArray, share_interval
 from obverse.report import Curve, Line, Panel, Row, Section, Table, Text
 
-from .choice import confidences
-
 SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 """Shares of accepted answers in the table."""
 MOST_POINTS = 200
@@ -40,7 +38,7 @@ class Risk:
 
 def risk_of(labelled: Predictions) -> Risk:
     """The risk at every coverage; every sample must have a label."""
-    confidence_N = confidences(labelled)
+    confidence_N = labelled.confidence_N
     order_M = np.argsort(-confidence_N, kind="stable")
     wrong_M = ~labelled.is_right_N[order_M]
     return Risk(order_M, np.cumsum(wrong_M) / np.arange(1, len(wrong_M) + 1), confidence_N[order_M].astype(np.float64))
