@@ -87,24 +87,24 @@ def evaluate_foreign(
         raise DataError(f"{str(path)!r} has no score of outliers: it was made by an older version, or its val is too "
                         "small; train it again")  # fmt: skip
     with explained(folder, "try --device cpu"):
-        found = predictor.find_in_every_view(foreign)
+        requests = predictor.find_in_every_view(foreign)
         known = _own_pictures(run, bundle)
-        items = [item for item in found if isinstance(item, Failure) or predictor.digest(item) not in (known or ())]
+        items = [item for item in requests if isinstance(item, Failure) or predictor.digest(item) not in (known or ())]
         if not items:
-            raise DataError(f"all {len(found):,} pictures of {str(foreign)!r} are the run's own; give pictures that do "
-                            "not belong")  # fmt: skip
+            raise DataError(f"all {len(requests):,} pictures of {str(foreign)!r} are the run's own; give pictures "
+                            "that do not belong")  # fmt: skip
         failures: list[Failure] = []
         batches = predictor.readable_batches(items, BATCH_SIZE, failures)
         first = next(batches, None)
         if first is None:
-            which = "other pictures" if len(items) < len(found) else "pictures"
+            which = "other pictures" if len(items) < len(requests) else "pictures"
             raise DataError(f"none of the {len(items):,} {which} of {str(foreign)!r} can be read; the first: "
                             f"{failures[0].error}")  # fmt: skip
         outputs = run_engine(predictor.engine, chain([first], batches))
         probabilities_NK = to_probabilities(outputs.logits_NK, bundle.kind)
         scores_N = outlier_scores(bundle.output.outliers, bundle.detector, probabilities_NK, outputs.embeddings_ND)
         values = measure_foreign(own, probabilities_NK, scores_N, data=foreign.name) | {
-            "num_own_left_out": None if known is None else len(found) - len(items),
+            "num_own_left_out": None if known is None else len(requests) - len(items),
             "num_unreadable": len(failures),
             "unreadable": [failure.id for failure in failures[:3]],
         }

@@ -99,14 +99,16 @@ def foreign_verdict(values: Mapping[str, Any]) -> str:
 
 def foreign_warnings(values: Mapping[str, Any]) -> list[str]:
     """Sentences about pictures that were left out, and about a limit that rejects too many of the run's own."""
-    found = []
+    sentences = []
     if num := values.get("num_own_left_out"):
-        found.append(f"{num:,} {_pictures(num)} left out, because {'it is' if num == 1 else 'they are'} the run's own")
+        sentences.append(
+            f"{num:,} {_pictures(num)} left out, because {'it is' if num == 1 else 'they are'} the run's own"
+        )
     elif values.get("num_own_left_out", 0) is None:
-        found.append("whether some of the pictures are the run's own is not known, because its data is gone")
+        sentences.append("whether some of the pictures are the run's own is not known, because its data is gone")
     if num := values.get("num_unreadable"):
         names = ", ".join(map(repr, values["unreadable"])) + (" ..." if num > len(values["unreadable"]) else "")
-        found.append(
+        sentences.append(
             f"{num:,} {_pictures(num)} left out, because {'it' if num == 1 else 'they'} cannot be read: {names}"
         )
     own, num_val = values["rejected_own"], values["num_val"]
@@ -116,10 +118,10 @@ def foreign_warnings(values: Mapping[str, Any]) -> list[str]:
         why = (
             f"the highest score of only {num_val} val samples" if is_highest else f"that of 99 % of {num_val:,} of val"
         )
-        found.append(
+        sentences.append(
             f"{percent(own['value'])} of {values['split']} are rejected, where 1 % are meant to be: the limit is {why}"
         )
-    return found
+    return sentences
 
 
 def _pictures(num: int) -> str:
