@@ -48,7 +48,9 @@ def test_compare(obverse, two_runs):
 def test_a_notebook_shows_what_the_terminal_shows(obverse, two_runs, classes, tmp_path):
     page = package.compare(*two_runs)._repr_html_()
     table = obverse("compare", *two_runs).out
-    assert table.count("macro_f1") == page.count("macro_f1") == 2
+    assert table.count("macro_f1") == page.count("macro_f1")
+    # A row of each run, and the reason why so few samples give no interval.
+    assert table.count("macro_f1") >= 2
     assert html.escape("differences are from slow, on the same samples") in page
     (bad := classes(tmp_path / "data") / "dark" / "bad.jpg").write_bytes(b"")
     page = package.check(bad.parents[1])._repr_html_()
