@@ -27,11 +27,8 @@ def predictions(share, seed, *, groups=(), labels=None):
     )
 
 
-def close(one, other):
-    assert one.test == other.test
-    assert [one.value, one.low, one.high, one.p_value] == pytest.approx(
-        [other.value, other.low, other.high, other.p_value], abs=1e-9
-    )
+def numbers(difference):
+    return [difference.value, difference.low, difference.high, difference.p_value]
 
 
 @pytest.mark.parametrize("groups", [(), tuple(str(n // 4) for n in range(NUM))], ids=["samples", "groups"])
@@ -40,7 +37,9 @@ def test_accuracy_of_many_single_runs_is_that_of_two(groups):
     values = [run.is_right_N[None].astype(float) for run in runs]
     together = mean_differences(metric_of("accuracy"), values[0], values[1:], runs[0].units, are_hits=True)
     for run, difference in zip(runs[1:], together, strict=True):
-        close(difference, differences([runs[0]], [run])["accuracy"])
+        alone = differences([runs[0]], [run])["accuracy"]
+        assert difference.test == alone.test
+        assert numbers(difference) == pytest.approx(numbers(alone), abs=1e-9)
 
 
 def test_label_sets():
@@ -49,7 +48,9 @@ def test_label_sets():
     of_samples = metric.measure_for(base.outcome).of_samples
     values = [of_samples(run.outcome)[None] for run in (base, other)]
     (difference,) = mean_differences(metric, values[0], values[1:], base.units, are_hits=False)
-    close(difference, differences([base], [other])["map"])
+    alone = differences([base], [other])["map"]
+    assert difference.test == alone.test
+    assert numbers(difference) == pytest.approx(numbers(alone), abs=1e-9)
 
 
 def test_seeds_are_drawn_too():
