@@ -1,7 +1,6 @@
 """Pages of comparisons and of past runs in Chromium: nothing is fetched, nothing fails, nothing scrolls sideways."""
 
 import io
-import shutil
 
 import numpy as np
 import pytest
@@ -20,8 +19,6 @@ from obverse.studies.leaderboard.entry import Entry
 from obverse.studies.leaderboard.table import leaderboard_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 CLASSES = ("G04", "VF20", "<b>MS65")
 NUM = 150
@@ -68,33 +65,10 @@ def files(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    # In a container the tests run as root, for whom Chromium starts only without its sandbox; the pages are ours.
-    with playwright.sync_playwright() as driver, driver.chromium.launch(
-        executable_path=CHROMIUM, args=["--no-sandbox"]
-    ) as running:  # fmt: skip
-        yield running
-
-
 @pytest.fixture
-def open_file(browser, files):
-    contexts = []
-
-    def open_(name, width=1200, **options):
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **options))
-        page = contexts[-1].new_page()
-        page.messages = []
-        page.on("console", lambda message: page.messages.append(message.text))
-        page.on("pageerror", lambda error: page.messages.append(str(error)))
-        page.on("request", lambda request: page.messages.append(request.url[:40]))
-        page.on("dialog", lambda dialog: page.messages.append(dialog.message))
-        page.goto((files / f"{name}.html").as_uri())
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
+def open_file(open_in_browser, files):
+    """open_file(name, width, **context) -> the page of that name."""
+    return lambda name, width=1200, **options: open_in_browser(files / f"{name}.html", width, **options)
 
 
 @pytest.mark.parametrize("name", ["comparison", "runs"])

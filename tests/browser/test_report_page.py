@@ -1,7 +1,6 @@
 """The report of an evaluation in Chromium: nothing is fetched, panels follow one filter, the keyboard reaches all."""
 
 import io
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +10,6 @@ from PIL import Image
 from obverse.decisions import OneClass
 from obverse.evaluation import Extras, History, Predictions, write_evaluation
 from obverse.report import Facet, Picture
-
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 CLASSES = ("G04", "VF20", "XF40", "AU50", "</script><b>MS65")
 NUM = 200
@@ -68,35 +63,17 @@ def report(predictions, tmp_path_factory):
     return folder / "report.html"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    # In a container the tests run as root, for whom Chromium starts only without its sandbox; the pages are ours.
-    with playwright.sync_playwright() as driver, driver.chromium.launch(
-        executable_path=CHROMIUM, args=["--no-sandbox"]
-    ) as running:  # fmt: skip
-        yield running
-
-
 @pytest.fixture
-def open_report(browser, report):
-    """open_report(width, **context) -> the page; what it logs and asks for is in `messages`."""
-    contexts = []
+def open_report(open_in_browser, report):
+    """open_report(width, **context) -> the page at that width, when its script has run."""
 
     def open_(width=1200, **options):
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **options))
-        page = contexts[-1].new_page()
-        page.messages = []
-        page.on("console", lambda message: page.messages.append(message.text))
-        page.on("pageerror", lambda error: page.messages.append(str(error)))
-        page.on("request", lambda request: page.messages.append(request.url[:60]))
-        page.goto(report.as_uri())
+        page = open_in_browser(report, width, **options)
         if options.get("java_script_enabled", True):
             page.wait_for_selector("html[data-ready]")
         return page
 
-    yield open_
-    for context in contexts:
-        context.close()
+    return open_
 
 
 def rows_of(page, title):
