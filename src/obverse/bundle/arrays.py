@@ -5,7 +5,6 @@ bundle/outliers.safetensors   means (K, D), directions (R, D), variances (R), re
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from safetensors.numpy import load, save
 
 from obverse.decisions import OutlierDetector
 from obverse.errors import DataError
-from obverse.files import read_regular
+
+from .sealed import read_sealed
 
 OUTLIERS = "outliers.safetensors"
 # Far above what is written; a larger file was not.
@@ -31,13 +31,7 @@ def detector_bytes(detector: OutlierDetector) -> bytes:
 
 def read_detector(path: Path, *, sha256: str) -> OutlierDetector:
     """The Gaussians in a file; DataError when it is missing, damaged, or not the one that was written."""
-    try:
-        data = read_regular(path, max_bytes=MAX_BYTES)
-    except OSError as error:
-        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise DataError(f"{str(path)!r} is not the file that model.json describes: it is damaged or belongs to another "
-                        "model")  # fmt: skip
+    data = read_sealed(path, sha256=sha256, max_bytes=MAX_BYTES)
     try:
         arrays = load(data)
         is_whole = {name: array.dtype for name, array in arrays.items()} == DTYPES

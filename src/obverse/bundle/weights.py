@@ -6,7 +6,6 @@ The model is built on torch's meta device, where tensors have shapes but no memo
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Callable, Mapping
@@ -18,7 +17,8 @@ from safetensors.torch import load as load_tensors
 from torch import nn
 
 from obverse.errors import DataError, ObverseError, UnavailableError
-from obverse.files import read_regular
+
+from .sealed import read_sealed
 
 # Header of a safetensors file (names and shapes); the format itself limits it to 100 MB.
 MAX_HEADER_BYTES = 100_000_000
@@ -60,13 +60,7 @@ def built(build: Callable[[], nn.Module], where: str) -> nn.Module:
 def read_state(path: Path, wanted: Outline, *, sha256: str) -> State:
     """The tensors in a safetensors file; DataError when it is damaged or their names and shapes are not `wanted`."""
     num_bytes = sum(torch.Size(shape).numel() * dtype.itemsize for shape, dtype in wanted.values())
-    try:
-        data = read_regular(path, max_bytes=num_bytes + MAX_HEADER_BYTES)
-    except OSError as error:
-        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise DataError(f"{str(path)!r} is not the file that model.json describes: "
-                        "it is damaged or belongs to another model")  # fmt: skip
+    data = read_sealed(path, sha256=sha256, max_bytes=num_bytes + MAX_HEADER_BYTES)
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         header.pop("__metadata__", None)
