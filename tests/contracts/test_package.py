@@ -27,6 +27,8 @@ LIST_HEAVY = f"import sys; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
 
 def test_layers(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
+    # It would disable every logger that exists already, for the tests that come after it in this process.
+    monkeypatch.setattr("importlinter.cli.logging_config.dictConfig", lambda config: None)
     status = lint_imports(config_filename="pyproject.toml", is_debug_mode=False, cache_dir=None)
     assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
