@@ -1,0 +1,86 @@
+"""Wall time of `obverse evaluate` with its report on CIFAR-10's 10,000 test pictures, beside the bare forward pass.
+
+    OBVERSE_REAL_DATA=... python benchmarks/evaluation.py WORK_FOLDER
+The bare pass is the run's own engine on pictures that are already in memory, in batches of 256. Both are the best of
+three in one run, on all cores; the network is trained for one epoch on 5,000 pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import obverse, save, with_settings
+
+from obverse.bundle import find_bundle, read_bundle
+from obverse.data import Batch
+from obverse.engines import TorchEngine
+
+NUM_TRAIN_PER_CLASS, NUM_TEST, BATCH, NUM_TIMES = 500, 10_000, 256, 3
+NETWORKS = {"default of auto": [], "resnet18": ["model.name=resnet18", "model.pretrained=false"]}
+
+
+def unpack(folder: Path) -> None:
+    """Folders train/ and test/ of CIFAR-10: 500 training pictures of each class, and the whole test set."""
+    for split in ("train", "test"):
+        with zipfile.ZipFile(Path(os.environ["OBVERSE_REAL_DATA"]) / f"cifar10_{split}.zip") as archive:
+            taken: dict[str, int] = {}
+            for name in sorted(name for name in archive.namelist() if name.endswith(".jpg")):
+                label, file = Path(name).parts[-2:]
+                taken[label] = taken.get(label, 0) + 1
+                if split == "test" or taken[label] <= NUM_TRAIN_PER_CLASS:
+                    target = folder / split / label / file
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(archive.read(name))
+
+
+def bare_seconds(run: Path) -> float:
+    """Seconds of the forward pass alone over as many pictures as test has, in memory."""
+    bundle, model = read_bundle(find_bundle(run))
+    engine = TorchEngine.from_bundle(bundle, model, device=torch.device("cpu"))
+    shape = (BATCH, engine.needs.num_views, 3, engine.needs.height, engine.needs.width)
+    batch = Batch(
+        torch.randint(0, 256, shape, dtype=torch.uint8),
+        present_BV=torch.ones(shape[:2], dtype=torch.bool),
+        labels_B=torch.full((BATCH,), -1),
+        valid_B=torch.ones(BATCH, dtype=torch.bool),
+        ids=("",) * BATCH,
+    )
+    engine.outputs(batch)
+    start = time.perf_counter()
+    for _ in range(NUM_TEST // BATCH):
+        engine.outputs(batch)
+    return (time.perf_counter() - start) * NUM_TEST / (NUM_TEST // BATCH * BATCH)
+
+
+def main() -> None:
+    work = Path(sys.argv[1])
+    data, rows = work / "cifar10", list[dict[str, Any]]()
+    if not data.exists():
+        unpack(data)
+    for name, settings in NETWORKS.items():
+        run = work / f"run-{name.split()[0]}"
+        shutil.rmtree(run, ignore_errors=True)
+        obverse("train", data, "--run", run, *with_settings("training.epochs=1", *settings))
+        bare = min(bare_seconds(run) for _ in range(NUM_TIMES))
+        evaluated = min(obverse("evaluate", run, "--split", "test") for _ in range(NUM_TIMES))
+        rows.append(
+            {
+                "network": name,
+                "bare forward pass, s": round(bare, 1),
+                "evaluate, s": round(evaluated, 1),
+                "bar, s": round(1.3 * bare + 20, 1),
+            }
+        )
+        print(rows[-1], flush=True)
+        save("evaluation", rows, command="OBVERSE_REAL_DATA=... python benchmarks/evaluation.py WORK_FOLDER")
+
+
+if __name__ == "__main__":
+    main()
