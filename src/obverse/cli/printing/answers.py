@@ -12,7 +12,7 @@ import typer
 from obverse.errors import DataError, printable
 
 from .csv_rows import CsvRows
-from .predictions import as_json, header, note, print_block, print_row
+from .predictions import header, note, print_block, print_row
 
 if TYPE_CHECKING:
     from obverse.inference import Predictor
@@ -22,7 +22,7 @@ def print_answers(
     predictor: Predictor, answers: Iterable[Any], format: str, *, num_places: int, spreadsheet: bool
 ) -> None:
     """Print everything; DataError at the end when something had no answer. num_places: classes per row of a CSV."""
-    from obverse.inference import Failure
+    from obverse.inference import Failure, as_json
 
     kind = predictor.bundle.kind
     is_set, decode = kind.is_set, getattr(kind, "decode", "mode")

@@ -1,9 +1,9 @@
-"""One answer in each of the three formats, of a model of either kind."""
+"""One prediction as text and as a row of a CSV, of a model of either kind."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,8 +19,6 @@ THRESHOLDS = "; each class has its own threshold"
 
 # Columns of the CSV form about the decision on an answer.
 DECIDED = ("confidence", "decision", "reason")
-
-Labels = Sequence[tuple[str, float]]
 
 
 def note(output: OutputSpec) -> str:
@@ -78,40 +76,5 @@ def print_row(prediction: Prediction, rows: CsvRows) -> None:
     rows.write([prediction.id, *cells, confidence, prediction.decision or "", prediction.reason, ""])
 
 
-def as_json(prediction: Prediction) -> dict[str, Any]:
-    """The prediction as a JSON object."""
-    sets = {} if prediction.set_level is None else {"set": list(prediction.set), "set_level": prediction.set_level}
-    return _labels_as_json(prediction) | sets | {name: getattr(prediction, name) for name in DECIDED}
-
-
-def _labels_as_json(prediction: Prediction) -> dict[str, Any]:
-    if prediction.is_set:
-        return {
-            "id": prediction.id,
-            "labels": _as_json(prediction.labels),
-            "probabilities": prediction.probabilities,
-            "thresholds": prediction.thresholds,
-            "by_view": {view: _as_json(labels) for view, labels in prediction.by_view.items()},
-        }
-    return {
-        "id": prediction.id,
-        "label": prediction.label,
-        "probability": prediction.probability,
-        "top": _as_json(prediction.top),
-        "by_view": _first_of_each(prediction.by_view),
-        "view_grades": _first_of_each(prediction.view_grades),
-        "views_disagree": prediction.views_disagree,
-    }
-
-
 def _percent(level: float) -> str:
     return f"{100 * level:g} %"
-
-
-def _as_json(labels: Labels) -> list[dict[str, object]]:
-    return [{"label": name, "probability": p} for name, p in labels]
-
-
-def _first_of_each(by_view: Mapping[str, Labels]) -> dict[str, dict[str, object]]:
-    """Of one class per sample."""
-    return {view: _as_json(labels)[0] for view, labels in by_view.items()}
