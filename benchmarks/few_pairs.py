@@ -31,6 +31,7 @@ from obverse.evaluation import Predictions
 from obverse.manifest.generated import GRADES
 
 NUM_TRAIN, SIZE = 13, 64
+SIZES = (128, 224, 384)
 # The default makes 60 passes over sets of this size; so does the plain fine-tune, in batches of 16.
 PASSES, PLAIN_BATCH = 60, 16
 PEERS = Path(__file__).parent / "peers"
@@ -53,6 +54,11 @@ WAYS: dict[str, list[str]] = {
     "rate 2e-4": ["training.batch_size=16", "optim.lr=2e-4"],
     "rate 5e-4": ["training.batch_size=16", "optim.lr=5e-4"],
     "refit": ["training.refit=true"],
+    "drop path": ["model.backbone.drop_path_rate=0.1"],
+    "squash": ["data.fit=squash"],
+    "no average": ["training.ema_decay=null"],
+    "few-shot": ["choice={folds: 3}"],
+    **{f"{size} pixels": [] for size in SIZES},
     "frozen": ["finetune.train=head", "finetune.head_first={}", "training.epochs=1", "training.refit=true"],
 }
 
@@ -160,7 +166,7 @@ def run_obverse(name: str, fold: int, work: Path, weights: str, way: str) -> tup
         "--run",
         run,
         "--size",
-        SIZE,
+        int(way.split()[0]) if way.endswith(" pixels") else SIZE,
         "--weights",
         file_of(weights, work),
         *columns,
