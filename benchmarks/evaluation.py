@@ -23,7 +23,10 @@ from obverse.data import Batch
 from obverse.engines import TorchEngine
 
 NUM_TRAIN_PER_CLASS, NUM_TEST, BATCH, NUM_TIMES = 500, 10_000, 256, 3
-NETWORKS = {"default of auto": [], "resnet18": ["model.backbone.kind=timm", "model.backbone.name=resnet18", "model.backbone.pretrained=none"]}
+NETWORKS = {
+    "default of auto": [],
+    "resnet18": ["model.backbone.kind=timm", "model.backbone.name=resnet18", "model.backbone.pretrained=none"],
+}
 
 
 def unpack(folder: Path) -> None:

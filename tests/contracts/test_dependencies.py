@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "obverse"
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "sklearn": "scikit-learn", "mlflow": "mlflow-skinny",
-                 "huggingface_hub": "huggingface-hub"}  # fmt: skip
-NOT_YET = {"export", "openvino", "serve", "ui"}
+                 "huggingface_hub": "huggingface-hub", "python_multipart": "python-multipart"}  # fmt: skip
+NOT_YET = {"export", "openvino", "ui"}
 """Extras whose capability is still to come."""
 
 

@@ -20,6 +20,8 @@ OPTIONAL = {
     "obverse.runs.observers.wandb_run": "wandb",
     "obverse.runs.observers.mlflow_store": "mlflow",
     "obverse.studies.optuna_search": "optuna",
+    "obverse.serving.http.app": "fastapi",
+    "obverse.serving.http.server": "uvicorn",
 }
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "matplotlib", "pyarrow")
 LIST_HEAVY = f"import sys; print(sorted(set({HEAVY!r}) & set(sys.modules)))"

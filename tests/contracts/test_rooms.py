@@ -26,6 +26,7 @@ DOORS = {
     "obverse.planning.plan": "each verb loads only its own part of planning",
     "obverse.runs.checkpoint": "needs torch, for which whoever finds a folder locked does not wait",
     "obverse.runs.observers": "an inner room that needs tensorboard, for which predictions do not wait",
+    "obverse.serving.http.server": "needs fastapi and uvicorn, which are optional",
     "obverse.studies.choice": "each verb loads only its own study",
     "obverse.studies.compare": "each verb loads only its own study",
     "obverse.studies.comparison": "an inner room that writes pages, for which a table does not wait",

@@ -4,5 +4,18 @@ from .inputs import Failure, unread_in
 from .json_form import as_json
 from .prediction import Prediction
 from .predictor import TOP_K, Predictor, load
+from .steps import Prepared, least_decode, predict_prepared, prepare
 
-__all__ = ["TOP_K", "Failure", "Prediction", "Predictor", "as_json", "load", "unread_in"]
+__all__ = [
+    "TOP_K",
+    "Failure",
+    "Prediction",
+    "Predictor",
+    "Prepared",
+    "as_json",
+    "least_decode",
+    "load",
+    "predict_prepared",
+    "prepare",
+    "unread_in",
+]

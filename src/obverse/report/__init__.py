@@ -18,7 +18,7 @@ from .blocks import (
     Table,
     Text,
 )
-from .html import to_html, to_html_fragment
+from .html import style, to_html, to_html_fragment
 from .linked import Facet, Linked
 from .markdown import to_markdown
 
@@ -41,6 +41,7 @@ __all__ = [
     "Section",
     "Table",
     "Text",
+    "style",
     "to_html",
     "to_html_fragment",
     "to_markdown",

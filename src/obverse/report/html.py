@@ -43,6 +43,12 @@ def _has_use_of_script(page: Page) -> bool:
 
 
 @cache
+def style() -> str:
+    """The style of all pages, for one that is no report."""
+    return (resources.files("obverse.report") / "style.css").read_text("utf-8")
+
+
+@cache
 def script() -> str:
     """The script of all pages: its parts in the order of their names, in one scope."""
     folder = resources.files("obverse.report") / "script"

@@ -1,0 +1,7 @@
+"""HTTP server of trained models: `obverse serve`. One handler, three protocols, a page, limits for everything."""
+
+from .access import Access
+from .limits import Limits
+from .service import Service, is_model_name
+
+__all__ = ["Access", "Limits", "Service", "is_model_name"]
