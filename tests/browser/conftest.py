@@ -1,6 +1,7 @@
 """Pages in Chromium, with all that they log, ask for and say."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ def browser():
 
 @pytest.fixture
 def open_in_browser(browser):
-    """open_in_browser(path, width, **context) -> the page, closed after the test.
+    """open_in_browser(path or address, width, **context) -> the page, closed after the test.
 
     `page.messages` has what it logs, its errors, the start of the address of each request, and its dialogs.
     """
@@ -35,7 +36,7 @@ def open_in_browser(browser):
         page.on("pageerror", lambda error: page.messages.append(str(error)))
         page.on("request", lambda request: page.messages.append(request.url[:60]))
         page.on("dialog", lambda dialog: (page.messages.append(dialog.message), dialog.dismiss()))
-        page.goto(path.as_uri())
+        page.goto(path.as_uri() if isinstance(path, Path) else path)
         return page
 
     yield open_

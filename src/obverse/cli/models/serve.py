@@ -29,6 +29,7 @@ def command(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 for any free one.")] = 8000,
+    ui: Annotated[bool, typer.Option("--ui", help="Serve a page for people at `/`, too.")] = False,
     token_file: Annotated[
         Path | None,
         typer.Option(help=f"File with the token that requests must carry; by default the variable {TOKEN}."),
@@ -65,7 +66,7 @@ def command(
     service = Service(_load(paths, device, threads), limits)
     try:
         service.warm_up()
-        server = build_server(service, access)
+        server = build_server(service, access, has_page=ui)
         at = f"[{host}]" if ":" in host else host
         names = ", ".join(service.lanes)
         typer.echo(f"Serving {printable(names)} at http://{at}:{listener.getsockname()[1]}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from fastapi import FastAPI, Request, Response
 
+from obverse.serving import page
 from obverse.serving.faces import (
     Answer,
     Call,
@@ -23,7 +25,7 @@ from obverse.serving.service import Service
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(service: Service) -> FastAPI:
+def build_app(service: Service, *, has_page: bool = False) -> FastAPI:
     """The application of a service, which belongs behind a `Guard`."""
     # Its pages of documentation load scripts from elsewhere.
     app = FastAPI(title="Obverse", docs_url=None, redoc_url=None)
@@ -57,7 +59,14 @@ def build_app(service: Service) -> FastAPI:
     post("/", classify, "image classification")
     post("/models/{model}", classify, "image classification with a model")
     get("/metrics", lambda _: _metrics(service), "metrics")
+    if has_page:
+        for path, file in page.FILES.items():
+            get(path, partial(_page, file), "page")
     return app
+
+
+def _page(file: str, _: Request) -> Answer:
+    return page.answer(file)
 
 
 def _call(service: Service, request: Request) -> Call:

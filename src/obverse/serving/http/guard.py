@@ -26,6 +26,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 logger = logging.getLogger("obverse.serving")
 # They say nothing but that the process lives, and who asks may know neither name nor token.
 PROBES = ("/v2/health/live", "/v2/health/ready")
+# The page holds nothing secret; its script asks for the token.
+PAGE = ("/", "/ui/page.js", "/ui/style.css")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -71,7 +73,8 @@ class Guard:
         headers = dict(scope["headers"])
         if scope["path"] not in PROBES:
             self._access.require_host(headers)
-            self._access.require_token(headers)
+            if scope["method"] != "GET" or scope["path"] not in PAGE:
+                self._access.require_token(headers)
         if scope["method"] == "POST":
             self._service.require_room()
             scope.setdefault("state", {})["body"] = await self._body(scope, receive, headers)

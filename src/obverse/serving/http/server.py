@@ -121,9 +121,9 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def build_server(service: Service, access: Access) -> Server:
+def build_server(service: Service, access: Access, *, has_page: bool = False) -> Server:
     """A server that is ready to run on a bound socket: `server.run([listener])`."""
-    guard = Guard(build_app(service), service, access)
+    guard = Guard(build_app(service, has_page=has_page), service, access)
     config = uvicorn.Config(
         guard,
         http=Connection,

@@ -1,0 +1,339 @@
+"use strict";
+(() => {
+  const TYPES = "image/jpeg,image/png,image/webp,image/bmp,image/gif,image/tiff"; // not image/*: a phone then sends JPEG
+  const AT_ONCE = 8;
+  const TRIES = 6;
+  const byId = id => document.getElementById(id);
+  const pictures = new Map(); // view -> File
+  let models = [], model = null, token = "", isStopped = false, results = [];
+
+  function make(tag, text = "", attributes = {}) {
+    const element = document.createElement(tag);
+    element.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  }
+
+  const percent = share => {
+    for (let digits = 0; digits < 5; digits++) {
+      const text = (100 * share).toFixed(digits);
+      if (![0, 100].includes(Number(text)) || share === 0 || share === 1) return `${text} %`;
+    }
+    return share < 0.5 ? "0 %" : "above 99.99 %";
+  };
+
+  class Problem extends Error {
+    constructor(message, status, seconds) {
+      super(message);
+      Object.assign(this, { status, seconds });
+    }
+  }
+
+  async function ask(path, options = {}) {
+    const headers = token ? { authorization: `Bearer ${token}` } : {};
+    let answer;
+    try {
+      answer = await fetch(path, { ...options, headers });
+    } catch {
+      throw new Problem("The server cannot be reached. Is it still running?", 0, 2);
+    }
+    let value = {};
+    try { value = await answer.json(); } catch { /* a proxy's own page */ }
+    if (answer.status === 401) byId("access").hidden = false;
+    if (!answer.ok && !value.predictions) {
+      const words = value.error || `the server answered with status ${answer.status}`;
+      throw new Problem(words[0].toUpperCase() + words.slice(1) + ".", answer.status, Number(answer.headers.get("retry-after")));
+    }
+    return value;
+  }
+
+  // Wait and ask again while the server is busy.
+  async function predict(form) {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return (await ask(`/v1/models/${model.name}/predict`, { method: "POST", body: form })).predictions;
+      } catch (problem) {
+        if (problem.status !== 503 || attempt === TRIES) throw problem;
+        await new Promise(resume => setTimeout(resume, 1000 * (problem.seconds || 1)));
+      }
+    }
+  }
+
+  async function start() {
+    try {
+      models = (await ask("/v1/models")).models;
+    } catch (problem) {
+      byId("about").textContent = problem.message;
+      return;
+    }
+    byId("access").hidden = true;
+    byId("model").replaceChildren(...models.map(each => make("option", each.name)));
+    byId("models").hidden = models.length < 2;
+    choose(models[0]);
+  }
+
+  function choose(chosen) {
+    model = chosen;
+    byId("title").textContent = document.title = model.name;
+    const classes = model.classes.length > 8 ? [...model.classes.slice(0, 8), `${model.classes.length - 8} more`] : model.classes;
+    const kind = model.is_label_set ? "Says which of these are there" : "Says which of these it is";
+    byId("about").textContent = `${kind}: ${classes.join(", ")}.`;
+    byId("boxes").replaceChildren(...model.views.map(box));
+    byId("columns").replaceChildren(...model.columns.map(name => {
+      const label = make("label", `${name} `);
+      label.append(make("input", "", { name, "data-column": name }));
+      return label;
+    }));
+    byId("many-how").textContent = model.views.length < 2 ? "Each picture is one object."
+      : `Name each picture after its object and its view, such as coin7_${model.views[0]}.jpg and coin7_${model.views[1]}.jpg.`;
+    byId("files").accept = TYPES;
+    byId("one").hidden = byId("many").hidden = false;
+    clear();
+    clearTable();
+  }
+
+  function box(view) {
+    const name = model.views.length < 2 && view === "image" ? "Picture" : view;
+    const element = make("div", "", { class: "box" });
+    const drop = make("label", "", { class: "drop" });
+    const input = make("input", "", { type: "file", accept: TYPES, "aria-label": `${name}: choose a picture` });
+    const camera = make("label", "Photograph", { class: "camera" });
+    const lens = make("input", "", { type: "file", accept: TYPES, capture: "environment", "aria-label": `${name}: photograph` });
+    for (const source of [input, lens]) source.addEventListener("change", () => source.files[0] && put(view, source.files[0]));
+    camera.append(lens);
+    onDrop(drop, files => put(view, files[0]));
+    drop.append(input, make("span", "Choose a picture, or drop one here"));
+    drop.dataset.view = view;
+    if (model.views.length > 1 || view !== "image") element.append(make("h3", name));
+    element.append(drop, camera);
+    return element;
+  }
+
+  function onDrop(element, use) {
+    for (const name of ["dragenter", "dragover"]) element.addEventListener(name, event => {
+      event.preventDefault();
+      element.classList.add("over");
+    });
+    for (const name of ["dragleave", "drop"]) element.addEventListener(name, () => element.classList.remove("over"));
+    element.addEventListener("drop", event => {
+      event.preventDefault();
+      if (event.dataTransfer.files.length) use([...event.dataTransfer.files]);
+    });
+  }
+
+  function put(view, file) {
+    pictures.set(view, file);
+    const drop = document.querySelector(`.drop[data-view="${CSS.escape(view)}"]`);
+    const old = drop.querySelector("img");
+    if (old) { URL.revokeObjectURL(old.src); old.remove(); }
+    const image = make("img", "", { src: URL.createObjectURL(file), alt: `${view}: ${file.name}` });
+    const words = drop.querySelector("span");
+    words.hidden = true;
+    image.addEventListener("error", () => { image.remove(); words.hidden = false; words.textContent = file.name; });
+    drop.append(image);
+    drop.classList.add("full");
+    byId("send").disabled = false;
+    byId("clear").hidden = false;
+    byId("answer").replaceChildren();
+    byId("problem").textContent = "";
+  }
+
+  function clear() {
+    for (const image of document.querySelectorAll(".drop img")) URL.revokeObjectURL(image.src);
+    pictures.clear();
+    byId("boxes").replaceChildren(...model.views.map(box));
+    byId("send").disabled = byId("clear").hidden = true;
+    byId("answer").replaceChildren();
+    byId("problem").textContent = "";
+  }
+
+  const typed = () => [...document.querySelectorAll("[data-column]")].filter(each => each.value.trim());
+
+  async function askOne(event) {
+    event.preventDefault();
+    const button = byId("send"), form = new FormData();
+    for (const [view, file] of pictures) form.append(view, file, file.name || "picture");
+    for (const input of typed()) form.append(input.dataset.column, input.value.trim());
+    form.append("top_k", "5");
+    button.disabled = true;
+    button.textContent = "Asking …";
+    byId("problem").textContent = "";
+    byId("answer").replaceChildren();
+    try {
+      const [row] = await predict(form);
+      if (row.error) byId("problem").textContent = inWords(row.error);
+      else show(row);
+    } catch (problem) {
+      byId("problem").textContent = problem.message;
+    }
+    button.disabled = false;
+    button.textContent = "Ask";
+  }
+
+  const inWords = error => `There is no answer. ${error[0].toUpperCase()}${error.slice(1)}.`;
+  const named = row => row.labels ? row.labels.map(each => each.label).join(", ") || "none of the classes" : row.label;
+
+  function rangeWords(row) {
+    if (row.set_level === undefined) return "";
+    const often = `In ${Math.round(100 * row.set_level)} of 100 cases`;
+    if (row.set_words === "any") return `${often} the right answer is among all classes: the model cannot narrow it down.`;
+    return `${often} the right answer is ${row.labels ? "covered by" : row.set.length > 1 ? "one of" : ""} ${row.set_words}.`.replace("  ", " ");
+  }
+
+  const VERDICTS = {
+    accept: "This answer can be used as it is",
+    review: "A person should look at this",
+    reject: "This is unlike the pictures that the model has learned from",
+  };
+
+  function show(row) {
+    const parts = [make("h3", named(row))];
+    if (row.confidence !== null) {
+      const what = row.labels ? "Confidence score" : model.is_calibrated ? "Confidence" : "Confidence (not calibrated)";
+      parts.push(make("p", `${what}: ${percent(row.confidence)}. ${rangeWords(row)}`));
+    }
+    if (row.decision) {
+      const verdict = make("p", "", { class: `verdict ${row.decision}` });
+      verdict.append(make("b", `${VERDICTS[row.decision]}.`), ` ${row.reason}.`);
+      parts.push(verdict);
+    }
+    const shares = row.top ? row.top.map(each => [each.label, each.probability]) : Object.entries(row.probabilities);
+    parts.push(make("h4", "Probabilities"), bars(shares));
+    const alone = Object.entries(row.by_view);
+    if (alone.length > 1) {
+      const words = alone.map(([view, each]) => `${view}: ${[each].flat().map(one => `${one.label}, ${percent(one.probability)}`).join("; ") || "no class"}`);
+      parts.push(make("h4", "Each view alone"), ...words.map(text => make("p", text)));
+      if (row.views_disagree) parts.push(make("p", "The views disagree.", { class: "warning" }));
+    }
+    const missing = model.views.filter(view => !pictures.has(view));
+    if (missing.length && alone.length) parts.push(make("p", `Without ${missing.join(", ")}: the answer is from the other views.`, { class: "warning" }));
+    byId("answer").replaceChildren(...parts);
+    byId("answer").focus({ preventScroll: false });
+  }
+
+  function bars(shares) {
+    const table = make("table", "", { class: "shares" }), body = make("tbody");
+    table.append(make("caption", "Probability of each class", { class: "hidden-text" }), body);
+    for (const [name, share] of shares) {
+      const line = make("tr"), cell = make("td");
+      cell.append(make("meter", percent(share), { value: share, min: 0, max: 1, "aria-hidden": "true" }));
+      line.append(make("th", name, { scope: "row" }), make("td", percent(share), { class: "number right" }), cell);
+      body.append(line);
+    }
+    return table;
+  }
+
+  // Files to objects: one each, or paired by their names without the name of the view.
+  function objects(files) {
+    if (model.views.length < 2) return files.map(file => ({ name: file.name, views: new Map([[model.views[0], file]]) }));
+    const byKey = new Map();
+    for (const file of files) {
+      const path = (file.webkitRelativePath || file.name).replace(/\.[^.]*$/, "");
+      const view = model.views.find(each => path.toLowerCase().includes(each.toLowerCase()));
+      const at = view ? path.toLowerCase().indexOf(view.toLowerCase()) : 0;
+      const key = view ? (path.slice(0, at) + path.slice(at + view.length)).replace(/[\s._/-]+/g, " ").trim() : file.name;
+      const one = byKey.get(key) || { name: key || file.name, views: new Map() };
+      if (!view) one.error = `its name holds none of ${model.views.join(", ")}`;
+      else if (one.views.has(view)) one.error = `two pictures could be its ${view}`;
+      else one.views.set(view, file);
+      byKey.set(key, one);
+    }
+    return [...byKey.values()];
+  }
+
+  function clearTable() {
+    results = [];
+    byId("rows").replaceChildren();
+    byId("head").replaceChildren(...["object", "answer", "confidence", "set", "decision", "reason"].map(text => make("th", text, { scope: "col" })));
+    byId("table").hidden = byId("save").hidden = true;
+    byId("progress").textContent = "";
+  }
+
+  async function askMany(files) {
+    clearTable();
+    const all = objects(files.filter(file => file.type.startsWith("image/") || !file.type));
+    if (!all.length) {
+      byId("progress").textContent = "There is no picture among these files.";
+      return;
+    }
+    isStopped = false;
+    byId("stop").hidden = byId("table").hidden = false;
+    for (const one of all.filter(each => each.error)) add(one, { error: one.error });
+    const good = all.filter(each => !each.error);
+    for (let place = 0; place < good.length && !isStopped;) {
+      const some = portion(good, place);
+      place += some.length;
+      await askSome(some);
+      byId("progress").textContent = `${results.length} of ${all.length} answered.`;
+    }
+    const failed = results.filter(({ row }) => row.error).length;
+    byId("progress").textContent = `${results.length} of ${all.length} answered${failed ? `, ${failed} of them with an error` : ""}.`;
+    byId("stop").hidden = true;
+    byId("save").hidden = false;
+  }
+
+  // As many objects as a request may have, in number and in bytes.
+  function portion(good, place) {
+    const some = [];
+    let size = 0;
+    while (place + some.length < good.length && some.length < Math.min(AT_ONCE, model.max_samples)) {
+      const next = good[place + some.length];
+      size += [...next.views.values()].reduce((sum, file) => sum + file.size, 0);
+      if (some.length && size > model.max_body_bytes / 4) break;
+      some.push(next);
+    }
+    return some;
+  }
+
+  async function askSome(some) {
+    const form = new FormData();
+    some.forEach((one, number) => one.views.forEach((file, view) => form.append(`${number}.${view}`, file, file.name)));
+    try {
+      const rows = await predict(form);
+      some.forEach((one, number) => add(one, rows[number]));
+    } catch (problem) {
+      for (const one of some) add(one, { error: problem.message });
+    }
+  }
+
+  const cells = ({ name, row }) => row.error ? [name, "", "", "", "error", row.error]
+    : [name, named(row), row.confidence === null ? "" : percent(row.confidence), row.set_words || "", row.decision || "", row.reason || ""];
+
+  function add(one, row) {
+    results.push({ name: one.name, row });
+    const line = make("tr", "", row.error ? { class: "error" } : {});
+    cells(results.at(-1)).forEach((text, place) => line.append(make(place ? "td" : "th", text, place ? {} : { scope: "row" })));
+    byId("rows").append(line);
+  }
+
+  // A cell that a spreadsheet would take for a formula is marked as text.
+  const quoted = text => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+
+  function save() {
+    const head = ["object", "answer", "confidence", "set", "decision", "reason"];
+    const exact = ({ name, row }) => row.error ? cells({ name, row })
+      : [name, named(row), row.confidence ?? "", (row.set || []).join("|"), row.decision || "", row.reason || ""];
+    const lines = [head, ...results.map(exact)].map(line => line.map(cell => quoted(String(cell))).join(","));
+    const link = make("a", "", { href: URL.createObjectURL(new Blob([`\ufeff${lines.join("\r\n")}\r\n`], { type: "text/csv" })) });
+    link.download = "answers.csv";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  byId("ask").addEventListener("submit", askOne);
+  byId("clear").addEventListener("click", () => { clear(); document.querySelector(".drop input").focus(); });
+  byId("model").addEventListener("change", event => choose(models[event.target.selectedIndex]));
+  byId("files").addEventListener("change", event => { askMany([...event.target.files]); event.target.value = ""; });
+  onDrop(byId("many-drop"), askMany);
+  byId("stop").addEventListener("click", () => { isStopped = true; });
+  byId("save").addEventListener("click", save);
+  byId("access").addEventListener("submit", event => { event.preventDefault(); token = byId("token").value.trim(); start(); });
+  document.addEventListener("paste", event => {
+    const file = [...event.clipboardData.files].find(each => each.type.startsWith("image/"));
+    const view = model && model.views.find(each => !pictures.has(each));
+    if (file && view) put(view, file);
+  });
+  // A file that misses its box must not replace the page.
+  for (const name of ["dragover", "drop"]) window.addEventListener(name, event => event.preventDefault());
+  start();
+})();
