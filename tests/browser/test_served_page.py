@@ -108,6 +108,7 @@ def test_an_error_is_a_sentence_that_a_screen_reader_says(open_page):
     page.get_by_label("Picture: choose a picture").set_input_files(upload("<b>x.png", b"no picture"))
     page.get_by_role("button", name="Ask", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("There is no answer. Image: not a picture in a known format")
+    assert [text for text in errors_of(page) if not text.startswith("Failed to load resource")] == []
 
 
 def test_a_busy_server_is_asked_again(open_page):
@@ -125,6 +126,7 @@ def test_a_busy_server_is_asked_again(open_page):
     page.get_by_label("Picture: choose a picture").set_input_files(upload("a.png", png(60)))
     page.get_by_role("button", name="Ask", exact=True).click()
     expect(page.locator("#answer h3")).to_have_text("dark")
+    assert next(refusals, None) is None
 
 
 def test_by_keyboard_alone(open_page):
