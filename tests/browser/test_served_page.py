@@ -144,8 +144,7 @@ def test_by_keyboard_alone(open_page):
     expect(page.locator("#answer h3")).to_have_text("dark")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_accessibility_and_width(open_page, scheme, width, tmp_path):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
     # The policy of the page lets no foreign script in, not even this examination's.

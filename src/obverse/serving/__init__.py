@@ -2,6 +2,7 @@
 
 from .access import Access
 from .limits import Limits
+from .log import start_log
 from .service import Service, is_model_name
 
-__all__ = ["Access", "Limits", "Service", "is_model_name"]
+__all__ = ["Access", "Limits", "Service", "is_model_name", "start_log"]

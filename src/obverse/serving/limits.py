@@ -9,6 +9,8 @@ MEBIBYTE = 2**20
 HEAD_SECONDS = 10.0
 # A body may take longer when it arrives at this rate (bytes per second), about that of a bad mobile connection.
 MIN_BODY_RATE = 64 * 1024
+# A client that goes on to send a body that was refused as too large is disconnected, after it could read why.
+LINGER_SECONDS = 2.0
 # A client that reads no further byte of its answer for so long is disconnected.
 WRITE_SECONDS = 20.0
 # From SIGTERM to the end of the process; the signal that cannot be handled follows after 30 seconds in Kubernetes.
@@ -16,7 +18,6 @@ DRAIN_SECONDS = 25.0
 # The parser of JSON holds up every other request: 24 MiB of it hold a picture of 18 MiB in base64.
 MAX_JSON_BYTES = 24 * MEBIBYTE
 MAX_PARTS = 256
-MAX_PART_HEADER_BYTES = 8 * 1024
 MAX_TEXT_BYTES = 1024
 # The model waits so long for pictures that are being decoded, to answer them together.
 BATCH_WAIT_SECONDS = 0.002

@@ -53,9 +53,10 @@ def command(
 ) -> None:
     """Answer pictures over HTTP, by three protocols: /v1/predict, Open Inference v2, Hugging Face."""
     _require_packages()
-    from obverse.serving import Access, Limits, Service
+    from obverse.serving import Access, Limits, Service, start_log
     from obverse.serving.http.server import bind, build_server
 
+    start_log()
     token = _token(token_file)
     access = Access.for_address(host, token=token, is_insecure=insecure, hosts=frozenset(allow_host or ()))
     paths = _named_paths(models)

@@ -1,10 +1,10 @@
-"""Parser of multipart/form-data bodies with limits on parts and their headers."""
+"""Parser of multipart/form-data bodies with a limit on their number of parts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from obverse.serving.limits import MAX_PART_HEADER_BYTES, MAX_PARTS
+from obverse.serving.limits import MAX_PARTS
 from obverse.serving.refusals import Refusal
 
 
@@ -27,25 +27,17 @@ class _Collector:
         self.parts: list[Part] = []
         self.is_complete = False
         self._header_name, self._header_value = bytearray(), bytearray()
-        self._num_header_bytes = 0
 
     def on_part_begin(self) -> None:
         if len(self.parts) == MAX_PARTS:
             raise Refusal("too-many", f"a form has at most {MAX_PARTS} parts")
         self.parts.append(Part())
-        self._num_header_bytes = 0
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._add(self._header_name, data[start:end])
+        self._header_name += data[start:end]
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._add(self._header_value, data[start:end])
-
-    def _add(self, text: bytearray, more: bytes) -> None:
-        self._num_header_bytes += len(more)
-        if self._num_header_bytes > MAX_PART_HEADER_BYTES:
-            raise Refusal("too-large", f"headers of a part have at most {MAX_PART_HEADER_BYTES} bytes")
-        text += more
+        self._header_value += data[start:end]
 
     def on_header_end(self) -> None:
         if self._header_name.lower() == b"content-disposition":
@@ -67,7 +59,7 @@ class _Collector:
 def read_form(body: bytes, content_type: str) -> list[Part]:
     """The parts of a form, in order. content_type: with its boundary.
 
-    Refusal: bad-multipart, too-many, too-large.
+    Refusal: bad-multipart, too-many.
     """
     from python_multipart.exceptions import FormParserError
     from python_multipart.multipart import MultipartParser

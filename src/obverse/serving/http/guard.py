@@ -55,6 +55,7 @@ class Guard:
         try:
             await self._answer(scope, receive, request)
         except Refusal as refusal:
+            scope["obverse_is_too_large"] = refusal.code == "too-large"
             await request.refuse(refusal)
         except Exception as error:
             log_bug(logger, error)

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from obverse.errors import BusyError, RecipeError
 from obverse.serving.access import Access
-from obverse.serving.limits import DRAIN_SECONDS, HEAD_SECONDS, WRITE_SECONDS
+from obverse.serving.limits import DRAIN_SECONDS, HEAD_SECONDS, LINGER_SECONDS, WRITE_SECONDS
 from obverse.serving.service import Service
 
 from .app import build_app
@@ -63,7 +63,8 @@ class Connection(H11Protocol):
         if self._stuck_since is not None and now - self._stuck_since > WRITE_SECONDS:
             self.transport.abort()
         is_waiting = self.cycle is None or self.cycle.response_complete
-        if is_waiting and now - self.since > HEAD_SECONDS:
+        is_too_large = self.scope is not None and self.scope.get("obverse_is_too_large", False)
+        if is_waiting and now - self.since > (LINGER_SECONDS if is_too_large else HEAD_SECONDS):
             self.transport.close() if not self.transport.is_closing() else self.transport.abort()
 
 
