@@ -23,8 +23,8 @@ from obverse.files import read_json_object
 from obverse.imaging import unit_interval
 from obverse.manifest import Manifest, Samples
 from obverse.metrics import Units
-from obverse.models import Classifier
-from obverse.recipe import ADJUSTED, CATALOGUE, ORDINAL, FinetuneSpec, LossSpec, OutputSpec, Recipe, SetsSpec, Size
+from obverse.models import Classifier, weights_licence
+from obverse.recipe import ADJUSTED, ORDINAL, FinetuneSpec, LossSpec, OutputSpec, Recipe, SetsSpec, Size, licence_words
 from obverse.report import Row, Section, Table, Text
 from obverse.runs import RunFolder
 from obverse.runtime import ALONE, Process, peak_memory
@@ -285,14 +285,10 @@ def _today() -> str:
 def _licence(recipe: Recipe) -> dict[str, str]:
     """The fact about the licence of the pretrained weights; empty where nothing says it."""
     backbone = recipe.model.backbone
-    if getattr(backbone, "pretrained", "none") == "none":
+    if backbone.is_scratch:
         return {"licence of the weights": "none needed: trained from scratch"}
-    licence = next((entry.licence for entry in CATALOGUE if entry.name == getattr(backbone, "name", "")), None)
-    return (
-        {}
-        if licence is None
-        else {"licence of the weights": f"{licence}; the data they were trained on may have terms"}
-    )
+    licence = weights_licence(backbone)
+    return {"licence of the weights": licence_words(licence)} if licence else {}
 
 
 def _start(progress: Progress) -> dict[str, str]:

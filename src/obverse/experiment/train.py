@@ -17,7 +17,7 @@ from obverse.experiment.auto.tune import tune
 from obverse.files import read_json_object
 from obverse.launch import launched
 from obverse.manifest import Index, Manifest, build_index, finding_lines
-from obverse.models import Classifier
+from obverse.models import Classifier, licence_note, weights_licence
 from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe
 from obverse.runs import Message, Observer, RunFolder, explained
 from obverse.runs.checkpoint import Checkpoint, load_newest
@@ -122,6 +122,8 @@ def _prepare(data: Path, recipe: Recipe, run: RunFolder, watch: Watch, progress:
     require_same_classes(recipe, manifest)
     recipe = choose(recipe, index, notify)
     resolved, model = _with_model(recipe, index, notify)
+    if licence := licence_note(resolved.recipe.model.backbone):
+        notify(licence)
     require_readable(resolved.recipe, manifest, index.facts, progress)
     bundle, num_train = describe(resolved.recipe, manifest), len(manifest.split("train"))
     final = with_source(tune(resolved, model, bundle, num_train=num_train, notify=notify), data, index)
@@ -274,6 +276,8 @@ def _ready(run: RunFolder, setup: Setup, trainer: Trainer) -> Ready:
     """The trained model with its best weights, as it ships, with what is tuned on val."""
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
+    if licence := weights_licence(setup.recipe.model.backbone):
+        trained["licence"] = licence
     bundle = tuned_bundle(setup, trainer, as_shipped(trainer, setup), run=run)
     return _with_engine(replace(bundle, trained=trained), setup, trainer)
 

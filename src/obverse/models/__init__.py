@@ -14,7 +14,7 @@ from .adapt import (
 )
 from .backbones.network import InputNeeds
 from .backbones.timm_backbone import require_known, why_unavailable
-from .build import Interface, build_classifier, input_needs, pinned
+from .build import Interface, build_classifier, input_needs, licence_note, pinned, weights_licence
 from .classifier import Classifier, feature_size
 from .columns import ColumnEncoder
 from .head import start_bias
@@ -38,6 +38,7 @@ __all__ = [
     "has_folded_norm",
     "input_needs",
     "is_cached",
+    "licence_note",
     "merge_lora",
     "one_line",
     "parameter_groups",
@@ -52,5 +53,6 @@ __all__ = [
     "sync_batch_norms",
     "undecayed_names",
     "unpickled",
+    "weights_licence",
     "why_unavailable",
 ]

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from torch import nn
 
 from obverse.errors import RecipeError
-from obverse.recipe import AutoBackbone, AverageFusion, HeadSpec, ModelSpec, OutputSpec, WithWeights
+from obverse.recipe import (
+    AutoBackbone,
+    AverageFusion,
+    Backbone,
+    HeadSpec,
+    ModelSpec,
+    OutputSpec,
+    WithWeights,
+    licence_sentence,
+)
 
 from .backbones.network import InputNeeds, network_of
 from .classifier import Classifier, feature_size
@@ -50,6 +59,18 @@ def pinned(spec: ModelSpec) -> ModelSpec:
         return spec
     whole = network_of(backbone).pinned(backbone)
     return spec if whole is backbone else spec.changed({"backbone": whole})
+
+
+def weights_licence(backbone: Backbone) -> str:
+    """Identifier of the licence of a backbone's pretrained weights; empty where nothing says it or there are none."""
+    if isinstance(backbone, AutoBackbone) or backbone.is_scratch:
+        return ""
+    return network_of(backbone).licence(backbone)
+
+
+def licence_note(backbone: Backbone) -> str:
+    """Sentence on a licence that restricts the use of a backbone's pretrained weights; empty where none does."""
+    return licence_sentence(getattr(backbone, "name", backbone.kind), weights_licence(backbone))
 
 
 def build_classifier(

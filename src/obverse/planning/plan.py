@@ -16,6 +16,7 @@ from obverse.data import working_geometry
 from obverse.errors import RecipeError
 from obverse.experiment import Machine, describe, model_words, require_shares, resolve, with_digest
 from obverse.manifest import Index, Manifest
+from obverse.models import licence_note, weights_licence
 from obverse.recipe import Recipe, ResolvedRecipe
 from obverse.runtime import available_memory, resolve_device
 
@@ -85,6 +86,7 @@ class Plan:
         return {
             "device": self.device,
             "model": model_words(self.recipe),
+            "licence": weights_licence(self.recipe.model.backbone) or None,
             "fits": self.fits,
             "available_bytes": self.available,
             **{f"{name}_bytes": value for name, value in self.memory.__dict__.items() if name != "training_flops"},
@@ -119,6 +121,8 @@ class Plan:
             ("work", f"{m.training_flops / 1e9:.3g} GFLOP to train on one sample"),
             ("time", self._time()),
         ]  # fmt: skip
+        if licence := licence_note(self.recipe.model.backbone):
+            lines.append(("licence", licence.removeprefix("licence: ")))
         if self.rule_of_thumb and len(self.bundle.views) > 1:
             rule = f"batch {self.rule_of_thumb} for two views of 1000 pixels with this memory"
             lines.append(("rule of thumb", rule))

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obverse.errors import RecipeError, UnavailableError
-from obverse.models import candidates
-from obverse.recipe import CATALOGUE, AutoBackbone, Backbone, Recipe, WithWeights
+from obverse.models import candidates, weights_licence
+from obverse.recipe import AutoBackbone, Backbone, Recipe, WithWeights
 
 NOTHING = (
     "there are no pretrained weights to compare, and the hub's cache has none: give a file or a folder of files with "
     "--weights, or a model whose weights the hub has with --model"
 )
-LICENCES = {entry.name: entry.licence for entry in CATALOGUE}
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,9 @@ def _named(backbone: Backbone) -> Candidate:
                           "with --weights")  # fmt: skip
     model = backbone.name if backbone.kind == "timm" else f"{backbone.kind}:{backbone.name}"
     if backbone.pretrained == "hub":
-        return Candidate(backbone, model, ("--model", model), LICENCES.get(backbone.name, ""))
-    file = Path(backbone.pretrained).name
-    return Candidate(backbone, f"{model} ({file})", ("--model", model, "--weights", backbone.pretrained))
+        return Candidate(backbone, model, ("--model", model), weights_licence(backbone))
+    file, arguments = Path(backbone.pretrained).name, ("--model", model, "--weights", backbone.pretrained)
+    return Candidate(backbone, f"{model} ({file})", arguments, weights_licence(backbone))
 
 
 def _name(backbone: Backbone) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from obverse.evaluation import Difference, Estimate
 from obverse.metrics import Metric
+from obverse.recipe import licence_sentence
 from obverse.report import Block, Page, Table, Text, to_html, to_html_fragment
 from obverse.report import Row as Cells
 from obverse.runs import write_text
@@ -146,7 +147,8 @@ class Probe:
             )
         elif len({(row.backbone, row.size) for row in self.rows}) > 1:
             lines.append("no cheaper one is within the noise of the best")
-        return [*lines, *self.notes]
+        licence = licence_sentence(self.best.backbone, self.best.licence)
+        return [*lines, *([licence] if licence else []), *self.notes]
 
     @property
     def commands(self) -> list[str]:

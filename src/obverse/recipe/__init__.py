@@ -6,6 +6,7 @@ from .criteria import Criterion, load_criteria
 from .faults import did_you_mean
 from .fields import describe_fields
 from .files import build_recipe, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
+from .licences import forbids_commercial_use, licence_sentence, licence_words, restriction
 from .options import CONFIG_IGNORED, TIMM_OPTIONS
 from .recipe import Recipe
 from .resolved import (
@@ -165,11 +166,15 @@ __all__ = [
     "describe_fields",
     "did_you_mean",
     "dump_recipe",
+    "forbids_commercial_use",
+    "licence_sentence",
+    "licence_words",
     "load_criteria",
     "load_recipe",
     "load_sweep",
     "parse_yaml",
     "recipe_schema",
+    "restriction",
     "save_recipe",
     "setting_lines",
     "shipped_recipes",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .licences import PERMISSIVE
+
 Budget = Literal["cpu", "gpu"]
 
 
@@ -65,6 +67,3 @@ ALIASES = {entry.alias: entry.name for entry in CATALOGUE}
 def within(budget: Budget) -> tuple[Pretrained, ...]:
     """The entries that `auto` may take for a kind of machine, best first; licences that restrict use are left out."""
     return tuple(entry for entry in CATALOGUE if entry.budget == budget and entry.licence in PERMISSIVE)
-
-
-PERMISSIVE = frozenset({"apache-2.0", "bsd-3-clause", "mit"})

@@ -114,7 +114,9 @@ def _averaged(parts: Sequence[Part]) -> tuple[Bundle, Classifier, tuple[str, ...
     first, members = parts[0].bundle, tuple(part.bundle.as_member() for part in parts)
     names = tuple(str(part.path) for part in parts)
     output = OutputSpec(kind="binary" if first.multi_label else "classes", decode=first.output.decode)
-    bundle = replace(first, members=members, output=output, trained={"ensemble": list(names)}, detector=None)
+    bundle = replace(
+        first, members=members, output=output, trained={"ensemble": list(names)} | _licences(parts), detector=None
+    )
     models = [part.model for part in parts]
     return bundle, join(models, members, num_views=len(first.views), mean=first.mean, std=first.std), names
 
@@ -140,8 +142,15 @@ def _soup(parts: Sequence[Part], device: torch.device) -> tuple[Bundle, State, t
         if not is_better(select, best, value):
             best, kept = value, [*kept, number]
     names = tuple(str(parts[n].path) for n in kept)
-    trained = {"soup": list(names), "select": select, "value": best}
+    trained = {"soup": list(names), "select": select, "value": best} | _licences([parts[n] for n in kept])
     return replace(bundle, trained=trained), mean_state([states[n] for n in kept]), names
+
+
+def _licences(parts: Sequence[Part]) -> dict[str, str]:
+    """The licences of the members' pretrained weights, as a fact of the bundle; empty where none is known."""
+    names = dict.fromkeys(part.bundle.trained.get("licence") for part in parts)
+    known = ", ".join(sorted(name for name in names if isinstance(name, str)))
+    return {"licence": known} if known else {}
 
 
 def _without_calibration(bundle: Bundle) -> Bundle:

@@ -53,6 +53,11 @@ def as_it_is(spec: Any) -> Any:
     return spec
 
 
+def not_known(spec: Any) -> str:
+    """Default licence, of weights about which nothing is said."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Network:
     """Functions of one kind of backbone."""
@@ -65,6 +70,9 @@ class Network:
 
     pinned: Callable[[Any], Any] = as_it_is
     """Function that completes a spec by everything that would be looked up, such as the weights that a name means."""
+
+    licence: Callable[[Any], str] = not_known
+    """Identifier of the licence of a spec's pretrained weights; empty where nothing says it."""
 
 
 def network_of(spec: Any) -> Network:

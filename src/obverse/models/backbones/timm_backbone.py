@@ -30,7 +30,7 @@ from obverse.models.weights.weight_files import (
     read_weights,
     require_all,
 )
-from obverse.recipe import ALIASES, TimmBackbone, did_you_mean
+from obverse.recipe import ALIASES, TimmBackbone, did_you_mean, restriction
 
 from .adapted import patch_strides, require_size
 from .network import HALF, InputNeeds, Network, weights_needs
@@ -240,4 +240,26 @@ def input_needs(spec: TimmBackbone) -> InputNeeds:
     return weights_needs(spec, size_multiple(spec), weights_statistics(spec), weights_framing(spec))
 
 
-NETWORK = Network(build_timm, input_needs, pinned)
+def licence(spec: TimmBackbone) -> str:
+    """Licence of the weights as timm's configuration says, or the one beside a local file.
+
+    Nothing says whose a bare file is. Where all of timm's weights of that network are restricted, theirs is assumed.
+    """
+    if spec.pretrained == "hub":
+        return _license(get_pretrained_cfg(spec.name))
+    path = Path(spec.pretrained).expanduser()
+    values = read_json((path if path.is_dir() else path.parent) / CONFIG)
+    own = (values.get("pretrained_cfg") or values).get("license")
+    if isinstance(own, str):
+        return own
+    base = spec.name.partition(".")[0]
+    published = {_license(get_pretrained_cfg(name)) for name in list_pretrained(f"{base}.*")}
+    return published.pop() if len(published) == 1 and all(map(restriction, published)) else ""
+
+
+def _license(config: Any) -> str:
+    name = getattr(config, "license", None) or ""
+    return "" if name == "unknown" else name
+
+
+NETWORK = Network(build_timm, input_needs, pinned, licence)

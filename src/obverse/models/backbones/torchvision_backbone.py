@@ -31,6 +31,8 @@ NUM_CLASSES = 1000
 MULTIPLES = {"maxvit": 224, "swin": 32, "convnext": 32}
 # Their published transforms say ImageNet's mean and std, which the models turn into these; here they do not.
 RESCALED = ("googlenet", "inception_v3")
+# github.com/facebookresearch/SWAG, to whose file the weights' own description leads.
+SWAG_LICENCE = "cc-by-nc-4.0"
 # Auxiliary classifiers are no part of a backbone, and drawing their weights takes minutes.
 FIXED_OPTIONS: dict[str, dict[str, Any]] = {name: {"aux_logits": False, "init_weights": False} for name in RESCALED}
 
@@ -180,4 +182,10 @@ def input_needs(spec: TorchvisionBackbone) -> InputNeeds:
     return weights_needs(spec, size_multiple(spec), weights_statistics(spec), weights_framing(spec))
 
 
-NETWORK = Network(build_torchvision, input_needs, pinned)
+def licence(spec: TorchvisionBackbone) -> str:
+    """Licence of the weights; torchvision says one for those of SWAG only."""
+    weights = _weights(spec) if spec.pretrained == "hub" else None
+    return SWAG_LICENCE if weights is not None and "SWAG" in (weights.meta.get("license") or "") else ""
+
+
+NETWORK = Network(build_torchvision, input_needs, pinned, licence)

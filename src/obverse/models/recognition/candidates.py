@@ -9,6 +9,7 @@ from pathlib import Path
 from timm.models import get_pretrained_cfg
 
 from obverse.errors import DataError
+from obverse.models.backbones.network import network_of
 from obverse.models.backbones.timm_backbone import why_unavailable
 from obverse.models.weights.hub import WEIGHT_FILES, cached
 from obverse.models.weights.weight_files import CONFIG, IN_FOLDERS, SUFFIXES
@@ -99,7 +100,8 @@ def _entry(entry: Pretrained, reason: str) -> Candidate:
 
 def _local(given: str, mean: Channels | None, std: Channels | None) -> Candidate:
     recognised = recognise(given, mean=mean, std=std)
-    return Candidate(Path(given).name, recognised.backbone, "", recognised.reason)
+    backbone = recognised.backbone
+    return Candidate(Path(given).name, backbone, network_of(backbone).licence(backbone), recognised.reason)
 
 
 def _inside(folder: Path) -> list[Path]:
