@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from obverse.decisions import Evidence, LabelSet, OneClass, calibrate, calibrated, fit_sets, sets_of, to_probabilities
+from obverse.decisions.calibration import fit_form
 from obverse.decisions.conformal import fit
 from obverse.metrics import Units
 from obverse.recipe import CalibrationSpec
@@ -105,3 +106,17 @@ def test_weights_of_samples_do_not_matter():
     found = evidence(50, 3)
     other = replace(found, weights_N=np.linspace(0.1, 3, 50))
     assert fit_sets(found, None, level=0.9) == fit_sets(other, None, level=0.9)
+
+
+def test_a_vector_calibration_fitted_on_the_same_200_samples_does_not_make_sets_too_small():
+    num, num_classes, coverage = 200, 10, []
+    for seed in range(12):
+        every = evidence(num + 2000, num_classes, seed=seed)
+        val, new = every.take(np.arange(num)), every.take(np.arange(num, num + 2000))
+        calibration = fit_form("vector", val.exact_NK, val.truth)
+        rule = fit_sets(val, calibration, level=0.9)
+        mapped_NK = calibrated(torch.from_numpy(new.logits_NK), calibration).numpy()
+        within_NK = sets_of(to_probabilities(mapped_NK, new.kind), new.kind, rule)
+        coverage.append(within_NK[np.arange(2000), new.truth].mean())
+    # The spread of one draw by the beta-binomial law is 0.022.
+    assert np.mean(coverage) > 0.9 - 1.96 * 0.022 / len(coverage) ** 0.5

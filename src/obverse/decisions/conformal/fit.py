@@ -21,7 +21,8 @@ from .apply import sets_of
 from .quantile import Draws, threshold
 from .scores import FloatArray, class_scores
 
-# Independent samples below which a calibration is fitted anew for the scores of each fold.
+# Independent samples below which a temperature is fitted anew for the scores of each fold. Forms with parameters of
+# each class always are: fitted on the samples that they score, they make sets too small (benchmarks/promises.py).
 CROSS_FITTED_BELOW = 200
 # Samples that are scored. More would make the threshold no more exact in practice.
 MOST_SAMPLES = 10_000
@@ -50,7 +51,7 @@ def fit_sets(
     if len(evidence.truth) > MOST_SAMPLES:
         rows_M = np.random.default_rng(0).choice(len(evidence.truth), MOST_SAMPLES, replace=False)
         evidence = evidence.take(np.sort(rows_M))
-    probabilities_NK = _probabilities(evidence, calibration)
+    probabilities_NK = scored_probabilities(evidence, calibration)
     common = {"level": level, "confidence": confidence, "fitted_on": fitted_on, "quantile": (None,), "num_units": 0}
     rules = [SetsSpec.model_validate({**common, "kind": kind, **MORE.get(kind, {})}) for kind in _kinds(evidence)]
     if len(rules) > 1:
@@ -67,8 +68,10 @@ def _kinds(evidence: Evidence) -> Sequence[SetsKind]:
     return ("raps", "lac") if evidence.logits_NK.shape[1] >= MANY_CLASSES else ("lac",)
 
 
-def _probabilities(evidence: Evidence, calibration: CalibrationSpec | None) -> FloatArray:
-    if evidence.units.num < CROSS_FITTED_BELOW:
+def scored_probabilities(evidence: Evidence, calibration: CalibrationSpec | None) -> FloatArray:
+    """Probabilities (N, K) from which the scores of val come, as those of new samples would be."""
+    is_richer = calibration is not None and calibration.kind != "temperature"
+    if is_richer or evidence.units.num < CROSS_FITTED_BELOW:
         logits_NK = cross_calibrated(evidence, calibration)
     else:
         logits_NK = calibrated(torch.from_numpy(evidence.logits_NK), calibration).numpy()
