@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("sets", nargs="*", default=list(SETS))
     parser.add_argument("--rival", help="a Python with probmetrics")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     rows = finished("trust", "set")
     for name in options.sets:
         if name not in {row["set"] for row in rows}:
