@@ -248,12 +248,25 @@ def evaluate(
     return Evaluation(path.absolute(), metrics, tuple(Seen(**metrics["seen"]).sentences(metrics["num_samples"])))
 
 
-def load(model: AnyPath, *, device: str = "auto") -> Predictor:
-    """The predictor of a run or a bundle. Raises DataError when it is neither or is damaged."""
+def load(model: AnyPath, *, device: str = "auto", similar: int = 0) -> Predictor:
+    """The predictor of a run or a bundle.
+
+    similar: number of most similar training pictures that every prediction carries, with their labels, as evidence;
+    their embeddings are computed now, of at most 5,000.
+
+    Raises DataError when the path is neither or is damaged, RecipeError for `similar` of a bundle without its run.
+    """
     from obverse.inference import load as load_predictor
 
     require_text("device", device)
-    return load_predictor(path_of("model", model), device=device)
+    if isinstance(similar, bool) or not isinstance(similar, int) or similar < 0:
+        raise RecipeError(f"similar={similar!r}: write a whole number of at least 0")
+    path = path_of("model", model)
+    if not similar:
+        return load_predictor(path, device=device)
+    from obverse.experiment import load_with_evidence
+
+    return load_with_evidence(path, similar, device=device)
 
 
 def compare(*runs: AnyPath, split: str = "test", out: AnyPath | None = None) -> Comparison:

@@ -2,7 +2,7 @@
 
 from .auto import SMALL_SIDE, Choose, Machine, Resolved, as_written, require_select, resolve
 from .auto.tune import measured_samples, step_inputs, training_step, tune
-from .evaluate import Ready, evaluate_run, report_split, run_manifest, training_embeddings
+from .evaluate import Ready, evaluate_run, load_with_evidence, report_split, run_manifest, training_embeddings
 from .example import Example, example_of
 from .facts import RunStory, choice_rows, model_words, read_story, training_log_of
 from .identity import run_recipe
@@ -38,6 +38,7 @@ __all__ = [
     "example_of",
     "fitted_output",
     "follow_run",
+    "load_with_evidence",
     "measured_samples",
     "model_words",
     "prepare_process",

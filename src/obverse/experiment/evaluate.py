@@ -21,6 +21,7 @@ from obverse.evaluation import (
 )
 from obverse.experiment.auto.caching import open_cache
 from obverse.explain import LabelledEmbeddings, earlier_maps, report_maps, thumbnails_of
+from obverse.inference import Predictor, load
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
 from obverse.recipe import Recipe, ResolvedCache
 from obverse.runs import RunFolder, explained, short_name
@@ -238,13 +239,21 @@ def run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
     return replace(manifest, columns=bundle.columns)
 
 
-def training_embeddings(path: Path, *, device: str = "auto") -> LabelledEmbeddings:
+def load_with_evidence(path: Path, num: int, *, device: str = "auto") -> Predictor:
+    """The predictor of a run, whose predictions carry the `num` most similar training samples. Errors: see
+    `training_embeddings`.
+    """
+    plain = load(path, device=device)
+    return Predictor(plain.bundle, plain.engine, among=training_embeddings(path, plain), num_similar=num)
+
+
+def training_embeddings(path: Path, predictor: Predictor) -> LabelledEmbeddings:
     """Embeddings of a run's training samples with their labels, of at most 5,000 evenly spread ones.
 
-    Raises RecipeError for a bundle without its run, and DataError when the data's folder no longer exists.
+    predictor: that of the run. Raises RecipeError for a bundle without its run, and DataError when the data's folder no
+    longer exists.
     """
-    bundle, model = read_bundle(path)
-    run = RunFolder(path)
+    bundle, run = predictor.bundle, RunFolder(path)
     if not run.recipe.exists():
         raise RecipeError(f"{str(path)!r} is a bundle without its run, which does not know its training pictures; "
                           "use `obverse search` with a folder of them")  # fmt: skip
@@ -253,7 +262,6 @@ def training_embeddings(path: Path, *, device: str = "auto") -> LabelledEmbeddin
         manifest = run_manifest(run, recipe, bundle)
         samples = manifest.split("train")
         dataset = PictureDataset(manifest, samples[:: -(-len(samples) // MAX_TRAINING)], bundle.geometry)
-        engine = TorchEngine.from_bundle(bundle, model, device=resolve_device(device))
-        outputs = run_engine(engine, Loader(dataset, recipe.evaluation.batch_size).epoch())
+        outputs = run_engine(predictor.engine, Loader(dataset, recipe.evaluation.batch_size).epoch())
         labels = tuple(sample.label for sample in dataset.samples)
         return LabelledEmbeddings(outputs.ids, labels, outputs.embeddings_ND)

@@ -29,11 +29,13 @@ class LabelledEmbeddings:
     labels: tuple[str, ...]
     embeddings_ND: Float32Array
 
-    def similar(self, embedding_D: Float32Array, k: int) -> tuple[Similar, ...]:
-        """The k samples nearest to an embedding, the nearest first; all where there are fewer."""
-        (rows,), (cosines,) = nearest(embedding_D[None], self.embeddings_ND, k)
-        pairs = zip(rows.tolist(), cosines.tolist(), strict=True)
-        return tuple(Similar(self.ids[row], self.labels[row], cosine) for row, cosine in pairs)
+    def similar(self, queries_QD: Float32Array, k: int) -> list[tuple[Similar, ...]]:
+        """For each query the k samples nearest to it, the nearest first; all where there are fewer."""
+        rows_Qk, cosines_Qk = nearest(queries_QD, self.embeddings_ND, k)
+        return [
+            tuple(Similar(self.ids[row], self.labels[row], cosine) for row, cosine in zip(rows, cosines, strict=True))
+            for rows, cosines in zip(rows_Qk.tolist(), cosines_Qk.tolist(), strict=True)
+        ]
 
 
 def nearest(queries_QD: Float32Array, gallery_ND: Float32Array, k: int) -> tuple[npt.NDArray[np.int64], Float32Array]:

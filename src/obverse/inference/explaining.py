@@ -101,4 +101,4 @@ def _class_of(predictor: Predictor, label: str) -> int:
 def _similar(engine: TorchEngine, batch: Batch, wish: Wish) -> tuple[Similar, ...]:
     if wish.among is None:
         return ()
-    return wish.among.similar(run_engine(engine, [batch]).embeddings_ND[0], wish.num_similar)
+    return wish.among.similar(run_engine(engine, [batch]).embeddings_ND, wish.num_similar)[0]

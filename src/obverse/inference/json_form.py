@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from .prediction import Prediction
@@ -14,7 +15,8 @@ def as_json(prediction: Prediction) -> dict[str, Any]:
     """The prediction as a JSON object."""
     sets = {} if prediction.set_level is None else {"set": list(prediction.set), "set_level": prediction.set_level}
     decided = {"confidence": prediction.confidence, "decision": prediction.decision, "reason": prediction.reason}
-    return _labels_as_json(prediction) | sets | decided
+    evidence = {"similar": [asdict(sample) for sample in prediction.similar]} if prediction.similar else {}
+    return _labels_as_json(prediction) | sets | decided | evidence
 
 
 def _labels_as_json(prediction: Prediction) -> dict[str, Any]:

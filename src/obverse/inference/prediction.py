@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ from obverse.decisions import (
 )
 from obverse.engines import Outputs
 from obverse.recipe import OutputSpec
+
+if TYPE_CHECKING:  # explanation brings evaluation and reports, which prediction itself does not need
+    from obverse.explain import LabelledEmbeddings, Similar
 
 # Names of a set in words; of more, the number of the rest is given.
 MOST_NAMES = 8
@@ -81,6 +85,10 @@ class Prediction:
 
     reason: str = ""
     """Why that decision, in words."""
+
+    similar: tuple[Similar, ...] = ()
+    """The most similar training samples with their labels, the most similar first, where the predictor looks for them.
+    `cosine` is the cosine similarity of both embeddings, 1 for the same picture."""
 
     @property
     def is_set(self) -> bool:
@@ -170,6 +178,16 @@ def read_predictions(
             words = set_words(within, num_classes=len(classes), kind=kind)
             prediction = replace(prediction, set=within, set_level=rule.sets.level, set_words=words)
         yield prediction
+
+
+def with_similar(
+    predictions: Iterable[Prediction], embeddings_ND: npt.NDArray[np.float32], among: LabelledEmbeddings, num: int
+) -> Iterator[Prediction]:
+    """Yield the predictions with the `num` most similar samples of `among` as evidence, also in the reason."""
+    for prediction, similar in zip(predictions, among.similar(embeddings_ND, num), strict=True):
+        labels = ", ".join(f"{sample.label} ({sample.cosine:.2f})" for sample in similar)
+        evidence = f"; most similar training samples: {labels}" if prediction.reason and similar else ""
+        yield replace(prediction, similar=similar, reason=prediction.reason + evidence)
 
 
 def set_words(names: Sequence[str], *, num_classes: int, kind: Kind) -> str:

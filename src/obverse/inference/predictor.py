@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from operator import index
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,10 @@ from .inputs import (
     load_pixels,
     read_requests,
 )
-from .prediction import Prediction, read_predictions
+from .prediction import Prediction, read_predictions, with_similar
+
+if TYPE_CHECKING:  # explanation brings evaluation and reports, which prediction itself does not need
+    from obverse.explain import LabelledEmbeddings
 
 TOP_K = 3
 ADVICE = "try a smaller batch_size, or device cpu"
@@ -46,10 +50,20 @@ class Predictor:
     """Predictor of a bundle; threads may share one.
 
     model: the bundle's classifier, which is moved to `device`, or an engine, which already has a device.
+    among: embeddings of this very model, of which every prediction carries the `num_similar` nearest as evidence; None
+    for predictions without evidence.
     """
 
-    def __init__(self, bundle: Bundle, model: Classifier | Engine, *, device: str = "auto") -> None:
-        self.bundle = bundle
+    def __init__(
+        self,
+        bundle: Bundle,
+        model: Classifier | Engine,
+        *,
+        device: str = "auto",
+        among: LabelledEmbeddings | None = None,
+        num_similar: int = 3,
+    ) -> None:
+        self.bundle, self.among, self.num_similar = bundle, among, _require_count("num_similar", num_similar)
         if isinstance(model, Classifier):
             model = TorchEngine.from_bundle(bundle, model, device=resolve_device(device))
         self.engine: Engine = model
@@ -221,8 +235,9 @@ class Predictor:
     def _answers(self, batch: Batch, top_k: int) -> Iterator[Prediction]:
         """Predictions for the samples of one batch."""
         has_score = self.bundle.output.outliers is not None and self.bundle.detector is not None
-        outputs = run_engine(self.engine, [batch], each_view=True, embeddings=has_score)
-        return read_predictions(
+        needs_embeddings = has_score or self.among is not None
+        outputs = run_engine(self.engine, [batch], each_view=True, embeddings=needs_embeddings)
+        answers = read_predictions(
             outputs,
             self.bundle.kind,
             classes=self.classes,
@@ -231,6 +246,9 @@ class Predictor:
             rule=self.bundle.output,
             detector=self.bundle.detector,
         )
+        if self.among is None:
+            return answers
+        return with_similar(answers, outputs.embeddings_ND, self.among, self.num_similar)
 
     def _batch(self, requests: Sequence[Request]) -> Batch:
         return self._stacked(requests, [self._views_of(request) for request in requests])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from obverse.cli.options import Device
+from obverse.cli.printing.predictions import print_similar
 from obverse.errors import printable
 
 from .predict import Column, View, given_columns, given_inputs
@@ -44,9 +45,10 @@ def command(
     """Draw where a model looks, for every view, and print how much each view moved the answer."""
     inputs, columns = given_inputs(paths, view), given_columns(column)
     from obverse.experiment import training_embeddings
+    from obverse.inference import load
     from obverse.inference.explaining import Wish, explain_pictures
 
-    among = training_embeddings(model, device=device) if similar else None
+    among = training_embeddings(model, load(model, device=device)) if similar else None
     wish = Wish(tuple(method or ()), label, among, similar)
     results = explain_pictures(model, inputs, out, columns=columns, device=device, wish=wish)
     for result in results:
@@ -56,7 +58,7 @@ def command(
         if result.influence is not None:
             _print_influence(result.influence, drawn.explained)
         for sample in result.similar:
-            typer.echo(f"  similar {sample.cosine:.3f}: {printable(sample.label)}  {printable(sample.id)}")
+            print_similar(sample)
 
 
 def _print_influence(influence: Influence, explained: str) -> None:

@@ -42,6 +42,12 @@ def command(
     top_k: Annotated[
         int | None, typer.Option(min=1, help="Number of classes to show, the likeliest first; by default 3.")
     ] = None,
+    similar: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Number of most similar training pictures to show with each answer; needs the run's data."
+        ),
+    ] = 0,
     format: Annotated[Format, typer.Option(help="Form of the output.")] = Format.table,
     spreadsheet: Spreadsheet = False,
     device: Device = "auto",
@@ -54,7 +60,12 @@ def command(
     from obverse.inference import TOP_K, load
 
     columns = given_columns(column)
-    predictor = load(model, device=device)
+    if similar:
+        from obverse.experiment import load_with_evidence
+
+        predictor = load_with_evidence(model, similar, device=device)
+    else:
+        predictor = load(model, device=device)
     answers = predictor.predict_each(inputs, columns=columns, top_k=top_k, progress=show_predicted)
     num_places = min(TOP_K if top_k is None else top_k, len(predictor.classes))
     print_answers(predictor, answers, format.value, num_places=num_places, spreadsheet=spreadsheet)

@@ -27,10 +27,12 @@ def print_answers(
     kind = predictor.bundle.kind
     is_set, decode = kind.is_set, getattr(kind, "decode", "mode")
     has_sets = predictor.bundle.output.sets is not None
+    num_similar = 0 if predictor.among is None else predictor.num_similar
     failures, num_answers = [], 0
     if format == "csv":
         rows = CsvRows(spreadsheet=spreadsheet)
-        columns = [*header(predictor.classes, num_places, is_set=is_set, has_sets=has_sets), "error"]
+        columns = header(predictor.classes, num_places, is_set=is_set, has_sets=has_sets, num_similar=num_similar)
+        columns.append("error")
         rows.write(columns)
     for answer in answers:
         is_failure = isinstance(answer, Failure)
@@ -38,7 +40,7 @@ def print_answers(
         if format == "csv" and is_failure:
             rows.write([answer.id, *[""] * (len(columns) - 2), answer.error])
         elif format == "csv":
-            print_row(answer, rows)
+            print_row(answer, rows, num_similar=num_similar)
         elif format == "json":
             values = {"id": answer.id, "error": answer.error} if is_failure else as_json(answer)
             typer.echo(("[" if not num_answers else ",") + "\n" + _indented(values), nl=False)
