@@ -83,6 +83,12 @@ EXPORT_FORMATS: dict[str, ExportKind] = {
         "tensors and builtins for torch.load(weights_only=True)",
         "torch.load(..., weights_only=True)",
     ),
+    "onnx": ExportKind(
+        "onnx",
+        "model.onnx",
+        "one graph from pixels of any size to answers, checked against torch before it is written",
+        "ONNX Runtime",
+    ),
 }
 
 

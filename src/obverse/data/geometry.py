@@ -6,7 +6,10 @@ is padded (or cropped) around the centre, here and never inside a model, which w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +21,8 @@ from .resample import resized
 FILL = 128
 # A JPEG is decoded at least this many times larger than needed: 52.7 dB against a full decode.
 DECODE_MARGIN = 2
+# Largest denominator of a crop fraction: graphs compute sizes in integers of 32 bits.
+MOST_PARTS = 1000
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Geometry:
 
     def fitted(self, pixels: Pixels) -> Pixels:
         """The fitted picture: uint8 (height, width, 3) to uint8 (canvas_height, canvas_width, 3)."""
-        height, width = self._resized(*pixels.shape[:2])
+        height, width = self.resized_size(*pixels.shape[:2])
         pixels = resized(pixels, height, width)
         if pixels.shape == self.shape:
             return pixels
@@ -88,12 +93,28 @@ class Geometry:
         canvas[target_rows, target_columns] = pixels
         return canvas
 
-    def _resized(self, height: int, width: int) -> tuple[int, int]:
+    def resized_size(
+        self, height: Any, width: Any, *, least: Callable[[Any, Any], Any] = min, most: Callable[[Any, Any], Any] = max
+    ) -> tuple[Any, Any]:
+        """The size (height, width) that a picture of height x width is resized to, before padding and cropping.
+
+        Both are integers, or stand for integers in an exported graph; least and most are their minimum and maximum.
+        Sizes are exact: floats would round differently in programs that compute in single precision.
+        """
         if self.fit == "squash":
             return self.height, self.width
-        choose = min if self.fit == "pad" else max
-        scale = choose(self.height / height, self.width / width) / self.crop_fraction
-        return max(1, round(height * scale)), max(1, round(width * scale))
+        choose = least if self.fit == "pad" else most
+        kept = Fraction(self.crop_fraction).limit_denominator(MOST_PARTS)
+        rows, columns = self.height / kept, self.width / kept
+        # One side decides; rounding is monotonic, so that the extreme of rounded sizes is the rounded extreme.
+        by_width = rounded_ratio(height * columns.numerator, width * columns.denominator)
+        by_height = rounded_ratio(width * rows.numerator, height * rows.denominator)
+        return most(choose(by_width, round(rows)), 1), most(choose(by_height, round(columns)), 1)
+
+
+def rounded_ratio(numerator: Any, divisor: Any) -> Any:
+    """The quotient of two positive integers rounded to an integer, halves to the even one, as `round` does."""
+    return (numerator * 2 + divisor - 1 + numerator // divisor % 2) // (divisor * 2)
 
 
 def _centred(length: int, target: int) -> tuple[slice, slice]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from obverse.recipe import AcceptanceSpec, OutlierSpec, OutputSpec
 
@@ -36,12 +37,9 @@ def confidence_of(
     For label sets a score that only ranks answers: the product over all classes of the probability that the class is
     rightly in the set or rightly not. Classes are not independent, so that it is not the probability of a right set.
     """
-    exact_NK = probabilities_NK.astype(np.float64)
-    if kind.is_set:
-        confidence_N: npt.NDArray[np.float64] = np.where(answers, exact_NK, 1 - exact_NK).prod(axis=1)
-    else:
-        confidence_N = np.take_along_axis(exact_NK, answers[:, None], axis=1)[:, 0]
-    return confidence_N.clip(0.0, 1.0)
+    exact_NK = torch.tensor(probabilities_NK, dtype=torch.float64)
+    confidence_N: npt.NDArray[np.float64] = kind.confidence(exact_NK, torch.from_numpy(answers)).numpy()
+    return confidence_N
 
 
 def decide(

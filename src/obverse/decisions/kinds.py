@@ -71,6 +71,10 @@ class OneClass:
             chosen_N = ((known_NK / total_N1) @ places_K + 0.5).nan_to_num(0.0).floor().long()
         return torch.where(probabilities_NK[:, 0].isnan(), -1, chosen_N)
 
+    def confidence(self, probabilities_NK: torch.Tensor, answers_N: torch.Tensor) -> torch.Tensor:
+        """The probability that each answer is right (N): that of the answered class."""
+        return probabilities_NK.gather(1, answers_N.clamp(min=0)[:, None])[:, 0].clamp(0.0, 1.0)
+
     def leading_class(self, class_logits_NK: torch.Tensor) -> torch.Tensor:
         """The class of each row (N) that represents its answer: the answer itself."""
         return self.decide(self.probabilities(class_logits_NK))
@@ -129,6 +133,13 @@ class LabelSet:
         # In double precision, because a threshold may be between two neighbouring numbers of single precision.
         thresholds_K = torch.tensor(self.thresholds, dtype=torch.float64, device=probabilities_NK.device)
         return probabilities_NK.double() >= thresholds_K
+
+    def confidence(self, probabilities_NK: torch.Tensor, answers_NK: torch.Tensor) -> torch.Tensor:
+        """A score of each label set (N) that only ranks: the product over classes of the probability of its decision.
+
+        Classes are not independent, so that it is not the probability of a right set.
+        """
+        return torch.where(answers_NK, probabilities_NK, 1 - probabilities_NK).prod(1).clamp(0.0, 1.0)
 
     def leading_class(self, class_logits_NK: torch.Tensor) -> torch.Tensor:
         """The class of each row (N) that represents its answer: the most probable one."""

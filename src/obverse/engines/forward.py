@@ -21,6 +21,20 @@ PLAIN = OutputSpec()
 
 
 @dataclass(frozen=True)
+class Answers:
+    """Class logits and embeddings of a batch."""
+
+    logits_BK: torch.Tensor
+    embeddings_BD: torch.Tensor
+
+    alone_VBK: list[torch.Tensor]
+    """Class logits of the whole model given each view alone, NaN where it is missing; empty for one view."""
+
+    grades_VBK: list[torch.Tensor]
+    """Class logits of each view's own head, NaN where the view is missing; empty without such heads."""
+
+
+@dataclass(frozen=True)
 class Forward:
     """Settings of the forward pass."""
 
@@ -59,6 +73,31 @@ class Forward:
         with self.autocast():
             logits: torch.Tensor = model(self.inputs(batch), batch.present_BV, batch.columns_BE, each_view=each_view)
         return logits
+
+    def answers(self, model: Classifier, batch: Batch, *, each_view: bool) -> Answers:
+        """Class logits and embeddings of a batch that is on the device.
+
+        each_view: also of every view alone, when there are several. The backbones run once per picture either way.
+        """
+        num_views = batch.present_BV.shape[1] if each_view else 1
+        with self.autocast():
+            features_BVD = model.features(self.inputs(batch))
+            embeddings_BD = model.fuse(features_BVD, batch.present_BV, batch.columns_BE)
+            logits_BK = self.class_logits(model.head(embeddings_BD))
+            alone = [
+                model.head(model.fuse(features_BVD, batch.only_view(view).present_BV, batch.columns_BE))
+                for view in range(num_views if num_views > 1 else 0)
+            ]
+            grades = list(model.grade_views(features_BVD).unbind(1)) if alone and model.grades_views else []
+            return Answers(logits_BK, embeddings_BD, *(self._of_present(rows, batch) for rows in (alone, grades)))
+
+    def _of_present(self, of_views: list[torch.Tensor], batch: Batch) -> list[torch.Tensor]:
+        """Class logits of each view, NaN where it is missing."""
+        present_VB1 = batch.present_BV.unbind(1)
+        return [
+            torch.where(is_here_B[:, None], self.class_logits(logits_BK), torch.nan)
+            for logits_BK, is_here_B in zip(of_views, present_VB1, strict=False)
+        ]
 
     def class_logits(self, logits: torch.Tensor) -> torch.Tensor:
         """Class logits (B, K) from the head's logits; their softmax is the probability of each class."""

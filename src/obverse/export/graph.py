@@ -1,0 +1,114 @@
+"""The exported module: everything from upright pixels to answers, for any export of torch.
+
+Pixels of any size go in. Geometry, normalisation, missing views, the network, the prior, the calibration and all
+decision rules are inside, by the code that training and prediction use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from obverse.bundle import Bundle
+from obverse.data import Batch, Geometry
+from obverse.engines import Forward
+from obverse.models import Classifier
+
+from .fit import fitted
+
+PRESENT, COLUMNS = "present", "columns"
+PIXELS = "pixels."
+"""Prefix of the names of fitted pictures in a graph, before the view's name."""
+Fit = Callable[[torch.Tensor, Geometry], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of a graph's inputs and outputs, in order."""
+
+    views: tuple[str, ...]
+    """Inputs uint8 (N, H, W, 3), in the order of the bundle's views; the sizes of views may differ."""
+
+    more_inputs: tuple[str, ...]
+    """`present`, bool (N, V), of models of several views; `columns`, float32 (N, E), where the model sees some."""
+
+    pixels: tuple[str, ...]
+    """Fitted pictures inside the graph, uint8 (N, 3, canvas_height, canvas_width), one per view."""
+
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, bundle: Bundle, classifier: Classifier) -> Names:
+        """The names that follow from a bundle."""
+        several = len(bundle.views) > 1
+        taken = {PRESENT, COLUMNS, *OUTPUTS, *VIEW_OUTPUTS}
+        views = tuple(f"view.{view}" if view in taken else view for view in bundle.views)
+        more = ((PRESENT,) if several else ()) + ((COLUMNS,) if bundle.columns else ())
+        outputs = OUTPUTS + VIEW_OUTPUTS[: several + (several and classifier.grades_views)]
+        return cls(views, more, tuple(PIXELS + view for view in views), outputs)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All inputs."""
+        return self.views + self.more_inputs
+
+
+OUTPUTS = ("probabilities", "answer", "confidence", "logits", "embeddings")
+VIEW_OUTPUTS = ("view_logits", "view_grades")
+
+
+class Graph(nn.Module):
+    """Module from pictures of any size to answers.
+
+    fit: the geometry's implementation, which decides what an exporter sees of it.
+    """
+
+    def __init__(self, bundle: Bundle, classifier: Classifier, fit: Fit = fitted) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.geometry, self.kind, self.fit = bundle.geometry, bundle.kind, fit
+        self.forward_pass = Forward.from_bundle(bundle, torch.device("cpu"))
+        self.has_columns = bool(bundle.columns)
+
+    def forward(
+        self,
+        views: tuple[torch.Tensor, ...],
+        present_BV: torch.Tensor | None = None,
+        columns_BE: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, ...]:
+        """The outputs that `Names.outputs` lists, then the fitted pictures of every view.
+
+        views: one uint8 tensor (N, H, W, 3) per view. present_BV: which views each sample has; the pixels of a missing
+        view are ignored. columns_BE: codes of the extra columns.
+        """
+        pixels = [self.fit(view, self.geometry) for view in views]
+        answers = self.answers(tuple(pixels), present_BV, columns_BE)
+        return (*answers, *pixels)
+
+    def answers(
+        self, pixels: tuple[torch.Tensor, ...], present_BV: torch.Tensor | None, columns_BE: torch.Tensor | None
+    ) -> tuple[torch.Tensor, ...]:
+        """The outputs for fitted pictures, uint8 (N, 3, canvas_height, canvas_width) per view."""
+        images_BVCHW = torch.stack(pixels, 1)
+        if present_BV is None:
+            present_BV = torch.ones(images_BVCHW.shape[:2], dtype=torch.bool)
+        else:
+            blank = torch.tensor(self.geometry.fill, dtype=torch.uint8)
+            images_BVCHW = torch.where(present_BV[:, :, None, None, None], images_BVCHW, blank)
+        unknown_B = torch.full(images_BVCHW.shape[:1], -1)
+        batch = Batch(images_BVCHW, present_BV, unknown_B, unknown_B < 0, (), columns_BE=columns_BE)
+        given = self.forward_pass.answers(self.classifier, batch, each_view=True)
+        probabilities_BK = self.kind.probabilities(given.logits_BK)
+        answers = self.kind.decide(probabilities_BK)
+        of_views = [torch.stack(rows, 1) for rows in (given.alone_VBK, given.grades_VBK) if rows]
+        return (
+            probabilities_BK,
+            answers,
+            self.kind.confidence(probabilities_BK, answers),
+            given.logits_BK,
+            given.embeddings_BD,
+            *of_views,
+        )
