@@ -126,7 +126,7 @@ def test_another_geometry_has_its_own_pixels(dataset, root, geometry):
     assert torch.equal(batches(copy), batches(other))
 
 
-@pytest.mark.parametrize("field", ["DECODER_VERSION"])
+@pytest.mark.parametrize("field", ["DECODER_VERSION", "GEOMETRY_VERSION"])
 def test_another_decoder_has_its_own_pixels(dataset, root, monkeypatch, field):
     cached(dataset, root)
     monkeypatch.setattr(f"obverse.data.caches.disk.{field}", 999)

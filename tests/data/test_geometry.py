@@ -1,10 +1,14 @@
 """Pad, squash and crop; rounding to a model's multiple happens here and nowhere else."""
 
+import random
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
 
 from obverse.data import Geometry
+from obverse.data.geometry import rounded_ratio
 
 
 def flat(height, width, value=200):
@@ -110,3 +114,20 @@ def test_full_decoding_asks_for_every_pixel():
 
 def test_the_decoder_is_asked_for_twice_the_size():
     assert Geometry(16, 32, 16, 32).least_decode == (32, 64)
+
+
+@pytest.mark.parametrize(("fit", "kept"), [("pad", 1.0), ("crop", 0.875), ("crop", 0.95), ("crop", 224 / 235)])
+def test_sizes_are_those_of_exact_fractions(fit, kept):
+    draw = random.Random(0)
+    for _ in range(2000):
+        target = draw.choice([(224, 224), (224, 448), (96, 64), (17, 33)])
+        height, width = draw.randint(1, 4000), draw.randint(1, 4000)
+        choose = min if fit == "pad" else max
+        scale = choose(Fraction(target[0], height), Fraction(target[1], width)) / Fraction(kept).limit_denominator(1000)
+        expected = max(1, round(height * scale)), max(1, round(width * scale))
+        assert Geometry(*target, *target, fit=fit, crop_fraction=kept).resized_size(height, width) == expected
+
+
+def test_an_exact_half_rounds_to_the_even_number_where_floats_missed_it():
+    assert Geometry(224, 448, 224, 448).resized_size(2624, 287) == (224, 24)  # 24.5; floats gave 25
+    assert [rounded_ratio(n, 2) for n in range(1, 8)] == [round(n / 2) for n in range(1, 8)]

@@ -18,6 +18,8 @@ from obverse.imaging import Pixels
 
 from .resample import resized
 
+# Part of every cache key: raise it whenever a fitted pixel may change.
+GEOMETRY_VERSION = 2
 FILL = 128
 # A JPEG is decoded at least this many times larger than needed: 52.7 dB against a full decode.
 DECODE_MARGIN = 2

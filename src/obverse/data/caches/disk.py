@@ -31,7 +31,7 @@ import simplejpeg
 import torch
 
 from obverse.cpus import num_usable_cpus
-from obverse.data.geometry import Geometry
+from obverse.data.geometry import GEOMETRY_VERSION, Geometry
 from obverse.imaging import DECODER_VERSION, PictureError, Pixels, content_digest, joint_digest
 from obverse.manifest import Manifest, Sample
 from obverse.runtime import locked
@@ -89,7 +89,7 @@ class CacheContent:
         """Everything besides the original file that decides a pixel."""
         versions = {name: version(name) for name in ("torch", "pillow", "simplejpeg")}
         cpu = torch.backends.cpu.get_cpu_capability()
-        form = {"kind": self.kind, "decoder": DECODER_VERSION, "cpu": cpu}
+        form = {"kind": self.kind, "decoder": DECODER_VERSION, "fit": GEOMETRY_VERSION, "cpu": cpu}
         return {**form, "geometry": asdict(self.geometry), **versions}
 
     def keys(self) -> dict[int, bytes]:
