@@ -1,7 +1,7 @@
 """ONNX operators of the geometry: resizing as two matrix products, then the centred crop and padding.
 
 The products equal torch's antialiased uint8 kernel. The operator `Resize` does not: runtimes differ in it by up to 19
-levels. Only this file imports onnxscript.
+levels. Only this file imports onnx and onnxscript.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import onnx_ir
+from onnx import TensorProto
 from onnxscript import opset20
 
 from obverse.data import Geometry
@@ -22,7 +22,7 @@ BANDS = 4
 # Quantisation of torch's weights: the largest is below 2 ** 15, with at most 22 bits after the point
 # (aten/src/ATen/native/cpu/UpSampleKernel.cpp, `compute_index_ranges_int16_weights`).
 LARGEST_WEIGHT, MOST_BITS = 32767.5, 22.0
-INT32, FLOAT, UINT8 = (int(kind) for kind in (onnx_ir.DataType.INT32, onnx_ir.DataType.FLOAT, onnx_ir.DataType.UINT8))
+INT32, FLOAT, UINT8 = TensorProto.INT32, TensorProto.FLOAT, TensorProto.UINT8
 
 
 @dataclass(frozen=True)
