@@ -16,8 +16,7 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Geometry
-from obverse.engines.onnx_engine import OnnxSession
-from obverse.engines.openvino_engine import OpenVinoSession, has_openvino
+from obverse.engines import OnnxSession, OpenVinoSession, has_openvino
 from obverse.errors import OutputError, UnavailableError
 from obverse.files import write_whole
 from obverse.models import Classifier
