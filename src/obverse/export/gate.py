@@ -67,11 +67,11 @@ def require_parity(graph: Graph, names: Names, bundle: Bundle, sessions: Sequenc
     """The differences of every runtime; RefusedError, with the worst samples, where one is above the limits."""
     samples = [_sample(names, bundle, number) for number in range(NUM_SAMPLES)]
     expected = [_of_torch(graph, names, sample) for sample in samples]
-    found = [_compared(session, names, samples, expected) for session in sessions]
-    for parity in found:
+    differences = [_compared(session, names, samples, expected) for session in sessions]
+    for parity in differences:
         if not parity.is_equal:
             raise RefusedError(parity.reason)
-    return found
+    return differences
 
 
 def _sample(names: Names, bundle: Bundle, number: int) -> Arrays:
