@@ -12,7 +12,7 @@ from typing import Literal, TextIO
 Colour = Literal["red", "yellow", "green", "dim"]
 _CODES: dict[Colour, str] = {"red": "1;31", "yellow": "33", "green": "32", "dim": "2"}
 SEPARATOR = "  "
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"\d+")
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -47,13 +47,16 @@ def fitted(parts: Sequence[str], importance: Sequence[int], columns: int | None)
     return [parts[i] for i in kept]
 
 
-def natural_key(name: str) -> tuple[tuple[int, str, str], ...]:
-    """Sort key for natural order: p2 comes before p10."""
-    pieces = _DIGITS.split(name)
-    return tuple(_number_key(piece) if i % 2 else (0, piece, "") for i, piece in enumerate(pieces))
+def natural_key(name: str) -> str:
+    """Sort key for natural order: p2 comes before p10. It takes little more memory than the name.
+
+    A number is its length, its digits without leading zeros, then all its digits, between marks below every letter.
+    It stays text: Python converts at most 4,300 digits, and a name may hold more.
+    """
+    return _DIGITS.sub(_number_key, name)
 
 
-def _number_key(digits: str) -> tuple[int, str, str]:
-    """Sort key of a number, kept as text: Python converts at most 4,300 digits, and a name may hold more."""
+def _number_key(match: re.Match[str]) -> str:
+    digits = match[0]
     plain = digits.lstrip("0")
-    return 1 + len(plain), plain, digits
+    return f"\2{chr(1 + len(plain))}{plain}{digits}\2"

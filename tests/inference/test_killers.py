@@ -13,7 +13,10 @@ import pytest
 from obverse.cli.models.predict import warn_of_unread
 from obverse.errors import DataError
 from obverse.imaging import PictureError, sandbox, shared_sandbox
-from obverse.inference.inputs import Stored, load_pixels, read_requests
+from obverse.inference.expansion import Expansion
+from obverse.inference.inputs import find_requests
+from obverse.inference.pixels import load_pixels
+from obverse.inference.requests import Stored
 from obverse.manifest import PictureStore, build_index
 from obverse.manifest.verify import pictures, require_decodable, verify_pictures
 from obverse.recipe import DataSpec
@@ -105,8 +108,9 @@ def test_pictures_that_get_no_answer_are_counted(
     warn_of_unread([tmp_path, tmp_path / "a" / "1.png", tmp_path / "none"])
     assert capsys.readouterr().err.count("2 picture(s) are of a kind that is not read (2 .heic)") == 1
     (tmp_path / "a" / "1.png").unlink()
-    with pytest.raises(DataError, match=r"no pictures below .*: 2 picture\(s\) are of a kind that is not read"):
-        read_requests([tmp_path], ("image",))
+    (failure,) = find_requests([tmp_path], Expansion(("image",)))
+    assert "no pictures below" in failure.error
+    assert ": 2 picture(s) are of a kind that is not read" in failure.error
 
 
 def test_names_in_a_guessed_encoding_are_predicted_all_the_same(tmp_path: Path, draw_picture: Any) -> None:
@@ -116,5 +120,5 @@ def test_names_in_a_guessed_encoding_are_predicted_all_the_same(tmp_path: Path, 
         opened.writestr(info, data)
     packed = (tmp_path / "x.zip").read_bytes().replace(b"x1.png", b"\xc31.png")
     (tmp_path / "x.zip").write_bytes(packed)
-    (request,) = read_requests([tmp_path / "x.zip"], ("image",))
+    (request,) = find_requests([tmp_path / "x.zip"], Expansion(("image",)))
     assert load_pixels(request.views["image"], (16, 16)).shape == (20, 20, 3)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from obverse.inference.inputs import read_requests
+from obverse.inference.expansion import Expansion
+from obverse.inference.inputs import find_requests
 from obverse.manifest import build_index, read_source
 from obverse.manifest.check.check import check_data
 from obverse.manifest.names import composed, is_left_out, name_key
@@ -62,7 +63,7 @@ def test_views_pair_across_forms_in_training_and_prediction(tree: Tree) -> None:
     samples = read_source(root, DataSpec()).samples
     assert [len(s.views) for s in samples] == [2] * 6
     assert all((root / path).is_file() for s in samples for path in s.views.values())
-    requests = read_requests(root, ("obverse", "reverse"))
+    requests = find_requests(root, Expansion(("obverse", "reverse")))
     assert [len(r.views) for r in requests] == [2] * 6
     assert all(Path(str(path)).is_file() for r in requests for path in r.views.values())
 

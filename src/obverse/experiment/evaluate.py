@@ -239,12 +239,14 @@ def run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
     return replace(manifest, columns=bundle.columns)
 
 
-def load_with_evidence(path: Path, num: int, *, device: str = "auto") -> Predictor:
-    """The predictor of a run, whose predictions carry the `num` most similar training samples. Errors: see
-    `training_embeddings`.
+def load_with_evidence(path: Path, num: int, *, device: str = "auto", allow_urls: bool = False) -> Predictor:
+    """The predictor of a run, whose predictions carry the `num` most similar training samples.
+
+    Other arguments: see `load`. Errors: see `training_embeddings`.
     """
     plain = load(path, device=device)
-    return Predictor(plain.bundle, plain.engine, among=training_embeddings(path, plain), num_similar=num)
+    among = training_embeddings(path, plain)
+    return Predictor(plain.bundle, plain.engine, allow_urls=allow_urls, among=among, num_similar=num)
 
 
 def training_embeddings(path: Path, predictor: Predictor) -> LabelledEmbeddings:

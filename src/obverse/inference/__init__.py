@@ -1,9 +1,10 @@
 """Prediction with a trained model: inputs, predictor and predictions."""
 
-from .inputs import Failure, unread_in
+from .expansion import unread_in
 from .json_form import as_json
 from .prediction import Prediction
 from .predictor import TOP_K, Predictor, load
+from .requests import Failure
 from .steps import Prepared, least_decode, predict_prepared, prepare
 
 __all__ = [

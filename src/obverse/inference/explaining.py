@@ -15,7 +15,7 @@ from obverse.recipe import did_you_mean
 from obverse.runs import explained
 
 from . import Predictor, load
-from .inputs import Cell, Input
+from .requests import Cell, Input
 
 TILE = 448
 

@@ -90,6 +90,9 @@ class Prediction:
     """The most similar training samples with their labels, the most similar first, where the predictor looks for them.
     `cosine` is the cosine similarity of both embeddings, 1 for the same picture."""
 
+    embedding: tuple[float, ...] = field(default=(), repr=False)
+    """Fused features of all views, the input of the head; empty unless asked for."""
+
     @property
     def is_set(self) -> bool:
         """Whether the prediction is a label set."""

@@ -14,7 +14,7 @@ from obverse.explain import nearest
 from obverse.runs import explained
 
 from . import Predictor, load
-from .inputs import Cell, Input, Request
+from .requests import Cell, Input, Request
 
 BATCH_SIZE = 16
 

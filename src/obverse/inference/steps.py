@@ -11,9 +11,9 @@ import torch
 from obverse.errors import DataError
 from obverse.runs import explained
 
-from .inputs import Cell, Picture, Request
 from .prediction import Prediction
 from .predictor import Predictor
+from .requests import Cell, Failure, Picture, Request
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ def prepare(predictor: Predictor, sample: Mapping[str, Picture | Cell]) -> Prepa
     DataError when a picture or value cannot be used.
     """
     (request,) = predictor.requests([sample])
-    read, failures = predictor._read([request])
-    if failures:
-        raise DataError(failures[0].error)
-    return Prepared(*read[0])
+    views = predictor.reader.views_or_failure(request)
+    if isinstance(views, Failure):
+        raise DataError(views.error)
+    return Prepared(request, views)
 
 
 def predict_prepared(predictor: Predictor, samples: Sequence[Prepared], *, top_k: int) -> list[Prediction]:
     """Predictions for prepared samples, in order, from one forward pass. top_k: classes in `Prediction.top`."""
     with explained(Path(), "try a smaller batch, or device cpu"):
-        batch = predictor._stacked([each.request for each in samples], [each.images_VCHW for each in samples])
-        return list(predictor._answers(batch, top_k))
+        batch = predictor.reader.stacked([(each.request, each.images_VCHW) for each in samples])
+        return list(predictor.answered(batch, top_k=top_k))

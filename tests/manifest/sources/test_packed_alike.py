@@ -10,7 +10,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from obverse.inference.inputs import read_requests
+from obverse.inference.expansion import Expansion
+from obverse.inference.inputs import find_requests
 from obverse.manifest import read_source
 from obverse.manifest.store import parse_locator
 from obverse.recipe import DataSpec
@@ -69,11 +70,11 @@ def test_a_remote_folder_is_read_like_a_local_one(tree: Tree) -> None:
 def test_prediction_leaves_out_what_a_system_added(tree: Tree, tmp_path: Path, packed: bool) -> None:
     root = tree(["a/1.png", "a/@eaDir/1.png/THUMB.jpg", "$RECYCLE.BIN/2.png"])
     path = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", root)) if packed else root
-    assert [request.id for request in read_requests(path, ("image",))] == [str(path / "a/1.png")]
+    assert [request.id for request in find_requests(path, Expansion(("image",)))] == [str(path / "a/1.png")]
 
 
 @pytest.mark.parametrize("layout", ["views", "views above"])
 def test_prediction_pairs_views_on_either_side_of_the_classes(tree: Tree, layout: str) -> None:
     root = tree(LAYOUTS[layout])
-    requests = read_requests(root, ("obverse", "reverse"))
+    requests = find_requests(root, Expansion(("obverse", "reverse")))
     assert [(r.id, len(r.views)) for r in requests] == [(str(root / f"{label}/coin"), 2) for label in "ab"]

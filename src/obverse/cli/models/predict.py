@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -35,7 +36,8 @@ class Format(StrEnum):
 def command(
     model: Annotated[Path, typer.Argument(help="A run folder or a bundle.")],
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Pictures, and folders, archives, tables or lists of pictures.")
+        list[Path] | None,
+        typer.Argument(help="Pictures, and folders, archives, tables or lists of pictures; - reads paths from stdin."),
     ] = None,
     view: View = None,
     column: Column = None,
@@ -50,6 +52,9 @@ def command(
     ] = 0,
     format: Annotated[Format, typer.Option(help="Form of the output.")] = Format.table,
     spreadsheet: Spreadsheet = False,
+    allow_urls: Annotated[
+        bool, typer.Option("--allow-urls", help="Fetch pictures that are named by an http or https address.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Predict pictures with a trained model; exit 65 at the end when some could not be read."""
@@ -63,9 +68,9 @@ def command(
     if similar:
         from obverse.experiment import load_with_evidence
 
-        predictor = load_with_evidence(model, similar, device=device)
+        predictor = load_with_evidence(model, similar, device=device, allow_urls=allow_urls)
     else:
-        predictor = load(model, device=device)
+        predictor = load(model, device=device, allow_urls=allow_urls)
     answers = predictor.predict_each(inputs, columns=columns, top_k=top_k, progress=show_predicted)
     num_places = min(TOP_K if top_k is None else top_k, len(predictor.classes))
     print_answers(predictor, answers, format.value, num_places=num_places, spreadsheet=spreadsheet)
@@ -73,7 +78,9 @@ def command(
 
 def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> list[Any]:
     """What a predictor takes, from the command line."""
-    inputs: list[Any] = list(paths or [])
+    inputs: list[Any] = []
+    for path in paths or []:
+        inputs += [line for line in map(str.strip, sys.stdin) if line] if str(path) == "-" else [path]
     if view:
         inputs.append({name: Path(file) for name, file in _pairs("view", view, "obverse=coin.jpg").items()})
     if not inputs:

@@ -12,7 +12,7 @@ from obverse.errors import DataError
 from obverse.files import read_text
 from obverse.manifest.sources.folders.tree import data_root, open_tree
 from obverse.manifest.sources.run_folder import read_run_folder, run_folder_of
-from obverse.manifest.store import name_locator
+from obverse.manifest.store import name_locator, remote_url
 
 from .places import Places
 from .rows import TABLE_SUFFIXES, read_rows
@@ -88,7 +88,8 @@ def _read_lines(path: Path) -> PictureList:
     for line in filter(None, map(str.strip, text.splitlines())):
         beside = posixpath.join(path.parent.as_posix(), line)
         place = beside if os.path.lexists(beside) or not os.path.lexists(line) else line
-        rows.append(ListedRow(line, {"image": name_locator(os.path.abspath(place))}, {}))
+        locator = line if remote_url(line) else name_locator(os.path.abspath(place))
+        rows.append(ListedRow(line, {"image": locator}, {}))
     if not rows:
         raise DataError(f"{str(path)!r} names no pictures; write one path per line")
     return PictureList(path.parent, ("image",), tuple(rows))
