@@ -99,6 +99,20 @@ def test_a_text_list_may_be_relative_to_where_one_is(obverse, shapes_run, mixed,
     assert "names no pictures" in obverse("predict", shapes_run, "elsewhere/empty.txt").err
 
 
+def test_paths_from_stdin_patterns_and_python_agree(obverse, shapes_run, mixed, monkeypatch):
+    (mixed / "p3.png").unlink()
+    names = [str(mixed / f"p{number}.png") for number in (1, 2, 10)]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join([names[0], "", *names[1:]])))
+    expected = obverse("predict", shapes_run, *names, "--format", "csv")
+    assert expected.code == 0
+    assert obverse("predict", shapes_run, "-", "--format", "csv").out == expected.out
+    assert obverse("predict", shapes_run, mixed / "p*.png", "--format", "csv").out == expected.out
+    answers = package.load(shapes_run).predict(str(mixed / "p*.png"))
+    assert [(a.id, a.label, f"{a.probability:.6f}") for a in answers] == [
+        (row["id"], row["class_1"], row["probability_1"]) for row in rows_of(expected)
+    ]
+
+
 def test_a_table_of_two_views_and_a_column(obverse, graded_run, coins, tmp_path):
     front, back = next(coins.glob("*/obverse/*")), next(coins.glob("*/reverse/*"))
     lines = [

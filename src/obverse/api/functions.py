@@ -248,11 +248,12 @@ def evaluate(
     return Evaluation(path.absolute(), metrics, tuple(Seen(**metrics["seen"]).sentences(metrics["num_samples"])))
 
 
-def load(model: AnyPath, *, device: str = "auto", similar: int = 0) -> Predictor:
+def load(model: AnyPath, *, device: str = "auto", similar: int = 0, allow_urls: bool = False) -> Predictor:
     """The predictor of a run or a bundle.
 
     similar: number of most similar training pictures that every prediction carries, with their labels, as evidence;
     their embeddings are computed now, of at most 5,000.
+    allow_urls: whether inputs may be http and https addresses, whose pictures are then fetched.
 
     Raises DataError when the path is neither or is damaged, RecipeError for `similar` of a bundle without its run.
     """
@@ -263,10 +264,10 @@ def load(model: AnyPath, *, device: str = "auto", similar: int = 0) -> Predictor
         raise RecipeError(f"similar={similar!r}: write a whole number of at least 0")
     path = path_of("model", model)
     if not similar:
-        return load_predictor(path, device=device)
+        return load_predictor(path, device=device, allow_urls=allow_urls)
     from obverse.experiment import load_with_evidence
 
-    return load_with_evidence(path, similar, device=device)
+    return load_with_evidence(path, similar, device=device, allow_urls=allow_urls)
 
 
 def compare(*runs: AnyPath, split: str = "test", out: AnyPath | None = None) -> Comparison:
