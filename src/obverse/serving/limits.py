@@ -15,6 +15,8 @@ LINGER_SECONDS = 2.0
 WRITE_SECONDS = 20.0
 # From SIGTERM to the end of the process; the signal that cannot be handled follows after 30 seconds in Kubernetes.
 DRAIN_SECONDS = 25.0
+# Of that time, requests that still arrive are refused for so long, then the socket is closed.
+REFUSE_SECONDS = 1.0
 # The parser of JSON holds up every other request: 24 MiB of it hold a picture of 18 MiB in base64.
 MAX_JSON_BYTES = 24 * MEBIBYTE
 MAX_PARTS = 256

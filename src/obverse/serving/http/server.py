@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from obverse.errors import BusyError, RecipeError
 from obverse.serving.access import Access
-from obverse.serving.limits import DRAIN_SECONDS, HEAD_SECONDS, LINGER_SECONDS, WRITE_SECONDS
+from obverse.serving.limits import DRAIN_SECONDS, HEAD_SECONDS, LINGER_SECONDS, REFUSE_SECONDS, WRITE_SECONDS
 from obverse.serving.service import Service
 
 from .app import build_app
@@ -83,6 +83,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse what comes, wait for what is being answered, close."""
         self._guard.stop()
+        # What clients sent before they could know is accepted and refused; closed sockets would reset it.
+        await asyncio.sleep(REFUSE_SECONDS)
         await super().shutdown(sockets)
         self._sweeper.cancel()
 
@@ -137,7 +139,7 @@ def build_server(service: Service, access: Access, *, has_page: bool = False) ->
         proxy_headers=False,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=5,
-        timeout_graceful_shutdown=int(DRAIN_SECONDS),
+        timeout_graceful_shutdown=int(DRAIN_SECONDS - REFUSE_SECONDS),
         backlog=512,
     )
     return Server(config, guard)
