@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 
 import pytest
 
@@ -197,6 +198,11 @@ def test_the_log_has_nothing_that_a_client_sent(small, picture, caplog):
         small.get("/USERBYTES")
         small.post("/models/USERBYTES", content=b"USERBYTES")
         post(small, b'--b\r\nContent-Disposition: form-data; name="USERBYTES"\r\n\r\nUSERBYTES\r\n--b--\r\n')
+        # A line is written after its answer was sent.
+        for _ in range(1000):
+            if len(caplog.records) >= 4:
+                break
+            time.sleep(0.01)
     assert len(caplog.records) >= 4
     assert "/v1/predict 200 ok" in caplog.text
     assert "/models/{model} 404 unknown-model" in caplog.text
