@@ -63,15 +63,18 @@ class Parity:
         )
 
 
-def require_parity(graph: Graph, names: Names, bundle: Bundle, sessions: Sequence[Session]) -> list[Parity]:
-    """The differences of every runtime; RefusedError, with the worst samples, where one is above the limits."""
-    samples = [_sample(names, bundle, number) for number in range(NUM_SAMPLES)]
-    expected = [_of_torch(graph, names, sample) for sample in samples]
-    differences = [_compared(session, names, samples, expected) for session in sessions]
-    for parity in differences:
+def require_parity(graph: Graph, names: Names, bundle: Bundle, sessions: Sequence[Session]) -> None:
+    """RefusedError, with the worst samples, where the differences of a runtime are above the limits."""
+    for parity in measure_parity(graph, names, bundle, sessions):
         if not parity.is_equal:
             raise RefusedError(parity.reason)
-    return differences
+
+
+def measure_parity(graph: Graph, names: Names, bundle: Bundle, sessions: Sequence[Session]) -> list[Parity]:
+    """The differences of every runtime from torch over the same generated samples."""
+    samples = [_sample(names, bundle, number) for number in range(NUM_SAMPLES)]
+    expected = [_of_torch(graph, names, sample) for sample in samples]
+    return [_compared(session, names, samples, expected) for session in sessions]
 
 
 def _sample(names: Names, bundle: Bundle, number: int) -> Arrays:
