@@ -44,7 +44,12 @@ def main() -> None:
     for run in map(Path, sys.argv[1:]):
         rows += rows_of(run)
         print(*rows[-2:], sep="\n", flush=True)
-        save("export", rows, command="python benchmarks/export.py RUN...", notes="Runs of few_pairs.py (MobileNetV2).")
+        save(
+            "export",
+            rows,
+            command="python benchmarks/export.py RUN...",
+            notes="Runs of few_pairs.py (MobileNetV2) and evaluation.py (run-default).",
+        )
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def test_other_data_is_cut_the_same_way(finished, tmp_path):
 def test_a_picture_too_small_for_its_tiles_is_named(finished, tmp_path):
     run, _, _ = finished
     Image.new("RGB", (2, 9)).save(tmp_path / "tiny.png")
-    with pytest.raises(PictureError, match=r"tiny\.png' is unusable: a picture of 2x9 pixels has no 2x3 parts"):
+    with pytest.raises(DataError, match=r"tiny\.png' is unusable: a picture of 2x9 pixels has no 2x3 parts"):
         load(run.path, device="cpu").predict(tmp_path / "tiny.png")
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from obverse.bundle import read_bundle
+from obverse.engines import OnnxSession
 from obverse.errors import RefusedError
 from obverse.export import gate, onnx
+from obverse.export.graph import Graph, Names
 
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -24,6 +26,16 @@ def test_a_written_file_answers_with_a_missing_view(trained, tmp_path, monkeypat
         ["probabilities"], {"obverse": pixels, "reverse": pixels[:, :1, :1], "present": np.array([[True, False]])}
     )
     assert probabilities.sum() == pytest.approx(1)
+
+
+def test_pixels_are_torch_s_own(trained, monkeypatch):
+    monkeypatch.setattr(gate, "NUM_SAMPLES", 12)
+    bundle, classifier = read_bundle(trained.path)
+    graph, names = Graph(bundle, classifier).eval(), Names.of(bundle, classifier)
+    session = OnnxSession(onnx.exported(graph, names, bundle).SerializeToString())
+    (parity,) = gate.measure_parity(graph, names, bundle, [session])
+    assert (parity.levels, parity.values) == (0, 0)
+    assert parity.probability < 1e-5
 
 
 def test_a_graph_with_other_pixels_is_refused(trained, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """ONNX operators of the geometry: resizing as two matrix products, then the centred crop and padding.
 
-The products equal torch's antialiased uint8 kernel. The operator `Resize` does not: runtimes differ in it by up to 19
-levels. Only this file imports onnx and onnxscript.
+The products give the very pixels of torch's antialiased uint8 kernel. The operator `Resize` does not: runtimes differ
+in it by up to 19 levels. Only this file imports onnx and onnxscript.
 """
 
 from __future__ import annotations
@@ -82,11 +82,20 @@ def fitted_pixels(pixels_NHW3: Any, geometry: Geometry) -> Any:
 
 
 def _resized(levels: Any, axis: int, source: Whole, size: Whole) -> Any:
-    """Levels (N, 3, H, W) resized along one axis, rounded to whole levels as the kernel does after each pass."""
-    weights = _weights(source, size)
-    product = op.MatMul(weights, levels) if axis == 2 else _banded(levels, weights, source, size)
-    whole = op.Floor(op.Add(product, _number(0.5)))
-    return op.Clip(whole, _number(0.0), _number(255.0))
+    """Levels (N, 3, H, W) resized along one axis, rounded to whole levels as the kernel does after each pass.
+
+    The kernel sums in int32. Here the weights' upper and lower bytes are summed apart, so that every sum is a whole
+    number below 2 ** 24, which float32 holds exactly.
+    """
+    weights, bits = _weights(source, size)
+    upper = op.Floor(op.Div(weights, _number(256.0)))
+    lower = op.Sub(weights, op.Mul(upper, _number(256.0)))
+    sums = [op.MatMul(part, levels) if axis == 2 else _banded(levels, part, source, size) for part in (upper, lower)]
+    one = op.Pow(_number(2.0), bits)
+    large, small = op.Div(sums[0], op.Div(one, _number(256.0))), op.Div(sums[1], one)
+    whole = op.Floor(large)
+    rest = op.Floor(op.Add(op.Add(op.Sub(large, whole), small), _number(0.5)))
+    return op.Clip(op.Add(whole, rest), _number(0.0), _number(255.0))
 
 
 def _banded(levels: Any, weights: Any, source: Whole, size: Whole) -> Any:
@@ -103,10 +112,10 @@ def _banded(levels: Any, weights: Any, source: Whole, size: Whole) -> Any:
     return op.Concat(*parts, axis=3)
 
 
-def _weights(source: Whole, size: Whole) -> Any:
-    """float32 (size, source): torch's antialiased linear filter, from integers, quantised as torch does.
+def _weights(source: Whole, size: Whole) -> tuple[Any, Any]:
+    """float32 (size, source) of whole numbers, and their bits after the point: torch's antialiased linear filter.
 
-    Without double precision, which OpenVINO replaces by single precision.
+    Quantised exactly as torch does, without double precision, which OpenVINO replaces by single precision.
     """
     shape = op.Constant(value_ints=[-1])
     length, target = (op.Cast(op.Squeeze(whole.value), to=INT32) for whole in (source, size))
@@ -115,15 +124,32 @@ def _weights(source: Whole, size: Whole) -> Any:
     centre = op.Mul(op.Add(op.Mul(rows, two), one), length)
     place = op.Mul(op.Add(op.Mul(columns, two), one), target)
     far = op.Abs(op.Sub(op.Unsqueeze(place, Whole.of(0).value), op.Unsqueeze(centre, Whole.of(1).value)))
-    height = op.Max(op.Sub(op.Mul(two, op.Max(length, target)), far), zero)
-    share = op.Cast(height, to=FLOAT)
-    share = op.Div(share, op.ReduceSum(share, Whole.of(1).value, keepdims=1))
+    height = op.Cast(op.Max(op.Sub(op.Mul(two, op.Max(length, target)), far), zero), to=FLOAT)
+    total = op.ReduceSum(height, Whole.of(1).value, keepdims=1)
+    share = op.Div(height, total)
     largest = op.ReduceMax(op.Reshape(share, shape), Whole.of(0).value, keepdims=1)
     # The largest number of bits with 0.5 + largest * 2 ** (bits + 1) < 2 ** 15.
     bits = op.Div(op.Log(op.Div(_number(LARGEST_WEIGHT), largest)), _number(math.log(2.0)))
     bits = op.Min(op.Sub(op.Ceil(bits), _number(1.0)), _number(MOST_BITS))
-    scale = op.Pow(_number(2.0), bits)
-    return op.Div(op.Floor(op.Add(op.Mul(share, scale), _number(0.5))), scale)
+    twice = op.Pow(_number(2.0), op.Add(bits, _number(1.0)))
+    halves = _quotient(op.Mul(height, twice), total, op.Floor(op.Mul(share, twice)))
+    return op.Floor(op.Div(op.Add(halves, _number(1.0)), _number(2.0))), bits
+
+
+def _quotient(dividend: Any, divisor: Any, guess: Any) -> Any:
+    """dividend // divisor exactly, from a guess below 2 ** 16 that is wrong by at most one; all are whole numbers.
+
+    The product of guess and divisor would need more digits than float32 has. It is subtracted byte by byte of the
+    divisor, from the upper one, so that every difference is exact. divisor: below 2 ** 24.
+    """
+    rest, left = dividend, divisor
+    for place in (65536.0, 256.0, 1.0):
+        byte = op.Floor(op.Div(left, _number(place)))
+        left = op.Sub(left, op.Mul(byte, _number(place)))
+        rest = op.Sub(rest, op.Mul(op.Mul(guess, byte), _number(place)))
+    below = op.Cast(op.Less(rest, _number(0.0)), to=FLOAT)
+    above = op.Cast(op.GreaterOrEqual(rest, divisor), to=FLOAT)
+    return op.Add(op.Sub(guess, below), above)
 
 
 def _centred(levels: Any, axis: int, length: Whole, target: int, fill: int) -> tuple[Any, Whole]:
