@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from obverse.errors import RecipeError
+from obverse.errors import BusyError, RecipeError
 from obverse.serving import Access, Limits
 from obverse.serving.http import guard, server
 from obverse.serving.refusals import STATUS
@@ -207,3 +207,16 @@ def test_the_log_has_nothing_that_a_client_sent(small, picture, caplog):
     assert "/v1/predict 200 ok" in caplog.text
     assert "/models/{model} 404 unknown-model" in caplog.text
     assert "USERBYTES" not in caplog.text
+
+
+def test_clients_may_connect_before_the_server_runs():
+    """The command says its address as soon as it has it."""
+    with server.bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), timeout=5):
+        pass
+
+
+def test_a_taken_port_and_an_address_of_another_machine_are_named():
+    with server.bind("127.0.0.1", 0) as listener, pytest.raises(BusyError, match="in use by another program"):
+        server.bind("127.0.0.1", listener.getsockname()[1])
+    with pytest.raises(RecipeError, match=r"cannot listen at 192\.0\.2\.1"):
+        server.bind("192.0.2.1", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import signal
 import socket
@@ -25,6 +26,7 @@ from .guard import Guard
 
 SWEEP_SECONDS = 1.0
 MAX_HEAD_BYTES = 32 * 1024
+BACKLOG = 512
 
 
 class Connection(H11Protocol):
@@ -111,21 +113,27 @@ class Server(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to an address. port 0: any free one. BusyError or RecipeError when that is not possible."""
+    """A socket that listens at an address, so that clients may connect from now on. port 0: any free one.
+
+    BusyError or RecipeError when that is not possible.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        with contextlib.ExitStack() as on_error:
+            listener = on_error.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+            on_error.pop_all()
     except OSError as error:
-        if error.errno == 98 or "in use" in str(error):
+        if error.errno == errno.EADDRINUSE:
             raise BusyError(f"port {port} is in use by another program; choose another one with --port") from None
         raise RecipeError(f"cannot listen at {host}, port {port}: {error.strerror or error}") from None
     return listener
 
 
 def build_server(service: Service, access: Access, *, has_page: bool = False) -> Server:
-    """A server that is ready to run on a bound socket: `server.run([listener])`."""
+    """A server that is ready to run on a socket of `bind`: `server.run([listener])`."""
     guard = Guard(build_app(service, has_page=has_page), service, access)
     config = uvicorn.Config(
         guard,
@@ -140,6 +148,6 @@ def build_server(service: Service, access: Access, *, has_page: bool = False) ->
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=int(DRAIN_SECONDS - REFUSE_SECONDS),
-        backlog=512,
+        backlog=BACKLOG,
     )
     return Server(config, guard)
