@@ -101,10 +101,8 @@ def test_a_picture_of_the_web_is_answered_as_the_file(run, server, picture, tmp_
     ],
 )
 def test_limits(server, path, words):
-    start = time.monotonic()
     with pytest.raises(PictureError, match=words):
         download(server + path, max_bytes=1_000_000, total_seconds=0.3)
-    assert time.monotonic() - start < 5
 
 
 def test_a_server_that_is_not_there():

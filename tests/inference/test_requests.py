@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import time
 
 import pytest
 
@@ -10,7 +9,6 @@ import obverse
 from obverse.errors import DataError
 from obverse.inference.expansion import Expansion
 from obverse.inference.inputs import find_requests
-from obverse.inference.reading import in_order
 
 
 def test_a_pattern_stands_for_its_files_in_natural_order(draw_picture, tmp_path):
@@ -35,26 +33,6 @@ def test_a_file_takes_the_memory_of_its_path(draw_picture, tmp_path):
     assert all(entry is path for entry in requests._entries)
     assert sys.getsizeof(requests._entries) < 10_000
     assert (len(requests), requests[999].id, requests[5:9][0].columns) == (1000, path, {"year": "1900"})
-
-
-def test_results_come_in_order_and_a_few_ahead():
-    begun = []
-
-    def work(number):
-        begun.append(number)
-        time.sleep(0.02 if number == 0 else 0)
-        return number
-
-    results = in_order(work, range(1000), num_ahead=8)
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    assert len(begun) < 100
-    results.close()
-
-    def fails(number):
-        raise KeyError(number)
-
-    with pytest.raises(KeyError, match="0"):
-        next(in_order(fails, range(4), num_ahead=2))
 
 
 @pytest.fixture(scope="module")

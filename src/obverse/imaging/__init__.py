@@ -22,6 +22,7 @@ from .fingerprint import (
     unit_intervals,
 )
 from .limits import MAX_BYTES, scaled_size
+from .ordered import in_order
 from .part import Part, grid
 from .probe import Header, PictureError, open_picture
 from .sandbox import Sandbox, shared_sandbox
@@ -46,6 +47,7 @@ __all__ = [
     "decode_picture",
     "examine_picture",
     "grid",
+    "in_order",
     "is_picture_head",
     "is_picture_name",
     "is_unclear_name",

@@ -19,16 +19,16 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import IO, Any
 
 from obverse.cpus import num_allowed_cpus
 
 from .decode import Pixels, decode_picture
+from .ordered import in_order
 from .probe import PictureError
 
 MEMORY_BYTES = 512 * 2**20
@@ -104,18 +104,8 @@ class Sandbox:
 
         At most twice as many arguments as processes are read ahead.
         """
-        pending: deque[Future[Any]] = deque()
-        with ThreadPoolExecutor(self.num_processes) as threads:
-            try:
-                for argument in arguments:
-                    pending.append(threads.submit(self._result_or_error, function, argument))
-                    if len(pending) >= 2 * self.num_processes:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        result_or_error, num = partial(self._result_or_error, function), self.num_processes
+        return in_order(result_or_error, arguments, num_threads=num, num_ahead=2 * num)
 
     def close(self) -> None:
         """Shutdown of all children, after running calls have ended."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,13 +14,10 @@ from obverse.bundle import Bundle
 from obverse.cpus import num_allowed_cpus
 from obverse.data import Batch, column_codes
 from obverse.errors import DataError
-from obverse.imaging import PictureError
+from obverse.imaging import PictureError, in_order
 
 from .pixels import load_pixels
 from .requests import Failure, Request, RequestOrFailure, Source, Stored
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,10 @@ class Reader:
 
         A batch depends on the items alone, so that equal batches give equal answers whenever they are asked for.
         """
-        rows = in_order(self.views_or_failure, items, num_ahead=2 * batch_size)
+        # The threads wait for the children that decode (`imaging/sandbox.py`).
+        num_threads = num_allowed_cpus()
+        num_ahead = 2 * max(batch_size, num_threads)
+        rows = in_order(self.views_or_failure, items, num_threads=num_threads, num_ahead=num_ahead)
         for start in range(0, len(items), batch_size):
             some = tuple(items[start : start + batch_size])
             views = [next(rows) for _ in some]
@@ -112,27 +109,6 @@ class Reader:
             ids=tuple(request.id for request in requests),
             columns_BE=column_codes(self.bundle.columns, [(request.id, request.columns) for request in requests]),
         )
-
-
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, num_ahead: int) -> Iterator[Result]:
-    """Yield function(item) of each item, in order, computed by one thread per processor.
-
-    The threads wait for the children that decode (`imaging/sandbox.py`). At most `num_ahead` results, and no fewer than
-    two per thread, are waiting; closing the iterator ends the threads.
-    """
-    num_threads = num_allowed_cpus()
-    pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(num_threads, thread_name_prefix="obverse-reader") as threads:
-        try:
-            for item in items:
-                pending.append(threads.submit(function, item))
-                if len(pending) >= max(num_ahead, 2 * num_threads):
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
 
 
 @contextmanager

@@ -1,0 +1,31 @@
+"""Results come in order, a few are computed ahead, and the threads end with the iterator."""
+
+import threading
+import time
+
+import pytest
+
+from obverse.imaging import in_order
+
+
+def test_results_come_in_order_and_a_few_ahead():
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        time.sleep(0.02 if number == 0 else 0)
+        return number
+
+    results = in_order(work, range(1000), num_threads=2, num_ahead=8)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    assert len(begun) <= 3 + 8
+    results.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("obverse-in-order")]
+
+
+def test_an_error_is_that_of_the_item():
+    def fails(number):
+        raise KeyError(number)
+
+    with pytest.raises(KeyError, match="0"):
+        next(in_order(fails, range(4), num_threads=2, num_ahead=2))
