@@ -1,19 +1,19 @@
 """The exported module: everything from upright pixels to answers, for any export of torch.
 
-Pixels of any size go in. Geometry, normalisation, missing views, the network, the prior, the calibration and all
-decision rules are inside, by the code that training and prediction use.
+Pixels of any size go in. Geometry, normalisation, missing views, the network, the prior, the calibration and the choice
+of the answer are inside, by the code that training and prediction use. Prediction sets, acceptance and the outlier
+score are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from obverse.bundle import Bundle
-from obverse.data import Batch, Geometry
+from obverse.data import Batch
 from obverse.engines import Forward
 from obverse.models import Classifier
 
@@ -22,7 +22,6 @@ from .fit import fitted
 PRESENT, COLUMNS = "present", "columns"
 PIXELS = "pixels."
 """Prefix of the names of fitted pictures in a graph, before the view's name."""
-Fit = Callable[[torch.Tensor, Geometry], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -61,17 +60,13 @@ VIEW_OUTPUTS = ("view_logits", "view_grades")
 
 
 class Graph(nn.Module):
-    """Module from pictures of any size to answers.
+    """Module from pictures of any size to answers."""
 
-    fit: the geometry's implementation, which decides what an exporter sees of it.
-    """
-
-    def __init__(self, bundle: Bundle, classifier: Classifier, fit: Fit = fitted) -> None:
+    def __init__(self, bundle: Bundle, classifier: Classifier) -> None:
         super().__init__()
         self.classifier = classifier
-        self.geometry, self.kind, self.fit = bundle.geometry, bundle.kind, fit
+        self.geometry, self.kind = bundle.geometry, bundle.kind
         self.forward_pass = Forward.from_bundle(bundle, torch.device("cpu"))
-        self.has_columns = bool(bundle.columns)
 
     def forward(
         self,
@@ -84,7 +79,7 @@ class Graph(nn.Module):
         views: one uint8 tensor (N, H, W, 3) per view. present_BV: which views each sample has; the pixels of a missing
         view are ignored. columns_BE: codes of the extra columns.
         """
-        pixels = [self.fit(view, self.geometry) for view in views]
+        pixels = [fitted(view, self.geometry) for view in views]
         answers = self.answers(tuple(pixels), present_BV, columns_BE)
         return (*answers, *pixels)
 
