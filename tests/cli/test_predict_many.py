@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import socket
 
 import pytest
 
@@ -52,6 +53,22 @@ def test_the_answers_are_those_of_the_strict_way(obverse, shapes_run, mixed):
             assert row["probability"] == pytest.approx(expected[row["id"]].probability, abs=1e-6)
     with pytest.raises(package.errors.DataError, match=r"p3\.png' is unusable"):
         predictor.predict(mixed)
+
+
+def test_an_address_is_fetched_only_by_option(obverse, shapes_run, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound, but not listening: a connection is refused
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}/coin.png"
+        refused, tried = (obverse("predict", shapes_run, address, *option) for option in ((), ("--allow-urls",)))
+    assert refused.code == tried.code == 65
+    assert "--allow-urls" in refused.err
+    assert f"{address}: it cannot be fetched" in tried.err
+
+
+def test_nothing_on_the_standard_input_is_said(refused, shapes_run, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    refused(2, "standard input holds no paths", "predict", shapes_run, "-")
 
 
 def test_answers_come_batch_by_batch(shapes_run, mixed):

@@ -211,8 +211,10 @@ def test_the_log_has_nothing_that_a_client_sent(small, picture, caplog):
 
 def test_clients_may_connect_before_the_server_runs():
     """The command says its address as soon as it has it."""
-    with server.bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), timeout=5):
-        pass
+    with server.bind("127.0.0.1", 0) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address, timeout=5) as client:
+            assert client.getpeername() == address
 
 
 def test_a_taken_port_and_an_address_of_another_machine_are_named():

@@ -84,6 +84,8 @@ def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> li
     if view:
         inputs.append({name: Path(file) for name, file in _pairs("view", view, "obverse=coin.jpg").items()})
     if not inputs:
+        if paths:
+            raise RecipeError("nothing to predict: standard input holds no paths")
         raise RecipeError("nothing to predict: give at least one picture, a folder, or --view NAME=FILE")
     return inputs
 

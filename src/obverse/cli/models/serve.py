@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,20 +61,16 @@ def command(
     token = _token(token_file)
     access = Access.for_address(host, token=token, is_insecure=insecure, hosts=frozenset(allow_host or ()))
     paths = _named_paths(models)
-    listener = bind(host, port)
     limits = Limits(
         max_body_bytes=max_body * 2**20, max_batch=max_batch, max_queue=max_queue, deadline_seconds=deadline
     )
-    service = Service(_load(paths, device, threads), limits)
-    try:
+    with bind(host, port) as listener, closing(Service(_load(paths, device, threads), limits)) as service:
         service.warm_up()
         server = build_server(service, access, has_page=ui)
         at = f"[{host}]" if ":" in host else host
         names = ", ".join(service.lanes)
         typer.echo(f"Serving {printable(names)} at http://{at}:{listener.getsockname()[1]}")
         server.run([listener])
-    finally:
-        service.close()
 
 
 def _require_packages() -> None:
