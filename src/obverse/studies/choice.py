@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from obverse.errors import BusyError, Interrupted, RecipeError, RefusedError, UnavailableError, printable
-from obverse.evaluation import EARLIER, OUT_OF_FOLD, Predictions, create_folder, write_evaluation
+from obverse.evaluation import OUT_OF_FOLD, Predictions, create_folder
 from obverse.experiment import (
     MEMORY_ADVICE,
     Choose,
@@ -46,11 +46,11 @@ from obverse.files import read_json_object
 from obverse.manifest import Index, build_index, full_path
 from obverse.recipe import AutoBackbone, Condition, Recipe, Settings, SplitSpec, dump_recipe, load_recipe, setting_lines
 from obverse.runs import Message, Observer, RunFolder, explained, write_text
-from obverse.staging import staged
 
 from .choice_result import Trained, choice_values, clearly_worse
 from .folds import fold_recipe, pool, pooled_facts, pooled_seen
 from .many import require_same, train_to_end
+from .pooled_report import write_pooled
 
 WAYS = "ways.json"
 SPLIT = "split.csv"
@@ -143,14 +143,8 @@ def with_out_of_fold(run: RunFolder, result: RunResult) -> RunResult:
     seen = replace(seen, chosen=(*seen.chosen, f"the way of training, of {num_ways}"))
     way = (run.path / pooled).parents[1]
     folds = [RunFolder(way / f"fold-{fold}") for fold in range(choice["folds"])]
-    with staged(folder, earlier=EARLIER) as stage:
-        measured = write_evaluation(
-            stage,
-            predictions,
-            facts=_facts(story.facts, folds) | pooled_facts(folds, predictions) | {"what ships": SHIPS},
-            more=story.sections,
-            seen=seen,
-        )
+    facts = _facts(story.facts, folds) | pooled_facts(folds, predictions) | {"what ships": SHIPS}
+    measured = write_pooled(folder, predictions, folds, facts=facts, more=story.sections, seen=seen)
     if result.report.parent.name != folder.name:
         return result
     return replace(result, metrics=measured.as_json())

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +27,15 @@ import numpy as np
 
 from obverse.decisions import Kind, LabelSet, PredictionSets
 from obverse.errors import BusyError, DataError, RefusedError
-from obverse.evaluation import (
-    EARLIER,
-    OUT_OF_FOLD,
-    Float32Array,
-    Predictions,
-    Seen,
-    require_same_samples,
-    write_evaluation,
-)
+from obverse.evaluation import OUT_OF_FOLD, Float32Array, Predictions, Seen, require_same_samples
 from obverse.experiment import Progress, read_story, run_recipe
 from obverse.files import read_json_object
 from obverse.manifest import read_manifest
 from obverse.recipe import Recipe, SplitSpec
 from obverse.runs import Message, RunFolder
-from obverse.staging import staged
 
 from .many import MakeObservers, require_same_study, train_to_end
+from .pooled_report import write_pooled
 
 KIND = (
     "each sample is predicted by the model that never trained on it; as that sample helped to choose the model's best "
@@ -111,13 +104,14 @@ def pool(out: Path, paths: Sequence[Path]) -> Folded:
     pooled = _joined(parts)
     _require_all(runs[0], pooled)
     seen = pooled_seen(pooled, run_recipe(runs[0]))
-    metrics = {OUT_OF_FOLD: _report(out, OUT_OF_FOLD, pooled, pooled_facts(runs, pooled), seen)}
+    report = partial(_report, out, runs)
+    metrics = {OUT_OF_FOLD: report(pooled, pooled_facts(runs, pooled), seen)}
     if all(run.evaluation("test").is_dir() for run in runs):
         mean = mean_predictions([Predictions.read(run.evaluation("test")) for run in runs])
         facts = {"model": f"probabilities averaged over the models of {len(paths)} folds"}
         facts |= {"thresholds": THRESHOLDS} if mean.kind.is_set else {}
         facts |= {"calibration": calibration_of(runs)}
-        metrics["test"] = _report(out, "test", mean, facts, Seen())
+        metrics["test"] = report(mean, facts, Seen())
     return Folded(out, metrics)
 
 
@@ -144,9 +138,11 @@ def pooled_seen(pooled: Predictions, recipe: Recipe) -> Seen:
     return Seen(chosen=(*chosen, *recipe.evaluation.val_chose))
 
 
-def _report(out: Path, name: str, predictions: Predictions, facts: dict[str, str], seen: Seen) -> dict[str, Any]:
-    with staged(out / "evaluation" / name, earlier=EARLIER) as stage:
-        return write_evaluation(stage, predictions, facts=facts, seen=seen).as_json()
+def _report(
+    out: Path, runs: Sequence[RunFolder], predictions: Predictions, facts: dict[str, str], seen: Seen
+) -> dict[str, Any]:
+    folder = out / "evaluation" / predictions.split
+    return write_pooled(folder, predictions, runs, facts=facts, seen=seen).as_json()
 
 
 def mean_predictions(runs: Sequence[Predictions]) -> Predictions:
