@@ -1,6 +1,10 @@
 """k folds: every sample is predicted once, by the model that never trained on it."""
 
+import base64
 import csv
+import gzip
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -48,6 +52,18 @@ def test_every_sample_is_predicted_once_by_a_model_that_never_saw_it(data, recip
     assert (
         "| calibration | fold 1: none: val has too few samples (6 independent ones; 8 are needed); fold 2:" in summary
     )
+    # Slices, filters and pictures are those of a single run's report; a fold is a slice, too.
+    slices = json.loads((tmp_path / "out/evaluation/out-of-fold/metrics.json").read_text())["slices"]
+    assert slices["measure"] == "error"
+    page = (tmp_path / "out/evaluation/out-of-fold/report.html").read_text()
+    assert page.count("data:image/webp") + page.count("\nUklGR") > 0
+    packed = re.search(r'id="predictions"[^>]*>([^<]+)<', page)[1]
+    facets = json.loads(
+        gzip.decompress(base64.b64decode(packed))[4:].split(b"}]", 1)[0].partition(b'"facets": ')[2] + b"}]"
+    )
+    assert [facet["values"] for facet in facets if facet["name"] == "split"] == [
+        [f"of split fold {n}" for n in (1, 2, 3)]
+    ]
     before = (tmp_path / "out/fold-0/bundle/model.safetensors").stat().st_mtime_ns
     run_folds(data, recipe, tmp_path / "out", folds=3)
     assert (tmp_path / "out/fold-0/bundle/model.safetensors").stat().st_mtime_ns == before
