@@ -15,6 +15,14 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+# The fastest that a processor has, by the flag of Linux.
+INSTRUCTIONS = {
+    "amx_bf16": "AMX",
+    "avx512_bf16": "AVX512-bf16",
+    "avx512_vnni": "AVX512+VNNI",
+    "avx512f": "AVX512",
+    "avx2": "AVX2",
+}
 OBVERSE = [sys.executable, "-m", "obverse.cli.main"]
 
 
@@ -108,10 +116,12 @@ def _git(*arguments: str) -> str:
 
 
 def hardware() -> str:
-    """Cores and processor."""
-    model = platform.processor() or platform.machine()
+    """Cores, processor, and the class of its instructions, which decides about speed."""
+    model, flags = platform.processor() or platform.machine(), set()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    return f"{len(os.sched_getaffinity(0))} cores, {model}, {platform.machine()}"
+        fields = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+        fields = {name.strip(): value.strip() for name, value in fields.items()}
+        model, flags = fields.get("model name", model), set(fields.get("flags", "").split())
+    instructions = next((name for flag, name in INSTRUCTIONS.items() if flag in flags), platform.machine())
+    return f"{len(os.sched_getaffinity(0))} cores, {model}, {instructions}"
