@@ -1,4 +1,4 @@
-"""The index at the design size: 434,528 empty files in 500 class folders, shaped like the long-tail study (D1).
+"""The index at the design size: 434,528 empty files in 500 class folders, shaped like the long-tail study.
 
 Times are taken in one process, rivals in turn, and given as the least of several rounds and as ratios to a bare
 `os.scandir` walk; memory is the peak of a fresh process above a bare interpreter (imports count). No picture is read.

@@ -1,4 +1,4 @@
-"""Requirement C6 as written: generated shapes, 5 epochs, batch 16; train, val and top-3 accuracy, and minutes.
+"""Generated shapes, 5 epochs, batch 16; train, val and top-3 accuracy, and minutes.
 
 python benchmarks/shapes.py WORK_FOLDER
 """

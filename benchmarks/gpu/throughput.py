@@ -1,7 +1,7 @@
 """Pictures per second of `obverse train` on a GPU, beside a bare loop over batches that already lie in its memory.
 
 The bare loop is what no training with a loader can beat: the same timm network in bf16 with fused AdamW and no data.
-A ratio near 1 and a small data wait say that training is bound by the model (requirement P2); the peak of the GPU's
+A ratio near 1 and a small data wait say that training is bound by the model; the peak of the GPU's
 memory stands beside what `obverse plan` says (bar: within 20 %). Pictures are generated.
     python benchmarks/gpu/throughput.py WORK_FOLDER [CASE...] [--device cpu --samples 8: only to see that it runs]
 """

@@ -1,6 +1,8 @@
 """Reference pages say what the program says: `python docs/generate.py` has been run."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,16 @@ PAGES = {path.name: (path, text) for path, text in GENERATE["pages"]()}
 def test_a_page_is_current(name):
     path, text = PAGES[name]
     assert path.read_text(encoding="utf-8") == text, "run: python docs/generate.py"
+
+
+def test_the_page_of_benchmarks_is_current_and_has_every_result():
+    folder = Path(__file__).parents[2] / "benchmarks"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    program = "import tables; print(tables.readme(), end='')"
+    process = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    assert text == process.stdout, "run: python benchmarks/tables.py --write"
+    for result in (folder / "results").glob("*.json"):
+        assert f"| {result.stem} |" in text
 
 
 def test_the_command_reference_names_every_verb_and_option():
