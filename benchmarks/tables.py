@@ -69,6 +69,7 @@ TABLES = {
     "slices": Table("Planted weak slices", ("trust/slices",)),
     "startup": Table("Waiting for `--help` and the first step", ("",)),
     "suspects": Table("Wrong labels that are found", ("probing", "trust")),
+    "training_speed": Table("Training on a CPU beside a plain loop", ("data", "engines", "runtime", "training")),
     "transfer": Table("MobileNetV2 weights on trashnet", LEARNING),
     "trust": Table("Calibration beside temperature and probmetrics", ("decisions/calibration",)),
 }
