@@ -21,7 +21,7 @@ from obverse.terminal import painted
 
 from .data import check, prepare, sample, suspects
 from .machine import doctor, recipes
-from .models import ensemble, evaluate, explain, export, predict, search, serve, train
+from .models import ensemble, evaluate, explain, export, predict, publish, search, serve, train
 from .studies import compare, folds, plan, probe, runs, sweep
 
 
@@ -105,6 +105,7 @@ for verb in (
     explain,
     search,
     export,
+    publish,
     serve,
     sample,
     recipes,

@@ -19,7 +19,17 @@ from .estimates import Estimate, estimate_share
 from .evaluate import to_predictions
 from .label_sets.measure import SetMetrics
 from .one_class.measure import Metrics
-from .page import Extras, History, Thumbnails
+from .page import (
+    Extras,
+    History,
+    Measured,
+    Thumbnails,
+    data_name,
+    measured_section,
+    model_card,
+    read_measured,
+    shortened,
+)
 from .plots import plot_conditions, plot_history
 from .predictions import OUT_OF_FOLD, Predictions
 from .report import EARLIER, Topic, write_evaluation
@@ -46,6 +56,7 @@ __all__ = [
     "Extras",
     "Float32Array",
     "History",
+    "Measured",
     "Measurements",
     "Metrics",
     "Predictions",
@@ -57,6 +68,7 @@ __all__ = [
     "are_numbered",
     "best_prior",
     "create_folder",
+    "data_name",
     "diagnose",
     "differences",
     "discordant",
@@ -69,12 +81,16 @@ __all__ = [
     "map_embeddings",
     "mean_loss",
     "measure",
+    "measured_section",
+    "model_card",
     "plot_conditions",
     "plot_history",
+    "read_measured",
     "require_same_samples",
     "samples_needed",
     "seed_interval",
     "selection_value",
+    "shortened",
     "surest_mistakes",
     "to_predictions",
     "too_few",

@@ -75,6 +75,17 @@ def in_blocks(estimates: Mapping[str, Any], table: Sequence[metrics.Metric]) -> 
     return blocks
 
 
+def out_of_blocks(values: Mapping[str, Any], table: Sequence[metrics.Metric]) -> dict[str, Estimate | None]:
+    """Estimates of the metrics in metrics.json, inverse of `in_blocks`; metrics that are not there are left out."""
+    estimates: dict[str, Estimate | None] = {}
+    for metric in table:
+        place = (values.get(metric.block) or {}) if metric.block else values
+        key = metric.key or metric.name
+        if key in place:
+            estimates[metric.name] = None if place[key] is None else Estimate(**place[key])
+    return estimates
+
+
 def in_place(values: Mapping[str, Any], blocks: Mapping[str, Any]) -> dict[str, Any]:
     """`values` with its key `estimates` replaced by the keys of `blocks`, at the same position."""
     placed: dict[str, Any] = {}

@@ -6,7 +6,7 @@ from .criteria import Criterion, load_criteria
 from .faults import did_you_mean
 from .fields import describe_fields
 from .files import build_recipe, dump_recipe, load_recipe, recipe_schema, save_recipe, shipped_recipes
-from .licences import forbids_commercial_use, licence_sentence, licence_words, restriction
+from .licences import PERMISSIVE, forbids_commercial_use, licence_sentence, licence_words, restriction
 from .options import CONFIG_IGNORED, TIMM_OPTIONS
 from .recipe import Recipe
 from .resolved import (
@@ -88,6 +88,7 @@ __all__ = [
     "FITTED_ON_PROBABILITIES",
     "LABEL_SETS",
     "ORDINAL",
+    "PERMISSIVE",
     "POLICIES",
     "TIMM_OPTIONS",
     "AcceptanceSpec",

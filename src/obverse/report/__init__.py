@@ -18,6 +18,7 @@ from .blocks import (
     Table,
     Text,
 )
+from .escaping import plain_text
 from .html import style, to_html, to_html_fragment
 from .linked import Facet, Linked
 from .markdown import to_markdown
@@ -41,6 +42,7 @@ __all__ = [
     "Section",
     "Table",
     "Text",
+    "plain_text",
     "style",
     "to_html",
     "to_html_fragment",

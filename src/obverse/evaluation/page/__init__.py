@@ -1,9 +1,23 @@
 """The page of an evaluation: its opening, what to trust, galleries, panels and model card, and their order."""
 
+from .card import model_card
 from .choice import Thumbnails
 from .compose import Extras, compose
 from .judged import Judged
-from .opening import shortened
+from .measured import Measured, measured_section, read_measured
+from .opening import data_name, shortened
 from .training import History
 
-__all__ = ["Extras", "History", "Judged", "Thumbnails", "compose", "shortened"]
+__all__ = [
+    "Extras",
+    "History",
+    "Judged",
+    "Measured",
+    "Thumbnails",
+    "compose",
+    "data_name",
+    "measured_section",
+    "model_card",
+    "read_measured",
+    "shortened",
+]

@@ -21,14 +21,20 @@ REPRODUCTION = ("command", "trained", "recipe", "precision", "samples", "data")
 """Facts that someone needs who wants the same figures."""
 
 
-def model_card(facts: Mapping[str, str], classes: Sequence[str], *, num_trained: str, what: str) -> Section:
-    """Intended use, limits, licence and people. num_trained: counts of samples. what: what an answer is, in words."""
+def model_card(
+    facts: Mapping[str, str], classes: Sequence[str], *, num_trained: str, what: str, licence: str = ""
+) -> Section:
+    """Intended use, limits, licence and people.
+
+    num_trained: counts of samples. what: what an answer is, in words. licence: that of a published model.
+    """
     data = data_name(facts) or "its training data"
     names = ", ".join(classes[:MOST_NAMES]) + (", ..." if len(classes) > MOST_NAMES else "")
     rows: list[Row] = [
         ("intended use", f"answers {what} of {len(classes)} classes ({names}) for pictures taken like those of {data}"),
         ("limits", LIMITS),
         ("training data", num_trained or "not known"),
+        *([("licence of this model", licence)] if licence else []),
         ("licence of the pretrained weights", facts.get("licence of the weights", "not known")),
         ("people", PEOPLE),
     ]
