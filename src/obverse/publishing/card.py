@@ -61,7 +61,7 @@ def write_card(path: Path, name: str, bundle: Bundle, *, origin: Origin, licence
 
 def _lead(bundle: Bundle, facts: Mapping[str, str]) -> str:
     number = "any number" if bundle.multi_label else "one"
-    order = ", which have an order" if bundle.ordered else ""
+    order = ", which have an order," if bundle.ordered else ""
     several = len(bundle.views) > 1
     views = f"an object in {len(bundle.views)} views ({', '.join(bundle.views)})" if several else "a picture"
     data = f" It was trained on {data_name(facts)}." if data_name(facts) else ""
