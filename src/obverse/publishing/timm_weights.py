@@ -103,9 +103,9 @@ def _same_logits(net: nn.Module, classifier: Classifier, bundle: Bundle) -> bool
     size = (bundle.geometry.canvas_height, bundle.geometry.canvas_width)
     images_BCHW = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     logits_BK = classifier(images_BCHW[:, None], torch.ones(2, 1, dtype=torch.bool))
-    found_BK: torch.Tensor = net(images_BCHW)
-    return found_BK.shape == logits_BK.shape and bool(
-        (found_BK - logits_BK).abs().max() <= LOGITS_TOLERANCE * logits_BK.abs().max().clamp(min=1)
+    timm_BK: torch.Tensor = net(images_BCHW)
+    return timm_BK.shape == logits_BK.shape and bool(
+        (timm_BK - logits_BK).abs().max() <= LOGITS_TOLERANCE * logits_BK.abs().max().clamp(min=1)
     )
 
 
