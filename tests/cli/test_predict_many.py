@@ -186,13 +186,13 @@ def test_no_name_reaches_the_terminal_or_a_spreadsheet_as_a_command(obverse, sha
     assert obverse("predict", shapes_run, *names, "--spreadsheet").code == 2
 
 
-def test_class_names_are_safe_too(capsys):
-    from obverse.cli.printing.csv_rows import CsvRows
-    from obverse.cli.printing.predictions import print_row
+def test_class_names_are_safe_too():
+    from obverse.inference import Rows, csv_line
 
     labels = (("=x\x1b[0m", 0.5),)
-    print_row(package.Prediction("a", labels, labels), CsvRows(spreadsheet=True))
-    assert capsys.readouterr().out == "a,'=x\\x1b[0m,0.500000,,,,\n"
+    columns = ("id", "class_1", "probability_1", "confidence", "decision", "reason", "error")
+    cells = Rows(columns, (False,) * 7).cells(package.Prediction("a", labels, labels))
+    assert csv_line(cells, spreadsheet=True) == "a,'=x\\x1b[0m,0.500000,,,,\n"
 
 
 def test_a_broken_archive_and_a_link_to_itself_cost_nobody_else_the_answer(obverse, shapes_run, mixed, tmp_path):

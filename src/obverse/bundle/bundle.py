@@ -77,10 +77,12 @@ class Bundle:
     """The members of an ensemble; empty for a single model."""
     detector: OutlierDetector | None = None
     """Gaussians of the training embeddings, for `output.outliers`; in a file of their own."""
+    digest: str = field(default="", compare=False)
+    """SHA-256 over the description and the digests of all arrays, as read; empty for a bundle that was not read."""
 
     def to_values(self) -> dict[str, Any]:
-        """The description as plain JSON values, without the detector's arrays."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "detector"} | {
+        """The description as plain JSON values, without the detector's arrays and the digest."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("detector", "digest")} | {
             "geometry": asdict(self.geometry),
             "model": self.model.model_dump(mode="json"),
             "output": self.output.model_dump(mode="json"),
@@ -238,7 +240,8 @@ def _filled(bundle: Bundle, state: dict[str, torch.Tensor], where: str) -> Class
 
 def _described(values: dict[str, Any], path: Path) -> Bundle:
     where = repr(str(find_bundle(path) / "model.json"))
-    return Bundle.from_values({key: value for key, value in values.items() if key not in ENVELOPE}, where)
+    bundle = Bundle.from_values({key: value for key, value in values.items() if key not in ENVELOPE}, where)
+    return replace(bundle, digest=digest_of(values))
 
 
 def _read_description(path: Path) -> dict[str, Any]:

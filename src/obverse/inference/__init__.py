@@ -4,7 +4,8 @@ from .expansion import unread_in
 from .json_form import as_json
 from .prediction import Prediction
 from .predictor import TOP_K, Predictor, load
-from .requests import Failure
+from .requests import Failure, Requests
+from .results import RowOptions, Rows, Written, csv_line, write_results
 from .steps import Prepared, least_decode, predict_prepared, prepare
 
 __all__ = [
@@ -13,10 +14,16 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Prepared",
+    "Requests",
+    "RowOptions",
+    "Rows",
+    "Written",
     "as_json",
+    "csv_line",
     "least_decode",
     "load",
     "predict_prepared",
     "prepare",
     "unread_in",
+    "write_results",
 ]

@@ -7,12 +7,15 @@ from dataclasses import asdict
 from typing import Any
 
 from .prediction import Prediction
+from .requests import Failure
 
 Labels = Sequence[tuple[str, float]]
 
 
-def as_json(prediction: Prediction) -> dict[str, Any]:
-    """The prediction as a JSON object."""
+def as_json(prediction: Prediction | Failure) -> dict[str, Any]:
+    """The prediction, or the reason why there is none, as a JSON object."""
+    if isinstance(prediction, Failure):
+        return asdict(prediction)
     sets = {} if prediction.set_level is None else {"set": list(prediction.set), "set_level": prediction.set_level}
     decided = {"confidence": prediction.confidence, "decision": prediction.decision, "reason": prediction.reason}
     evidence = {"similar": [asdict(sample) for sample in prediction.similar]} if prediction.similar else {}

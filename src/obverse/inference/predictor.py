@@ -28,6 +28,7 @@ from .inputs import find_requests
 from .prediction import Prediction, read_predictions, with_similar
 from .reading import Reader
 from .requests import Cell, Failure, Input, Request, RequestOrFailure, Requests, Stored
+from .results import RowOptions, Written, shard_of, write_results
 
 if TYPE_CHECKING:  # explanation brings evaluation and reports, which prediction itself does not need
     from obverse.explain import LabelledEmbeddings
@@ -113,14 +114,17 @@ class Predictor:
         columns: Mapping[str, Cell] | None = None,
         top_k: int | None = None,
         batch_size: int = BATCH_SIZE,
+        shard: str = "",
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[Prediction | Failure]:
         """Yield a prediction for each sample, in order, or a `Failure` for an input that cannot be used.
 
-        progress: called with the numbers of finished and of all samples after every batch. Other arguments: see
-        `predict`.
+        shard: number and count, such as `1/4` for the first quarter of the samples; empty for all. progress: called
+        with the numbers of finished and of all samples after every batch. Other arguments: see `predict`.
         """
         requests = self.find(inputs, columns)
+        if shard:
+            requests = shard_of(requests, shard, batch_size=require_count("batch_size", batch_size))
         batches = self.answers(requests, top_k=top_k, batch_size=batch_size)
 
         def answers() -> Iterator[Prediction | Failure]:
@@ -131,6 +135,28 @@ class Predictor:
                 progress(done, len(requests))
 
         return answers()
+
+    def predict_to(
+        self,
+        inputs: Input | Sequence[Input],
+        out: str | Path,
+        *,
+        columns: Mapping[str, Cell] | None = None,
+        top_k: int | None = None,
+        batch_size: int = BATCH_SIZE,
+        shard: str = "",
+    ) -> Written:
+        """Write a row for each sample to a new file, in order; an input that cannot be used is a row with its error.
+
+        A call that was killed is continued by the same call. Pictures that are given in memory are known by their place
+        alone: give the same ones again.
+
+        out: a path that ends in .csv, .jsonl or .parquet. Other arguments: see `predict` and `predict_each`.
+
+        OutputError when the file exists, or was begun with another model, other inputs or other arguments.
+        """
+        options = RowOptions(self.num_top(top_k), require_count("batch_size", batch_size), part=shard)
+        return write_results(self, self.find(inputs, columns), Path(out), options=options)
 
     def answers(
         self,
@@ -144,7 +170,7 @@ class Predictor:
 
         Arguments: see `predict`. RecipeError at the call when top_k or batch_size is invalid.
         """
-        num_top, batch_size = self._top_k(top_k), require_count("batch_size", batch_size)
+        num_top, batch_size = self.num_top(top_k), require_count("batch_size", batch_size)
 
         def batches() -> Iterator[list[Prediction | Failure]]:
             with explained(Path(), ADVICE):
@@ -234,7 +260,8 @@ class Predictor:
             if read.batch is not None:
                 yield read.batch
 
-    def _top_k(self, top_k: int | None) -> int:
+    def num_top(self, top_k: int | None) -> int:
+        """Number of classes in `Prediction.top`: `top_k`, or by default 3. RecipeError when it is invalid."""
         if top_k is not None and self.bundle.kind.is_set:
             raise RecipeError("top_k is for models that give one class; this one gives every class above its threshold")
         return require_count("top_k", TOP_K if top_k is None else top_k)

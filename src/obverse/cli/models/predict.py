@@ -6,15 +6,18 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from obverse.cli.options import Device
-from obverse.cli.printing.answers import print_answers
+from obverse.cli.printing.answers import print_answers, require_answers
 from obverse.cli.printing.csv_rows import Spreadsheet
-from obverse.cli.printing.progress import show_predicted
+from obverse.cli.printing.progress import show_predicted, show_written
 from obverse.errors import RecipeError, printable
+
+if TYPE_CHECKING:
+    from obverse.inference import Predictor, Requests, RowOptions
 
 View = Annotated[
     list[str] | None, typer.Option(help="One view of a sample, VIEW=PICTURE: obverse=a.jpg; repeat for each view.")
@@ -55,14 +58,23 @@ def command(
     allow_urls: Annotated[
         bool, typer.Option("--allow-urls", help="Fetch pictures that are named by an http or https address.")
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A new file for the rows instead, .csv, .jsonl or .parquet; a killed command is continued."),
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(help="Only this part of the samples, for one of several machines: 1/4, 2/4, 3/4, 4/4.")
+    ] = "",
     device: Device = "auto",
 ) -> None:
     """Predict pictures with a trained model; exit 65 at the end when some could not be read."""
     inputs = given_inputs(paths, view)
     warn_of_unread(paths or [])
-    if spreadsheet and format is not Format.csv:
+    if spreadsheet and out is None and format is not Format.csv:
         raise RecipeError("--spreadsheet is for --format csv")
-    from obverse.inference import TOP_K, load
+    if out is not None and format is not Format.table:
+        raise RecipeError("--format is for what is printed; with --out the ending of the file says it")
+    from obverse.inference import RowOptions, load
 
     columns = given_columns(column)
     if similar:
@@ -71,9 +83,22 @@ def command(
         predictor = load_with_evidence(model, similar, device=device, allow_urls=allow_urls)
     else:
         predictor = load(model, device=device, allow_urls=allow_urls)
-    answers = predictor.predict_each(inputs, columns=columns, top_k=top_k, progress=show_predicted)
-    num_places = min(TOP_K if top_k is None else top_k, len(predictor.classes))
-    print_answers(predictor, answers, format.value, num_places=num_places, spreadsheet=spreadsheet)
+    if out is not None:
+        options = RowOptions(predictor.num_top(top_k), spreadsheet=spreadsheet, part=shard)
+        _write(predictor, predictor.find(inputs, columns), out, options)
+        return
+    answers = predictor.predict_each(inputs, columns=columns, top_k=top_k, shard=shard, progress=show_predicted)
+    print_answers(predictor, answers, format.value, num_top=predictor.num_top(top_k), spreadsheet=spreadsheet)
+
+
+def _write(predictor: Predictor, items: Requests, out: Path, options: RowOptions) -> None:
+    """Write the file, and say what it holds; DataError when something had no answer."""
+    from obverse.inference import write_results
+
+    written = write_results(predictor, items, out, options=options, progress=show_written)
+    kept = f", {written.num_kept:,} of them by an earlier command" * (written.num_kept > 0)
+    typer.echo(printable(f"{written.path}: {written.num_rows:,} rows{kept}"))
+    require_answers(written.num_rows, written.num_failures, written.first_error)
 
 
 def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> list[Any]:

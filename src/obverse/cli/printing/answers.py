@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,50 +12,75 @@ import typer
 from obverse.errors import DataError, printable
 
 from .csv_rows import CsvRows
-from .predictions import header, note, print_block, print_row
+from .predictions import note, print_block
 
 if TYPE_CHECKING:
-    from obverse.inference import Predictor
+    from obverse.inference import Failure, Prediction, Predictor
+
+    Answer = Prediction | Failure
 
 
 def print_answers(
-    predictor: Predictor, answers: Iterable[Any], format: str, *, num_places: int, spreadsheet: bool
+    predictor: Predictor, answers: Iterable[Answer], format: str, *, num_top: int, spreadsheet: bool
 ) -> None:
-    """Print everything; DataError at the end when something had no answer. num_places: classes per row of a CSV."""
-    from obverse.inference import Failure, as_json
+    """Print everything; DataError at the end when something had no answer. num_top: classes per row of a CSV."""
+    from obverse.inference import Failure
 
-    kind = predictor.bundle.kind
-    is_set, decode = kind.is_set, getattr(kind, "decode", "mode")
-    has_sets = predictor.bundle.output.sets is not None
-    num_similar = 0 if predictor.among is None else predictor.num_similar
-    failures, num_answers = [], 0
-    if format == "csv":
-        rows = CsvRows(spreadsheet=spreadsheet)
-        columns = header(predictor.classes, num_places, is_set=is_set, has_sets=has_sets, num_similar=num_similar)
-        columns.append("error")
-        rows.write(columns)
+    show = {"csv": _csv, "json": _json, "table": _blocks}[format]
+    num_answers, num_failures, first_error = 0, 0, ""
+
+    def counted() -> Iterator[Answer]:
+        nonlocal num_answers, num_failures, first_error
+        for answer in answers:
+            num_answers += 1
+            if isinstance(answer, Failure):
+                num_failures += 1
+                first_error = first_error or answer.error
+            yield answer
+
+    show(predictor, counted(), num_top, spreadsheet)
+    require_answers(num_answers, num_failures, first_error)
+
+
+def require_answers(num_answers: int, num_failures: int, first_error: str) -> None:
+    """DataError when something had no answer."""
+    if num_failures:
+        raise DataError(f"{num_failures:,} of {num_answers:,} without an answer; the first: {first_error}")
+
+
+def _csv(predictor: Predictor, answers: Iterable[Answer], num_top: int, spreadsheet: bool) -> None:
+    from obverse.inference import Rows
+
+    rows, lines = Rows.of(predictor, num_top), CsvRows(spreadsheet=spreadsheet)
+    lines.write(rows.columns)
     for answer in answers:
-        is_failure = isinstance(answer, Failure)
-        failures += [answer] if is_failure else []
-        if format == "csv" and is_failure:
-            rows.write([answer.id, *[""] * (len(columns) - 2), answer.error])
-        elif format == "csv":
-            print_row(answer, rows, num_similar=num_similar)
-        elif format == "json":
-            values = {"id": answer.id, "error": answer.error} if is_failure else as_json(answer)
-            typer.echo(("[" if not num_answers else ",") + "\n" + _indented(values), nl=False)
-        elif is_failure:
+        lines.write(rows.cells(answer))
+
+
+def _json(predictor: Predictor, answers: Iterable[Answer], num_top: int, spreadsheet: bool) -> None:
+    from obverse.inference import as_json
+
+    before = "[\n"
+    for answer in answers:
+        typer.echo(before + _indented(as_json(answer)), nl=False)
+        sys.stdout.flush()
+        before = ",\n"
+    typer.echo("[]" if before == "[\n" else "\n]")
+
+
+def _blocks(predictor: Predictor, answers: Iterable[Answer], num_top: int, spreadsheet: bool) -> None:
+    from obverse.inference import Failure
+
+    decode, has_answer = getattr(predictor.bundle.kind, "decode", "mode"), False
+    for answer in answers:
+        if isinstance(answer, Failure):
             typer.echo(f"{printable(answer.id)}\n  no answer: {printable(answer.error)}")
         else:
             print_block(answer, decode=decode, views=predictor.views)
-        num_answers += 1
+            has_answer = True
         sys.stdout.flush()
-    if format == "json":
-        typer.echo("\n]")
-    elif format == "table" and len(failures) < num_answers:
+    if has_answer:
         typer.echo(note(predictor.bundle.output))
-    if failures:
-        raise DataError(f"{len(failures)} of {num_answers} without an answer; the first: {failures[0].error}")
 
 
 def _indented(values: dict[str, Any]) -> str:

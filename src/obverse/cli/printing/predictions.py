@@ -1,4 +1,4 @@
-"""One prediction as text and as a row of a CSV, of a model of either kind."""
+"""One prediction as text, of a model of either kind."""
 
 from __future__ import annotations
 
@@ -9,19 +9,12 @@ import typer
 
 from obverse.errors import printable
 
-from .csv_rows import CsvRows
-
 if TYPE_CHECKING:
     from obverse.explain import Similar
     from obverse.inference import Prediction
     from obverse.recipe import OutputSpec
 
 THRESHOLDS = "; each class has its own threshold"
-
-# Columns of the CSV form about the decision on an answer.
-DECIDED = ("confidence", "decision", "reason")
-# Columns of the CSV form about each similar training sample.
-SIMILAR = ("similar", "similar_label", "cosine")
 
 
 def note(output: OutputSpec) -> str:
@@ -66,32 +59,6 @@ def print_block(prediction: Prediction, *, decode: str = "mode", views: Sequence
 def print_similar(sample: Similar) -> None:
     """One similar training sample: its cosine similarity, label and name."""
     typer.echo(f"  similar {sample.cosine:.3f}: {printable(sample.label)}  {printable(sample.id)}")
-
-
-def header(
-    classes: Sequence[str], num_places: int, *, is_set: bool, has_sets: bool = False, num_similar: int = 0
-) -> list[str]:
-    """Header of the CSV form, without the column `error`."""
-    places = [f"{what}_{place}" for place in range(1, num_places + 1) for what in ("class", "probability")]
-    columns = ["labels", *classes] if is_set else places
-    evidence = [f"{what}_{place}" for place in range(1, num_similar + 1) for what in SIMILAR]
-    return ["id", *columns, *["set"] * has_sets, *DECIDED, *evidence]
-
-
-def print_row(prediction: Prediction, rows: CsvRows, *, num_similar: int = 0) -> None:
-    """id, class and probability from the likeliest down (or label set and all probabilities), set, decision, evidence.
-
-    num_similar: similar training samples for which there are columns.
-    """
-    cells: list[str | float] = [cell for pair in prediction.top for cell in pair]
-    if prediction.is_set:
-        cells = ["|".join(sorted(name for name, _ in prediction.labels)), *prediction.probabilities.values()]
-    if prediction.set_level is not None:
-        cells.append("|".join(prediction.set))
-    confidence = "" if prediction.confidence is None else prediction.confidence
-    evidence = [cell for sample in prediction.similar for cell in (sample.id, sample.label, sample.cosine)]
-    evidence += [""] * (num_similar * len(SIMILAR) - len(evidence))
-    rows.write([prediction.id, *cells, confidence, prediction.decision or "", prediction.reason, *evidence, ""])
 
 
 def _percent(level: float) -> str:

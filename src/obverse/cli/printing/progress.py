@@ -23,6 +23,12 @@ def show_features(done: int, total: int) -> None:
 
 def show_predicted(done: int, total: int) -> None:
     """The same for predictions, unless they themselves appear on the terminal."""
-    if is_terminal(sys.stderr) and not is_terminal(sys.stdout):
+    if not is_terminal(sys.stdout):
+        show_written(done, total)
+
+
+def show_written(done: int, total: int) -> None:
+    """The same for predictions that are written to a file."""
+    if is_terminal(sys.stderr):
         sys.stderr.write(f"\r{done:,} of {total:,} predicted" + ("\n" if done == total else ""))
         sys.stderr.flush()
