@@ -17,7 +17,7 @@ from pathlib import Path
 from obverse.errors import BusyError, OutputError
 from obverse.files import read_json_object, write_whole
 from obverse.inference.requests import Failure
-from obverse.runtime.locking import locked
+from obverse.runtime import locked
 
 from .forms import Form
 from .rows import Answer
