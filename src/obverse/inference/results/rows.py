@@ -40,8 +40,8 @@ class Rows:
         if bundle.kind.is_set:
             places = [("labels", False), *((name, True) for name in predictor.classes)]
         else:
-            shown = range(1, min(num_top, len(predictor.classes)) + 1)
-            places = [pair for place in shown for pair in ((f"class_{place}", False), (f"probability_{place}", True))]
+            ranks = range(1, min(num_top, len(predictor.classes)) + 1)
+            places = [pair for place in ranks for pair in ((f"class_{place}", False), (f"probability_{place}", True))]
         evidence = [(f"{what}_{place}", what == "cosine") for place in range(1, num_similar + 1) for what in SIMILAR]
         columns = [
             ("id", False),
