@@ -1,4 +1,4 @@
-"""Differences between torch and the runtimes of an exported ONNX graph, on 200 generated samples of odd sizes per run.
+"""Differences between torch and the runtimes of an exported ONNX graph, on 200 samples per run.
 
     python benchmarks/export.py RUN...
 It is the check that `obverse export` makes before it accepts a file. The runs should be trained ones: networks that
@@ -13,18 +13,17 @@ from typing import Any
 
 from common import finished, save
 
-from obverse.bundle import find_bundle, read_bundle
 from obverse.engines import OnnxSession, OpenVinoSession
-from obverse.export.gate import measure_parity
-from obverse.export.graph import Graph, Names
+from obverse.export import TrainedModel
+from obverse.export.gate import Gate
 from obverse.export.onnx import exported
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:
     """One row per runtime."""
-    bundle, classifier = read_bundle(find_bundle(run))
-    graph, names = Graph(bundle, classifier).eval(), Names.of(bundle, classifier)
-    data = exported(graph, names, bundle).SerializeToString()
+    model = TrainedModel.read(run)
+    gate = Gate.of(model)
+    data = exported(gate.graph, gate.names, model.bundle).SerializeToString()
     return [
         {
             "run": run.name,
@@ -35,7 +34,7 @@ def rows_of(run: Path) -> list[dict[str, Any]]:
             "other answers": parity.num_other_answers,
             "accepted": parity.is_equal,
         }
-        for parity in measure_parity(graph, names, bundle, [OnnxSession(data), OpenVinoSession(data)])
+        for parity in map(gate.measure, (OnnxSession(data), OpenVinoSession(data)))
     ]
 
 

@@ -37,15 +37,19 @@ class LossKind:
 
 @dataclass(frozen=True)
 class ExportKind:
-    """A format of exported models: `obverse/export/FILE.py`, whose `write(path, bundle, classifier)` writes one.
+    """A format of exported models: `obverse/export/FILE.py`, whose `write(path, model)` writes one.
 
-    default_name: of the file. summary: what it holds. reader: how other programs open it.
+    It returns what it checked, in words, or an empty text. default_name: of the file or folder. summary: what it holds.
+    reader: how other programs open it. companions: files that are written beside it; `*` stands for its name without
+    the ending. is_folder: whether it is a folder, which the writer makes.
     """
 
     file: str
     default_name: str
     summary: str
     reader: str
+    companions: tuple[str, ...] = ()
+    is_folder: bool = False
 
 
 LOSSES: dict[str, LossKind] = {
@@ -86,8 +90,9 @@ EXPORT_FORMATS: dict[str, ExportKind] = {
     "onnx": ExportKind(
         "onnx",
         "model.onnx",
-        "one graph from pixels of any size to answers, checked against torch before it is written",
+        "one graph from pixels of any size to answers, checked against torch before it is written, and a script",
         "ONNX Runtime",
+        ("script.py",),
     ),
 }
 

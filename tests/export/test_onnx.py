@@ -13,9 +13,8 @@ from obverse.bundle import read_bundle
 from obverse.data import Geometry
 from obverse.engines import OnnxSession
 from obverse.errors import RefusedError
-from obverse.export import gate, onnx
+from obverse.export import TrainedModel, gate, onnx, samples
 from obverse.export.fit import fitted
-from obverse.export.graph import Graph, Names
 from obverse.inference import load
 
 pytest.importorskip("onnxscript")
@@ -25,9 +24,10 @@ SIZES = [tuple(map(int, np.random.default_rng(seed).integers(1, 900, 2))) for se
 
 
 def test_a_written_file_answers_with_a_missing_view(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(gate, "NUM_SAMPLES", 12)
-    bundle, classifier = read_bundle(trained.path)
-    onnx.write(tmp_path / "model.onnx", bundle, classifier)
+    monkeypatch.setattr(samples, "NUM_SAMPLES", 12)
+    bundle = read_bundle(trained.path)[0]
+    words = onnx.write(tmp_path / "model.onnx", TrainedModel.read(trained.path))
+    assert "2 samples of val and test and 10 generated ones" in words
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == ["dark", "light"]
     pixels = np.random.default_rng(0).integers(0, 256, (1, 31, 77, 3), np.uint8)
@@ -82,11 +82,11 @@ def test_every_geometry_gives_the_pixels_of_torch():
 
 
 def test_pixels_are_torch_s_own(trained, monkeypatch):
-    monkeypatch.setattr(gate, "NUM_SAMPLES", 12)
-    bundle, classifier = read_bundle(trained.path)
-    graph, names = Graph(bundle, classifier).eval(), Names.of(bundle, classifier)
-    session = OnnxSession(onnx.exported(graph, names, bundle).SerializeToString())
-    (parity,) = gate.measure_parity(graph, names, bundle, [session])
+    monkeypatch.setattr(samples, "NUM_SAMPLES", 12)
+    model = TrainedModel.read(trained.path)
+    of_torch = gate.Gate.of(model)
+    session = OnnxSession(onnx.exported(of_torch.graph, of_torch.names, model.bundle).SerializeToString())
+    parity = of_torch.measure(session)
     assert (parity.levels, parity.values) == (0, 0)
     assert parity.probability < 1e-5
 
@@ -98,7 +98,7 @@ def test_a_graph_with_other_pixels_is_refused(trained, tmp_path, monkeypatch):
 
     right = resize._resized
     monkeypatch.setattr(resize, "_resized", lambda *given: op.Add(right(*given), resize._number(2.0)))
-    monkeypatch.setattr(gate, "NUM_SAMPLES", 4)
+    monkeypatch.setattr(samples, "NUM_SAMPLES", 4)
     with pytest.raises(RefusedError, match="picture"):
-        onnx.write(tmp_path / "model.onnx", *read_bundle(trained.path))
+        onnx.write(tmp_path / "model.onnx", TrainedModel.read(trained.path))
     assert not list(tmp_path.iterdir())

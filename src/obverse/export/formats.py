@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from obverse.bundle import Bundle
-from obverse.models import Classifier
 from obverse.registry import EXPORT_FORMATS, load_file
 
+from .source import TrainedModel
 
-def write_model(path: Path, format: str, bundle: Bundle, classifier: Classifier) -> None:
-    """Write the model to `path` atomically. format: name in the registry. OutputError when it cannot be written."""
-    write: Callable[[Path, Bundle, Classifier], None] = load_file("export", EXPORT_FORMATS[format].file).write
-    write(path, bundle, classifier)
+
+def write_model(path: Path, format: str, model: TrainedModel) -> str:
+    """Write the model to `path`, and return what was checked in words; empty where nothing is.
+
+    format: name in the registry. OutputError when it cannot be written.
+    """
+    write: Callable[[Path, TrainedModel], str] = load_file("export", EXPORT_FORMATS[format].file).write
+    return write(path, model)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from obverse.bundle import Bundle
 from obverse.errors import RefusedError
 
-from .graph import Graph, Names
+from .graph import COLUMNS, PRESENT, Graph, Names
+from .samples import Arrays, Samples, draw_samples
+from .source import TrainedModel
 
-NUM_SAMPLES = 200
 MOST_PROBABILITY = 1e-4
 MOST_LEVELS, MOST_VALUES = 1, 1e-4
 NUM_WORST = 3
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 class Session(Protocol):
@@ -44,6 +42,7 @@ class Parity:
     """Share of pixel values that differ."""
 
     num_other_answers: int
+    num_samples: int
     worst: tuple[str, ...]
     """The samples of the largest differences, in words."""
 
@@ -59,72 +58,66 @@ class Parity:
         return (
             f"{self.runtime} does not give this model's answers: probabilities differ by up to {self.probability:.2g}, "
             f"pixels by up to {self.levels} levels in {self.values:.3%} of values, and {self.num_other_answers} of "
-            f"{NUM_SAMPLES} answers differ; nothing was written. The worst are {', '.join(self.worst)}"
+            f"{self.num_samples} answers differ; nothing was written. The worst are {', '.join(self.worst)}"
         )
 
 
-def require_parity(graph: Graph, names: Names, bundle: Bundle, sessions: Sequence[Session]) -> None:
-    """RefusedError, with the worst samples, where the differences of a runtime are above the limits."""
-    for parity in measure_parity(graph, names, bundle, sessions):
-        if not parity.is_equal:
-            raise RefusedError(parity.reason)
+@dataclass(frozen=True)
+class Gate:
+    """Samples with the answers of torch, which every runtime of an exported file must give."""
 
+    graph: Graph
+    names: Names
+    samples: Samples
+    expected: tuple[Arrays, ...]
+    """Outputs and fitted pictures of torch, one dict per sample."""
 
-def measure_parity(graph: Graph, names: Names, bundle: Bundle, sessions: Sequence[Session]) -> list[Parity]:
-    """The differences of every runtime from torch over the same generated samples."""
-    samples = [_sample(names, bundle, number) for number in range(NUM_SAMPLES)]
-    expected = [_of_torch(graph, names, sample) for sample in samples]
-    return [_compared(session, names, samples, expected) for session in sessions]
+    @classmethod
+    def of(cls, model: TrainedModel) -> Self:
+        """The gate of a model: torch's answers to samples of its data, or to generated ones."""
+        graph, names = Graph(model.bundle, model.classifier).eval(), Names.of(model.bundle, model.classifier)
+        samples = draw_samples(model.bundle, names, model.run)
+        return cls(graph, names, samples, tuple(_of_torch(graph, names, sample) for sample in samples.rows))
 
+    def require(self, sessions: Sequence[Session]) -> str:
+        """What was checked, in words. RefusedError, with the worst samples, where a runtime differs too much."""
+        for session in sessions:
+            parity = self.measure(session)
+            if not parity.is_equal:
+                raise RefusedError(parity.reason)
+        runtimes = " and ".join(session.name for session in sessions)
+        return f"{runtimes} gave torch's answers to {self.samples.words}"
 
-def _sample(names: Names, bundle: Bundle, number: int) -> Arrays:
-    """A sample of smooth pictures with edges, of odd sizes, the same for each number; some views are missing."""
-    rng = np.random.default_rng([2026, number])
-    arrays: Arrays = {}
-    for view in names.views:
-        height, width = (int(side) for side in rng.integers(17, 700, 2))
-        coarse = rng.integers(0, 256, (1, 3, *rng.integers(2, 24, 2)))
-        mode = "nearest" if number % 3 == 0 else "bicubic"
-        large = torch.nn.functional.interpolate(torch.from_numpy(coarse).float(), (height, width), mode=mode)
-        noisy = large[0].permute(1, 2, 0).numpy() + rng.normal(0, 8, (height, width, 3))
-        arrays[view] = noisy.clip(0, 255).astype(np.uint8)[None]
-    if "present" in names.more_inputs:
-        present = rng.random((1, len(names.views))) < 0.7
-        present[0, int(rng.integers(len(names.views)))] = True
-        arrays["present"] = present
-    if "columns" in names.more_inputs:
-        codes = [rng.integers(0, column.size + 1) if column.size else rng.normal() for column in bundle.columns]
-        arrays["columns"] = np.array([codes], np.float32)
-    return arrays
+    def measure(self, session: Session) -> Parity:
+        """The largest differences of a runtime; of fitted pixels, where its file gives them."""
+        probabilities, levels, num_values, num_changed, num_other = [], 0, 0, 0, 0
+        for sample, wanted in zip(self.samples.rows, self.expected, strict=True):
+            given = session.run(sample)
+            apart = np.abs(given["probabilities"] - wanted["probabilities"])
+            probabilities.append(float(np.nan_to_num(apart, nan=np.inf).max()))
+            num_other += not np.array_equal(given["answer"], wanted["answer"])
+            for name in set(self.names.pixels) & given.keys():
+                change = np.abs(given[name].astype(int) - wanted[name].astype(int))
+                levels = max(levels, int(change.max()))
+                num_values, num_changed = num_values + change.size, num_changed + int((change > 0).sum())
+        worst = self._worst(probabilities)
+        share, num = num_changed / max(1, num_values), len(self.expected)
+        return Parity(session.name, max(probabilities), levels, share, num_other, num, worst)
+
+    def _worst(self, differences: Sequence[float]) -> tuple[str, ...]:
+        """The samples of the largest differences, in words."""
+        places = map(int, np.argsort(differences)[::-1][:NUM_WORST])
+        return tuple(f"picture {place} of {self._sizes(place)} pixels ({differences[place]:.2g})" for place in places)
+
+    def _sizes(self, place: int) -> str:
+        """The sizes of a sample's views, (height x width) each."""
+        sample = self.samples.rows[place]
+        return " and ".join("x".join(map(str, sample[view].shape[1:3])) for view in self.names.views)
 
 
 def _of_torch(graph: Graph, names: Names, sample: Arrays) -> Arrays:
     views = tuple(torch.from_numpy(sample[view]) for view in names.views)
-    more = (torch.from_numpy(sample[name]) if name in sample else None for name in ("present", "columns"))
+    more = (torch.from_numpy(sample[name]) if name in sample else None for name in (PRESENT, COLUMNS))
     with torch.no_grad():
         outputs = graph(views, *more)
     return {name: tensor.numpy() for name, tensor in zip((*names.outputs, *names.pixels), outputs, strict=True)}
-
-
-def _compared(session: Session, names: Names, samples: Sequence[Arrays], expected: Sequence[Arrays]) -> Parity:
-    probabilities, levels, num_values, num_changed, num_other = [], 0, 0, 0, 0
-    for sample, wanted in zip(samples, expected, strict=True):
-        given = session.run(sample)
-        apart = np.abs(given["probabilities"] - wanted["probabilities"])
-        probabilities.append(float(np.nan_to_num(apart, nan=np.inf).max()))
-        num_other += not np.array_equal(given["answer"], wanted["answer"])
-        for name in names.pixels:
-            change = np.abs(given[name].astype(int) - wanted[name].astype(int))
-            levels = max(levels, int(change.max()))
-            num_values, num_changed = num_values + change.size, num_changed + int((change > 0).sum())
-    order = np.argsort(probabilities)[::-1][:NUM_WORST]
-    worst = tuple(
-        f"picture {place} of {_sizes(samples[place], names)} pixels ({probabilities[place]:.2g})"
-        for place in map(int, order)
-    )
-    return Parity(session.name, max(probabilities), levels, num_changed / num_values, num_other, worst)
-
-
-def _sizes(sample: Arrays, names: Names) -> str:
-    """The sizes of a sample's views, (height x width) each."""
-    return " and ".join("x".join(map(str, sample[view].shape[1:3])) for view in names.views)

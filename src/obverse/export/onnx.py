@@ -17,40 +17,43 @@ import torch
 from obverse.bundle import Bundle
 from obverse.data import Geometry
 from obverse.engines import OnnxSession, OpenVinoSession, has_openvino
-from obverse.errors import OutputError, UnavailableError
-from obverse.files import write_whole
-from obverse.models import Classifier
+from obverse.errors import UnavailableError
 
-from .gate import Session, require_parity
-from .graph import Graph, Names
+from .gate import Gate, Session
+from .graph import COLUMNS, PRESENT, Graph, Names
+from .script import SCRIPT, script
+from .source import TrainedModel, write_files
 
 OPSET = 20
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
-def write(path: Path, bundle: Bundle, classifier: Classifier) -> None:
-    """Write the model as ONNX, after ONNX Runtime and, where installed, OpenVINO have given torch's answers.
+def write(path: Path, model: TrainedModel) -> str:
+    """Write the model as ONNX with a script that uses it; return what was checked, in words. Errors: see `checked`."""
+    data, words = checked(model)
+    write_files({path.with_name(SCRIPT): script(path.name, model.bundle).encode(), path: data})
+    return words
 
-    RefusedError where they differ, UnavailableError without the packages, OutputError when it cannot be written.
+
+def checked(model: TrainedModel) -> tuple[bytes, str]:
+    """The ONNX model, after ONNX Runtime and, where installed, OpenVINO have given torch's answers; and that in words.
+
+    RefusedError where they differ, UnavailableError without the packages.
     """
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise UnavailableError(f"{', '.join(missing)} not installed; pip install 'obverse[export]'")
-    graph, names = Graph(bundle, classifier).eval(), Names.of(bundle, classifier)
-    model = exported(graph, names, bundle)
-    data = model.SerializeToString()
+    gate = Gate.of(model)
+    proto = exported(gate.graph, gate.names, model.bundle)
+    data = proto.SerializeToString()
     sessions: list[Session] = [OnnxSession(data)]
     if has_openvino():
         sessions.append(OpenVinoSession(data))
-    require_parity(graph, names, bundle, sessions)
-    kept = [output for output in model.graph.output if output.name in names.outputs]
-    del model.graph.output[:]
-    model.graph.output.extend(kept)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, model.SerializeToString())
-    except OSError as error:
-        raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+    words = gate.require(sessions)
+    kept = [output for output in proto.graph.output if output.name in gate.names.outputs]
+    del proto.graph.output[:]
+    proto.graph.output.extend(kept)
+    return proto.SerializeToString(), words
 
 
 def exported(graph: Graph, names: Names, bundle: Bundle) -> Any:
@@ -60,8 +63,8 @@ def exported(graph: Graph, names: Names, bundle: Bundle) -> Any:
         torch.from_numpy(rows.integers(0, 256, (2, 41 + number, 53 + number, 3), np.uint8))
         for number in range(len(names.views))
     )
-    present = torch.ones(2, len(views), dtype=torch.bool) if "present" in names.more_inputs else None
-    columns = torch.zeros(2, len(bundle.columns)) if bundle.columns else None
+    present = torch.ones(2, len(views), dtype=torch.bool) if PRESENT in names.more_inputs else None
+    columns = torch.zeros(2, len(bundle.columns)) if COLUMNS in names.more_inputs else None
     batched = [None if tensor is None else {0: any_size} for tensor in (present, columns)]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter about its own parts
@@ -87,16 +90,18 @@ def exported(graph: Graph, names: Names, bundle: Bundle) -> Any:
 
 def metadata(bundle: Bundle, names: Names) -> dict[str, Any]:
     """What a program needs besides the graph, by key; all but text is JSON in the file."""
+    least = bundle.geometry.least_decode
     return {
         "obverse": version("obverse"),
         "classes": bundle.classes,
         "views": dict(zip(bundle.views, names.views, strict=True)),
         "geometry": asdict(bundle.geometry),
-        "least_decode": bundle.geometry.least_decode,
+        # Of a picture file, which holds all parts where views are parts of one picture.
+        "least_decode": bundle.parts[0].enlarged(*least) if bundle.parts else least,
         "mean": bundle.mean,
         "std": bundle.std,
         "columns": [asdict(column) for column in bundle.columns],
-        "parts": [list(part.step) for part in bundle.parts],
+        "parts": [asdict(part) for part in bundle.parts],
     }
 
 

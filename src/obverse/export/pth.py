@@ -29,6 +29,8 @@ from obverse.files import regular_status, written_aside
 from obverse.models import Classifier, one_line, unpickled
 from obverse.recipe import FITTED_ON_PROBABILITIES
 
+from .source import TrainedModel
+
 FORMAT = "obverse-pth"
 FORMAT_VERSION = 1
 
@@ -58,9 +60,10 @@ def write_pth(path: Path, bundle: Bundle, classifier: Classifier, *, more: Mappi
         raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
 
 
-def write(path: Path, bundle: Bundle, classifier: Classifier) -> None:
-    """Write the file of `obverse export --format pth`."""
-    write_pth(path, bundle, classifier)
+def write(path: Path, model: TrainedModel) -> str:
+    """Write the file of `obverse export --format pth`, of which nothing is checked."""
+    write_pth(path, model.bundle, model.classifier)
+    return ""
 
 
 def fold_output(bundle: Bundle, classifier: Classifier) -> tuple[Bundle, dict[str, torch.Tensor]]:

@@ -15,6 +15,7 @@ from .sources.fixes import COLUMNS as FIX_COLUMNS
 from .sources.folders.tree import open_tree
 from .sources.folders.views import in_parts
 from .sources.listing import stem_key, walk_pictures
+from .sources.run_folder import read_run_folder
 from .sources.tables.picture_lists import LIST_SUFFIXES, read_picture_list
 from .sources.tables.rows import is_table_name
 from .split.divide import groups_of_other_data
@@ -65,6 +66,7 @@ __all__ = [
     "part_of",
     "read_manifest",
     "read_picture_list",
+    "read_run_folder",
     "read_source",
     "remote_url",
     "require_decodable",

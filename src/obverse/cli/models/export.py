@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from obverse.errors import OutputError, printable
-from obverse.registry import EXPORT_FORMATS
+from obverse.registry import EXPORT_FORMATS, ExportKind
 
 
 def _check_format(name: str) -> str:
@@ -27,15 +27,28 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace an older file.")] = False,
 ) -> None:
     """Write a trained model for other programs."""
-    from obverse.bundle import find_bundle, read_bundle
-    from obverse.export import write_model
+    from obverse.bundle import find_bundle
+    from obverse.export import TrainedModel, write_model
 
     kind = EXPORT_FORMATS[format]
     path = out or find_bundle(model) / kind.default_name
-    if path.is_dir() or (path.exists() and not force):
-        what = "is a folder" if path.is_dir() else "exists; --force replaces it"
-        raise OutputError(f"{str(path)!r} {what}, or choose another file with --out")
-    bundle, classifier = read_bundle(model)
-    write_model(path, format, bundle, classifier)
-    typer.echo(f"wrote {printable(str(path))}: {classifier.num_parameters():,} parameters, "
-               f"{len(bundle.classes)} classes; {kind.reader} reads it")  # fmt: skip
+    _require_free(path, kind, force=force)
+    trained = TrainedModel.read(model)
+    words = write_model(path, format, trained)
+    typer.echo(f"wrote {printable(str(path))}: {trained.classifier.num_parameters():,} parameters, "
+               f"{len(trained.bundle.classes)} classes; {kind.reader} reads it")  # fmt: skip
+    if words:
+        typer.echo(words)
+
+
+def _require_free(path: Path, kind: ExportKind, *, force: bool) -> None:
+    """OutputError when a file of the export exists, or has the name of a folder. force: files may be replaced."""
+    companions = (path.with_name(name.replace("*", path.stem)) for name in kind.companions)
+    for file in (path, *companions):
+        if file.is_dir() and not (kind.is_folder and file == path and force):
+            what = "exists; --force replaces it" if kind.is_folder else "is a folder"
+        elif file.exists() and not force:
+            what = "exists; --force replaces it"
+        else:
+            continue
+        raise OutputError(f"{str(file)!r} {what}, or choose another file with --out")
