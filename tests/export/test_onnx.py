@@ -27,7 +27,7 @@ def test_a_written_file_answers_with_a_missing_view(trained, tmp_path, monkeypat
     monkeypatch.setattr(samples, "NUM_SAMPLES", 12)
     bundle = read_bundle(trained.path)[0]
     words = onnx.write(tmp_path / "model.onnx", TrainedModel.read(trained.path))
-    assert "2 samples of val and test and 10 generated ones" in words
+    assert "6 samples of val and test and 6 generated ones" in words
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == ["dark", "light"]
     pixels = np.random.default_rng(0).integers(0, 256, (1, 31, 77, 3), np.uint8)
