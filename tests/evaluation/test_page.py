@@ -96,7 +96,7 @@ def test_galleries_share_no_row_and_the_album_is_limited(make):
     confidence_N, right_N = predictions.confidence_N, predictions.is_right_N
     assert confidence_N[list(chosen.unsure)].max() <= np.sort(confidence_N[right_N])[len(chosen.unsure)]
     assert all(name.count(" taken for ") == 1 for name, _ in chosen.pairs)
-    album = take_album(predictions, chosen, lambda row: (Picture(b"x"), Picture(b"y")))
+    album = take_album(predictions, chosen, lambda row: (Picture(b"x"), Picture(b"y")), num=0)
     assert 2 * len(album) == MOST_PICTURES
     assert list(album)[: len(chosen.rows)] == list(chosen.rows)
     cells = {(predictions.truth[row], predictions.answers[row]) for row in album}

@@ -1,6 +1,7 @@
 """`obverse suspects` on data, on a run and on a study of folds; its table is what `train --fixes` reads."""
 
 import csv
+import json
 import re
 import shutil
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 import obverse
 from obverse.cli.main import app
+from obverse.experiment import evaluate_run
 from obverse.manifest import build_index
 from obverse.recipe import DataSpec
 from obverse.studies.folds import run_folds
@@ -108,3 +110,35 @@ def test_folds_judge_every_sample(mislabelled, make_recipe, tmp_path):
     assert len(rows) <= 5
     scores = np.array([float(row["score"]) for row in rows])
     assert (np.diff(scores) <= 0).all()
+    # The report of the folds shows the same ones.
+    folder = out / "evaluation/out-of-fold"
+    section = (folder / "summary.md").read_text().split("## Suspect labels")[1].split("\n## ")[0]
+    num = json.loads((folder / "metrics.json").read_text())["suspects"]["num_here"]
+    assert num >= len(rows) > 0
+    assert all(row["id"] in section for row in rows)
+    page = (folder / "report.html").read_text()
+    assert "a wrong label counts as an error of the model" in page
+    assert page.split('id="suspect-labels"')[1].split("</section>")[0].count("<img") >= len(rows)
+
+
+def test_a_run_evaluated_after_the_search_shows_the_suspects(trained, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained.path, run)
+    before = (run / "evaluation/test/summary.md").read_text()
+    assert "`obverse suspects RUN`" in before
+    written = obverse.suspects(run, out=run / "suspects", device="cpu")
+    table = run / "suspects/suspects.csv"
+    test_ids = json.loads((run / "evaluation/test/ids.json").read_text())
+    header = "id,label,new_label,action,score,why"
+    rows = [f"{test_ids[0]},dark,light,change,0.9,because", f"{test_ids[1]},dark,light,keep,0.8,", "gone,a,b,keep,0.7,"]
+    table.write_text("\n".join([header, *rows]) + "\n")
+    assert written.page.is_file()
+    folder, metrics = evaluate_run(run, device="cpu")
+    assert metrics["suspects"] == {"num_listed": 3, "num_here": 2}
+    summary = (folder / "summary.md").read_text()
+    assert "lists 3 suspects in suspects/suspects.csv of the run's folder; 1 of them is marked" in summary
+    assert "2 of them are among the samples of this report" in summary
+    assert f"{test_ids[0]}: because" in summary
+    # A damaged table is no reason to stop.
+    table.write_text("nothing\n")
+    assert "suspects" not in evaluate_run(run, device="cpu")[1]

@@ -9,31 +9,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from obverse.errors import DataError, OutputError, RecipeError, UnavailableError, printable
-from obverse.files import write_whole
 
 from .short_forms import given_forms, recipe_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from obverse.bundle import Bundle
-    from obverse.evaluation import Predictions
-    from obverse.manifest import Manifest, Samples
-    from obverse.probing import FrozenAnswers
+    from obverse.manifest import Manifest
     from obverse.recipe import Recipe, ResolvedRecipe
-    from obverse.trust.suspects import Evidence, Neighbours, Ranking
+    from obverse.trust.suspects import Case, FrozenJudge, Judges, Ranking
 
     from .probing import Watching
 
-TABLE, PAGE = "suspects.csv", "suspects.html"
 FOLDS = 5
 NOTEBOOK_COLUMNS, MOST_ROWS = ("id", "label", "new_label", "score", "why"), 20
-SPLITS = ("out-of-fold", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,21 +85,6 @@ class Suspects:
         return to_html_fragment(blocks, label="suspect labels")
 
 
-@dataclass
-class _Judged:
-    """What is known of the samples of a manifest before they are ranked."""
-
-    recipe: ResolvedRecipe
-    manifest: Manifest
-    bundle: Bundle
-    notes: list[str] = field(default_factory=list)
-    frozen: FrozenAnswers | None = None
-    predictions: dict[str, Predictions] = field(default_factory=dict)
-    """Evaluation of a run or a study -> its predictions."""
-    spaces: list[Predictions] = field(default_factory=list)
-    """Predictions with embeddings, each of a model that was not trained on these samples."""
-
-
 def find_suspects(
     source: Path,
     recipe: str | os.PathLike[str] | Recipe,
@@ -128,17 +106,19 @@ def find_suspects(
         if given or recipe != "auto":
             raise RecipeError(f"{str(source)!r} is judged by its own recipe, weights and data; leave out the options, "
                               "or give its data instead")  # fmt: skip
-        judged = _judged_run(source, run, forms.get("--device", "auto"), watching)
-        data = judged.recipe.data.path or str(source)
+        resolved, judges = _of_run(source, run, forms.get("--device", "auto"), watching)
+        data = resolved.data.path or str(source)
     else:
-        judged = _judged_data(source, recipe_of(recipe, settings, forms), asked.weights, watching)
+        resolved, judges = _of_data(source, recipe_of(recipe, settings, forms), asked.weights, watching)
         data = str(source)
-    result, samples = _ranked(judged, asked.most)
-    return result if asked.out is None else _written(result, judged, samples, (str(source), data), asked.out)
+    result, case = _ranked(judges, asked.most)
+    return result if asked.out is None else _written(result, case, judges, resolved, (str(source), data), asked.out)
 
 
 def require_free(out: Path, *, force: bool) -> None:
     """OutputError when the table exists, because a person may have edited it, or when the folder cannot be made."""
+    from obverse.trust.suspects import TABLE
+
     if os.path.lexists(out / TABLE) and not force:
         raise OutputError(f"{str(out / TABLE)!r} exists; --force replaces it and what was changed in it, or choose "
                           "another --out")  # fmt: skip
@@ -156,11 +136,12 @@ def _run_of(source: Path) -> Path | None:
     return None
 
 
-def _judged_data(source: Path, recipe: Recipe, weights: Sequence[str], watching: Watching) -> _Judged:
-    """The samples of a data set with answers by frozen features of the first candidate for weights."""
+def _of_data(source: Path, recipe: Recipe, weights: Sequence[str], watching: Watching) -> tuple[ResolvedRecipe, Judges]:
+    """The judges of a data set: frozen features of the first candidate for weights."""
     from obverse.experiment import Machine, describe, resolve
     from obverse.manifest import build_index
     from obverse.probing import candidates_of
+    from obverse.trust.suspects import Judges
 
     reasons: list[str] = []
     candidate = candidates_of([recipe], weights, reasons)[0]
@@ -169,177 +150,83 @@ def _judged_data(source: Path, recipe: Recipe, weights: Sequence[str], watching:
     index = build_index(source, recipe.data, watching.reading)
     machine = Machine.here(recipe.runtime)
     resolved = resolve(recipe.changed({"model.backbone": candidate.backbone}), index, machine).recipe
-    judged = _Judged(resolved, index.manifest, describe(resolved, index.manifest))
-    judged.frozen = _frozen(judged, watching)
-    return judged
+    bundle = describe(resolved, index.manifest)
+    frozen = _frozen(bundle, resolved, index.manifest, watching)
+    return resolved, Judges(manifest=index.manifest, kind=bundle.kind, frozen=frozen, evaluations={})
 
 
-def _judged_run(source: Path, first: Path, device: str, watching: Watching) -> _Judged:
-    """The samples of a run or a study, with its predictions and, where it has pretrained weights, frozen features."""
-    from obverse.evaluation import Predictions
+def _of_run(source: Path, first: Path, device: str, watching: Watching) -> tuple[ResolvedRecipe, Judges]:
+    """The judges of a run or a study: its predictions and, where it has pretrained weights, frozen features."""
     from obverse.experiment import describe, read_inputs
     from obverse.recipe import ResolvedRecipe
     from obverse.runs import RunFolder
     from obverse.runtime import resolve_device
+    from obverse.trust.suspects import Judges, evaluations_of, spaces_of
 
     recipe, manifest = read_inputs(RunFolder(first))
     recipe = ResolvedRecipe.of(recipe.changed({"runtime.device": str(resolve_device(device))}))
-    judged = _Judged(recipe, manifest, describe(recipe, manifest))
-    for split in SPLITS:
-        if (source / "evaluation" / split / "names.json").is_file():
-            judged.predictions[split] = Predictions.read(source / "evaluation" / split)
+    bundle = describe(recipe, manifest)
+    evaluations = evaluations_of(source)
     folders = [source, *sorted(source.glob("fold-*"))] if first != source else [source]
-    held = [folder / "evaluation" / split for folder in folders for split in ("val", "test")]
-    parts = [Predictions.read(path) for path in held if (path / "embeddings.npy").is_file()]
-    judged.spaces = [part for part in parts if part.embeddings_ND is not None]
+    frozen, notes = None, []
     if getattr(recipe.model.backbone, "pretrained", "none") != "none":
         try:
-            judged.frozen = _frozen(judged, watching)
+            frozen = _frozen(bundle, recipe, manifest, watching)
         except (UnavailableError, DataError) as error:
-            judged.notes.append(f"The pretrained weights are not used: {error}.")
-    if judged.frozen is None and not judged.predictions:
+            notes.append(f"The pretrained weights are not used: {error}.")
+    if frozen is None and not evaluations:
         raise DataError(f"{str(source)!r} has no predictions and no pretrained weights, so nothing can judge its "
                         "labels; finish the run, or give its data with --weights")  # fmt: skip
-    return judged
+    return recipe, Judges(
+        manifest=manifest,
+        kind=bundle.kind,
+        frozen=frozen,
+        evaluations=evaluations,
+        spaces=spaces_of(folders),
+        notes=notes,
+    )
 
 
-def _frozen(judged: _Judged, watching: Watching) -> FrozenAnswers:
+def _frozen(bundle: Bundle, recipe: ResolvedRecipe, manifest: Manifest, watching: Watching) -> FrozenJudge:
+    from obverse.experiment import model_words
     from obverse.probing import frozen_answers
+    from obverse.trust.suspects import FrozenJudge
 
-    watching.notify(f"features of {len(judged.manifest.samples):,} samples by the pretrained weights")
-    frozen = frozen_answers(judged.bundle, judged.recipe, judged.manifest, folds=FOLDS, progress=watching.computing)
+    watching.notify(f"features of {len(manifest.samples):,} samples by the pretrained weights")
+    frozen = frozen_answers(bundle, recipe, manifest, folds=FOLDS, progress=watching.computing)
     if frozen.complaint:
         watching.notify(frozen.complaint)
-    return frozen
+    words = f"a head ({frozen.head}) on the frozen features of {model_words(recipe)}, in {FOLDS} folds"
+    return FrozenJudge(probabilities_NK=frozen.probabilities_NK, features_ND=frozen.features_ND, words=words)
 
 
-def _ranked(judged: _Judged, most: int | None) -> tuple[Suspects, Samples]:
-    """The suspects, and the samples of the evidence in its order."""
-    from obverse.trust.suspects import rank, table_rows
+def _ranked(judges: Judges, most: int | None) -> tuple[Suspects, Case]:
+    """The suspects, and the case from which they follow."""
+    from obverse.trust.suspects import case_of, rank, table_rows
 
-    evidence, places, used = _evidence(judged)
-    ranking, samples = rank(evidence, most=most), judged.manifest.samples.take(places)
-    header, *rows = table_rows(ranking, samples, judged.manifest.views)
-    return Suspects(ranking, tuple(dict(zip(header, row, strict=True)) for row in rows), used), samples
+    case = case_of(judges)
+    ranking = rank(case.evidence, most=most)
+    header, *rows = table_rows(ranking, case.samples, judges.manifest.views)
+    return Suspects(ranking, tuple(dict(zip(header, row, strict=True)) for row in rows), case.sentences), case
 
 
-def _written(result: Suspects, judged: _Judged, samples: Samples, names: tuple[str, str], out: Path) -> Suspects:
+def _written(
+    result: Suspects, case: Case, judges: Judges, recipe: ResolvedRecipe, names: tuple[str, str], out: Path
+) -> Suspects:
     """The suspects after writing their table and page. names: of what was judged, and of its data."""
     import shlex
 
     from obverse.data import PictureDataset
-    from obverse.explain import thumbnails_of
-    from obverse.report import to_html
-    from obverse.trust.suspects import suspects_page, write_table
+    from obverse.experiment import describe
+    from obverse.trust.suspects import write_suspects
 
-    title, data = names
-    ranking, manifest = result.ranking, judged.manifest
-    thumbnails = thumbnails_of(PictureDataset(manifest, samples, judged.bundle.geometry), {})
-    page = suspects_page(ranking, printable(title), used=result.used, thumbnails=thumbnails)
-    try:
-        write_table(ranking, samples, manifest.views, out / TABLE)
-        write_whole(out / PAGE, to_html(page).encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise OutputError(f"{str(out)!r} cannot be written: {error.strerror or error}; choose another --out") from None
-    files = [*judged.recipe.data.fixes, str(out / TABLE)]
+    (title, data), manifest = names, judges.manifest
+    dataset = PictureDataset(manifest, case.samples, describe(recipe, manifest).geometry)
+    table, page = write_suspects(out, result.ranking, dataset, title=printable(title), used=result.used)
+    files = [*recipe.data.fixes, str(table)]
     fixes = " ".join(f"--fixes {shlex.quote(file)}" for file in files)
     command = f"obverse train {shlex.quote(data)} {fixes}"
-    return replace(result, table=out / TABLE, page=out / PAGE, command=command)
-
-
-def _evidence(judged: _Judged) -> tuple[Evidence, list[int], tuple[str, ...]]:
-    """The evidence on all samples that something judges, their places in the manifest, and sentences about it."""
-    import numpy as np
-
-    from obverse.trust.suspects import Evidence
-
-    manifest, samples = judged.manifest, judged.manifest.samples
-    probabilities_NK = np.full((len(samples), len(manifest.classes)), np.nan)
-    judges, used = [""] * len(samples), []
-    if judged.frozen is not None:
-        probabilities_NK[:] = judged.frozen.probabilities_NK
-        judges = ["frozen features"] * len(samples)
-    place_of = {name: place for place, name in enumerate(samples.ids)}
-    # The first of the evaluations wins: a pooled one is of models that did not see the sample.
-    for split, predictions in reversed(judged.predictions.items()):
-        rows = [row for row, name in enumerate(predictions.ids) if name in place_of]
-        here = [place_of[predictions.ids[row]] for row in rows]
-        probabilities_NK[here] = predictions.probabilities_NK[rows]
-        for place in here:
-            judges[place] = "the model of its fold" if split == SPLITS[0] else f"the run ({split})"
-    given_NK = _given(manifest)
-    is_judged_N = np.isfinite(probabilities_NK).all(1)
-    places = np.flatnonzero(is_judged_N).tolist()
-    neighbours, words = _neighbours(judged, places, place_of)
-    used = [*_sentences(judges, judged), words, *judged.notes]
-    kind = judged.bundle.kind
-    return (
-        Evidence(
-            ids=tuple(samples.ids[place] for place in places),
-            classes=manifest.classes,
-            given_NK=given_NK[places],
-            probabilities_NK=probabilities_NK[places],
-            judges=tuple(judges[place] for place in places),
-            neighbours=neighbours,
-            ordered=kind.ordered,
-            is_set=kind.is_set,
-        ),
-        places,
-        tuple(used),
-    )
-
-
-def _given(manifest: Manifest) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    import numpy as np
-
-    given_NK = np.zeros((len(manifest.samples), len(manifest.classes)), dtype=np.bool_)
-    for place, sample in enumerate(manifest.samples):
-        given_NK[place, [manifest.class_index[name] for name in manifest.classes_of(sample)]] = True
-    return given_NK
-
-
-def _sentences(judges: Sequence[str], judged: _Judged) -> list[str]:
-    """What judged how many samples."""
-    from obverse.experiment import model_words
-
-    sentences = []
-    for judge in sorted({*judges} - {""}):
-        what = f"{judges.count(judge):,} samples are judged by "
-        if judge == "frozen features":
-            assert judged.frozen is not None
-            what += f"a head ({judged.frozen.head}) on the frozen features of {model_words(judged.recipe)}, in {FOLDS} "
-            sentences.append(f"{what}folds: no sample's own label was used.")
-        else:
-            sentences.append(f"{what}{judge}, which was not trained on them.")
-    if judges.count(""):
-        sentences.append(
-            f"{judges.count('')} samples are not judged, because the run was trained on them and has no pretrained "
-            "weights; `obverse folds DATA` predicts every sample by a model that did not see it."
-        )
-    return sentences
-
-
-def _neighbours(judged: _Judged, places: Sequence[int], place_of: Mapping[str, int]) -> tuple[Neighbours | None, str]:
-    """Neighbours among the judged samples, and a sentence about them."""
-    from obverse.trust.suspects import NUM_NEIGHBOURS, joined_neighbours, nearest
-
-    groups = judged.manifest.samples.groups
-    vote = "samples of one group (copies, or pictures of one object) have no vote on each other."
-    if judged.frozen is not None:
-        near = nearest(judged.frozen.features_ND[list(places)], [groups[place] for place in places])
-        return near, f"Neighbours are the {NUM_NEIGHBOURS} nearest samples by the frozen features; {vote}"
-    row_of = {place: row for row, place in enumerate(places)}
-    parts = []
-    for space in judged.spaces:
-        rows = [n for n, name in enumerate(space.ids) if row_of.get(place_of.get(name, -1)) is not None]
-        if len(rows) > 1 and space.embeddings_ND is not None:
-            here = [place_of[space.ids[n]] for n in rows]
-            near = nearest(space.embeddings_ND[rows], [groups[place] for place in here])
-            parts.append(([row_of[place] for place in here], near))
-    if not parts:
-        return None, "There are no features, so neighbours have no vote."
-    words = f"Neighbours are the {NUM_NEIGHBOURS} nearest samples of the same evaluation by the model's embeddings"
-    return joined_neighbours(parts, len(places)), f"{words}; {vote}"
+    return replace(result, table=table, page=page, command=command)
 
 
 def forms_of(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from obverse.recipe import Recipe, ResolvedCache
 from obverse.runs import RunFolder, explained, short_name
 from obverse.runtime import ALONE, Process, resolve_device
 from obverse.staging import DIGESTS, staged
-from obverse.trust import decision_facet, decision_topics, slice_facets, slices_topic, write_decisions
+from obverse.trust import decision_facet, decision_topics, slice_facets, slices_topic, suspects_topic, write_decisions
 
 from .facts import RunStory, read_story
 from .identity import require_unchanged, run_recipe
@@ -104,6 +104,7 @@ def report_split(
             ),
             more=[
                 slices_topic(predictions, manifest, select=recipe.training.select),
+                suspects_topic(story.suspects, predictions, manifest, bundle.geometry),
                 *story.sections,
                 *decision_topics(predictions),
                 *([maps.section] if maps.section else []),
@@ -160,8 +161,10 @@ def _evaluate(
     else:
         name = OTHER
         manifest, about = other_manifest(data, bundle, recipe, split=split, layout=layout)
-        # Copies across the splits of the run say nothing about other data, whose copies `seen_before` counts.
-        story = replace(story, facts=story.facts | about, seen=seen_before(run, manifest, bundle), findings=())
+        # Copies and suspects of the run's data say nothing about other data, whose copies `seen_before` counts.
+        story = replace(
+            story, facts=story.facts | about, seen=seen_before(run, manifest, bundle), findings=(), suspects=None
+        )
         folder = out or run.evaluation(name_of("data", data, split))
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, story=story)
 

@@ -29,6 +29,7 @@ from obverse.report import Row, Section, Table, Text
 from obverse.runs import RunFolder
 from obverse.runtime import ALONE, Process, peak_memory
 from obverse.training import Progress, Repeat
+from obverse.trust import Listed, listed_suspects
 
 MOST_TRAIN_SAMPLES, LEAST_TRAIN_SAMPLES = 2000, 500
 HISTORY = "training_history.png"
@@ -53,6 +54,9 @@ class RunStory:
     sections: tuple[Section, ...] = ()
     """Further sections of the report."""
 
+    suspects: Listed | None = None
+    """Suspect labels that were listed beside the run; None where nobody has searched."""
+
     findings: tuple[str, ...] = ()
     """Findings about the data that endanger the numbers of its splits."""
 
@@ -63,7 +67,14 @@ def read_story(run: RunFolder) -> RunStory:
         log = read_json_object(run.path / "training_log.json")
         findings = tuple(Diagnosis(**finding) for finding in log["diagnosis"])
         history = _history(run, log["epochs"], log["best_epoch"])
-        return RunStory(log["facts"], findings, history, sections=choice_sections(run), findings=endangering(run))
+        return RunStory(
+            log["facts"],
+            findings,
+            history,
+            sections=choice_sections(run),
+            suspects=listed_suspects(run.path),
+            findings=endangering(run),
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return RunStory()
 

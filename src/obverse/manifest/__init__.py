@@ -12,6 +12,7 @@ from .sample import SPLITS, Finding, Sample
 from .samples import Samples
 from .sources import Listing, data_root, full_path, read_source
 from .sources.fixes import COLUMNS as FIX_COLUMNS
+from .sources.fixes import Fix, read_fixes
 from .sources.folders.tree import open_tree
 from .sources.folders.views import in_parts
 from .sources.listing import stem_key, walk_pictures
@@ -31,6 +32,7 @@ __all__ = [
     "SPLITS",
     "Column",
     "Finding",
+    "Fix",
     "Grade",
     "Index",
     "Listing",
@@ -64,6 +66,7 @@ __all__ = [
     "parse_grade",
     "parse_locator",
     "part_of",
+    "read_fixes",
     "read_manifest",
     "read_picture_list",
     "read_run_folder",

@@ -13,7 +13,7 @@ from obverse.manifest import Manifest
 from obverse.report import Section
 from obverse.runs import RunFolder
 from obverse.staging import staged
-from obverse.trust import slice_facets, slices_topic
+from obverse.trust import pooled_suspects, slice_facets, slices_topic, suspects_topic
 
 
 def write_pooled(
@@ -30,9 +30,12 @@ def write_pooled(
     folds: runs whose manifests have the samples. Raises DataError when their data's folder no longer exists.
     """
     recipe, manifest = read_inputs(folds[0])
-    geometry = describe(recipe, manifest).geometry
+    geometry, listed = describe(recipe, manifest).geometry, None
     if predictions.split == OUT_OF_FOLD:
-        manifest = _by_fold(manifest, folds)
+        parts = [Predictions.read(run.evaluation("val")) for run in folds]
+        manifest = _by_fold(manifest, parts)
+        listed = pooled_suspects(predictions, manifest, parts)
+    suspects = suspects_topic(listed, predictions, manifest, geometry)
     place = {name: row for row, name in enumerate(manifest.samples.ids)}
     dataset = PictureDataset(manifest, manifest.samples.take([place[name] for name in predictions.ids]), geometry)
     with staged(folder, earlier=EARLIER) as stage:
@@ -41,14 +44,13 @@ def write_pooled(
             predictions,
             facts=facts,
             extras=Extras(thumbnails=thumbnails_of(dataset, {}), facets=slice_facets(predictions, manifest)),
-            more=[slices_topic(predictions, manifest, select=recipe.training.select), *more],
+            more=[slices_topic(predictions, manifest, select=recipe.training.select), suspects, *more],
             seen=seen,
         )
 
 
-def _by_fold(manifest: Manifest, folds: Sequence[RunFolder]) -> Manifest:
+def _by_fold(manifest: Manifest, parts: Sequence[Predictions]) -> Manifest:
     """The manifest with the fold that held a sample out as its split, because it has the splits of one fold."""
-    held = [Predictions.read(run.evaluation("val")).ids for run in folds]
-    fold_of = {name: f"fold {fold + 1}" for fold, names in enumerate(held) for name in names}
+    fold_of = {name: f"fold {fold + 1}" for fold, part in enumerate(parts) for name in part.ids}
     splits = (fold_of.get(name, "test") for name in manifest.samples.ids)
     return manifest.with_samples(manifest.samples.with_columns(splits=splits))

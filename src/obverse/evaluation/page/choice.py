@@ -47,10 +47,14 @@ def choose_rows(predictions: Predictions, mistakes_M: IntArray) -> Chosen:
     return Chosen(first, tuple(unsure_M.tolist()), pairs)
 
 
-def take_album(predictions: Predictions, chosen: Chosen, thumbnails: Thumbnails) -> Mapping[int, tuple[Picture, ...]]:
-    """Row -> pictures: those of the galleries, then some of each cell of the confusion matrix, up to the limit."""
+def take_album(
+    predictions: Predictions, chosen: Chosen, thumbnails: Thumbnails, *, num: int
+) -> Mapping[int, tuple[Picture, ...]]:
+    """Row -> pictures: those of the galleries, then some of each cell of the confusion matrix, up to the limit.
+
+    num: pictures that the page has already.
+    """
     album: dict[int, tuple[Picture, ...]] = {}
-    num = 0
     for row in (*chosen.rows, *_spread(predictions, set(chosen.rows))):
         pictures = thumbnails(row)
         num += len(pictures)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.predictions import Predictions
-from obverse.report import Facet, Page, Section
+from obverse.report import Facet, Gallery, Item, Page, Section
 
 from .card import model_card, reproduction_section
 from .choice import Thumbnails, choose_rows, take_album
@@ -49,7 +49,8 @@ def compose(
     labelled = predictions.labelled()
     num_sure = int((predictions.confidence_N[judged.mistakes_M] >= SURE).sum())
     chosen = choose_rows(predictions, judged.mistakes_M)
-    album = take_album(predictions, chosen, extras.thumbnails) if extras.thumbnails else {}
+    num = sum(len(item.pictures) for section in sections for item in _items(section))
+    album = take_album(predictions, chosen, extras.thumbnails, num=num) if extras.thumbnails else {}
     linked = linked_of(predictions, album, chosen.rows, extras.facets)
     own = [
         trust_section(judged, diagnoses, has_groups=predictions.units.are_groups, num_sure_mistakes=num_sure),
@@ -67,6 +68,11 @@ def compose(
         head,
         linked=linked,
     )
+
+
+def _items(section: Section) -> Iterator[Item]:
+    for block in section.blocks:
+        yield from block.items if isinstance(block, Gallery) else ()
 
 
 def _further(

@@ -35,7 +35,7 @@ def trust_section(
         *_probabilities(judged.estimates.get("calibration_error")),
         *_groups(has_groups),
         *_diagnosed(diagnoses),
-        *_labels(num_sure_mistakes),
+        *_labels(num_sure_mistakes, judged.topics.get("suspects")),
         *_slices(judged.topics.get("slices")),
     )
     sentence = "Every figure below has its interval: the range that the truth is likely to lie in, given these samples."
@@ -110,7 +110,12 @@ def _diagnosed(diagnoses: Sequence[Diagnosis]) -> Iterator[Row]:
         yield "the training", CARE, finding.what
 
 
-def _labels(num_sure_mistakes: int) -> Iterator[Row]:
+def _labels(num_sure_mistakes: int, suspects: Any) -> Iterator[Row]:
+    num_here = suspects["num_here"] if isinstance(suspects, Mapping) else 0
+    if num_here:
+        some = counted(num_here, "label of these samples is a suspect", "labels of these samples are suspects")
+        why = "a wrong label counts as an error of the model, or hides one. Look at the suspect labels"
+        yield "the labels", CARE, f"{some}: {why}."
     if num_sure_mistakes:
         some = counted(num_sure_mistakes, "answer contradicts its label", "answers contradict their label")
         why = f"{some} with at least {100 * SURE:.0f} %: some labels may be wrong"

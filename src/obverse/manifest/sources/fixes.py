@@ -7,7 +7,7 @@ count, and for a change `new_label`; others are for the reader. No file of the d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from obverse.errors import DataError
@@ -44,6 +44,9 @@ class Fix:
 
     where: str
     """File and row, for messages."""
+
+    why: str = field(default="", compare=False)
+    """The reason for the suspicion in words; empty where the table has none."""
 
 
 def with_fixes(listing: Listing, files: Sequence[str], *, separator: str) -> Listing:
@@ -170,7 +173,7 @@ def _fix(table: Delimited, row: Sequence[str], where: str) -> Fix:
         raise DataError(f"{where}: no action {cells['action']!r}{hint}; write keep, change or drop")
     if action == "change" and "new_label" not in cells:
         raise DataError(f"{where}: a change needs the column `new_label`, and the table has none")
-    return Fix(cells["id"], action, cells.get("new_label", ""), cells.get("label", ""), where)
+    return Fix(cells["id"], action, cells.get("new_label", ""), cells.get("label", ""), where, cells.get("why", ""))
 
 
 def _places(fixes: Sequence[Fix], samples: Samples, *, is_stored: bool, is_prepared: bool) -> dict[int, Fix]:

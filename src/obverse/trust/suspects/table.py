@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from obverse.files import write_whole
-from obverse.manifest import FIX_COLUMNS, Samples
+from obverse.manifest import FIX_COLUMNS, Sample
 
 from .ranking import Ranking
 
 SEPARATOR = "|"
 
 
-def write_table(ranking: Ranking, samples: Samples, views: Sequence[str], path: Path) -> None:
+def write_table(ranking: Ranking, samples: Sequence[Sample], views: Sequence[str], path: Path) -> None:
     """Write the suspects as CSV. samples: those of the evidence, in its order. OSError when it cannot be written."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows(table_rows(ranking, samples, views))
@@ -27,7 +27,7 @@ def write_table(ranking: Ranking, samples: Samples, views: Sequence[str], path: 
     write_whole(path, text.getvalue().encode("utf-8-sig", "surrogateescape"))
 
 
-def table_rows(ranking: Ranking, samples: Samples, views: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def table_rows(ranking: Ranking, samples: Sequence[Sample], views: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the header of the table, then a row for each suspect."""
     pictures = tuple(f"picture {view}" for view in views) if len(views) > 1 else ("picture",)
     yield (*FIX_COLUMNS, "score", "why", *pictures)
