@@ -6,8 +6,10 @@ The meaning of the tensors is known to vit_formats.py and the backbones.
 from __future__ import annotations
 
 import json
+import os
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +19,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from obverse.errors import DataError, UnavailableError
-from obverse.files import regular_status
+from obverse.files import read_json_object, read_text, regular_status
 
 INDEX = "model.safetensors.index.json"
 IN_FOLDERS = ("model.safetensors", INDEX, "pytorch_model.bin")
@@ -98,15 +100,7 @@ def _read_state(path: Path, device: str) -> State:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file, or nothing where there is no such file. DataError when it is broken."""
-    if not path.is_file():
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{str(path)!r} cannot be read as JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise DataError(f"{str(path)!r} holds no JSON object")
-    return values
+    return read_json_object(path) if path.is_file() else {}
 
 
 def fill(net: nn.Module, state: State, *, source: str, name: str) -> None:
@@ -155,11 +149,13 @@ def _read_safetensors(path: Path, device: str) -> State:
 
 
 def _read_shards(index: Path, device: str) -> State:
-    names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+    names = json.loads(read_text(index))["weight_map"].values()
     state: State = {}
     for name in sorted(set(names)):
         # A name with a folder in it could point anywhere.
-        state |= _read_safetensors(index.parent / Path(name).name, device)
+        shard = index.parent / Path(name).name
+        regular_status(shard)
+        state |= _read_safetensors(shard, device)
     return state
 
 
@@ -218,9 +214,25 @@ def _is_dict(content: dict[Any, Any], key: str) -> bool:
 
 def unpickled(file: Path | BinaryIO, device: str = "cpu") -> Any:
     """The content of a `.pth` file, its tensors on `device`. torch raises for anything but tensors and plain values."""
+    _require_stored(file)
     with warnings.catch_warnings():  # about old pickles, which are read or refused all the same
         warnings.simplefilter("ignore")
         return torch.load(file, map_location=device, weights_only=True)
+
+
+def _require_stored(file: Path | BinaryIO) -> None:
+    """ValueError when a zip, as torch writes them, unpacks to more bytes than it has: torch never compresses."""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        num_bytes = sum(info.file_size for info in archive.infolist())
+    if isinstance(file, Path):
+        size = file.stat().st_size
+    else:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+    if num_bytes > size:
+        raise ValueError(f"it unpacks to {num_bytes:,} bytes and has {size:,}; it looks made to do harm")
 
 
 def one_line(error: Exception) -> str:
