@@ -94,6 +94,13 @@ EXPORT_FORMATS: dict[str, ExportKind] = {
         "ONNX Runtime",
         ("script.py",),
     ),
+    "triton": ExportKind(
+        "triton",
+        "triton/classifier",
+        "a folder for a model repository of Triton Inference Server, named after the model, with the same graph",
+        "Triton Inference Server",
+        is_folder=True,
+    ),
 }
 
 

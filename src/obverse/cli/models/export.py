@@ -23,8 +23,8 @@ FORMATS_HELP = "; ".join(f"{name}: {kind.summary}" for name, kind in EXPORT_FORM
 def command(
     model: Annotated[Path, typer.Argument(help="A run folder or a bundle.")],
     format: Annotated[str, typer.Option(help=FORMATS_HELP, callback=_check_format)],
-    out: Annotated[Path | None, typer.Option(help="The file to write; by default in the bundle.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an older file.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The file or folder to write; by default in the bundle.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace older files.")] = False,
 ) -> None:
     """Write a trained model for other programs."""
     from obverse.bundle import find_bundle
