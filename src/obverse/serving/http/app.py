@@ -60,13 +60,13 @@ def build_app(service: Service, *, has_page: bool = False) -> FastAPI:
     post("/models/{model}", classify, "image classification with a model")
     get("/metrics", lambda _: _metrics(service), "metrics")
     if has_page:
-        for path, file in page.FILES.items():
-            get(path, partial(_page, file), "page")
+        for path in page.FILES:
+            get(path, partial(_page, path), "page")
     return app
 
 
-def _page(file: str, _: Request) -> Answer:
-    return page.answer(file)
+def _page(path: str, _: Request) -> Answer:
+    return page.answer(path)
 
 
 def _call(service: Service, request: Request) -> Call:

@@ -27,7 +27,7 @@ logger = logging.getLogger("obverse.serving")
 # They say nothing but that the process lives, and who asks may know neither name nor token.
 PROBES = ("/v2/health/live", "/v2/health/ready")
 # The page holds nothing secret; its script asks for the token.
-PAGE = ("/", "/ui/page.js", "/ui/style.css")
+PAGE = ("/", "/ui/page.js", "/ui/backend.js", "/ui/style.css")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),

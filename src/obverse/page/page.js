@@ -2,10 +2,9 @@
 (() => {
   const TYPES = "image/jpeg,image/png,image/webp,image/bmp,image/gif,image/tiff"; // not image/*: a phone then sends JPEG
   const AT_ONCE = 8;
-  const TRIES = 6;
   const byId = id => document.getElementById(id);
   const pictures = new Map(); // view -> File
-  let models = [], model = null, token = "", isStopped = false, results = [];
+  let models = [], model = null, isStopped = false, results = [];
 
   function make(tag, text = "", attributes = {}) {
     const element = document.createElement(tag);
@@ -22,51 +21,13 @@
     return share < 0.5 ? "0 %" : "above 99.99 %";
   };
 
-  class Problem extends Error {
-    constructor(message, status, seconds) {
-      super(message);
-      Object.assign(this, { status, seconds });
-    }
-  }
-
-  async function ask(path, options = {}) {
-    const headers = token ? { authorization: `Bearer ${token}` } : {};
-    let answer;
-    try {
-      answer = await fetch(path, { ...options, headers });
-    } catch {
-      throw new Problem("The server cannot be reached. Is it still running?", 0, 2);
-    }
-    let value = {};
-    try { value = await answer.json(); } catch { /* a proxy's own page */ }
-    if (answer.status === 401) byId("access").hidden = false;
-    if (!answer.ok && !value.predictions) {
-      const words = value.error || `the server answered with status ${answer.status}`;
-      throw new Problem(words[0].toUpperCase() + words.slice(1) + ".", answer.status, Number(answer.headers.get("retry-after")));
-    }
-    return value;
-  }
-
-  // Wait and ask again while the server is busy.
-  async function predict(form) {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return (await ask(`/v1/models/${model.name}/predict`, { method: "POST", body: form })).predictions;
-      } catch (problem) {
-        if (problem.status !== 503 || attempt === TRIES) throw problem;
-        await new Promise(resume => setTimeout(resume, 1000 * (problem.seconds || 1)));
-      }
-    }
-  }
-
   async function start() {
     try {
-      models = (await ask("/v1/models")).models;
+      models = await backend.models();
     } catch (problem) {
       byId("about").textContent = problem.message;
       return;
     }
-    byId("access").hidden = true;
     byId("model").replaceChildren(...models.map(each => make("option", each.name)));
     byId("models").hidden = models.length < 2;
     choose(models[0]);
@@ -151,16 +112,13 @@
 
   async function askOne(event) {
     event.preventDefault();
-    const button = byId("send"), form = new FormData();
-    for (const [view, file] of pictures) form.append(view, file, file.name || "picture");
-    for (const input of typed()) form.append(input.dataset.column, input.value.trim());
-    form.append("top_k", "5");
+    const button = byId("send"), columns = typed().map(input => [input.dataset.column, input.value.trim()]);
     button.disabled = true;
     button.textContent = "Asking …";
     byId("problem").textContent = "";
     byId("answer").replaceChildren();
     try {
-      const [row] = await predict(form);
+      const [row] = await backend.predict(model, [{ views: pictures, columns: new Map(columns) }]);
       if (row.error) byId("problem").textContent = inWords(row.error);
       else show(row);
     } catch (problem) {
@@ -206,7 +164,7 @@
       if (row.views_disagree) parts.push(make("p", "The views disagree.", { class: "warning" }));
     }
     const missing = model.views.filter(view => !pictures.has(view));
-    if (missing.length && alone.length) parts.push(make("p", `Without ${missing.join(", ")}: the answer is from the other views.`, { class: "warning" }));
+    if (missing.length && missing.length < model.views.length) parts.push(make("p", `Without ${missing.join(", ")}: the answer is from the other views.`, { class: "warning" }));
     byId("answer").replaceChildren(...parts);
     byId("answer").focus({ preventScroll: false });
   }
@@ -286,10 +244,8 @@
   }
 
   async function askSome(some) {
-    const form = new FormData();
-    some.forEach((one, number) => one.views.forEach((file, view) => form.append(`${number}.${view}`, file, file.name)));
     try {
-      const rows = await predict(form);
+      const rows = await backend.predict(model, some.map(({ views }) => ({ views, columns: new Map() })));
       some.forEach((one, number) => add(one, rows[number]));
     } catch (problem) {
       for (const one of some) add(one, { error: problem.message });
@@ -327,7 +283,7 @@
   onDrop(byId("many-drop"), askMany);
   byId("stop").addEventListener("click", () => { isStopped = true; });
   byId("save").addEventListener("click", save);
-  byId("access").addEventListener("submit", event => { event.preventDefault(); token = byId("token").value.trim(); start(); });
+  backend.addEventListener("change", start);
   document.addEventListener("paste", event => {
     const file = [...event.clipboardData.files].find(each => each.type.startsWith("image/"));
     const view = model && model.views.find(each => !pictures.has(each));
@@ -335,5 +291,6 @@
   });
   // A file that misses its box must not replace the page.
   for (const name of ["dragover", "drop"]) window.addEventListener(name, event => event.preventDefault());
+  byId("note").textContent = backend.note;
   start();
 })();
