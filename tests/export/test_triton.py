@@ -9,7 +9,7 @@ import pytest
 
 from obverse.cli.models.export import command
 from obverse.errors import OutputError
-from obverse.export import TrainedModel, gate, triton
+from obverse.export import TrainedModel, samples, triton
 from obverse.inference import load
 
 pytest.importorskip("onnxscript")
@@ -33,7 +33,7 @@ def schema():
 def folder(trained, tmp_path_factory):
     path = tmp_path_factory.mktemp("repository") / "coins"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gate, "NUM_SAMPLES", 4)
+        patch.setattr(samples, "NUM_SAMPLES", 4)
         command(trained.path, "triton", out=path)
     return path
 
@@ -68,8 +68,8 @@ def test_the_graph_inside_answers_a_batch_as_large_as_the_configuration_allows(f
     pixels = np.random.default_rng(0).integers(0, 256, (config.max_batch_size, 31, 47, 3), np.uint8)
     batch = {"obverse": pixels, "reverse": pixels[::-1], "present": np.ones((len(pixels), 2), bool)}
     (probabilities,) = session.run(["probabilities"], batch)
-    samples = [{"obverse": one, "reverse": other} for one, other in zip(pixels, pixels[::-1], strict=True)]
-    for row, wanted in zip(probabilities, load(trained.path, device="cpu").predict(samples), strict=True):
+    pairs = [{"obverse": one, "reverse": other} for one, other in zip(pixels, pixels[::-1], strict=True)]
+    for row, wanted in zip(probabilities, load(trained.path, device="cpu").predict(pairs), strict=True):
         assert dict(zip(("dark", "light"), row.tolist(), strict=True)) == pytest.approx(dict(wanted.top), abs=1e-5)
 
 
