@@ -80,6 +80,9 @@ SOURCES: dict[str, str] = {
 }
 """`data.layout` -> `obverse/manifest/sources/FILE.py`, whose `SOURCE` reads it. `auto` asks them in this order."""
 
+ENGINES = ("auto", "torch", "onnx", "openvino")
+"""Libraries that run a model; `auto` is the fastest exact one that is installed."""
+
 EXPORT_FORMATS: dict[str, ExportKind] = {
     "pth": ExportKind(
         "pth",

@@ -248,26 +248,31 @@ def evaluate(
     return Evaluation(path.absolute(), metrics, tuple(Seen(**metrics["seen"]).sentences(metrics["num_samples"])))
 
 
-def load(model: AnyPath, *, device: str = "auto", similar: int = 0, allow_urls: bool = False) -> Predictor:
+def load(
+    model: AnyPath, *, device: str = "auto", similar: int = 0, allow_urls: bool = False, engine: str = "torch"
+) -> Predictor:
     """The predictor of a run or a bundle.
 
     similar: number of most similar training pictures that every prediction carries, with their labels, as evidence;
     their embeddings are computed now, of at most 5,000.
     allow_urls: whether inputs may be http and https addresses, whose pictures are then fetched.
+    engine: the library that runs the model: torch, onnx or openvino, which give equal answers, or `auto`: the fastest
+    one that is installed, measured once on this machine.
 
     Raises DataError when the path is neither or is damaged, RecipeError for `similar` of a bundle without its run.
     """
     from obverse.inference import load as load_predictor
 
     require_text("device", device)
+    require_text("engine", engine)
     if isinstance(similar, bool) or not isinstance(similar, int) or similar < 0:
         raise RecipeError(f"similar={similar!r}: write a whole number of at least 0")
     path = path_of("model", model)
     if not similar:
-        return load_predictor(path, device=device, allow_urls=allow_urls)
+        return load_predictor(path, device=device, allow_urls=allow_urls, engine=engine)
     from obverse.experiment import load_with_evidence
 
-    return load_with_evidence(path, similar, device=device, allow_urls=allow_urls)
+    return load_with_evidence(path, similar, device=device, allow_urls=allow_urls, engine=engine)
 
 
 def compare(*runs: AnyPath, split: str = "test", out: AnyPath | None = None) -> Comparison:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from obverse.registry import SOURCES
+from obverse.registry import ENGINES, SOURCES
 
 DEVICE = r"auto|cpu|mps|cuda(:\d+)?"
 
@@ -20,9 +20,23 @@ def _check_device(name: str | None) -> str | None:
     return name
 
 
+def _check_engine(name: str) -> str:
+    if name not in ENGINES:
+        raise typer.BadParameter(f"no engine `{name}`; choose {', '.join(ENGINES)}")
+    return name
+
+
 _option = typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.", callback=_check_device)
 Device = Annotated[str, _option]
 OptionalDevice = Annotated[str | None, _option]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="The library that runs the model: torch, onnx or openvino, which give equal answers, or auto: the fastest "
+        "one that is installed, measured once on this machine.",
+        callback=_check_engine,
+    ),
+]
 RecipeName = Annotated[str, typer.Option("--recipe", help="A shipped recipe's name or a YAML file.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a field of the recipe: optim.lr=3e-4; repeat for several.")

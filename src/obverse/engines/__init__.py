@@ -1,11 +1,13 @@
 """Inference engines: a batch in, outputs out. The only way from pictures to a model's outputs."""
 
+from .choice import build_engine, installed_engines, noise_batch, session_engine
 from .engine import Engine, Needs
 from .forward import Forward
 from .onnx_engine import OnnxSession
 from .openvino_engine import OpenVinoSession, has_openvino
 from .outputs import Outputs
 from .run import run_engine
+from .session_engine import SessionEngine
 from .torch_engine import TorchEngine, evaluating
 from .tta import MirrorEngine
 
@@ -17,8 +19,13 @@ __all__ = [
     "OnnxSession",
     "OpenVinoSession",
     "Outputs",
+    "SessionEngine",
     "TorchEngine",
+    "build_engine",
     "evaluating",
     "has_openvino",
+    "installed_engines",
+    "noise_batch",
     "run_engine",
+    "session_engine",
 ]

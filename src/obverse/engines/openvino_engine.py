@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,12 @@ class OpenVinoSession:
         core = openvino.Core()
         # By default it computes in bf16 where the processor can, which changes the answers.
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": num_threads}
+        # A request holds one inference at a time, and threads share this one.
+        self._lock = Lock()
         self._model = core.compile_model(core.read_model(model), "CPU", settings)
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """All outputs by name."""
-        outputs = self._model(dict(inputs))
-        return {port.any_name: np.array(outputs[port]) for port in self._model.outputs}
+        with self._lock:
+            outputs = self._model(dict(inputs))
+            return {port.any_name: np.array(outputs[port]) for port in self._model.outputs}

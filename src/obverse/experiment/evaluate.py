@@ -242,12 +242,12 @@ def run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
     return replace(manifest, columns=bundle.columns)
 
 
-def load_with_evidence(path: Path, num: int, *, device: str = "auto", allow_urls: bool = False) -> Predictor:
+def load_with_evidence(path: Path, num: int, *, allow_urls: bool = False, **options: Any) -> Predictor:
     """The predictor of a run, whose predictions carry the `num` most similar training samples.
 
-    Other arguments: see `load`. Errors: see `training_embeddings`.
+    Other arguments and options: see `load`. Errors: see `training_embeddings`.
     """
-    plain = load(path, device=device)
+    plain = load(path, **options)
     among = training_embeddings(path, plain)
     return Predictor(plain.bundle, plain.engine, allow_urls=allow_urls, among=among, num_similar=num)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Batch
 from obverse.decisions import require_numbers
-from obverse.engines import Engine, TorchEngine, run_engine
+from obverse.engines import Engine, TorchEngine, build_engine, run_engine
 from obverse.errors import DataError, RecipeError
 from obverse.files import read_regular
 from obverse.imaging import MAX_BYTES, PictureError, joint_digest
@@ -306,13 +306,23 @@ def require_count(name: str, value: int) -> int:
     return count
 
 
-def load(path: str | Path, *, device: str = "auto", allow_urls: bool = False) -> Predictor:
+def load(
+    path: str | Path,
+    *,
+    device: str = "auto",
+    allow_urls: bool = False,
+    engine: str = "torch",
+    notify: Callable[[str], None] = lambda sentence: None,
+) -> Predictor:
     """The predictor of a run folder or bundle.
 
     device: `auto`, or a device of torch such as `cpu` or `cuda:0`. allow_urls: see `Predictor`.
+    engine: torch, onnx or openvino, which give equal answers, or `auto`: the fastest one that is installed, measured
+    once on this machine. notify: called with a sentence on that choice.
 
     DataError when the path is neither a finished run nor a bundle, or the bundle is damaged.
     """
     bundle, classifier = read_bundle(Path(path))
     with explained(Path(path), "try --device cpu"):
-        return Predictor(bundle, classifier, device=device, allow_urls=allow_urls)
+        built = build_engine(engine, bundle, classifier, device=resolve_device(device), notify=notify)
+        return Predictor(bundle, built, allow_urls=allow_urls)

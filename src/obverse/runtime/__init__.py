@@ -15,7 +15,7 @@ from .seeding import (
     torch_random_state,
 )
 from .sharding import UNIT, shard, unsharded_order
-from .timing import choose_faster, fastest_seconds
+from .timing import choose_faster, fastest_seconds, seconds_of
 
 __all__ = [
     "ALONE",
@@ -30,6 +30,7 @@ __all__ = [
     "choose_once",
     "device_name",
     "fastest_seconds",
+    "seconds_of",
     "forget_choices",
     "has_fast_bf16",
     "joined",

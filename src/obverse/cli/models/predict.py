@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from obverse.cli.options import Device
+from obverse.cli.options import Device, Engine
 from obverse.cli.printing.answers import print_answers, require_answers
 from obverse.cli.printing.csv_rows import Spreadsheet
 from obverse.cli.printing.progress import show_predicted, show_written
@@ -66,6 +66,7 @@ def command(
         str, typer.Option(help="Only this part of the samples, for one of several machines: 1/4, 2/4, 3/4, 4/4.")
     ] = "",
     device: Device = "auto",
+    engine: Engine = "torch",
 ) -> None:
     """Predict pictures with a trained model; exit 65 at the end when some could not be read."""
     inputs = given_inputs(paths, view)
@@ -80,15 +81,21 @@ def command(
     if similar:
         from obverse.experiment import load_with_evidence
 
-        predictor = load_with_evidence(model, similar, device=device, allow_urls=allow_urls)
+        predictor = load_with_evidence(
+            model, similar, device=device, allow_urls=allow_urls, engine=engine, notify=_notify
+        )
     else:
-        predictor = load(model, device=device, allow_urls=allow_urls)
+        predictor = load(model, device=device, allow_urls=allow_urls, engine=engine, notify=_notify)
     if out is not None:
         options = RowOptions(predictor.num_top(top_k), spreadsheet=spreadsheet, part=shard)
         _write(predictor, predictor.find(inputs, columns), out, options)
         return
     answers = predictor.predict_each(inputs, columns=columns, top_k=top_k, shard=shard, progress=show_predicted)
     print_answers(predictor, answers, format.value, num_top=predictor.num_top(top_k), spreadsheet=spreadsheet)
+
+
+def _notify(sentence: str) -> None:
+    typer.echo(sentence, err=True)
 
 
 def _write(predictor: Predictor, items: Requests, out: Path, options: RowOptions) -> None:
