@@ -48,8 +48,8 @@ MOST_FILES = 8
 
 def installed_engines() -> list[str]:
     """Names of the engines whose packages are installed, torch first."""
-    found = [name for name, packages in PACKAGES.items() if all(find_spec(package) for package in packages)]
-    return ["torch", *found]
+    others = [name for name, packages in PACKAGES.items() if all(find_spec(package) for package in packages)]
+    return ["torch", *others]
 
 
 def build_engine(
