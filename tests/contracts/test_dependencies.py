@@ -16,6 +16,8 @@ DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "sklearn": "scikit-learn", "
                  "huggingface_hub": "huggingface-hub", "python_multipart": "python-multipart"}  # fmt: skip
 NOT_YET = {"export", "openvino", "ui"}
 """Extras whose capability is still to come."""
+BEHIND = {"alembic", "sqlalchemy"}
+"""What MLflow's local database needs, and `mlflow-skinny` leaves out."""
 
 
 def declared(requirements):
@@ -49,7 +51,7 @@ def test_every_import_is_declared(project):
 def test_every_dependency_is_imported(project):
     extras = [line for name, lines in project["optional-dependencies"].items() if name not in NOT_YET | {"dev"}
               for line in lines]  # fmt: skip
-    assert declared([*project["dependencies"], *extras]) - imported() == set()
+    assert declared([*project["dependencies"], *extras]) - imported() == BEHIND
 
 
 def names_from_obverse(path):

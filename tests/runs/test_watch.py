@@ -14,8 +14,9 @@ from unittest.mock import MagicMock
 import pytest
 
 from obverse.errors import OutputError, UnavailableError
-from obverse.runs import EpochEnd, Event, Message, RunFolder
-from obverse.runs.observers import JsonlObserver, Watch, open_tracker, require_trackers
+from obverse.runs import EpochEnd, Event, Message, RunFinished, RunFolder
+from obverse.runs.observers import JsonlObserver, Watch, dotted, open_tracker, require_trackers
+from obverse.studies.leaderboard.places import Search
 
 
 class Listener:
@@ -112,28 +113,35 @@ def test_a_missing_package_is_said_before_anything_starts(monkeypatch: pytest.Mo
         require_trackers(("wandb",))
 
 
-def tracked(name: str, run: RunFolder, steps: range) -> None:
-    run.path.mkdir(exist_ok=True)
-    observer = open_tracker(name, run, {"optim": {"lr": 0.1, "betas": [0.9, 0.99]}, "name": "auto"})
+def tracked(name: str, run: RunFolder, steps: range, *, is_finished: bool = True) -> None:
+    files = {run.recipe: "name: auto", run.path / "report.html": "<p>", run.bundle / "model.json": "{}"}
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    observer = open_tracker(name, run, dotted({"optim": {"lr": 0.1, "betas": [0.9, 0.99]}, "name": "auto"}))
     for step in steps:
         observer.notify(epoch(step))
     observer.notify(Message("ignored"))
+    if is_finished:
+        recipe, report, bundle = (str(path) for path in (run.recipe, run.path / "report.html", run.bundle))
+        observer.notify(RunFinished(steps[-1], "test", {"accuracy": 0.75}, recipe, report, bundle, None))
     observer.close()
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_writes_a_local_store_and_a_resumed_run_goes_on_in_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_mlflow_writes_a_local_database_and_a_resumed_run_goes_on_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run = RunFolder(tmp_path / "my run")
-    tracked("mlflow", run, range(1, 3))
+    tracked("mlflow", run, range(1, 3), is_finished=False)
     tracked("mlflow", run, range(3, 4))
     tracked("mlflow", RunFolder(tmp_path / "other"), range(1, 2))
+    assert capfd.readouterr().out == ""
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient((tmp_path / "mlruns").as_uri())
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     (place,) = [e.experiment_id for e in client.search_experiments() if e.name == "obverse"]
     mine, *_ = [r for r in client.search_runs([place]) if r.info.run_name == "my run"]
     assert len(client.search_runs([place])) == 2
@@ -141,6 +149,12 @@ def test_mlflow_writes_a_local_store_and_a_resumed_run_goes_on_in_it(
     assert mine.data.params == {"optim.lr": "0.1", "optim.betas": "[0.9, 0.99]", "name": "auto"}
     curve = client.get_metric_history(mine.info.run_id, "accuracy/val")
     assert [(point.step, point.value) for point in curve] == [(1, 0.7), (2, 0.7), (3, 0.7)]
+    assert mine.data.metrics["test/accuracy"] == 0.75
+    kept = {file.path for place in (None, "bundle") for file in client.list_artifacts(mine.info.run_id, place)}
+    assert kept == {"recipe.yaml", "report.html", "bundle", "bundle/model.json"}
+    assert not (tmp_path / "mlruns").exists()
+    places = Search(tmp_path).run().places
+    assert [place.name for place in places] == ["my run", "other"]  # an artefact is no run
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -157,6 +171,8 @@ def test_wandb_is_offline_by_default_and_writes_into_the_run_folder(
         time.sleep(0.1)  # its own process may write a little after `finish`
     assert b"accuracy/val" in written.read_bytes()
     assert b"optim.betas" in written.read_bytes()
+    assert b"test/accuracy" in written.read_bytes()
+    assert b"report.html" in b"".join(path.read_bytes() for path in run.path.rglob("*") if path.is_file())
     assert capfd.readouterr().out == ""
 
 
@@ -167,7 +183,7 @@ def test_what_wandb_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delitem(sys.modules, "obverse.runs.observers.wandb_run", raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
     run = RunFolder(tmp_path / "run")
-    tracked("wandb", run, range(1, 3))
+    tracked("wandb", run, range(1, 3), is_finished=False)
     tracked("wandb", run, range(3, 4))
     first, second = (call.kwargs for call in fake.init.call_args_list)
     assert (first["mode"], first["dir"], first["name"], first["id"]) == ("offline", str(run.path), "run", second["id"])
@@ -175,6 +191,12 @@ def test_what_wandb_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     logged = fake.init.return_value.log.call_args_list
     assert [(call.args[0]["accuracy/val"], call.kwargs) for call in logged] == [(0.7, {"step": n}) for n in (1, 2, 3)]
     assert fake.init.return_value.finish.call_count == 2
+    fake.init.return_value.summary.update.assert_called_once_with({"test/accuracy": 0.75})
+    artefact = fake.Artifact.return_value
+    files = [Path(call.args[0]).name for call in artefact.add_file.call_args_list]
+    assert files == ["recipe.yaml", "report.html"]
+    artefact.add_dir.assert_called_once_with(str(run.bundle), "bundle", policy="immutable")
+    fake.init.return_value.log_artifact.assert_called_once_with(artefact)
     monkeypatch.delitem(sys.modules, "obverse.runs.observers.wandb_run")
 
 

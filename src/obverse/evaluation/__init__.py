@@ -19,12 +19,14 @@ from .estimates import Estimate, estimate_share
 from .evaluate import to_predictions
 from .label_sets.measure import SetMetrics
 from .one_class.measure import Metrics
+from .one_class.tables import CONFUSION_PNG
 from .page import (
     Extras,
     History,
     Measured,
     Thumbnails,
     data_name,
+    measured_of,
     measured_section,
     model_card,
     read_measured,
@@ -46,6 +48,7 @@ from .selection import (
 from .tick_names import are_numbered
 
 __all__ = [
+    "CONFUSION_PNG",
     "EARLIER",
     "LEVEL",
     "LOWER_IS_BETTER",
@@ -81,6 +84,7 @@ __all__ = [
     "map_embeddings",
     "mean_loss",
     "measure",
+    "measured_of",
     "measured_section",
     "model_card",
     "plot_conditions",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from obverse.data import Loader, PictureDataset
 from obverse.engines import Engine, TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import (
+    CONFUSION_PNG,
     EARLIER,
     Extras,
     Seen,
+    measured_of,
     to_predictions,
     write_evaluation,
 )
@@ -24,7 +27,7 @@ from obverse.explain import LabelledEmbeddings, earlier_maps, report_maps, thumb
 from obverse.inference import Predictor, load
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
 from obverse.recipe import Recipe, ResolvedCache
-from obverse.runs import RunFolder, explained, short_name
+from obverse.runs import RunFinished, RunFolder, explained, short_name
 from obverse.runtime import ALONE, Process, resolve_device
 from obverse.staging import DIGESTS, staged
 from obverse.trust import decision_facet, decision_topics, slice_facets, slices_topic, suspects_topic, write_decisions
@@ -111,6 +114,22 @@ def report_split(
             ],
             seen=replace(story.seen or seen_split(split, len(samples), recipe, bundle), findings=story.findings),
         ).as_json()
+
+
+def finished_event(run: RunFolder, values: Mapping[str, Any], *, step: int) -> RunFinished:
+    """The event of a run. values: content of metrics.json of its last split. step: of the shipped weights' training."""
+    measured = measured_of(values)
+    folder = run.evaluation(measured.split)
+    confusion = folder / CONFUSION_PNG
+    return RunFinished(
+        step=step,
+        split=measured.split,
+        metrics={name: estimate.value for name, estimate in measured.estimates.items() if estimate is not None},
+        recipe=str(run.recipe),
+        report=str(folder / "report.html"),
+        bundle=str(run.bundle),
+        confusion=str(confusion) if confusion.is_file() else None,
+    )
 
 
 def evaluate_run(

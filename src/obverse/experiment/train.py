@@ -21,13 +21,13 @@ from obverse.models import Classifier, licence_note, weights_licence
 from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe
 from obverse.runs import Message, Observer, RunFolder, explained
 from obverse.runs.checkpoint import Checkpoint, load_newest
-from obverse.runs.observers import JsonlObserver, TensorBoardObserver, Watch, open_tracker, require_trackers
+from obverse.runs.observers import JsonlObserver, TensorBoardObserver, Watch, dotted, open_tracker, require_trackers
 from obverse.runtime import Process, joined
 from obverse.staging import require_whole
 from obverse.training import Progress as TrainingProgress
 from obverse.training import Repeat, Trainer, catch_signals, workers_explained
 
-from .evaluate import Ready, report_split
+from .evaluate import Ready, finished_event, report_split
 from .example import Example, example_of
 from .facts import HISTORY, RunStory, TrainAccuracy, final_story, measure_train, refit_fact, run_facts, training_log
 from .identity import as_they_are, differences
@@ -264,10 +264,11 @@ def _train_to_end(
 def _write_events(watch: Watch, run: RunFolder, recipe: Recipe) -> None:
     run.require_ours()
     watch.add(JsonlObserver(run.path / "events.jsonl"))
-    watch.add(TensorBoardObserver(run.path))
+    settings = dotted(recipe.model_dump(mode="json"))
+    watch.add(TensorBoardObserver(run.path, settings))
     for name in recipe.training.trackers:
         try:
-            watch.add(open_tracker(name, run, recipe.model_dump(mode="json")))
+            watch.add(open_tracker(name, run, settings))
         except Exception as error:  # a tracker may fail in any way, and training goes on
             watch.notify(Message(printable(f"the tracker {name} could not be opened and is left out ({error})")))
 
@@ -329,6 +330,8 @@ def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunRe
         if name not in measured:
             measured[name] = _report(run, setup, ready, story, name)
     if setup.process.is_main:
+        # Before the log, by which the run is finished: a run that is killed meanwhile is resumed, and does it again.
+        watch.notify(finished_event(run, measured[splits[-1]], step=shipped.progress.step))
         run.write_json("training_log.json", training_log(progress, story, train) | log)
     for finding in story.diagnoses:
         watch.notify(Message(printable(finding.sentence)))

@@ -4,7 +4,7 @@
 it.
 """
 
-from .events import CheckpointSaved, EpochEnd, Event, Message, Observer, StepEnd
+from .events import CheckpointSaved, EpochEnd, Event, Message, Observer, RunFinished, StepEnd
 from .failures import explained, is_lack_of_memory
 from .rundir import RunFolder, default_run_path, describe_environment, short_name, write_text
 
@@ -14,6 +14,7 @@ __all__ = [
     "Event",
     "Message",
     "Observer",
+    "RunFinished",
     "RunFolder",
     "StepEnd",
     "default_run_path",

@@ -73,7 +73,32 @@ class Message:
     text: str
 
 
-Event = StepEnd | EpochEnd | CheckpointSaved | Message
+@dataclass(frozen=True)
+class RunFinished:
+    """End of a run, after the evaluation of its last split: all files are in the run folder."""
+
+    step: int
+    """Step of the shipped weights' training at its end."""
+    split: str
+    """`test`, or `val` where there is no test split."""
+    metrics: dict[str, float]
+    """Metric -> value on the split."""
+    recipe: str
+    """Path of the resolved recipe."""
+    report: str
+    """Path of report.html of the split."""
+    bundle: str
+    """Path of the bundle's folder."""
+    confusion: str | None
+    """Path of the confusion matrix as a PNG file; None for label sets."""
+
+    @property
+    def scalars(self) -> dict[str, float]:
+        """The metrics for trackers, named after the split."""
+        return {f"{self.split}/{name}": value for name, value in self.metrics.items()}
+
+
+Event = StepEnd | EpochEnd | CheckpointSaved | Message | RunFinished
 
 
 def epoch_scalars(event: EpochEnd) -> dict[str, float]:

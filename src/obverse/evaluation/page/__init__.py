@@ -4,7 +4,7 @@ from .card import model_card
 from .choice import Thumbnails
 from .compose import Extras, compose
 from .judged import Judged
-from .measured import Measured, measured_section, read_measured
+from .measured import Measured, measured_of, measured_section, read_measured
 from .opening import data_name, shortened
 from .training import History
 
@@ -16,6 +16,7 @@ __all__ = [
     "Thumbnails",
     "compose",
     "data_name",
+    "measured_of",
     "measured_section",
     "model_card",
     "read_measured",

@@ -35,20 +35,8 @@ class Measured:
     seen: Seen
 
 
-def read_measured(folder: Path) -> Measured | None:
-    """The measurements in an evaluation folder; None where there is none. DataError when they are damaged."""
-    path = folder / METRICS
-    if not path.exists():
-        return None
-    require_whole(folder, only=(METRICS,))
-    values = read_json_object(path)
-    try:
-        return _measured(values)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise DataError(f"{str(path)!r} is damaged; run `obverse evaluate` again") from None
-
-
-def _measured(values: Mapping[str, Any]) -> Measured:
+def measured_of(values: Mapping[str, Any]) -> Measured:
+    """The measurements in the content of metrics.json. Errors of any type for what is not that."""
     label_sets = values.get("labels") == "multi"
     seen = {"findings": [], **values["seen"]}
     return Measured(
@@ -59,6 +47,19 @@ def _measured(values: Mapping[str, Any]) -> Measured:
         estimates=out_of_blocks(values, _table(label_sets)),
         seen=Seen(**seen | {key: tuple(seen[key]) for key in ("chosen", "findings")}),
     )
+
+
+def read_measured(folder: Path) -> Measured | None:
+    """The measurements in an evaluation folder; None where there is none. DataError when they are damaged."""
+    path = folder / METRICS
+    if not path.exists():
+        return None
+    require_whole(folder, only=(METRICS,))
+    values = read_json_object(path)
+    try:
+        return measured_of(values)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise DataError(f"{str(path)!r} is damaged; run `obverse evaluate` again") from None
 
 
 def measured_section(measured: Measured) -> Section:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -22,18 +22,19 @@ def require_trackers(names: Sequence[str]) -> None:
                                "pip install 'obverse[track]', or leave it out")  # fmt: skip
 
 
-def open_tracker(name: str, run: RunFolder, recipe: dict[str, Any]) -> Observer:
-    """The observer of a tracker. recipe: the resolved recipe as plain values, recorded under dotted names.
+def open_tracker(name: str, run: RunFolder, settings: dict[str, Any]) -> Observer:
+    """The observer of a tracker. settings: name -> value of the resolved recipe (`dotted`).
 
     Trackers raise exceptions of any type.
     """
     file, kind = _FILES[name]
     build: Callable[[RunFolder, dict[str, Any]], Observer] = getattr(import_module(f"{__package__}.{file}"), kind)
-    return build(run, _dotted(recipe))
+    return build(run, settings)
 
 
-def _dotted(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested settings under dotted names, such as `optim.lr`."""
     leaves: dict[str, Any] = {}
     for key, value in values.items():
-        leaves |= _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        leaves |= dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return leaves

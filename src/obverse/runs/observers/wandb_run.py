@@ -10,7 +10,7 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 import wandb
 
 from obverse.imaging import content_digest
-from obverse.runs.events import EpochEnd, Event, epoch_scalars
+from obverse.runs.events import EpochEnd, Event, RunFinished, epoch_scalars
 from obverse.runs.rundir import RunFolder
 
 PROJECT = "obverse"
@@ -35,9 +35,17 @@ class WandbObserver:
         )
 
     def notify(self, event: Event) -> None:
-        """Write an epoch's scalars at its step."""
+        """Write an epoch's scalars at its step; at the end of the run its metrics and artefacts."""
         if isinstance(event, EpochEnd):
             self._run.log(epoch_scalars(event), step=event.step)
+        elif isinstance(event, RunFinished):
+            self._run.summary.update(event.scalars)
+            artefact = wandb.Artifact(f"run-{self._run.id}", type="model")
+            # The files stay where they are in the run folder, so that no copy of them is staged.
+            for path in filter(None, (event.recipe, event.report, event.confusion)):
+                artefact.add_file(path, policy="immutable")
+            artefact.add_dir(event.bundle, "bundle", policy="immutable")
+            self._run.log_artifact(artefact)
 
     def close(self) -> None:
         """Wait until everything is written."""
