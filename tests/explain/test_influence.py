@@ -1,5 +1,7 @@
 """Influence of views: Shapley values against all orders, and the answer of the model itself for fewer views."""
 
+import csv
+import re
 from dataclasses import replace
 from itertools import permutations
 
@@ -10,6 +12,7 @@ from torch import nn
 from obverse.data import Batch
 from obverse.engines import Forward, Needs, TorchEngine
 from obverse.explain import explain, view_influence
+from obverse.explain.influence import influence_sentences
 from obverse.models import Classifier, build_classifier
 from obverse.recipe import ConvNetBackbone, ModelSpec, OutputSpec
 
@@ -91,6 +94,11 @@ def test_the_view_that_decides_has_the_larger_share():
     first, second = found.influence.views.values()
     assert second.share > 4 * first.share > 0
     assert first.without > 0.9 > second.without
+    assert found.influence.words == f"obverse {100 * first.share:+.0f}, reverse {100 * second.share:+.0f} points"
+    mean, what = influence_sentences([found.influence, found.influence])
+    assert f"over these 2 samples: {found.influence.words}. reverse moved it most in 2 of them" in mean
+    assert "Shapley" in what
+    assert list(influence_sentences([])) == []
 
 
 def test_one_view_that_is_there_has_no_influence_to_share():
@@ -104,3 +112,15 @@ def test_many_views_have_the_answer_without_each_but_no_shares():
     found = view_influence(engine_of(small_model(9), 9), batch_of(9), views, 1)
     assert [view.share for view in found.views.values()] == [None] * 9
     assert all(0 < view.without < 1 for view in found.views.values())
+    assert found.gains["part 3"] == pytest.approx(found.probability - found.views["part 3"].without)
+    assert "loses without the view" in [*influence_sentences([found])][1]
+
+
+def test_the_report_of_views_says_how_much_each_moved(trained):
+    summary = (trained.evaluation("test") / "summary.md").read_text()
+    maps = summary.split("## Where the model looks")[1].split("\n## ")[0]
+    with (trained.evaluation("test") / "attention_maps/maps.csv").open(newline="") as file:
+        drawn = list(csv.DictReader(file))
+    assert all(re.fullmatch(r"obverse (0|[+-]\d+), reverse (0|[+-]\d+) points", row["influence"]) for row in drawn)
+    assert all(row["influence"] in maps for row in drawn)
+    assert f"on average over these {len(drawn)} samples: obverse " in maps

@@ -5,6 +5,8 @@ The backbones run once per picture; only fusion and head run for every subset of
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -16,6 +18,11 @@ from obverse.engines import TorchEngine
 
 # 2^8 = 256 subsets; with more views only the answer without each view is computed.
 MAX_EXACT = 8
+EXACT = (
+    "A view's points are what it adds to the probability of the explained class, averaged over the orders in which the "
+    "views can be looked at (Shapley values)"
+)
+WITHOUT = "A view's points are what the probability of the explained class loses without the view"
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,49 @@ class Influence:
 
     views: dict[str, ViewInfluence]
     """View that is present -> its influence."""
+
+    @property
+    def gains(self) -> dict[str, float]:
+        """View that is present -> what it adds to the probability; with more than 8 views, what is lost without it."""
+        return {
+            name: self.probability - view.without if view.share is None else view.share
+            for name, view in self.views.items()
+        }
+
+    @property
+    def words(self) -> str:
+        """The gains in points of per cent."""
+        return ", ".join(f"{name} {_points(gain)}" for name, gain in self.gains.items()) + " points"
+
+    def gain_words(self, view: str) -> str:
+        """The gain by one view in points of per cent."""
+        return f"{_points(self.gains[view])} points"
+
+
+def influence_sentences(influences: Sequence[Influence]) -> Iterator[str]:
+    """Yield how much each view moved the answers of several samples, in words; nothing without influences."""
+    if not influences:
+        return
+    views = list(dict.fromkeys(name for each in influences for name in each.views))
+    of_view = {view: [each.gains[view] for each in influences if view in each.gains] for view in views}
+    means = ", ".join(f"{view} {_points(sum(gains) / len(gains))}" for view, gains in of_view.items())
+    most = Counter(max(each.gains, key=lambda view: abs(each.gains[view])) for each in influences)
+    leader, num = most.most_common(1)[0]
+    yield (
+        f"How much each view moved the probability of the answer, on average over these {len(influences)} samples: "
+        f"{means} points. {leader} moved it most in {num} of them."
+    )
+    is_exact = all(view.share is not None for each in influences for view in each.views.values())
+    yield (
+        f"{EXACT if is_exact else WITHOUT}; below 0 it speaks against the class. Up to half of these samples are chosen "
+        "because they are mistakes, so other samples may differ."
+    )
+
+
+def _points(gain: float) -> str:
+    """The gain in points of per cent, with its sign."""
+    points = round(100 * gain)
+    return f"{points:+d}" if points else "0"
 
 
 def view_influence(engine: TorchEngine, batch: Batch, views: tuple[str, ...], target: int) -> Influence | None:

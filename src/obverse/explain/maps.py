@@ -2,7 +2,7 @@
 
 attention_maps/
   000012.png     row 12 of the prediction arrays: for each view, the picture and then each map as an overlay
-  maps.csv       file, row, id, label, predicted, probability, methods, explained
+  maps.csv       file, row, id, label, predicted, probability, methods, explained, influence
   overview.png   some of them, for the report
 """
 
@@ -21,9 +21,10 @@ from obverse.decisions import Kind, to_probabilities
 from obverse.engines import TorchEngine
 from obverse.errors import ObverseError, OutputError
 from obverse.evaluation import Predictions, surest_mistakes
-from obverse.report import Figure, Picture, Section, Table, Text
+from obverse.report import Block, Figure, Picture, Section, Table, Text
 
 from .explain import Explanation, explain
+from .influence import Influence, influence_sentences
 from .methods import METHODS
 from .picture import draw, overlay
 from .thumbnails import thumbnail
@@ -48,6 +49,9 @@ class Drawn:
     explained: str
     """The class that the maps are of: the predicted one, unless another one was asked for."""
 
+    influence: str = ""
+    """What each view adds to the probability of that class, in points of per cent; empty for a sample of one view."""
+
 
 @dataclass(frozen=True)
 class ReportMaps:
@@ -65,6 +69,7 @@ class MapFolder:
     def __init__(self, path: Path, classes: Sequence[str], kind: Kind, *, tile: int) -> None:
         self.path, self.classes, self.kind, self.tile = path, classes, kind, tile
         self.drawn: list[Drawn] = []
+        self.influences: list[Influence] = []
         self.thumbnails: dict[int, tuple[Picture, ...]] = {}
         self._sheets: list[Image.Image] = []
         path.mkdir(parents=True, exist_ok=True)
@@ -82,7 +87,10 @@ class MapFolder:
         if len(self._sheets) < NUM_SHEETS:
             self._sheets.append(sheet)
         methods = " ".join(next(iter(explanation.maps.values())))
-        self.drawn.append(Drawn(file, row, explanation.id, label, answer, probability, methods, target))
+        moved = explanation.influence
+        self.influences += [] if moved is None else [moved]
+        influence = "" if moved is None else moved.words
+        self.drawn.append(Drawn(file, row, explanation.id, label, answer, probability, methods, target, influence))
         return self.drawn[-1]
 
     def close(self) -> None:
@@ -156,12 +164,18 @@ def _section(maps: MapFolder) -> Section:
     methods = " ".join(drawn.methods for drawn in maps.drawn).split()
     named = "; ".join(f"{name}: {text}" for name, text in METHODS.items() if name in methods)
     num_sheets = min(NUM_SHEETS, len(maps.drawn))
-    rows = tuple((drawn.file, drawn.id, drawn.label, drawn.predicted) for drawn in maps.drawn)
-    blocks = (
+    has_views = bool(maps.influences)
+    header = ("file", "sample", "label", "predicted", *["moved by"] * has_views)
+    rows = tuple(
+        (drawn.file, drawn.id, drawn.label, drawn.predicted, *[drawn.influence or "one view"] * has_views)
+        for drawn in maps.drawn
+    )
+    blocks: tuple[Block, ...] = (
         Text(f"{named}. Bright is strong, each map on its own scale."),
         Text(f"{num_sheets} of {len(maps.drawn)}, the surest mistakes first; all are in {FOLDER}."),
         Figure(maps.path / OVERVIEW, "maps", f"Pictures of {num_sheets} samples, each beside its maps."),
-        Table(("file", "sample", "label", "predicted"), rows),
+        *map(Text, influence_sentences(maps.influences)),
+        Table(header, rows),
     )
     return Section(TITLE, blocks, topic="maps")
 

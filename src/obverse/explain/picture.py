@@ -7,6 +7,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from .explain import Explanation, HeatMap
+from .influence import Influence
 from .methods import OF_CLASS
 
 GAP = 6
@@ -23,7 +24,7 @@ def draw(explanation: Explanation, target: str, *, tile: int = 320, title: str =
     """
     rows = []
     for view, pixels in explanation.views.items():
-        tiles = {view: pixels}
+        tiles = {_moved(view, explanation.influence): pixels}
         for method, heat_HW in explanation.maps[view].items():
             named = f"{method}: {target}" if method in OF_CLASS else method
             tiles[named] = overlay(pixels, heat_HW)
@@ -41,6 +42,11 @@ def draw(explanation: Explanation, target: str, *, tile: int = 320, title: str =
             picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
             sheet.paste(picture, (left, top + CAPTION))
     return sheet
+
+
+def _moved(view: str, influence: Influence | None) -> str:
+    """The name of a view, with what it adds to the probability of the explained class."""
+    return view if influence is None else f"{view}: {influence.gain_words(view)}"
 
 
 def overlay(pixels: Picture, heat_HW: HeatMap) -> Picture:
