@@ -11,6 +11,7 @@ from obverse.evaluation.calibration.section import _effect
 from obverse.evaluation.estimates import Estimate
 from obverse.evaluation.page.choice import MOST_PICTURES, choose_rows, take_album
 from obverse.evaluation.page.judged import Judged
+from obverse.evaluation.page.linked import linked_of
 from obverse.evaluation.page.opening import shortened
 from obverse.evaluation.page.risk import _probabilities, risk_of
 from obverse.evaluation.page.trust import trust_section
@@ -146,14 +147,31 @@ def test_decisions_mark_the_items(make, tmp_path):
     assert all(line.endswith("; review") for line in mistakes.splitlines() if line.startswith("- "))
 
 
-def test_label_sets_have_galleries_and_no_filter(make, tmp_path):
+def test_label_sets_have_galleries_and_a_filter(make, tmp_path):
     one = make(num_samples=60)
     truth_NK = np.eye(3, dtype=np.bool_)[one.truth]
     predictions = replace(one, truth=truth_NK, kind=LabelSet((0.5, 0.5, 0.5)))
     summary = summary_of(tmp_path, predictions)
     assert "get exactly their classes" in summary
     assert "## Samples with the surest mistakes" in summary
-    assert 'id="predictions"' not in (tmp_path / "report.html").read_text()
+    assert 'id="predictions"' in (tmp_path / "report.html").read_text()
+    assert "| accepted | score at least |" in summary
+
+
+def test_label_sets_are_numbered_and_views_that_differ_are_a_facet(make):
+    one = make(num_samples=60)
+    generator = np.random.default_rng(0)
+    truth_NK = generator.random((60, 3)) < 0.4
+    alone = {view: generator.random((60, 3)).astype(np.float32) for view in ("front", "back")}
+    alone["back"][:5] = np.nan
+    predictions = replace(one, truth=truth_NK, kind=LabelSet((0.5,) * 3), view_probabilities=alone)
+    linked = linked_of(predictions, {}, (), ())
+    for codes_N, sets_NK in ((linked.truth_N, truth_NK), (linked.answers_N, predictions.answers)):
+        names = [set(linked.sets[code]) for code in codes_N.tolist()]
+        assert names == [set(np.flatnonzero(row).tolist()) for row in sets_NK]
+    (facet,) = linked.facets
+    is_other_N = (predictions.view_answers("front") != predictions.view_answers("back")).any(axis=1)
+    assert facet.codes_N.tolist() == [2] * 5 + is_other_N[5:].astype(int).tolist()
 
 
 def acceptance_topic(**values):

@@ -23,7 +23,7 @@ def runs(draw_classes, make_recipe, tmp_path_factory):
     data = draw_classes(folder / "data", classes=("dark", "gray", "light"), per_class=10)
     paths = []
     for seed in (0, 1):
-        recipe = make_recipe(training={"epochs": 1, "seed": seed, "select": "loss"}, evaluation={"maps": 0})
+        recipe = make_recipe(training={"epochs": 1, "seed": seed, "select": "loss"}, evaluation={"maps": 2})
         start_run(data, recipe, RunFolder(folder / f"seed-{seed}"))
         paths.append(folder / f"seed-{seed}")
     return paths
@@ -39,6 +39,7 @@ def test_probabilities_are_averaged_and_it_predicts_like_any_model(runs, tmp_pat
         wanted = np.mean([probabilities(run, split) for run in runs], axis=0)
         np.testing.assert_allclose(probabilities(joined.folder, split), wanted, atol=2e-6)
     assert set(joined.metrics) == {"val", "test"}
+    assert (joined.folder / "evaluation/test/attention_maps/000000.png").is_file()
     picture = next((runs[0].parent / "data/dark").iterdir())
     alone = [dict(load(run).predict(picture)[0].top) for run in runs]
     (together,) = load(joined.folder).predict(picture)

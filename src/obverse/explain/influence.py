@@ -86,8 +86,8 @@ def influence_sentences(influences: Sequence[Influence]) -> Iterator[str]:
     )
     is_exact = all(view.share is not None for each in influences for view in each.views.values())
     yield (
-        f"{EXACT if is_exact else WITHOUT}; below 0 it speaks against the class. Up to half of these samples are chosen "
-        "because they are mistakes, so other samples may differ."
+        f"{EXACT if is_exact else WITHOUT}; below 0 it speaks against the class. Up to half of these samples are "
+        "chosen because they are mistakes, so other samples may differ."
     )
 
 

@@ -44,11 +44,14 @@ class Linked:
     ids: tuple[str, ...]
 
     truth_N: IntArray
-    """Class of each sample; -1 where unknown."""
+    """Class of each sample, or its set of classes as an index into `sets`; -1 where unknown."""
 
     answers_N: IntArray
     confidence_N: npt.NDArray[np.float32]
-    """Probability of each answer."""
+    """Probability of each answer; for label sets its score."""
+
+    sets: tuple[tuple[int, ...], ...] | None = None
+    """Sets of classes that samples or answers have; None where each has one class."""
 
     facets: tuple[Facet, ...] = ()
 
@@ -72,6 +75,7 @@ class Linked:
         header = {
             "num": len(self.ids),
             "classes": [*map(plain_text, self.classes)],
+            **({} if self.sets is None else {"sets": self.sets}),
             "columns": list(columns),
             "facets": [{"name": facet.name, "values": [*map(plain_text, facet.values)]} for facet in self.facets],
             "grouped": self.is_grouped,

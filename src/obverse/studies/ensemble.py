@@ -208,17 +208,10 @@ def _measured(
     metrics = {}
     for split in splits:
         folder = RunFolder(out).evaluation(split)
-        metrics[split] = report_split(
-            folder, split, first.manifest, ready, recipe=_plain(first.recipe), story=RunStory(facts)
-        )
+        metrics[split] = report_split(folder, split, first.manifest, ready, recipe=first.recipe, story=RunStory(facts))
     alone = [{"run": str(part.path), "kept": str(part.path) in kept} for part in parts]
     write_text(out / FILE, json.dumps({"kind": what, "members": alone, "trained": bundle.trained}, indent=2) + "\n")
     return Joined(out, metrics, kept, example_of(first.manifest))
-
-
-def _plain(recipe: Recipe) -> Recipe:
-    """The recipe without attention maps in the report, because an ensemble has several attentions."""
-    return recipe.changed({"evaluation.maps": 0})
 
 
 def _read(path: Path) -> Part:

@@ -23,7 +23,7 @@ from obverse.evaluation.sections import (
     units_sentence,
 )
 from obverse.metrics import LABEL_SETS, ClassScores, FloatArray, class_scores_of, set_scores
-from obverse.report import Row, Section
+from obverse.report import Row, Section, Table, Text
 
 from .measure import SetMetrics, thresholds_of
 
@@ -115,7 +115,8 @@ def _classes(predictions: Predictions, scores: ClassScores, precision_K: FloatAr
         (name, str(scores.support_K[k]), str(scores.predicted_K[k]), *_scores(predictions, scores, precision_K, k))
         for k, name in enumerate(predictions.classes)
     )
-    return table_section("Classes", ("class", "labels", "predicted", *SCORES), rows, few_samples_sentences(scores))
+    table = Table(("class", "labels", "predicted", *SCORES), rows, "classes")
+    return Section("Classes", (*map(Text, few_samples_sentences(scores)), table), topic="classes")
 
 
 def _scores(predictions: Predictions, scores: ClassScores, precision_K: FloatArray, k: int) -> Row:

@@ -38,6 +38,30 @@ class Chosen:
         return (*self.mistakes, *self.unsure, *(row for _, rows in self.pairs for row in rows))
 
 
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Truth and answers with one number per sample."""
+
+    truth_N: IntArray
+    """Class, or index of the set of classes; -1 where unknown."""
+
+    answers_N: IntArray
+
+    sets: tuple[tuple[int, ...], ...] | None = None
+    """The classes of each index; None where each sample has one class."""
+
+
+def coded_answers(predictions: Predictions) -> Coded:
+    """Truth and answers; for label sets as indices of the distinct sets."""
+    if not predictions.kind.is_set:
+        return Coded(predictions.truth, predictions.answers)
+    both_MK = np.concatenate([predictions.truth, predictions.answers])
+    # Packed, because sorting rows of single bits is slow.
+    _, first, codes_M = np.unique(np.packbits(both_MK, axis=1), axis=0, return_index=True, return_inverse=True)
+    truth_N, answers_N = np.split(codes_M.reshape(-1).astype(np.int64), 2)
+    return Coded(truth_N, answers_N, tuple(tuple(np.flatnonzero(row_K).tolist()) for row_K in both_MK[first]))
+
+
 def choose_rows(predictions: Predictions, mistakes_M: IntArray) -> Chosen:
     """The rows of the galleries. mistakes_M: rows of wrong answers, the surest first."""
     right_M = np.flatnonzero(predictions.known_N & predictions.is_right_N)
@@ -66,9 +90,8 @@ def take_album(
 
 def _spread(predictions: Predictions, taken: set[int]) -> Iterable[int]:
     """Further rows: the first of every pair of label and answer, then the second of each, and so on."""
-    if predictions.kind.is_set:
-        return [row for row in range(len(predictions.ids)) if row not in taken]
-    pairs_N = predictions.truth * (len(predictions.classes) + 1) + predictions.answers
+    coded = coded_answers(predictions)
+    pairs_N = coded.truth_N * (1 + coded.answers_N.max(initial=0)) + coded.answers_N
     order_N = np.argsort(pairs_N, kind="stable")
     _, starts, counts = np.unique(pairs_N[order_N], return_index=True, return_counts=True)
     number_N = np.arange(len(order_N)) - np.repeat(starts, counts)

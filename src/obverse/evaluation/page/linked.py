@@ -10,9 +10,13 @@ from obverse.evaluation.embedding_map import map_embeddings
 from obverse.evaluation.predictions import Predictions
 from obverse.report import Facet, Linked, Panel, Picture, Section, Text
 
+from .choice import coded_answers
+
 MOST_CLASSES = 1500
 """Classes up to which a page has the confusion matrix in its memory, a number per pair of classes."""
 MOST_SAMPLES = 200_000
+MOST_SETS = 60_000
+"""Distinct label sets up to which a page numbers them."""
 MOST_FACET_VALUES = 60
 LEAST_MAPPED = 10
 
@@ -23,20 +27,21 @@ def linked_of(
     galleried: Sequence[int],
     facets: Sequence[Facet],
 ) -> Linked | None:
-    """The predictions for the page; None for label sets, for unlabelled data and where they would be too many.
+    """The predictions for the page; None where they would be too many.
 
     galleried: rows whose pictures are in galleries.
     """
-    num = len(predictions.ids)
-    if predictions.kind.is_set or num > MOST_SAMPLES or len(predictions.classes) > MOST_CLASSES:
+    num, coded = len(predictions.ids), coded_answers(predictions)
+    if num > MOST_SAMPLES or len(predictions.classes) > MOST_CLASSES or len(coded.sets or ()) > MOST_SETS:
         return None
     embeddings_ND, in_galleries = predictions.embeddings_ND, set(galleried)
     return Linked(
         classes=predictions.classes,
         ids=predictions.ids,
-        truth_N=predictions.truth,
-        answers_N=predictions.answers,
+        truth_N=coded.truth_N,
+        answers_N=coded.answers_N,
         confidence_N=predictions.confidence_N.astype(np.float32),
+        sets=coded.sets,
         facets=(*(facet for facet in facets if 1 < len(facet.values) <= MOST_FACET_VALUES), *_own_facets(predictions)),
         positions_N2=map_embeddings(embeddings_ND) if embeddings_ND is not None and num >= LEAST_MAPPED else None,
         is_grouped=predictions.units.are_groups,
@@ -49,9 +54,10 @@ def _own_facets(predictions: Predictions) -> list[Facet]:
     answers = [predictions.view_answers(view) for view in predictions.view_probabilities]
     if len(answers) < 2:
         return []
-    answers_VN = np.stack(answers)
-    is_whole_N = (answers_VN >= 0).all(axis=0)
-    codes_N = np.where(~is_whole_N, 2, (answers_VN != answers_VN[0]).any(axis=0)).astype(np.int64)
+    is_other_N = np.any([answer != answers[0] for answer in answers], axis=0)
+    is_other_N = is_other_N.any(axis=1) if is_other_N.ndim == 2 else is_other_N
+    is_whole_N = np.all([np.isfinite(alone_NK[:, 0]) for alone_NK in predictions.view_probabilities.values()], axis=0)
+    codes_N = np.where(~is_whole_N, 2, is_other_N).astype(np.int64)
     return [Facet("views", ("agree", "disagree", "one is missing"), codes_N)]
 
 

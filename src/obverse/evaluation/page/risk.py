@@ -55,7 +55,8 @@ def risk_section(labelled: Predictions) -> Section:
         "The surest answers can be accepted and the others left for a person. The curve shows the share of wrong "
         "answers among the accepted ones. It is measured on these samples: a threshold read from it is fitted to them."
     )
-    header = ("accepted", "probability at least", "wrong among them", "95 % interval")
+    sure = "score" if labelled.kind.is_set else "probability"
+    header = ("accepted", f"{sure} at least", "wrong among them", "95 % interval")
     shares = [share for share in SHARES if round(share * num) >= LEAST_ANSWERS]
     least = _probabilities([float(risk.confidence_M[round(share * num) - 1]) for share in shares])
     rows = tuple(_row(labelled, risk, share, text) for share, text in zip(shares, least, strict=True))

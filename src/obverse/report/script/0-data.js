@@ -38,7 +38,11 @@ async function unpack(text) {
 
 const isRight = (data, row) => data.truth[row] === data.answer[row];
 const sureness = (data, row) => data.confidence[row] / 65535;
-const className = (data, k) => (k === UNKNOWN ? "unknown" : data.classes[k]);
+// A code of truth or answer is a class, or the place of a set of classes in `data.sets`.
+const classesOf = (data, code) => (data.sets ? data.sets[code] : [code]);
+const className = (data, code) =>
+  (code === UNKNOWN ? "unknown" : classesOf(data, code).map(k => data.classes[k]).join(", ") || "none");
+const sureName = data => (data.sets ? "score" : "probability");
 const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
 
 // Wilson's 95 % interval of a share.
@@ -112,11 +116,12 @@ class Selection {
   changed() {
     const { data } = this, low = this.low * 65535 - 1e-6, high = this.high * 65535 + 1e-6;
     const wanted = [...this.facets].filter(([, code]) => code >= 0).map(([name, code]) => [data.column[`facet ${name}`], code]);
+    const has = (code, k) => code !== UNKNOWN && (data.sets ? data.sets[code].includes(k) : code === k);
     const rows = new Uint32Array(data.num);
     let num = 0;
     for (let row = 0; row < data.num; row++) {
-      if (this.truth >= 0 && data.truth[row] !== this.truth) continue;
-      if (this.answer >= 0 && data.answer[row] !== this.answer) continue;
+      if (this.truth >= 0 && !has(data.truth[row], this.truth)) continue;
+      if (this.answer >= 0 && !has(data.answer[row], this.answer)) continue;
       if (this.right >= 0 && (data.truth[row] === UNKNOWN || isRight(data, row) !== (this.right === 1))) continue;
       if (data.confidence[row] < low || data.confidence[row] > high) continue;
       if (wanted.some(([codes, code]) => codes[row] !== code)) continue;

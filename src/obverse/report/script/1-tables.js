@@ -49,9 +49,10 @@ function followClasses(table, data) {
     const num = data.classes.length;
     const [labels, given, hits] = [0, 0, 0].map(() => new Uint32Array(num));
     for (const row of selection.known) {
-      labels[data.truth[row]]++;
-      given[data.answer[row]]++;
-      if (isRight(data, row)) hits[data.truth[row]]++;
+      const truth = classesOf(data, data.truth[row]), answer = classesOf(data, data.answer[row]);
+      for (const k of truth) labels[k]++;
+      for (const k of answer) given[k]++;
+      for (const k of answer) hits[k] += truth.includes(k);
     }
     const share = (a, b) => (b ? (a / b).toFixed(3) : "–");
     rows.forEach((row, k) => names.forEach((name, column) => {

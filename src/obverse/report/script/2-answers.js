@@ -2,6 +2,8 @@
 const STEP = 12;
 const LOOK = "Choose a class, a result, a range of probabilities: the pictures, the table of classes, the confusion matrix "
   + "and the curves on this page follow.";
+const LOOK_AT_SETS = "Choose a label, a result, a range of scores: the pictures, the table of classes, the map and the curve of "
+  + "accepted answers follow. The score of an answer is the product of its labels' probabilities, and ranks answers only.";
 const MISTAKES = "surest mistakes";
 const ORDERS = {
   [MISTAKES]: (data, row) => 65535 - data.confidence[row],
@@ -18,7 +20,7 @@ function chooser(label, names, onChange, any = "any") {
 
 function confidenceFields(selection) {
   const fields = ["low", "high"].map(end => {
-    const name = end === "low" ? "least probability, per cent" : "greatest probability, per cent";
+    const name = `${end === "low" ? "least" : "greatest"} ${sureName(selection.data)}, per cent`;
     const input = make("input", { type: "number", min: "0", max: "100", step: "1", "aria-label": name });
     input.addEventListener("input", () => {
       const value = input.value === "" ? (end === "low" ? 0 : 100) : Math.min(100, Math.max(0, +input.value));
@@ -29,13 +31,13 @@ function confidenceFields(selection) {
   });
   fields[0].placeholder = "0";
   fields[1].placeholder = "100";
-  return [make("div", { className: "field" }, make("span", {}, "probability, %"), make("div", {}, fields[0], "–", fields[1])), fields];
+  return [make("div", { className: "field" }, make("span", {}, `${sureName(selection.data)}, %`), make("div", {}, fields[0], "–", fields[1])), fields];
 }
 
 function buildFilter(selection) {
   const { data } = selection, update = set => value => { set(value); selection.changed(); };
-  const [truth, truthSelect] = chooser("true class", data.classes, update(k => { selection.truth = k; }));
-  const [answer, answerSelect] = chooser("answer", data.classes, update(k => { selection.answer = k; }));
+  const [truth, truthSelect] = chooser(data.sets ? "true label" : "true class", data.classes, update(k => { selection.truth = k; }));
+  const [answer, answerSelect] = chooser(data.sets ? "label in the answer" : "answer", data.classes, update(k => { selection.answer = k; }));
   const [right, rightSelect] = chooser("result", ["wrong", "right"], update(k => { selection.right = k; }));
   const [confidence, fields] = confidenceFields(selection);
   const facets = data.facets.map(facet =>
@@ -104,7 +106,7 @@ function buildAnswers(panel, selection, album) {
   };
   order.addEventListener("change", sort);
   more.addEventListener("click", () => { num += STEP; draw(); });
-  panel.append(make("p", { className: "quiet" }, LOOK), buildFilter(selection), make("div", { className: "bar" }, output, order), grid, more);
+  panel.append(make("p", { className: "quiet" }, data.sets ? LOOK_AT_SETS : LOOK), buildFilter(selection), make("div", { className: "bar" }, output, order), grid, more);
   selection.follow(sort);
 }
 

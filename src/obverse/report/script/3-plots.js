@@ -77,7 +77,8 @@ function followRisk(svg, selection, panel) {
     svg.append(svgNode("path", { class: "mark threshold", d: `M${x} ${FRAME.top}V${FRAME.height - FRAME.bottom}` }));
     const [low, high] = num ? wilson(wrong[num - 1], num) : [0, 1];
     const interval = data.grouped ? "" : ` (${percent(low)} to ${percent(high)})`;
-    output.value = num ? `Probability at least ${percent(least / 65535, least < 6554 ? 3 : 1)}: ${percent(share)} of the answers are `
+    const name = data.sets ? "Score" : "Probability";
+    output.value = num ? `${name} at least ${percent(least / 65535, least < 6554 ? 3 : 1)}: ${percent(share)} of the answers are `
       + `accepted, of these ${percent(wrong[num - 1] / num)} are wrong${interval}.` : "No answer is accepted.";
   };
   selection.follow(() => {

@@ -4,7 +4,7 @@ const NEAR = 10;
 function buildMap(panel, selection, album) {
   const { data } = selection, [xs, ys] = [data.column.x, data.column.y];
   const canvas = make("canvas", { role: "img", "aria-label": "Map of the samples: similar ones lie near each other." });
-  const colours = ["right and wrong", ...(data.classes.length <= 6 ? ["true class"] : [])];
+  const colours = ["right and wrong", ...(data.classes.length <= 6 && !data.sets ? ["true class"] : [])];
   const choose = make("select", { "aria-label": "colour of the points" }, ...colours.map(name => make("option", {}, name)));
   const legend = make("span", { className: "legend" }), card = make("div", { className: "map-card" });
   let side = 0;

@@ -20,7 +20,8 @@ async function start() {
   open("confusion", panel => new Confusion(panel, selection));
   open("map", panel => buildMap(panel, selection, album));
   followGalleries(selection);
-  every("svg[data-curve=reliability]").forEach(svg => followReliability(svg, selection));
+  // The diagram of label sets is of single labels, which the page does not have.
+  if (!data.sets) every("svg[data-curve=reliability]").forEach(svg => followReliability(svg, selection));
   open("threshold", panel => every("svg[data-curve=risk]").forEach(svg => followRisk(svg, selection, panel)));
   selection.changed();
   document.documentElement.dataset.ready = "yes";
