@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "obverse"
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "sklearn": "scikit-learn", "mlflow": "mlflow-skinny",
                  "huggingface_hub": "huggingface-hub", "python_multipart": "python-multipart"}  # fmt: skip
-NOT_YET = {"export", "openvino", "ui"}
+NOT_YET = {"export", "openvino"}
 """Extras whose capability is still to come."""
 BEHIND = {"alembic", "sqlalchemy"}
 """What MLflow's local database needs, and `mlflow-skinny` leaves out."""
