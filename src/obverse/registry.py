@@ -104,6 +104,13 @@ EXPORT_FORMATS: dict[str, ExportKind] = {
         "Triton Inference Server",
         is_folder=True,
     ),
+    "web": ExportKind(
+        "web",
+        "web",
+        "a folder with a page that runs the same graph in the browser; pictures never leave it",
+        "any web server, such as `python -m http.server` in that folder,",
+        is_folder=True,
+    ),
 }
 
 
