@@ -1,4 +1,4 @@
-"""Export format `web`: a folder with a page that runs the model in the browser, so that pictures never leave it."""
+"""Folder of the page: files of the page, the graph, its description, and ONNX Runtime for browsers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from obverse.errors import OutputError
+from obverse.export.graph import Names
+from obverse.export.onnx import checked
+from obverse.export.source import TrainedModel
 from obverse.page import html, script, style
 from obverse.staging import staged
 
-from .graph import Names
-from .onnx import checked
-from .source import TrainedModel
-from .web_runtime import LICENSE, runtime_files
+from .runtime import LICENSE, runtime_files
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; "

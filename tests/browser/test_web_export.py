@@ -1,0 +1,227 @@
+"""The exported page in Chromium gives the answers of ONNX Runtime, and nothing leaves the browser."""
+
+import functools
+import http.server
+import io
+import json
+import shutil
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from obverse.cli.models.export import command
+from obverse.engines import OnnxSession
+from obverse.errors import UnavailableError
+from obverse.export import samples
+from obverse.imaging import decode_picture
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+expect = playwright.expect
+
+MARKUP = "</script><img src=x onerror=alert(1)>"
+ASK = """async sample => {
+  const file = ([view, bytes]) => [view, new File([Uint8Array.from(bytes)], view)];
+  const views = new Map(Object.entries(sample).map(file));
+  return (await backend.predict(null, [{ views, columns: new Map() }]))[0];
+}"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving(folder):
+    """The address of a plain server of a folder, and the paths that it was asked for."""
+    paths = []
+
+    class Counting(Quiet):
+        def do_GET(self):
+            paths.append(self.path)
+            super().do_GET()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Counting, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", paths
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def folders(one_view, trained, tmp_path_factory):
+    """Exported pages of a model of one view, `one`, and one of two views, `coins`."""
+    from obverse.export.web import runtime_files
+
+    try:
+        runtime_files()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    root = tmp_path_factory.mktemp("web")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "NUM_SAMPLES", 4)
+        for name, run in (("one", one_view), ("coins", trained.path)):
+            command(run, "web", out=root / name)
+    return root
+
+
+@pytest.fixture(scope="session")
+def site(folders):
+    with serving(folders) as (address, _):
+        yield address
+
+
+def png(size, seed, **options):
+    height, width = size
+    shape = (height, width, 4 if options.pop("has_alpha", False) else 3)
+    rows = np.linspace(0, 150, height)[:, None, None] + np.random.default_rng(seed).normal(60, 30, shape)
+    return encoded(Image.fromarray(rows.clip(0, 255).astype(np.uint8)), "PNG", **options)
+
+
+def encoded(image, format, **options):
+    data = io.BytesIO()
+    image.save(data, format, **options)
+    return data.getvalue()
+
+
+def upload(name, data):
+    return {"name": name, "mimeType": "image/png", "buffer": data}
+
+
+def wanted(folder, pictures, present=None):
+    """Probabilities by ONNX Runtime of pictures as Obverse decodes them."""
+    inputs = {view: decode_picture(data)[None] for view, data in pictures.items()}
+    if present:
+        inputs["present"] = np.array([present])
+    return OnnxSession((folder / "model.onnx").read_bytes()).run(inputs)["probabilities"][0]
+
+
+def given(row):
+    return np.array([row["top"][place]["probability"] for place in np.argsort([each["label"] for each in row["top"]])])
+
+
+def test_answers_are_those_of_onnx_runtime(open_in_browser, folders, site):
+    page = open_in_browser(f"{site}one/", 1200)
+    expect(page.locator("#boxes")).to_be_visible()
+    pictures = [
+        png((48, 64), 1),
+        png((333, 217), 2),
+        png((90, 40), 3, has_alpha=True),
+        png((2100, 2300), 4, compress_level=1),
+    ]
+    gray = encoded(Image.open(io.BytesIO(pictures[1])).convert("L"), "PNG")
+    palette = encoded(Image.open(io.BytesIO(pictures[1])).convert("P"), "PNG")
+    for data in (*pictures, gray, palette):
+        row = page.evaluate(ASK, {"image": list(data)})
+        np.testing.assert_allclose(given(row), wanted(folders / "one", {"image": data}), atol=1e-4)
+        assert row["label"] == row["top"][0]["label"]
+
+
+def test_answers_for_two_views_and_for_one_of_them(open_in_browser, folders, site):
+    page = open_in_browser(f"{site}coins/", 1200)
+    expect(page.locator("#boxes")).to_be_visible()
+    pictures = {"obverse": png((48, 64), 1), "reverse": png((333, 217), 2)}
+    row = page.evaluate(ASK, {view: list(data) for view, data in pictures.items()})
+    np.testing.assert_allclose(given(row), wanted(folders / "coins", pictures, [True, True]), atol=1e-4)
+    alone = page.evaluate(ASK, {"reverse": list(pictures["reverse"])})
+    np.testing.assert_allclose(given(alone), wanted(folders / "coins", pictures, [False, True]), atol=1e-4)
+
+
+def test_a_turned_photograph_is_upright(open_in_browser, folders, site):
+    page = open_in_browser(f"{site}one/", 1200)
+    expect(page.locator("#boxes")).to_be_visible()
+    image, exif = Image.open(io.BytesIO(png((120, 60), 5))), Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(image, "JPEG", quality=100, subsampling=0, exif=exif)
+    row = page.evaluate(ASK, {"image": list(turned)})
+    upright, sideways = (wanted(folders / "one", {"image": data}) for data in (turned, encoded(image, "PNG")))
+    print(given(row), upright, sideways)
+    np.testing.assert_allclose(given(row), upright, atol=2e-3)
+    assert np.abs(upright - sideways).max() > 1e-2
+
+
+def test_the_page_says_the_answer_and_what_is_missing(open_in_browser, folders, site):
+    page = open_in_browser(f"{site}coins/", 1200)
+    page.get_by_label("obverse: choose a picture").set_input_files(upload("a.png", png((40, 40), 1)))
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("#answer h3")).to_have_text("light")
+    expect(page.locator("#answer")).to_contain_text("Without reverse: the answer is from the other views.")
+    page.get_by_label("reverse: choose a picture").set_input_files(upload("b.png", b"no picture"))
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.get_by_role("alert")).to_have_text(
+        "There is no answer. Reverse: not a picture that this browser can read."
+    )
+    page.locator("#files").set_input_files(
+        [upload("c_obverse.png", png((40, 40), 1)), upload("c_reverse.png", png((9, 9), 1))]
+    )
+    expect(page.get_by_role("status")).to_have_text("1 of 1 answered.")
+    assert [text for text in page.messages if not text.startswith((site, "blob:", "data:,"))] == []
+
+
+def test_nothing_can_be_sent_elsewhere(open_in_browser, site, tmp_path):
+    """Neither by the page nor by a worker as it starts one."""
+    page = open_in_browser(f"{site}one/", 1200)
+    expect(page.locator("#boxes")).to_be_visible()
+    with serving(tmp_path) as (elsewhere, paths):
+        send = f"fetch('{elsewhere}picture', {{mode: 'no-cors'}}).then(() => 'sent', () => 'refused')"
+        assert page.evaluate(send) == "refused"
+        in_worker = f"{send}.then(postMessage)"
+        code = f"""new Promise(resolve => {{
+          const blob = new Blob([{json.dumps(in_worker)}], {{type: "text/javascript"}});
+          new Worker(URL.createObjectURL(blob), {{type: "module"}}).onmessage = event => resolve(event.data);
+        }})"""
+        assert page.evaluate(code) == "refused"
+        assert paths == []
+
+
+def test_names_with_markup_are_text(open_in_browser, folders, tmp_path):
+    shutil.copytree(folders / "one", tmp_path / "page")
+    described = json.loads((tmp_path / "page/model.json").read_text())
+    described |= {"name": MARKUP, "classes": [f"{MARKUP}{number}" for number in range(3)]}
+    (tmp_path / "page/model.json").write_text(json.dumps(described))
+    with serving(tmp_path / "page") as (address, _):
+        page = open_in_browser(address, 1200)
+        page.get_by_label("Picture: choose a picture").set_input_files(upload(f"{MARKUP[-20:]}.png", png((20, 20), 1)))
+        page.get_by_role("button", name="Ask", exact=True).click()
+        expect(page.locator("#answer h3")).to_contain_text(MARKUP)
+        assert page.get_by_role("heading", level=1).inner_text() == MARKUP
+        assert [text for text in page.messages if not text.startswith((address, "blob:", "data:,"))] == []
+
+
+def test_what_is_missing_is_said(open_in_browser, folders, tmp_path):
+    page = open_in_browser(folders / "one/index.html", 1200)
+    expect(page.locator("#about")).to_contain_text("python -m http.server")
+    shutil.copytree(folders / "one", tmp_path / "page")
+    (tmp_path / "page/model.onnx").write_bytes(b"no model")
+    with serving(tmp_path / "page") as (address, _):
+        page = open_in_browser(address, 1200)
+        page.get_by_label("Picture: choose a picture").set_input_files(upload("a.png", png((20, 20), 1)))
+        page.get_by_role("button", name="Ask", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("There is no answer. The model cannot be loaded")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_accessibility_and_width(open_in_browser, site, scheme, width, tmp_path):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
+    # The policy of the page lets no foreign script in, not even this examination's.
+    options = {"color_scheme": scheme, "has_touch": width < 500, "is_mobile": width < 500, "bypass_csp": True}
+    page = open_in_browser(f"{site}coins/", width, **options)
+    for view in ("obverse", "reverse"):
+        page.get_by_label(f"{view}: choose a picture").set_input_files(upload("a.png", png((60, 90), 1)))
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("#answer h3")).to_have_text("light")
+    assert page.get_by_label("obverse: photograph").get_attribute("capture") == "environment"
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    results = axe.Axe().run(page)
+    assert [(each["id"], each["nodes"][0]["target"]) for each in results.response["violations"]] == []
+    page.screenshot(path=tmp_path / f"{width}-{scheme}.png", full_page=True)
+    assert (tmp_path / f"{width}-{scheme}.png").stat().st_size > 10_000
