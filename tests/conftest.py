@@ -173,6 +173,17 @@ def trained(tmp_path_factory) -> RunFolder:
 
 
 @pytest.fixture(scope="session")
+def checked_coins(trained) -> tuple[bytes, str]:
+    """The ONNX graph of `trained` and what was checked, which tests of several formats share."""
+    pytest.importorskip("onnxscript")
+    from obverse.export import TrainedModel, onnx, samples
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "NUM_SAMPLES", 4)
+        return onnx.checked(TrainedModel.read(trained.path))
+
+
+@pytest.fixture(scope="session")
 def one_view(tmp_path_factory, draw_classes, make_recipe):
     """A finished run of one view."""
     data = draw_classes(tmp_path_factory.mktemp("one-view"), classes=("dark", "gray", "light"), per_class=10)

@@ -9,7 +9,7 @@ import pytest
 
 from obverse.cli.models.export import command
 from obverse.errors import OutputError
-from obverse.export import TrainedModel, samples, triton
+from obverse.export import TrainedModel, triton
 from obverse.inference import load
 
 pytest.importorskip("onnxscript")
@@ -30,10 +30,10 @@ def schema():
 
 
 @pytest.fixture(scope="module")
-def folder(trained, tmp_path_factory):
+def folder(trained, checked_coins, tmp_path_factory):
     path = tmp_path_factory.mktemp("repository") / "coins"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "NUM_SAMPLES", 4)
+        patch.setattr(triton, "checked", lambda _: checked_coins)
         command(trained.path, "triton", out=path)
     return path
 
@@ -74,10 +74,9 @@ def test_the_graph_inside_answers_a_batch_as_large_as_the_configuration_allows(f
 
 
 @pytest.fixture
-def same_graph(folder, monkeypatch):
-    """Every further export has the graph of the first, which need not be made again."""
-    data = (folder / "1/model.onnx").read_bytes()
-    monkeypatch.setattr(triton, "checked", lambda *_: (data, "checked"))
+def same_graph(checked_coins, monkeypatch):
+    """Every export has the same graph, which need not be made again."""
+    monkeypatch.setattr(triton, "checked", lambda _: checked_coins)
 
 
 def test_labels_are_one_line_each_and_names_are_quoted(trained, tmp_path, same_graph, schema):
