@@ -133,3 +133,12 @@ def test_systemd_takes_the_unit(tmp_path):
 def test_caddy_takes_the_file():
     command = ["caddy", "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "Caddyfile")]
     assert subprocess.run(command, env={"SITE": "localhost"}, check=False).returncode == 0
+
+
+def test_kserve_serves_an_exported_folder_by_triton():
+    service = yaml.safe_load(read("kserve.yaml"))
+    assert (service["apiVersion"], service["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    model = service["spec"]["predictor"]["model"]
+    assert model["modelFormat"] == {"name": "triton"}
+    assert model["protocolVersion"] == "v2"
+    assert model["storageUri"].startswith("pvc://")
