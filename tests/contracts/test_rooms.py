@@ -19,6 +19,7 @@ DOORS = {
     "obverse.cli.main": "the entry point; the room itself is not imported by anybody",
     "obverse.inference.explaining": "needs matplotlib's room `explain`, for which predictions do not wait",
     "obverse.inference.searching": "needs the room `explain`, for which predictions do not wait",
+    "obverse.inference.showing": "an inner room that renders pages, for which predictions do not wait",
     "obverse.manifest.check": "an inner room that renders pages, for which training does not wait",
     "obverse.manifest.generated": "an inner room that only the verb `sample` needs",
     "obverse.planning.imagined": "each verb loads only its own part of planning",

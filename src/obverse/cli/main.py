@@ -63,7 +63,7 @@ def _quiet_pipe() -> Iterator[None]:
         raise closed from None
 
 
-PATHS = ("--out", "--run", "--data", "--among", "--criteria", "--image-root")
+PATHS = ("--out", "--run", "--data", "--among", "--criteria", "--image-root", "--html", "--save-images")
 
 
 class _Verb(TyperCommand):

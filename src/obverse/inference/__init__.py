@@ -5,7 +5,7 @@ from .json_form import as_json
 from .prediction import Prediction
 from .predictor import TOP_K, Predictor, load
 from .requests import Failure, Requests
-from .results import RowOptions, Rows, Written, csv_line, write_results
+from .results import RowOptions, Rows, Written, csv_line, percent_note, shard_of, write_results
 from .steps import Prepared, least_decode, predict_prepared, prepare
 
 __all__ = [
@@ -22,8 +22,10 @@ __all__ = [
     "csv_line",
     "least_decode",
     "load",
+    "percent_note",
     "predict_prepared",
     "prepare",
+    "shard_of",
     "unread_in",
     "write_results",
 ]

@@ -28,13 +28,12 @@ from .inputs import find_requests
 from .prediction import Prediction, read_predictions, with_similar
 from .reading import Reader
 from .requests import Cell, Failure, Input, Request, RequestOrFailure, Requests, Stored
-from .results import RowOptions, Written, shard_of, write_results
+from .results import BATCH_SIZE, RowOptions, Written, shard_of, write_results
 
 if TYPE_CHECKING:  # explanation brings evaluation and reports, which prediction itself does not need
     from obverse.explain import LabelledEmbeddings
 
 TOP_K = 3
-BATCH_SIZE = 16
 Wanted = TypeVar("Wanted")
 ADVICE = "try a smaller batch_size, or device cpu"
 
@@ -122,17 +121,26 @@ class Predictor:
         shard: number and count, such as `1/4` for the first quarter of the samples; empty for all. progress: called
         with the numbers of finished and of all samples after every batch. Other arguments: see `predict`.
         """
-        requests = self.find(inputs, columns)
-        if shard:
-            requests = shard_of(requests, shard, batch_size=require_count("batch_size", batch_size))
-        batches = self.answers(requests, top_k=top_k, batch_size=batch_size)
+        items = shard_of(self.find(inputs, columns), shard, batch_size=require_count("batch_size", batch_size))
+        return self.each(items, top_k=top_k, batch_size=batch_size, progress=progress)
+
+    def each(
+        self,
+        items: Sequence[RequestOrFailure],
+        *,
+        top_k: int | None = None,
+        batch_size: int = BATCH_SIZE,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Iterator[Prediction | Failure]:
+        """Yield the prediction or the failure of each of `items` (`find`). Arguments: see `predict_each`."""
+        batches = self.answers(items, top_k=top_k, batch_size=batch_size)
 
         def answers() -> Iterator[Prediction | Failure]:
             done = 0
             for of_batch in batches:
                 yield from of_batch
                 done += len(of_batch)
-                progress(done, len(requests))
+                progress(done, len(items))
 
         return answers()
 

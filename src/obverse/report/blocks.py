@@ -114,6 +114,15 @@ class Item:
     row: int | None = None
     """Row of the sample in the page's `Linked` predictions, so that it follows the filter; None: it does not."""
 
+    note: str = ""
+    """A sentence about the sample, such as a reason or an error."""
+
+    group: str = ""
+    """Value by which readers filter a gallery that has a `filter`."""
+
+    is_faulty: bool = False
+    """Whether the note is an error."""
+
     @property
     def is_wrong(self) -> bool:
         """Whether the answer differs from the true label; False where one of them is missing."""
@@ -121,16 +130,25 @@ class Item:
 
 
 MOST_ITEMS = 60
-"""Items of a gallery that pages show; of the rest they give the number."""
+"""Items of a gallery that pages show unless it says another number."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Samples with their pictures side by side, at most `MOST_ITEMS`."""
+    """Samples with their pictures side by side."""
 
     kind: ClassVar = "gallery"
 
     items: tuple[Item, ...]
+
+    most: int = MOST_ITEMS
+    """Items that a page shows; of the rest it gives the number."""
+
+    is_large: bool = False
+    """Whether pictures are shown with sides of 160 pixels instead of 96."""
+
+    filter: str = ""
+    """What the groups of the items are, such as `decision`, for a choice among them; empty: no choice."""
 
 
 @dataclass(frozen=True)

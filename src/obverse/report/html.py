@@ -15,7 +15,7 @@ from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from .blocks import MOST_ITEMS, Block, Page, Table
+from .blocks import Block, Gallery, Page, Table
 from .escaping import CODE, plain_text
 from .svg import colours, curve_svg
 
@@ -37,9 +37,11 @@ def to_html(page: Page) -> str:
 
 
 def _has_use_of_script(page: Page) -> bool:
-    """Whether the page has panels, or a table that is long enough to sort."""
-    tables = [block for section in page.sections for block in section.blocks if isinstance(block, Table)]
-    return page.linked is not None or any(len(table.rows) >= LEAST_SORTED for table in tables)
+    """Whether the page has panels, a gallery with a filter, or a table that is long enough to sort."""
+    blocks = [block for section in page.sections for block in section.blocks]
+    is_filtered = any(isinstance(block, Gallery) and block.filter for block in blocks)
+    has_long_table = any(isinstance(block, Table) and len(block.rows) >= LEAST_SORTED for block in blocks)
+    return page.linked is not None or is_filtered or has_long_table
 
 
 @cache
@@ -79,7 +81,7 @@ def _environment() -> Environment:
     }
     environment.filters["svg"] = curve_svg
     environment.tests["number_text"] = _is_amount
-    environment.globals |= {"longest_open_table": LONGEST_OPEN_TABLE, "most_items": MOST_ITEMS, "shortest_contents": 6}
+    environment.globals |= {"longest_open_table": LONGEST_OPEN_TABLE, "shortest_contents": 6}
     environment.filters["colours"] = colours
     return environment
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from obverse.staging import final_place
 
-from .blocks import MOST_ITEMS, Block, Card, Cards, Curve, Figure, Gallery, Item, Line, Page, Panel, Table, Text
+from .blocks import Block, Card, Cards, Curve, Figure, Gallery, Item, Line, Page, Panel, Table, Text
 from .escaping import markdown_prose, markdown_text
 from .svg import tick_text
 
@@ -39,9 +39,9 @@ def _lines(blocks: Iterable[Block], folder: Path) -> Iterator[str]:
             case Figure():
                 yield f"![{block.name}]({_link(block.path, folder)})"
             case Gallery():  # words only, because a thumbnail is not a file that can be linked
-                yield from (f"- {markdown_text(item_text(item))}" for item in block.items[:MOST_ITEMS])
-                if len(block.items) > MOST_ITEMS:
-                    yield f"- and {len(block.items) - MOST_ITEMS} more"
+                yield from (f"- {markdown_text(item_text(item))}" for item in block.items[: block.most])
+                if len(block.items) > block.most:
+                    yield f"- and {len(block.items) - block.most} more"
             case Cards():
                 yield from (_card_line(card) for card in block.cards)
             case Curve():

@@ -18,6 +18,7 @@ from obverse.errors import RecipeError, printable
 
 if TYPE_CHECKING:
     from obverse.inference import Predictor, Requests, RowOptions
+    from obverse.inference.showing import Showing
 
 View = Annotated[
     list[str] | None, typer.Option(help="One view of a sample, VIEW=PICTURE: obverse=a.jpg; repeat for each view.")
@@ -65,6 +66,12 @@ def command(
     shard: Annotated[
         str, typer.Option(help="Only this part of the samples, for one of several machines: 1/4, 2/4, 3/4, 4/4.")
     ] = "",
+    html: Annotated[
+        Path | None, typer.Option(help="A new page with the pictures and their answers: FILE.html, or its folder.")
+    ] = None,
+    save_images: Annotated[
+        Path | None, typer.Option(help="A new folder for copies of the pictures with the answer drawn below them.")
+    ] = None,
     device: Device = "auto",
     engine: Engine = "torch",
 ) -> None:
@@ -75,7 +82,11 @@ def command(
         raise RecipeError("--spreadsheet is for --format csv")
     if out is not None and format is not Format.table:
         raise RecipeError("--format is for what is printed; with --out the ending of the file says it")
-    from obverse.inference import RowOptions, load
+    if out is not None and (html or save_images):
+        raise RecipeError("--html and --save-images go with what is printed, because a file of --out may be continued "
+                          "without its first pictures; leave --out out")  # fmt: skip
+    wanted = _showing(html, save_images, model)
+    from obverse.inference import RowOptions, load, shard_of
 
     columns = given_columns(column)
     if similar:
@@ -86,16 +97,32 @@ def command(
         )
     else:
         predictor = load(model, device=device, allow_urls=allow_urls, engine=engine, notify=_notify)
+    items, num_top = predictor.find(inputs, columns), predictor.num_top(top_k)
     if out is not None:
-        options = RowOptions(predictor.num_top(top_k), spreadsheet=spreadsheet, part=shard)
-        _write(predictor, predictor.find(inputs, columns), out, options)
+        _write(predictor, items, out, RowOptions(num_top, spreadsheet=spreadsheet, part=shard))
         return
-    answers = predictor.predict_each(inputs, columns=columns, top_k=top_k, shard=shard, progress=show_predicted)
-    print_answers(predictor, answers, format.value, num_top=predictor.num_top(top_k), spreadsheet=spreadsheet)
+    items = shard_of(items, shard)
+    answers = predictor.each(items, top_k=top_k, progress=show_predicted)
+    if wanted is not None:
+        from obverse.inference.showing import show
+
+        answers = show(predictor, items, answers, wanted)
+    print_answers(predictor, answers, format.value, num_top=num_top, spreadsheet=spreadsheet)
 
 
-def _notify(sentence: str) -> None:
-    typer.echo(sentence, err=True)
+def _showing(html: Path | None, save_images: Path | None, model: Path) -> Showing | None:
+    """Where answers are to be seen; None: nowhere. OutputError when something is there already."""
+    if html is None and save_images is None:
+        return None
+    from obverse.inference.showing import Showing
+
+    wanted = Showing(html, save_images, f"Predictions of {model.name or model}", notify=_notify)
+    wanted.require_free()
+    return wanted
+
+
+def _notify(line: str) -> None:
+    typer.echo(printable(line), err=True)
 
 
 def _write(predictor: Predictor, items: Requests, out: Path, options: RowOptions) -> None:

@@ -12,7 +12,7 @@ import typer
 from obverse.errors import DataError, printable
 
 from .csv_rows import CsvRows
-from .predictions import note, print_block
+from .predictions import print_block
 
 if TYPE_CHECKING:
     from obverse.inference import Failure, Prediction, Predictor
@@ -69,7 +69,7 @@ def _json(predictor: Predictor, answers: Iterable[Answer], num_top: int, spreads
 
 
 def _blocks(predictor: Predictor, answers: Iterable[Answer], num_top: int, spreadsheet: bool) -> None:
-    from obverse.inference import Failure
+    from obverse.inference import Failure, percent_note
 
     decode, has_answer = getattr(predictor.bundle.kind, "decode", "mode"), False
     for answer in answers:
@@ -80,7 +80,7 @@ def _blocks(predictor: Predictor, answers: Iterable[Answer], num_top: int, sprea
             has_answer = True
         sys.stdout.flush()
     if has_answer:
-        typer.echo(note(predictor.bundle.output))
+        typer.echo(f"({percent_note(predictor.bundle.output)})")
 
 
 def _indented(values: dict[str, Any]) -> str:

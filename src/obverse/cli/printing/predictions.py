@@ -12,15 +12,6 @@ from obverse.errors import printable
 if TYPE_CHECKING:
     from obverse.explain import Similar
     from obverse.inference import Prediction
-    from obverse.recipe import OutputSpec
-
-THRESHOLDS = "; each class has its own threshold"
-
-
-def note(output: OutputSpec) -> str:
-    """What percentages mean: whether they are calibrated."""
-    meaning = "are not calibrated" if output.calibration is None else "are calibrated on val"
-    return f"(percentages {meaning}{THRESHOLDS * (output.kind == 'binary')})"
 
 
 def print_block(prediction: Prediction, *, decode: str = "mode", views: Sequence[str] = ()) -> None:

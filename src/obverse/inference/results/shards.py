@@ -10,17 +10,20 @@ from obverse.errors import RecipeError
 if TYPE_CHECKING:
     from obverse.inference.requests import Requests
 
+BATCH_SIZE = 16
 _SHARD = re.compile(r"([1-9]\d{0,8})/([1-9]\d{0,8})")
 
 
-def shard_of(items: Requests, part: str, *, batch_size: int) -> Requests:
+def shard_of(items: Requests, part: str, *, batch_size: int = BATCH_SIZE) -> Requests:
     """The samples of a shard, a stretch of all of them; together the shards are all samples in their order.
 
     Shards are made of whole batches, so that every answer is to the last digit that of a single process. Where there
     are fewer batches than shards, some shards are empty.
 
-    part: number and count of shards, such as `1/4`. RecipeError for anything else.
+    part: number and count of shards, such as `1/4`; empty for all samples. RecipeError for anything else.
     """
+    if not part:
+        return items
     match = _SHARD.fullmatch(part)
     number, count = map(int, match.groups()) if match else (0, 0)
     if not 1 <= number <= count:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from obverse.engines import Engine
 from obverse.inference.requests import Failure, RequestOrFailure, Source, Stored, WebPicture
 from obverse.interrupts import terminable
 from obverse.runs import explained
@@ -17,7 +16,7 @@ from obverse.runs import explained
 from .forms import form_of
 from .partial import Identity, opened, partial_of
 from .rows import Rows
-from .shards import shard_of
+from .shards import BATCH_SIZE, shard_of
 
 if TYPE_CHECKING:  # the predictor writes results itself
     from obverse.inference.predictor import Predictor
@@ -33,7 +32,7 @@ class RowOptions:
     num_top: int = 3
     """Number of classes with their probabilities."""
 
-    batch_size: int = 16
+    batch_size: int = BATCH_SIZE
     """Samples per forward pass."""
 
     spreadsheet: bool = False
@@ -78,7 +77,7 @@ def write_results(
     OutputError when the file exists, or when an earlier call wrote answers of another model, of other samples or of
     other options. BusyError while another process writes the file. RecipeError for an unknown ending of the name.
     """
-    items = shard_of(items, options.part, batch_size=options.batch_size) if options.part else items
+    items = shard_of(items, options.part, batch_size=options.batch_size)
     form = form_of(path, Rows.of(predictor, options.num_top), spreadsheet=options.spreadsheet)
     num_top = None if predictor.bundle.kind.is_set else options.num_top
     with explained(path, ADVICE), opened(path, form, _identity(predictor, items, options)) as partial:
@@ -112,9 +111,9 @@ def _identity(predictor: Predictor, items: Requests, options: RowOptions) -> Ide
     }
 
 
-def _engine_name(engine: Engine) -> str:
-    """The kinds of an engine and of those inside it."""
-    inner = getattr(engine, "engine", None)
+def _engine_name(engine: object) -> str:
+    """The kinds of an engine and of what it holds: another engine or a session."""
+    inner = getattr(engine, "engine", None) or getattr(engine, "session", None)
     return type(engine).__name__ + (f" of {_engine_name(inner)}" if inner else "")
 
 

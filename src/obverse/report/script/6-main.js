@@ -6,6 +6,7 @@ async function start() {
   const selection = data && new Selection(data);
   const followers = data ? tables.map(table => followClasses(table, data)) : [];
   every("table").forEach(enrichTable);
+  every("[data-filter]").forEach(filterGallery);
   if (!data) return;
   const album = readAlbum(), panels = new Map(every("[data-panel]").map(panel => [panel.dataset.panel, panel]));
   const open = (name, build) => {

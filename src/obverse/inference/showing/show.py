@@ -1,0 +1,96 @@
+"""Answers for people to look at, while they are given: a gallery page, and copies of the pictures with the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from obverse.cpus import num_allowed_cpus
+from obverse.imaging import in_order
+from obverse.inference.requests import Failure, Request, RequestOrFailure
+from obverse.inference.results import Answer, require_absent
+from obverse.report import Picture
+from obverse.runs import explained
+
+from .drawn import MOST_SIDE, require_empty, save_drawn
+from .gallery import SIDE, PredictionGallery, gallery_path, thumbnail_of
+from .pictures import pictures_of
+
+if TYPE_CHECKING:  # for a type alone
+    from obverse.inference.predictor import Predictor
+
+ADVICE = "try fewer pictures at a time"
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Where answers are to be seen."""
+
+    page: Path | None = None
+    """The gallery: a file that ends in .html, or the folder of `gallery.html`; None for no gallery."""
+
+    folder: Path | None = None
+    """Folder of copies of the pictures with the answer; None for no copies."""
+
+    title: str = "Predictions"
+    """Title of the page."""
+
+    notify: Callable[[str], None] = lambda line: None
+    """Called with a line for the finished page, and one for the folder."""
+
+    def require_free(self) -> None:
+        """OutputError when the page exists, or the folder has anything in it."""
+        if self.page is not None:
+            require_absent(gallery_path(self.page))
+        if self.folder is not None:
+            require_empty(self.folder)
+
+
+def show(
+    predictor: Predictor, items: Sequence[RequestOrFailure], answers: Iterable[Answer], wanted: Showing
+) -> Iterator[Answer]:
+    """Yield the answers as they come, and write what is to be seen of them; the page when all are there.
+
+    The user's pictures are read again, and never changed. OutputError when something is there already.
+    """
+    wanted.require_free()
+    gallery = PredictionGallery(predictor.bundle.output)
+
+    def looked(place: tuple[int, RequestOrFailure, Answer]) -> tuple[Answer, list[Picture]]:
+        row, item, answer = place
+        return answer, _thumbnails(predictor, row, item, answer, wanted=wanted, has_room=not gallery.is_full)
+
+    with explained(wanted.folder or wanted.page or Path(), ADVICE):
+        if wanted.folder is not None:
+            wanted.folder.mkdir(parents=True, exist_ok=True)
+        places = ((row, item, answer) for row, (item, answer) in enumerate(zip(items, answers, strict=True)))
+        num_threads = num_allowed_cpus()
+        for answer, thumbnails in in_order(looked, places, num_threads=num_threads, num_ahead=2 * num_threads):
+            gallery.add(answer, thumbnails)
+            yield answer
+        _finish(gallery, wanted)
+
+
+def _finish(gallery: PredictionGallery, wanted: Showing) -> None:
+    if wanted.folder is not None:
+        wanted.notify(f"pictures: {wanted.folder}")
+    if wanted.page is not None:
+        path = gallery_path(wanted.page)
+        require_absent(path)
+        gallery.write(path, wanted.title)
+        wanted.notify(f"gallery: {path}")
+
+
+def _thumbnails(
+    predictor: Predictor, row: int, item: RequestOrFailure, answer: Answer, *, wanted: Showing, has_room: bool
+) -> list[Picture]:
+    """The thumbnails of a sample, after its copy is saved."""
+    is_thumbed = wanted.page is not None and has_room
+    if not isinstance(item, Request) or isinstance(answer, Failure) or not (is_thumbed or wanted.folder):
+        return []
+    pictures = pictures_of(item, predictor.views, MOST_SIDE if wanted.folder else SIDE)
+    if wanted.folder is not None and pictures:
+        save_drawn(wanted.folder, row, answer, pictures)
+    return [*map(thumbnail_of, pictures)] if is_thumbed else []
