@@ -27,6 +27,29 @@ Column = Annotated[
     list[str] | None,
     typer.Option(help="A value beside the pictures, if the model sees it, COLUMN=VALUE: year=1909; repeat."),
 ]
+TopK = Annotated[int | None, typer.Option(min=1, help="Number of classes to show, the likeliest first; by default 3.")]
+Similar = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Number of most similar training pictures to show with each answer; needs the run's data."
+    ),
+]
+AllowUrls = Annotated[
+    bool, typer.Option("--allow-urls", help="Fetch pictures that are named by an http or https address.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="A new file for the rows instead, .csv, .jsonl or .parquet; a killed command is continued."),
+]
+Shard = Annotated[
+    str, typer.Option(help="Only this part of the samples, for one of several machines: 1/4, 2/4, 3/4, 4/4.")
+]
+Html = Annotated[
+    Path | None, typer.Option(help="A new page with the pictures and their answers: FILE.html, or its folder.")
+]
+SaveImages = Annotated[
+    Path | None, typer.Option(help="A new folder for copies of the pictures with the answer drawn below them.")
+]
 
 
 class Format(StrEnum):
@@ -45,33 +68,15 @@ def command(
     ] = None,
     view: View = None,
     column: Column = None,
-    top_k: Annotated[
-        int | None, typer.Option(min=1, help="Number of classes to show, the likeliest first; by default 3.")
-    ] = None,
-    similar: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Number of most similar training pictures to show with each answer; needs the run's data."
-        ),
-    ] = 0,
+    top_k: TopK = None,
+    similar: Similar = 0,
     format: Annotated[Format, typer.Option(help="Form of the output.")] = Format.table,
     spreadsheet: Spreadsheet = False,
-    allow_urls: Annotated[
-        bool, typer.Option("--allow-urls", help="Fetch pictures that are named by an http or https address.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="A new file for the rows instead, .csv, .jsonl or .parquet; a killed command is continued."),
-    ] = None,
-    shard: Annotated[
-        str, typer.Option(help="Only this part of the samples, for one of several machines: 1/4, 2/4, 3/4, 4/4.")
-    ] = "",
-    html: Annotated[
-        Path | None, typer.Option(help="A new page with the pictures and their answers: FILE.html, or its folder.")
-    ] = None,
-    save_images: Annotated[
-        Path | None, typer.Option(help="A new folder for copies of the pictures with the answer drawn below them.")
-    ] = None,
+    allow_urls: AllowUrls = False,
+    out: Out = None,
+    shard: Shard = "",
+    html: Html = None,
+    save_images: SaveImages = None,
     device: Device = "auto",
     engine: Engine = "torch",
 ) -> None:
@@ -86,18 +91,11 @@ def command(
         raise RecipeError("--html and --save-images go with what is printed, because a file of --out may be continued "
                           "without its first pictures; leave --out out")  # fmt: skip
     wanted = _showing(html, save_images, model)
-    from obverse.inference import RowOptions, load, shard_of
+    from obverse.inference import RowOptions, shard_of
 
-    columns = given_columns(column)
-    if similar:
-        from obverse.experiment import load_with_evidence
-
-        predictor = load_with_evidence(
-            model, similar, device=device, allow_urls=allow_urls, engine=engine, notify=_notify
-        )
-    else:
-        predictor = load(model, device=device, allow_urls=allow_urls, engine=engine, notify=_notify)
-    items, num_top = predictor.find(inputs, columns), predictor.num_top(top_k)
+    options = {"device": device, "allow_urls": allow_urls, "engine": engine, "notify": _notify}
+    predictor = _loaded(model, similar, options)
+    items, num_top = predictor.find(inputs, given_columns(column)), predictor.num_top(top_k)
     if out is not None:
         _write(predictor, items, out, RowOptions(num_top, spreadsheet=spreadsheet, part=shard))
         return
@@ -108,6 +106,16 @@ def command(
 
         answers = show(predictor, items, answers, wanted)
     print_answers(predictor, answers, format.value, num_top=num_top, spreadsheet=spreadsheet)
+
+
+def _loaded(model: Path, similar: int, options: dict[str, Any]) -> Predictor:
+    if similar:
+        from obverse.experiment import load_with_evidence
+
+        return load_with_evidence(model, similar, **options)
+    from obverse.inference import load
+
+    return load(model, **options)
 
 
 def _showing(html: Path | None, save_images: Path | None, model: Path) -> Showing | None:
