@@ -97,12 +97,33 @@ EXPORT_FORMATS: dict[str, ExportKind] = {
         "ONNX Runtime",
         ("script.py",),
     ),
+<<<<<<< HEAD
     "triton": ExportKind(
         "triton",
         "triton/classifier",
         "a folder for a model repository of Triton Inference Server, named after the model, with the same graph",
         "Triton Inference Server",
         is_folder=True,
+=======
+    "openvino": ExportKind(
+        "openvino",
+        "model.xml",
+        "the same graph as OpenVINO's .xml and .bin files, checked alike",
+        "OpenVINO",
+        ("*.bin",),
+    ),
+    "pt2": ExportKind(
+        "programs.pt2",
+        "model.pt2",
+        "the same as a program of torch.export, checked alike",
+        "torch.export.load(...)",
+    ),
+    "torchscript": ExportKind(
+        "programs.torchscript",
+        "model.ts",
+        "the same as TorchScript, which torch has deprecated, checked alike",
+        "torch.jit.load(...)",
+>>>>>>> 22ba8f5 (Formats openvino, pt2 and torchscript, checked by loading them again)
     ),
     "web": ExportKind(
         "web",

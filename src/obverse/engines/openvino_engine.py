@@ -1,9 +1,10 @@
-"""Sessions of OpenVINO: named arrays in, named arrays out. Only this file imports openvino."""
+"""Sessions of OpenVINO: named arrays in, named arrays out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -19,11 +20,14 @@ def has_openvino() -> bool:
 
 
 class OpenVinoSession:
-    """An ONNX model in OpenVINO, on the CPU in fp32. UnavailableError without the package."""
+    """A model in OpenVINO, on the CPU in fp32. UnavailableError without the package.
+
+    model: an ONNX model, or the path of an .xml file of OpenVINO, whose .bin file lies beside it.
+    """
 
     name = "OpenVINO"
 
-    def __init__(self, model: bytes, *, num_threads: int = 1) -> None:
+    def __init__(self, model: bytes | Path, *, num_threads: int = 1) -> None:
         try:
             import openvino
         except ImportError:

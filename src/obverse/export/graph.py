@@ -7,18 +7,20 @@ score are not.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from obverse.bundle import Bundle
-from obverse.data import Batch
+from obverse.data import Batch, Geometry
 from obverse.engines import Forward
 from obverse.models import Classifier
 
 from .fit import fitted
 
+Fit = Callable[[torch.Tensor, Geometry], torch.Tensor]
 PRESENT, COLUMNS = "present", "columns"
 PIXELS = "pixels."
 """Prefix of the names of fitted pictures in a graph, before the view's name."""
@@ -62,9 +64,10 @@ VIEW_OUTPUTS = ("view_logits", "view_grades")
 class Graph(nn.Module):
     """Module from pictures of any size to answers."""
 
-    def __init__(self, bundle: Bundle, classifier: Classifier) -> None:
+    def __init__(self, bundle: Bundle, classifier: Classifier, *, fit: Fit = fitted) -> None:
+        """fit: the geometry, as an operator that an exporter replaces, or in operators of torch."""
         super().__init__()
-        self.classifier = classifier
+        self.classifier, self.fit = classifier, fit
         self.geometry, self.kind = bundle.geometry, bundle.kind
         self.forward_pass = Forward.from_bundle(bundle, torch.device("cpu"))
 
@@ -79,7 +82,7 @@ class Graph(nn.Module):
         views: one uint8 tensor (N, H, W, 3) per view. present_BV: which views each sample has; the pixels of a missing
         view are ignored. columns_BE: codes of the extra columns.
         """
-        pixels = [fitted(view, self.geometry) for view in views]
+        pixels = [self.fit(view, self.geometry) for view in views]
         answers = self.answers(tuple(pixels), present_BV, columns_BE)
         return (*answers, *pixels)
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from obverse.bundle import Bundle
@@ -21,6 +18,8 @@ from obverse.errors import UnavailableError
 
 from .gate import Gate, Session
 from .graph import COLUMNS, PRESENT, Graph, Names
+from .metadata import metadata
+from .programs.session import examples
 from .script import SCRIPT, script
 from .source import TrainedModel, write_files
 
@@ -35,15 +34,15 @@ def write(path: Path, model: TrainedModel) -> str:
     return words
 
 
-def checked(model: TrainedModel) -> tuple[bytes, str]:
+def checked(model: TrainedModel, gate: Gate | None = None) -> tuple[bytes, str]:
     """The ONNX model, after ONNX Runtime and, where installed, OpenVINO have given torch's answers; and that in words.
+
+    gate: of this model, where the caller has one already.
 
     RefusedError where they differ, UnavailableError without the packages.
     """
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise UnavailableError(f"{', '.join(missing)} not installed; pip install 'obverse[export]'")
-    gate = Gate.of(model)
+    require_packages()
+    gate = gate or Gate.of(model)
     proto = exported(gate.graph, gate.names, model.bundle)
     data = proto.SerializeToString()
     sessions: list[Session] = [OnnxSession(data)]
@@ -56,15 +55,19 @@ def checked(model: TrainedModel) -> tuple[bytes, str]:
     return proto.SerializeToString(), words
 
 
+def require_packages() -> None:
+    """UnavailableError, naming the extra, when a package that ONNX needs is missing."""
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise UnavailableError(f"{', '.join(missing)} not installed; pip install 'obverse[export]'")
+
+
 def exported(graph: Graph, names: Names, bundle: Bundle) -> Any:
     """The ONNX model with its metadata; the fitted pictures are outputs as well."""
-    any_size, rows = torch.export.Dim.DYNAMIC, np.random.default_rng(0)
-    views = tuple(
-        torch.from_numpy(rows.integers(0, 256, (2, 41 + number, 53 + number, 3), np.uint8))
-        for number in range(len(names.views))
-    )
-    present = torch.ones(2, len(views), dtype=torch.bool) if PRESENT in names.more_inputs else None
-    columns = torch.zeros(2, len(bundle.columns)) if COLUMNS in names.more_inputs else None
+    any_size = torch.export.Dim.DYNAMIC
+    named = dict(zip(names.inputs, examples(bundle, names), strict=True))
+    views = tuple(named[view] for view in names.views)
+    present, columns = named.get(PRESENT), named.get(COLUMNS)
     batched = [None if tensor is None else {0: any_size} for tensor in (present, columns)]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter about its own parts
@@ -86,23 +89,6 @@ def exported(graph: Graph, names: Names, bundle: Bundle) -> Any:
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value if isinstance(value, str) else json.dumps(value)
     return model
-
-
-def metadata(bundle: Bundle, names: Names) -> dict[str, Any]:
-    """What a program needs besides the graph, by key; all but text is JSON in the file."""
-    least = bundle.geometry.least_decode
-    return {
-        "obverse": version("obverse"),
-        "classes": bundle.classes,
-        "views": dict(zip(bundle.views, names.views, strict=True)),
-        "geometry": asdict(bundle.geometry),
-        # Of a picture file, which holds all parts where views are parts of one picture.
-        "least_decode": bundle.parts[0].enlarged(*least) if bundle.parts else least,
-        "mean": bundle.mean,
-        "std": bundle.std,
-        "columns": [asdict(column) for column in bundle.columns],
-        "parts": [asdict(part) for part in bundle.parts],
-    }
 
 
 def _fit(pixels: Any, size: Sequence[int], canvas: Sequence[int], rule: str, fill: int, crop_fraction: float) -> Any:

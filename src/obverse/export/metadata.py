@@ -1,0 +1,28 @@
+"""Metadata of exported files: what a program needs besides the graph."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from obverse.bundle import Bundle
+
+from .graph import Names
+
+
+def metadata(bundle: Bundle, names: Names) -> dict[str, Any]:
+    """What a program needs besides the graph, by key; all but text is JSON in the file."""
+    least = bundle.geometry.least_decode
+    return {
+        "obverse": version("obverse"),
+        "classes": bundle.classes,
+        "views": dict(zip(bundle.views, names.views, strict=True)),
+        "geometry": asdict(bundle.geometry),
+        # Of a picture file, which holds all parts where views are parts of one picture.
+        "least_decode": bundle.parts[0].enlarged(*least) if bundle.parts else least,
+        "mean": bundle.mean,
+        "std": bundle.std,
+        "columns": [asdict(column) for column in bundle.columns],
+        "parts": [asdict(part) for part in bundle.parts],
+    }

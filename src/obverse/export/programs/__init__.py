@@ -1,0 +1,1 @@
+"""Export formats that torch itself reads: `pt2` and TorchScript."""
