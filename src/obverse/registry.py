@@ -97,14 +97,6 @@ EXPORT_FORMATS: dict[str, ExportKind] = {
         "ONNX Runtime",
         ("script.py",),
     ),
-<<<<<<< HEAD
-    "triton": ExportKind(
-        "triton",
-        "triton/classifier",
-        "a folder for a model repository of Triton Inference Server, named after the model, with the same graph",
-        "Triton Inference Server",
-        is_folder=True,
-=======
     "openvino": ExportKind(
         "openvino",
         "model.xml",
@@ -123,7 +115,13 @@ EXPORT_FORMATS: dict[str, ExportKind] = {
         "model.ts",
         "the same as TorchScript, which torch has deprecated, checked alike",
         "torch.jit.load(...)",
->>>>>>> 22ba8f5 (Formats openvino, pt2 and torchscript, checked by loading them again)
+    ),
+    "triton": ExportKind(
+        "triton",
+        "triton/classifier",
+        "a folder for a model repository of Triton Inference Server, named after the model, with the same graph",
+        "Triton Inference Server",
+        is_folder=True,
     ),
     "web": ExportKind(
         "web",

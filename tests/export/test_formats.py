@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from obverse.cli.models.export import command
+from obverse.data import Geometry
 from obverse.engines import OpenVinoSession
 from obverse.errors import OutputError, RefusedError, UnavailableError
 from obverse.export import TrainedModel, openvino, samples
@@ -53,6 +55,24 @@ def test_answers_of_predict(trained, tmp_path, writer, name):
         for row in range(2):
             named = dict(zip(model.bundle.classes, given[row].tolist(), strict=True))
             assert named == pytest.approx(dict(wanted[row].top), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        Geometry.for_multiple(40, 40, multiple=16, fit="pad"),
+        Geometry.for_multiple(40, 60, multiple=16, fit="pad", direction="down"),
+        Geometry(32, 64, 32, 64, fit="squash"),
+        Geometry(32, 64, 48, 64, fit="crop"),
+        replace(Geometry(56, 56, 56, 56, fit="crop"), crop_fraction=0.875),
+    ],
+)
+def test_fitted_pixels_are_the_geometry_s(geometry):
+    rng = np.random.default_rng(0)
+    for size in [(1, 1), (3, 700), (40, 40), (97, 64), (640, 480), *map(tuple, rng.integers(1, 400, (20, 2)))]:
+        pixels = rng.integers(0, 256, (1, *map(int, size), 3), np.uint8)
+        given = fit.fitted_pixels(torch.from_numpy(pixels), geometry, least=min, most=max)
+        assert torch.equal(given[0], geometry.apply(pixels[0])), size
 
 
 def test_pt2_needs_torch_alone(one_view, tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import interpolate
 
 from obverse.data import Geometry
 
@@ -22,19 +22,21 @@ def fitted_pixels(
     levels = interpolate(pixels_NHW3.permute(0, 3, 1, 2), size, mode="bilinear", antialias=True, align_corners=False)
     targets = [(geometry.height, geometry.width)] if geometry.fit == "crop" else []
     for target in (*targets, geometry.shape[:2]):
-        levels = _centred(levels, size, target, geometry.fill, least)
+        for axis, length, end in zip((2, 3), size, target, strict=True):
+            levels = _centred(levels, axis, length, end, geometry.fill, least)
         size = target
     return levels
 
 
 def _centred(
-    levels: torch.Tensor, size: tuple[Any, Any], target: tuple[int, int], fill: int, least: Callable[[Any, Any], Any]
+    levels: torch.Tensor, axis: int, length: Any, target: int, fill: int, least: Callable[[Any, Any], Any]
 ) -> torch.Tensor:
-    """Levels (N, 3, H, W) of a size, cropped or padded around the centre to `target`."""
-    pads: list[Any] = []
-    for axis, length, end in zip((2, 3), size, target, strict=True):
-        kept = least(length, end)
-        levels = levels.narrow(axis, (length - kept) // 2, kept)
-        before = (end - kept) // 2
-        pads = [before, end - kept - before, *pads]
-    return pad(levels, pads, value=fill)
+    """Levels (N, 3, H, W) cropped or padded around the centre along one axis, from a length to a target.
+
+    By places and not by slices, so that the result's shape is known while a program is recorded.
+    """
+    kept = least(length, target)
+    places = torch.arange(target) + ((length - kept) // 2 - (target - kept) // 2)
+    is_inside = (places >= 0) & (places < length)
+    levels = levels.index_select(axis, torch.where(is_inside, places, 0))
+    return torch.where(is_inside if axis == 3 else is_inside[:, None], levels, fill).to(torch.uint8)

@@ -43,10 +43,10 @@ def exported(model: TrainedModel, names: Names) -> bytes:
     fit = partial(fitted_pixels, least=partial(_extreme, torch.minimum), most=partial(_extreme, torch.maximum))
     inputs = examples(model.bundle, names)
     with torch.no_grad():
-        program = torch.jit.trace(Program(model, names, fit), inputs, check_trace=False)
+        program = torch.jit.trace(Program(model, names, fit), inputs, check_trace=False)  # type: ignore[no-untyped-call]
     file = io.BytesIO()
     facts = {FACTS: json.dumps(metadata(model.bundle, names))}
-    torch.jit.save(program, file, _extra_files=facts)  # type: ignore[no-untyped-call]
+    torch.jit.save(program, file, _extra_files=facts)
     return file.getvalue()
 
 
@@ -59,7 +59,7 @@ def _extreme(choose: Any, one: Any, other: Any) -> Any:
 def _without_deprecations() -> Iterator[None]:
     """Without warnings of torch that TorchScript is deprecated, and of the recording that shapes are fixed."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is (deprecated|not supported)", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is (deprecated|not supported)", FutureWarning)
         # The gate has pictures of other sizes than the recorded ones.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         yield
