@@ -25,29 +25,26 @@ ADVICE = "torch has deprecated TorchScript; prefer --format pt2 or onnx where th
 
 
 def write(path: Path, model: TrainedModel) -> str:
-    """Write the program, after it gave the answers of the model when loaded again; return what was checked, in words.
+    """Write the program, after it gave the answers of the model; return what was checked, in words.
 
     RefusedError where the answers differ, OutputError when it cannot be written.
     """
     gate = Gate.of(model)
     with _without_deprecations():
-        data = exported(model, gate.names)
-        program = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call]
+        program = recorded(model, gate.names)
         words = gate.require([ProgramSession("TorchScript", program, gate.names)])
-    write_files({path: data})
+        file = io.BytesIO()
+        torch.jit.save(program, file, _extra_files={FACTS: json.dumps(metadata(model.bundle, gate.names))})
+    write_files({path: file.getvalue()})
     return f"{words}; {ADVICE}"
 
 
-def exported(model: TrainedModel, names: Names) -> bytes:
-    """The program's file, for any number and size of pictures."""
+def recorded(model: TrainedModel, names: Names) -> Any:
+    """The program, for any number and size of pictures."""
     fit = partial(fitted_pixels, least=partial(_extreme, torch.minimum), most=partial(_extreme, torch.maximum))
     inputs = examples(model.bundle, names)
     with torch.no_grad():
-        program = torch.jit.trace(Program(model, names, fit), inputs, check_trace=False)  # type: ignore[no-untyped-call]
-    file = io.BytesIO()
-    facts = {FACTS: json.dumps(metadata(model.bundle, names))}
-    torch.jit.save(program, file, _extra_files=facts)
-    return file.getvalue()
+        return torch.jit.trace(Program(model, names, fit), inputs, check_trace=False)  # type: ignore[no-untyped-call]
 
 
 def _extreme(choose: Any, one: Any, other: Any) -> Any:
