@@ -21,8 +21,8 @@ from obverse.report import Facet, Picture, Section, Text
 FACTS = {"data": "/srv/pictures/coins/table.csv", "model": "vit, pretrained (hub)", "trained": "on 1 May 2026"}
 
 
-def summary_of(folder, predictions, **options):
-    write_evaluation(folder, predictions, facts=FACTS, **options)
+def summary_of(folder, predictions, facts=None, **options):
+    write_evaluation(folder, predictions, facts=facts or FACTS, **options)
     return (folder / "summary.md").read_text()
 
 
@@ -156,6 +156,22 @@ def test_label_sets_have_galleries_and_a_filter(make, tmp_path):
     assert "## Samples with the surest mistakes" in summary
     assert 'id="predictions"' in (tmp_path / "report.html").read_text()
     assert "| accepted | score at least |" in summary
+
+
+@pytest.mark.parametrize("facts", [{}, {"folds": "3"}, {"members": "a, b"}], ids=["run", "folds", "ensemble"])
+def test_what_is_missing_is_said_with_its_reason(make, tmp_path, facts):
+    one = make(num_samples=60)
+    sets = replace(one, truth=np.eye(3, dtype=np.bool_)[one.truth], kind=LabelSet((0.5, 0.5, 0.5)))
+    for predictions in (one, sets):
+        summary = summary_of(tmp_path, predictions, facts=facts)
+        missing = summary.split("## Not in this report")[1].split("\n## ")[0]
+        assert ("| confusion matrix | it needs one label" in missing) == predictions.kind.is_set
+        assert "| comparison of views | the samples have one view |" in missing
+        curves = {"folds": "each fold has its own", "members": "each member has its own"}
+        assert f"| training curves | {curves.get(next(iter(facts), ''), 'nothing is known')}" in missing
+        place = {"folds": "In the folder of each fold", "members": "In the folder of each member"}
+        how = summary.split("## How to reproduce")[1] if "## How to reproduce" in summary else ""
+        assert not how or place.get(next(iter(facts), ""), "In the run's folder") in how
 
 
 def test_label_sets_are_numbered_and_views_that_differ_are_a_facet(make):

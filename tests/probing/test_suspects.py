@@ -134,7 +134,7 @@ def test_a_run_evaluated_after_the_search_shows_the_suspects(trained, tmp_path):
     table.write_text("\n".join([header, *rows]) + "\n")
     assert written.page.is_file()
     folder, metrics = evaluate_run(run, device="cpu")
-    assert metrics["suspects"] == {"num_listed": 3, "num_here": 2}
+    assert metrics["suspects"] == {"num_listed": 3, "num_here": 2, "agreement": None}
     summary = (folder / "summary.md").read_text()
     assert "lists 3 suspects in suspects/suspects.csv of the run's folder; 1 of them is marked" in summary
     assert "2 of them are among the samples of this report" in summary

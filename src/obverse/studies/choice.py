@@ -48,7 +48,7 @@ from obverse.recipe import AutoBackbone, Condition, Recipe, Settings, SplitSpec,
 from obverse.runs import Message, Observer, RunFolder, explained, write_text
 
 from .choice_result import Trained, choice_values, clearly_worse
-from .folds import fold_recipe, pool, pooled_facts, pooled_seen
+from .folds import fold_recipe, pool, pooled_facts, pooled_seen, shared_facts
 from .many import require_same, train_to_end
 from .pooled_report import write_pooled
 
@@ -152,9 +152,8 @@ def with_out_of_fold(run: RunFolder, result: RunResult) -> RunResult:
 
 def _facts(facts: Mapping[str, str], folds: Sequence[RunFolder]) -> dict[str, str]:
     """The facts of the last run that hold for the models of the folds, too, and those about its data."""
-    of_folds = [read_story(fold).facts for fold in folds]
-    shared = {name for name, value in facts.items() if all(of_fold.get(name) == value for of_fold in of_folds)}
-    return {name: value for name, value in facts.items() if name in shared | {"data", "samples"}}
+    shared = shared_facts([facts, *(read_story(fold).facts for fold in folds)])
+    return {name: value for name, value in facts.items() if name in shared or name in ("data", "samples")}
 
 
 def _prepared(

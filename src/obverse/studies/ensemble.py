@@ -30,6 +30,7 @@ from obverse.experiment import (
     RunStory,
     example_of,
     fitted_output,
+    read_story,
     report_split,
     run_manifest,
     run_recipe,
@@ -43,7 +44,11 @@ from obverse.recipe import OutputSpec, Recipe
 from obverse.runs import RunFolder, explained, write_text
 from obverse.runtime import resolve_device
 
+from .folds import shared_facts
+
 FILE = "ensemble.json"
+OF_THE_DATA = ("data", "samples", "views", "input", "licence of the weights")
+"""Facts that an ensemble has in common with its members."""
 State = dict[str, torch.Tensor]
 
 
@@ -203,7 +208,9 @@ def _measured(
     device = next(model.parameters()).device
     ready = Ready(bundle, TorchEngine.from_bundle(bundle, model, device=device))
     what = "weights averaged over" if "soup" in bundle.trained else "probabilities averaged over"
-    facts = {"model": f"{what} {len(kept)} of {len(parts)} runs", "members": ", ".join(kept)}
+    facts = shared_facts([read_story(RunFolder(part.path)).facts for part in parts])
+    facts = {name: value for name, value in facts.items() if name in OF_THE_DATA}
+    facts |= {"model": f"{what} {len(kept)} of {len(parts)} runs", "members": ", ".join(kept)}
     facts["parameters"] = f"{model.num_parameters():,}"
     metrics = {}
     for split in splits:

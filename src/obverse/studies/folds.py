@@ -17,7 +17,7 @@ also shows each fold's own mAP.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,9 @@ KIND = (
     "each sample is predicted by the model that never trained on it; as that sample helped to choose the model's best "
     "epoch, the numbers are a little kind"
 )
+OF_ALL = ("data", "views", "input", "model", "trained", "licence of the weights", "parameters", "loss", "precision",
+          "recipe")  # fmt: skip
+"""Facts that folds have in common and that are not about one training."""
 THRESHOLDS = "for each class the mean of those that the folds have chosen on their val"
 
 
@@ -104,15 +107,26 @@ def pool(out: Path, paths: Sequence[Path]) -> Folded:
     pooled = _joined(parts)
     _require_all(runs[0], pooled)
     seen = pooled_seen(pooled, run_recipe(runs[0]))
-    report = partial(_report, out, runs)
-    metrics = {OUT_OF_FOLD: report(pooled, pooled_facts(runs, pooled), seen)}
+    report, shared = partial(_report, out, runs), shared_facts([read_story(run).facts for run in runs])
+    shared = {name: value for name, value in shared.items() if name in OF_ALL}
+    held = shared | {"samples": f"{len(pooled.ids):,} in {len(runs)} folds"}
+    metrics = {OUT_OF_FOLD: report(pooled, held | pooled_facts(runs, pooled), seen)}
     if all(run.evaluation("test").is_dir() for run in runs):
         mean = mean_predictions([Predictions.read(run.evaluation("test")) for run in runs])
-        facts = {"model": f"probabilities averaged over the models of {len(paths)} folds"}
+        facts = held | {
+            "folds": str(len(runs)),
+            "answers": f"probabilities averaged over the models of {len(runs)} folds",
+        }
         facts |= {"thresholds": THRESHOLDS} if mean.kind.is_set else {}
         facts |= {"calibration": calibration_of(runs)}
         metrics["test"] = report(mean, facts, Seen())
     return Folded(out, metrics)
+
+
+def shared_facts(of_runs: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The facts that are the same for all runs."""
+    first, *others = of_runs
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
 
 
 def pooled_facts(runs: Sequence[RunFolder], pooled: Predictions) -> dict[str, str]:

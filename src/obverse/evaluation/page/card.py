@@ -21,6 +21,21 @@ REPRODUCTION = ("command", "trained", "recipe", "precision", "samples", "data")
 """Facts that someone needs who wants the same figures."""
 
 
+WHERE = {
+    "run": "In the run's folder",
+    "folds": "In the folder of each fold (fold-0, fold-1 ...)",
+    "members": "In the folder of each member",
+}
+FILES = (
+    "recipe.yaml has every setting, manifest.csv every picture with digest and split, environment.json the versions;"
+)
+AGAIN = {
+    "run": "`obverse train DATA --recipe recipe.yaml` trains the same model again.",
+    "folds": "the same command with the same options trains the same models again.",
+    "members": "`obverse train DATA --recipe recipe.yaml` trains each again, and `obverse ensemble` joins them.",
+}
+
+
 def model_card(
     facts: Mapping[str, str], classes: Sequence[str], *, num_trained: str, what: str, licence: str = ""
 ) -> Section:
@@ -44,8 +59,6 @@ def model_card(
 def reproduction_section(facts: Mapping[str, str]) -> Section:
     """The facts for a second training; empty where none is known."""
     rows = tuple((name, facts[name]) for name in REPRODUCTION if name in facts)
-    sentence = (
-        "recipe.yaml in the run's folder has every setting, manifest.csv every picture with its digest and split, "
-        "environment.json the versions; `obverse train DATA --recipe recipe.yaml` trains the same model again."
-    )
+    kind = next((name for name in ("folds", "members") if name in facts), "run")
+    sentence = f"{WHERE[kind]} {FILES} {AGAIN[kind]}"
     return Section("How to reproduce", (Text(sentence), Table(("what", "value"), rows)), topic="reproduce")

@@ -9,6 +9,7 @@ from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.predictions import Predictions
 from obverse.report import Facet, Gallery, Item, Page, Section
 
+from .absent import absent_section
 from .card import model_card, reproduction_section
 from .choice import Thumbnails, choose_rows, take_album
 from .judged import Judged
@@ -62,9 +63,11 @@ def compose(
         facts, judged.estimates, judged.topics, num=len(labelled.ids), split=predictions.split, seen=judged.seen,
         num_views=max(1, len(predictions.view_probabilities)),
     )  # fmt: skip
+    whole = [*own, *sections]
+    whole.append(absent_section(predictions, facts, whole))
     return Page(
         title_of(facts, predictions.split),
-        in_order(section for section in [*own, *sections] if section.blocks),
+        in_order(section for section in whole if section.blocks),
         head,
         linked=linked,
     )

@@ -40,7 +40,8 @@ def gallery_sections(
         blocks = [block for name, rows in chosen.pairs for block in (Text(name), gallery(rows))]
         yield Section("Most confused classes", (*blocks,), topic="mistakes")
     if chosen.unsure:
-        sentence = "Right, but with the lowest probability: little would be needed for another answer."
+        sure = "score" if predictions.kind.is_set else "probability"
+        sentence = f"Right, but with the lowest {sure}: little would be needed for another answer."
         yield Section("Least sure right answers", (Text(sentence), gallery(chosen.unsure)), topic="mistakes")
 
 

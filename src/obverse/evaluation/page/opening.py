@@ -70,6 +70,7 @@ def _origin(facts: Mapping[str, str], num: int, split: str, samples: str) -> str
     model, data = facts.get("model", "").split(",")[0], data_name(facts)
     counts = facts.get("samples", "")
     of = f" on {data}" if data else ""
+    model = f"A model ({model})," if "members" in facts else model
     trained = f"{model} trained{of}" + (f" ({counts})" if counts else "") if model else "A model"
     when = f", {facts['trained']}" if "trained" in facts else ""
     judged = f"Judged by the {num:,} labelled {samples} of split {split}; under each figure stands its 95 % interval."

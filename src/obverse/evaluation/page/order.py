@@ -8,7 +8,8 @@ from obverse.report import Section
 
 ORDER = (
     "trust", "mistakes", "result", "acceptance", "risk", "classes", "confusion", "calibration", "sets", "views",
-    "slices", "suspects", "maps", "map", "ways", "training", "diagnosis", "decoding", "run", "reproduce", "card",
+    "slices", "suspects", "maps", "map", "ways", "training", "diagnosis", "decoding", "run", "reproduce",
+    "absent", "card",
 )  # fmt: skip
 """Topics, first to last. A section of another topic comes before `training`."""
 TITLES = {
@@ -24,6 +25,9 @@ def in_order(sections: Iterable[Section]) -> tuple[Section, ...]:
     """The sections by topic; those of one topic keep their order."""
     places = {topic: place for place, topic in enumerate(ORDER)}
     other = places["ways"] - 0.5
-    return tuple(
-        sorted(sections, key=lambda section: places.get(section.topic or TITLES.get(section.title, ""), other))
-    )
+    return tuple(sorted(sections, key=lambda section: places.get(topic_of(section), other)))
+
+
+def topic_of(section: Section) -> str:
+    """The topic that the section names, or that its title has."""
+    return section.topic or TITLES.get(section.title, "")

@@ -114,8 +114,10 @@ def _labels(num_sure_mistakes: int, suspects: Any) -> Iterator[Row]:
     num_here = suspects["num_here"] if isinstance(suspects, Mapping) else 0
     if num_here:
         some = counted(num_here, "label of these samples is a suspect", "labels of these samples are suspects")
+        agreement = suspects.get("agreement")
+        by = "" if agreement is None else f" for models that agree with {100 * agreement:.0f} % of all labels"
         why = "a wrong label counts as an error of the model, or hides one. Look at the suspect labels"
-        yield "the labels", CARE, f"{some}: {why}."
+        yield "the labels", CARE, f"{some}{by}: {why}."
     if num_sure_mistakes:
         some = counted(num_sure_mistakes, "answer contradicts its label", "answers contradict their label")
         why = f"{some} with at least {100 * SURE:.0f} %: some labels may be wrong"

@@ -26,8 +26,8 @@ FOLDER = "suspects"
 MOST_PICTURED = 12
 NOT_SEARCHED = (
     "The labels of this data were not searched for errors. `obverse suspects RUN`, with the folder of this run or "
-    "study, ranks them and writes a page of pictures and a table for `--fixes`; a run that is evaluated again shows "
-    "the worst ones here."
+    "study, ranks them and writes a page of pictures and a table of fixes for `obverse train DATA --fixes FILE`; a run "
+    "that is evaluated again shows the worst ones here."
 )
 
 
@@ -40,6 +40,9 @@ class Listed:
 
     sentences: tuple[str, ...]
     """How many there are and where they were found."""
+
+    agreement: float | None = None
+    """Share of the labels with which the judges agree; None where it is not known."""
 
 
 def listed_suspects(folder: Path) -> Listed | None:
@@ -65,7 +68,8 @@ def pooled_suspects(predictions: Predictions, manifest: Manifest, spaces: Sequen
     cells = [dict(zip(header, row, strict=True)) for row in table]
     rows = (Fix(row["id"], row["action"], row["new_label"], row["label"], "", row["why"]) for row in cells)
     more = "`obverse suspects FOLDER`, with the folder of this study, writes all of them as a page and a table."
-    return Listed(tuple(rows), (*summary(ranking), more) if ranking.suspects else (*summary(ranking),))
+    sentences = (*summary(ranking), more) if ranking.suspects else (*summary(ranking),)
+    return Listed(tuple(rows), sentences, ranking.agreement if ranking.suspects else None)
 
 
 def suspects_topic(listed: Listed | None, predictions: Predictions, manifest: Manifest, geometry: Geometry) -> Topic:
@@ -74,7 +78,7 @@ def suspects_topic(listed: Listed | None, predictions: Predictions, manifest: Ma
         return Topic(Section(TITLE, (Text(NOT_SEARCHED),), topic="suspects"))
     row_of = {name: row for row, name in enumerate(predictions.ids)}
     num_here = sum(fix.id in row_of for fix in listed.rows)
-    values: dict[str, Any] = {"num_listed": len(listed.rows), "num_here": num_here}
+    values: dict[str, Any] = {"num_listed": len(listed.rows), "num_here": num_here, "agreement": listed.agreement}
     items = tuple(_items(listed.rows, row_of, manifest, geometry, is_set=predictions.kind.is_set))
     legend = f"The {len(items)} most suspect. Under each: the label that fits better, then the given one."
     here = f"{num_here:,} of them {'is' if num_here == 1 else 'are'} among the samples of this report."
