@@ -9,6 +9,7 @@ import re
 import shutil
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ from PIL import Image
 from obverse.cli.models.export import command
 from obverse.engines import OnnxSession
 from obverse.errors import UnavailableError
-from obverse.export import samples
+from obverse.export import TrainedModel, samples
+from obverse.export.graph import Names
 from obverse.export.web import folder, runtime_files
-from obverse.imaging import decode_picture
+from obverse.imaging import Part, decode_picture
+from obverse.manifest import Column, encode
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 pytest.importorskip("onnxscript")
@@ -30,10 +33,10 @@ expect.set_options(timeout=30_000)
 
 ANSWER = re.compile("dark|light")
 MARKUP = "</script><img src=x onerror=alert(1)>"
-ASK = """async sample => {
+ASK = """async ([sample, cells]) => {
   const file = ([view, text]) => [view, new File([Uint8Array.from(atob(text), each => each.charCodeAt(0))], view)];
   const views = new Map(Object.entries(sample).map(file));
-  return (await backend.predict(null, [{ views, columns: new Map() }]))[0];
+  return (await backend.predict(null, [{ views, columns: new Map(Object.entries(cells)) }]))[0];
 }"""
 
 
@@ -110,9 +113,9 @@ def wanted(root, pictures, present=None):
     return OnnxSession((root / "model.onnx").read_bytes()).run(inputs)["probabilities"][0]
 
 
-def ask(page, pictures):
+def ask(page, pictures, cells=()):
     """The row that the page's model answers."""
-    return page.evaluate(ASK, {view: base64.b64encode(data).decode() for view, data in pictures.items()})
+    return page.evaluate(ASK, [{view: base64.b64encode(data).decode() for view, data in pictures.items()}, dict(cells)])
 
 
 def given(row):
@@ -218,6 +221,64 @@ def test_what_is_missing_is_said(open_in_browser, folders, tmp_path):
         page.get_by_role("button", name="Ask", exact=True).click()
         expect(page.get_by_role("alert")).not_to_be_empty()
         assert "There is no answer. The model cannot be loaded" in page.get_by_role("alert").inner_text()
+
+
+def echo():
+    """A graph whose probabilities are the mean levels of two views, `present`, and the columns."""
+    from onnx import TensorProto as Types
+    from onnx import helper
+
+    node, info = helper.make_node, helper.make_tensor_value_info
+    nodes = []
+    for view in ("left", "right"):
+        nodes += [node("Cast", [view], [f"{view}_"], to=Types.FLOAT), node("ReduceMean", [f"{view}_"], [f"{view}__"])]
+        nodes.append(node("Reshape", [f"{view}__", "row"], [f"{view}_mean"]))
+    nodes += [
+        node("Cast", ["present"], ["present_"], to=Types.FLOAT),
+        node("Concat", ["left_mean", "right_mean", "present_", "columns"], ["probabilities"], axis=1),
+        node("Greater", ["probabilities", "half"], ["answer"]),
+        node("ReduceMax", ["probabilities"], ["confidence"], keepdims=0),
+    ]
+    inputs = [info(view, Types.UINT8, ["n", f"h_{view}", f"w_{view}", 3]) for view in ("left", "right")]
+    inputs += [info("present", Types.BOOL, ["n", 2]), info("columns", Types.FLOAT, ["n", 3])]
+    kinds = {"probabilities": Types.FLOAT, "answer": Types.BOOL, "confidence": Types.FLOAT}
+    constants = [
+        helper.make_tensor("row", Types.INT64, [2], [1, 1]),
+        helper.make_tensor("half", Types.FLOAT, [], [0.5]),
+    ]
+    graph = helper.make_graph(
+        nodes, "echo", inputs, [info(name, kind, None) for name, kind in kinds.items()], constants
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return model.SerializeToString()
+
+
+def test_parts_columns_and_label_sets_reach_the_graph_as_in_prediction(open_in_browser, folders, trained, tmp_path):
+    parts = tuple(Part(0, column, 1, 2) for column in range(2))
+    columns = (Column("mint", "category", ("D", "P")), Column("year", "number", mean=1900.0, std=7.0),
+               Column("weight", "number", mean=2.0, std=0.5))  # fmt: skip
+    model = TrainedModel.read(trained.path)
+    bundle = replace(model.bundle, views=("left", "right"), columns=columns, parts=parts, classes=tuple("abcdefg"))
+    model = replace(model, bundle=bundle)
+    described = folder.description("echo", model, Names.of(bundle, model.classifier)) | {"is_label_set": True}
+    shutil.copytree(folders / "coins", tmp_path / "page")
+    (tmp_path / "page/model.json").write_text(json.dumps(described))
+    (tmp_path / "page/model.onnx").write_bytes(echo())
+    data, cells = png((30, 41), 1), {"mint": "P", "year": "1909", "weight": ""}
+    pixels = decode_picture(data)
+    means = [part.of(pixels).mean() for part in parts]
+    wanted = [*means, 1, 1, *(encode(column, cells[column.name], "") for column in columns)]
+    with serving(tmp_path / "page") as (address, _):
+        page = open_in_browser(address, 1200)
+        expect(page.locator("#boxes")).to_be_visible()
+        row = ask(page, {"image": data}, cells)
+        np.testing.assert_allclose(list(row["probabilities"].values()), wanted, rtol=1e-6)
+        assert [each["label"] for each in row["labels"]] == [*"abcdef"]
+        assert "year: 19o9 is not a number" in ask(page, {"image": data}, {"year": "19o9"})["error"]
+        page.get_by_label("Picture: choose a picture").set_input_files(upload("a.png", data))
+        page.get_by_label("year").fill("1909")
+        page.get_by_role("button", name="Ask", exact=True).click()
+        expect(page.locator("#answer h3")).to_have_text("a, b, c, d, f")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
