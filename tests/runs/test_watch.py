@@ -193,9 +193,8 @@ def test_what_wandb_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert fake.init.return_value.finish.call_count == 2
     fake.init.return_value.summary.update.assert_called_once_with({"test/accuracy": 0.75})
     artefact = fake.Artifact.return_value
-    files = [Path(call.args[0]).name for call in artefact.add_file.call_args_list]
-    assert files == ["recipe.yaml", "report.html"]
-    artefact.add_dir.assert_called_once_with(str(run.bundle), "bundle", policy="immutable")
+    files = [call.args[1] if len(call.args) > 1 else Path(call.args[0]).name for call in artefact.add_file.mock_calls]
+    assert files == ["recipe.yaml", "report.html", "bundle/model.json"]
     fake.init.return_value.log_artifact.assert_called_once_with(artefact)
     monkeypatch.delitem(sys.modules, "obverse.runs.observers.wandb_run")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -42,9 +43,10 @@ class WandbObserver:
             self._run.summary.update(event.scalars)
             artefact = wandb.Artifact(f"run-{self._run.id}", type="model")
             # The files stay where they are in the run folder, so that no copy of them is staged.
-            for path in filter(None, (event.recipe, event.report, event.confusion)):
-                artefact.add_file(path, policy="immutable")
-            artefact.add_dir(event.bundle, "bundle", policy="immutable")
+            for file in filter(None, (event.recipe, event.report, event.confusion)):
+                artefact.add_file(file, policy="immutable")
+            for path in sorted(Path(event.bundle).iterdir()):  # `add_dir` speaks on the console
+                artefact.add_file(str(path), f"bundle/{path.name}", policy="immutable")
             self._run.log_artifact(artefact)
 
     def close(self) -> None:
