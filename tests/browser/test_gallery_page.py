@@ -7,14 +7,13 @@ from PIL import Image
 
 from obverse.inference import Failure, Prediction
 from obverse.inference.showing.gallery import PredictionGallery, thumbnail_of
-from obverse.recipe import OutputSpec
 
 DECISIONS = ("accept", "review", "accept", "reject", "accept", "review")
 
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
-    gallery = PredictionGallery(OutputSpec())
+    gallery = PredictionGallery("percentages are not calibrated")
     for number, decision in enumerate(DECISIONS):
         labels = (("MS64" if number % 2 else "a class with a name that is long", 0.5 + number / 20),)
         prediction = Prediction(

@@ -88,6 +88,12 @@ def obverse():
     return run_obverse
 
 
+@pytest.fixture(scope="session")
+def obverse_once():
+    """`obverse`, for fixtures that several tests share."""
+    return run_obverse
+
+
 @dataclass(frozen=True)
 class Training:
     """A tiny training that would work: `obverse *arguments`."""

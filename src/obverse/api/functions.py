@@ -249,7 +249,13 @@ def evaluate(
 
 
 def load(
-    model: AnyPath, *, device: str = "auto", similar: int = 0, allow_urls: bool = False, engine: str = "torch"
+    model: AnyPath,
+    *,
+    device: str = "auto",
+    similar: int = 0,
+    allow_urls: bool = False,
+    engine: str = "torch",
+    tta: bool = False,
 ) -> Predictor:
     """The predictor of a run or a bundle.
 
@@ -258,8 +264,10 @@ def load(
     allow_urls: whether inputs may be http and https addresses, whose pictures are then fetched.
     engine: the library that runs the model: torch, onnx or openvino, which give equal answers, or `auto`: the fastest
     one that is installed, measured once on this machine.
+    tta: test-time augmentation, whether answers are the mean over every picture and its mirror image.
 
-    Raises DataError when the path is neither or is damaged, RecipeError for `similar` of a bundle without its run.
+    Raises DataError when the path is neither or is damaged, RecipeError for `similar` of a bundle without its run, and
+    for `tta` of a model that was not trained with mirrored pictures.
     """
     from obverse.inference import load as load_predictor
 
@@ -269,10 +277,10 @@ def load(
         raise RecipeError(f"similar={similar!r}: write a whole number of at least 0")
     path = path_of("model", model)
     if not similar:
-        return load_predictor(path, device=device, allow_urls=allow_urls, engine=engine)
+        return load_predictor(path, device=device, allow_urls=allow_urls, engine=engine, tta=tta)
     from obverse.experiment import load_with_evidence
 
-    return load_with_evidence(path, similar, device=device, allow_urls=allow_urls, engine=engine)
+    return load_with_evidence(path, similar, device=device, allow_urls=allow_urls, engine=engine, tta=tta)
 
 
 def compare(*runs: AnyPath, split: str = "test", out: AnyPath | None = None) -> Comparison:

@@ -9,9 +9,10 @@ from .outputs import Outputs
 from .run import run_engine
 from .session_engine import SessionEngine
 from .torch_engine import TorchEngine, evaluating
-from .tta import MirrorEngine
+from .tta import MIRRORED, MirrorEngine
 
 __all__ = [
+    "MIRRORED",
     "Engine",
     "Forward",
     "MirrorEngine",

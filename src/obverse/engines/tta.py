@@ -6,10 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from obverse.bundle import Bundle
 from obverse.data import Batch
+from obverse.errors import RecipeError
 
 from .engine import Engine, Needs
 from .outputs import Float32Array, Outputs
+
+MIRRORED = "mirror"
+"""Key of `Bundle.trained` for the share of training pictures that were mirrored; absent for none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +26,18 @@ class MirrorEngine:
     """
 
     engine: Engine
+
+    @classmethod
+    def of(cls, engine: Engine, bundle: Bundle) -> MirrorEngine:
+        """The engine of a bundle's model, mirrored. RecipeError for a model to which that does not apply."""
+        models = [bundle.model, *(member.model for member in bundle.members)]
+        if any(getattr(model.backbone, "mirrored", False) is True for model in models):
+            raise RecipeError("this model answers for both mirror images by itself; leave --tta out")
+        if not bundle.trained.get(MIRRORED):
+            raise RecipeError("test-time augmentation looks at mirrored pictures, and this model was not trained with "
+                              "them (augment.mirror is 0), or by a version that did not record it; leave --tta out"
+                              )  # fmt: skip
+        return cls(engine)
 
     @property
     def needs(self) -> Needs:

@@ -2,7 +2,16 @@
 
 from .auto import SMALL_SIDE, Choose, Machine, Resolved, as_written, require_select, resolve
 from .auto.tune import measured_samples, step_inputs, training_step, tune
-from .evaluate import Ready, evaluate_run, load_with_evidence, report_split, run_manifest, training_embeddings
+from .evaluate import (
+    Augmented,
+    Ready,
+    evaluate_run,
+    load_with_evidence,
+    measure_augmentation,
+    report_split,
+    run_manifest,
+    training_embeddings,
+)
 from .example import Example, example_of
 from .facts import RunStory, choice_rows, model_words, read_story, training_log_of
 from .identity import run_recipe
@@ -19,6 +28,7 @@ from .train import MEMORY_ADVICE, Progress, RunResult, follow_run, resume_run, s
 __all__ = [
     "MEMORY_ADVICE",
     "SMALL_SIDE",
+    "Augmented",
     "Choose",
     "Example",
     "Machine",
@@ -39,6 +49,7 @@ __all__ = [
     "fitted_output",
     "follow_run",
     "load_with_evidence",
+    "measure_augmentation",
     "measured_samples",
     "model_words",
     "prepare_process",

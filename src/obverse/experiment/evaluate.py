@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, read_bundle
-from obverse.data import Loader, PictureDataset
-from obverse.engines import Engine, TorchEngine, run_engine
+from obverse.data import Batch, Loader, PictureDataset
+from obverse.engines import Engine, MirrorEngine, Outputs, TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import (
     CONFUSION_PNG,
     EARLIER,
     Extras,
+    Predictions,
     Seen,
     measured_of,
     to_predictions,
@@ -28,7 +30,7 @@ from obverse.inference import Predictor, load
 from obverse.manifest import SPLITS, Manifest, data_root, read_manifest, splits_by_digest
 from obverse.recipe import Recipe, ResolvedCache
 from obverse.runs import RunFinished, RunFolder, explained, short_name
-from obverse.runtime import ALONE, Process, resolve_device
+from obverse.runtime import ALONE, Process, resolve_device, seconds_of
 from obverse.staging import DIGESTS, staged
 from obverse.trust import decision_facet, decision_topics, slice_facets, slices_topic, suspects_topic, write_decisions
 
@@ -186,6 +188,53 @@ def _evaluate(
         )
         folder = out or run.evaluation(name_of("data", data, split))
     return folder, report_split(folder, name, manifest, ready, recipe=recipe, story=story)
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """Answers with test-time augmentation beside those without it, on the same samples."""
+
+    plain: Predictions
+    mirrored: Predictions
+
+    seconds: tuple[float, float]
+    """Seconds per sample of the model without and with augmentation, decoding left out."""
+
+
+def measure_augmentation(path: Path, *, split: str = "test", device: str = "auto") -> Augmented:
+    """Both answers to every sample of a split of a run.
+
+    RecipeError for a bundle without its run, and for a model to which augmentation does not apply. DataError when the
+    split has no samples, or the data is no longer there.
+    """
+    run, (bundle, model) = RunFolder(path), read_bundle(path)
+    if not run.recipe.exists():
+        raise RecipeError(f"{str(path)!r} is a bundle without its run, which has no samples to measure on; give a run")
+    plain = TorchEngine.from_bundle(bundle, model, device=resolve_device(device))
+    engines = (plain, MirrorEngine.of(plain, bundle))
+    with explained(path, "try a smaller evaluation.batch_size, or --device cpu"):
+        recipe = run_recipe(run)
+        manifest = run_manifest(run, recipe, bundle)
+        samples = manifest.split(split)
+        if not samples:
+            raise DataError(f"there are no samples in `{split}`")
+        loader = Loader(PictureDataset(manifest, samples, bundle.geometry), recipe.evaluation.batch_size)
+        outputs, seconds = _timed(engines, loader.epoch())
+    sides = [to_predictions(each, manifest, split, bundle=bundle, embeddings=False) for each in outputs]
+    return Augmented(sides[0], sides[1], (seconds[0] / len(samples), seconds[1] / len(samples)))
+
+
+def _timed(engines: tuple[Engine, Engine], batches: Iterable[Batch]) -> tuple[list[Outputs], list[float]]:
+    """Outputs and seconds of both engines, batch by batch in turn, so that disturbances meet both."""
+    parts: list[list[Outputs]] = [[], []]
+    seconds = [0.0, 0.0]
+    for batch in batches:
+        for place, engine in enumerate(engines):
+            if not parts[place]:  # the first call also allocates
+                run_engine(engine, [batch], embeddings=False)
+            work = partial(run_engine, engine, [batch], embeddings=False)
+            seconds[place] += seconds_of(lambda work=work, place=place: parts[place].append(work()))  # type: ignore[misc]
+    return [*map(Outputs.joined, parts)], seconds
 
 
 def seen_split(split: str, num_samples: int, recipe: Recipe, bundle: Bundle) -> Seen:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
-from obverse.engines import TorchEngine
+from obverse.engines import MIRRORED, TorchEngine
 from obverse.errors import DataError, Interrupted, ObverseError, RecipeError, UnavailableError, printable
 from obverse.evaluation import plot_history
 from obverse.experiment.auto import Choose, Resolved, as_written, resolve
@@ -279,6 +279,8 @@ def _ready(run: RunFolder, setup: Setup, trainer: Trainer) -> Ready:
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
     if licence := weights_licence(setup.recipe.model.backbone):
         trained["licence"] = licence
+    if share := setup.recipe.augment.mirror:
+        trained[MIRRORED] = share
     bundle = tuned_bundle(setup, trainer, as_shipped(trainer, setup), run=run)
     return _with_engine(replace(bundle, trained=trained), setup, trainer)
 

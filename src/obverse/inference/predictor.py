@@ -14,7 +14,7 @@ import numpy.typing as npt
 from obverse.bundle import Bundle, read_bundle
 from obverse.data import Batch
 from obverse.decisions import require_numbers
-from obverse.engines import Engine, TorchEngine, build_engine, run_engine
+from obverse.engines import Engine, MirrorEngine, TorchEngine, build_engine, run_engine
 from obverse.errors import DataError, RecipeError
 from obverse.files import read_regular
 from obverse.imaging import MAX_BYTES, PictureError, joint_digest
@@ -63,6 +63,11 @@ class Predictor:
         self.engine: Engine = model
         self.reader = Reader(bundle)
         self._expansion = Expansion(self.views, self.columns, allow_urls)
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether answers are means over mirror images."""
+        return isinstance(self.engine, MirrorEngine)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -320,17 +325,21 @@ def load(
     device: str = "auto",
     allow_urls: bool = False,
     engine: str = "torch",
+    tta: bool = False,
     notify: Callable[[str], None] = lambda sentence: None,
 ) -> Predictor:
     """The predictor of a run folder or bundle.
 
     device: `auto`, or a device of torch such as `cpu` or `cuda:0`. allow_urls: see `Predictor`.
     engine: torch, onnx or openvino, which give equal answers, or `auto`: the fastest one that is installed, measured
-    once on this machine. notify: called with a sentence on that choice.
+    once on this machine. notify: called with a sentence on that choice. tta: test-time augmentation, whether answers
+    are the mean over every picture and its mirror image, for twice the time.
 
-    DataError when the path is neither a finished run nor a bundle, or the bundle is damaged.
+    RecipeError for `tta` of a model that was not trained with mirrored pictures. DataError when the path is neither a
+    finished run nor a bundle, or the bundle is damaged.
     """
     bundle, classifier = read_bundle(Path(path))
     with explained(Path(path), "try --device cpu"):
         built = build_engine(engine, bundle, classifier, device=resolve_device(device), notify=notify)
+        built = MirrorEngine.of(built, bundle) if tta else built
         return Predictor(bundle, built, allow_urls=allow_urls)

@@ -21,7 +21,7 @@ import torch
 
 from obverse.bundle import Bundle, join, read_bundle, write_bundle
 from obverse.data import Loader, PictureDataset
-from obverse.engines import Outputs, TorchEngine, run_engine
+from obverse.engines import MIRRORED, Outputs, TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import Predictions, is_better, selection_value
 from obverse.experiment import (
@@ -120,7 +120,7 @@ def _averaged(parts: Sequence[Part]) -> tuple[Bundle, Classifier, tuple[str, ...
     names = tuple(str(part.path) for part in parts)
     output = OutputSpec(kind="binary" if first.multi_label else "classes", decode=first.output.decode)
     bundle = replace(
-        first, members=members, output=output, trained={"ensemble": list(names)} | _licences(parts), detector=None
+        first, members=members, output=output, trained={"ensemble": list(names)} | _common_facts(parts), detector=None
     )
     models = [part.model for part in parts]
     return bundle, join(models, members, num_views=len(first.views), mean=first.mean, std=first.std), names
@@ -147,15 +147,16 @@ def _soup(parts: Sequence[Part], device: torch.device) -> tuple[Bundle, State, t
         if not is_better(select, best, value):
             best, kept = value, [*kept, number]
     names = tuple(str(parts[n].path) for n in kept)
-    trained = {"soup": list(names), "select": select, "value": best} | _licences([parts[n] for n in kept])
+    trained = {"soup": list(names), "select": select, "value": best} | _common_facts([parts[n] for n in kept])
     return replace(bundle, trained=trained), mean_state([states[n] for n in kept]), names
 
 
-def _licences(parts: Sequence[Part]) -> dict[str, str]:
-    """The licences of the members' pretrained weights, as a fact of the bundle; empty where none is known."""
+def _common_facts(parts: Sequence[Part]) -> dict[str, Any]:
+    """Facts of the bundle from all members: the licences of their weights, and the least share of mirrored pictures."""
     names = dict.fromkeys(part.bundle.trained.get("licence") for part in parts)
     known = ", ".join(sorted(name for name in names if isinstance(name, str)))
-    return {"licence": known} if known else {}
+    share = min(part.bundle.trained.get(MIRRORED, 0) for part in parts)
+    return ({"licence": known} if known else {}) | ({MIRRORED: share} if share else {})
 
 
 def _without_calibration(bundle: Bundle) -> Bundle:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from obverse.cli.options import Device, Layout
+from obverse.cli.printing.augmented import augmentation_lines
 from obverse.cli.printing.intervals import format_interval
 from obverse.cli.printing.measured import measured_lines
 from obverse.errors import RecipeError, printable
@@ -24,9 +25,21 @@ def command(
     ] = None,
     layout: Layout = None,
     out: Annotated[Path | None, typer.Option(help="The output folder; by default below RUN/evaluation.")] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Only print what the mean over mirror images gains on the split and costs.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Measure a trained model and write its report."""
+    if tta:
+        if data is not None or foreign is not None or layout is not None or out is not None:
+            raise RecipeError("--tta measures a split of the run's own data and writes nothing; leave out --data, "
+                              "--foreign, --layout and --out")  # fmt: skip
+        from obverse.experiment import measure_augmentation
+
+        for line in augmentation_lines(measure_augmentation(run, split=split or "test", device=device)):
+            typer.echo(line)
+        return
     from obverse.evaluation import Seen
     from obverse.experiment import evaluate_foreign, evaluate_run
     from obverse.trust import foreign_sentence, foreign_verdict, foreign_warnings

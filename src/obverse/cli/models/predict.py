@@ -50,6 +50,9 @@ Html = Annotated[
 SaveImages = Annotated[
     Path | None, typer.Option(help="A new folder for copies of the pictures with the answer drawn below them.")
 ]
+Tta = Annotated[
+    bool, typer.Option("--tta", help="Answer by the mean over each picture and its mirror image; takes twice the time.")
+]
 
 
 class Format(StrEnum):
@@ -79,6 +82,7 @@ def command(
     save_images: SaveImages = None,
     device: Device = "auto",
     engine: Engine = "torch",
+    tta: Tta = False,
 ) -> None:
     """Predict pictures with a trained model; exit 65 at the end when some could not be read."""
     inputs = given_inputs(paths, view)
@@ -93,7 +97,7 @@ def command(
     wanted = _showing(html, save_images, model)
     from obverse.inference import RowOptions, shard_of
 
-    options = {"device": device, "allow_urls": allow_urls, "engine": engine, "notify": _notify}
+    options = {"device": device, "allow_urls": allow_urls, "engine": engine, "tta": tta, "notify": _notify}
     predictor = _loaded(model, similar, options)
     items, num_top = predictor.find(inputs, given_columns(column)), predictor.num_top(top_k)
     if out is not None:

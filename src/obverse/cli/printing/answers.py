@@ -80,7 +80,7 @@ def _blocks(predictor: Predictor, answers: Iterable[Answer], num_top: int, sprea
             has_answer = True
         sys.stdout.flush()
     if has_answer:
-        typer.echo(f"({percent_note(predictor.bundle.output)})")
+        typer.echo(f"({percent_note(predictor)})")
 
 
 def _indented(values: dict[str, Any]) -> str:

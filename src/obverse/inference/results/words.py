@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from obverse.inference.prediction import Prediction
-from obverse.recipe import OutputSpec
+
+if TYPE_CHECKING:  # the predictor writes results itself
+    from obverse.inference.predictor import Predictor
 
 MOST_LABELS = 6
 
@@ -22,8 +26,10 @@ def set_words_of(answer: Prediction) -> str:
     return f"set: {answer.set_words}, {100 * answer.set_level:g} %" if answer.set_level is not None else ""
 
 
-def percent_note(output: OutputSpec) -> str:
-    """What percentages mean: whether they are calibrated."""
+def percent_note(predictor: Predictor) -> str:
+    """What a predictor's percentages mean: whether they are calibrated."""
+    output = predictor.bundle.output
     meaning = "are not calibrated" if output.calibration is None else "are calibrated on val"
+    augmented = ", without the test-time augmentation" * (predictor.is_augmented and output.calibration is not None)
     thresholds = "; each class has its own threshold" * (output.kind == "binary")
-    return f"percentages {meaning}{thresholds}"
+    return f"percentages {meaning}{augmented}{thresholds}"

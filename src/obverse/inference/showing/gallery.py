@@ -10,8 +10,7 @@ from pathlib import Path
 
 from obverse.files import write_whole
 from obverse.inference.requests import Failure
-from obverse.inference.results import Answer, percent_note, set_words_of
-from obverse.recipe import OutputSpec
+from obverse.inference.results import Answer, set_words_of
 from obverse.report import Card, Cards, Gallery, Item, Page, Picture, Section, Text, to_html
 
 from .pictures import NamedPicture
@@ -32,7 +31,7 @@ def gallery_path(path: Path) -> Path:
 class PredictionGallery:
     """Gallery that grows sample by sample."""
 
-    output: OutputSpec
+    note: str
     """What percentages of the model mean."""
 
     items: list[Item] = field(default_factory=list)
@@ -61,7 +60,7 @@ class PredictionGallery:
         order = ("accept", "review", "reject", "answered", NO_ANSWER)
         cards = [Card("samples", f"{total:,}")]
         cards += [Card(name, f"{self.counts[name]:,}") for name in order if self.counts[name]]
-        texts = [Text(percent_note(self.output).capitalize() + ".", is_quiet=True)]
+        texts = [Text(self.note.capitalize() + ".", is_quiet=True)]
         if total > len(self.items):
             count = -(-total // MOST_SAMPLES)
             texts.append(Text(f"The first {len(self.items):,} of {total:,} samples; `--shard 1/{count}` and so on give "

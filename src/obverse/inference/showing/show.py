@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from obverse.cpus import num_allowed_cpus
 from obverse.imaging import in_order
 from obverse.inference.requests import Failure, Request, RequestOrFailure
-from obverse.inference.results import Answer, require_absent
+from obverse.inference.results import Answer, percent_note, require_absent
 from obverse.report import Picture
 from obverse.runs import explained
 
@@ -56,7 +56,7 @@ def show(
     The user's pictures are read again, and never changed. OutputError when something is there already.
     """
     wanted.require_free()
-    gallery = PredictionGallery(predictor.bundle.output)
+    gallery = PredictionGallery(percent_note(predictor))
 
     def looked(place: tuple[int, RequestOrFailure, Answer]) -> tuple[Answer, list[Picture]]:
         row, item, answer = place
