@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,6 +82,12 @@ class PictureDataset(Dataset[Batch]):
             columns_BE=self._columns(samples, places),
             label_sets_BK=label_sets_BK,
         )
+
+    @property
+    def truth(self) -> np.ndarray[Any, Any]:
+        """The truth of all samples: class indices, int64 (N), -1 where unknown; for label sets bool (N, K)."""
+        labels_N, label_sets_NK = self._labels(self.samples)
+        return (labels_N if label_sets_NK is None else label_sets_NK).numpy()
 
     def _columns(self, samples: Sequence[Sample], places: Sequence[Place]) -> torch.Tensor | None:
         columns = self.manifest.columns

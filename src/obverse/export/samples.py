@@ -59,12 +59,12 @@ def _real(bundle: Bundle, names: Names, run: Path) -> Iterator[Arrays]:
     samples = [sample for sample in listing.samples if sample.split in ("val", "test")]
     for place in np.random.default_rng(2026).permutation(len(samples))[:NUM_SAMPLES]:
         try:
-            yield _decoded(samples[int(place)], bundle, names, PictureStore(listing.root))
+            yield decoded(samples[int(place)], bundle, names, PictureStore(listing.root))
         except DataError:  # a picture that is gone by now
             continue
 
 
-def _decoded(sample: Sample, bundle: Bundle, names: Names, store: PictureStore) -> Arrays:
+def decoded(sample: Sample, bundle: Bundle, names: Names, store: PictureStore) -> Arrays:
     """The inputs of a sample; a missing view is one black pixel. PictureError when a picture cannot be read."""
     min_height, min_width = bundle.geometry.least_decode
     arrays: Arrays = {}

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from obverse.errors import OutputError, printable
+from obverse.errors import OutputError, RecipeError, printable
 from obverse.registry import EXPORT_FORMATS, ExportKind
+
+if TYPE_CHECKING:
+    from obverse.export import Method, TrainedModel
+
+QUANTISED_FORMATS = ("onnx",)
 
 
 def _check_format(name: str) -> str:
@@ -25,20 +30,51 @@ def command(
     format: Annotated[str, typer.Option(help=FORMATS_HELP, callback=_check_format)],
     out: Annotated[Path | None, typer.Option(help="The file or folder to write; by default in the bundle.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace older files.")] = False,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="Compute in 8-bit integers: smaller and faster; measured on the test samples."),
+    ] = False,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Store weights in 16 bits: half the size; measured on the test samples.")
+    ] = False,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Percentage points of accuracy that --int8 or --fp16 may lose; else exit 76.")
+    ] = 0.5,
 ) -> None:
     """Write a trained model for other programs."""
     from obverse.bundle import find_bundle
     from obverse.export import TrainedModel, write_model
 
-    kind = EXPORT_FORMATS[format]
-    path = out or find_bundle(model) / kind.default_name
+    kind, method = EXPORT_FORMATS[format], _method(format, int8=int8, fp16=fp16)
+    name = Path(kind.default_name)
+    path = out or find_bundle(model) / (name.with_suffix(f".{method}{name.suffix}") if method else name)
     _require_free(path, kind, force=force)
     trained = TrainedModel.read(model)
+    if method:
+        _write_quantised(path, trained, method, max_drop)
+        return
     words = write_model(path, format, trained)
     typer.echo(f"wrote {printable(str(path))}: {trained.classifier.num_parameters():,} parameters, "
                f"{len(trained.bundle.classes)} classes; {kind.reader} reads it")  # fmt: skip
     if words:
         typer.echo(words)
+
+
+def _method(format: str, *, int8: bool, fp16: bool) -> Method | None:
+    """The way of quantisation; None without one."""
+    if int8 and fp16:
+        raise RecipeError("--int8 and --fp16 exclude each other; write two files")
+    if (int8 or fp16) and format not in QUANTISED_FORMATS:
+        raise RecipeError(f"--int8 and --fp16 are for the format {' or '.join(QUANTISED_FORMATS)}, not {format}")
+    return "int8" if int8 else "fp16" if fp16 else None
+
+
+def _write_quantised(path: Path, trained: TrainedModel, method: Method, max_drop: float) -> None:
+    from obverse.cli.printing.quantised import print_quantised
+    from obverse.experiment import export_quantised
+
+    export_quantised(path, trained, method, max_drop=max_drop, notify=print_quantised)
+    typer.echo(f"wrote {printable(str(path))}")
 
 
 def _require_free(path: Path, kind: ExportKind, *, force: bool) -> None:
