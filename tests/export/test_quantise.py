@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from obverse.api import quantising
+from obverse.api.quantising import export_quantised
 from obverse.cli.models.export import _method
 from obverse.cli.printing.quantised import print_quantised
 from obverse.errors import DataError, RecipeError, RefusedError
-from obverse.experiment import export_quantised, quantised
 from obverse.export import Exact, Names, TrainedModel, quantise, samples
 
 onnx = pytest.importorskip("onnx")
@@ -32,7 +33,7 @@ def exact(trained):
 @pytest.fixture
 def export(trained, tmp_path, exact, monkeypatch):
     """The quantised export of the trained run, whose exact graph is exported once."""
-    monkeypatch.setattr(quantised.Exact, "of", lambda model: exact)
+    monkeypatch.setattr(quantising.Exact, "of", lambda model: exact)
 
     def run(method, *, max_drop=100.0, model=None):
         results = []
@@ -83,9 +84,9 @@ def test_predictions_before_are_those_of_torch(export, trained):
 
 def test_calibration_sees_train_samples_only(export, trained, monkeypatch):
     seen = []
-    real = quantised._inputs
+    real = quantising._inputs
     monkeypatch.setattr(
-        quantised, "_inputs", lambda manifest, rows, *more: (seen.append(list(rows)), real(manifest, rows, *more))[1]
+        quantising, "_inputs", lambda manifest, rows, *more: (seen.append(list(rows)), real(manifest, rows, *more))[1]
     )
     export("int8")
     assert {sample.split for sample in seen[0]} == {"train"}
@@ -101,7 +102,7 @@ def test_a_file_that_loses_too_much_is_not_written(export, tmp_path, monkeypatch
         model.graph.node.append(helper.make_node("Neg", ["right"], ["logits"], "wrong"))
         return model.SerializeToString()
 
-    monkeypatch.setattr(quantised, "quantised", wrong)
+    monkeypatch.setattr(quantising, "quantised", wrong)
     with pytest.raises(RefusedError, match=r"int8 loses too much, accuracy -\d.* points on \d+ test samples .*McNemar"):
         export("int8", max_drop=0.5)
     assert not list(tmp_path.iterdir())
@@ -117,7 +118,7 @@ def test_what_cannot_be_measured(export, trained, tmp_path, monkeypatch):
     ):
         with pytest.raises(RecipeError, match=problem):
             _method(**given)
-    monkeypatch.setattr(quantised, "_spread", lambda rows, most: [])
+    monkeypatch.setattr(quantising, "_spread", lambda rows, most: [])
     with pytest.raises(DataError, match="no test samples"):
         export("int8")
     assert not list(tmp_path.iterdir())

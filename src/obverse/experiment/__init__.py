@@ -20,7 +20,6 @@ from .outliers import evaluate_foreign, with_detector, with_outlier_limit
 from .parent import continued
 from .preview import write_preview
 from .process import prepare_process
-from .quantised import Quantised, export_quantised
 from .setup import Setup, build_model, describe, require_shares, require_trainable, set_up
 from .shipping import fitted_output, shipped_logits
 from .teacher import with_digest
@@ -34,7 +33,6 @@ __all__ = [
     "Example",
     "Machine",
     "Progress",
-    "Quantised",
     "Ready",
     "Resolved",
     "RunResult",
@@ -48,7 +46,6 @@ __all__ = [
     "evaluate_foreign",
     "evaluate_run",
     "example_of",
-    "export_quantised",
     "fitted_output",
     "follow_run",
     "load_with_evidence",

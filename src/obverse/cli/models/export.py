@@ -70,8 +70,8 @@ def _method(format: str, *, int8: bool, fp16: bool) -> Method | None:
 
 
 def _write_quantised(path: Path, trained: TrainedModel, method: Method, max_drop: float) -> None:
+    from obverse.api.quantising import export_quantised
     from obverse.cli.printing.quantised import print_quantised
-    from obverse.experiment import export_quantised
 
     export_quantised(path, trained, method, max_drop=max_drop, notify=print_quantised)
     typer.echo(f"wrote {printable(str(path))}")

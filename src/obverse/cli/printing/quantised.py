@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from obverse.experiment import Quantised
+    from obverse.api.quantising import Quantised
 
 HEADER = ("file", "MB", "one sample, ms", "samples/s", "accuracy", "log loss")
 

@@ -16,13 +16,11 @@ from obverse.data import PictureDataset
 from obverse.engines import OnnxSession, Outputs
 from obverse.errors import DataError, RecipeError, RefusedError
 from obverse.evaluation import Difference, Predictions, differences, to_predictions
+from obverse.experiment import run_manifest, run_recipe
 from obverse.export import Arrays, Exact, Method, Names, TrainedModel, decoded, quantised, write_files
 from obverse.manifest import Manifest, Sample
 from obverse.runs import RunFolder
 from obverse.runtime import fastest_seconds
-
-from .evaluate import run_manifest
-from .identity import run_recipe
 
 # Scales of activations hardly change with more samples than this.
 NUM_CALIBRATION = 128
