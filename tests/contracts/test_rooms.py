@@ -13,6 +13,7 @@ MAX_FILES = 14
 DOORS = {
     "obverse.api.contenders": "the verb `compare` does not wait for what the other functions need",
     "obverse.api.probing": "the verb `probe` does not wait for what the other functions need",
+    "obverse.api.quantising": "needs torch, for which an export that is refused at once does not wait",
     "obverse.api.short_forms": "loads the models of the recipe, for which help does not wait",
     "obverse.api.suspecting": "the verb `suspects` does not wait for what the other functions need",
     "obverse.api.training": "the verb `train` claims its folder before anything heavy is loaded",
