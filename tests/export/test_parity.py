@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -79,7 +80,8 @@ def require_equal(gate, session):
     parity = gate.measure(session)
     assert parity.is_equal, parity.reason
     assert parity.levels == 0
-    assert len({tuple(row["answer"].ravel().tolist()) for row in gate.expected}) > 1
+    # The answers depend on the pictures.
+    assert np.ptp([row["probabilities"] for row in gate.expected], axis=0).max() > 0.05
 
 
 @pytest.mark.parametrize(("family", "case"), [("cct", "ordered"), ("vit", "labels")])

@@ -43,4 +43,5 @@ class OpenVinoSession:
         """All outputs by name."""
         with self._lock:
             outputs = self._model(dict(inputs))
-            return {port.any_name: np.array(outputs[port]) for port in self._model.outputs}
+            # A tensor may have several names, when OpenVINO has dropped an operator between them.
+            return {name: np.array(outputs[port]) for port in self._model.outputs for name in port.names}

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from obverse.bundle import Bundle
+from obverse.recipe import AcceptanceSpec, SetsSpec
 
 from .graph import Names
 
@@ -21,8 +22,14 @@ def metadata(bundle: Bundle, names: Names) -> dict[str, Any]:
         "geometry": asdict(bundle.geometry),
         # Of a picture file, which holds all parts where views are parts of one picture.
         "least_decode": bundle.parts[0].enlarged(*least) if bundle.parts else least,
+        **{name: value and value.model_dump(mode="json") for name, value in _rules(bundle).items()},
         "mean": bundle.mean,
         "std": bundle.std,
         "columns": [asdict(column) for column in bundle.columns],
         "parts": [asdict(part) for part in bundle.parts],
     }
+
+
+def _rules(bundle: Bundle) -> dict[str, SetsSpec | AcceptanceSpec | None]:
+    """The rules on answers that are not in the graph."""
+    return {"sets": bundle.output.sets, "acceptance": bundle.output.acceptance}
