@@ -106,9 +106,13 @@ def _fastest(bundle: Bundle, plain: TorchEngine, notify: Callable[[str], None]) 
     circumstances = {"model": model_digest(bundle, plain.model), "batch_size": BATCH_SIZE, "versions": versions}
     rates = choose_once("engine", circumstances, measure, is_valid=lambda value: "torch" in value)
     chosen = _choice(rates)
-    others = ", ".join(f"{name} {rate:.3g}" for name, rate in rates.items() if name != chosen)
-    notify(f"engine: {chosen}, {rates[chosen]:.3g} samples/s on this machine ({others}; measured once)")
+    others = ", ".join(f"{name} {_short(rate)}" for name, rate in rates.items() if name != chosen)
+    notify(f"engine: {chosen}, {_short(rates[chosen])} samples/s on this machine ({others}; measured once)")
     return engines.get(chosen) or _exact(chosen, bundle, plain)
+
+
+def _short(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def _choice(rates: Mapping[str, float]) -> str:
