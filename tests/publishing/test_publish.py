@@ -12,7 +12,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 import obverse
-from obverse.bundle import Bundle, read_bundle, write_bundle
+from obverse.bundle import Bundle, Member, read_bundle, write_bundle
 from obverse.data import Geometry
 from obverse.engines import TorchEngine, run_engine
 from obverse.errors import OutputError, RecipeError
@@ -26,6 +26,7 @@ VIT = TimmBackbone(
 )
 MOBILE = TimmBackbone(name="mobilenetv2_035", pretrained="none")
 HEAD = HeadSpec(dropout=0.1)
+MEMBER = Member(ModelSpec(backbone=VIT.changed({"pretrained": "/srv/a/w.pth"})), OutputSpec(), (0.4,) * 3, (0.2,) * 3)
 
 
 def write_model(folder, backbone, classes=NAMES, *, head=HEAD, trained=None, **output):
@@ -177,6 +178,7 @@ def test_no_place_of_this_machine(tmp_path):
         ({"views": ("a", "b")}, "several views"),
         ({"model": ModelSpec(backbone=VIT, head=HeadSpec(hidden=(8,)))}, "hidden layers"),
         ({"output": OutputSpec(kind="cosine")}, "one logit per class"),
+        ({"members": (MEMBER, MEMBER), "trained": {"licence": "apache-2.0, mit"}}, "ensemble"),
     ],
 )
 def test_why_timm_cannot_load_it(change, reason, tmp_path):
@@ -185,5 +187,8 @@ def test_why_timm_cannot_load_it(change, reason, tmp_path):
     write_bundle(tmp_path / "bundle", bundle, bundle.build().state_dict())
     assert reason in publish(tmp_path / "bundle", tmp_path / "out").no_timm
     assert not (tmp_path / "out" / "config.json").exists()
-    assert "timm does not load these weights" in (tmp_path / "out" / "README.md").read_text()
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "timm does not load these weights" in text
+    assert ("license_name: apache-2.0, mit" in text) == ("members" in change)
+    assert "/srv" not in text + (tmp_path / "out" / "bundle" / "model.json").read_text()
     assert isinstance(obverse.load(tmp_path / "out").engine, TorchEngine)

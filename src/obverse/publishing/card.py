@@ -79,7 +79,8 @@ def _answer_sentences(bundle: Bundle) -> Iterator[str]:
         yield "Probabilities rank classes. They are not calibrated: do not read them as how often answers are right."
     else:
         num = f"{output.calibration.num_samples:,} samples of val"
-        yield f"Probabilities are calibrated ({num}): of answers at 80 % about 80 % are right, for pictures alike."
+        what = "classes at 80 % about 80 % are there" if bundle.multi_label else "answers at 80 % about 80 % are right"
+        yield f"Probabilities are calibrated on {num}: of {what}, for pictures of the same kind."
     if output.sets is not None:
         yield f"Every answer comes with a set of classes. What it promises: {promise(output.sets)}."
     acceptance = output.acceptance
