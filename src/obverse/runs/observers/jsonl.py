@@ -1,4 +1,4 @@
-"""Event log with one JSON object per line: every epoch, checkpoint and message; steps at most once a second."""
+"""Event log with one JSON object per line: epochs, checkpoints, messages, the end; steps at most once a second."""
 
 from __future__ import annotations
 
