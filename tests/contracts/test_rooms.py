@@ -23,6 +23,7 @@ DOORS = {
     "obverse.inference.showing": "an inner room that renders pages, for which predictions do not wait",
     "obverse.manifest.check": "an inner room that renders pages, for which training does not wait",
     "obverse.manifest.generated": "an inner room that only the verb `sample` needs",
+    "obverse.planning.bench": "each verb loads only its own part of planning",
     "obverse.planning.imagined": "each verb loads only its own part of planning",
     "obverse.planning.lr_finder": "each verb loads only its own part of planning",
     "obverse.planning.plan": "each verb loads only its own part of planning",

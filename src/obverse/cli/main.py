@@ -21,7 +21,7 @@ from obverse.terminal import painted
 
 from .data import check, prepare, sample, suspects
 from .machine import doctor, recipes
-from .models import ensemble, evaluate, explain, export, predict, publish, search, serve, train
+from .models import bench, ensemble, evaluate, explain, export, predict, publish, search, serve, train
 from .studies import compare, folds, plan, probe, runs, sweep
 
 
@@ -107,6 +107,7 @@ for verb in (
     export,
     publish,
     serve,
+    bench,
     sample,
     recipes,
     doctor,

@@ -1,6 +1,14 @@
 """The execution environment: device, process group, number formats, random numbers, timing."""
 
-from .choices import Choice, cache_folder, choose_once, device_name, forget_choices, remembered_choices
+from .choices import (
+    Choice,
+    cache_folder,
+    choose_once,
+    device_name,
+    forget_choices,
+    machine,
+    remembered_choices,
+)
 from .group import joined
 from .locking import locked
 from .memory import available_memory, peak_memory
@@ -35,6 +43,7 @@ __all__ = [
     "joined",
     "keep_freed_memory",
     "locked",
+    "machine",
     "named_generator",
     "named_uniforms",
     "peak_memory",
