@@ -88,7 +88,9 @@ def measure_speed(
         if name not in installed:
             raise UnavailableError(f"the engine {name} is not installed; pip install 'obverse[export,openvino]'")
     facts, before = machine(), torch.get_num_threads()
-    flops, limits, rows = _flops(bundle, classifier), {}, []
+    flops = _flops(bundle, classifier)
+    limits: dict[int, float] = {}
+    rows: list[Row] = []
     try:
         for number in threads:
             torch.set_num_threads(number)
@@ -118,7 +120,8 @@ def _engines(
 
 def _call_seconds(engine: Engine, bundle: Bundle, batch_size: int, seconds: float) -> list[float]:
     """Wall times of calls, after one that warms up."""
-    batch, taken = noise_batch(bundle, batch_size), []
+    batch = noise_batch(bundle, batch_size)
+    taken: list[float] = []
     engine.outputs(batch)
     while sum(taken) < seconds or len(taken) < LEAST_CALLS:
         start = time.perf_counter()
