@@ -177,6 +177,7 @@ def test_the_page_says_the_answer_and_what_is_missing(open_in_browser, folders, 
         [upload("c_obverse.png", png((40, 40), 1)), upload("c_reverse.png", png((9, 9), 1))]
     )
     expect(page.get_by_role("status")).to_have_text("1 of 1 answered.")
+    assert page.locator("#head th").all_inner_texts() == ["object", "answer", "confidence", "error"]
     assert [text for text in page.messages if not text.startswith((site, "blob:", "data:,"))] == []
 
 

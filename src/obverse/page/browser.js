@@ -28,6 +28,7 @@ const backend = (() => {
   });
 
   class Browser extends EventTarget {
+    fields = ["object", "answer", "confidence", "error"];
     note = "Pictures stay on this device. This page does not say whether an answer needs a person, or whether a picture is "
       + "unlike those that the model has learned from; a server of the model does.";
 

@@ -202,7 +202,7 @@
   function clearTable() {
     results = [];
     byId("rows").replaceChildren();
-    byId("head").replaceChildren(...["object", "answer", "confidence", "set", "decision", "reason"].map(text => make("th", text, { scope: "col" })));
+    byId("head").replaceChildren(...backend.fields.map(text => make("th", text, { scope: "col" })));
     byId("table").hidden = byId("save").hidden = true;
     byId("progress").textContent = "";
   }
@@ -252,8 +252,12 @@
     }
   }
 
-  const cells = ({ name, row }) => row.error ? [name, "", "", "", "error", row.error]
-    : [name, named(row), row.confidence === null ? "" : percent(row.confidence), row.set_words || "", row.decision || "", row.reason || ""];
+  // Cells of a row, in the order of the fields that the backend gives.
+  const cells = ({ name, row }) => picked(row.error ? { object: name, decision: "error", reason: row.error, error: row.error } : {
+    object: name, answer: named(row), confidence: row.confidence === null ? "" : percent(row.confidence), set: row.set_words,
+    decision: row.decision, reason: row.reason,
+  });
+  const picked = values => backend.fields.map(field => values[field] ?? "");
 
   function add(one, row) {
     results.push({ name: one.name, row });
@@ -266,10 +270,11 @@
   const quoted = text => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 
   function save() {
-    const head = ["object", "answer", "confidence", "set", "decision", "reason"];
-    const exact = ({ name, row }) => row.error ? cells({ name, row })
-      : [name, named(row), row.confidence ?? "", (row.set || []).join("|"), row.decision || "", row.reason || ""];
-    const lines = [head, ...results.map(exact)].map(line => line.map(cell => quoted(String(cell))).join(","));
+    const exact = ({ name, row }) => row.error ? cells({ name, row }) : picked({
+      object: name, answer: named(row), confidence: row.confidence, set: (row.set || []).join("|"), decision: row.decision,
+      reason: row.reason,
+    });
+    const lines = [backend.fields, ...results.map(exact)].map(line => line.map(cell => quoted(String(cell))).join(","));
     const link = make("a", "", { href: URL.createObjectURL(new Blob([`\ufeff${lines.join("\r\n")}\r\n`], { type: "text/csv" })) });
     link.download = "answers.csv";
     link.click();

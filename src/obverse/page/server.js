@@ -43,6 +43,7 @@ const backend = (() => {
   }
 
   class Server extends EventTarget {
+    fields = ["object", "answer", "confidence", "set", "decision", "reason"];
     note = "Pictures go to this server, are answered and forgotten.";
 
     async models() {
