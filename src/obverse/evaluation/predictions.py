@@ -30,6 +30,7 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -148,12 +149,12 @@ class Predictions:
         else:
             _require(bool(((self.truth >= -1) & (self.truth < num_classes)).all()), "a label is not a class or -1")
 
-    @property
+    @cached_property
     def answers(self) -> npt.NDArray[Any]:
         """The answer of each row: a class index, int64 (N), or for label sets which classes, bool (N, K)."""
         return to_answers(self.probabilities_NK, self.kind)
 
-    @property
+    @cached_property
     def confidence_N(self) -> npt.NDArray[np.float64]:
         """The probability that each answer is right (N)."""
         return confidence_of(self.probabilities_NK, self.answers, self.kind)
@@ -180,14 +181,15 @@ class Predictions:
 
     def labelled(self) -> Predictions:
         """The predictions of the samples that have a label."""
-        return self.take(self.known_N)
+        known_N = self.known_N
+        return self if known_N.all() else self.take(known_N)
 
-    @property
+    @cached_property
     def outcome(self) -> OneLabel | LabelSets:
         """The input of metrics. Every sample must have a label (see `labelled`)."""
         return self.kind.outcome(self.truth, self.answers, self.probabilities_NK, self.units)
 
-    @property
+    @cached_property
     def is_right_N(self) -> npt.NDArray[np.bool_]:
         """Whether each answer is correct (N); for label sets, in every class."""
         same = self.answers == self.truth
