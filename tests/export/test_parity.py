@@ -25,7 +25,7 @@ pytest.importorskip("openvino")
 
 WEIGHTS = "mobilenetv2_100_imagenet1k.safetensors"
 FAMILIES = {
-    "convnet": {"kind": "convnet", "widths": [8, 16]},
+    "convnet": {"kind": "convnet", "widths": (8, 16)},
     "resnet": {"kind": "timm", "name": "resnet18", "pretrained": "none"},
     "vit": {"kind": "vit", "patch": 16, "width": 48, "depth": 2, "heads": 2},
     "cct": {"kind": "cct", "width": 48, "depth": 2, "heads": 2},
