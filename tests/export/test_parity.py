@@ -65,12 +65,13 @@ def described(family, case):
 
 
 def gate_of(bundle):
-    """The model and its gate; heads are random, so their weights are enlarged to spread the answers."""
+    """The model and its gate; heads of untrained networks are enlarged to spread the answers."""
     torch.manual_seed(0)
+    is_trained = getattr(bundle.model.backbone, "pretrained", "none") != "none"
     classifier = bundle.build(load_weights=True).eval()
     with torch.no_grad():
         for name, weight in classifier.named_parameters():
-            if "head" in name and name.endswith("weight"):
+            if "head" in name and name.endswith("weight") and not is_trained:
                 weight.mul_(5)
     model = TrainedModel(bundle, classifier)
     return model, Gate.of(model)
@@ -81,7 +82,7 @@ def require_equal(gate, session):
     assert parity.is_equal, parity.reason
     assert parity.levels == 0
     # The answers depend on the pictures.
-    assert np.ptp([row["probabilities"] for row in gate.expected], axis=0).max() > 0.05
+    assert np.ptp([row["probabilities"] for row in gate.expected], axis=0).max() > 0.002
 
 
 @pytest.mark.parametrize(("family", "case"), [("cct", "ordered"), ("vit", "labels")])
