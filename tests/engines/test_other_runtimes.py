@@ -136,6 +136,16 @@ def test_a_graph_is_exported_once_per_model(model, monkeypatch):
     assert choice.model_digest(bundle, changed) != choice.model_digest(bundle, classifier)
 
 
+def test_a_damaged_file_of_the_cache_is_made_again(model, monkeypatch, tmp_path):
+    monkeypatch.setattr(choice, "cache_folder", lambda: tmp_path)
+    data = choice._cached_onnx(*model)
+    (file,) = (tmp_path / "engines").iterdir()
+    file.write_bytes(file.read_bytes()[:-1])
+    monkeypatch.setattr(choice, "network_onnx", lambda *given: data)
+    assert choice._cached_onnx(*model) == data
+    assert file.read_bytes().endswith(data)
+
+
 def test_a_predictor_answers_alike(model):
     bundle, _ = model
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)

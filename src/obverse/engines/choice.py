@@ -44,6 +44,7 @@ BATCH_SIZE, NUM_ROUNDS = 16, 5
 LEAST_GAIN = 1.1
 # Files of the cache folder that are kept, the newest ones.
 MOST_FILES = 8
+DIGEST_BYTES = 32
 
 
 def installed_engines() -> list[str]:
@@ -160,24 +161,26 @@ def model_digest(bundle: Bundle, classifier: Classifier) -> str:
 
 
 def _cached_onnx(bundle: Bundle, classifier: Classifier) -> bytes:
-    """The ONNX model of a classifier: from the cache folder, else exported and kept there."""
+    """The ONNX model of a classifier: from the cache folder, else exported and kept there, behind its SHA-256."""
     versions = [version(package) for package in ("torch", "obverse")]
     key = hashlib.sha256(" ".join([model_digest(bundle, classifier), *versions]).encode()).hexdigest()[:32]
     cache = cache_folder()
-    file = cache / "engines" / f"{key}.onnx" if cache else None
+    file = cache / "engines" / f"{key}.onnx.kept" if cache else None
     if file is not None:
         with suppress(OSError):
-            return file.read_bytes()
+            kept = file.read_bytes()
+            if hashlib.sha256(kept[DIGEST_BYTES:]).digest() == kept[:DIGEST_BYTES]:
+                return kept[DIGEST_BYTES:]
     data = network_onnx(bundle, classifier)
     if file is not None:
         with suppress(OSError):  # without a cache it is exported again
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, data)
+            write_whole(file, hashlib.sha256(data).digest() + data)
             _remove_oldest(file.parent)
     return data
 
 
 def _remove_oldest(folder: Path) -> None:
-    files = sorted(folder.glob("*.onnx"), key=lambda file: file.stat().st_mtime)
+    files = sorted(folder.glob("*.onnx.kept"), key=lambda file: file.stat().st_mtime)
     for file in files[:-MOST_FILES]:
         file.unlink(missing_ok=True)
