@@ -1,5 +1,7 @@
 """Engines of other runtimes: torch's outputs, the fastest by measurement, and refused where answers differ."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -168,3 +170,21 @@ def test_what_cannot_be_built(model, monkeypatch):
     monkeypatch.setattr(choice, "cache_folder", lambda: None)
     with pytest.raises(UnavailableError, match="pip install"):
         engine_of("onnx", model)
+
+
+def test_signals_are_handled_after_openvino(model):
+    """Two models of which the older one goes first left signals a stack that was freed."""
+    program = (
+        "import faulthandler, gc, signal, sys\n"
+        "from obverse.engines.openvino_engine import OpenVinoSession\n"
+        "faulthandler.enable()\n"
+        "signal.signal(signal.SIGTERM, lambda number, frame: print('handled'))\n"
+        "data = sys.stdin.buffer.read()\n"
+        "older, younger = OpenVinoSession(data), OpenVinoSession(data)\n"
+        "del older\ngc.collect()\ndel younger\ngc.collect()\n"
+        "signal.raise_signal(signal.SIGTERM)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=choice._cached_onnx(*model), capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"handled\n"), done.stderr.decode()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ctypes
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -19,6 +22,31 @@ def has_openvino() -> bool:
     return find_spec("openvino") is not None
 
 
+class _SignalStack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = (("sp", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def _signal_stack_kept() -> Iterator[None]:
+    """Context at whose end signals are handled on the stack on which they were before.
+
+    OpenVINO replaces that stack while a model exists and puts back what it found. Of two models of which the older one
+    goes first, the younger one puts back the freed stack of the older one, and the next signal, such as Ctrl-C, ends
+    the process by a segmentation fault.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    library, before = ctypes.CDLL(None), _SignalStack()
+    library.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        library.sigaltstack(ctypes.byref(before), None)
+
+
 class OpenVinoSession:
     """A model in OpenVINO, on the CPU in fp32. UnavailableError without the package.
 
@@ -32,12 +60,13 @@ class OpenVinoSession:
             import openvino
         except ImportError:
             raise UnavailableError("OpenVINO is not installed; pip install 'obverse[openvino]'") from None
-        core = openvino.Core()
         # By default it computes in bf16 where the processor can, which changes the answers.
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": num_threads}
         # A request holds one inference at a time, and threads share this one.
         self._lock = Lock()
-        self._model = core.compile_model(core.read_model(model), "CPU", settings)
+        with _signal_stack_kept():
+            core = openvino.Core()
+            self._model = core.compile_model(core.read_model(model), "CPU", settings)
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """All outputs by name."""
