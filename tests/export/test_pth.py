@@ -97,6 +97,11 @@ def test_a_foreign_or_damaged_file_is_refused(written, tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_a_file_of_the_older_form_is_read(tmp_path):
+    torch.save({"weight": torch.ones(2)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert load_safely(tmp_path / "old.pth")["weight"].tolist() == [1, 1]
+
+
 class Harmful:
     def __reduce__(self):
         return print, ("code ran",)

@@ -222,17 +222,19 @@ def unpickled(file: Path | BinaryIO, device: str = "cpu") -> Any:
 
 def _require_stored(file: Path | BinaryIO) -> None:
     """ValueError when a zip, as torch writes them, unpacks to more bytes than it has: torch never compresses."""
-    if not zipfile.is_zipfile(file):
-        return
-    with zipfile.ZipFile(file) as archive:
-        num_bytes = sum(info.file_size for info in archive.infolist())
     if isinstance(file, Path):
-        size = file.stat().st_size
-    else:
-        size = file.seek(0, os.SEEK_END)
+        with file.open("rb") as opened:
+            _require_stored(opened)
+        return
+    try:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                num_bytes = sum(info.file_size for info in archive.infolist())
+            size = file.seek(0, os.SEEK_END)
+            if num_bytes > size:
+                raise ValueError(f"it unpacks to {num_bytes:,} bytes and has {size:,}; it looks made to do harm")
+    finally:
         file.seek(0)
-    if num_bytes > size:
-        raise ValueError(f"it unpacks to {num_bytes:,} bytes and has {size:,}; it looks made to do harm")
 
 
 def one_line(error: Exception) -> str:
