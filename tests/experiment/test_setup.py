@@ -36,7 +36,7 @@ def test_the_process_is_as_the_recipe_says_and_the_weights_are_the_same_again(re
 
 
 def test_threads_and_seeds_of_a_run_are_set_in_one_place():
-    """The workers that load pictures are processes of their own, with a thread each; `serve` and `bench` are no runs."""
+    """The workers that load pictures are processes with a thread each; `serve` and `bench` are no runs."""
     places = {
         (word, path.relative_to(Path(obverse.__file__).parent).as_posix())
         for path in Path(obverse.__file__).parent.rglob("*.py")
