@@ -22,7 +22,7 @@ HUB_LICENCES = PERMISSIVE | {
 }
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}")
 # Metric -> the name by which the hub knows it.
-HUB_METRICS = {"accuracy": "accuracy", "macro_f1": "f1", "micro_f1": "f1", "matthews": "matthews_correlation"}
+HUB_METRICS = {"accuracy": "accuracy", "macro_f1": "f1", "micro_f1": "f1"}
 
 
 def front_matter(
