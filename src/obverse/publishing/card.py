@@ -119,8 +119,8 @@ def _usage(bundle: Bundle, no_timm: str) -> str:
     )
     lines = [
         "## How to use it\n",
-        "With [Obverse](https://pypi.org/project/obverse/), which reads the folder `bundle`: pixels, calibration and "
-        "decisions are those of the numbers above.\n",
+        "With Obverse (`pip install obverse`), which reads the folder `bundle`: pixels, calibration and decisions are "
+        "those of the numbers above.\n",
         f"```text\n{command}obverse serve FOLDER --ui\n```\n",
         f"```python\nimport obverse\n\nobverse.load(\"FOLDER\").predict({example})\n```\n",
     ]  # fmt: skip
