@@ -17,6 +17,10 @@ PERIOD = 100_000
 QuotaReader = Callable[[Path], float | None]
 
 
+MAX_THREADS = 1024
+"""More threads than any processor has; at many more, native libraries crash."""
+
+
 def num_usable_cpus(environment: Mapping[str, str] = os.environ) -> int:
     """Number of compute threads of this process: its share of this machine's processors, at most OMP_NUM_THREADS."""
     share = num_allowed_cpus() // launched(environment).local_world_size

@@ -69,6 +69,7 @@ def test_the_defaults_are_careful(obverse, started, shapes_run, monkeypatch):
         (("{run}", "--port", "{port}"), 75, "is in use by another program"),
         (("{run}", "--host", "no.such.host.invalid", "--insecure"), 2, "cannot listen at no.such.host.invalid"),
         (("{run}", "--max-batch", "0"), 2, "--max-batch"),
+        (("{run}", "--threads", "100000"), 2, "--threads"),
         ((), 2, "MODEL"),
     ],
 )

@@ -19,9 +19,11 @@ from obverse.bundle import Bundle
 from obverse.engines import Engine, TorchEngine, installed_engines, noise_batch, session_engine
 from obverse.errors import RecipeError, UnavailableError
 from obverse.models import Classifier
+from obverse.registry import ENGINES
 from obverse.runtime import choose_matmul, fastest_seconds, machine
 
 CPU = torch.device("cpu")
+SINGLE = tuple(name for name in ENGINES if name != "auto")
 # Side of the matrices: large enough for the full rate, small enough for the second-level cache of no processor.
 SIDE = 1536
 LEAST_CALLS = 5
@@ -83,8 +85,8 @@ def measure_speed(
     """
     names, installed = engines or installed_engines(), installed_engines()
     for name in names:
-        if name not in ("torch", "onnx", "openvino"):
-            raise RecipeError(f"no engine `{name}`; choose torch, onnx or openvino")
+        if name not in SINGLE:
+            raise RecipeError(f"no engine `{name}`; choose {', '.join(SINGLE)}")
         if name not in installed:
             raise UnavailableError(f"the engine {name} is not installed; pip install 'obverse[export,openvino]'")
     facts, before = machine(), torch.get_num_threads()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from obverse.cpus import MAX_THREADS
 from obverse.errors import printable
 from obverse.registry import ENGINES
 
@@ -32,7 +33,8 @@ def command(
         typer.Option(help=f"{', '.join(ENGINES[1:])}; repeat for several, by default all that are installed."),
     ] = None,
     threads: Annotated[
-        list[int] | None, typer.Option(min=1, help="Number of threads; repeat for several, by default 1 and all.")
+        list[int] | None,
+        typer.Option(min=1, max=MAX_THREADS, help="Number of threads; repeat for several, by default 1 and all."),
     ] = None,
     batch: Annotated[
         list[int] | None, typer.Option(min=1, help="Samples per batch; repeat for several, by default 1 and 16.")
@@ -44,15 +46,17 @@ def command(
     from obverse.bundle import read_bundle
     from obverse.cpus import num_usable_cpus
     from obverse.planning.bench import measure_speed
+    from obverse.runs import explained
 
-    result = measure_speed(
-        *read_bundle(model),
-        engines=tuple(engine or ()),
-        threads=tuple(threads or sorted({1, num_usable_cpus()})),
-        batch_sizes=tuple(batch or (1, 16)),
-        seconds=seconds,
-        progress=lambda name: typer.echo(f"measuring: {name}", err=True),
-    )
+    with explained(model, "try a smaller --batch"):
+        result = measure_speed(
+            *read_bundle(model),
+            engines=tuple(engine or ()),
+            threads=tuple(threads or sorted({1, num_usable_cpus()})),
+            batch_sizes=tuple(batch or (1, 16)),
+            seconds=seconds,
+            progress=lambda name: typer.echo(f"measuring: {name}", err=True),
+        )
     if format is Format.json:
         typer.echo(json.dumps(result.as_json(), indent=2))
     else:

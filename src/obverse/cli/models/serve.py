@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from obverse.cli.options import Device
+from obverse.cpus import MAX_THREADS
 from obverse.errors import RecipeError, UnavailableError, printable
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def command(
     ] = 10.0,
     max_body: Annotated[int, typer.Option(min=1, help="Size of one request in MiB.")] = 64,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the model; by default one less than processors.")
+        int | None,
+        typer.Option(min=1, max=MAX_THREADS, help="Threads of the model; by default one less than processors."),
     ] = None,
     device: Device = "auto",
 ) -> None:

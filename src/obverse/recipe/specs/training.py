@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from obverse.cpus import MAX_THREADS
 from obverse.recipe.metric_name import MetricOrAuto
 
 from .spec import Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Spec
@@ -157,7 +158,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 MatmulSetting = Literal["highest", "high", "medium"]
 DistributedKind = Literal["ddp", "fsdp"]
 # More than the largest machines have; each worker is a process.
-Threads = Annotated[int, Field(gt=0, le=1024)]
+Threads = Annotated[int, Field(gt=0, le=MAX_THREADS)]
 Workers = Annotated[int, Field(ge=0, le=256)]
 
 
