@@ -166,7 +166,7 @@ def test_what_cannot_be_built(model, monkeypatch):
     engine, (sentence,) = engine_of("auto", model)
     assert "no other is installed" in sentence
     assert type(engine).__name__ == "TorchEngine"
-    monkeypatch.setattr("obverse.engines.network.find_spec", lambda name: None)
+    monkeypatch.setattr("obverse.engines.onnx_export.find_spec", lambda name: None)
     monkeypatch.setattr(choice, "cache_folder", lambda: None)
     with pytest.raises(UnavailableError, match="pip install"):
         engine_of("onnx", model)

@@ -1,7 +1,6 @@
 """The exported graph gives torch's answers in every runtime, and a wrong one is not written."""
 
 import json
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import nn
 
 from obverse.bundle import read_bundle
 from obverse.data import Geometry
-from obverse.engines import OnnxSession
+from obverse.engines import OnnxSession, to_onnx
 from obverse.errors import RefusedError
 from obverse.export import TrainedModel, gate, onnx, samples
 from obverse.export.fit import fitted
@@ -60,19 +59,14 @@ def test_every_geometry_gives_the_pixels_of_torch():
         replace(Geometry(56, 56, 56, 56, fit="crop"), crop_fraction=0.875),
     ]
     size = {1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter about its own parts
-        program = torch.onnx.export(
-            Fits(geometries),
-            (torch.zeros(1, 41, 53, 3, dtype=torch.uint8),),
-            dynamo=True,
-            opset_version=onnx.OPSET,
-            verbose=False,
-            input_names=["pixels"],
-            dynamic_shapes=(size,),
-            custom_translation_table={torch.ops.obverse.fit.default: onnx._fit},
-        )
-    session = OnnxSession(program.model_proto.SerializeToString())
+    proto = to_onnx(
+        Fits(geometries),
+        (torch.zeros(1, 41, 53, 3, dtype=torch.uint8),),
+        input_names=["pixels"],
+        dynamic_shapes=(size,),
+        custom_translation_table={torch.ops.obverse.fit.default: onnx._fit},
+    )
+    session = OnnxSession(proto.SerializeToString())
     rng = np.random.default_rng(0)
     for height, width in [(1, 1), (3, 700), (40, 40), (97, 64), (640, 480), (1203, 901), (64, 3001), *SIZES]:
         pixels = rng.integers(0, 256, (1, height, width, 3), np.uint8)

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from obverse.api import quantising
 from obverse.api.quantising import export_quantised
+from obverse.cli.main import app
 from obverse.cli.models.export import _method
 from obverse.cli.printing.quantised import print_quantised
 from obverse.errors import DataError, RecipeError, RefusedError
@@ -108,6 +110,22 @@ def test_a_file_that_loses_too_much_is_not_written(export, tmp_path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
+def test_options_of_the_command(export, trained, tmp_path, monkeypatch):
+    """The file alone is written: a script beside it is that of another file, and stays."""
+    (tmp_path / "script.py").write_text("of another file")
+    command = ["export", str(trained.path), "--format", "onnx", "--int8", "--out", str(tmp_path / "small.onnx")]
+    done = CliRunner().invoke(app, [*command, "--max-drop", "100"])
+    assert done.exit_code == 0, done.output
+    assert [row.split()[0] for row in done.stdout.splitlines()[1:3]] == ["exact", "int8"]
+    assert {path.name: path.stat().st_size > 100 for path in tmp_path.iterdir()} == {
+        "script.py": False, "small.onnx": True}  # fmt: skip
+    monkeypatch.setattr(quantising.Quantised, "points_lost", property(lambda result: 2.0))
+    for given, is_written in (("2.5", True), ("1.5", False)):
+        done = CliRunner().invoke(app, [*command[:-1], str(tmp_path / f"{given}.onnx"), "--max-drop", given])
+        assert (done.exception is None, (tmp_path / f"{given}.onnx").exists()) == (is_written, is_written)
+    assert "--max-drop allows 1.5" in str(done.exception)
+
+
 def test_what_cannot_be_measured(export, trained, tmp_path, monkeypatch):
     model = TrainedModel.read(trained.path)
     with pytest.raises(RecipeError, match="bundle without its run"):
@@ -163,7 +181,7 @@ def products():
 
 
 def test_products_of_transformers_are_quantised_for_each_input():
-    exact = Exact(products(), Names(("image",), (), ("pixels.image",), ("embeddings", "logits")))
+    exact = Exact(products(), Names(("image",), (), ("pixels.image",), ("embeddings", "logits")), "")
     assert not quantise.is_convolutional(exact.model)
     data = quantise.quantised(exact, "int8", [])
     nodes = onnx.load_from_string(data).graph.node
@@ -175,7 +193,7 @@ def test_products_of_transformers_are_quantised_for_each_input():
 
 
 def test_weights_of_16_bits_are_computed_with_in_32():
-    exact = Exact(products(), Names(("image",), (), ("pixels.image",), ("embeddings", "logits")))
+    exact = Exact(products(), Names(("image",), (), ("pixels.image",), ("embeddings", "logits")), "")
     weight = next(tensor for tensor in exact.model.graph.initializer if tensor.name == "head")
     huge = numpy_helper.to_array(weight).copy()
     huge[0, 0] = 1e6  # no number of 16 bits

@@ -17,7 +17,7 @@ from obverse.engines import OnnxSession, Outputs
 from obverse.errors import DataError, RecipeError, RefusedError
 from obverse.evaluation import Difference, Predictions, differences, to_predictions
 from obverse.experiment import run_manifest, run_recipe
-from obverse.export import Arrays, Exact, Method, Names, TrainedModel, decoded, quantised, write_files
+from obverse.export import PRESENT, Arrays, Exact, Method, Names, TrainedModel, decoded, quantised, write_files
 from obverse.manifest import Manifest, Sample
 from obverse.runs import RunFolder
 from obverse.runtime import fastest_seconds
@@ -144,7 +144,7 @@ def _fitted_batch(bundle: Bundle, names: Names) -> Arrays:
     size = (BATCH_SIZE, geometry.canvas_height, geometry.canvas_width, 3)
     arrays: Arrays = {view: rng.integers(0, 256, size, np.uint8) for view in names.views}
     return arrays | {
-        name: np.ones((BATCH_SIZE, len(names.views)), np.bool_) if name == "present"
+        name: np.ones((BATCH_SIZE, len(names.views)), np.bool_) if name == PRESENT
         else np.zeros((BATCH_SIZE, len(bundle.columns)), np.float32)
         for name in names.more_inputs
     }  # fmt: skip

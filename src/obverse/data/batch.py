@@ -36,6 +36,19 @@ class Batch:
     label_sets_BK: torch.Tensor | None = None
     """Which classes a sample has, in multi-label data; else None."""
 
+    @classmethod
+    def unlabelled(
+        cls,
+        images_BVCHW: torch.Tensor,
+        present_BV: torch.Tensor,
+        *,
+        ids: tuple[str, ...] = (),
+        columns_BE: torch.Tensor | None = None,
+    ) -> Batch:
+        """Samples of unknown class, none of them padding; programs that are recorded leave `ids` out."""
+        unknown_B = torch.full(images_BVCHW.shape[:1], -1)
+        return cls(images_BVCHW, present_BV, unknown_B, unknown_B < 0, ids, columns_BE=columns_BE)
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -4,10 +4,11 @@ from .choice import build_engine, installed_engines, noise_batch, session_engine
 from .engine import Engine, Needs
 from .forward import Forward
 from .onnx_engine import OnnxSession
+from .onnx_export import require_packages, to_onnx
 from .openvino_engine import OpenVinoSession, has_openvino
 from .outputs import Outputs
 from .run import run_engine
-from .session_engine import SessionEngine
+from .session_engine import Session, SessionEngine
 from .torch_engine import TorchEngine, evaluating
 from .tta import MIRRORED, MirrorEngine
 
@@ -20,6 +21,7 @@ __all__ = [
     "OnnxSession",
     "OpenVinoSession",
     "Outputs",
+    "Session",
     "SessionEngine",
     "TorchEngine",
     "build_engine",
@@ -27,6 +29,8 @@ __all__ = [
     "has_openvino",
     "installed_engines",
     "noise_batch",
+    "require_packages",
     "run_engine",
     "session_engine",
+    "to_onnx",
 ]

@@ -141,13 +141,9 @@ def noise_batch(bundle: Bundle, num: int) -> Batch:
     if num_views > 1:
         present_BV[0, 0] = False
         images[0, 0] = geometry.fill
-    return Batch(
-        torch.from_numpy(images),
-        present_BV,
-        torch.full((num,), -1),
-        torch.ones(num, dtype=torch.bool),
-        tuple(map(str, range(num))),
-        columns_BE=torch.zeros(num, len(bundle.columns)) if bundle.columns else None,
+    columns_BE = torch.zeros(num, len(bundle.columns)) if bundle.columns else None
+    return Batch.unlabelled(
+        torch.from_numpy(images), present_BV, ids=tuple(map(str, range(num))), columns_BE=columns_BE
     )
 
 

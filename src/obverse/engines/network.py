@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from importlib.util import find_spec
-
 import torch
 from torch import nn
 
 from obverse.bundle import Bundle
 from obverse.data import Batch
-from obverse.errors import UnavailableError
 from obverse.models import Classifier
 
 from .forward import Forward
+from .onnx_export import to_onnx
 
-OPSET = 20
 IMAGES, PRESENT, COLUMNS = "images", "present", "columns"
 LOGITS, EMBEDDINGS, ALONE, GRADES = "logits", "embeddings", "alone", "grades"
 
@@ -37,8 +33,7 @@ class Network(nn.Module):
         """Class logits, embeddings, and of several views the logits (V, B, K) of each alone and by its own head."""
         if present_BV is None:
             present_BV = torch.ones(images_BVCHW.shape[:2], dtype=torch.bool)
-        unknown_B = torch.full(images_BVCHW.shape[:1], -1)
-        batch = Batch(images_BVCHW, present_BV, unknown_B, unknown_B < 0, (), columns_BE=columns_BE)
+        batch = Batch.unlabelled(images_BVCHW, present_BV, columns_BE=columns_BE)
         answers = self.forward_pass.answers(self.classifier, batch, each_view=True)
         of_views = [torch.stack(rows) for rows in (answers.alone_VBK, answers.grades_VBK) if rows]
         return answers.logits_BK, answers.embeddings_BD, *of_views
@@ -46,28 +41,18 @@ class Network(nn.Module):
 
 def network_onnx(bundle: Bundle, classifier: Classifier) -> bytes:
     """The ONNX model of a classifier on the CPU, for any batch size. UnavailableError without the packages."""
-    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
-    if missing:
-        raise UnavailableError(f"{', '.join(missing)} not installed; pip install 'obverse[export]'")
     num_views, geometry, any_size = len(bundle.views), bundle.geometry, torch.export.Dim.DYNAMIC
     several = num_views > 1
     images = torch.zeros(2, num_views, 3, geometry.canvas_height, geometry.canvas_width, dtype=torch.uint8)
     present = torch.ones(2, num_views, dtype=torch.bool) if several else None
     columns = torch.zeros(2, len(bundle.columns)) if bundle.columns else None
     inputs = {IMAGES: images, PRESENT: present, COLUMNS: columns}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter about its own parts
-        program = torch.onnx.export(
-            Network(bundle, classifier).eval(),
-            tuple(inputs.values()),
-            dynamo=True,
-            opset_version=OPSET,
-            external_data=False,
-            verbose=False,
-            input_names=[name for name, tensor in inputs.items() if tensor is not None],
-            output_names=[LOGITS, EMBEDDINGS, *[ALONE, GRADES][: several + (several and classifier.grades_views)]],
-            dynamic_shapes=tuple(None if tensor is None else {0: any_size} for tensor in inputs.values()),
-        )
-    assert program is not None
-    data: bytes = program.model_proto.SerializeToString()
+    proto = to_onnx(
+        Network(bundle, classifier).eval(),
+        tuple(inputs.values()),
+        input_names=[name for name, tensor in inputs.items() if tensor is not None],
+        output_names=[LOGITS, EMBEDDINGS, *[ALONE, GRADES][: several + (several and classifier.grades_views)]],
+        dynamic_shapes=tuple(None if tensor is None else {0: any_size} for tensor in inputs.values()),
+    )
+    data: bytes = proto.SerializeToString()
     return data

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import torch
 
+from obverse.engines import Session
 from obverse.errors import RefusedError
 
 from .graph import COLUMNS, PRESENT, Graph, Names
@@ -18,15 +19,6 @@ from .source import TrainedModel
 MOST_PROBABILITY = 1e-4
 MOST_LEVELS, MOST_VALUES = 1, 1e-4
 NUM_WORST = 3
-
-
-class Session(Protocol):
-    """A model in a runtime: named arrays in, named arrays out."""
-
-    name: str
-
-    def run(self, inputs: Arrays) -> Arrays:
-        """All outputs by name."""
 
 
 @dataclass(frozen=True)

@@ -96,8 +96,7 @@ class Graph(nn.Module):
         else:
             blank = torch.tensor(self.geometry.fill, dtype=torch.uint8)
             images_BVCHW = torch.where(present_BV[:, :, None, None, None], images_BVCHW, blank)
-        unknown_B = torch.full(images_BVCHW.shape[:1], -1)
-        batch = Batch(images_BVCHW, present_BV, unknown_B, unknown_B < 0, (), columns_BE=columns_BE)
+        batch = Batch.unlabelled(images_BVCHW, present_BV, columns_BE=columns_BE)
         given = self.forward_pass.answers(self.classifier, batch, each_view=True)
         probabilities_BK = self.kind.probabilities(given.logits_BK)
         answers = self.kind.decide(probabilities_BK)

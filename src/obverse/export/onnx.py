@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
 from obverse.bundle import Bundle
 from obverse.data import Geometry
-from obverse.engines import OnnxSession, OpenVinoSession, has_openvino
-from obverse.errors import UnavailableError
+from obverse.engines import OnnxSession, OpenVinoSession, Session, has_openvino, require_packages, to_onnx
 
-from .gate import Gate, Session
-from .graph import COLUMNS, PRESENT, Graph, Names
+from .gate import Gate
+from .graph import COLUMNS, PIXELS, PRESENT, Graph, Names
 from .metadata import metadata
 from .programs.session import examples
 from .script import SCRIPT, script
 from .source import TrainedModel, write_files
 
-OPSET = 20
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -41,25 +38,48 @@ def checked(model: TrainedModel, gate: Gate | None = None) -> tuple[bytes, str]:
 
     RefusedError where they differ, UnavailableError without the packages.
     """
-    require_packages()
-    gate = gate or Gate.of(model)
-    proto = exported(gate.graph, gate.names, model.bundle)
-    data = proto.SerializeToString()
-    sessions: list[Session] = [OnnxSession(data)]
-    if has_openvino():
-        sessions.append(OpenVinoSession(data))
-    words = gate.require(sessions)
-    kept = [output for output in proto.graph.output if output.name in gate.names.outputs]
-    del proto.graph.output[:]
-    proto.graph.output.extend(kept)
-    return proto.SerializeToString(), words
+    exact = Exact.of(model, gate)
+    return exact.data, exact.words
 
 
-def require_packages() -> None:
-    """UnavailableError, naming the extra, when a package that ONNX needs is missing."""
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise UnavailableError(f"{', '.join(missing)} not installed; pip install 'obverse[export]'")
+@dataclass(frozen=True)
+class Exact:
+    """The ONNX model of which every runtime gave torch's answers."""
+
+    model: Any
+    """`onnx.ModelProto`, with the fitted pictures as outputs."""
+
+    names: Names
+
+    words: str
+    """What was checked, in words."""
+
+    @classmethod
+    def of(cls, model: TrainedModel, gate: Gate | None = None) -> Self:
+        """The model, exported and checked. Arguments and errors: see `checked`."""
+        require_packages(*PACKAGES)
+        gate = gate or Gate.of(model)
+        proto = exported(gate.graph, gate.names, model.bundle)
+        data = proto.SerializeToString()
+        sessions: list[Session] = [OnnxSession(data)]
+        if has_openvino():
+            sessions.append(OpenVinoSession(data))
+        return cls(proto, gate.names, gate.require(sessions))
+
+    @property
+    def data(self) -> bytes:
+        """The file's content."""
+        return without_pixels(self.model)
+
+
+def without_pixels(model: Any) -> bytes:
+    """The content of a model's file, whose outputs are those for users only."""
+    copy = type(model).FromString(model.SerializeToString())
+    kept = [output for output in copy.graph.output if not output.name.startswith(PIXELS)]
+    del copy.graph.output[:]
+    copy.graph.output.extend(kept)
+    data: bytes = copy.SerializeToString()
+    return data
 
 
 def exported(graph: Graph, names: Names, bundle: Bundle) -> Any:
@@ -69,22 +89,14 @@ def exported(graph: Graph, names: Names, bundle: Bundle) -> Any:
     views = tuple(named[view] for view in names.views)
     present, columns = named.get(PRESENT), named.get(COLUMNS)
     batched = [None if tensor is None else {0: any_size} for tensor in (present, columns)]
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter about its own parts
-        program = torch.onnx.export(
-            graph,
-            (views, present, columns),
-            dynamo=True,
-            opset_version=OPSET,
-            external_data=False,
-            verbose=False,
-            input_names=list(names.inputs),
-            output_names=[*names.outputs, *names.pixels],
-            dynamic_shapes=(tuple({0: any_size, 1: any_size, 2: any_size} for _ in views), *batched),
-            custom_translation_table={torch.ops.obverse.fit.default: _fit},
-        )
-    assert program is not None
-    model = program.model_proto
+    model = to_onnx(
+        graph,
+        (views, present, columns),
+        input_names=list(names.inputs),
+        output_names=[*names.outputs, *names.pixels],
+        dynamic_shapes=(tuple({0: any_size, 1: any_size, 2: any_size} for _ in views), *batched),
+        custom_translation_table={torch.ops.obverse.fit.default: _fit},
+    )
     for key, value in metadata(bundle, names).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value if isinstance(value, str) else json.dumps(value)

@@ -6,7 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from obverse.engines import OpenVinoSession, has_openvino
+from obverse.engines import OpenVinoSession, has_openvino, require_packages
 from obverse.errors import OutputError, UnavailableError
 
 from . import onnx
@@ -24,7 +24,7 @@ def write(path: Path, model: TrainedModel) -> str:
         raise OutputError(f"{str(path)!r} must end in .xml, as OpenVINO asks; choose another file with --out")
     if not has_openvino():
         raise UnavailableError("OpenVINO is not installed; pip install 'obverse[export,openvino]'")
-    onnx.require_packages()
+    require_packages(*onnx.PACKAGES)
     gate = Gate.of(model)
     data, words = onnx.checked(model, gate)
     with tempfile.TemporaryDirectory() as folder:

@@ -12,21 +12,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 
-from obverse.engines import OnnxSession
-from obverse.errors import UnavailableError
-
-from .gate import Gate
-from .graph import PIXELS, Names
-from .onnx import PACKAGES, exported
+from .graph import PIXELS
+from .onnx import Exact, without_pixels
 from .samples import Arrays
-from .source import TrainedModel
 
 Method = Literal["int8", "fp16"]
 EMBEDDINGS = "embeddings"
@@ -36,52 +29,13 @@ LEAST_VALUES = 1024
 OPTIMISED = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 
-@dataclass(frozen=True)
-class Exact:
-    """The ONNX model that gives torch's answers, before quantisation."""
-
-    model: Any
-    """The ONNX model with the fitted pictures as outputs."""
-
-    names: Names
-
-    @classmethod
-    def of(cls, model: TrainedModel) -> Self:
-        """The exact model, after ONNX Runtime has given torch's answers.
-
-        RefusedError where they differ, UnavailableError without the packages.
-        """
-        missing = [name for name in PACKAGES if find_spec(name) is None]
-        if missing:
-            raise UnavailableError(f"{', '.join(missing)} not installed; pip install 'obverse[export]'")
-        gate = Gate.of(model)
-        proto = exported(gate.graph, gate.names, model.bundle)
-        gate.require([OnnxSession(proto.SerializeToString())])
-        return cls(proto, gate.names)
-
-    @property
-    def data(self) -> bytes:
-        """The file's content."""
-        return _without_pixels(self.model)
-
-
 def quantised(exact: Exact, method: Method, calibration: Sequence[Arrays]) -> bytes:
     """The content of the quantised file. calibration: inputs of single samples, used where scales are measured."""
     copy = type(exact.model).FromString(exact.model.SerializeToString())
     changed = _with_half_weights(copy) if method == "fp16" else _with_int8_products(copy, calibration)
     mark = changed.metadata_props.add()
     mark.key, mark.value = "quantised", method
-    return _without_pixels(changed)
-
-
-def _without_pixels(model: Any) -> bytes:
-    """The content of the file, whose outputs are those for users only."""
-    copy = type(model).FromString(model.SerializeToString())
-    kept = [output for output in copy.graph.output if not output.name.startswith(PIXELS)]
-    del copy.graph.output[:]
-    copy.graph.output.extend(kept)
-    data: bytes = copy.SerializeToString()
-    return data
+    return without_pixels(changed)
 
 
 def is_convolutional(model: Any) -> bool:

@@ -101,11 +101,9 @@ class Reader:
         requests = [request for request, _ in read]
         views = self.bundle.views
         present = [[view in request.views or request.whole is not None for view in views] for request in requests]
-        return Batch(
-            images_BVCHW=torch.stack([row for _, row in read]),
-            present_BV=torch.tensor(present),
-            labels_B=torch.full((len(read),), -1),
-            valid_B=torch.ones(len(read), dtype=torch.bool),
+        return Batch.unlabelled(
+            torch.stack([row for _, row in read]),
+            torch.tensor(present),
             ids=tuple(request.id for request in requests),
             columns_BE=column_codes(self.bundle.columns, [(request.id, request.columns) for request in requests]),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,7 +49,8 @@ def command(
     kind, method = EXPORT_FORMATS[format], _method(format, int8=int8, fp16=fp16)
     name = Path(kind.default_name)
     path = out or find_bundle(model) / (name.with_suffix(f".{method}{name.suffix}") if method else name)
-    _require_free(path, kind, force=force)
+    # A quantised file comes alone.
+    _require_free(path, replace(kind, companions=()) if method else kind, force=force)
     trained = TrainedModel.read(model)
     if method:
         _write_quantised(path, trained, method, max_drop)
