@@ -94,6 +94,15 @@ def test_both_runtimes_of_onnx(family, case, monkeypatch):
         require_equal(gate, session)
 
 
+@pytest.mark.parametrize(("family", "case"), [("vit", "square"), ("convnet", "ensemble")])
+def test_a_program_of_torch_takes_one_sample(family, case, monkeypatch):
+    """It is recorded with two, and features may be slices with strides of their own."""
+    monkeypatch.setattr(samples, "NUM_SAMPLES", 4)
+    model, gate = gate_of(described(family, case))
+    program = torch.export.load(io.BytesIO(pt2.exported(model, gate.names))).module()
+    require_equal(gate, ProgramSession("torch.export", program, gate.names))
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("family", FAMILIES)

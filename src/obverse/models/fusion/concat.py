@@ -17,10 +17,11 @@ class ConcatFusion(nn.Module):
 
     def forward(self, features_BVD: torch.Tensor, present_BV: torch.Tensor) -> torch.Tensor:
         """(B, V*D)."""
-        if self.missing_VD is not None:
-            missing_VD = self.missing_VD.to(features_BVD.dtype)
-            features_BVD = torch.where(present_BV.unsqueeze(-1), features_BVD, missing_VD)
-        return features_BVD.flatten(1)
+        if self.missing_VD is None:
+            # Not `flatten`, which torch.export records for the strides of its example, and so not for a batch of one.
+            return features_BVD[:, 0]
+        missing_VD = self.missing_VD.to(features_BVD.dtype)
+        return torch.where(present_BV.unsqueeze(-1), features_BVD, missing_VD).flatten(1)
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters without weight decay: the vectors of missing views, which take the place of an input."""
