@@ -150,14 +150,18 @@ def evaluate_run(
     out: evaluation folder; required for a bundle without its run.
     Raises RecipeError for options that do not go together, and OutputError when `out` holds other files.
     """
-    if split is not None and split not in SPLITS:
-        raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")
+    _require_split(split)
     if layout is not None and data is None:
         raise RecipeError("--layout belongs to --data; a run reads its own data as it did before")
     if out is not None:
         require_ours(out)
     with explained(out or path, "try a smaller evaluation.batch_size, or --device cpu"):
         return _evaluate(RunFolder(path), split, data, layout, out, device)
+
+
+def _require_split(split: str | None) -> None:
+    if split is not None and split not in SPLITS:
+        raise RecipeError(f"no split `{split}`; choose one of {', '.join(SPLITS)}")
 
 
 def _evaluate(
@@ -207,6 +211,7 @@ def measure_augmentation(path: Path, *, split: str = "test", device: str = "auto
     RecipeError for a bundle without its run, and for a model to which augmentation does not apply. DataError when the
     split has no samples, or the data is no longer there.
     """
+    _require_split(split)
     run, (bundle, model) = RunFolder(path), read_bundle(path)
     if not run.recipe.exists():
         raise RecipeError(f"{str(path)!r} is a bundle without its run, which has no samples to measure on; give a run")

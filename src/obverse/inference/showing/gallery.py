@@ -52,7 +52,6 @@ class PredictionGallery:
 
     def write(self, path: Path, title: str) -> None:
         """Write the page. OSError where that is not possible."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, to_html(self._page(title)).encode("utf-8", "replace"))
 
     def _page(self, title: str) -> Page:

@@ -63,8 +63,10 @@ def show(
         return answer, _thumbnails(predictor, row, item, answer, wanted=wanted, has_room=not gallery.is_full)
 
     with explained(wanted.folder or wanted.page or Path(), ADVICE):
-        if wanted.folder is not None:
-            wanted.folder.mkdir(parents=True, exist_ok=True)
+        # Now, so that what cannot be written is known before the first answer.
+        for folder in (wanted.folder, wanted.page and gallery_path(wanted.page).parent):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
         places = ((row, item, answer) for row, (item, answer) in enumerate(zip(items, answers, strict=True)))
         num_threads = num_allowed_cpus()
         for answer, thumbnails in in_order(looked, places, num_threads=num_threads, num_ahead=2 * num_threads):
