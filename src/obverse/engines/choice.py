@@ -3,13 +3,12 @@
 An engine is exact when its probabilities differ from torch's by at most `MOST_PROBABILITY`. That is checked whenever
 one is built. The ONNX model is kept in the cache folder, because to export it takes much longer than to load it:
 
-    CACHE/engines/KEY.onnx    KEY is a digest of the weights, the description and the versions
+    CACHE/engines/KEY.onnx.kept    KEY is a digest of the bundle and the versions
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
@@ -104,7 +103,7 @@ def _fastest(bundle: Bundle, plain: TorchEngine, notify: Callable[[str], None]) 
         return pictures_per_second(engines, noise_batch(bundle, BATCH_SIZE))
 
     versions = {package: version(package) for name in names[1:] for package in PACKAGES[name]}
-    circumstances = {"model": model_digest(bundle, plain.model), "batch_size": BATCH_SIZE, "versions": versions}
+    circumstances = {"model": bundle.digest, "batch_size": BATCH_SIZE, "versions": versions}
     rates = choose_once("engine", circumstances, measure, is_valid=lambda value: "torch" in value)
     chosen = _choice(rates)
     others = ", ".join(f"{name} {_short(rate)}" for name, rate in rates.items() if name != chosen)
@@ -147,21 +146,15 @@ def noise_batch(bundle: Bundle, num: int) -> Batch:
     )
 
 
-def model_digest(bundle: Bundle, classifier: Classifier) -> str:
-    """SHA-256 of a model's weights and description."""
-    digest = hashlib.sha256(json.dumps(bundle.to_values(), sort_keys=True, default=str).encode())
-    for name, tensor in sorted(classifier.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
 def _cached_onnx(bundle: Bundle, classifier: Classifier) -> bytes:
-    """The ONNX model of a classifier: from the cache folder, else exported and kept there, behind its SHA-256."""
+    """The ONNX model of a classifier: from the cache folder, else exported and kept there, behind its SHA-256.
+
+    A model that was not read from a file has no digest and is exported each time.
+    """
     versions = [version(package) for package in ("torch", "obverse")]
-    key = hashlib.sha256(" ".join([model_digest(bundle, classifier), *versions]).encode()).hexdigest()[:32]
+    key = hashlib.sha256(" ".join([bundle.digest, *versions]).encode()).hexdigest()[:32]
     cache = cache_folder()
-    file = cache / "engines" / f"{key}.onnx.kept" if cache else None
+    file = cache / "engines" / f"{key}.onnx.kept" if cache and bundle.digest else None
     if file is not None:
         with suppress(OSError):
             kept = file.read_bytes()
