@@ -12,7 +12,7 @@ from obverse import load
 from obverse.bundle import read_bundle, read_description, write_bundle
 from obverse.bundle.schema import DIGEST, digest_of
 from obverse.experiment import evaluate_run, run_manifest, run_recipe, start_run
-from obverse.experiment.facts import calibration_words
+from obverse.experiment.story import calibration_words
 from obverse.export import read_pth, write_pth
 from obverse.manifest import Samples
 from obverse.runs import RunFolder

@@ -10,7 +10,7 @@ import pytest
 from obverse.errors import DataError, Interrupted
 from obverse.experiment import resume_run, start_run
 from obverse.experiment.evaluate import evaluate_run
-from obverse.experiment.facts import read_story, training_log_of
+from obverse.experiment.story import read_story, training_log_of
 from obverse.runs import EpochEnd, RunFolder
 from obverse.studies.compare import read_contender
 

@@ -2,7 +2,7 @@
 
 import json
 
-from obverse.experiment.facts import endangering
+from obverse.experiment.story import endangering
 from obverse.runs import RunFolder
 
 

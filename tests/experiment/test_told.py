@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from obverse.experiment import evaluate_run, start_run
-from obverse.experiment.facts import imbalance_remedy
+from obverse.experiment.story import imbalance_remedy
 from obverse.runs import Event, Message, RunFolder
 from obverse.runs.observers import watch
 

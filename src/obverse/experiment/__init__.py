@@ -13,7 +13,6 @@ from .evaluate import (
     training_embeddings,
 )
 from .example import Example, example_of
-from .facts import RunStory, choice_rows, model_words, read_story, training_log_of
 from .identity import run_recipe
 from .inputs import read_inputs, with_source, write_inputs
 from .outliers import evaluate_foreign, with_detector, with_outlier_limit
@@ -22,6 +21,7 @@ from .preview import write_preview
 from .process import prepare_process
 from .setup import Setup, build_model, describe, require_shares, require_trainable, set_up
 from .shipping import fitted_output, shipped_logits
+from .story import RunStory, choice_rows, model_words, read_story, training_log_of
 from .teacher import with_digest
 from .train import MEMORY_ADVICE, Progress, RunResult, follow_run, resume_run, start_run
 

@@ -34,9 +34,9 @@ from obverse.runtime import ALONE, Process, resolve_device, seconds_of
 from obverse.staging import DIGESTS, staged
 from obverse.trust import decision_facet, decision_topics, slice_facets, slices_topic, suspects_topic, write_decisions
 
-from .facts import RunStory, read_story
 from .identity import require_unchanged, run_recipe
 from .other_data import OTHER, other_manifest
+from .story import RunStory, read_story
 
 # Training samples among which similar ones are looked for; a pass over more takes minutes on a CPU.
 MAX_TRAINING = 5000

@@ -29,12 +29,12 @@ from obverse.training import Repeat, Trainer, catch_signals, workers_explained
 
 from .evaluate import Ready, finished_event, report_split
 from .example import Example, example_of
-from .facts import HISTORY, RunStory, TrainAccuracy, final_story, measure_train, refit_fact, run_facts, training_log
 from .identity import as_they_are, differences
 from .inputs import fixes_fact, read_inputs, with_source, write_inputs
 from .parent import require_same_classes
 from .setup import Setup, build_model, describe, require_launch, require_readable, set_up
 from .shipping import REFIT, as_shipped, refitted_bundle, set_up_refit, tuned_bundle, with_share_of_minutes
+from .story import HISTORY, RunStory, TrainAccuracy, final_story, measure_train, refit_fact, run_facts, training_log
 from .teacher import require_teacher, with_digest
 
 Progress = Callable[[int, int], None]
