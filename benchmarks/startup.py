@@ -1,6 +1,8 @@
-"""How long users wait: `obverse --help`, and `obverse train` to the first optimizer step on generated coins.
+"""How long users wait: `--help`, `train` to the first step, `predict` of one picture, and `import obverse.inference`.
 
-python benchmarks/startup.py WORK_FOLDER
+Each round runs all of them in turn, and `import torch` alone, of whose seconds `predict` may take 1.6 times and the import
+1.3 times. `--help` may take 0.4 seconds, and the first step 8. The data are generated.
+    python benchmarks/startup.py WORK_FOLDER
 """
 
 from __future__ import annotations
@@ -9,16 +11,18 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from common import OBVERSE, obverse, save
+from common import OBVERSE, obverse, save, with_settings
 
 ROUNDS = 5
 
 
-def help_seconds() -> float:
+def seconds_of(*command: object) -> float:
+    """Wall seconds of a command whose output nobody reads."""
     start = time.perf_counter()
-    subprocess.run([*OBVERSE, "--help"], check=True, capture_output=True)
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
     return time.perf_counter() - start
 
 
@@ -37,17 +41,38 @@ def first_step_seconds(data: Path, run: Path) -> float:
     return seconds
 
 
+def trained(data: Path, run: Path) -> Path:
+    """A finished run of two epochs."""
+    if not run.exists():
+        obverse("train", data, "--run", run, "--size", 64, *with_settings("training.epochs=2"))
+    return run
+
+
 def main() -> None:
+    """Measure, and save the rows."""
     work = Path(sys.argv[1])
-    data = work / "coins-startup"
-    if not data.exists():
-        obverse("sample", "coins", data)
-    helps = [help_seconds() for _ in range(ROUNDS + 1)][1:]
-    steps = [first_step_seconds(data, work / "runs" / f"startup-{time.time_ns()}") for _ in range(ROUNDS + 1)][1:]
-    rows = [
-        {"what": "obverse --help", "median_seconds": statistics.median(helps), "all": helps},
-        {"what": "obverse train, first optimizer step", "median_seconds": statistics.median(steps), "all": steps},
-    ]
+    data, pictures = work / "coins-startup", work / "shapes-startup"
+    for kind, folder in (("coins", data), ("shapes", pictures)):
+        if not folder.exists():
+            obverse("sample", kind, folder)
+    run = trained(pictures, work / "runs" / "startup-shapes")
+    picture = next(pictures.rglob("*.png"))
+    timed: dict[str, Callable[[], float]] = {
+        "import torch": lambda: seconds_of(sys.executable, "-c", "import torch"),
+        "obverse --help": lambda: seconds_of(*OBVERSE, "--help"),
+        "import obverse.inference": lambda: seconds_of(sys.executable, "-c", "import obverse.inference"),
+        "obverse predict, one picture": lambda: seconds_of(*OBVERSE, "predict", run, picture),
+        "obverse train, first optimizer step": lambda: first_step_seconds(
+            data, work / "runs" / f"startup-{time.time_ns()}"
+        ),
+    }
+    rounds = [{what: measure() for what, measure in timed.items()} for _ in range(ROUNDS + 1)][1:]
+    rows = []
+    for what in timed:
+        ratio = statistics.median(each[what] / each["import torch"] for each in rounds)
+        seconds = [round(each[what], 3) for each in rounds]
+        rows.append({"what": what, "median_seconds": statistics.median(seconds), "to_import_torch": round(ratio, 2),
+                     "all": seconds})  # fmt: skip
     save("startup", rows, command="python benchmarks/startup.py WORK_FOLDER")
 
 
