@@ -3,8 +3,8 @@
     python benchmarks/serve.py                 # 1,500 requests at 1, 8, 32 and 128 clients, 30 s of overload ...
     python benchmarks/serve.py --network small --requests 10000
 
-The network is ResNet-18 at 224x224 with weights of one epoch, or the small convnet of `auto`, with which 10,000 requests
-take no hour. Pictures are JPEGs of 512x384. The rows of the other network stay.
+The network is ResNet-18 at 224x224 with weights of one epoch, or the small convnet of `auto`, with which 10,000
+requests take no hour. Pictures are JPEGs of 512x384. The rows of the other network stay.
 """
 
 from __future__ import annotations

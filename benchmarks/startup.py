@@ -1,7 +1,7 @@
 """How long users wait: `--help`, `train` to the first step, `predict` of one picture, and `import obverse.inference`.
 
-Each round runs all of them in turn, and `import torch` alone, of whose seconds `predict` may take 1.6 times and the import
-1.3 times. `--help` may take 0.4 seconds, and the first step 8. The data are generated.
+Each round runs all of them in turn, and `import torch` alone, of whose seconds `predict` may take 1.6 times and the
+import 1.3 times. `--help` may take 0.4 seconds, and the first step 8. The data are generated.
     python benchmarks/startup.py WORK_FOLDER
 """
 
