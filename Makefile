@@ -5,7 +5,7 @@ DOCS_VENV ?= .venv-docs
 BIN := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: demo test test-full test-gpu check bench-stale format docs
+.PHONY: demo test test-full test-gpu check bench-quick bench-stale format docs
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,10 @@ check: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/contracts
+
+# Ratios of speed in about ten minutes; nothing else should run meanwhile.
+bench-quick: $(VENV)/.installed
+	$(BIN)/python benchmarks/quick.py .bench
 
 # Results whose code has changed since they were measured.
 bench-stale: $(VENV)/.installed

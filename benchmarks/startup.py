@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from common import OBVERSE, obverse, save, with_settings
 
@@ -48,9 +49,8 @@ def trained(data: Path, run: Path) -> Path:
     return run
 
 
-def main() -> None:
-    """Measure, and save the rows."""
-    work = Path(sys.argv[1])
+def measure(work: Path, rounds: int) -> list[dict[str, Any]]:
+    """A row per command: the median seconds, and their ratio to `import torch` of the same round."""
     data, pictures = work / "coins-startup", work / "shapes-startup"
     for kind, folder in (("coins", data), ("shapes", pictures)):
         if not folder.exists():
@@ -66,14 +66,19 @@ def main() -> None:
             data, work / "runs" / f"startup-{time.time_ns()}"
         ),
     }
-    rounds = [{what: measure() for what, measure in timed.items()} for _ in range(ROUNDS + 1)][1:]
+    measured = [{what: command() for what, command in timed.items()} for _ in range(rounds + 1)][1:]
     rows = []
     for what in timed:
-        ratio = statistics.median(each[what] / each["import torch"] for each in rounds)
-        seconds = [round(each[what], 3) for each in rounds]
+        ratio = statistics.median(each[what] / each["import torch"] for each in measured)
+        seconds = [round(each[what], 3) for each in measured]
         rows.append({"what": what, "median_seconds": statistics.median(seconds), "to_import_torch": round(ratio, 2),
                      "all": seconds})  # fmt: skip
-    save("startup", rows, command="python benchmarks/startup.py WORK_FOLDER")
+    return rows
+
+
+def main() -> None:
+    """Measure, and save the rows."""
+    save("startup", measure(Path(sys.argv[1]), ROUNDS), command="python benchmarks/startup.py WORK_FOLDER")
 
 
 if __name__ == "__main__":

