@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from obverse.models import build_classifier, enable_checkpointing, rows_of
+from obverse.models import build_classifier, compile_model, enable_checkpointing, rows_of
 from obverse.recipe import ConvNetBackbone, ModelSpec, TimmBackbone, VGGBackbone
 
 VIEWS, SIDE = 2, 16
@@ -134,7 +134,7 @@ def test_a_compiled_model_is_not_compiled_again_for_each_number_of_pictures():
 
     torch._dynamo.reset()
     model = classifier()
-    model.compile(backend=counted, dynamic=False)
+    compile_model(model, backend=counted)
     for num_missing in range(4):
         model(*pictures(6, [[True, place >= num_missing] for place in range(6)]))
         if num_missing == 1:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from scipy.special import bdtr
 
 from .counts import FloatArray, IntArray
 from .metric import Metric
@@ -180,6 +179,8 @@ def mcnemar(only_base: int, only_other: int) -> float:
     total = only_base + only_other
     if total == 0:
         return 1.0
+    from scipy.special import bdtr
+
     return min(1.0, 2 * float(bdtr(min(only_base, only_other), total, 0.5)))
 
 

@@ -1,5 +1,8 @@
 """Models: classifiers from batches of pictures to logits."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .adapt import (
     SyncedBatchNorm,
     enable_checkpointing,
@@ -13,14 +16,17 @@ from .adapt import (
     undecayed_names,
 )
 from .backbones.network import InputNeeds
-from .backbones.timm_backbone import require_known, why_unavailable
 from .build import Interface, build_classifier, input_needs, licence_note, pinned, weights_licence
 from .classifier import Classifier, feature_size
 from .columns import ColumnEncoder
+from .compiling import compile_model
 from .head import start_bias
 from .present import rows_of
-from .recognition import Candidate, Recognised, budget_of, candidates, is_cached, recognise
 from .weights.weight_files import one_line, unpickled
+
+if TYPE_CHECKING:
+    from .backbones.timm_backbone import require_known, why_unavailable
+    from .recognition import Candidate, Recognised, budget_of, candidates, is_cached, recognise
 
 __all__ = [
     "Candidate",
@@ -33,6 +39,7 @@ __all__ = [
     "budget_of",
     "build_classifier",
     "candidates",
+    "compile_model",
     "enable_checkpointing",
     "feature_size",
     "has_folded_norm",
@@ -56,3 +63,21 @@ __all__ = [
     "weights_licence",
     "why_unavailable",
 ]
+
+# They need timm and torchvision, whose import takes two seconds that a model of our own need not wait for.
+LATE = {
+    "Candidate": "recognition",
+    "Recognised": "recognition",
+    "budget_of": "recognition",
+    "candidates": "recognition",
+    "is_cached": "recognition",
+    "recognise": "recognition",
+    "require_known": "backbones.timm_backbone",
+    "why_unavailable": "backbones.timm_backbone",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{LATE[name]}", __name__), name)

@@ -23,7 +23,6 @@ from .classifier import Classifier, feature_size
 from .columns import ColumnEncoder
 from .fusion import build_fusion
 from .head import HeadPerView, build_head
-from .recognition import likely
 from .weights.weight_files import OtherWeightsError, find_weights
 
 PLAIN = OutputSpec()
@@ -115,4 +114,6 @@ def _build_backbone(spec: ModelSpec, *, height: int, width: int, load_weights: b
     except OtherWeightsError as error:
         if not isinstance(backbone, WithWeights) or backbone.pretrained == "hub":
             raise
+        from .recognition import likely
+
         raise OtherWeightsError(f"{error}{likely(find_weights(backbone.pretrained))}") from None

@@ -102,7 +102,7 @@ class Classifier(nn.Module):
         """Features of every view (B, V, D); in training zeros for views that are not in `present_BV`."""
         batch, views = images_BVCHW.shape[:2]
         self._present.release()
-        if self.training and views > 1 and present_BV is not None and not _is_full(present_BV):
+        if self.training and views > 1 and present_BV is not None and not is_full(present_BV):
             return self._features_of_present(images_BVCHW, present_BV)
         if len(self.backbones) == 1:
             features: torch.Tensor = self.backbones[0](images_BVCHW.flatten(0, 1))
@@ -142,7 +142,6 @@ class Classifier(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _is_full(present_BV: torch.Tensor) -> bool:
+def is_full(present_BV: torch.Tensor) -> bool:
     """Whether every view is present; True for tensors without values (meta, fake), with which memory is planned."""
     return present_BV.is_meta or isinstance(present_BV, FakeTensor) or bool(present_BV.all())

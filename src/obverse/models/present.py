@@ -27,8 +27,6 @@ class PresentViews:
     def __init__(self) -> None:
         self._held: list[_BatchNorm] = []
 
-    # The number of rows changes from batch to batch, and each number would be compiled to its own graph.
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def features(self, backbone: nn.Module, images_NCHW: torch.Tensor, is_present_N: torch.Tensor) -> torch.Tensor:
         """Features (N, D), with zeros for absent rows.
 

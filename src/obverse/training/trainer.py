@@ -19,7 +19,7 @@ from obverse.engines import Outputs, TorchEngine, evaluating, run_engine
 from obverse.errors import DataError, Interrupted
 from obverse.evaluation import is_better
 from obverse.losses import Objective
-from obverse.models import Classifier, enable_checkpointing, set_trainable
+from obverse.models import Classifier, compile_model, enable_checkpointing, set_trainable
 from obverse.recipe import ResolvedRecipe
 from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd, is_lack_of_memory
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
@@ -77,8 +77,7 @@ class Trainer:
         if recipe.runtime.checkpointing:
             enable_checkpointing(self.model)
         if recipe.runtime.compile:
-            # One graph per shape: dynamic shapes would make a resumed run depend on the shapes seen before.
-            self.model.compile(dynamic=False)
+            compile_model(self.model)
         self.optimizer = build_optimizer(
             recipe.optim,
             self.model,

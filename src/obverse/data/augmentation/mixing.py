@@ -18,7 +18,6 @@ import math
 from dataclasses import replace
 
 import torch
-from scipy.special import betaincinv
 
 from obverse.data.batch import Batch
 from obverse.recipe import MixingSpec
@@ -71,6 +70,8 @@ def _draw(
     choice, u, *places = named_uniforms(2 + 2 * num_views, "mixing", seed, epoch, name)
     is_cut = spec.cutmix > 0 and (spec.mixup == 0 or choice < 0.5)
     alpha = spec.cutmix if is_cut else spec.mixup
+    from scipy.special import betaincinv
+
     share = float(betaincinv(alpha, alpha, u))
     if not is_cut:
         return [(share, 0, 0, 0, 0)] * num_views

@@ -16,7 +16,7 @@ import torch
 
 from obverse.bundle import Bundle
 from obverse.engines import Forward
-from obverse.models import Classifier, has_folded_norm, set_trainable
+from obverse.models import Classifier, compile_model, has_folded_norm, set_trainable
 from obverse.recipe import ResolvedRecipe
 from obverse.runtime import (
     choose_faster,
@@ -136,7 +136,7 @@ class _Measuring:
         model, step = self.model, self._step(form)
         start = time.perf_counter()
         try:
-            model.compile(dynamic=False)
+            compile_model(model)
             seconds = fastest_seconds(step, repeats=2)
             cost = time.perf_counter() - start
             calls = (None, model._compiled_call_impl)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from timm.models import group_parameters
 from torch import nn
 
 from obverse.errors import RecipeError
@@ -43,6 +42,8 @@ def stage_numbers(backbone: nn.Module, *, coarse: bool) -> dict[str, int]:
         raise RecipeError(f"finetune: {type(backbone).__name__} does not say which stages it has; "
                           "say finetune.train=all without freeze_stages, train_stages, unfreeze_epochs and "
                           "layer_decay")  # fmt: skip
+    from timm.models import group_parameters
+
     numbers: dict[str, int] = group_parameters(backbone, ask(coarse=coarse), reverse=True)
     return numbers
 

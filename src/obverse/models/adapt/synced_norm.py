@@ -33,9 +33,8 @@ class SyncedBatchNorm(_BatchNorm):
         self.train(norm.training)
         self.valid_B: torch.Tensor | None = None
 
-    # Collective calls are left out of compiled graphs.
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def _normed(self, map_NChw: torch.Tensor) -> torch.Tensor:
+    def normed(self, map_NChw: torch.Tensor) -> torch.Tensor:
+        """The map normalised by the statistics of all ranks."""
         normed, mean_C, var_C, count = _Normalize.apply(
             map_NChw, self.weight, self.bias, self.eps, self._counted(map_NChw)
         )
@@ -48,7 +47,7 @@ class SyncedBatchNorm(_BatchNorm):
 
     def forward(self, map_NChw: torch.Tensor) -> torch.Tensor:
         """(N, C, ...) normalised over N and all positions."""
-        normed: torch.Tensor = self._normed(map_NChw) if self.training else super().forward(map_NChw)
+        normed: torch.Tensor = self.normed(map_NChw) if self.training else super().forward(map_NChw)
         result: torch.Tensor = self.act(self.drop(normed))
         return result
 

@@ -105,6 +105,8 @@ def _start_as_cosines(conv: nn.Module) -> None:
     The negatives keep the sign that the ReLU removes.
     """
     assert isinstance(conv, nn.Conv2d)
+    if conv.weight.is_meta:  # has no values; and computing on meta tensors imports torch's compiler, for a second
+        return
     count = conv.out_channels // 2
     basis = list(_cosine_filters(conv.in_channels))[:count]
     if basis:

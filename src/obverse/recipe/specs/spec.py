@@ -5,10 +5,17 @@ Not a place for fields. Strict means that `epochs: true` and `epochs: "10"` are 
 
 from __future__ import annotations
 
+import ast
+import functools
+import inspect
+import itertools
+import textwrap
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from obverse.errors import RecipeError
 from obverse.recipe.faults import sentences_of
@@ -30,9 +37,21 @@ Level = Annotated[float, Field(gt=0, lt=1)]
 class Spec(BaseModel):
     """A frozen recipe section; unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema, with the text below each field as its description.
+
+        pydantic could read these texts itself, but would do so at every start of every command.
+        """
+        described = handler(schema)
+        properties = handler.resolve_ref_schema(described)["properties"]
+        for kind in cls.__mro__:
+            if issubclass(kind, Spec):
+                for name in properties.keys() & _texts_of_fields(kind).keys():
+                    properties[name].setdefault("description", _texts_of_fields(kind)[name])
+        return described
 
     def changed(self, changes: Mapping[str, object]) -> Self:
         """A copy with other values, validated as a whole. A key may go down into sections: `training.epochs`.
@@ -53,3 +72,23 @@ class Spec(BaseModel):
         except ValidationError as error:
             sentences = sentences_of(error, values, self.model_json_schema())
             raise RecipeError(sentences.removeprefix("`recipe`: ")) from None
+
+
+@functools.cache
+def _texts_of_fields(kind: type) -> dict[str, str]:
+    """Field -> the text below it in the source of its class; none where the source is not installed."""
+    try:
+        source = inspect.getsource(kind)
+    except OSError:
+        return {}
+    (definition,) = ast.parse(textwrap.dedent(source)).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in itertools.pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }

@@ -1,0 +1,35 @@
+"""Compilation of classifiers by torch.compile, with the functions that stay out of its graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from . import classifier
+from .adapt import SyncedBatchNorm
+from .present import PresentViews
+
+UNCOMPILED: tuple[tuple[Any, str], ...] = (
+    # Asks for a value.
+    (classifier, "is_full"),
+    # The number of rows changes from batch to batch, and each number would have a graph of its own.
+    (PresentViews, "features"),
+    # Collective calls.
+    (SyncedBatchNorm, "normed"),
+)
+"""Module or class, and its function."""
+
+
+def compile_model(model: classifier.Classifier, *, backend: str | Callable[..., Any] = "inductor") -> None:
+    """Compile a model in place. backend: as for `torch.compile`.
+
+    There is one graph per shape: with dynamic shapes a resumed run would depend on the shapes seen before. Functions
+    are excluded here, not where they are defined, because torch's compiler takes a second to import.
+    """
+    for owner, name in UNCOMPILED:
+        function = getattr(owner, name)
+        if not hasattr(function, "_torchdynamo_disable"):
+            setattr(owner, name, torch.compiler.disable(function))
+    model.compile(backend=backend, dynamic=False)
