@@ -31,5 +31,5 @@ def compile_model(model: classifier.Classifier, *, backend: str | Callable[..., 
     for owner, name in UNCOMPILED:
         function = getattr(owner, name)
         if not hasattr(function, "_torchdynamo_disable"):
-            setattr(owner, name, torch.compiler.disable(function))
+            setattr(owner, name, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
     model.compile(backend=backend, dynamic=False)
