@@ -58,8 +58,7 @@ def of_loading(work: Path) -> Iterator[Ratio]:
 def of_training(work: Path) -> Iterator[Ratio]:
     import training_speed
 
-    training_speed.ROUNDS = 1
-    row = training_speed.run_case("resnet18-64", work)
+    row = training_speed.run_case("resnet18-64", work, 1)
     yield Ratio("training ResNet-18 at 64, to a plain loop", row["to_defaults"], "1.5 with fast bf16, else 1.1")
     yield Ratio("the same, to its best flags", row["to_best_flags"], "at least 0.97")
 

@@ -1,14 +1,15 @@
 """Pictures per second of `obverse train` on the CPU, beside a plain loop at its defaults and with its best flags.
 
-The same timm networks from scratch on the same generated photographs of 512x384, in turn, ROUNDS times; rates are the
-best of the rounds, of the last epoch. The flags of the plain loop are bf16 by autocast, channels-last, both, and both
+The same timm networks from scratch on the same generated photographs of 512x384, in turn, for several rounds; rates are
+the best of the rounds, of the last epoch. The flags of the plain loop are bf16 by autocast, channels-last, both, and both
 with torch.compile; the best of them counts. `matmul_share` is the share of a matrix product of 2048x2048 on this
 machine, in the format that Obverse chose, by the operations of forward and backward passes. Nothing else may run.
-    python benchmarks/training_speed.py WORK_FOLDER [CASE...]
+    python benchmarks/training_speed.py WORK_FOLDER [CASE...] [--rounds 2]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -22,7 +23,6 @@ from common import finished, obverse, save, with_settings
 from photographs import write_photographs
 from torch.utils.flop_counter import FlopCounterMode
 
-ROUNDS = 2
 # A timm network, the side of its input, pictures a step, and pictures of the set.
 CASES = {
     "resnet18-224": ("resnet18", 224, 32, 384),
@@ -80,11 +80,11 @@ def matmul_limit(dtype: torch.dtype) -> float:
     return 2 * 2048**3 / min(seconds[1:])
 
 
-def run_case(key: str, work: Path) -> dict[str, Any]:
+def run_case(key: str, work: Path, rounds: int) -> dict[str, Any]:
     name, size, batch, num_pictures = CASES[key]
     data = write_photographs(work / f"photos-speed-{num_pictures}", num_pictures, 384, 512)
     own, plain, chosen = 0.0, dict.fromkeys(FLAGS, 0.0), {}
-    for number in range(ROUNDS):
+    for number in range(rounds):
         run = work / "runs" / f"training-speed-{key}-{time.time_ns()}-{number}"
         rate, chosen = own_rate(name, size, batch, data, run)
         own = max(own, rate)
@@ -102,11 +102,15 @@ def run_case(key: str, work: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    work = Path(sys.argv[1])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work", type=Path)
+    parser.add_argument("cases", nargs="*", metavar="CASE")
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
     rows = finished("training_speed", "key")
-    for key in sys.argv[2:] or CASES:
+    for key in options.cases or CASES:
         if key not in {row["key"] for row in rows}:
-            rows.append({"key": key, **run_case(key, work)})
+            rows.append({"key": key, "rounds": options.rounds, **run_case(key, options.work, options.rounds)})
             print(rows[-1], flush=True)
             save("training_speed", rows, command="python benchmarks/training_speed.py WORK_FOLDER")
 
