@@ -1,8 +1,8 @@
 """Pictures per second of `obverse train` on the CPU, beside a plain loop at its defaults and with its best flags.
 
 The same timm networks from scratch on the same generated photographs of 512x384, in turn, for several rounds; rates are
-the best of the rounds, of the last epoch. The flags of the plain loop are bf16 by autocast, channels-last, both, and both
-with torch.compile; the best of them counts. `matmul_share` is the share of a matrix product of 2048x2048 on this
+the best of the rounds, of the last epoch. The flags of the plain loop are bf16 by autocast, channels-last, both, and
+both with torch.compile; the best of them counts. `matmul_share` is the share of a matrix product of 2048x2048 on this
 machine, in the format that Obverse chose, by the operations of forward and backward passes. Nothing else may run.
     python benchmarks/training_speed.py WORK_FOLDER [CASE...] [--rounds 2]
 """
