@@ -8,6 +8,7 @@ The weights are expected in WORK_FOLDER/vit_tiny.safetensors.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ VALUES = ("accuracy", "balanced_accuracy", "macro_f1")
 
 def run_one(work: Path, seed: int, way: str) -> dict[str, Any]:
     run = work / "runs" / f"long-tail-lora-{seed}-{way.replace(' ', '-').replace(',', '')}"
+    shutil.rmtree(run, ignore_errors=True)  # of an interrupted benchmark
     settings = [
         f"training.seed={seed}",
         f"model.backbone.name={NAMES['vit']}",
