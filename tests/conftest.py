@@ -219,6 +219,12 @@ def running(service, access=None, **options):
 
 
 @pytest.fixture(scope="session")
+def serve():
+    """serve(service, access, has_page=...) -> context of a client."""
+    return running
+
+
+@pytest.fixture(scope="session")
 def run_server():
     """run_server(models, limits, access) -> context of a client."""
 

@@ -168,6 +168,7 @@ def test_the_page_says_the_answer_and_what_is_missing(open_in_browser, folders, 
     page.get_by_role("button", name="Ask", exact=True).click()
     expect(page.locator("#answer h3")).to_have_text(ANSWER)
     expect(page.locator("#answer")).to_contain_text("Without reverse: the answer is from the other views.")
+    assert page.locator("#answer button, #answer .similar").count() == 0  # no server, no maps
     page.get_by_label("reverse: choose a picture").set_input_files(upload("b.png", b"no picture"))
     page.get_by_role("button", name="Ask", exact=True).click()
     expect(page.get_by_role("alert")).to_have_text(

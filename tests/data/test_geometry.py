@@ -1,6 +1,7 @@
 """Pad, squash and crop; rounding to a model's multiple happens here and nowhere else."""
 
 import random
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -131,3 +132,23 @@ def test_sizes_are_those_of_exact_fractions(fit, kept):
 def test_an_exact_half_rounds_to_the_even_number_where_floats_missed_it():
     assert Geometry(224, 448, 224, 448).resized_size(2624, 287) == (224, 24)  # 24.5; floats gave 25
     assert [rounded_ratio(n, 2) for n in range(1, 8)] == [round(n / 2) for n in range(1, 8)]
+
+
+@pytest.mark.parametrize("fit", ["pad", "squash", "crop"])
+@pytest.mark.parametrize("size", [(40, 90), (90, 40), (64, 64), (33, 31)])
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_values_of_the_canvas_go_back_to_their_places_on_the_picture(fit, size, direction):
+    """A bright block is where it was; what was cut away is 0, and the padding is gone."""
+    height, width = size
+    pixels = flat(height, width, 100)
+    top, left = height // 2 - 6, width // 2 - 2
+    pixels[top : top + 10, left : left + 8] = 250
+    geometry = replace(Geometry.for_multiple(30, 30, multiple=16, fit=fit, direction=direction), fill=3)
+    back = geometry.on_picture(geometry.fitted(pixels)[..., 0], height, width)
+    assert back.shape == geometry.resized_size(height, width)
+    rows, columns = (back > 175).nonzero()
+    scale = np.array(back.shape) / size
+    assert np.abs(np.array([rows.min(), columns.min()]) - scale * (top, left)).max() <= 1
+    assert np.abs(np.array([rows.max(), columns.max()]) + 1 - scale * (top + 10, left + 8)).max() <= 1
+    assert set(np.unique(back[:, 0])) <= ({0} if fit == "crop" and width > height else {0, *range(90, 111)})
+    assert geometry.fill not in back

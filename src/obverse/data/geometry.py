@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from obverse.imaging import Pixels
@@ -85,15 +86,29 @@ class Geometry:
         if pixels.shape == self.shape:
             return pixels
         canvas = np.full(self.shape, self.fill, np.uint8)
-        rows, target_rows = _centred(height, self.canvas_height if self.fit != "crop" else self.height)
-        columns, target_columns = _centred(width, self.canvas_width if self.fit != "crop" else self.width)
-        pixels = pixels[rows, columns]
-        if self.fit == "crop":
-            rows, target_rows = _centred(pixels.shape[0], self.canvas_height)
-            columns, target_columns = _centred(pixels.shape[1], self.canvas_width)
-            pixels = pixels[rows, columns]
-        canvas[target_rows, target_columns] = pixels
+        (rows, columns), target = self.placement(height, width)
+        canvas[target] = pixels[rows, columns]
         return canvas
+
+    def placement(self, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Region of a resized picture of height x width that is kept, and where it lies on the canvas: rows, columns.
+
+        Both are centred. `crop` cuts to the target first, then fits that to the canvas.
+        """
+        rows = _placed(height, self.height if self.fit == "crop" else height, self.canvas_height)
+        columns = _placed(width, self.width if self.fit == "crop" else width, self.canvas_width)
+        return (rows[0], columns[0]), (rows[1], columns[1])
+
+    def on_picture(self, values_HW: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+        """Values of the canvas moved back to where they belong on the resized picture: the inverse of `fitted`.
+
+        height, width: size of the picture before it was fitted. Returns an array of the resized picture's size, which
+        covers the whole picture; it is 0 where the picture was cut away.
+        """
+        resized_HW = np.zeros(self.resized_size(height, width), values_HW.dtype)
+        kept, target = self.placement(*resized_HW.shape)
+        resized_HW[kept] = values_HW[target]
+        return resized_HW
 
     def resized_size(
         self, height: Any, width: Any, *, least: Callable[[Any, Any], Any] = min, most: Callable[[Any, Any], Any] = max
@@ -117,6 +132,13 @@ class Geometry:
 def rounded_ratio(numerator: Any, divisor: Any) -> Any:
     """The quotient of two positive integers rounded to an integer, halves to the even one, as `round` does."""
     return (numerator * 2 + divisor - 1 + numerator // divisor % 2) // (divisor * 2)
+
+
+def _placed(length: int, target: int, canvas: int) -> tuple[slice, slice]:
+    """Slices of the source and of the canvas along one axis, for a source that is first cut to `target`."""
+    kept, _ = _centred(length, target)
+    of_kept, on_canvas = _centred(kept.stop - kept.start, canvas)
+    return slice(kept.start + of_kept.start, kept.start + of_kept.stop), on_canvas
 
 
 def _centred(length: int, target: int) -> tuple[slice, slice]:

@@ -10,6 +10,7 @@ from .evaluate import (
     measure_augmentation,
     report_split,
     run_manifest,
+    training_dataset,
     training_embeddings,
 )
 from .example import Example, example_of
@@ -67,6 +68,7 @@ __all__ = [
     "shipped_logits",
     "start_run",
     "step_inputs",
+    "training_dataset",
     "training_embeddings",
     "training_log_of",
     "training_step",

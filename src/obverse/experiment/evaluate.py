@@ -326,20 +326,28 @@ def load_with_evidence(path: Path, num: int, *, allow_urls: bool = False, **opti
 
 
 def training_embeddings(path: Path, predictor: Predictor) -> LabelledEmbeddings:
-    """Embeddings of a run's training samples with their labels, of at most 5,000 evenly spread ones.
+    """Embeddings of a run's training samples with their labels, those of `training_dataset`, in order.
 
-    predictor: that of the run. Raises RecipeError for a bundle without its run, and DataError when the data's folder no
+    predictor: that of the run. Errors: see `training_dataset`.
+    """
+    dataset = training_dataset(path, predictor.bundle)
+    with explained(path, "try --device cpu"):
+        batch_size = run_recipe(RunFolder(path)).evaluation.batch_size
+        outputs = run_engine(predictor.engine, Loader(dataset, batch_size).epoch())
+        labels = tuple(sample.label for sample in dataset.samples)
+        return LabelledEmbeddings(outputs.ids, labels, outputs.embeddings_ND)
+
+
+def training_dataset(path: Path, bundle: Bundle) -> PictureDataset:
+    """A run's training samples among which similar ones are looked for, at most 5,000 evenly spread ones.
+
+    bundle: that of the run. Raises RecipeError for a bundle without its run, and DataError when the data's folder no
     longer exists.
     """
-    bundle, run = predictor.bundle, RunFolder(path)
+    run = RunFolder(path)
     if not run.recipe.exists():
         raise RecipeError(f"{str(path)!r} is a bundle without its run, which does not know its training pictures; "
                           "use `obverse search` with a folder of them")  # fmt: skip
-    with explained(path, "try --device cpu"):
-        recipe = run_recipe(run)
-        manifest = run_manifest(run, recipe, bundle)
-        samples = manifest.split("train")
-        dataset = PictureDataset(manifest, samples[:: -(-len(samples) // MAX_TRAINING)], bundle.geometry)
-        outputs = run_engine(predictor.engine, Loader(dataset, recipe.evaluation.batch_size).epoch())
-        labels = tuple(sample.label for sample in dataset.samples)
-        return LabelledEmbeddings(outputs.ids, labels, outputs.embeddings_ND)
+    manifest = run_manifest(run, run_recipe(run), bundle)
+    samples = manifest.split("train")
+    return PictureDataset(manifest, samples[:: -(-len(samples) // MAX_TRAINING)], bundle.geometry)

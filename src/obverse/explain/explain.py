@@ -96,6 +96,24 @@ def explain(
         yield _explain_one(engine, single.to(engine.forward.device), views, methods, target)
 
 
+def quick_maps(engine: TorchEngine, batch: Batch, target: int) -> list[HeatMap]:
+    """The default map of each view of one sample, from one pass with gradients: (H, W) each, from 0 to 1.
+
+    target: index of the class to explain. Of an ensemble of several families, the map of the first.
+
+    RecipeError for a network that has no such map, only that by occlusion, which takes many passes.
+    """
+    members = []
+    for maps in _gradient_maps(engine, batch.to(engine.forward.device), target):
+        (name,) = wanted_methods((), [*maps, OCCLUSION], has_attention=GRADIENT_ROLLOUT in maps)
+        members.append({name: maps[name]} if name in maps else {})
+    if not any(members):
+        raise RecipeError("this network has no quick map of where it looks; `obverse explain` draws one by occlusion")
+    size = (batch.images_BVCHW.shape[3], batch.images_BVCHW.shape[4])
+    views = range(batch.present_BV.shape[1])
+    return [next(iter(_of_view([_at(maps, view) for maps in members], size).values())) for view in views]
+
+
 def _explain_one(
     engine: TorchEngine, batch: Batch, views: tuple[str, ...], methods: Sequence[str], target: int | None
 ) -> Explanation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
@@ -50,13 +52,23 @@ def _moved(view: str, influence: Influence | None) -> str:
 
 
 def overlay(pixels: Picture, heat_HW: HeatMap) -> Picture:
-    """The picture blended with the map's colour, with an opacity proportional to the map."""
-    from matplotlib import colormaps
-
-    color_HW3 = colormaps["inferno"](heat_HW)[..., :3] * 255
-    cover_HW1 = MOST_COVERED * np.sqrt(heat_HW)[..., None]
+    """The picture blended with the map's colour, with an opacity that grows with the map."""
+    color_HW3, cover_HW1 = _tint(heat_HW)
     mixed: Picture = (pixels * (1 - cover_HW1) + color_HW3 * cover_HW1).round().astype(np.uint8)
     return mixed
+
+
+def transparent(heat_HW: HeatMap) -> Image.Image:
+    """The map's colour alone, RGBA; laid over the picture it gives `overlay`."""
+    color_HW3, cover_HW1 = _tint(heat_HW)
+    return Image.fromarray(np.concatenate([color_HW3, 255 * cover_HW1], axis=2).round().astype(np.uint8))
+
+
+def _tint(heat_HW: HeatMap) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Colour (H, W, 3) from 0 to 255, and opacity (H, W, 1) from 0 to 1."""
+    from matplotlib import colormaps
+
+    return colormaps["inferno"](heat_HW)[..., :3] * 255, MOST_COVERED * np.sqrt(heat_HW)[..., None]
 
 
 def _tile_size(shape: tuple[int, ...], longest: int) -> tuple[int, int]:

@@ -60,10 +60,14 @@ class Part:
 
     def of(self, pixels: Pixels) -> Pixels:
         """The pixels of this part, as a copy."""
-        height, width = self.size(*pixels.shape[:2])
-        top = _start(self.row, self.rows, pixels.shape[0], height)
-        left = _start(self.column, self.columns, pixels.shape[1], width)
-        return pixels[top : top + height, left : left + width].copy()
+        return pixels[self.place(*pixels.shape[:2])].copy()
+
+    def place(self, height: int, width: int) -> tuple[slice, slice]:
+        """Rows and columns of this part in a picture of height x width; PictureError when nothing is left."""
+        part_height, part_width = self.size(height, width)
+        top = _start(self.row, self.rows, height, part_height)
+        left = _start(self.column, self.columns, width, part_width)
+        return slice(top, top + part_height), slice(left, left + part_width)
 
 
 def grid(rows: int, columns: int) -> tuple[Part, ...]:

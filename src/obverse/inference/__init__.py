@@ -6,7 +6,7 @@ from .prediction import Prediction
 from .predictor import TOP_K, Predictor, load
 from .requests import Failure, Requests
 from .results import RowOptions, Rows, Written, csv_line, percent_note, shard_of, write_results
-from .steps import Prepared, least_decode, predict_prepared, prepare
+from .steps import Prepared, has_maps, least_decode, map_prepared, predict_prepared, prepare
 
 __all__ = [
     "TOP_K",
@@ -20,8 +20,10 @@ __all__ = [
     "Written",
     "as_json",
     "csv_line",
+    "has_maps",
     "least_decode",
     "load",
+    "map_prepared",
     "percent_note",
     "predict_prepared",
     "prepare",

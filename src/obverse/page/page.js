@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const TYPES = "image/jpeg,image/png,image/webp,image/bmp,image/gif,image/tiff"; // not image/*: a phone then sends JPEG
-  const AT_ONCE = 8;
+  const AT_ONCE = 8, LOOK = "Where the model looks";
   const byId = id => document.getElementById(id);
   const pictures = new Map(); // view -> File
   let models = [], model = null, isStopped = false, results = [];
@@ -113,14 +113,15 @@
   async function askOne(event) {
     event.preventDefault();
     const button = byId("send"), columns = typed().map(input => [input.dataset.column, input.value.trim()]);
+    const asked = { views: new Map(pictures), columns: new Map(columns) };
     button.disabled = true;
     button.textContent = "Asking …";
     byId("problem").textContent = "";
     byId("answer").replaceChildren();
     try {
-      const [row] = await backend.predict(model, [{ views: pictures, columns: new Map(columns) }]);
-      if (row.error) byId("problem").textContent = inWords(row.error);
-      else show(row);
+      const [row] = await backend.predict(model, [asked]);
+      if (row.error) byId("problem").textContent = `There is no answer. ${sentence(row.error)}`;
+      else show(row, asked);
     } catch (problem) {
       byId("problem").textContent = problem.message;
     }
@@ -128,7 +129,7 @@
     button.textContent = "Ask";
   }
 
-  const inWords = error => `There is no answer. ${error[0].toUpperCase()}${error.slice(1)}.`;
+  const sentence = words => `${words[0].toUpperCase()}${words.slice(1)}.`;
   const named = row => row.labels ? row.labels.map(each => each.label).join(", ") || "none of the classes" : row.label;
 
   function rangeWords(row) {
@@ -144,7 +145,7 @@
     reject: "This is unlike the pictures that the model has learned from",
   };
 
-  function show(row) {
+  function show(row, asked) {
     const parts = [make("h3", named(row))];
     if (row.confidence !== null) {
       const what = row.labels ? "Confidence score" : model.is_calibrated ? "Confidence" : "Confidence (not calibrated)";
@@ -165,8 +166,80 @@
     }
     const missing = model.views.filter(view => !pictures.has(view));
     if (missing.length && missing.length < model.views.length) parts.push(make("p", `Without ${missing.join(", ")}: the answer is from the other views.`, { class: "warning" }));
+    if (row.similar?.length) parts.push(make("h4", "Similar training pictures"), similar(row.similar));
+    if (model.has_maps) parts.push(looking(row, asked));
     byId("answer").replaceChildren(...parts);
     byId("answer").focus({ preventScroll: false });
+  }
+
+  // Training samples that the model holds near to this one, the nearest first; their thumbnails follow.
+  function similar(samples) {
+    const list = make("ul", "", { class: "similar" });
+    for (const { label, cosine, number } of samples) {
+      const item = make("li"), words = make("span", `${label}, similarity ${cosine.toFixed(2)}`);
+      item.append(words);
+      list.append(item);
+      backend.trainingPictures(model, number).then(pictures => words.before(...pictures.map(({ view, picture }) =>
+        make("img", "", { src: picture, alt: `${view ? `${view} of a` : "a"} training picture with the label ${label}` }))),
+      () => words.append(" (its picture cannot be loaded)"));
+    }
+    return list;
+  }
+
+  // A button that asks for the maps of an answer, and gives way to them.
+  function looking(row, asked) {
+    const part = make("div"), button = make("button", LOOK, { type: "button" });
+    const problem = make("p", "", { class: "error", role: "alert" });
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      button.textContent = "Looking …";
+      problem.textContent = "";
+      try {
+        const { maps, error } = await backend.maps(model, asked);
+        if (error) throw new Error(sentence(error));
+        part.replaceChildren(...overlays(maps, asked.views, leading(row)));
+        part.firstChild.focus();
+      } catch (failure) {
+        problem.textContent = failure.message;
+        button.disabled = false;
+        button.textContent = LOOK;
+      }
+    });
+    part.append(button, problem);
+    return part;
+  }
+
+  // The class that maps are of; of a label set the likeliest.
+  const leading = row => row.label ?? Object.entries(row.probabilities).reduce((best, each) => (each[1] > best[1] ? each : best))[0];
+
+  function overlays(maps, views, name) {
+    const frames = make("div", "", { class: "looks" });
+    frames.append(...Object.entries(maps).map(([view, map]) => overlay(view, map, views.get(view))));
+    const label = make("label", "Strength of the map ", { class: "bar" }), range = make("input", "", { type: "range", min: 0, max: 100, value: 100 });
+    range.addEventListener("input", () => {
+      for (const map of frames.querySelectorAll(".map")) map.style.opacity = range.value / 100;
+    });
+    label.append(range);
+    return [
+      make("h4", LOOK, { tabindex: "-1" }),
+      make("p", `Bright places speak for ${name}, each picture on a scale of its own. A map is a hint, not a proof.`),
+      frames, label,
+    ];
+  }
+
+  // A picture below its map, which covers it from edge to edge.
+  function overlay(view, { picture, strongest }, file) {
+    const figure = make("figure"), frame = make("div", "", { class: "frame" });
+    const words = strongest ? `most of it in the ${strongest}` : "no place speaks for this class";
+    const image = make("img", "", { src: URL.createObjectURL(file), alt: "" });
+    image.addEventListener("load", () => {
+      URL.revokeObjectURL(image.src);
+      frame.style.width = `min(100%, ${20 * Math.min(1, image.naturalWidth / image.naturalHeight)}rem)`;
+    });
+    image.addEventListener("error", () => image.replaceWith(make("p", "This browser cannot show the picture, so here is its map alone.")));
+    frame.append(image, make("img", "", { src: picture, class: "map", alt: `Map of ${model.views.length > 1 ? view : "the picture"}: ${words}` }));
+    figure.append(frame, make("figcaption", model.views.length > 1 ? `${view}: ${words}` : sentence(words).slice(0, -1)));
+    return figure;
   }
 
   function bars(shares) {

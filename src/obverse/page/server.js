@@ -53,14 +53,25 @@ const backend = (() => {
     }
 
     // samples: [{views: Map of files, columns: Map of texts}]; the rows of the protocol /v1, in the same order.
-    predict(model, samples) {
+    predict(model, samples, options = {}) {
       const form = new FormData();
+      for (const [name, value] of Object.entries(options)) form.append(name, value);
       form.append("top_k", "5");
       samples.forEach(({ views, columns }, number) => {
         for (const [view, file] of views) form.append(`${number}.${view}`, file, file.name || "picture");
         for (const [column, text] of columns) form.append(`${number}.${column}`, text);
       });
       return send(model, form);
+    }
+
+    // Thumbnails of a similar training sample, [{view, picture}]. number: of the row's `similar`.
+    async trainingPictures(model, number) {
+      return (await ask(`/v1/models/${model.name}/similar/${number}`)).pictures;
+    }
+
+    // The row of one sample, with `maps`: name of a picture -> {picture, strongest}.
+    async maps(model, sample) {
+      return (await this.predict(model, [sample], { maps: "true" }))[0];
     }
   }
 

@@ -4,5 +4,6 @@ from .access import Access
 from .limits import Limits
 from .log import start_log
 from .service import Service, is_model_name
+from .similar import TrainingPictures
 
-__all__ = ["Access", "Limits", "Service", "is_model_name", "start_log"]
+__all__ = ["Access", "Limits", "Service", "TrainingPictures", "is_model_name", "start_log"]

@@ -15,7 +15,9 @@ HELP = {
     "obverse_decode_seconds": "Time to decode and fit the pictures of one sample.",
     "obverse_batch_seconds": "Time of one forward pass.",
     "obverse_batch_samples": "Samples in one forward pass.",
+    "obverse_map_seconds": "Time to make the maps of one sample.",
     "obverse_queued_samples": "Samples that wait for the model.",
+    "obverse_queued_maps": "Samples that wait for their maps.",
     "obverse_requests_in_progress": "Requests that were admitted and are not answered yet.",
     "obverse_received_bytes": "Bytes of requests in memory.",
 }

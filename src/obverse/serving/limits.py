@@ -35,6 +35,9 @@ class Limits:
     max_samples: int = 64
     """Samples in one request."""
 
+    max_maps: int = 8
+    """Samples in one request that asks for maps, each of which costs as much as several answers; 0: no maps."""
+
     max_batch: int = 32
     """Samples in one forward pass."""
 
@@ -43,6 +46,11 @@ class Limits:
 
     deadline_seconds: float = 10.0
     """Time in which a request is answered, from when it is complete; one that would take longer is refused."""
+
+    @property
+    def max_map_requests(self) -> int:
+        """Requests of one model that ask for maps and are worked on or wait: a quarter, so that others get in."""
+        return max(1, self.max_queue // 4)
 
     @property
     def max_body_total(self) -> int:

@@ -1,11 +1,13 @@
-"""One sample as a client sent it, whatever the protocol."""
+"""One sample as a client sent it, and its answer, whatever the protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from obverse.explain import Overlay
 from obverse.imaging import Pixels
+from obverse.inference import Prediction
 
 
 @dataclass(frozen=True)
@@ -20,3 +22,14 @@ class Sample:
 
     columns: Mapping[str, str] = field(default_factory=dict)
     """Extra column -> value."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Answer to one sample."""
+
+    prediction: Prediction
+    """`top` has all classes."""
+
+    maps: Mapping[str, Overlay] = field(default_factory=dict)
+    """Name of a picture -> map over it; empty unless asked for."""

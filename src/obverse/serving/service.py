@@ -12,14 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from obverse.inference import Prediction, Predictor
+from obverse.inference import Predictor
 
 from .counters import Counters
 from .decoding import Decoder
 from .lane import Lane
 from .limits import Limits
 from .refusals import Refusal
-from .sample import Sample
+from .sample import Answered, Sample
+from .similar import TrainingPictures
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -28,13 +29,22 @@ class Service:
     """Models that answer samples. All methods but `close` belong to one event loop."""
 
     def __init__(
-        self, models: Mapping[str, Predictor], limits: Limits | None = None, *, decoder: Decoder | None = None
+        self,
+        models: Mapping[str, Predictor],
+        limits: Limits | None = None,
+        *,
+        decoder: Decoder | None = None,
+        training: Mapping[str, TrainingPictures] | None = None,
     ) -> None:
-        """models: name -> predictor; the first one answers where a request names none."""
+        """models: name -> predictor; the first one answers where a request names none.
+
+        training: name -> training pictures, for models whose predictions have similar ones.
+        """
         self.limits = limits or Limits()
         self.counters = Counters()
         self.decoder = decoder or Decoder(self.counters)
         self.lanes = {name: Lane(name, each, self.limits, self.counters) for name, each in models.items()}
+        self.training = dict(training or {})
         self.is_stopping = False
 
     def warm_up(self) -> None:
@@ -61,16 +71,22 @@ class Service:
         if all(lane.num_requests >= self.limits.max_queue for lane in self.lanes.values()):
             raise self._overloaded(min(lane.expected_wait() for lane in self.lanes.values()))
 
-    async def answer(self, lane: Lane, samples: Sequence[Sample]) -> list[Prediction | Refusal]:
-        """A prediction for each sample, in order, or the refusal of one that cannot be used.
+    async def answer(
+        self, lane: Lane, samples: Sequence[Sample], *, has_maps: bool = False
+    ) -> list[Answered | Refusal]:
+        """An answer to each sample, in order, or the refusal of one that cannot be used.
 
-        `Prediction.top` has all classes. Refusal, raised: too-many, overloaded, too-late, stopping, internal.
+        has_maps: whether answers have maps. Refusal, raised: too-many, overloaded, too-late, stopping, internal;
+        bad-parameter for maps that the model does not have.
         """
         if not 0 < len(samples) <= self.limits.max_samples:
             raise Refusal("too-many", f"a request has 1 to {self.limits.max_samples} samples, not {len(samples)}")
-        with self._admitted(lane):
+        if has_maps:
+            _require_maps(lane, len(samples))
+        with self._admitted(lane, len(samples) if has_maps else 0):
             deadline = time.monotonic() + self.limits.deadline_seconds
-            answers = await asyncio.gather(*(self._answer_one(lane, sample, deadline) for sample in samples))
+            jobs = (self._answer_one(lane, sample, deadline, has_maps) for sample in samples)
+            answers = await asyncio.gather(*jobs)
         for each in answers:
             if isinstance(each, Refusal) and each.status >= 500:
                 raise each
@@ -83,20 +99,23 @@ class Service:
         self.decoder.close()
 
     @contextmanager
-    def _admitted(self, lane: Lane) -> Iterator[None]:
-        wait = lane.expected_wait()
-        if lane.num_requests >= self.limits.max_queue or wait > self.limits.deadline_seconds:
+    def _admitted(self, lane: Lane, num_maps: int) -> Iterator[None]:
+        wait, limits = lane.expected_wait(num_maps), self.limits
+        is_full = num_maps > 0 and lane.num_with_maps >= limits.max_map_requests
+        if is_full or lane.num_requests >= limits.max_queue or wait > limits.deadline_seconds:
             raise self._overloaded(wait)
         lane.num_requests += 1
+        lane.num_with_maps += num_maps > 0
         try:
             yield
         finally:
             lane.num_requests -= 1
+            lane.num_with_maps -= num_maps > 0
 
     def _overloaded(self, wait: float) -> Refusal:
         return Refusal("overloaded", "too many requests are waiting", retry_after=max(1, math.ceil(wait)))
 
-    async def _answer_one(self, lane: Lane, sample: Sample, deadline: float) -> Prediction | Refusal:
+    async def _answer_one(self, lane: Lane, sample: Sample, deadline: float, has_maps: bool) -> Answered | Refusal:
         lane.num_decoding += 1
         try:
             prepared = await asyncio.wrap_future(self.decoder.submit(lane.predictor, sample, deadline))
@@ -105,9 +124,24 @@ class Service:
         finally:
             lane.num_decoding -= 1
         try:
-            return replace(await asyncio.wrap_future(lane.submit(prepared, deadline)), id=sample.id)
+            prediction = await asyncio.wrap_future(lane.submit(prepared, deadline))
+            prediction = replace(prediction, id=sample.id)
+            if not has_maps:
+                return Answered(prediction)
+            # Of a label set, of the likeliest class.
+            label = prediction.top[0][0]
+            return Answered(prediction, await asyncio.wrap_future(lane.submit_maps(prepared, label, deadline)))
         except Refusal as refusal:
             return refusal
+
+
+def _require_maps(lane: Lane, num_samples: int) -> None:
+    """Refusal: bad-parameter, too-many."""
+    if not lane.has_maps:
+        raise Refusal("bad-parameter", "this server makes no maps of this model; whoever runs it can allow them with "
+                      "--engine torch and --max-maps")  # fmt: skip
+    if num_samples > lane.limits.max_maps:
+        raise Refusal("too-many", f"a request with maps has at most {lane.limits.max_maps} samples, not {num_samples}")
 
 
 def picture_names(predictor: Predictor) -> tuple[str, ...]:

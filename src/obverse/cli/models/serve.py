@@ -5,18 +5,30 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from obverse.cli.options import Device
+from obverse.cli.options import Device, Engine
 from obverse.cpus import MAX_THREADS
 from obverse.errors import RecipeError, UnavailableError, printable
 
 if TYPE_CHECKING:
-    from obverse.inference import Predictor
+    from obverse.serving import Limits, Service
 
 TOKEN = "OBVERSE_TOKEN"
+MaxMaps = Annotated[
+    int,
+    typer.Option(min=0, help="Samples of one request that may have maps of where the model looks; 0 for no maps."),
+]
+Similar = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Number of most similar training pictures to show with each answer, to whoever may ask; needs the run's "
+        "data.",
+    ),
+]
 
 
 def command(
@@ -41,6 +53,7 @@ def command(
         list[str] | None, typer.Option(help="Name by which clients call this server, behind a proxy; repeat.")
     ] = None,
     max_batch: Annotated[int, typer.Option(min=1, help="Samples that are answered in one forward pass.")] = 32,
+    max_maps: MaxMaps = 8,
     max_queue: Annotated[
         int, typer.Option(min=1, help="Requests of one model that may wait; further ones are refused at once.")
     ] = 64,
@@ -52,11 +65,13 @@ def command(
         int | None,
         typer.Option(min=1, max=MAX_THREADS, help="Threads of the model; by default one less than processors."),
     ] = None,
+    similar: Similar = 0,
     device: Device = "auto",
+    engine: Engine = "torch",
 ) -> None:
     """Answer pictures over HTTP, by three protocols: /v1/predict, Open Inference v2, Hugging Face."""
     _require_packages()
-    from obverse.serving import Access, Limits, Service, start_log
+    from obverse.serving import Access, Limits, start_log
     from obverse.serving.http.server import bind, build_server
 
     start_log()
@@ -64,15 +79,22 @@ def command(
     access = Access.for_address(host, token=token, is_insecure=insecure, hosts=frozenset(allow_host or ()))
     paths = _named_paths(models)
     limits = Limits(
-        max_body_bytes=max_body * 2**20, max_batch=max_batch, max_queue=max_queue, deadline_seconds=deadline
+        max_body_bytes=max_body * 2**20,
+        max_maps=max_maps,
+        max_batch=max_batch,
+        max_queue=max_queue,
+        deadline_seconds=deadline,
     )
-    with bind(host, port) as listener, closing(Service(_load(paths, device, threads), limits)) as service:
-        service.warm_up()
-        server = build_server(service, access, has_page=ui)
-        at = f"[{host}]" if ":" in host else host
-        names = ", ".join(service.lanes)
-        typer.echo(f"Serving {printable(names)} at http://{at}:{listener.getsockname()[1]}")
-        server.run([listener])
+    options = {"device": device, "engine": engine, "notify": _notify}
+    with bind(host, port) as listener:
+        _set_threads(threads)
+        with closing(_service(paths, limits, similar=similar, options=options)) as service:
+            service.warm_up()
+            server = build_server(service, access, has_page=ui)
+            at = f"[{host}]" if ":" in host else host
+            names = ", ".join(service.lanes)
+            typer.echo(f"Serving {printable(names)} at http://{at}:{listener.getsockname()[1]}")
+            server.run([listener])
 
 
 def _require_packages() -> None:
@@ -112,12 +134,34 @@ def _named_paths(models: list[str]) -> dict[str, Path]:
     return paths
 
 
-def _load(paths: dict[str, Path], device: str, threads: int | None) -> dict[str, Predictor]:
+def _set_threads(num: int | None) -> None:
+    """Set the threads of the model, before an engine is built that takes as many."""
     import torch
 
     from obverse.cpus import num_allowed_cpus
-    from obverse.inference import load
 
     # One core is left for decoding and for the connections.
-    torch.set_num_threads(threads or max(1, num_allowed_cpus() - 1))
-    return {name: load(path, device=device) for name, path in paths.items()}
+    torch.set_num_threads(num or max(1, num_allowed_cpus() - 1))
+
+
+def _service(paths: dict[str, Path], limits: Limits, *, similar: int, options: dict[str, Any]) -> Service:
+    """The service of the models at `paths`. similar: number of similar training pictures. options: see `load`."""
+    from obverse.inference import load
+    from obverse.serving import Service, TrainingPictures
+
+    if not similar:
+        return Service({name: load(path, **options) for name, path in paths.items()}, limits)
+    from obverse.experiment import load_with_evidence, training_dataset
+    from obverse.explain import thumbnails_of
+
+    models = {name: load_with_evidence(path, similar, **options) for name, path in paths.items()}
+    datasets = {name: training_dataset(path, models[name].bundle) for name, path in paths.items()}
+    training = {
+        name: TrainingPictures([sample.id for sample in dataset.samples], thumbnails_of(dataset, {}))
+        for name, dataset in datasets.items()
+    }
+    return Service(models, limits, training=training)
+
+
+def _notify(line: str) -> None:
+    typer.echo(printable(line), err=True)

@@ -3,7 +3,7 @@
 from .call import Answer, Call
 from .hugging_face import classify
 from .open_inference import infer, model_metadata, model_ready, server_metadata
-from .own import list_models, predict
+from .own import list_models, predict, training_picture
 
 __all__ = [
     "Answer",
@@ -15,4 +15,5 @@ __all__ = [
     "model_ready",
     "predict",
     "server_metadata",
+    "training_picture",
 ]

@@ -72,3 +72,10 @@ def read_top_k(value: Any, default: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise Refusal("bad-parameter", "top_k must be a whole number of at least 1")
     return value
+
+
+def read_flag(name: str, value: str | None) -> bool:
+    """A flag of a form; None: false. Refusal: bad-parameter."""
+    if value not in (None, "true", "false"):
+        raise Refusal("bad-parameter", f"{name} must be true or false")
+    return value == "true"

@@ -36,8 +36,9 @@ async def classify(call: Call) -> Answer:
     (answer,) = await call.service.answer(lane, [Sample("picture", {views[0]: picture})])
     if isinstance(answer, Refusal):
         raise answer
-    top = shortened(answer, top_k).top[:top_k]
-    headers = {} if answer.decision is None else {"x-obverse-decision": answer.decision}
+    prediction = answer.prediction
+    top = shortened(prediction, top_k).top[:top_k]
+    headers = {} if prediction.decision is None else {"x-obverse-decision": prediction.decision}
     return Answer.of_json([{"label": name, "score": probability} for name, probability in top], headers=headers)
 
 

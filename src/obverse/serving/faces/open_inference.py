@@ -58,7 +58,7 @@ async def infer(call: Call) -> Answer:
     for place, each in enumerate(answers):
         if isinstance(each, Refusal):
             raise Refusal(each.code, f"sample {place}: {each.message}")
-        predictions.append(each)
+        predictions.append(each.prediction)
     outputs = [
         write_tensor(name, OUTPUTS[name](predictions, lane.predictor), is_binary=is_binary)
         for name, is_binary in wanted

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from obverse.explain import Overlay
 from obverse.inference import TOP_K, Prediction, Predictor, as_json
 from obverse.serving.lane import Lane
 from obverse.serving.limits import MAX_TEXT_BYTES
 from obverse.serving.refusals import Refusal
-from obverse.serving.sample import Sample
+from obverse.serving.sample import Answered, Sample
 from obverse.serving.service import Service, picture_names
+from obverse.serving.similar import TrainingPictures
 
-from .call import Answer, Call, read_top_k
+from .call import Answer, Call, read_flag, read_top_k
 from .multipart import Part, read_form
 
 PICTURE_TYPES = "image/", "application/octet-stream"
+# Fields of a form that belong to no sample.
+OPTIONS = ("model", "top_k", "maps")
 
 
 def list_models(service: Service) -> Answer:
@@ -36,6 +41,7 @@ def _described(lane: Lane) -> dict[str, Any]:
         "is_ordered": bundle.kind.ordered,
         "is_calibrated": bundle.output.calibration is not None,
         "set_level": None if bundle.output.sets is None else bundle.output.sets.level,
+        "has_maps": lane.has_maps,
         "max_samples": lane.limits.max_samples,
         "max_body_bytes": lane.limits.max_body_bytes,
     }
@@ -48,12 +54,14 @@ async def predict(call: Call) -> Answer:
     n-th picture of each view belongs to the n-th sample.
     """
     parts = _parts(call)
-    fields = {part.name: _text(part) for part in parts if part.name in ("model", "top_k") and part.filename is None}
+    fields = {part.name: _text(part) for part in parts if part.name in OPTIONS and part.filename is None}
     lane = call.service.lane(call.model or fields.get("model") or call.query.get("model"))
     samples = _samples(parts, lane.predictor)
     top_k = read_top_k(fields.get("top_k", call.query.get("top_k")), TOP_K)
-    answers = await call.service.answer(lane, samples)
-    rows = [_row(sample, each, top_k) for sample, each in zip(samples, answers, strict=True)]
+    has_maps = read_flag("maps", fields.get("maps", call.query.get("maps")))
+    answers = await call.service.answer(lane, samples, has_maps=has_maps)
+    training = call.service.training.get(lane.name)
+    rows = [_row(sample, each, top_k, training) for sample, each in zip(samples, answers, strict=True)]
     failed = [each for each in answers if isinstance(each, Refusal)]
     if len(failed) < len(answers):
         return Answer.of_json({"model": lane.name, "predictions": rows})
@@ -61,10 +69,33 @@ async def predict(call: Call) -> Answer:
     return Answer.of_json(body, status=failed[0].status, headers=failed[0].headers)
 
 
-def _row(sample: Sample, answer: Prediction | Refusal, top_k: int) -> dict[str, Any]:
+async def training_picture(service: Service, model: str, number: str) -> Answer:
+    """Thumbnails of a training sample's views. number: of `similar` in an answer. Refusal: not-found, overloaded."""
+    training = service.training.get(service.lane(model).name)
+    if training is None:
+        raise Refusal("not-found", "this model shows no training pictures")
+    pictures = [{"view": each.name, "picture": _data("webp", each.encoded)} for each in await training.pictures(number)]
+    return Answer.of_json({"pictures": pictures})
+
+
+def _row(sample: Sample, answer: Answered | Refusal, top_k: int, training: TrainingPictures | None) -> dict[str, Any]:
     if isinstance(answer, Refusal):
         return {"id": sample.id, **answer.as_json()}
-    return {**as_json(shortened(answer, top_k)), "set_words": answer.set_words}
+    row = {**as_json(shortened(answer.prediction, top_k)), "set_words": answer.prediction.set_words}
+    if training is not None:
+        row["similar"] = [{**each, "number": training.number(each["id"])} for each in row["similar"]]
+    if answer.maps:
+        row["maps"] = {name: _map(each) for name, each in answer.maps.items()}
+    return row
+
+
+def _map(overlay: Overlay) -> dict[str, str]:
+    return {"picture": _data("png", overlay.png), "strongest": overlay.strongest}
+
+
+def _data(kind: str, encoded: bytes) -> str:
+    """A picture as a data address, which the policy of the page allows."""
+    return f"data:image/{kind};base64," + base64.b64encode(encoded).decode("ascii")
 
 
 def shortened(prediction: Prediction, top_k: int) -> Prediction:
@@ -89,7 +120,7 @@ def _samples(parts: Sequence[Part], predictor: Predictor) -> list[Sample]:
     columns: dict[str, dict[str, str]] = defaultdict(dict)
     numbers: dict[str, int] = defaultdict(int)
     for part in parts:
-        if part.filename is None and part.name in ("model", "top_k"):
+        if part.filename is None and part.name in OPTIONS:
             continue
         names = predictor.columns if part.filename is None else views
         sample, name = _apart(part, names)

@@ -18,6 +18,7 @@ from obverse.serving.faces import (
     model_ready,
     predict,
     server_metadata,
+    training_picture,
 )
 from obverse.serving.refusals import Refusal
 from obverse.serving.service import Service
@@ -34,9 +35,10 @@ def build_app(service: Service, *, has_page: bool = False) -> FastAPI:
     app.add_exception_handler(405, _wrong_method)
     app.add_exception_handler(Exception, _failed)
 
-    def get(path: str, answer: Callable[[Request], Answer], name: str) -> None:
+    def get(path: str, answer: Callable[[Request], Answer | Awaitable[Answer]], name: str) -> None:
         async def endpoint(request: Request) -> Response:
-            return _response(answer(request))
+            given = answer(request)
+            return _response(given if isinstance(given, Answer) else await given)
 
         app.add_api_route(path, endpoint, methods=["GET"], name=name, response_model=None)
 
@@ -49,6 +51,7 @@ def build_app(service: Service, *, has_page: bool = False) -> FastAPI:
     post("/v1/predict", predict, "predict")
     post("/v1/models/{model}/predict", predict, "predict with a model")
     get("/v1/models", lambda _: list_models(service), "models")
+    get("/v1/models/{model}/similar/{number}", partial(_training_picture, service), "training picture")
     get("/v2", lambda _: server_metadata(), "server metadata")
     get("/v2/health/live", lambda _: Answer(b""), "live")
     get("/v2/health/ready", lambda _: _ready(service), "ready")
@@ -63,6 +66,10 @@ def build_app(service: Service, *, has_page: bool = False) -> FastAPI:
         for path in page.FILES:
             get(path, partial(_page, path), "page")
     return app
+
+
+async def _training_picture(service: Service, request: Request) -> Answer:
+    return await training_picture(service, request.path_params["model"], request.path_params["number"])
 
 
 def _page(path: str, _: Request) -> Answer:
