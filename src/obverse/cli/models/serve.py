@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from obverse.serving import Limits, Service
 
 TOKEN = "OBVERSE_TOKEN"
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL...",
+        help="Run folders or bundles, each as PATH or NAME=PATH; the first answers where a request names none.",
+    ),
+]
 MaxMaps = Annotated[
     int,
     typer.Option(min=0, help="Samples of one request that may have maps of where the model looks; 0 for no maps."),
@@ -32,13 +39,7 @@ Similar = Annotated[
 
 
 def command(
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MODEL...",
-            help="Run folders or bundles, each as PATH or NAME=PATH; the first answers where a request names none.",
-        ),
-    ],
+    models: Models,
     host: Annotated[str, typer.Option(help="Address to listen at; another one than 127.0.0.1 needs a token.")] = (
         "127.0.0.1"
     ),
