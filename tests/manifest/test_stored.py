@@ -84,6 +84,18 @@ def test_a_stored_split_that_the_folders_contradict_is_refused(tree: Tree, tmp_p
         index_of(root, stored=str(tmp_path / "kept.csv"))
 
 
+@pytest.mark.parametrize(("given", "carved"), [(("train", "test"), "val"), (("train", "val"), "test")])
+def test_a_split_taken_out_of_a_given_train_is_kept(
+    tree: Tree, tmp_path: Path, given: tuple[str, ...], carved: str
+) -> None:
+    root = tree([f"{split}/{name}" for split in given for name in grid(20)])
+    before = index_of(root)
+    assert before.manifest.split_counts()[carved] > 0
+    before.manifest.write(tmp_path / "kept.csv")
+    after = index_of(root, stored=str(tmp_path / "kept.csv"), seed=7)
+    assert split_of(after) == split_of(before)
+
+
 GRADES = ["xf40", "au50", "ms65", "xf details"]
 
 

@@ -27,13 +27,17 @@ def keep_stored(samples: Samples, stored: Path) -> Samples:
     ]
     if not any(stored_splits):
         raise DataError(f"data.split.stored: {str(path)!r} knows none of the {len(samples)} samples")
+    own = set(samples.splits)
+    # A split that the data itself lacks was taken out of its train when the stored one was made.
+    taken_out = set() if None in own else set(SPLITS) - own
+    splits = []
     for name, given, kept in zip(samples.ids, samples.splits, stored_splits, strict=True):
-        if given and kept and given != kept:
+        is_taken_out = given == "train" and kept in taken_out
+        if given and kept and given != kept and not is_taken_out:
             raise DataError(f"data.split.stored: {str(path)!r} has {name!r} in {kept}, and the data itself in {given}; "
                             "leave out data.split.stored, or move the file back")  # fmt: skip
-    return samples.with_columns(
-        splits=(given or kept for given, kept in zip(samples.splits, stored_splits, strict=True))
-    )
+        splits.append(kept if is_taken_out else given or kept)
+    return samples.with_columns(splits=splits)
 
 
 def splits_by_digest(manifest: Path) -> dict[str, str]:
