@@ -23,7 +23,7 @@ from common import save
 from scipy.stats import beta
 
 from obverse.decisions import Evidence, OneClass, calibrate, fit_sets, sets_of, to_logits, to_probabilities
-from obverse.decisions.conformal import Draws, class_scores, threshold
+from obverse.decisions.conformal import Draws, scores_of, threshold
 from obverse.decisions.conformal.quantile import place_of
 from obverse.metrics import Units
 from obverse.recipe import SetsSpec
@@ -80,9 +80,10 @@ def by_rule(kind: str, rows_NK: Array, truth_N: Array, new_MK: Array, *, ordered
     """The sets of one of Obverse's rules for new samples."""
     more = {"rank": 5, "penalty": 0.01} if kind == "raps" else {}
     rule = SetsSpec.model_validate({"kind": kind, "level": LEVEL, "quantile": (None,), "num_units": 0, **more})
-    scores_NK = class_scores(rows_NK, rows_NK.argmax(1), rule)
+    one = OneClass(ordered=ordered)
+    scores_NK = scores_of(rows_NK, one, rule)
     limit = threshold(Draws.of_true_classes(scores_NK, truth_N, Units.alone(len(truth_N))), level=LEVEL)
-    return sets_of(new_MK, OneClass(ordered=ordered), rule.changed({"quantile": (limit,)}))
+    return sets_of(new_MK, one, rule.changed({"quantile": (limit,)}))
 
 
 def by_scores(scores: Scores, rows_NK: Array, truth_N: Array, new_MK: Array) -> Array:

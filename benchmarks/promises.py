@@ -29,7 +29,7 @@ from trust import SETS, held_out
 
 from obverse.decisions import Evidence, calibrate, confidence_of, fit_sets, sets_of, to_answers, to_probabilities
 from obverse.decisions.calibration import calibrated
-from obverse.decisions.conformal import Draws, class_scores, threshold
+from obverse.decisions.conformal import Draws, scores_of, threshold
 from obverse.decisions.conformal.fit import scored_probabilities
 from obverse.decisions.conformal.quantile import place_of
 from obverse.evaluation import Predictions
@@ -149,7 +149,7 @@ def coverage(world: World, num: int, mapie: str | None) -> dict[str, Any]:
 def by_kind(kind: str, val_NK: Array, evidence: Evidence, new_MK: Array) -> Array:
     """The sets of one rule."""
     rule = SetsSpec.model_validate({"kind": kind, "level": LEVEL, "quantile": (None,), "num_units": 0})
-    scores_NK = class_scores(val_NK, to_answers(val_NK, evidence.kind), rule)
+    scores_NK = scores_of(val_NK, evidence.kind, rule)
     limit = threshold(Draws.of_true_classes(scores_NK, evidence.truth, evidence.units), level=LEVEL)
     return sets_of(new_MK, evidence.kind, rule.changed({"quantile": (limit,)}))
 

@@ -7,9 +7,9 @@ from scipy.optimize import isotonic_regression
 from scipy.stats import beta
 
 from obverse.decisions import LabelSet, OneClass, promise, sets_of
-from obverse.decisions.conformal import Draws, band, class_scores, least_units, threshold
+from obverse.decisions.conformal import Draws, apply, band, least_units, scores_of, threshold
 from obverse.decisions.conformal.quantile import place_of
-from obverse.decisions.conformal.scores import non_increasing, ranked_probability_scores
+from obverse.decisions.conformal.scores import class_scores, falling_after, ranked_probability_scores
 from obverse.metrics import Units
 from obverse.recipe import SetsSpec
 
@@ -32,8 +32,10 @@ def test_lac_takes_the_classes_above_a_probability_and_always_the_answer():
 
 def test_raps_adds_up_from_the_likeliest_and_penalises_later_places():
     rows_NK = np.array([[0.3, 0.5, 0.2]])
-    scores_NK = class_scores(rows_NK, np.array([1]), rule("raps", penalty=0.1, rank=1))
-    np.testing.assert_allclose(scores_NK, [[0.8 + 0.1, 0.0, 1.0 + 0.2]])
+    spec = rule("raps", penalty=0.1, rank=1)
+    np.testing.assert_allclose(scores_of(rows_NK, OneClass(), spec), [[0.8 + 0.1, 0.0, 1.0 + 0.2]])
+    ties_NK = np.array([[0.25, 0.25, 0.25, 0.25]])  # of equal classes the first comes first
+    np.testing.assert_allclose(scores_of(ties_NK, OneClass(), spec), [[0.0, 0.6, 0.95, 1.3]])
 
 
 def test_ranked_probability_scores_are_those_of_the_definition():
@@ -41,13 +43,40 @@ def test_ranked_probability_scores_are_those_of_the_definition():
     up_to_NK = rows_NK.cumsum(1)
     for k in range(5):
         expected_N = ((up_to_NK - (np.arange(5) >= k)) ** 2).sum(1)
-        np.testing.assert_allclose(ranked_probability_scores(rows_NK)[:, k], expected_N, atol=1e-12)
+        np.testing.assert_allclose(ranked_probability_scores(torch.tensor(rows_NK))[:, k], expected_N, atol=1e-12)
 
 
-def test_non_increasing_is_isotonic_regression():
-    rows_NK = np.random.default_rng(1).random((50, 9)).round(1)
-    expected_NK = np.stack([isotonic_regression(row_K, increasing=False).x for row_K in rows_NK])
-    np.testing.assert_allclose(non_increasing(rows_NK), expected_NK, atol=1e-12)
+@pytest.mark.parametrize("num_classes", [1, 2, 3, 9, 27])
+def test_values_after_a_place_become_their_isotonic_regression(num_classes):
+    rng = np.random.default_rng(1)
+    rows_NK, place_N = rng.random((50, num_classes)).round(1), rng.integers(-1, num_classes, 50)
+    expected_NK = rows_NK.copy()
+    for row_K, place in zip(expected_NK, place_N, strict=True):
+        if place + 1 < num_classes:
+            row_K[place + 1 :] = isotonic_regression(row_K[place + 1 :], increasing=False).x
+    for dtype, error in ((torch.float64, 1e-12), (torch.float32, 3e-6)):
+        found_NK = falling_after(torch.tensor(rows_NK, dtype=dtype), torch.tensor(place_N)[:, None])
+        assert found_NK.dtype == dtype
+        np.testing.assert_allclose(found_NK, expected_NK, atol=error)
+
+
+@pytest.mark.parametrize("kind", ["lac", "raps", "range", "rps", "labels"])
+def test_scores_of_single_precision_are_those_of_double(kind):
+    rows_NK = np.random.default_rng(8).dirichlet(np.full(27, 0.3), 200).astype(np.float32)
+    one = LabelSet() if kind == "labels" else OneClass(ordered=kind in ("range", "rps"))
+    spec = rule(kind, **({"penalty": 0.01, "rank": 5} if kind == "raps" else {}))
+    single_NK = torch.from_numpy(rows_NK)
+    found_NK = class_scores(single_NK, one.decide(single_NK), spec)
+    assert found_NK.dtype == torch.float32
+    np.testing.assert_allclose(found_NK, scores_of(rows_NK, one, spec), atol=2e-5)
+
+
+def test_rows_are_scored_in_blocks(monkeypatch):
+    rows_NK, one = np.random.default_rng(9).dirichlet(np.ones(6), 50), OneClass(ordered=True)
+    whole_NK = scores_of(rows_NK, one, rule("range"))
+    monkeypatch.setattr(apply, "MOST_VALUES", 7 * 36)
+    np.testing.assert_array_equal(scores_of(rows_NK, one, rule("range")), whole_NK)
+    assert sets_of(rows_NK[:0], one, rule("range", 0.5)).shape == (0, 6)
 
 
 def test_a_range_has_the_most_probability_for_its_length():
@@ -159,7 +188,7 @@ def test_mean_coverage_follows_the_beta_binomial_law(kind):
     spec = rule(kind, **({"penalty": 0.01, "rank": 2} if kind == "raps" else {}))
     for _ in range(200):
         rows_NK, truth_N = drawn(rng, 54 + 200, 8)
-        scores_NK = class_scores(rows_NK[:54], rows_NK[:54].argmax(1), spec)
+        scores_NK = scores_of(rows_NK[:54], one, spec)
         limit = threshold(Draws.of_true_classes(scores_NK, truth_N[:54], Units.alone(54)), level=0.9)
         sets_NK = sets_of(rows_NK[54:], one, spec.changed({"quantile": (limit,)}))
         coverage.append(sets_NK[np.arange(200), truth_N[54:]].mean())

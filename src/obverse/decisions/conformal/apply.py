@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from obverse.decisions.arrays import to_answers
 from obverse.decisions.kinds import Kind
 from obverse.recipe import SetsSpec
 
 from .scores import class_scores
 
-# Rows that are scored at a time, which limits memory.
-ROWS = 4096
+# Numbers of 8 bytes that the scores of a block of rows may take, which limits memory.
+MOST_VALUES = 2**21
+
+
+def prediction_sets(
+    probabilities_NK: torch.Tensor, answers: torch.Tensor, rule: SetsSpec, *, slack: float = 0.0
+) -> torch.Tensor:
+    """Which classes are in the prediction set of each sample (N, K). The answer always is.
+
+    answers: class indices (N) or label sets (N, K). slack: what is added to the rule's limits.
+    """
+    within_NK = within_limits(class_scores(probabilities_NK, answers, rule), rule, slack=slack)
+    return within_NK | answers if rule.kind == "labels" else within_NK
+
+
+def within_limits(scores_NK: torch.Tensor, rule: SetsSpec, *, slack: float = 0.0) -> torch.Tensor:
+    """Which classes have a score that the rule lets into a set (N, K). slack: see `prediction_sets`."""
+    limits = [math.inf if limit is None else limit + slack for limit in rule.quantile]
+    return scores_NK <= torch.tensor(limits, dtype=scores_NK.dtype, device=scores_NK.device)
 
 
 def sets_of(probabilities_NK: npt.NDArray[np.floating[Any]], kind: Kind, rule: SetsSpec) -> npt.NDArray[np.bool_]:
-    """Which classes are in the prediction set of each sample (N, K). The answer always is."""
-    limits_K = np.array([np.inf if limit is None else limit for limit in rule.quantile])
-    sets_NK = np.zeros(probabilities_NK.shape, np.bool_)
-    for start in range(0, len(sets_NK), ROWS):
-        rows_NK = probabilities_NK[start : start + ROWS]
-        answers = to_answers(rows_NK, kind)
-        within_NK = class_scores(rows_NK, answers, rule) <= limits_K
-        sets_NK[start : start + ROWS] = within_NK | answers if kind.is_set else within_NK
+    """The prediction sets (N, K) of probabilities, in double precision."""
+    sets_NK: npt.NDArray[np.bool_] = _in_blocks(prediction_sets, probabilities_NK, kind, rule)
     return sets_NK
+
+
+def scores_of(probabilities_NK: npt.NDArray[np.floating[Any]], kind: Kind, rule: SetsSpec) -> npt.NDArray[np.float64]:
+    """The scores (N, K) of the classes, in double precision."""
+    scores_NK: npt.NDArray[np.float64] = _in_blocks(class_scores, probabilities_NK, kind, rule)
+    return scores_NK
+
+
+def _in_blocks(
+    compute: Callable[[torch.Tensor, torch.Tensor, SetsSpec], torch.Tensor],
+    probabilities_NK: npt.NDArray[np.floating[Any]],
+    kind: Kind,
+    rule: SetsSpec,
+) -> npt.NDArray[Any]:
+    """What is computed (N, K) from probabilities and their answers, block by block."""
+    num_rows, num_classes = probabilities_NK.shape
+    size = max(1, MOST_VALUES // (num_classes**2 if rule.kind == "range" else num_classes))
+    blocks = []
+    for start in range(0, max(1, num_rows), size):
+        exact_NK = torch.tensor(probabilities_NK[start : start + size], dtype=torch.float64)
+        blocks.append(compute(exact_NK, kind.decide(exact_NK), rule))
+    return torch.cat(blocks).numpy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,13 +13,12 @@ from typing import Literal
 import numpy as np
 import torch
 
-from obverse.decisions.arrays import to_answers, to_probabilities
+from obverse.decisions.arrays import to_probabilities
 from obverse.decisions.calibration import Evidence, calibrated, cross_calibrated
 from obverse.recipe import CalibrationSpec, SetsKind, SetsSpec
 
-from .apply import sets_of
-from .quantile import Draws, threshold
-from .scores import FloatArray, class_scores
+from .apply import scores_of, within_limits
+from .quantile import Draws, FloatArray, threshold
 
 # Independent samples below which a temperature is fitted anew for the scores of each fold. Forms with parameters of
 # each class always are: fitted on the samples that they score, they make sets too small (benchmarks/promises.py).
@@ -56,7 +55,7 @@ def fit_sets(
     rules = [SetsSpec.model_validate({**common, "kind": kind, **MORE.get(kind, {})}) for kind in _kinds(evidence)]
     if len(rules) > 1:
         rules.sort(key=lambda rule: _held_out_size(evidence, probabilities_NK, rule))
-    return _fitted(evidence, probabilities_NK, rules[0])
+    return _fitted(evidence, scores_of(probabilities_NK, evidence.kind, rules[0]), rules[0])
 
 
 def _kinds(evidence: Evidence) -> Sequence[SetsKind]:
@@ -78,9 +77,8 @@ def scored_probabilities(evidence: Evidence, calibration: CalibrationSpec | None
     return to_probabilities(logits_NK, evidence.kind).astype(np.float64)
 
 
-def _fitted(evidence: Evidence, probabilities_NK: FloatArray, rule: SetsSpec) -> SetsSpec:
+def _fitted(evidence: Evidence, scores_NK: FloatArray, rule: SetsSpec) -> SetsSpec:
     """The rule with its threshold, or with one for each class where all classes have enough samples."""
-    scores_NK = class_scores(probabilities_NK, to_answers(probabilities_NK, evidence.kind), rule)
     num_classes, units = scores_NK.shape[1], evidence.units
     if rule.kind == "lac" and num_classes > 1:
         least = int(units.per_class(evidence.truth.astype(np.int64), num_classes).min())
@@ -99,9 +97,9 @@ def _rounded_up(draws: Draws, rule: SetsSpec) -> float | None:
 
 def _held_out_size(evidence: Evidence, probabilities_NK: FloatArray, rule: SetsSpec) -> float:
     """Mean size of the sets of each fold, by the threshold of the other folds."""
-    total = 0
+    total, scores_NK = 0, scores_of(probabilities_NK, evidence.kind, rule)
     for fold in np.unique(evidence.fold_N):
         out_M, rest_M = np.flatnonzero(evidence.fold_N == fold), np.flatnonzero(evidence.fold_N != fold)
-        fitted = _fitted(evidence.take(rest_M), probabilities_NK[rest_M], rule)
-        total += int(sets_of(probabilities_NK[out_M], evidence.kind, fitted).sum())
+        fitted = _fitted(evidence.take(rest_M), scores_NK[rest_M], rule)
+        total += int(within_limits(torch.from_numpy(scores_NK[out_M]), fitted).sum())
     return total / len(probabilities_NK)

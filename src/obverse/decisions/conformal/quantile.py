@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from obverse.metrics import Units
 
-from .scores import FloatArray, IntArray
-
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 # What rounding of the sums of weights may change.
 ROUNDING = 1e-9
 
