@@ -97,18 +97,30 @@ def test_auto_is_the_least_error_that_fits_val(num, num_wrong, wanted):
     assert wanted_error(EvaluationSpec(accepted_error=0.03), right_N, Units.alone(num)) == 0.03
 
 
+def decided(confidence, rule, score=None, **more):
+    """The decision on one answer."""
+    scores_N = None if score is None else np.array([score])
+    (decision,) = decide(np.array([confidence]), rule, outlier_scores_N=scores_N, **more)
+    return decision
+
+
 def test_decisions_in_words():
     rule = OutputSpec(acceptance=AcceptanceSpec(wanted_error=0.05, threshold=0.84, num_units=200), outliers=OUTLIERS)
-    said = [decide(*case[:1], rule, outlier_score=case[1]) for case in ((0.97, 0.0), (0.61, None), (0.97, 3.1))]
+    said = [decided(*case[:1], rule, case[1]) for case in ((0.97, 0.0), (0.61, None), (0.97, 3.1))]
     assert [f"{decision.verdict}: {decision.reason}" for decision in said] == [
         "accept: confidence 97 %, errors among such answers at most 5 %",
         "review: confidence 61 % is below 84 %",
         "reject: unlike the training pictures (farther than 99 % of val)",
     ]
-    assert decide(0.8399, rule).reason == "confidence 83.99 % is below 84.00 %"
+    assert decided(0.8399, rule).reason == "confidence 83.99 % is below 84.00 %"
     few = OutputSpec(acceptance=AcceptanceSpec(wanted_error=0.05, threshold=None, num_units=54))
-    assert decide(0.999, few).reason == "confidence 99.9 %; with 54 samples on val no error below 5.4 % can be promised"
-    assert decide(0.9, OutputSpec()) is None
+    assert (
+        decided(0.999, few).reason == "confidence 99.9 %; with 54 samples on val no error below 5.4 % can be promised"
+    )
+    assert decide(np.array([0.9]), OutputSpec()) is None
+    # What is no number is never accepted.
+    cases = ((np.nan, 0.0), (0.97, np.nan), (0.84, OUTLIERS.reject_above))
+    assert [decided(*case[:1], rule, case[1]).verdict for case in cases] == ["review", "reject", "accept"]
 
 
 def test_a_rule_that_accepts_none_says_what_was_judged():
@@ -117,7 +129,7 @@ def test_a_rule_that_accepts_none_says_what_was_judged():
     is_right_N[[3, 20]] = False
     spec = fit_acceptance(np.linspace(1, 0.5, 24), is_right_N, Units.alone(24), wanted=0.2)
     assert spec.threshold is None
-    assert decide(0.9, OutputSpec(acceptance=spec)).reason == (
+    assert decided(0.9, OutputSpec(acceptance=spec)).reason == (
         "confidence 90 %; on val, judged as if they were new, 22 of 24 answers are right, but of the 14 most confident "
         "1 is wrong: too many to promise at most 20 %"
     )
@@ -125,8 +137,8 @@ def test_a_rule_that_accepts_none_says_what_was_judged():
 
 def test_the_confidence_of_a_label_set_is_no_percentage():
     rule = OutputSpec(acceptance=AcceptanceSpec(wanted_error=0.2, threshold=0.3, num_units=24))
-    assert decide(0.12, rule, is_set=True).reason == "confidence score 0.12 is below 0.3"
-    assert decide(0.4, rule, is_set=True).reason == "confidence score 0.4, errors among such answers at most 20 %"
+    assert decided(0.12, rule, is_set=True).reason == "confidence score 0.12 is below 0.3"
+    assert decided(0.4, rule, is_set=True).reason == "confidence score 0.4, errors among such answers at most 20 %"
 
 
 def test_a_change_of_probabilities_drops_what_was_fitted_on_them():

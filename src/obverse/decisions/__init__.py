@@ -18,13 +18,17 @@ from .conformal import PredictionSets, band, fit_sets, promise, sets_of
 from .kinds import PLAIN, Kind, LabelSet, OneClass, Truth, kind_of
 from .logits import build_output, class_logits, split_views, training_prior
 from .outliers import GEN_WEIGHT, OutlierDetector, generalised_entropy, normalised, outlier_scores
+from .rules import DECISION, OUTLIER_SCORE, SET, Rules
 from .targets import hard_targets, label_targets
 
 __all__ = [
+    "DECISION",
     "GEN_WEIGHT",
     "LEAST_UNITS",
+    "OUTLIER_SCORE",
     "PLAIN",
     "PROMISE",
+    "SET",
     "VERDICTS",
     "Decision",
     "Evidence",
@@ -33,6 +37,7 @@ __all__ = [
     "OneClass",
     "OutlierDetector",
     "PredictionSets",
+    "Rules",
     "Truth",
     "Verdict",
     "band",

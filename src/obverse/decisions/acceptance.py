@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,8 +14,10 @@ from obverse.recipe import AcceptanceSpec, OutlierSpec, OutputSpec
 
 from .kinds import Kind, Truth
 
+FloatArray = npt.NDArray[np.float64]
 Verdict = Literal["accept", "review", "reject"]
 VERDICTS: tuple[Verdict, ...] = ("accept", "review", "reject")
+"""All verdicts; exported models give the place of one in this order."""
 # Probability with which a fitted threshold keeps its promise.
 PROMISE = 0.95
 
@@ -29,40 +32,55 @@ class Decision:
     """Why, in words."""
 
 
-def confidence_of(
-    probabilities_NK: npt.NDArray[np.floating[Any]], answers: Truth, kind: Kind
-) -> npt.NDArray[np.float64]:
+def confidence_of(probabilities_NK: npt.NDArray[np.floating[Any]], answers: Truth, kind: Kind) -> FloatArray:
     """The probability that each answer is right (N): that of the answered class.
 
     For label sets a score that only ranks answers: the product over all classes of the probability that the class is
     rightly in the set or rightly not. Classes are not independent, so that it is not the probability of a right set.
     """
     exact_NK = torch.tensor(probabilities_NK, dtype=torch.float64)
-    confidence_N: npt.NDArray[np.float64] = kind.confidence(exact_NK, torch.from_numpy(answers)).numpy()
+    confidence_N: FloatArray = kind.confidence(exact_NK, torch.from_numpy(answers)).numpy()
     return confidence_N
 
 
 def decide(
-    confidence: float, output: OutputSpec, *, outlier_score: float | None = None, is_set: bool = False
-) -> Decision | None:
-    """The decision on one answer; None where nothing was fitted for one, as in older bundles.
+    confidence_N: FloatArray,
+    output: OutputSpec,
+    *,
+    outlier_scores_N: FloatArray | None = None,
+    is_set: bool = False,
+) -> list[Decision] | None:
+    """The decisions on answers; None where nothing was fitted for them, as in older bundles.
 
-    outlier_score: how unlike the training pictures the sample is; None where that is not known. is_set: whether answers
-    are label sets, whose confidence is a score.
+    outlier_scores_N: how unlike the training pictures each sample is; None where that is not known. is_set: whether
+    answers are label sets, whose confidence is a score.
+    """
+    if output.acceptance is None:
+        return None
+    exact_N = torch.tensor(confidence_N, dtype=torch.float64)
+    scores_N = None if outlier_scores_N is None else torch.tensor(outlier_scores_N, dtype=torch.float64)
+    places = verdicts(exact_N, output, outlier_scores_N=scores_N).tolist()
+    return [
+        Decision(verdict, _reason(verdict, confidence, output, is_set))
+        for verdict, confidence in zip((VERDICTS[place] for place in places), exact_N.tolist(), strict=True)
+    ]
+
+
+def verdicts(
+    confidence_N: torch.Tensor, output: OutputSpec, *, outlier_scores_N: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The verdict on each answer, int64 (N), as its place in `VERDICTS`. The output must have a rule of acceptance.
+
+    It never falls with the outlier score, and never rises with the confidence.
     """
     acceptance, outliers = output.acceptance, output.outliers
-    if acceptance is None:
-        return None
-    if outliers is not None and outlier_score is not None and not outlier_score <= outliers.reject_above:
-        return Decision("reject", _unlike(outliers))
-    threshold = acceptance.threshold
-    if threshold is None:
-        return Decision("review", f"{_confidence(confidence, is_set)}; {why_none(acceptance)}")
-    if confidence >= threshold:
-        at_most = f"errors among such answers at most {percent(acceptance.wanted_error)}"
-        return Decision("accept", f"{_confidence(confidence, is_set)}, {at_most}")
-    low, limit = _apart(confidence, threshold, is_set)
-    return Decision("review", f"{_name(is_set)} {low} is below {limit}")
+    assert acceptance is not None
+    threshold = math.inf if acceptance.threshold is None else acceptance.threshold
+    # What is no number is left to a person, or rejected.
+    places_N = (~(confidence_N >= threshold)).long()
+    if outliers is None or outlier_scores_N is None:
+        return places_N
+    return torch.where(outlier_scores_N <= outliers.reject_above, places_N, VERDICTS.index("reject"))
 
 
 def limit_words(threshold: float, *, is_set: bool) -> str:
@@ -113,6 +131,22 @@ def most_of_val(outliers: OutlierSpec) -> str:
     """The share of val that a rejected sample is farther from the training pictures than, in words."""
     below = percent(outliers.share_below)
     return f"{'all' if below == '100 %' else below} of val"
+
+
+def _reason(verdict: Verdict, confidence: float, output: OutputSpec, is_set: bool) -> str:
+    """Why an answer has that verdict, in words."""
+    acceptance, outliers = output.acceptance, output.outliers
+    assert acceptance is not None
+    if verdict == "reject":
+        assert outliers is not None
+        return _unlike(outliers)
+    if acceptance.threshold is None:
+        return f"{_confidence(confidence, is_set)}; {why_none(acceptance)}"
+    if verdict == "accept":
+        at_most = f"errors among such answers at most {percent(acceptance.wanted_error)}"
+        return f"{_confidence(confidence, is_set)}, {at_most}"
+    low, limit = _apart(confidence, acceptance.threshold, is_set)
+    return f"{_name(is_set)} {low} is below {limit}"
 
 
 def _confidence(confidence: float, is_set: bool) -> str:

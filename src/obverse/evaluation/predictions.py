@@ -162,12 +162,8 @@ class Predictions:
     @property
     def decisions(self) -> list[Decision] | None:
         """What to do with each answer; None where nothing was fitted for it."""
-        scores = [None] * len(self.ids) if self.outlier_scores_N is None else self.outlier_scores_N.tolist()
-        pairs = zip(self.confidence_N.tolist(), scores, strict=True)
-        decisions = [
-            decide(confidence, self.rule, outlier_score=score, is_set=self.kind.is_set) for confidence, score in pairs
-        ]
-        return None if self.rule.acceptance is None else [decision for decision in decisions if decision]
+        scores_N, is_set = self.outlier_scores_N, self.kind.is_set
+        return decide(self.confidence_N, self.rule, outlier_scores_N=scores_N, is_set=is_set)
 
     @property
     def units(self) -> Units:

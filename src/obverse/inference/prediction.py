@@ -151,9 +151,10 @@ def read_predictions(
     rows_NK = to_probabilities(outputs.logits_NK, kind)
     require_numbers(rows_NK, outputs.ids)
     confidence_N = confidence_of(rows_NK, to_answers(rows_NK, kind), kind)
-    scores: list[float] | None = None
+    scores_N = None
     if rule.outliers is not None and detector is not None:
-        scores = outlier_scores(rule.outliers, detector, rows_NK, outputs.embeddings_ND).tolist()
+        scores_N = outlier_scores(rule.outliers, detector, rows_NK, outputs.embeddings_ND)
+    decisions = decide(confidence_N, rule, outlier_scores_N=scores_N, is_set=kind.is_set)
     alone = [to_probabilities(of_view, kind) for of_view in outputs.alone_VNK]
     grades = [to_probabilities(of_view, kind) for of_view in outputs.grades_VNK]
     of_class = kind.thresholds_of(len(classes)) if isinstance(kind, LabelSet) else ()
@@ -170,10 +171,10 @@ def read_predictions(
     for row, name in enumerate(outputs.ids):
         top = _named(_top(rows_NK[row], kind, top_k), rows_NK[row], classes)
         likeliest, by_view, by_grade = classes[int(rows_NK[row].argmax())], of_views(row, alone), of_views(row, grades)
-        confidence = float(confidence_N[row])
-        decision = decide(confidence, rule, outlier_score=scores[row] if scores else None, is_set=kind.is_set)
+        decision = decisions[row] if decisions else None
         prediction = Prediction(
-            name, labels(rows_NK[row]), top, thresholds, by_view, by_grade, likeliest, confidence=confidence,
+            name, labels(rows_NK[row]), top, thresholds, by_view, by_grade, likeliest,
+            confidence=float(confidence_N[row]),
             decision=decision.verdict if decision else None, reason=decision.reason if decision else "",
         )  # fmt: skip
         if rule.sets is not None and sets_NK is not None:
