@@ -32,6 +32,7 @@ def rows_of(run: Path) -> list[dict[str, Any]]:
             "largest difference in pixels, levels": parity.levels,
             "share of pixel values that differ": float(f"{parity.values:.2g}"),
             "other answers": parity.num_other_answers,
+            "other sets, decisions or outlier scores": parity.num_other_rules,
             "accepted": parity.is_equal,
         }
         for parity in map(gate.measure, (OnnxSession(data), OpenVinoSession(data)))

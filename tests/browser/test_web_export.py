@@ -169,6 +169,9 @@ def test_the_page_says_the_answer_and_what_is_missing(open_in_browser, folders, 
     expect(page.locator("#answer h3")).to_have_text(ANSWER)
     expect(page.locator("#answer")).to_contain_text("Without reverse: the answer is from the other views.")
     assert page.locator("#answer button, #answer .similar").count() == 0  # no server, no maps
+    # The run's val is too small for a promise.
+    expect(page.locator("#answer")).to_contain_text("In 90 of 100 cases the right answer is among all classes")
+    expect(page.locator("#answer .verdict.review")).to_have_text("A person should look at this.")
     page.get_by_label("reverse: choose a picture").set_input_files(upload("b.png", b"no picture"))
     page.get_by_role("button", name="Ask", exact=True).click()
     expect(page.get_by_role("alert")).to_have_text(
@@ -178,7 +181,7 @@ def test_the_page_says_the_answer_and_what_is_missing(open_in_browser, folders, 
         [upload("c_obverse.png", png((40, 40), 1)), upload("c_reverse.png", png((9, 9), 1))]
     )
     expect(page.get_by_role("status")).to_have_text("1 of 1 answered.")
-    assert page.locator("#head th").all_inner_texts() == ["object", "answer", "confidence", "error"]
+    assert page.locator("#head th").all_inner_texts() == ["object", "answer", "confidence", "set", "decision", "error"]
     assert [text for text in page.messages if not text.startswith((site, "blob:", "data:,"))] == []
 
 
@@ -226,7 +229,10 @@ def test_what_is_missing_is_said(open_in_browser, folders, tmp_path):
 
 
 def echo():
-    """A graph whose probabilities are the mean levels of two views, `present`, and the columns."""
+    """A graph whose probabilities are the mean levels of two views, `present`, and the columns.
+
+    The answer has those above 1/2, the set those above 3/2, and the decision is to reject.
+    """
     from onnx import TensorProto as Types
     from onnx import helper
 
@@ -239,14 +245,19 @@ def echo():
         node("Cast", ["present"], ["present_"], to=Types.FLOAT),
         node("Concat", ["left_mean", "right_mean", "present_", "columns"], ["probabilities"], axis=1),
         node("Greater", ["probabilities", "half"], ["answer"]),
+        node("Greater", ["probabilities", "more"], ["set"]),
+        node("Identity", ["two"], ["decision"]),
         node("ReduceMax", ["probabilities"], ["confidence"], keepdims=0),
     ]
     inputs = [info(view, Types.UINT8, ["n", f"h_{view}", f"w_{view}", 3]) for view in ("left", "right")]
     inputs += [info("present", Types.BOOL, ["n", 2]), info("columns", Types.FLOAT, ["n", 3])]
-    kinds = {"probabilities": Types.FLOAT, "answer": Types.BOOL, "confidence": Types.FLOAT}
+    kinds = {"probabilities": Types.FLOAT, "answer": Types.BOOL, "confidence": Types.FLOAT, "set": Types.BOOL}
+    kinds["decision"] = Types.INT64
     constants = [
         helper.make_tensor("row", Types.INT64, [2], [1, 1]),
         helper.make_tensor("half", Types.FLOAT, [], [0.5]),
+        helper.make_tensor("more", Types.FLOAT, [], [1.5]),
+        helper.make_tensor("two", Types.INT64, [1], [2]),
     ]
     graph = helper.make_graph(
         nodes, "echo", inputs, [info(name, kind, None) for name, kind in kinds.items()], constants
@@ -276,6 +287,12 @@ def test_parts_columns_and_label_sets_reach_the_graph_as_in_prediction(open_in_b
         row = ask(page, {"image": data}, cells)
         np.testing.assert_allclose(list(row["probabilities"].values()), wanted, rtol=1e-6)
         assert [each["label"] for each in row["labels"]] == [*"abcdef"]
+        assert (row["set"], row["set_words"], row["set_level"], row["decision"]) == (
+            [*"abe"],
+            "a, b and e",
+            0.9,
+            "reject",
+        )
         assert "year: 19o9 is not a number" in ask(page, {"image": data}, {"year": "19o9"})["error"]
         page.get_by_label("Picture: choose a picture").set_input_files(upload("a.png", data))
         page.get_by_label("year").fill("1909")

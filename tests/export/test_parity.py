@@ -34,7 +34,16 @@ FAMILIES = {
 SQUARE = Geometry.for_multiple(96, 96, multiple=32, fit="pad")
 CLASSES = ("a", "b", "c", "d")
 COLUMNS = (Column("year", "number", mean=1900.0, std=20.0), Column("mint", "category", ("A", "B")))
-CASES = ("square", "wide", "views", "ensemble", "labels", "ordered", "columns")
+CASES = {
+    "square": "lac",
+    "wide": "raps",
+    "views": "lac",
+    "ensemble": "lac",
+    "labels": "labels",
+    "ordered": "range",
+    "columns": "lac",
+}
+"""Case -> kind of sets."""
 
 
 def described(family, case):
@@ -64,8 +73,19 @@ def described(family, case):
     return replace(bundle, columns=COLUMNS) if case == "columns" else bundle
 
 
-def gate_of(bundle):
-    """The model and its gate; heads of untrained networks are enlarged to spread the answers."""
+@pytest.fixture(scope="session")
+def gate_of(with_rules):
+    """gate_of(family, case) -> the model with rules, and its gate."""
+
+    def make(family, case):
+        model = with_rules(built(described(family, case)), CASES[case])
+        return model, Gate.of(model)
+
+    return make
+
+
+def built(bundle):
+    """The model; heads of untrained networks are enlarged to spread the answers."""
     torch.manual_seed(0)
     is_trained = getattr(bundle.model.backbone, "pretrained", "none") != "none"
     classifier = bundle.build(load_weights=True).eval()
@@ -73,8 +93,7 @@ def gate_of(bundle):
         for name, weight in classifier.named_parameters():
             if "head" in name and name.endswith("weight") and not is_trained:
                 weight.mul_(5)
-    model = TrainedModel(bundle, classifier)
-    return model, Gate.of(model)
+    return TrainedModel(bundle, classifier)
 
 
 def require_equal(gate, session):
@@ -83,22 +102,24 @@ def require_equal(gate, session):
     assert parity.levels == 0
     # The answers depend on the pictures.
     assert np.ptp([row["probabilities"] for row in gate.expected], axis=0).max() > 0.002
+    assert len({row["set"].tobytes() for row in gate.expected}) > 1
+    assert len({int(row["decision"][0]) for row in gate.expected}) > 1
 
 
 @pytest.mark.parametrize(("family", "case"), [("cct", "ordered"), ("vit", "labels")])
-def test_both_runtimes_of_onnx(family, case, monkeypatch):
+def test_both_runtimes_of_onnx(family, case, gate_of, monkeypatch):
     monkeypatch.setattr(samples, "NUM_SAMPLES", 12)
-    model, gate = gate_of(described(family, case))
+    model, gate = gate_of(family, case)
     data = onnx.exported(gate.graph, gate.names, model.bundle).SerializeToString()
     for session in (OnnxSession(data), OpenVinoSession(data)):
         require_equal(gate, session)
 
 
 @pytest.mark.parametrize(("family", "case"), [("vit", "square"), ("convnet", "ensemble")])
-def test_a_program_of_torch_takes_one_sample(family, case, monkeypatch):
+def test_a_program_of_torch_takes_one_sample(family, case, gate_of, monkeypatch):
     """It is recorded with two, and features may be slices with strides of their own."""
     monkeypatch.setattr(samples, "NUM_SAMPLES", 4)
-    model, gate = gate_of(described(family, case))
+    model, gate = gate_of(family, case)
     program = torch.export.load(io.BytesIO(pt2.exported(model, gate.names))).module()
     require_equal(gate, ProgramSession("torch.export", program, gate.names))
 
@@ -106,9 +127,9 @@ def test_a_program_of_torch_takes_one_sample(family, case, monkeypatch):
 @pytest.mark.full
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_all_runtimes(family, case, monkeypatch):
+def test_all_runtimes(family, case, gate_of, monkeypatch):
     monkeypatch.setattr(samples, "NUM_SAMPLES", 25)
-    model, gate = gate_of(described(family, case))
+    model, gate = gate_of(family, case)
     data = onnx.exported(gate.graph, gate.names, model.bundle).SerializeToString()
     program = torch.export.load(io.BytesIO(pt2.exported(model, gate.names))).module()
     with torchscript._without_deprecations():

@@ -15,8 +15,9 @@ from obverse.bundle import read_bundle
 from obverse.export import TrainedModel, onnx, samples
 from obverse.export.script import script
 from obverse.imaging import Part, read_picture
-from obverse.inference import Predictor, load
+from obverse.inference import Predictor
 from obverse.manifest import Column
+from obverse.recipe import OutputSpec
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
@@ -27,12 +28,20 @@ HALVES = (Part(0, 0, 1, 2), Part(0, 1, 1, 2))
 
 
 @pytest.fixture(scope="module")
-def exported(trained, tmp_path_factory):
-    """The folder of an exported model of two views."""
+def coins(trained, with_rules):
+    """A model of two views with rules."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "NUM_SAMPLES", 8)
+        return with_rules(TrainedModel.read(trained.path), "lac")
+
+
+@pytest.fixture(scope="module")
+def exported(coins, tmp_path_factory):
+    """The folder of the exported model of two views."""
     folder = tmp_path_factory.mktemp("exported")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(samples, "NUM_SAMPLES", 1)
-        onnx.write(folder / "model.onnx", TrainedModel.read(trained.path))
+        onnx.write(folder / "model.onnx", coins)
     return folder
 
 
@@ -54,8 +63,8 @@ def run(monkeypatch, capsys, file, *words):
     return json.loads(capsys.readouterr().out), names
 
 
-def test_answers_of_predict_for_turned_and_missing_views(exported, trained, tmp_path, monkeypatch, capsys):
-    predictor = load(trained.path, device="cpu")
+def test_answers_of_predict_for_turned_and_missing_views(exported, coins, tmp_path, monkeypatch, capsys):
+    predictor = Predictor(coins.bundle, coins.classifier, device="cpu")
     pairs = [
         (
             photograph(tmp_path / f"{code}.jpg", (301, 417), code),
@@ -70,6 +79,7 @@ def test_answers_of_predict_for_turned_and_missing_views(exported, trained, tmp_
         answer, _ = run(monkeypatch, capsys, exported / "script.py", front, back)
         assert answer["labels"] == [wanted.label]
         assert answer["probabilities"] == pytest.approx(dict(wanted.top), abs=1e-5)
+        assert (answer["set"], answer["decision"]) == (list(wanted.set), wanted.decision)
 
 
 @pytest.mark.parametrize(
@@ -106,13 +116,18 @@ def test_neither_torch_nor_obverse_is_imported(exported, tmp_path):
     code = code.replace("runpy.run_path(sys.argv[1])", "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0])")
     command = [sys.executable, "-c", code, str(exported / "script.py"), str(path), "-"]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert set(json.loads(out)) == {"labels", "probabilities"}
+    assert list(json.loads(out)) == ["labels", "set", "decision", "probabilities"]
 
 
 def test_every_kind_of_model_has_a_script_of_at_most_25_lines(trained):
     bundle = read_bundle(trained.path)[0]
     odd = (Column("mint\nimport os", "category", ("A", "B")),)
-    for changed in (bundle, replace(bundle, columns=odd), replace(bundle, columns=odd, parts=HALVES)):
+    assert bundle.output.sets
+    assert bundle.output.acceptance
+    without = replace(bundle, output=bundle.output.changed({"sets": None, "acceptance": None}))
+    labels = replace(bundle, output=OutputSpec(kind="binary", sets=bundle.output.sets))
+    kinds = (bundle, replace(bundle, columns=odd), replace(bundle, columns=odd, parts=HALVES), without, labels)
+    for changed in kinds:
         text = script('a "model".onnx', changed)
         compile(text, "script.py", "exec")
         assert len(text.splitlines()) <= 25
@@ -142,5 +157,6 @@ def test_parts_of_a_picture_and_extra_columns(halves, tmp_path, monkeypatch, cap
         words = [f"{name}={cell}" for name, cell in cells.items()]
         answer, _ = run(monkeypatch, capsys, script_file, path, *words)
         assert answer["probabilities"] == pytest.approx(dict(wanted.top), abs=1e-5)
+        assert (answer["set"], answer["decision"]) == (list(wanted.set), wanted.decision)
         answers.add(round(max(answer["probabilities"].values()), 4))
     assert len(answers) == 3  # an unknown category counts as missing

@@ -57,6 +57,8 @@ def test_the_configuration_fits_the_schema_and_the_graph(folder, schema):
             assert list(each.dims)  # none may be empty
     views = {each.name: list(each.dims) for each in config.input}
     assert views == {"obverse": [-1, -1, 3], "reverse": [-1, -1, 3], "present": [2]}
+    dims = {each.name: list(each.dims) for each in config.output}
+    assert (dims["set"], dims["decision"]) == ([2], [1])
     (labelled,) = [each for each in config.output if each.label_filename]
     assert labelled.name == "probabilities"
     assert (folder / labelled.label_filename).read_text("utf-8").splitlines() == ["dark", "light"]

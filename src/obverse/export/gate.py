@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import torch
 
+from obverse.bundle import Bundle
+from obverse.decisions import Rules
 from obverse.engines import Session
 from obverse.errors import RefusedError
 
@@ -17,6 +19,8 @@ from .samples import Arrays, Samples, draw_samples
 from .source import TrainedModel
 
 MOST_PROBABILITY = 1e-4
+# Largest difference of an outlier score, relative to 1 + its size: squared distances in single precision.
+MOST_SCORE = 1e-3
 MOST_LEVELS, MOST_VALUES = 1, 1e-4
 NUM_WORST = 3
 
@@ -34,6 +38,10 @@ class Parity:
     """Share of pixel values that differ."""
 
     num_other_answers: int
+
+    num_other_rules: int
+    """Samples whose set, decision or outlier score is not between the bounds of torch's."""
+
     num_samples: int
     worst: tuple[str, ...]
     """The samples of the largest differences, in words."""
@@ -42,15 +50,16 @@ class Parity:
     def is_equal(self) -> bool:
         """Whether all differences are within the limits."""
         pixels = self.levels <= MOST_LEVELS and self.values <= MOST_VALUES
-        return pixels and self.probability <= MOST_PROBABILITY and self.num_other_answers == 0
+        return pixels and self.probability <= MOST_PROBABILITY and self.num_other_answers == self.num_other_rules == 0
 
     @property
     def reason(self) -> str:
         """The differences in words."""
         return (
             f"{self.runtime} does not give this model's answers: probabilities differ by up to {self.probability:.2g}, "
-            f"pixels by up to {self.levels} levels in {self.values:.3%} of values, and {self.num_other_answers} of "
-            f"{self.num_samples} answers differ; nothing was written. The worst are {', '.join(self.worst)}"
+            f"pixels by up to {self.levels} levels in {self.values:.3%} of values, {self.num_other_answers} of "
+            f"{self.num_samples} answers differ, and of {self.num_other_rules} the set, the decision or the outlier "
+            f"score; nothing was written. The worst are {', '.join(self.worst)}"
         )
 
 
@@ -64,12 +73,17 @@ class Gate:
     expected: tuple[Arrays, ...]
     """Outputs and fitted pictures of torch, one dict per sample."""
 
+    bounds: tuple[tuple[Arrays, Arrays], ...]
+    """The lowest and highest set, decision and outlier score of each sample: those of prediction, in double precision,
+    for inputs that are as wrong as the gate lets them be."""
+
     @classmethod
     def of(cls, model: TrainedModel) -> Self:
         """The gate of a model: torch's answers to samples of its data, or to generated ones."""
         graph, names = Graph(model.bundle, model.classifier).eval(), Names.of(model.bundle, model.classifier)
         samples = draw_samples(model.bundle, names, model.run)
-        return cls(graph, names, samples, tuple(_of_torch(graph, names, sample) for sample in samples.rows))
+        expected = tuple(_of_torch(graph, names, sample) for sample in samples.rows)
+        return cls(graph, names, samples, expected, tuple(_bounds(model.bundle, expected)))
 
     def require(self, sessions: Sequence[Session]) -> str:
         """What was checked, in words. RefusedError, with the worst samples, where a runtime differs too much."""
@@ -83,8 +97,11 @@ class Gate:
     def measure(self, session: Session) -> Parity:
         """The largest differences of a runtime; of fitted pixels, where its file gives them."""
         probabilities, levels, num_values, num_changed, num_other = [], 0, 0, 0, 0
-        for sample, wanted in zip(self.samples.rows, self.expected, strict=True):
+        are_outside = []
+        for sample, wanted, (low, high) in zip(self.samples.rows, self.expected, self.bounds, strict=True):
             given = session.run(sample)
+            is_inside = [((low[name] <= given[name]) & (given[name] <= high[name])).all() for name in low]
+            are_outside.append(not all(is_inside))
             apart = np.abs(given["probabilities"] - wanted["probabilities"])
             probabilities.append(float(np.nan_to_num(apart, nan=np.inf).max()))
             num_other += not np.array_equal(given["answer"], wanted["answer"])
@@ -92,13 +109,13 @@ class Gate:
                 change = np.abs(given[name].astype(int) - wanted[name].astype(int))
                 levels = max(levels, int(change.max()))
                 num_values, num_changed = num_values + change.size, num_changed + int((change > 0).sum())
-        worst = self._worst(probabilities)
+        worst = self._worst(probabilities, are_outside)
         share, num = num_changed / max(1, num_values), len(self.expected)
-        return Parity(session.name, max(probabilities), levels, share, num_other, num, worst)
+        return Parity(session.name, max(probabilities), levels, share, num_other, sum(are_outside), num, worst)
 
-    def _worst(self, differences: Sequence[float]) -> tuple[str, ...]:
-        """The samples of the largest differences, in words."""
-        places = map(int, np.argsort(differences)[::-1][:NUM_WORST])
+    def _worst(self, differences: Sequence[float], are_outside: Sequence[bool]) -> tuple[str, ...]:
+        """The samples of the largest differences in words, those first for which the rules give something else."""
+        places = map(int, np.lexsort((differences, are_outside))[::-1][:NUM_WORST])
         return tuple(f"picture {place} of {self._sizes(place)} pixels ({differences[place]:.2g})" for place in places)
 
     def _sizes(self, place: int) -> str:
@@ -112,4 +129,26 @@ def _of_torch(graph: Graph, names: Names, sample: Arrays) -> Arrays:
     more = (torch.from_numpy(sample[name]) if name in sample else None for name in (PRESENT, COLUMNS))
     with torch.no_grad():
         outputs = graph(views, *more)
-    return {name: tensor.numpy() for name, tensor in zip((*names.outputs, *names.pixels), outputs, strict=True)}
+    return _arrays(dict(zip((*names.outputs, *names.pixels), outputs, strict=True)))
+
+
+def _bounds(bundle: Bundle, expected: Sequence[Arrays]) -> Iterator[tuple[Arrays, Arrays]]:
+    """Yield the bounds of each sample."""
+    rules = Rules(bundle.output, bundle.detector, torch.float64)
+    for wanted in expected:
+        probabilities, confidence, embeddings = (
+            torch.tensor(wanted[name], dtype=torch.float64) for name in ("probabilities", "confidence", "embeddings")
+        )
+        low, high = rules.bounds(
+            probabilities,
+            torch.from_numpy(wanted["answer"]),
+            confidence,
+            embeddings,
+            slack=MOST_PROBABILITY,
+            score_slack=MOST_SCORE,
+        )
+        yield _arrays(low), _arrays(high)
+
+
+def _arrays(tensors: dict[str, torch.Tensor]) -> Arrays:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

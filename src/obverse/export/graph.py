@@ -1,8 +1,7 @@
 """The exported module: everything from upright pixels to answers, for any export of torch.
 
-Pixels of any size go in. Geometry, normalisation, missing views, the network, the prior, the calibration and the choice
-of the answer are inside, by the code that training and prediction use. Prediction sets, acceptance and the outlier
-score are not.
+Pixels of any size go in. Geometry, normalisation, missing views, the network, the prior, the calibration, the answer,
+the prediction set, the outlier score and the decision are inside, by the code that training and prediction use.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from torch import nn
 
 from obverse.bundle import Bundle
 from obverse.data import Batch, Geometry
+from obverse.decisions import DECISION, OUTLIER_SCORE, SET, Rules
 from obverse.engines import Forward
 from obverse.models import Classifier
 
@@ -45,10 +45,12 @@ class Names:
     def of(cls, bundle: Bundle, classifier: Classifier) -> Names:
         """The names that follow from a bundle."""
         several = len(bundle.views) > 1
-        taken = {PRESENT, COLUMNS, *OUTPUTS, *VIEW_OUTPUTS}
+        taken = {PRESENT, COLUMNS, *ANSWERS, *RULES, *NUMBERS, *VIEW_OUTPUTS}
         views = tuple(f"view.{view}" if view in taken else view for view in bundle.views)
         more = ((PRESENT,) if several else ()) + ((COLUMNS,) if bundle.columns else ())
-        outputs = OUTPUTS + VIEW_OUTPUTS[: several + (several and classifier.grades_views)]
+        fitted = (bundle.output.sets, bundle.output.acceptance, bundle.output.outliers and bundle.detector)
+        rules = tuple(name for name, rule in zip(RULES, fitted, strict=True) if rule is not None)
+        outputs = ANSWERS + rules + NUMBERS + VIEW_OUTPUTS[: several + (several and classifier.grades_views)]
         return cls(views, more, tuple(PIXELS + view for view in views), outputs)
 
     @property
@@ -57,7 +59,10 @@ class Names:
         return self.views + self.more_inputs
 
 
-OUTPUTS = ("probabilities", "answer", "confidence", "logits", "embeddings")
+ANSWERS = ("probabilities", "answer", "confidence")
+RULES = (SET, DECISION, OUTLIER_SCORE)
+"""Outputs of models for which these were fitted."""
+NUMBERS = ("logits", "embeddings")
 VIEW_OUTPUTS = ("view_logits", "view_grades")
 
 
@@ -68,6 +73,9 @@ class Graph(nn.Module):
         """fit: the geometry, as an operator that an exporter replaces, or in operators of torch."""
         super().__init__()
         self.classifier, self.fit = classifier, fit
+        self.names = Names.of(bundle, classifier).outputs
+        # In single precision, as all of the graph: OpenVINO has no other on every processor.
+        self.rules = Rules(bundle.output, bundle.detector, torch.float32)
         self.geometry, self.kind = bundle.geometry, bundle.kind
         self.forward_pass = Forward.from_bundle(bundle, torch.device("cpu"))
 
@@ -100,12 +108,10 @@ class Graph(nn.Module):
         given = self.forward_pass.answers(self.classifier, batch, each_view=True)
         probabilities_BK = self.kind.probabilities(given.logits_BK)
         answers = self.kind.decide(probabilities_BK)
-        of_views = [torch.stack(rows, 1) for rows in (given.alone_VBK, given.grades_VBK) if rows]
-        return (
-            probabilities_BK,
-            answers,
-            self.kind.confidence(probabilities_BK, answers),
-            given.logits_BK,
-            given.embeddings_BD,
-            *of_views,
-        )
+        confidence_B = self.kind.confidence(probabilities_BK, answers)
+        values = dict(zip(ANSWERS, (probabilities_BK, answers, confidence_B), strict=True))
+        values |= self.rules(probabilities_BK, answers, confidence_B, given.embeddings_BD)
+        values |= dict(zip(NUMBERS, (given.logits_BK, given.embeddings_BD), strict=True))
+        of_views = (torch.stack(rows, 1) for rows in (given.alone_VBK, given.grades_VBK) if rows)
+        values |= zip(VIEW_OUTPUTS, of_views, strict=False)
+        return tuple(values[name] for name in self.names)

@@ -7,7 +7,8 @@ from importlib.metadata import version
 from typing import Any
 
 from obverse.bundle import Bundle
-from obverse.recipe import AcceptanceSpec, SetsSpec
+from obverse.decisions import VERDICTS
+from obverse.recipe import AcceptanceSpec, OutlierSpec, SetsSpec
 
 from .graph import Names
 
@@ -23,6 +24,8 @@ def metadata(bundle: Bundle, names: Names) -> dict[str, Any]:
         # Of a picture file, which holds all parts where views are parts of one picture.
         "least_decode": bundle.parts[0].enlarged(*least) if bundle.parts else least,
         **{name: value and value.model_dump(mode="json") for name, value in _rules(bundle).items()},
+        # The output `decision` is a place in it.
+        "decisions": VERDICTS,
         "mean": bundle.mean,
         "std": bundle.std,
         "columns": [asdict(column) for column in bundle.columns],
@@ -30,6 +33,7 @@ def metadata(bundle: Bundle, names: Names) -> dict[str, Any]:
     }
 
 
-def _rules(bundle: Bundle) -> dict[str, SetsSpec | AcceptanceSpec | None]:
-    """The rules on answers that are not in the graph."""
-    return {"sets": bundle.output.sets, "acceptance": bundle.output.acceptance}
+def _rules(bundle: Bundle) -> dict[str, SetsSpec | AcceptanceSpec | OutlierSpec | None]:
+    """The rules on answers, which the graph applies, for readers."""
+    output = bundle.output
+    return {"sets": output.sets, "acceptance": output.acceptance, "outliers": output.outliers}

@@ -11,8 +11,7 @@ SCRIPT = "script.py"
 # `draft` is given the very size of 1/8, 1/4 or 1/2, so that Pillow decodes the pixels that our own decoder gives.
 HEAD = """\
 # The answer of {model}: python script.py {usage}
-import json, pathlib, sys, numpy as np, onnxruntime
-from PIL import Image, ImageOps
+import json, pathlib, sys, numpy as np, onnxruntime, PIL.Image as Image, PIL.ImageOps as ImageOps
 session = onnxruntime.InferenceSession(str(pathlib.Path(__file__).with_name({model!r})))
 facts = {{name: json.loads(of) for name, of in session.get_modelmeta().custom_metadata_map.items() if of[0] in "{{["}}
 def pixels(path):  # upright RGB on white; a large JPEG at 1/8, 1/4 or 1/2, as in training
@@ -45,10 +44,13 @@ inputs["columns"] = np.array([[c["values"].index(x) + 1 if x in c["values"] else
     (float(x or "nan") - c["mean"]) / c["std"] for c in facts["columns"] for x in [cells.get(c["name"], "")]]], "f4")
 """
 TAIL = """\
-outputs = dict(zip([output.name for output in session.get_outputs()], session.run(None, inputs)))
-classes, answer, p = facts["classes"], outputs["answer"][0], outputs["probabilities"][0].tolist()
-print(json.dumps({{"labels": {labels}, "probabilities": dict(zip(classes, p))}}))
+out = {{each.name: rows[0] for each, rows in zip(session.get_outputs(), session.run(None, inputs))}}
+classes = np.array(facts["classes"], "O")
+print(json.dumps({{"labels": {labels},{of_set}
+    {decision}"probabilities": dict(zip(classes, out["probabilities"].tolist()))}}))
 """
+LABEL, LABELS = '[classes[out["answer"]]]', 'classes[out["answer"]].tolist()'
+SET, DECISION = ' "set": classes[out["set"]].tolist(),', '"decision": facts["decisions"][out["decision"]], '
 
 
 def script(model: str, bundle: Bundle) -> str:
@@ -61,7 +63,11 @@ def script(model: str, bundle: Bundle) -> str:
     inputs = PARTS if bundle.parts else VIEWS + (PRESENT if len(bundle.views) > 1 else "")
     if bundle.columns:
         inputs += COLUMNS.format(first=1 + num_pictures)
-    labels = "[name for name, is_in in zip(classes, answer) if is_in]" if bundle.kind.is_set else "[classes[answer]]"
+    tail = TAIL.format(
+        labels=LABELS if bundle.kind.is_set else LABEL,
+        of_set=SET if bundle.output.sets else "",
+        decision=DECISION if bundle.output.acceptance else "",
+    )
     # Names are the user's: none may end the comment.
     words = " ".join(" ".join(usage).split())
-    return HEAD.format(model=model, usage=words) + inputs + TAIL.format(labels=labels)
+    return HEAD.format(model=model, usage=words) + inputs + tail

@@ -28,9 +28,8 @@ const backend = (() => {
   });
 
   class Browser extends EventTarget {
-    fields = ["object", "answer", "confidence", "error"];
-    note = "Pictures stay on this device. This page does not say whether an answer needs a person, or whether a picture is "
-      + "unlike those that the model has learned from; a server of the model does.";
+    fields = ["object", "answer", "confidence", "set", "decision", "error"];
+    note = "Pictures stay on this device.";
 
     async models() {
       if (location.protocol === "file:") throw new Error(OPENED_AS_FILE);

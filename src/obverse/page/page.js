@@ -153,7 +153,7 @@
     }
     if (row.decision) {
       const verdict = make("p", "", { class: `verdict ${row.decision}` });
-      verdict.append(make("b", `${VERDICTS[row.decision]}.`), ` ${row.reason}.`);
+      verdict.append(make("b", `${VERDICTS[row.decision]}.`), row.reason ? ` ${row.reason}.` : "");
       parts.push(verdict);
     }
     const shares = row.top ? row.top.map(each => [each.label, each.probability]) : Object.entries(row.probabilities);

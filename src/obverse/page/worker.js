@@ -3,6 +3,7 @@ import * as ort from "./ort.wasm.bundle.min.mjs";
 
 const BAND_PIXELS = 2 ** 22; // phones limit the size of a canvas
 const TOP = 5;
+const MOST_NAMES = 8;
 const CHANGED = "this browser changes the pixels that pages read, as a protection against fingerprinting, so that answers "
   + "would be wrong; allow this page to read them, or use another browser";
 ort.env.wasm.numThreads = 1; // more need headers that plain servers do not send
@@ -100,9 +101,30 @@ function code({ name, kind, values, mean, std }, cell) {
   return cell ? (Number(cell) - mean) / std : NaN;
 }
 
-function rowOf({ classes, is_label_set: isLabelSet }, outputs) {
+// The set in words, as in Python: none may be longer than a line.
+function setWords({ classes, is_ordered: isOrdered, is_label_set: isLabelSet }, names) {
+  if (names.length === classes.length) return "any";
+  if (isOrdered && names.length > 1) return `${names[0]} to ${names.at(-1)}`;
+  const some = names.length <= MOST_NAMES ? [...names] : [...names.slice(0, MOST_NAMES - 1), `${names.length - MOST_NAMES + 1} more`];
+  const last = some.pop() ?? "none";
+  return some.length ? `${some.join(", ")}${isLabelSet ? " and " : " or "}${last}` : last;
+}
+
+// What the rules of the model give, as far as it has them.
+function ruled(model, { set, decision }) {
+  const row = {};
+  if (set) {
+    row.set = model.classes.filter((_, place) => Number(set.data[place]));
+    Object.assign(row, { set_level: model.set_level, set_words: setWords(model, row.set) });
+  }
+  if (decision) row.decision = model.decisions[Number(decision.data[0])];
+  return row;
+}
+
+function rowOf(model, outputs) {
+  const { classes, is_label_set: isLabelSet } = model;
   const shares = classes.map((label, place) => ({ label, probability: outputs.probabilities.data[place] }));
-  const row = { confidence: outputs.confidence.data[0], by_view: {} };
+  const row = { confidence: outputs.confidence.data[0], by_view: {}, ...ruled(model, outputs) };
   const answer = outputs.answer.data;
   if (!isLabelSet) {
     const { label, probability } = shares[Number(answer[0])];

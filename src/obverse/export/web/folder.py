@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from obverse.decisions import VERDICTS
 from obverse.errors import OutputError
 from obverse.export.graph import Names
 from obverse.export.onnx import checked
@@ -64,6 +65,8 @@ def description(name: str, model: TrainedModel, names: Names) -> dict[str, Any]:
         "is_label_set": bundle.kind.is_set,
         "is_ordered": bundle.kind.ordered,
         "is_calibrated": bundle.output.calibration is not None,
+        "set_level": bundle.output.sets and bundle.output.sets.level,
+        "decisions": VERDICTS,
         "max_samples": 1,
         "max_body_bytes": 2**53,
         "graph": {
