@@ -1,4 +1,4 @@
-"""The decision among ways: the best by the selection metric, or a simpler one within a standard error of it."""
+"""The decision among ways: the best by the selection metric, or an earlier one within a standard error of it."""
 
 from dataclasses import replace
 
@@ -40,10 +40,10 @@ OFF = {40: off(0, 40), 21: off(0, 21), 20: off(6, 26)}
 
 
 @pytest.mark.parametrize("select", ["mae", "accuracy"])
-def test_a_simpler_way_within_a_standard_error_is_kept(select):
+def test_an_earlier_way_within_a_standard_error_is_kept(select):
     values = choice_values(trained(simple=OFF[21], complex=OFF[20]), select, 3)
     assert (values["chosen"], values["best"]) == ("simple", "complex")
-    assert "the simplest within a standard error of the best, complex" in values["why"]
+    assert "preferred unless another is better by more than a standard error; the best, complex, is" in values["why"]
     values = choice_values(trained(complex=OFF[20], simple=OFF[21]), select, 3)
     assert (values["chosen"], values["best"]) == ("complex", "complex")
 

@@ -41,7 +41,7 @@ def ways_of(weights, make_recipe, draw_classes, tmp_path):
 
 def test_a_transformer_has_lora(ways_of):
     ways = ways_of("test_vit", finetune={"layer_decay": 0.7})
-    assert list(ways) == ["frozen", "lora", "joint"]
+    assert list(ways) == ["joint", "frozen", "lora"]
     assert ways["frozen"].finetune.train == "head"
     assert ways["frozen"].finetune.head_first is not None
     assert ways["lora"].finetune.lora.rank == 8
@@ -51,13 +51,13 @@ def test_a_transformer_has_lora(ways_of):
 
 def test_a_convolutional_network_trains_its_last_blocks(ways_of):
     ways = ways_of("test_resnet")
-    assert list(ways) == ["frozen", "last-blocks", "joint"]
+    assert list(ways) == ["joint", "frozen", "last-blocks"]
     assert ways["last-blocks"].finetune.train_stages == 2
 
 
 def test_several_views_may_share_a_network_or_have_one_each(ways_of):
     ways = ways_of("test_vit", ("obverse", "reverse"), model={"sharing": "separate", "fusion": {"kind": "concat"}})
-    assert list(ways) == ["frozen", "lora", "joint", "shared", "average"]
+    assert list(ways) == ["joint", "frozen", "lora", "shared", "average"]
     kinds = {name: (way.model.sharing, way.model.fusion.kind) for name, way in ways.items()}
     assert kinds["shared"] == ("shared", "gated")
     assert kinds["average"] == ("separate", "average")
@@ -68,7 +68,7 @@ def test_several_views_may_share_a_network_or_have_one_each(ways_of):
 def test_what_the_recipe_does_anyway_is_not_trained_twice(ways_of):
     model = {"sharing": "shared", "fusion": {"kind": "gated"}, "view_heads": {}}
     ways = ways_of("test_vit", ("obverse", "reverse"), model=model)
-    assert list(ways) == ["frozen", "lora", "joint", "average"]
+    assert list(ways) == ["joint", "frozen", "lora", "average"]
 
 
 @pytest.mark.full

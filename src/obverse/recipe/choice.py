@@ -32,11 +32,11 @@ class ChoiceSpec(Spec):
     """Number of folds. Every way is trained once per fold."""
 
     ways: Auto | Mapping[str, Settings] = "auto"
-    """Way -> its changes of the recipe, field -> value, from the simplest way to the most expensive: a later one is
-    chosen only when it is better by more than a standard error. Example: `{frozen: {finetune.train: head}, all: {}}`.
-    `auto` compares ways to use pretrained weights: `frozen`, which trains the head alone; `lora` (networks of patches)
-    or `last-blocks` (others); `joint`, which trains everything; and for several views also `shared` (one backbone,
-    gated fusion) and `average` (a backbone for each view, their probabilities averaged)."""
+    """Way -> its changes of the recipe, field -> value, the preferred way first: a later one is chosen only
+    when it is better by more than a standard error. Example: `{frozen: {finetune.train: head}, all: {}}`. `auto`
+    compares ways to use pretrained weights: `joint`, which trains everything; `frozen`, which trains the head alone;
+    `lora` (networks of patches) or `last-blocks` (others); and for several views also `shared` (one backbone, gated
+    fusion) and `average` (a backbone for each view, their probabilities averaged)."""
 
     @model_validator(mode="after")
     def _several_ways_on_the_same_samples(self) -> Self:

@@ -231,7 +231,10 @@ def _write_samples(run: RunFolder, data: Path, resolved: Resolved, index: Index)
 
 
 def auto_ways(recipe: Recipe, resolved: Resolved, index: Index) -> dict[str, Settings]:
-    """The ways to use pretrained weights, from the simplest to the most expensive.
+    """The ways to use pretrained weights: what the recipe does anyway, then from the simplest to the most expensive.
+
+    The recipe's own way is preferred, because with few samples almost all ways are within a standard error of the best,
+    and where it was measured on many folds, training everything was better (benchmarks/few_pairs.py).
 
     Raises UnavailableError or RecipeError when the model has no pretrained weights.
     """
@@ -242,14 +245,14 @@ def auto_ways(recipe: Recipe, resolved: Resolved, index: Index) -> dict[str, Set
         raise error("choice.ways: auto compares ways to use pretrained weights, and there are none "
                     f"({why}); give --weights FILE, or list the ways in the recipe")  # fmt: skip
     num_views = len(index.manifest.views)
-    ways: dict[str, Settings] = {"frozen": {**WHOLE, "finetune.train": "head", "finetune.head_first": {}}}
+    frozen = {**WHOLE, "finetune.train": "head", "finetune.head_first": {}}
+    ways: dict[str, Settings] = {"joint": WHOLE, "frozen": frozen}
     if num_views > 1:  # frozen backbones of all views would be the same
         ways["frozen"] = {**ways["frozen"], "model.sharing": "shared"}
     if resolved.needs.multiple > 1:
         ways["lora"] = {**WHOLE, "finetune.lora": {}}
     else:
         ways["last-blocks"] = {**WHOLE, "finetune.train_stages": LAST_STAGES}
-    ways["joint"] = WHOLE
     together = {"shared": ("shared", "gated"), "average": ("separate", "average")}
     for name, (sharing, fusion) in together.items() if num_views > 1 else ():
         if (model.sharing, model.fusion.kind) != (sharing, fusion):  # else it is `joint`

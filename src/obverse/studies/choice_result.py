@@ -1,7 +1,7 @@
 """Decision among ways of training, from their predictions on the same samples.
 
-The best way by the selection metric is chosen, unless a simpler one is within a standard error of it (the rule of
-Breiman et al. 1984, with the standard error of the paired difference, which is smaller than that of either value).
+The best way by the selection metric is chosen, unless one that comes before it is within a standard error of it (the
+rule of Breiman et al. 1984, with the standard error of the paired difference, which is smaller than that of either).
 
 Where the metric is a mean over samples, such as accuracy or mean absolute error, that is the plain standard error of
 the mean difference per sample, with groups as clusters. Other metrics have it from their 95 % interval, a bootstrap's,
@@ -72,7 +72,7 @@ class Trained:
 
 
 def choice_values(trained: Sequence[Trained], select: str, folds: int) -> dict[str, Any]:
-    """The content of choice.json. trained: the ways from the simplest to the most expensive."""
+    """The content of choice.json. trained: the ways, the preferred ones first."""
     pooled = {way.name: way.pooled for way in trained if way.pooled is not None}
     first = next(iter(pooled.values()))
     metric = metric_for(select, first)
@@ -101,8 +101,8 @@ def _why(
     it = behind[chosen]
     assert it is not None
     return (
-        f"way of training: {chosen}, the simplest within a standard error of the best, {best}, {where} "
-        f"(difference {abs(it.difference.value):.3g}, standard error {it.error:.3g})"
+        f"way of training: {chosen}, preferred unless another is better by more than a standard error; the best, "
+        f"{best}, is not, {where} (difference {abs(it.difference.value):.3g}, standard error {it.error:.3g})"
     )
 
 
