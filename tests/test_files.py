@@ -108,3 +108,10 @@ def _begin_and_fail(path, error):
     with written_aside(path) as aside:
         aside.write_bytes(b"half")
         raise error
+
+
+def test_the_error_of_a_write_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "x.html"
+    with pytest.raises(FileNotFoundError) as caught:
+        write_whole(path, b"")
+    assert caught.value.filename == str(path)

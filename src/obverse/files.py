@@ -112,6 +112,10 @@ def written_aside(path: Path, *, sync: bool = True) -> Iterator[Path]:
             with aside.open("rb") as file:
                 os.fsync(file.fileno())
         os.replace(aside, path)
+    except OSError as error:
+        if error.filename == str(aside):  # messages name the file that was asked for
+            error.filename = str(path)
+        raise
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)

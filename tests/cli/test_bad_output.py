@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,33 @@ def test_nobody_reads_the_output(monkeypatch, capsys):
             main()
     assert stop.value.code == 141
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_export_that_does_not_fit(refused, shapes_run, tmp_path, monkeypatch):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        refused(73, "m.pth' cannot be written: File too large", "export", shapes_run, "--format", "pth", "--out",
+                tmp_path / "m.pth")  # fmt: skip
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("obverse.export.source.write_whole", full)
+    refused(74, "No space left", "export", shapes_run, "--format", "pth", "--out", tmp_path / "m.pth")
+    assert not list(tmp_path.glob("*m.pth*"))
+
+
+def test_a_page_where_nothing_may_be_written_is_known_before_the_first_answer(
+    refused, shapes, shapes_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    to = ("--html", tmp_path / "page.html")
+    assert refused(73, "cannot be written", "predict", shapes_run, shapes / "sample.jpg", *to).out == ""
+
+
+def test_an_export_whose_script_would_be_the_model(refused, shapes_run, tmp_path):
+    place = tmp_path / "script.py"
+    refused(73, "beside the model", "export", shapes_run, "--format", "onnx", "--out", place, untouched=tmp_path)

@@ -87,6 +87,11 @@ def test_explaining_again_replaces_the_maps_and_nothing_else(obverse, shapes, sh
     mine.mkdir()
     (mine / "notes.txt").write_text("mine")
     refused(73, "holds no maps", "explain", shapes_run, shapes / "sample.jpg", "--out", mine, untouched=mine)
+    # A table of the user's may have the same name and a column of that name.
+    (mine / "maps.csv").write_text("file,label\nnotes.txt,mine\n")
+    refused(73, "holds no maps", "explain", shapes_run, shapes / "sample.jpg", "--out", mine, untouched=mine)
+    (mine / "maps.csv").write_text("name\nnotes.txt\n")
+    refused(73, "holds no maps", "explain", shapes_run, shapes / "sample.jpg", "--out", mine, untouched=mine)
 
 
 def test_what_ended_early_can_be_done_again(obverse, shapes, shapes_run, refused, tmp_path):

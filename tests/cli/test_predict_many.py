@@ -71,6 +71,20 @@ def test_nothing_on_the_standard_input_is_said(refused, shapes_run, monkeypatch)
     refused(2, "standard input holds no paths", "predict", shapes_run, "-")
 
 
+def test_a_closed_standard_input_is_said(refused, shapes_run, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    refused(2, "standard input is closed", "predict", shapes_run, "-")
+
+
+def test_any_name_can_stand_on_the_standard_input(obverse, shapes_run, mixed, monkeypatch):
+    name = os.fsencode(mixed / "p") + b"\xff.png"
+    os.rename(mixed / "p1.png", name)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(name + b"\n"), encoding="utf-8"))
+    result = obverse("predict", shapes_run, "-", "--format", "csv")
+    assert result.code == 0, result.err
+    assert [row["id"] for row in rows_of(result)] == [f"{mixed}/p\\udcff.png"]
+
+
 def test_answers_come_batch_by_batch(shapes_run, mixed):
     seen = []
     answers = package.load(shapes_run).predict_each(mixed, batch_size=2, progress=lambda *told: seen.append(told))

@@ -128,8 +128,8 @@ def test_every_kind_of_model_has_a_script_of_at_most_25_lines(trained):
     labels = replace(bundle, output=OutputSpec(kind="binary", sets=bundle.output.sets))
     kinds = (bundle, replace(bundle, columns=odd), replace(bundle, columns=odd, parts=HALVES), without, labels)
     for changed in kinds:
-        text = script('a "model".onnx', changed)
-        compile(text, "script.py", "exec")
+        text = script('a "model"\n\udcff.onnx', changed)
+        compile(text.encode(), "script.py", "exec")
         assert len(text.splitlines()) <= 25
 
 

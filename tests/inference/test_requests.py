@@ -26,6 +26,21 @@ def test_a_pattern_stands_for_its_files_in_natural_order(draw_picture, tmp_path)
     assert failure.error.endswith("*.jpg' matches no file")
 
 
+def test_a_pattern_answers_each_picture_once_and_what_can_be_used(draw_picture, tmp_path):
+    for name in ("a.png", "sub/b.png", "sub/deep/c.png"):
+        draw_picture(tmp_path / name)
+    (tmp_path / "none").mkdir()
+    (tmp_path / "list.txt").write_text("")
+
+    def entries(pattern):
+        found = find_requests(str(tmp_path / pattern), Expansion(("image",)))
+        return [(type(each).__name__, each.id.removeprefix(f"{tmp_path}/")) for each in found]
+
+    pictures = [("Request", name) for name in ("a.png", "sub/b.png", "sub/deep/c.png")]
+    assert entries("**") == pictures
+    assert sorted(entries("*")) == [("Failure", "list.txt"), ("Failure", "none"), *pictures]
+
+
 def test_a_file_takes_the_memory_of_its_path(draw_picture, tmp_path):
     draw_picture(tmp_path / "a.png")
     path = str(tmp_path / "a.png")

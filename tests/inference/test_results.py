@@ -8,9 +8,12 @@ import sys
 import pytest
 
 import obverse
+from obverse.bundle import Bundle
+from obverse.data import Geometry
 from obverse.errors import BusyError, OutputError, RecipeError
-from obverse.inference import Failure, as_json
+from obverse.inference import Failure, Predictor, as_json
 from obverse.inference.results.partial import opened, partial_of
+from obverse.recipe import ConvNetBackbone, ModelSpec, OutputSpec
 
 BATCH = 4
 
@@ -173,3 +176,28 @@ def test_an_empty_shard_is_a_table_without_rows(predictor, pictures, tmp_path):
     assert predictor.predict_to(pictures[:3], path, shard="1/2").num_rows == 0
     assert pq.read_table(path).num_rows == 0
     assert predictor.predict_to(pictures[:3], tmp_path / "all.csv", shard="2/2").num_rows == 3
+
+
+def test_a_class_that_is_called_like_a_column_has_its_own(draw_picture, tmp_path):
+    import pyarrow.parquet as pq
+
+    bundle = Bundle(
+        classes=("id", "decision", "similar_1", "class id", "plain"),
+        ordered=False,
+        views=("image",),
+        geometry=Geometry(16, 16, 16, 16),
+        mean=(0.5,) * 3,
+        std=(0.2,) * 3,
+        model=ModelSpec(backbone=ConvNetBackbone(widths=(4, 8))),
+        output=OutputSpec(kind="binary"),
+    )
+    predictor = Predictor(bundle, bundle.build().eval(), device="cpu")
+    picture = draw_picture(tmp_path / "p.png")
+    for suffix in (".csv", ".parquet"):
+        predictor.predict_to(picture, tmp_path / f"r{suffix}")
+    (row,) = pq.read_table(tmp_path / "r.parquet").to_pylist()
+    (answer,) = predictor.predict(picture)
+    names = {"id": "class class id", "decision": "class decision", "similar_1": "class similar_1"}
+    assert {name: row[names.get(name, name)] for name in bundle.classes} == answer.probabilities
+    assert (row["id"], row["error"]) == (str(picture), None)
+    assert (tmp_path / "r.csv").read_text().splitlines()[0].split(",") == list(row)

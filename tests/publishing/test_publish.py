@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +76,20 @@ def test_timm_loads_the_weights(backbone, output, draw_picture, tmp_path):
     assert config["label_names"] == list(NAMES)
     data = timm.data.resolve_model_data_config(net)
     assert (*data["input_size"], *data["mean"], data["crop_mode"]) == (3, 48, 64, 0.4, 0.5, 0.6, "border")
+
+
+def test_the_folder_may_be_there_if_it_is_empty(one_view, tmp_path, monkeypatch):
+    """As the current folder, where a shell works, or the mount point of a volume, which cannot be renamed over."""
+    out = tmp_path / "coins"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    before = out.stat().st_ino
+    publish(one_view, Path("."))
+    assert out.stat().st_ino == before
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "bundle"]
+    assert "# coins\n" in (out / "README.md").read_text()
+    with pytest.raises(OutputError, match="not empty"):
+        publish(one_view, Path("."))
 
 
 def test_a_run_is_published_whole(one_view, draw_picture, tmp_path):

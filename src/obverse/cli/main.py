@@ -115,6 +115,8 @@ for verb in (
     app.command(name=verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
 
 BUG = 1
+# How Python decodes file names.
+NAMES = "surrogateescape"
 ON_EVERY_RANK = ("train",)
 
 
@@ -169,10 +171,10 @@ def _end(error: ObverseError) -> NoReturn:
 
 
 def _show_any_name() -> None:
-    """A name that the terminal's encoding lacks is shown escaped instead of ending the command."""
-    for stream in (sys.stdout, sys.stderr):
+    """A name that the terminal's encoding lacks is shown escaped, and read as the system has it."""
+    for stream, errors in ((sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace"), (sys.stdin, NAMES)):
         with suppress(AttributeError):  # a caller's own stream
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            stream.reconfigure(errors=errors)  # type: ignore[union-attr]
 
 
 def _drop_output() -> None:

@@ -9,7 +9,8 @@ attention_maps/
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
@@ -32,6 +33,9 @@ from .thumbnails import thumbnail
 FOLDER, INDEX, OVERVIEW = "attention_maps", "maps.csv", "overview.png"
 REPORT_TILE, NUM_SHEETS = 224, 4
 TITLE = "Where the model looks"
+# What tells an index of ours from any other table, whatever its version.
+OWN = ("file", "row", "id", "label", "predicted", "probability")
+MAP_NAME = re.compile(r"\d{6,}\.png")
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def _title(answer: str, probability: float, label: str) -> str:
 
 def require_free(path: Path) -> None:
     """Raise OutputError when `path` is a file, or a folder with anything but maps."""
-    if path.is_dir() and any(path.iterdir()) and not (path / INDEX).is_file():
+    if path.is_dir() and any(path.iterdir()) and _listed(path) is None:
         raise OutputError(f"{str(path)!r} is not empty and holds no maps; choose another --out")
     if path.exists() and not path.is_dir():
         raise OutputError(f"{str(path)!r} is a file; choose another --out")
@@ -181,19 +185,27 @@ def _section(maps: MapFolder) -> Section:
 
 
 def _earlier(path: Path) -> Iterator[Path]:
-    """The files named in an index."""
+    """The maps in a folder, with their index and overview; none where another program wrote the index."""
+    names = _listed(path)
+    if names is not None:
+        yield from (path / name for name in (*names, OVERVIEW, INDEX))
+
+
+def _listed(path: Path) -> list[str] | None:
+    """The names of the maps in a folder's index; None without an index of ours, so that no file of others goes."""
     index = path / INDEX
-    if index.is_file():
-        with index.open(encoding="utf-8", newline="") as file:
-            names: Iterable[str] = [row["file"] for row in csv.DictReader(file)]
-        yield from (path / name for name in names if Path(name).name == name)
-        yield from (path / OVERVIEW, index)
+    if not index.is_file():
+        return None
+    with suppress(OSError, ValueError, csv.Error), index.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ())[: len(OWN)] == OWN:
+            return [row["file"] for row in reader if MAP_NAME.fullmatch(row["file"] or "")]
+    return None
 
 
 def earlier_maps(folder: Path) -> Iterator[str]:
     """The maps of an earlier report in `folder`, as paths from there."""
-    with suppress(OSError, ValueError, KeyError, csv.Error):
-        yield from (path.relative_to(folder).as_posix() for path in _earlier(folder / FOLDER))
+    yield from (path.relative_to(folder).as_posix() for path in _earlier(folder / FOLDER))
 
 
 def _stacked(sheets: Sequence[Image.Image]) -> Image.Image:

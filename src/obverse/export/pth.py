@@ -12,6 +12,7 @@ calibration stay in the description. The file has no optimizer state, so trainin
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -24,12 +25,12 @@ from torch import nn
 
 from obverse.bundle import Bundle, fill
 from obverse.decisions import calibrated
-from obverse.errors import DataError, OutputError
-from obverse.files import regular_status, written_aside
+from obverse.errors import DataError
+from obverse.files import regular_status
 from obverse.models import Classifier, one_line, unpickled
 from obverse.recipe import FITTED_ON_PROBABILITIES
 
-from .source import TrainedModel
+from .source import TrainedModel, write_files
 
 FORMAT = "obverse-pth"
 FORMAT_VERSION = 1
@@ -52,12 +53,9 @@ def write_pth(path: Path, bundle: Bundle, classifier: Classifier, *, more: Mappi
         "model_state_dict": {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()},
         **(more or {}),
     }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(path) as aside, aside.open("wb") as file:
-            torch.save(values, file)
-    except OSError as error:
-        raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+    file = io.BytesIO()  # torch turns the system's errors, such as a full disk, into its own
+    torch.save(values, file)
+    write_files({path: file.getvalue()})
 
 
 def write(path: Path, model: TrainedModel) -> str:

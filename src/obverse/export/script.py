@@ -6,11 +6,12 @@ It has at most 25 lines, of which a model gets those that it needs.
 from __future__ import annotations
 
 from obverse.bundle import Bundle
+from obverse.errors import printable
 
 SCRIPT = "script.py"
 # `draft` is given the very size of 1/8, 1/4 or 1/2, so that Pillow decodes the pixels that our own decoder gives.
 HEAD = """\
-# The answer of {model}: python script.py {usage}
+# The answer of {model!r}: python script.py {usage}
 import json, pathlib, sys, numpy as np, onnxruntime, PIL.Image as Image, PIL.ImageOps as ImageOps
 session = onnxruntime.InferenceSession(str(pathlib.Path(__file__).with_name({model!r})))
 facts = {{name: json.loads(of) for name, of in session.get_modelmeta().custom_metadata_map.items() if of[0] in "{{["}}
@@ -68,6 +69,6 @@ def script(model: str, bundle: Bundle) -> str:
         of_set=SET if bundle.output.sets else "",
         decision=DECISION if bundle.output.acceptance else "",
     )
-    # Names are the user's: none may end the comment.
-    words = " ".join(" ".join(usage).split())
+    # Names are the user's: none may end the comment, and any can be encoded.
+    words = printable(" ".join(usage))
     return HEAD.format(model=model, usage=words) + inputs + tail

@@ -36,7 +36,7 @@ def write(path: Path, model: TrainedModel) -> str:
         with staged(path) as stage:
             (stage / "1").mkdir()
             (stage / "1/model.onnx").write_bytes(data)
-            (stage / "config.pbtxt").write_text(config(path.name, data), "utf-8")
+            (stage / "config.pbtxt").write_text(config(path.absolute().name, data), "utf-8")
             (stage / LABELS).write_text(labels, "utf-8")
     except OSError as error:
         raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}") from error

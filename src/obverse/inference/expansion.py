@@ -86,7 +86,18 @@ class Expansion:
         paths = sorted(glob.glob(pattern, recursive=True), key=_place_key)
         if not paths:
             raise DataError(f"{pattern!r} matches no file")
-        return [entry for path in paths for entry in self.entries(path)]
+        # A folder stands for all its pictures, of which `**` matches each one, too.
+        folders = {Path(path) for path in paths if os.path.isdir(path)}
+        if folders:
+            paths = [path for path in paths if folders.isdisjoint(Path(path).parents)]
+        return [entry for path in paths for entry in self._entries_or_failure(path)]
+
+    def _entries_or_failure(self, path: str) -> Sequence[Entry]:
+        """The entries of a match; a failure for one that cannot be used, because the others can."""
+        try:
+            return self.entries(path)
+        except DataError as error:
+            return [Failure(path, str(error))]
 
     def _listed(self, path: Path) -> Sequence[Entry]:
         """A request for each row of a table or list, or a failure for a row without a picture."""

@@ -9,6 +9,7 @@ The folder has no pictures, no file list and no path of this machine: a report h
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,13 +62,13 @@ def publish(model: Path, out: Path, *, licence: str | None = None) -> Published:
     with _new_folder(out) as folder:
         write_bundle(folder / "bundle", bundle, classifier.state_dict())
         no_timm = write_timm(folder, bundle, classifier)
-        write_card(folder / "README.md", out.name, bundle, origin=origin, licence=licence, no_timm=no_timm)
+        write_card(folder / "README.md", out.absolute().name, bundle, origin=origin, licence=licence, no_timm=no_timm)
     return Published(out, weights_words(bundle), no_timm, origin.measured)
 
 
 def require_new(out: Path) -> None:
     """OutputError when there is anything but an empty folder at `out`."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
+    if os.path.lexists(out) and not out.is_dir():
         raise OutputError(f"{str(out)!r} is a file; choose a new folder")
     if out.is_dir() and any(out.iterdir()):
         raise OutputError(f"{str(out)!r} is not empty, and nothing is overwritten; choose a new folder")
@@ -76,11 +77,17 @@ def require_new(out: Path) -> None:
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
     """A folder that takes the name `out` when the block ends; an error leaves nothing."""
-    aside = out.with_name(f".{out.name}.{uuid4().hex[:8]}.tmp")
+    # A folder that is there stays: a program may work in it, or it is the mount point of a volume.
+    is_there = out.is_dir()
+    aside = (out if is_there else out.parent) / f".{uuid4().hex[:8]}.tmp"
     try:
         aside.mkdir(parents=True)
         yield aside
-        aside.rename(out)
+        if not is_there:
+            aside.rename(out)
+        else:
+            for path in sorted(aside.iterdir(), reverse=True):  # the card, README.md, comes after what it describes
+                path.rename(out / path.name)
     except OSError as error:
         raise OutputError(f"{str(out)!r} cannot be written: {error.strerror}") from error
     finally:

@@ -288,7 +288,7 @@ def disk_error(path: Path, num_bytes: int | None, error: OSError) -> DiskError |
     if error.errno in DISK_FAULTS:
         needed = f"; {num_bytes:,} bytes are needed" if num_bytes is not None else ""
         return DiskError(f"writing {str(path)!r} failed ({error.strerror}){needed}. Free space and try again; "
-                         "a run goes on with --resume")  # fmt: skip
+                         "training goes on with --resume")  # fmt: skip
     return OutputError(f"{str(path)!r} cannot be written: {error.strerror}")
 
 

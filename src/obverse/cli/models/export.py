@@ -45,6 +45,7 @@ def command(
     """Write a trained model for other programs."""
     from obverse.bundle import find_bundle
     from obverse.export import TrainedModel, write_model
+    from obverse.runs import explained
 
     kind, method = EXPORT_FORMATS[format], _method(format, int8=int8, fp16=fp16)
     name = Path(kind.default_name)
@@ -52,10 +53,11 @@ def command(
     # A quantised file comes alone.
     _require_free(path, replace(kind, companions=()) if method else kind, force=force)
     trained = TrainedModel.read(model)
-    if method:
-        _write_quantised(path, trained, method, max_drop)
-        return
-    words = write_model(path, format, trained)
+    with explained(path, "export where more is free"):
+        if method:
+            _write_quantised(path, trained, method, max_drop)
+            return
+        words = write_model(path, format, trained)
     typer.echo(f"wrote {printable(str(path))}: {trained.classifier.num_parameters():,} parameters, "
                f"{len(trained.bundle.classes)} classes; {kind.reader} reads it")  # fmt: skip
     if words:
@@ -81,7 +83,9 @@ def _write_quantised(path: Path, trained: TrainedModel, method: Method, max_drop
 
 def _require_free(path: Path, kind: ExportKind, *, force: bool) -> None:
     """OutputError when a file of the export exists, or has the name of a folder. force: files may be replaced."""
-    companions = (path.with_name(name.replace("*", path.stem)) for name in kind.companions)
+    companions = [path.with_name(name.replace("*", path.stem)) for name in kind.companions]
+    if path in companions:
+        raise OutputError(f"{str(path)!r} is the name of a file beside the model; choose another one with --out")
     for file in (path, *companions):
         if file.is_dir() and not (kind.is_folder and file == path and force):
             what = "exists; --force replaces it" if kind.is_folder else "is a folder"

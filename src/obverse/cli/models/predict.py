@@ -151,7 +151,7 @@ def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> li
     """What a predictor takes, from the command line."""
     inputs: list[Any] = []
     for path in paths or []:
-        inputs += [line for line in map(str.strip, sys.stdin) if line] if str(path) == "-" else [path]
+        inputs += _listed_on_stdin() if str(path) == "-" else [path]
     if view:
         inputs.append({name: Path(file) for name, file in _pairs("view", view, "obverse=coin.jpg").items()})
     if not inputs:
@@ -159,6 +159,13 @@ def given_inputs(paths: Sequence[Path] | None, view: Sequence[str] | None) -> li
             raise RecipeError("nothing to predict: standard input holds no paths")
         raise RecipeError("nothing to predict: give at least one picture, a folder, or --view NAME=FILE")
     return inputs
+
+
+def _listed_on_stdin() -> list[str]:
+    """The paths on standard input, one per line."""
+    if sys.stdin is None:  # a caller closed it
+        raise RecipeError("standard input is closed, and `-` reads paths from it")
+    return [line for line in map(str.strip, sys.stdin) if line]
 
 
 def warn_of_unread(paths: Sequence[Path]) -> None:

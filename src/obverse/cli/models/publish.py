@@ -24,12 +24,14 @@ def command(
 ) -> None:
     """Write a model as a Hugging Face repository, with a model card."""
     from obverse import publishing
+    from obverse.runs import explained
 
     if public and push is None:
         raise RecipeError("--public is for --push OWNER/NAME")
     if push is not None:
         publishing.require_name(push)
-    done = publishing.publish(model, out, licence=license)
+    with explained(out, "publish where more is free"):
+        done = publishing.publish(model, out, licence=license)
     typer.echo(f"wrote {printable(str(out))}: bundle, model card" + ("" if done.no_timm else ", weights for timm"))
     if done.no_timm:
         typer.echo(f"no weights for timm, because {done.no_timm}")

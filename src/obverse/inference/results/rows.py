@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,11 @@ Answer = Prediction | Failure
 SIMILAR = ("similar", "similar_label", "cosine")
 # Joins the names of a set in one cell.
 JOINT = "|"
+
+
+# Columns that every table has, whatever the model, and the beginnings of numbered ones.
+OWN = ("id", "labels", "set", "confidence", "decision", "reason", "error")
+OWN_NUMBERED = ("similar_", "cosine_")
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Rows:
         bundle = predictor.bundle
         num_similar = 0 if predictor.among is None else predictor.num_similar
         if bundle.kind.is_set:
-            places = [("labels", False), *((name, True) for name in predictor.classes)]
+            places = [("labels", False), *((name, True) for name in _class_columns(predictor.classes))]
         else:
             ranks = range(1, min(num_top, len(predictor.classes)) + 1)
             places = [pair for place in ranks for pair in ((f"class_{place}", False), (f"probability_{place}", True))]
@@ -67,3 +73,16 @@ class Rows:
         evidence: list[Cell] = [cell for one in answer.similar for cell in (one.id, one.label, one.cosine)]
         evidence += [None] * (self.num_similar * len(SIMILAR) - len(evidence))
         return [answer.id, *places, answer.confidence, answer.decision, answer.reason or None, *evidence, None]
+
+
+def _class_columns(classes: Sequence[str]) -> Iterator[str]:
+    """The column of each class's probability: the class's name, with `class ` before it where another column has it."""
+    taken = {*OWN, *classes}
+    for name in classes:
+        column = name
+        if name in OWN or name.startswith(OWN_NUMBERED):
+            column = f"class {name}"
+            while column in taken:
+                column = f"class {column}"
+        taken.add(column)
+        yield column

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from obverse.cpus import num_allowed_cpus
+from obverse.errors import OutputError
 from obverse.imaging import in_order
 from obverse.inference.requests import Failure, Request, RequestOrFailure
 from obverse.inference.results import Answer, percent_note, require_absent
@@ -66,13 +68,20 @@ def show(
         # Now, so that what cannot be written is known before the first answer.
         for folder in (wanted.folder, wanted.page and gallery_path(wanted.page).parent):
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+                _require_writable(folder)
         places = ((row, item, answer) for row, (item, answer) in enumerate(zip(items, answers, strict=True)))
         num_threads = num_allowed_cpus()
         for answer, thumbnails in in_order(looked, places, num_threads=num_threads, num_ahead=2 * num_threads):
             gallery.add(answer, thumbnails)
             yield answer
         _finish(gallery, wanted)
+
+
+def _require_writable(folder: Path) -> None:
+    """Make the folder. OSError or OutputError when nothing can be written there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{str(folder)!r} cannot be written; choose another folder")
 
 
 def _finish(gallery: PredictionGallery, wanted: Showing) -> None:
