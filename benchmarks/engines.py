@@ -31,7 +31,8 @@ from obverse.cpus import num_usable_cpus
 from obverse.data import Geometry
 from obverse.engines import Engine, Needs, OnnxSession, SessionEngine, TorchEngine, choice, noise_batch, session_engine
 from obverse.engines.network import IMAGES, network_onnx
-from obverse.export import quantise
+from obverse.export.quantising.graphs import is_convolutional
+from obverse.export.quantising.integers import with_int8_products
 from obverse.inference import Predictor
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec, build_recipe
@@ -75,10 +76,10 @@ def ways(bundle: Bundle, classifier: Classifier, threads: int) -> Iterator[tuple
         yield f"{name}, fp32", session_engine(name, bundle, classifier, num_threads=threads)
     needs, data = Needs.of(bundle), network_onnx(bundle, classifier)
     calibration = [{IMAGES: noise_batch(bundle, NUM_CALIBRATION).images_BVCHW[[n]].numpy()} for n in range(16)]
-    changed = quantise._with_int8_products(onnx.load_from_string(data), calibration)
+    changed = with_int8_products(onnx.load_from_string(data), calibration)
     yield "onnx, int8", SessionEngine(OnnxSession(changed.SerializeToString(), num_threads=threads), needs)
     read = openvino.Core().read_model(data)
-    transformer = None if quantise.is_convolutional(onnx.load_from_string(data)) else nncf.ModelType.TRANSFORMER
+    transformer = None if is_convolutional(onnx.load_from_string(data)) else nncf.ModelType.TRANSFORMER
     integers = nncf.quantize(read, nncf.Dataset(calibration), model_type=transformer)
     yield "openvino, int8", SessionEngine(OpenVinoModel(integers, "f32", threads), needs)
     if has_fast_bf16(CPU):

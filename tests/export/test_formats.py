@@ -30,7 +30,7 @@ def opened(file, model):
     """A session of an exported file."""
     names = Names.of(model.bundle, model.classifier)
     if file.suffix == ".xml":
-        return OpenVinoSession(file)
+        return OpenVinoSession(file.read_bytes(), file.with_suffix(".bin").read_bytes())
     if file.suffix == ".pt2":
         return ProgramSession("torch.export", torch.export.load(file).module(), names)
     with torchscript._without_deprecations():

@@ -12,7 +12,9 @@ from obverse.cli.main import app
 from obverse.cli.models.export import _method
 from obverse.cli.printing.quantised import print_quantised
 from obverse.errors import DataError, RecipeError, RefusedError
-from obverse.export import Exact, Names, TrainedModel, quantise, samples
+from obverse.export import Exact, Names, TrainedModel, samples
+from obverse.export.onnx import OnnxFile
+from obverse.export.quantising import files, graphs, integers
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
@@ -96,15 +98,15 @@ def test_calibration_sees_train_samples_only(export, trained, monkeypatch):
 
 
 def test_a_file_that_loses_too_much_is_not_written(export, tmp_path, monkeypatch):
-    def wrong(exact, method, calibration):
-        """The exact graph with the logits of the classes exchanged."""
+    def wrong(format, exact, *more, **options):
+        """The exact graph, and with the logits of the classes exchanged."""
         model = onnx.load_from_string(exact.data)
         (node,) = (node for node in model.graph.node if "logits" in node.output)
         node.output[list(node.output).index("logits")] = "right"
         model.graph.node.append(helper.make_node("Neg", ["right"], ["logits"], "wrong"))
-        return model.SerializeToString()
+        return OnnxFile(exact.data), OnnxFile(model.SerializeToString())
 
-    monkeypatch.setattr(quantising, "quantised", wrong)
+    monkeypatch.setattr(quantising, "exact_and_quantised", wrong)
     with pytest.raises(RefusedError, match=r"int8 loses too much, accuracy -\d.* points on \d+ test samples .*McNemar"):
         export("int8", max_drop=0.5)
     assert not list(tmp_path.iterdir())
@@ -132,7 +134,7 @@ def test_what_cannot_be_measured(export, trained, tmp_path, monkeypatch):
         export("int8", model=TrainedModel(model.bundle, model.classifier))
     for given, problem in (
         ({"format": "onnx", "int8": True, "fp16": True}, "exclude each other"),
-        ({"format": "pth", "int8": True, "fp16": False}, "are for the format onnx"),
+        ({"format": "pth", "int8": True, "fp16": False}, "are for the format onnx or openvino"),
     ):
         with pytest.raises(RecipeError, match=problem):
             _method(**given)
@@ -143,11 +145,11 @@ def test_what_cannot_be_measured(export, trained, tmp_path, monkeypatch):
 
 
 def test_pixels_stay_exact_and_convolutions_are_integers(exact, trained):
-    assert quantise.is_convolutional(exact.model)
+    assert graphs.is_convolutional(exact.model)
     inputs = samples.draw_samples(TrainedModel.read(trained.path).bundle, exact.names, None).rows[:4]
     copy = type(exact.model).FromString(exact.model.SerializeToString())
-    changed = quantise._with_int8_products(copy, inputs)
-    before = quantise._ancestors(changed, exact.names.pixels)
+    changed = integers.with_int8_products(copy, inputs)
+    before = graphs.ancestors(changed, exact.names.pixels)
     kinds = {name: {node.op_type for node in changed.graph.node if (node.name in before) == inside}
              for name, inside in (("geometry", True), ("network", False))}  # fmt: skip
     assert "QuantizeLinear" in kinds["network"]
@@ -182,8 +184,8 @@ def products():
 
 def test_products_of_transformers_are_quantised_for_each_input():
     exact = Exact(products(), Names(("image",), (), ("pixels.image",), ("embeddings", "logits")), "")
-    assert not quantise.is_convolutional(exact.model)
-    data = quantise.quantised(exact, "int8", [])
+    assert not graphs.is_convolutional(exact.model)
+    data = files._quantised_onnx(exact, "int8", [])
     nodes = onnx.load_from_string(data).graph.node
     assert [node.op_type for node in nodes].count("MatMulInteger") == 1
     assert {"geometry", "decision"} <= {node.name for node in nodes if node.op_type == "MatMul"}
@@ -198,7 +200,7 @@ def test_weights_of_16_bits_are_computed_with_in_32():
     huge = numpy_helper.to_array(weight).copy()
     huge[0, 0] = 1e6  # no number of 16 bits
     weight.CopyFrom(numpy_helper.from_array(huge, "head"))
-    data = quantise.quantised(exact, "fp16", [])
+    data = files._quantised_onnx(exact, "fp16", [])
     stored = {tensor.name: tensor.data_type for tensor in onnx.load_from_string(data).graph.initializer}
     assert stored == {"resize": TensorProto.FLOAT, "weight.fp16": TensorProto.FLOAT16, "head": TensorProto.FLOAT}
     pixels = np.random.default_rng(1).normal(0, 1, (3, 64)).astype(np.float32)

@@ -13,11 +13,22 @@ from obverse import metrics
 from obverse.bundle import Bundle
 from obverse.cpus import num_usable_cpus
 from obverse.data import PictureDataset
-from obverse.engines import OnnxSession, Outputs
+from obverse.engines import Outputs
 from obverse.errors import DataError, RecipeError, RefusedError
 from obverse.evaluation import Difference, Predictions, differences, to_predictions
 from obverse.experiment import run_manifest, run_recipe
-from obverse.export import PRESENT, Arrays, Exact, Method, Names, TrainedModel, decoded, quantised, write_files
+from obverse.export import (
+    PRESENT,
+    Arrays,
+    Exact,
+    File,
+    Method,
+    Names,
+    TrainedModel,
+    decoded,
+    exact_and_quantised,
+    require_usable,
+)
 from obverse.manifest import Manifest, Sample
 from obverse.runs import RunFolder
 from obverse.runtime import fastest_seconds
@@ -78,36 +89,60 @@ class Quantised:
 
 
 def export_quantised(
-    path: Path, model: TrainedModel, method: Method, *, max_drop: float, notify: Callable[[Quantised], None]
+    path: Path,
+    model: TrainedModel,
+    method: Method,
+    *,
+    format: str = "onnx",
+    max_drop: float,
+    notify: Callable[[Quantised], None],
 ) -> None:
-    """Write the quantised model of a run as ONNX, unless it loses more than `max_drop` percentage points of accuracy.
+    """Write the quantised model of a run, unless it loses more than `max_drop` percentage points of accuracy.
 
-    Activations are calibrated on train samples only. notify: called with the result before it is decided on.
+    format: `onnx` or `openvino`, whose runtime measures. Activations are calibrated on train samples only. notify:
+    called with the result before it is decided on.
+
     RefusedError, with the numbers, when too much is lost. RecipeError for a bundle without its run. DataError when its
-    data is gone or has no labelled test samples.
+    data is gone or has no labelled test samples. Other errors: see `require_usable`.
     """
-    if model.run is None:
-        raise RecipeError("a quantised file is measured on the run's test samples, and this is a bundle without its "
-                          "run; give the run folder")  # fmt: skip
-    run, bundle = RunFolder(model.run), model.bundle
+    require_usable(path, format, method)
+    run, bundle = _measured_on(model), model.bundle
     manifest = run_manifest(run, run_recipe(run), bundle)
     train, test = _spread(manifest.split("train"), NUM_CALIBRATION), _spread(manifest.split("test"), MOST_TEST)
     if not test:
         raise DataError("the run has no test samples, on which a quantised file could be measured")
     exact = Exact.of(model)
-    calibration = list(_inputs(manifest, train, bundle, exact.names))
-    changed = quantised(exact, method, calibration)
+    calibration = list(_inputs(manifest, train, bundle, exact.names)) if method == "int8" else []
+    files = exact_and_quantised(format, exact, bundle, method=method, calibration=calibration)
     before, after = (
-        _measured(name, data, manifest, test, bundle, exact.names)
-        for name, data in (("exact", exact.data), (method, changed))
+        _measured(name, file, manifest, test, bundle, exact.names)
+        for name, file in zip(("exact", method), files, strict=True)
     )
-    difference = differences([before.predictions], [after.predictions]).get("accuracy")
+    name = metrics.metric_of("accuracy", label_sets=bundle.multi_label).name
+    difference = differences([before.predictions], [after.predictions]).get(name)
     result = Quantised(before, after, difference)
     notify(result)
     if result.points_lost > max_drop:
         raise RefusedError(f"{method} loses too much, {result.words}, and --max-drop allows {max_drop:g}; nothing was "
                            "written")  # fmt: skip
-    write_files({path: changed})
+    files[1].write(path)
+
+
+def _measured_on(model: TrainedModel) -> RunFolder:
+    """The run whose samples measure a model; of an ensemble that of a member, as all have the same test samples."""
+    if model.run is not None:
+        return RunFolder(model.run)
+    trained = model.bundle.trained
+    names = trained.get("ensemble") or trained.get("soup")
+    members = [RunFolder(Path(name)) for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    run = next((run for run in members if run.recipe.is_file() and run.manifest.is_file()), None)
+    if run is not None:
+        return run
+    if members:
+        raise RecipeError("a quantised ensemble is measured on its members' test samples, and their run folders are "
+                          f"not where they were ({str(members[0].path)!r})")  # fmt: skip
+    raise RecipeError("a quantised file is measured on the run's test samples, and this is a bundle without its "
+                      "run; give the run folder")  # fmt: skip
 
 
 def _spread(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
@@ -121,10 +156,10 @@ def _inputs(manifest: Manifest, samples: Iterable[Sample], bundle: Bundle, names
 
 
 def _measured(
-    name: str, data: bytes, manifest: Manifest, samples: Sequence[Sample], bundle: Bundle, names: Names
+    name: str, file: File, manifest: Manifest, samples: Sequence[Sample], bundle: Bundle, names: Names
 ) -> Measured:
-    """The file in ONNX Runtime on all samples."""
-    session, logits, seconds = OnnxSession(data, num_threads=num_usable_cpus()), [], []
+    """The file in its runtime on all samples."""
+    session, logits, seconds = file.session(num_threads=num_usable_cpus()), [], []
     for inputs in _inputs(manifest, samples, bundle, names):
         start = time.perf_counter()
         logits.append(session.run(inputs)["logits"])
@@ -135,7 +170,7 @@ def _measured(
     ids, nothing = tuple(sample.id for sample in samples), np.empty((len(samples), 0), np.float32)
     outputs = Outputs(ids, truth, np.concatenate(logits), nothing, ())
     predictions = to_predictions(outputs, manifest, "test", bundle=bundle, embeddings=False)
-    return Measured(name, len(data), 1000 * float(np.median(seconds)), BATCH_SIZE / of_batch, predictions)
+    return Measured(name, file.num_bytes, 1000 * float(np.median(seconds)), BATCH_SIZE / of_batch, predictions)
 
 
 def _fitted_batch(bundle: Bundle, names: Names) -> Arrays:

@@ -5,7 +5,7 @@ from .engine import Engine, Needs
 from .forward import Forward
 from .onnx_engine import OnnxSession
 from .onnx_export import require_packages, to_onnx
-from .openvino_engine import OpenVinoSession, has_openvino
+from .openvino_engine import OpenVinoSession, has_openvino, signal_stack_kept
 from .outputs import Outputs
 from .run import run_engine
 from .session_engine import Session, SessionEngine
@@ -32,5 +32,6 @@ __all__ = [
     "require_packages",
     "run_engine",
     "session_engine",
+    "signal_stack_kept",
     "to_onnx",
 ]

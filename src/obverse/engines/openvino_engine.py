@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -29,7 +28,7 @@ class _SignalStack(ctypes.Structure):
 
 
 @contextmanager
-def _signal_stack_kept() -> Iterator[None]:
+def signal_stack_kept() -> Iterator[None]:
     """Context at whose end signals are handled on the stack on which they were before.
 
     OpenVINO replaces that stack while a model exists and puts back what it found. Of two models of which the older one
@@ -50,12 +49,12 @@ def _signal_stack_kept() -> Iterator[None]:
 class OpenVinoSession:
     """A model in OpenVINO, on the CPU in fp32. UnavailableError without the package.
 
-    model: an ONNX model, or the path of an .xml file of OpenVINO, whose .bin file lies beside it.
+    model: the content of an ONNX file, or of an .xml file of OpenVINO with that of its .bin file as `weights`.
     """
 
     name = "OpenVINO"
 
-    def __init__(self, model: bytes | Path, *, num_threads: int = 1) -> None:
+    def __init__(self, model: bytes, weights: bytes = b"", *, num_threads: int = 1) -> None:
         try:
             import openvino
         except ImportError:
@@ -64,9 +63,9 @@ class OpenVinoSession:
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": num_threads}
         # A request holds one inference at a time, and threads share this one.
         self._lock = Lock()
-        with _signal_stack_kept():
+        with signal_stack_kept():
             core = openvino.Core()
-            self._model = core.compile_model(core.read_model(model), "CPU", settings)
+            self._model = core.compile_model(core.read_model(model, weights), "CPU", settings)
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """All outputs by name."""

@@ -72,6 +72,26 @@ class Exact:
         return without_pixels(self.model)
 
 
+@dataclass(frozen=True)
+class OnnxFile:
+    """The content of an ONNX file."""
+
+    data: bytes
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the file."""
+        return len(self.data)
+
+    def session(self, *, num_threads: int = 1) -> OnnxSession:
+        """The model in ONNX Runtime."""
+        return OnnxSession(self.data, num_threads=num_threads)
+
+    def write(self, path: Path) -> None:
+        """Write the file. OutputError when it cannot be written."""
+        write_files({path: self.data})
+
+
 def without_pixels(model: Any) -> bytes:
     """The content of a model's file, whose outputs are those for users only."""
     copy = type(model).FromString(model.SerializeToString())

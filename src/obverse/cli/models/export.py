@@ -14,7 +14,7 @@ from obverse.registry import EXPORT_FORMATS, ExportKind
 if TYPE_CHECKING:
     from obverse.export import Method, TrainedModel
 
-QUANTISED_FORMATS = ("onnx",)
+QUANTISED_FORMATS = ("onnx", "openvino")
 
 
 def _check_format(name: str) -> str:
@@ -50,12 +50,13 @@ def command(
     kind, method = EXPORT_FORMATS[format], _method(format, int8=int8, fp16=fp16)
     name = Path(kind.default_name)
     path = out or find_bundle(model) / (name.with_suffix(f".{method}{name.suffix}") if method else name)
-    # A quantised file comes alone.
-    _require_free(path, replace(kind, companions=()) if method else kind, force=force)
+    # A quantised file comes without a script.
+    parts = tuple(part for part in kind.companions if "*" in part)
+    _require_free(path, replace(kind, companions=parts) if method else kind, force=force)
     trained = TrainedModel.read(model)
     with explained(path, "export where more is free"):
         if method:
-            _write_quantised(path, trained, method, max_drop)
+            _write_quantised(path, format, trained, method=method, max_drop=max_drop)
             return
         words = write_model(path, format, trained)
     typer.echo(f"wrote {printable(str(path))}: {trained.classifier.num_parameters():,} parameters, "
@@ -73,11 +74,11 @@ def _method(format: str, *, int8: bool, fp16: bool) -> Method | None:
     return "int8" if int8 else "fp16" if fp16 else None
 
 
-def _write_quantised(path: Path, trained: TrainedModel, method: Method, max_drop: float) -> None:
+def _write_quantised(path: Path, format: str, trained: TrainedModel, *, method: Method, max_drop: float) -> None:
     from obverse.api.quantising import export_quantised
     from obverse.cli.printing.quantised import print_quantised
 
-    export_quantised(path, trained, method, max_drop=max_drop, notify=print_quantised)
+    export_quantised(path, trained, method, format=format, max_drop=max_drop, notify=print_quantised)
     typer.echo(f"wrote {printable(str(path))}")
 
 
