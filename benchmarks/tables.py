@@ -62,6 +62,7 @@ TABLES = {
     "probing": Table("Seconds of `obverse probe`", ("probing",)),
     "promises": Table("Promises of acceptance and sets on real pictures", JUDGING),
     "real_sets": Table("`obverse train` on four public sets", LEARNING),
+    "quantised": Table("Size, speed and accuracy of quantised files", ("export", "api/quantising.py")),
     "rectangular": Table("Networks for 2:1 frames", ("data", "models")),
     "rehearsal": Table("The long-tail study at its design size", ("manifest", "training", "evaluation")),
     "report_page": Table("Size and opening time of a large report", ("report", "evaluation/page")),
