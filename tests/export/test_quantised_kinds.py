@@ -84,7 +84,7 @@ def test_an_ensemble_is_measured_on_the_data_of_its_members(label_sets, tmp_path
     model = TrainedModel.read(joined)
     for names in (["runs/gone"], "runs/gone", [7]):
         bundle = replace(model.bundle, trained={"ensemble": names})
-        with pytest.raises(RecipeError, match="ensemble is measured on its members|without its run"):
+        with pytest.raises(RecipeError, match=r"ensemble is measured on its members|without its run"):
             export_quantised(
                 tmp_path / "b.onnx", replace(model, bundle=bundle), "int8", max_drop=1, notify=print
             )  # fmt: skip
