@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from obverse.bundle import Bundle
 from obverse.engines import Session, require_packages
@@ -61,8 +61,10 @@ def exact_and_quantised(
 
 def _quantised_onnx(exact: Exact, method: Method, calibration: Sequence[Arrays]) -> bytes:
     """The content of the quantised ONNX file."""
-    copy: Any = type(exact.model).FromString(exact.model.SerializeToString())
-    changed = with_half_weights(copy) if method == "fp16" else with_int8_products(copy, calibration)
+    if method == "int8":
+        changed = with_int8_products(exact.model, calibration)
+    else:
+        changed = with_half_weights(type(exact.model).FromString(exact.model.SerializeToString()))
     mark = changed.metadata_props.add()
     mark.key, mark.value = MARK, method
     return onnx.without_pixels(changed)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..samples import Arrays
 from .graphs import is_convolutional, network_nodes
+from .rounding import round_convolutions
 
 PRODUCTS = ["Conv", "MatMul", "Gemm"]
 # An activation that cuts a range belongs to the product before it: measured after it, the range that int8 divides into
@@ -25,44 +26,73 @@ OPTIMISED = ("onnx.quant.pre_process", "onnxruntime.quant")
 def with_int8_products(model: Any, calibration: Sequence[Arrays]) -> Any:
     """The ONNX model with the products and convolutions of its network in int8."""
     import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
 
-    nodes, is_static = network_nodes(model), is_convolutional(model)
-    del model.graph.value_info[:]  # shapes of the exporter that the changed graph no longer has
-    mark = model.metadata_props.add()
+    copy = type(model).FromString(model.SerializeToString())
+    del copy.graph.value_info[:]  # shapes of the exporter that the changed graph no longer has
+    mark = copy.metadata_props.add()
     mark.key, mark.value = OPTIMISED
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        common = {"nodes_to_quantize": nodes, "per_channel": True, "weight_type": QuantType.QInt8}
-        if is_static:
-            # 7-bit weights: processors without VNNI add pairs of products in 16 bits, which 8-bit ones can overflow.
-            quantize_static(
-                model,
-                path,
-                _reader(calibration),
-                quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QUInt8,
-                op_types_to_quantize=PRODUCTS + ACTIVATIONS,
-                reduce_range=True,
-                extra_options={"TensorQuantOverrides": _of_depthwise(model, QuantType.QInt8)},
-                **common,
-            )
+        if is_convolutional(model):
+            _write_static(path, copy, calibration)
         else:
-            quantize_dynamic(model, path, op_types_to_quantize=PRODUCTS[1:], **common)
+            _write_dynamic(path, copy)
         changed = onnx.load(path)
     kept = [entry for entry in changed.metadata_props if entry.key != OPTIMISED[0]]
     del changed.metadata_props[:]
     changed.metadata_props.extend(kept)
+    if is_convolutional(model):
+        round_convolutions(changed, model, calibration, _largest(model, changed))
     return changed
 
 
-def _of_depthwise(model: Any, kind: Any) -> dict[str, list[dict[str, Any]]]:
-    """All 8 bits for the weights of depthwise convolutions, whose products every processor adds in 32 bits."""
+def _write_dynamic(path: Path, model: Any) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        model,
+        path,
+        op_types_to_quantize=PRODUCTS[1:],
+        nodes_to_quantize=network_nodes(model),
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+    )
+
+
+def _write_static(path: Path, model: Any, calibration: Sequence[Arrays]) -> None:
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    # 7-bit weights: processors without VNNI add pairs of products in 16 bits, which 8-bit ones can overflow. Those of a
+    # depthwise convolution are added in 32 bits everywhere.
+    full = {"quant_type": QuantType.QInt8, "axis": 0, "symmetric": True, "reduce_range": False}
+    quantize_static(
+        model,
+        path,
+        _reader(calibration),
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=PRODUCTS + ACTIVATIONS,
+        nodes_to_quantize=network_nodes(model),
+        per_channel=True,
+        reduce_range=True,
+        extra_options={"TensorQuantOverrides": {name: [full] for name in _depthwise_weights(model)}},
+    )
+
+
+def _depthwise_weights(model: Any) -> set[str]:
+    """Names of the weights of convolutions whose channels each see one channel."""
     sizes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     groups = {node.input[1]: attribute.i for node in model.graph.node if node.op_type == "Conv"
               for attribute in node.attribute if attribute.name == "group"}  # fmt: skip
-    option = {"quant_type": kind, "axis": 0, "symmetric": True, "reduce_range": False}
-    return {name: [option] for name, group in groups.items() if sizes[name][:2] == (group, 1) and group > 1}
+    return {name for name, group in groups.items() if group > 1 and sizes.get(name, ())[:2] == (group, 1)}
+
+
+def _largest(model: Any, changed: Any) -> dict[str, int]:
+    """The largest integer of each weight of a convolution that is quantised."""
+    stored, depthwise = {tensor.name for tensor in changed.graph.initializer}, _depthwise_weights(model)
+    names = {node.input[1] for node in model.graph.node if node.op_type == "Conv"}
+    return {name: 127 if name in depthwise else 64 for name in names if f"{name}_quantized" in stored}
 
 
 def _reader(calibration: Sequence[Arrays]) -> Any:

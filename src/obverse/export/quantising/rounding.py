@@ -1,0 +1,107 @@
+"""Rounding of a convolution's weights to integers, so that its outputs change least on calibration samples.
+
+Each weight in turn is rounded, and the weights of its output channel that are not rounded yet make up for the error: GPTQ
+(Frantar et al. 2022, https://arxiv.org/abs/2210.17323, algorithm 1). Plain rounding shifts the mean of channels, which
+depthwise convolutions with their few weights per channel do not average out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from obverse.engines import OnnxSession
+
+from ..samples import Arrays
+
+Array = npt.NDArray[Any]
+# Positions of a sample that are looked at. More change the moments hardly.
+MOST_POSITIONS = 256
+# Share of the mean diagonal that is added to it, as in the paper.
+DAMPING = 0.01
+
+
+def round_convolutions(changed: Any, exact: Any, calibration: Sequence[Arrays], largest: Mapping[str, int]) -> None:
+    """Replace the integer weights of an ONNX model that ONNX Runtime has quantised; their scales stay.
+
+    exact: the model before. largest: of each weight that is replaced, the largest integer.
+    """
+    from onnx import numpy_helper
+
+    stored = {tensor.name: tensor for tensor in changed.graph.initializer}
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in exact.graph.initializer
+               if tensor.name in largest}  # fmt: skip
+    nodes = [node for node in exact.graph.node if node.op_type == "Conv" and node.input[1] in weights]
+    for name, moments_GKK in _moments(exact, nodes, weights, calibration).items():
+        scales_O = numpy_helper.to_array(stored[f"{name}_scale"])
+        integers = rounded(weights[name], scales_O, moments_GKK, largest[name])
+        stored[f"{name}_quantized"].CopyFrom(numpy_helper.from_array(integers, f"{name}_quantized"))
+
+
+def rounded(weights: Array, scales_O: Array, moments_GKK: Array, largest: int) -> Array:
+    """The weights (O, I, height, width) divided by the scales, as int8.
+
+    moments_GKK: for each group of the convolution, the mean products of its K = I * height * width inputs.
+    """
+    groups, num = moments_GKK.shape[:2]
+    rest_GOK = (weights.reshape(len(weights), -1) / scales_O.reshape(-1, 1)).reshape(groups, -1, num).astype(np.float64)
+    diagonal_GK = np.einsum("gkk->gk", moments_GKK)
+    damping_G = DAMPING * diagonal_GK.mean(1) + 1e-8  # channels that are always zero have no moments
+    inverse_GKK = np.linalg.inv(moments_GKK + damping_G[:, None, None] * np.eye(num))
+    factor_GKK = np.linalg.cholesky(inverse_GKK).transpose(0, 2, 1)
+    integers_GOK = np.zeros_like(rest_GOK)
+    for k in range(num):
+        integers_GOK[:, :, k] = np.rint(rest_GOK[:, :, k]).clip(-largest, largest)
+        error_GO = (rest_GOK[:, :, k] - integers_GOK[:, :, k]) / factor_GKK[:, None, k, k]
+        rest_GOK[:, :, k + 1 :] -= error_GO[:, :, None] * factor_GKK[:, None, k, k + 1 :]
+    return integers_GOK.reshape(weights.shape).astype(np.int8)
+
+
+def _moments(
+    exact: Any, nodes: Sequence[Any], weights: Mapping[str, Array], calibration: Sequence[Arrays]
+) -> dict[str, Array]:
+    """Weight -> the mean products (G, K, K) of the inputs by which a convolution multiplies it."""
+    rng, sums, counts = np.random.default_rng(0), dict[str, Array](), dict[str, int]()
+    for given in _inputs_of(exact, nodes, calibration):
+        for node in nodes:
+            name = node.input[1]
+            inputs_GPK = _patches(given[node.input[0]], weights[name].shape, _attributes(node), rng)
+            sums[name] = sums.get(name, 0.0) + inputs_GPK.transpose(0, 2, 1) @ inputs_GPK
+            counts[name] = counts.get(name, 0) + inputs_GPK.shape[1]
+    return {name: total / counts[name] for name, total in sums.items()}
+
+
+def _inputs_of(exact: Any, nodes: Sequence[Any], calibration: Sequence[Arrays]) -> Iterator[dict[str, Array]]:
+    """The inputs of nodes for each calibration sample, by tensor."""
+    from onnx import TensorProto, helper
+
+    copy = type(exact).FromString(exact.SerializeToString())
+    names = list(dict.fromkeys(node.input[0] for node in nodes))
+    del copy.graph.output[:]
+    copy.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    session = OnnxSession(copy.SerializeToString())
+    yield from map(session.run, calibration)
+
+
+def _attributes(node: Any) -> dict[str, list[int]]:
+    """Kernel, strides, pads, dilations and group of a convolution, in so far as it gives them."""
+    return {attribute.name: list(attribute.ints) or [attribute.i] for attribute in node.attribute}
+
+
+def _patches(inputs: Array, shape: Sequence[int], given: Mapping[str, list[int]], rng: np.random.Generator) -> Array:
+    """The inputs (G, P, K) of a convolution at P random positions. shape: of its weights."""
+    top, left, bottom, right = given.get("pads", [0] * 4)
+    (down, across), (rows, columns) = given.get("dilations", [1, 1]), given.get("strides", [1, 1])
+    padded = np.pad(inputs, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    window = ((shape[2] - 1) * down + 1, (shape[3] - 1) * across + 1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, window, axis=(2, 3))
+    windows = windows[:, :, ::rows, ::columns, ::down, ::across]
+    num, _, height, width = windows.shape[:4]
+    places = rng.permutation(num * height * width)[:MOST_POSITIONS]
+    n, y, x = np.unravel_index(places, (num, height, width))
+    (group,) = given.get("group", [1])
+    patches = windows[n, :, y, x].reshape(len(places), group, -1)
+    return np.ascontiguousarray(patches.transpose(1, 0, 2), np.float32)
