@@ -1,8 +1,8 @@
 """Rounding of a convolution's weights to integers, so that its outputs change least on calibration samples.
 
-Each weight in turn is rounded, and the weights of its output channel that are not rounded yet make up for the error: GPTQ
-(Frantar et al. 2022, https://arxiv.org/abs/2210.17323, algorithm 1). Plain rounding shifts the mean of channels, which
-depthwise convolutions with their few weights per channel do not average out.
+Each weight in turn is rounded, and the weights of its output channel that are not rounded yet make up for the error:
+GPTQ (Frantar et al. 2022, https://arxiv.org/abs/2210.17323, algorithm 1). Errors of plain rounding shift the means of
+channels, and shifts add up from layer to layer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from obverse.engines import OnnxSession
 from ..samples import Arrays
 
 Array = npt.NDArray[Any]
-# Positions of a sample that are looked at. More change the moments hardly.
+# Positions that are drawn of each sample. More hardly change the result.
 MOST_POSITIONS = 256
 # Share of the mean diagonal that is added to it, as in the paper.
 DAMPING = 0.01
