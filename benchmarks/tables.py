@@ -37,7 +37,7 @@ TABLES = {
     "coins_600": Table("The same with 600 coins", LEARNING),
     "conformal": Table("Prediction sets by simulation, beside MAPIE and contiguous APS", ("decisions",)),
     "decode": Table("Decoding and resizing against Pillow", ("imaging",)),
-    "engines": Table("A ViT-B/16 by engine and number format, beside eager torch", ("engines", "export/quantise.py")),
+    "engines": Table("A ViT-B/16 by engine and number format, beside eager torch", ("engines", "export/quantising")),
     "evaluation": Table("Evaluation with report, beside the bare forward pass", ("engines", "evaluation", "report")),
     "explain": Table("Faithfulness of explanation maps", ("explain",)),
     "export": Table("Differences between torch and exported graphs", ("export", "data/geometry.py")),
