@@ -42,3 +42,19 @@ def open_in_browser(browser):
     yield open_
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def serious_findings():
+    """serious_findings(page) -> serious and critical findings of axe-core, with the start of the first element."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+
+    def find(page):
+        violations = axe.Axe().run(page).response["violations"]
+        return [
+            (each["id"], each["nodes"][0]["html"][:90])
+            for each in violations
+            if each["impact"] in ("serious", "critical")
+        ]
+
+    return find

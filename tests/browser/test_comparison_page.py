@@ -79,11 +79,12 @@ def test_nothing_is_asked_for_and_nothing_fails(open_file, files, name):
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 @pytest.mark.parametrize("name", ["comparison", "runs"])
-def test_the_page_never_scrolls_sideways(open_file, name, width):
-    page = open_file(name, width)
+def test_the_page_never_scrolls_sideways_and_can_be_used_by_all(open_file, serious_findings, name, width, scheme):
+    page = open_file(name, width, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert serious_findings(page) == []
 
 
 def test_changed_samples_stand_with_both_views_and_both_answers(open_file):

@@ -30,11 +30,12 @@ def page_file(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (390, "dark"), (1200, "dark")])
-def test_it_fits_and_fetches_nothing(open_in_browser, page_file, width, scheme):
+def test_it_fits_and_fetches_nothing(open_in_browser, serious_findings, page_file, width, scheme):
     page = open_in_browser(page_file, width, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("document.images.length == 9 && [...document.images].every(i => i.naturalWidth > 0)")
     assert [text for text in page.messages if not text.startswith(("data:image/", page_file.as_uri()[:60]))] == []
+    assert serious_findings(page) == []
 
 
 def test_a_decision_is_chosen(open_in_browser, page_file):

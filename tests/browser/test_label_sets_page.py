@@ -73,7 +73,9 @@ def test_the_panels_follow_a_label(report, predictions, open_in_browser):
     assert [message for message in page.messages if not message.startswith(("file:", "data:"))] == []
 
 
-def test_a_phone_shows_it_without_scrolling_aside(report, open_in_browser):
-    page = open_in_browser(report, 390)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_it_without_scrolling_aside(report, open_in_browser, serious_findings, scheme):
+    page = open_in_browser(report, 390, color_scheme=scheme)
     page.wait_for_selector("html[data-ready]")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert serious_findings(page) == []

@@ -87,7 +87,7 @@ def test_the_header_of_a_long_table_stays_and_the_keyboard_reaches_its_rows(open
     page.keyboard.press("Tab")
     playwright.expect(page.get_by_role("searchbox", name="Search 500 rows")).to_be_focused()
     page.keyboard.press("Tab")
-    box = page.get_by_role("region", name="Classes")
+    box = page.get_by_role("group", name="Classes")
     playwright.expect(box).to_be_focused()
     page.keyboard.press("End")
     playwright.expect(box.get_by_role("rowheader", name="class 499")).to_be_in_viewport()

@@ -103,7 +103,7 @@ def test_a_plot_in_markdown_is_a_link_or_a_short_table(tmp_path):
     guide = Line("perfect", (0, 1), (0, 1), style="guide")
     rows = markdown_of(curve_of(line, guide, y_share=True), folder=tmp_path).splitlines()
     assert rows[0] == "| share | series | risk |"
-    assert (len(rows), rows[-1]) == (10, "| 99 | val | 99 % |")
+    assert (len(rows), rows[-1]) == (10, "| 99 | val | 99.0 % |")
     linked = curve_of(line, path=tmp_path / "risk.png")
     assert markdown_of(linked, folder=tmp_path) == "![risk](risk.png)\n"
 

@@ -147,6 +147,9 @@ class Gallery:
     is_large: bool = False
     """Whether pictures are shown with sides of 160 pixels instead of 96."""
 
+    has_names: bool = False
+    """Whether the name of each picture stands below it."""
+
     filter: str = ""
     """What the groups of the items are, such as `decision`, for a choice among them; empty: no choice."""
 

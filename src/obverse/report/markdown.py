@@ -12,7 +12,6 @@ from obverse.staging import final_place
 
 from .blocks import Block, Card, Cards, Curve, Figure, Gallery, Item, Line, Page, Panel, Table, Text
 from .escaping import markdown_prose, markdown_text
-from .svg import tick_text
 
 MOST_POINTS = 8
 """Points of a series in the table that stands for a plot without a file."""
@@ -64,7 +63,7 @@ def item_text(item: Item) -> str:
     """What is known about an item of a gallery, in one line."""
     confidence = "" if item.confidence is None else f" at {100 * item.confidence:.1f} %"
     answer = f"answer {item.answer}{confidence}" if item.answer else ""
-    parts = [item.caption, f"label {item.label}" if item.label else "", answer, *item.tags]
+    parts = [item.caption, f"label {item.label}" if item.label else "", answer, *item.tags, item.note]
     return "; ".join(part for part in parts if part)
 
 
@@ -83,8 +82,12 @@ def _curve_lines(curve: Curve, folder: Path) -> Iterator[str]:
     yield from map(_table_line, (map(markdown_text, header), ("---" for _ in header)))
     for line in curve.lines:
         for x, y in _some_points(line):
-            cells = (tick_text(x, is_share=curve.x_share), line.label, tick_text(y, is_share=curve.y_share))
+            cells = (_value_text(x, is_share=curve.x_share), line.label, _value_text(y, is_share=curve.y_share))
             yield _table_line(map(markdown_text, cells))
+
+
+def _value_text(value: float, *, is_share: bool) -> str:
+    return f"{100 * value:.1f} %" if is_share else f"{value:.4g}"
 
 
 def _some_points(line: Line) -> Iterator[tuple[float, float]]:

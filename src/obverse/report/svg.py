@@ -72,7 +72,7 @@ def ticks(low: float, high: float, *, is_whole: bool = False) -> list[float]:
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def tick_text(value: float, *, is_share: bool) -> str:
+def _tick_text(value: float, *, is_share: bool) -> str:
     """A value at an axis."""
     return f"{100 * value:.4g} %" if is_share else f"{value:.4g}"
 
@@ -101,12 +101,12 @@ def _grid(curve: Curve, scale: Scale) -> Iterator[str]:
     for value in ticks(*scale.x_range, is_whole=curve.x_whole):
         x = f"{scale.x(value):.1f}"
         yield f'<path d="M{x} {TOP}V{bottom}"/>' + _text(
-            x, bottom + 16, tick_text(value, is_share=curve.x_share), anchor="middle"
+            x, bottom + 16, _tick_text(value, is_share=curve.x_share), anchor="middle"
         )
     for value in ticks(*scale.y_range):
         y = scale.y(value)
         yield f'<path d="M{LEFT} {y:.1f}H{right}"/>' + _text(
-            LEFT - 6, f"{y + 4:.1f}", tick_text(value, is_share=curve.y_share), anchor="end"
+            LEFT - 6, f"{y + 4:.1f}", _tick_text(value, is_share=curve.y_share), anchor="end"
         )
     yield "</g>" + _text((LEFT + right) / 2, HEIGHT - 6, curve.x, anchor="middle", kind="axis")
     middle = (TOP + bottom) / 2

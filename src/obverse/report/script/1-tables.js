@@ -41,6 +41,11 @@ function enrichTable(table) {
   table.closest(".table").before(search);
 }
 
+// Only tables that scroll are tab stops.
+function fitStops() {
+  for (const box of every(".table")) box.tabIndex = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight ? 0 : -1;
+}
+
 // Precision, recall and F1 of the selected rows, in the columns that have these names.
 function followClasses(table, data) {
   const rows = [...table.tBodies[0].rows], before = rows.map(row => [...row.cells].map(cell => cell.textContent));
@@ -61,7 +66,7 @@ function followClasses(table, data) {
         recall: share(hits[k], labels[k]), F1: share(2 * hits[k], labels[k] + given[k]),
       };
       if (name in values) row.cells[column].textContent = selection.isFiltered ? values[name] : before[k][column];
-      else if (column) row.cells[column].style.opacity = selection.isFiltered ? 0.35 : "";
+      else if (column) row.cells[column].classList.toggle("unfiltered", selection.isFiltered);
     }));
   };
 }

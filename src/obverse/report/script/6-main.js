@@ -7,6 +7,9 @@ async function start() {
   const followers = data ? tables.map(table => followClasses(table, data)) : [];
   every("table").forEach(enrichTable);
   every("[data-filter]").forEach(filterGallery);
+  fitStops();
+  addEventListener("resize", fitStops);
+  document.addEventListener("toggle", fitStops, true);
   if (!data) return;
   const album = readAlbum(), panels = new Map(every("[data-panel]").map(panel => [panel.dataset.panel, panel]));
   const open = (name, build) => {

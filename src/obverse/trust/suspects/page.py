@@ -51,10 +51,11 @@ def _gallery_section(ranking: Ranking, thumbnails: Thumbnails) -> Section:
     more = len(ranking.suspects) - len(first)
     rest = (Text(f"{more:,} more are in suspects.csv.", is_quiet=True),) if more else ()
     legend = Text(
-        "Each sample with all its views, then the nearest others. Below: the suggested label and the given one.",
+        "Each sample with all its views, then the nearest others with their labels. Below: the suggested label, the "
+        "given one, the score (the expected cost of the given label, 1 at most) and what speaks against it.",
         is_quiet=True,
     )
-    return Section("Suspects", (legend, Gallery(items), *rest) if items else ())
+    return Section("Suspects", (legend, Gallery(items, has_names=True), *rest) if items else ())
 
 
 def _item(suspect: Suspect, ranking: Ranking, thumbnails: Thumbnails) -> Item:
@@ -65,11 +66,12 @@ def _item(suspect: Suspect, ranking: Ranking, thumbnails: Thumbnails) -> Item:
         near: tuple[Picture, ...] = thumbnails(place)[:1]
         pictures += [replace(picture, name=f"near: {_label(names)}") for picture in near]
     return Item(
-        f"{evidence.ids[suspect.place]}: {suspect.why}",
+        evidence.ids[suspect.place],
         tuple(pictures),
         label=_label(suspect.given),
         answer=_label(suspect.suggested),
         tags=(f"score {suspect.score:.2f}",),
+        note=suspect.why,
     )
 
 

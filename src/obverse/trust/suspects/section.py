@@ -99,11 +99,12 @@ def _items(
         label, suggested = (_words(text, is_set=is_set) for text in (fix.label, fix.new_label))
         tags = (fix.action,) if fix.action != "keep" else ()
         yield Item(
-            f"{fix.id}: {fix.why}" if fix.why else fix.id,
+            fix.id,
             read(number),
             label=label,
             answer=suggested,
             tags=tags,
+            note=fix.why,
             row=row_of.get(fix.id),
         )
 
