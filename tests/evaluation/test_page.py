@@ -1,12 +1,14 @@
 """The page of an evaluation: its first sentence, what to trust, its pictures, and the order of its sections."""
 
+import base64
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from obverse.decisions import LabelSet
-from obverse.evaluation import Diagnosis, Extras, Seen, Topic, write_evaluation
+from obverse.evaluation import Diagnosis, Extras, Seen, Topic, items_of, write_evaluation
 from obverse.evaluation.calibration.section import _effect
 from obverse.evaluation.estimates import Estimate
 from obverse.evaluation.page.choice import MOST_PICTURES, choose_rows, take_album
@@ -16,7 +18,7 @@ from obverse.evaluation.page.opening import shortened
 from obverse.evaluation.page.risk import _probabilities, risk_of
 from obverse.evaluation.page.trust import trust_section
 from obverse.evaluation.rooms import surest_mistakes
-from obverse.report import Facet, Picture, Section, Text
+from obverse.report import Facet, Gallery, Picture, Section, Text
 
 FACTS = {"data": "/srv/pictures/coins/table.csv", "model": "vit, pretrained (hub)", "trained": "on 1 May 2026"}
 
@@ -43,7 +45,7 @@ def test_it_opens_with_one_sentence_and_what_was_trained(make, tmp_path):
 def test_samples_that_chose_something_are_not_called_new(make, tmp_path):
     summary = summary_of(tmp_path, make(), seen=Seen(chosen=("the best epoch",)))
     assert "Of 100 pictures about" in summary
-    assert "| the figures as a forecast | with care | these samples chose the best epoch: new" in summary
+    assert "| the figures as a forecast | with care | These samples chose the best epoch: new" in summary
 
 
 def test_decisions_are_in_the_first_sentence_and_on_a_card(make, tmp_path):
@@ -97,11 +99,25 @@ def test_galleries_share_no_row_and_the_album_is_limited(make):
     confidence_N, right_N = predictions.confidence_N, predictions.is_right_N
     assert confidence_N[list(chosen.unsure)].max() <= np.sort(confidence_N[right_N])[len(chosen.unsure)]
     assert all(name.count(" taken for ") == 1 for name, _ in chosen.pairs)
-    album = take_album(predictions, chosen, lambda row: (Picture(b"x"), Picture(b"y")), num=0)
+    album = take_album(predictions, chosen.rows, lambda row: (Picture(b"x"), Picture(b"y")), num=0)
     assert 2 * len(album) == MOST_PICTURES
     assert list(album)[: len(chosen.rows)] == list(chosen.rows)
     cells = {(predictions.truth[row], predictions.answers[row]) for row in album}
     assert cells == set(zip(predictions.truth.tolist(), predictions.answers.tolist(), strict=True))
+
+
+def test_galleries_of_samples_without_pictures_get_them(make, tmp_path):
+    def items(predictions):
+        return tuple(replace(item, note=f"note {row}") for row, item in items_of(predictions, (3, 7), {}).items())
+
+    predictions = make(num_samples=60)
+    section = Section("Strange", (Gallery(items(predictions)),))
+    extras = Extras(thumbnails=lambda row: (Picture(b"RIFF    WEBP" + bytes([row])),))
+    summary = summary_of(tmp_path, predictions, more=[section], extras=extras)
+    part = (tmp_path / "report.html").read_text().split('<section id="strange">')[1].split("</section>")[0]
+    encoded = [base64.b64encode(b"RIFF    WEBP" + bytes([row])).decode() for row in (3, 7)]
+    assert re.findall(r"data:image/webp;base64,([^\"]+)", part) == encoded
+    assert re.findall(r"note \d", part) == re.findall(r"note \d", summary) == ["note 3", "note 7"]
 
 
 def test_risk_is_the_share_of_wrong_answers_among_the_surest(make):
@@ -210,12 +226,22 @@ def test_where_the_rule_accepts_nothing_all_are_left_to_a_person_without_interva
         (0, 3, "not accepted unseen: their pictures are unlike the training pictures."),
         (4, 0, "not accepted unseen: they are not sure enough."),
         (4, 3, "unseen: 4 here are not sure enough, 3 are of pictures unlike the training pictures."),
+        (4, 1, "unseen: 4 here are not sure enough, 1 is of a picture unlike the training pictures."),
     ],
 )
 def test_the_card_says_why_answers_are_set_aside(make, tmp_path, num_review, num_reject, words):
     groups = {"accept": {"count": 1}, "review": {"count": num_review}, "reject": {"count": num_reject}}
     head = summary_of(tmp_path, make(), more=[acceptance_topic(decisions=groups)]).split("## ")[0]
     assert words in head
+
+
+def test_the_opening_says_how_many_accepted_answers_are_wrong(make, tmp_path):
+    groups = {"accept": {"count": 76, "error": {"value": 0.061, "low": 0.03, "high": 0.121, "reason": ""}}}
+    head = summary_of(tmp_path, make(), more=[acceptance_topic(decisions=groups)]).split("## ")[0]
+    assert (
+        " are set aside for a person (76 to 100); of 100 answers that are accepted, about 6 are wrong (3 to 12)."
+        in head
+    )
 
 
 def test_few_samples_have_a_sentence_instead_of_the_curve(make, tmp_path):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from obverse.decisions import PROMISE, VERDICTS, limit_words, most_of_val, percent, why_none
-from obverse.evaluation import Predictions, Topic, estimate_share
+from obverse.evaluation import Predictions, Topic, estimate_share, items_of
 from obverse.metrics import FloatArray, IntArray
 from obverse.recipe import OutlierSpec
-from obverse.report import Facet, Row, Section, Table, Text
+from obverse.report import Facet, Gallery, Row, Section, Table, Text
 
 FILE = "decisions.csv"
 # Points of the risk-coverage curve in metrics.json.
@@ -105,14 +105,16 @@ def _outlier_section(predictions: Predictions, scores_N: FloatArray, outliers: O
     """The samples that are least like the training pictures."""
     num, limit = int((scores_N > outliers.reject_above).sum()), outliers.reject_above
     text = Text(
-        f"{num:,} of {len(scores_N):,} are rejected, whatever their confidence. A sample is rejected where it is less "
+        f"{num:,} of {len(scores_N):,} {'is' if num == 1 else 'are'} rejected, whatever their confidence. "
+        "A sample is rejected where it is less "
         f"like the training pictures than {most_of_val(outliers)} ({outliers.num_samples:,} samples). The score is "
         "made of the distance from the training pictures and of how evenly the probability is spread over classes."
     )
     order = np.argsort(-scores_N, kind="stable")[:NUM_OUTLIERS].tolist()
-    rows = tuple((predictions.ids[n], f"{scores_N[n]:.2f}", "yes" if scores_N[n] > limit else "no") for n in order)
-    table = Table(("sample", f"score (limit {limit:.2f})", "rejected"), rows)
-    return Section("Least like the training pictures", (text, table), topic="acceptance")
+    items = items_of(predictions, order, {}, facets=decision_facet(predictions))
+    notes = [f"score {scores_N[n]:.2f}, limit {limit:.2f}" for n in order]
+    gallery = Gallery(tuple(replace(items[n], note=note) for n, note in zip(order, notes, strict=True)))
+    return Section("Least like the training pictures", (text, gallery), topic="acceptance")
 
 
 def _row(verdict: str, group: dict[str, Any]) -> Row:
@@ -120,7 +122,7 @@ def _row(verdict: str, group: dict[str, Any]) -> Row:
     if error is None:
         return WORDS[verdict], f"{group['count']:,}", "–", "– (no labelled samples)"
     ends = (
-        f"{100 * error['low']:.1f} % to {100 * error['high']:.1f} %"
+        f"{100 * error['low']:.1f} to {100 * error['high']:.1f} %"
         if error["low"] is not None
         else f"– ({error['reason']})"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from obverse.evaluation.estimates import Estimate
 from obverse.evaluation.predictions import OUT_OF_FOLD, Predictions
 from obverse.evaluation.sections import metric_row
-from obverse.metrics import PROBABILITIES, Reliability, reliability_of
+from obverse.metrics import PROBABILITIES, IntArray, Reliability, reliability_of
 from obverse.report import Curve, Line, Row, Section, Table, Text
 
 from .measure import before_calibration
@@ -93,5 +93,10 @@ def _summary(after: Reliability, before: Reliability | None, *, is_set: bool) ->
     return (
         f"Here the mean probability is {100 * after.mean_confidence:.1f} %{earlier}, "
         f"and {100 * after.share_right:.1f} % {true}. "
-        f"The diagram has bins of {after.count_B.min()} to {after.count_B.max()}; bars are what chance allows."
+        f"Each point of the diagram is a bin of {_range(after.count_B)} samples; its bar is what chance allows."
     )
+
+
+def _range(counts_B: IntArray) -> str:
+    low, high = counts_B.min(), counts_B.max()
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from obverse.evaluation.diagnosis import Diagnosis
+from obverse.evaluation.page import items_of
 from obverse.evaluation.plots import has_key
 from obverse.evaluation.predictions import Predictions
 from obverse.evaluation.sections import (
@@ -26,7 +28,7 @@ from obverse.evaluation.sections import (
     units_sentence,
 )
 from obverse.metrics import ONE_LABEL, ClassScores
-from obverse.report import Figure, Panel, Row, Section, Table, Text
+from obverse.report import Figure, Gallery, Panel, Row, Section, Table, Text
 
 from .decoding import decoding_section
 from .measure import Metrics, class_scores_of, find_disagreements, own_grades_of, steps_apart
@@ -131,13 +133,15 @@ def _disagreements(predictions: Predictions) -> Section:
     steps_M = steps_apart(predictions)[rows_M] * predictions.kind.ordered
     chosen = rows_M[np.lexsort((-sureness_M, -steps_M))[:NUM_EXAMPLES]]
     given_VN = own_grades_of(predictions)
-    rows = tuple(
-        (predictions.ids[row], _label(predictions, row), *(predictions.classes[grade] for grade in given_VN[:, row]))
-        for row in chosen
-    )
+
+    def note(row: int) -> str:
+        return ", ".join(f"{view} {predictions.classes[k]}" for view, k in zip(views, given_VN[:, row], strict=True))
+
+    items = items_of(predictions, chosen.tolist(), {})
     order = "the farthest apart, then the surest first" if predictions.kind.ordered else "the surest first"
-    sentence = f"{len(rows)} of {len(rows_M)}, {order}; views.csv holds them all."
-    return table_section(title, ("sample", "label", *views), rows, (sentence,))
+    sentence = f"{len(items)} of {len(rows_M)}, {order}; views.csv holds them all."
+    gallery = Gallery(tuple(replace(item, note=note(row)) for row, item in items.items()))
+    return Section(title, (Text(sentence), gallery) if items else ())
 
 
 def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
@@ -150,8 +154,9 @@ def _extremes(classes: Sequence[str], scores: ClassScores) -> list[Section]:
 
 def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores) -> Section:
     spread = f"Prediction CV {metrics.prediction_cv:.2f}, label CV {metrics.label_cv:.2f}"
+    spread += " (how uneven the numbers of the classes are; 0 is even)"
     if metrics.cv_ratio is None:
-        spread += ": labels are balanced, so the prediction CV alone tells how unevenly classes are chosen (0 is even)."
+        spread += ": labels are balanced, so the prediction CV alone tells how unevenly classes are chosen."
     else:
         spread += (
             f", ratio {metrics.cv_ratio:.2f}: at 1 predictions are as uneven as labels, above 1 the model "
@@ -165,8 +170,3 @@ def _distribution(classes: Sequence[str], metrics: Metrics, scores: ClassScores)
     header = ("class", "labels", "predicted", "precision", "recall", "F1")
     sentences = (spread, *few_samples_sentences(scores))
     return Section("Classes", (*map(Text, sentences), Table(header, rows, "classes")), topic="classes")
-
-
-def _label(predictions: Predictions, row: int) -> str:
-    label = int(predictions.truth[row])
-    return predictions.classes[label] if label >= 0 else "unknown"

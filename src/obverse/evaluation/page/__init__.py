@@ -5,6 +5,7 @@ from .choice import Thumbnails
 from .compose import Extras, compose
 from .judged import Judged
 from .measured import Measured, measured_of, measured_section, read_measured
+from .mistakes import items_of
 from .opening import data_name, shortened
 from .training import History
 
@@ -16,6 +17,7 @@ __all__ = [
     "Thumbnails",
     "compose",
     "data_name",
+    "items_of",
     "measured_of",
     "measured_section",
     "model_card",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,14 +72,14 @@ def choose_rows(predictions: Predictions, mistakes_M: IntArray) -> Chosen:
 
 
 def take_album(
-    predictions: Predictions, chosen: Chosen, thumbnails: Thumbnails, *, num: int
+    predictions: Predictions, rows: Sequence[int], thumbnails: Thumbnails, *, num: int
 ) -> Mapping[int, tuple[Picture, ...]]:
-    """Row -> pictures: those of the galleries, then some of each cell of the confusion matrix, up to the limit.
+    """Row -> pictures: those of `rows`, then some of each cell of the confusion matrix, up to the limit.
 
-    num: pictures that the page has already.
+    rows: samples in galleries, the most telling first. num: pictures that the page has already.
     """
     album: dict[int, tuple[Picture, ...]] = {}
-    for row in (*chosen.rows, *_spread(predictions, set(chosen.rows))):
+    for row in (*rows, *_spread(predictions, set(rows))):
         pictures = thumbnails(row)
         num += len(pictures)
         if num > MOST_PICTURES:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.predictions import Predictions
-from obverse.report import Facet, Gallery, Item, Page, Section
+from obverse.report import Block, Facet, Gallery, Item, Page, Picture, Section
 
 from .absent import absent_section
 from .card import model_card, reproduction_section
@@ -50,9 +50,13 @@ def compose(
     labelled = predictions.labelled()
     num_sure = int((predictions.confidence_N[judged.mistakes_M] >= SURE).sum())
     chosen = choose_rows(predictions, judged.mistakes_M)
-    num = sum(len(item.pictures) for section in sections for item in _items(section))
-    album = take_album(predictions, chosen, extras.thumbnails, num=num) if extras.thumbnails else {}
-    linked = linked_of(predictions, album, chosen.rows, extras.facets)
+    items = [item for section in sections for block in section.blocks for item in _items(block)]
+    bare = (item.row for item in items if item.row is not None and not item.pictures)
+    rows = tuple(dict.fromkeys((*chosen.rows, *bare)))
+    num = sum(len(item.pictures) for item in items)
+    album = take_album(predictions, rows, extras.thumbnails, num=num) if extras.thumbnails else {}
+    sections = [_with_pictures(section, album) for section in sections]
+    linked = linked_of(predictions, album, rows, extras.facets)
     own = [
         trust_section(judged, diagnoses, has_groups=predictions.units.are_groups, num_sure_mistakes=num_sure),
         *map_section(linked),
@@ -73,9 +77,21 @@ def compose(
     )
 
 
-def _items(section: Section) -> Iterator[Item]:
-    for block in section.blocks:
-        yield from block.items if isinstance(block, Gallery) else ()
+def _items(block: Block) -> tuple[Item, ...]:
+    return block.items if isinstance(block, Gallery) else ()
+
+
+def _with_pictures(section: Section, album: Mapping[int, tuple[Picture, ...]]) -> Section:
+    """The section; items of galleries that name a row without its pictures get them from the album."""
+
+    def filled(item: Item) -> Item:
+        return replace(item, pictures=album.get(item.row, ())) if item.row is not None and not item.pictures else item
+
+    blocks = (
+        replace(block, items=tuple(map(filled, block.items))) if isinstance(block, Gallery) else block
+        for block in section.blocks
+    )
+    return replace(section, blocks=tuple(blocks))
 
 
 def _further(

@@ -46,7 +46,7 @@ def gallery_sections(
 
 
 def items_of(
-    predictions: Predictions, rows: Sequence[int], album: Album, *, facets: Sequence[Facet]
+    predictions: Predictions, rows: Sequence[int], album: Album, *, facets: Sequence[Facet] = ()
 ) -> dict[int, Item]:
     """Row -> the sample with its pictures, its label, its answer and the decision on it."""
     known_N, answers, confidence_N = predictions.known_N, predictions.answers, predictions.confidence_N

@@ -91,7 +91,16 @@ def _sentences(estimates: Mapping[str, Estimate | None], values: Mapping[str, An
     if aside is not None and why:
         yield f"All are left to a person, because {why}."
     elif aside is not None:
-        yield f"{_of_100(aside.value)} are set aside for a person{_ends(aside)}."
+        yield f"{_of_100(aside.value)} are set aside for a person{_ends(aside)}{_wrong_among_accepted(acceptance)}."
+
+
+def _wrong_among_accepted(acceptance: Any) -> str:
+    """How many of the accepted answers are wrong, the end of a sentence; empty where that is not known."""
+    error = acceptance.get("decisions", {}).get("accept", {}).get("error")
+    if not error:
+        return ""
+    wrong = Estimate(error["value"], error["low"], error["high"])
+    return f"; of 100 answers that are accepted, about {_of_100(wrong.value)} are wrong{_ends(wrong)}"
 
 
 def _set_aside(acceptance: Any) -> Estimate | None:
@@ -134,10 +143,14 @@ def _reasons(acceptance: Mapping[str, Any]) -> str:
     groups = acceptance.get("decisions", {})
     unsure, unlike = (groups[verdict]["count"] if verdict in groups else 0 for verdict in ("review", "reject"))
     if unsure and unlike:
-        return f": {unsure:,} here are not sure enough, {unlike:,} are of pictures unlike the training pictures"
+        return f": {unsure:,} here are not sure enough, {_of_pictures(unlike)} unlike the training pictures"
     if unlike:
         return ": their pictures are unlike the training pictures"
     return ": they are not sure enough" if unsure else ""
+
+
+def _of_pictures(num: int) -> str:
+    return "1 is of a picture" if num == 1 else f"{num:,} are of pictures"
 
 
 def _number(value: float, *, is_share: bool) -> str:

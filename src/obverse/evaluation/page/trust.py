@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from obverse.evaluation.calibration import states_how_often
+from obverse.evaluation.calibration import MOST_ERROR, states_how_often
 from obverse.evaluation.diagnosis import Diagnosis
 from obverse.evaluation.estimates import Estimate
 from obverse.evaluation.sections import counted
@@ -57,7 +57,8 @@ def _unseen(seen: Seen) -> Iterator[Row]:
     what = "the figures as a forecast"
     yield from ((what, CARE, f"Found in the data: {finding}.") for finding in seen.findings)
     if warnings:
-        yield what, CARE, f"{'; '.join(warnings)}: new samples may do worse."
+        why = f"{'; '.join(warnings)}: new samples may do worse."
+        yield what, CARE, why[0].upper() + why[1:]
     else:
         yield what, GOOD, "These samples trained nothing and chose nothing."
 
@@ -96,7 +97,10 @@ def _probabilities(error: Estimate | None) -> Iterator[Row]:
     if error.low is not None and error.high is not None:
         ends = f"{100 * error.low:.1f} to {100 * error.high:.1f}"
     why = f"Stated probabilities are off by {100 * error.value:.1f} % on average ({ends})."
-    yield "the probabilities", GOOD if states_how_often(error) else CARE, why
+    is_good = states_how_often(error)
+    if not is_good and error.value <= MOST_ERROR:
+        why += " With so few samples they may also be far off."
+    yield "the probabilities", GOOD if is_good else CARE, why
 
 
 def _groups(has_groups: bool) -> Iterator[Row]:
@@ -107,7 +111,7 @@ def _groups(has_groups: bool) -> Iterator[Row]:
 
 def _diagnosed(diagnoses: Sequence[Diagnosis]) -> Iterator[Row]:
     for finding in diagnoses:
-        yield "the training", CARE, finding.what
+        yield "the training", CARE, f"{finding.what.removesuffix('.')}."
 
 
 def _labels(num_sure_mistakes: int, suspects: Any) -> Iterator[Row]:
