@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from obverse.inference import Prediction
+from obverse.inference.showing.gallery import PredictionGallery
+
 HOSTILE = "<script>alert(1)</script>.png"
 
 
@@ -74,3 +77,14 @@ def test_a_page_has_its_limit(obverse, shapes_run, mixed, tmp_path, monkeypatch)
     assert text.count("<figure") == 5
     assert "The first 5 of 12 samples" in text
     assert "--shard 1/3" in text
+
+
+def test_a_label_set_has_the_probability_of_each_class_and_none_of_the_whole():
+    gallery = PredictionGallery("note")
+    thresholds = {"red": 0.5, "round": 0.5}
+    labels = (("red", 0.9), ("round", 0.6))
+    gallery.add(Prediction("a.png", labels, labels, thresholds, confidence=0.0003), ())
+    gallery.add(Prediction("b.png", (), labels, thresholds, confidence=0.0003), ())
+    first, second = gallery.items
+    assert (first.answer, first.confidence) == ("red 90.0 %, round 60.0 %", None)
+    assert (second.answer, second.confidence) == ("no class reaches its threshold", None)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from obverse.files import write_whole
 from obverse.inference.requests import Failure
-from obverse.inference.results import Answer, set_words_of
+from obverse.inference.results import Answer, answer_words, set_words_of
 from obverse.report import Card, Cards, Gallery, Item, Page, Picture, Section, Text, to_html
 
 from .pictures import NamedPicture
@@ -80,8 +80,9 @@ def thumbnail_of(picture: NamedPicture) -> Picture:
 def _item(answer: Answer, pictures: tuple[Picture, ...]) -> Item:
     if isinstance(answer, Failure):
         return Item(answer.id, pictures, group=NO_ANSWER, note=answer.error, is_faulty=True, tags=(NO_ANSWER,))
-    names = ", ".join(name for name, _ in answer.labels) or "no class"
+    # The confidence of a label set is a score that only ranks, and no percentage.
+    names, confidence = (answer_words(answer), None) if answer.is_set else (answer.label, answer.confidence)
     reason = answer.reason if answer.decision not in (None, "accept") else ""
     note = "; ".join(filter(None, [set_words_of(answer), reason]))
     group = str(answer.decision or "answered")
-    return Item(answer.id, pictures, answer=names, confidence=answer.confidence, tags=(group,), note=note, group=group)
+    return Item(answer.id, pictures, answer=names, confidence=confidence, tags=(group,), note=note, group=group)
