@@ -194,6 +194,21 @@ def test_products_of_transformers_are_quantised_for_each_input():
     assert 1e-4 < np.abs(given - wanted).max() < 0.02 * np.abs(wanted).max()
 
 
+def test_a_weight_that_the_graph_transposes_is_quantised_as_well():
+    model = products()
+    next(node for node in model.graph.node if node.name == "network").input[1] = "turned"
+    model.graph.node.insert(1, helper.make_node("Transpose", ["weight"], ["turned"], "turn", perm=[1, 0]))
+    nodes = integers.with_int8_products(model, []).graph.node
+    kinds = [node.op_type for node in nodes]
+    assert (kinds.count("MatMulInteger"), kinds.count("Transpose")) == (1, 0)
+    pixels = np.random.default_rng(1).normal(0, 1, (3, 64)).astype(np.float32)
+    exact = session_of(model.SerializeToString()).run(["embeddings"], {"image": pixels})[0]
+    (changed,) = session_of(integers.with_int8_products(model, []).SerializeToString()).run(
+        ["embeddings"], {"image": pixels}
+    )
+    assert np.abs(changed - exact).max() < 0.02 * np.abs(exact).max()
+
+
 def test_weights_of_16_bits_are_computed_with_in_32():
     exact = Exact(products(), Names(("image",), (), ("pixels.image",), ("embeddings", "logits")), "")
     weight = next(tensor for tensor in exact.model.graph.initializer if tensor.name == "head")

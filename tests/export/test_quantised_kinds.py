@@ -46,7 +46,10 @@ def test_answers_are_nearly_those_of_torch(case, format, monkeypatch):
     exact = Exact(onnx.exported(gate.graph, gate.names, bundle), gate.names, "")
     before, after = exact_and_quantised(format, exact, bundle, method="int8", calibration=gate.samples.rows)
     assert gate.measure(before.session()).probability < 1e-5
-    assert 0 < gate.measure(after.session()).probability < 0.02
+    session = after.session()
+    pairs = [(session.run(row)["probabilities"], wanted["probabilities"])
+             for row, wanted in zip(gate.samples.rows, gate.expected, strict=True)]  # fmt: skip
+    assert 0 < np.mean([np.abs(given - wanted).mean() for given, wanted in pairs]) < 0.02
     assert after.num_bytes < before.num_bytes
 
 

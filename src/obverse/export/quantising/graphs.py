@@ -39,3 +39,19 @@ def ancestors(model: Any, tensors: Sequence[str]) -> dict[str, None]:
             names[node.name] = None
             waiting += node.input
     return names
+
+
+def fold_transposes(model: Any) -> None:
+    """Store the weights that a graph transposes as transposed: only a product by a stored matrix becomes int8."""
+    from onnx import numpy_helper
+
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in [node for node in model.graph.node if node.op_type == "Transpose" and node.input[0] in stored]:
+        axes = next((list(attribute.ints) for attribute in node.attribute if attribute.name == "perm"), None)
+        values = numpy_helper.to_array(stored[node.input[0]]).transpose(axes)
+        model.graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+        model.graph.node.remove(node)
+    remaining = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in remaining]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..samples import Arrays
-from .graphs import is_convolutional, network_nodes
+from .graphs import fold_transposes, is_convolutional, network_nodes
 from .rounding import round_convolutions
 
 PRODUCTS = ["Conv", "MatMul", "Gemm"]
@@ -28,6 +28,7 @@ def with_int8_products(model: Any, calibration: Sequence[Arrays]) -> Any:
     import onnx
 
     copy = type(model).FromString(model.SerializeToString())
+    fold_transposes(copy)
     del copy.graph.value_info[:]  # shapes of the exporter that the changed graph no longer has
     mark = copy.metadata_props.add()
     mark.key, mark.value = OPTIMISED
