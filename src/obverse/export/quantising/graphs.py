@@ -46,12 +46,12 @@ def fold_transposes(model: Any) -> None:
     from onnx import numpy_helper
 
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in [node for node in model.graph.node if node.op_type == "Transpose" and node.input[0] in stored]:
+    turned = [node for node in model.graph.node if node.op_type == "Transpose" and node.input[0] in stored]
+    for node in turned:
         axes = next((list(attribute.ints) for attribute in node.attribute if attribute.name == "perm"), None)
         values = numpy_helper.to_array(stored[node.input[0]]).transpose(axes)
         model.graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
         model.graph.node.remove(node)
-    remaining = {name for node in model.graph.node for name in node.input}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in remaining]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
+    used = {name for node in model.graph.node for name in node.input}
+    for name in {node.input[0] for node in turned} - used:
+        model.graph.initializer.remove(stored[name])
