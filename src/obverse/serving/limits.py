@@ -36,7 +36,7 @@ class Limits:
     """Samples in one request."""
 
     max_maps: int = 8
-    """Samples in one request that asks for maps, each of which costs as much as several answers; 0: no maps."""
+    """Samples in one request that asks for maps, which each take at least twice as long as an answer; 0: no maps."""
 
     max_batch: int = 32
     """Samples in one forward pass."""
