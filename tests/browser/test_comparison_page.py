@@ -87,6 +87,16 @@ def test_the_page_never_scrolls_sideways_and_can_be_used_by_all(open_file, serio
     assert serious_findings(page) == []
 
 
+def test_metrics_have_their_titles_and_notes_are_sentences(open_file):
+    page = open_file("comparison")
+    text = page.locator("section#all-metrics").inner_text()
+    assert "mean absolute error" in text
+    assert "mean_absolute_error" not in text
+    notes = page.locator("section#all-metrics p").all_inner_texts()
+    assert notes
+    assert not any(note[0].islower() or not note.endswith(".") for note in notes)
+
+
 def test_changed_samples_stand_with_both_views_and_both_answers(open_file):
     page = open_file("comparison")
     figures = page.locator("figure").all()

@@ -51,6 +51,8 @@ def test_the_page_stands_alone_and_escapes_names(faulty):
     text = unescape(re.sub(r"<[^>]+>", " ", page))
     assert "the same picture carries 2 labels (a, b)" in text
     assert "and 5 more of this kind" in text
+    assert text.count("not a picture in a known format") == 1  # once, with the paths of all
+    assert text.count(".jpg") == MAX_EXAMPLES
     assert "25 errors" in text
 
 

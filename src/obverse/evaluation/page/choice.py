@@ -99,11 +99,12 @@ def _spread(predictions: Predictions, taken: set[int]) -> Iterable[int]:
 
 
 def _confused_pairs(predictions: Predictions, mistakes_M: IntArray) -> Iterable[tuple[str, tuple[int, ...]]]:
-    """The most frequent pairs among further mistakes, with their surest rows."""
+    """The most frequent pairs among further mistakes, with their surest rows; none that occurs only once."""
     truth_M, answers_M = predictions.truth[mistakes_M], predictions.answers[mistakes_M]
     codes_M = truth_M * len(predictions.classes) + answers_M
     codes, counts = np.unique(codes_M, return_counts=True)
-    for code in codes[np.argsort(-counts, kind="stable")][:NUM_PAIRS].tolist():
+    often_M = np.argsort(-counts, kind="stable")[: min(NUM_PAIRS, int((counts > 1).sum()))]
+    for code in codes[often_M].tolist():
         true, answer = divmod(code, len(predictions.classes))
         rows = tuple(mistakes_M[codes_M == code][:NUM_PER_PAIR].tolist())
         yield f"{predictions.classes[true]} taken for {predictions.classes[answer]}", rows

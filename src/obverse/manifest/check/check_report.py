@@ -9,6 +9,8 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
@@ -34,8 +36,8 @@ MEANINGS = {
 }
 OF_ONE_SAMPLE = frozenset({"swapped-views", "duplicate-view"})
 """Findings whose paths are the views of one sample."""
-# Limits that keep the page small: thumbnails per finding, findings per kind, and thumbnails in all.
-MAX_THUMBNAILS, MAX_EXAMPLES, MAX_PICTURES = 8, 20, 300
+# Limits that keep the page small: findings per kind and pictures per finding, and pictures in all.
+MAX_EXAMPLES, MAX_PICTURES = 20, 300
 
 
 def require_free(folder: Path) -> None:
@@ -111,10 +113,20 @@ def _lead(check: Check) -> Iterator[Block]:
 def _kind_section(kind: Kind, album: _Album) -> Section:
     """The first findings of one kind, each with the first of its pictures."""
     num = len(kind.findings)
-    blocks = [block for finding in kind.findings[:MAX_EXAMPLES] for block in _finding_blocks(finding, album)]
+    blocks = [block for finding in _joined(kind.findings[:MAX_EXAMPLES]) for block in _finding_blocks(finding, album)]
     if num > MAX_EXAMPLES:
         blocks.append(Text(f"and {num - MAX_EXAMPLES} more of this kind", is_quiet=True))
     return Section(f"{kind.code} ({num})" if num > 1 else kind.code, tuple(blocks), kind.severity)
+
+
+def _joined(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield the findings; those of single pictures that say the same become one with all their paths."""
+    for (_, num_paths), alike in groupby(findings, key=lambda finding: (finding.message, len(finding.paths))):
+        first, *others = alike
+        if num_paths == 1 and first.score is None:
+            yield replace(first, paths=(*first.paths, *(other.paths[0] for other in others)))
+        else:
+            yield from (first, *others)
 
 
 def _finding_blocks(finding: Finding, album: _Album) -> Iterator[Block]:
@@ -125,9 +137,10 @@ def _finding_blocks(finding: Finding, album: _Album) -> Iterator[Block]:
     if finding.code in OF_ONE_SAMPLE:
         yield Gallery((album.views(finding.paths),))
     elif finding.paths:
-        yield Gallery(tuple(album.item(path) for path in finding.paths[:MAX_THUMBNAILS]))
-    if len(finding.paths) > MAX_THUMBNAILS:
-        yield Text(f"and {len(finding.paths) - MAX_THUMBNAILS} more", is_quiet=True)
+        items = (album.item(path) for path in finding.paths[:MAX_EXAMPLES])
+        yield Gallery(tuple(items))
+    if len(finding.paths) > MAX_EXAMPLES:
+        yield Text(f"and {len(finding.paths) - MAX_EXAMPLES} more", is_quiet=True)
 
 
 class _Album:

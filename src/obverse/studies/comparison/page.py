@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from obverse.errors import OutputError
-from obverse.metrics import LEVEL, p_value_words
+from obverse.metrics import LEVEL, TABLE, p_value_words
 from obverse.report import (
     Block,
     Card,
@@ -41,6 +41,7 @@ from .parts import Cells, Part, adjusted, by_class, by_slice
 from .pictures import Source, source_of
 
 MADE_BY = "obverse compare"
+TITLES = {metric.name: metric.title for metric in TABLE}
 MOST_CHANGED = 24
 """Samples that a page shows with their pictures, for each run and each way."""
 MOST_PICTURES = 400
@@ -109,12 +110,20 @@ def comparison_page(comparison: Comparison, sides: Sequence[Against], source: So
     base, names = comparison.rows[0].name, [row.name for row in comparison.rows]
     album = _Album(source.pictures)
     sections = [section for side in sides for section in _sides_sections(base, side, album, many=len(sides) > 1)]
-    notes = tuple(Text(note, is_quiet=True) for note in comparison_notes(comparison))
-    sections.append(Section("All metrics", (Table(HEADER, tuple(comparison_rows(comparison))), *notes)))
+    notes = tuple(Text(_as_sentence(note), is_quiet=True) for note in comparison_notes(comparison))
+    rows = tuple((name, TITLES.get(metric, metric), *cells) for name, metric, *cells in comparison_rows(comparison))
+    sections.append(Section("All metrics", (Table(HEADER, rows), *notes)))
     verdicts = [Text(f"{sentence}.") for sentence in comparison.verdicts]
     missing = [Text(source.missing, is_quiet=True)] if source.missing else []
     title = "Comparison of " + " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
     return Page(title, tuple(sections), (*verdicts, Cards(tuple(_cards(comparison))), *missing), MADE_BY)
+
+
+def _as_sentence(note: str) -> str:
+    """The note with its metric's title instead of the name, a capital letter and a full stop."""
+    name, _, rest = note.partition(" ")
+    text = f"{TITLES.get(name, name)} {rest}"
+    return f"{text[0].upper()}{text[1:].removesuffix('.')}."
 
 
 def _cards(comparison: Comparison) -> Iterator[Card]:
