@@ -209,9 +209,12 @@ def test_folders_that_hold_no_run(tmp_path):
     (tmp_path / "runs" / "notes" / "recipe.yaml").touch()  # a user's own recipe
     (tmp_path / "runs" / ".hidden").mkdir()
     write_json(tmp_path / "runs" / "shipped" / "model.json", {})
+    write_json(tmp_path / "runs" / "card" / "bundle" / "model.json", {})
+    (tmp_path / "runs" / "card" / "README.md").touch()
     write_json(tmp_path / "runs" / "board" / "runs.json", {})
     others = [(e.name, e.state, e.reason.partition(":")[0]) for e in read_leaderboard(tmp_path / "runs").others]
     assert others == [
+        ("card", "no run", "a published model without its run"),
         ("notes", "no run", "holds no run"),
         ("shipped", "no run", "a bundle without its run"),
     ]

@@ -302,8 +302,8 @@ def run_manifest(run: RunFolder, recipe: Recipe, bundle: Bundle) -> Manifest:
     try:
         root = data_root(Path(recipe.data.path))
     except DataError:
-        raise DataError(f"the run's data {recipe.data.path!r} is no longer there; "
-                        "give its new place with --data") from None  # fmt: skip
+        raise DataError(f"the run's data {recipe.data.path!r} is no longer there; put it back, or measure elsewhere: "
+                        "obverse evaluate RUN --data PLACE") from None  # fmt: skip
     manifest = read_manifest(
         run.manifest,
         root=root,

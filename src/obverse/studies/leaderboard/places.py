@@ -14,6 +14,10 @@ MOST_LEVELS = 16
 RESULT_FILES = frozenset({"runs.json", "comparison.json"})
 """Files that mark a folder of our own tables; it is no run, and not worth a line."""
 
+CARD = "README.md"
+"""The model card of a published folder, which has a bundle as a run has."""
+RUN_PARTS = frozenset({"recipe.yaml", "training_log.json", "evaluation", "checkpoints"})
+
 Kind = Literal["run", "folds", "ensemble", "sweep", "strange"]
 
 
@@ -108,6 +112,8 @@ def place_of(path: Path, name: str, names: set[str]) -> Place | None:
         return Place(path, name, "sweep")
     if any(fold.startswith("fold-") for fold in names) and names & {"condition.json", "evaluation"}:
         return Place(path, name, "folds")
+    if CARD in names and not names & RUN_PARTS and (path / "bundle" / "model.json").is_file():
+        return Place(path, name, "strange", "a published model without its run: its numbers are in README.md")
     if _is_run(path, names):
         return Place(path, name, "run")
     if "model.json" in names:
