@@ -122,10 +122,12 @@ def test_options_of_the_command(export, trained, tmp_path, monkeypatch):
     assert {path.name: path.stat().st_size > 100 for path in tmp_path.iterdir()} == {
         "script.py": False, "small.onnx": True}  # fmt: skip
     monkeypatch.setattr(quantising.Quantised, "points_lost", property(lambda result: 2.0))
-    for given, is_written in (("2.5", True), ("1.5", False)):
+    for given, is_written in (("2.5", True), ("nan", False), ("1.5", False)):
         done = CliRunner().invoke(app, [*command[:-1], str(tmp_path / f"{given}.onnx"), "--max-drop", given])
         assert (done.exception is None, (tmp_path / f"{given}.onnx").exists()) == (is_written, is_written)
     assert "--max-drop allows 1.5" in str(done.exception)
+    done = CliRunner().invoke(app, [*command[:4], "--max-drop", "1"])
+    assert "--max-drop is for --int8 and --fp16" in str(done.exception)
 
 
 def test_what_cannot_be_measured(export, trained, tmp_path, monkeypatch):

@@ -122,7 +122,7 @@ def export_quantised(
     difference = differences([before.predictions], [after.predictions]).get(name)
     result = Quantised(before, after, difference)
     notify(result)
-    if result.points_lost > max_drop:
+    if not result.points_lost <= max_drop:  # so that no-number refuses, too
         raise RefusedError(f"{method} loses too much, {result.words}, and --max-drop allows {max_drop:g}; nothing was "
                            "written")  # fmt: skip
     files[1].write(path)

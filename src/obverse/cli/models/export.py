@@ -25,6 +25,9 @@ def _check_format(name: str) -> str:
 
 FORMATS_HELP = "; ".join(f"{name}: {kind.summary}" for name, kind in EXPORT_FORMATS.items()) + "."
 
+# Percentage points of accuracy that quantisation may lose.
+MAX_DROP = 0.5
+
 
 def command(
     model: Annotated[Path, typer.Argument(help="A run folder or a bundle.")],
@@ -39,8 +42,13 @@ def command(
         bool, typer.Option("--fp16", help="Store weights in 16 bits: half the size; measured on the test samples.")
     ] = False,
     max_drop: Annotated[
-        float, typer.Option(min=0, help="Percentage points of accuracy that --int8 or --fp16 may lose; else exit 76.")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            min=0,
+            max=100,
+            help="Percentage points of accuracy that --int8 or --fp16 may lose, by default 0.5; else exit 76.",
+        ),
+    ] = None,
 ) -> None:
     """Write a trained model for other programs."""
     from obverse.bundle import find_bundle
@@ -48,6 +56,8 @@ def command(
     from obverse.runs import explained
 
     kind, method = EXPORT_FORMATS[format], _method(format, int8=int8, fp16=fp16)
+    if max_drop is not None and method is None:
+        raise RecipeError("--max-drop is for --int8 and --fp16; add one of them, or leave it out")
     name = Path(kind.default_name)
     path = out or find_bundle(model) / (name.with_suffix(f".{method}{name.suffix}") if method else name)
     # A quantised file comes without a script.
@@ -56,7 +66,7 @@ def command(
     trained = TrainedModel.read(model)
     with explained(path, "export where more is free"):
         if method:
-            _write_quantised(path, format, trained, method=method, max_drop=max_drop)
+            _write_quantised(path, format, trained, method=method, max_drop=MAX_DROP if max_drop is None else max_drop)
             return
         words = write_model(path, format, trained)
     typer.echo(f"wrote {printable(str(path))}: {trained.classifier.num_parameters():,} parameters, "

@@ -13,6 +13,11 @@ from obverse.recipe.metric_name import MetricOrAuto
 from .spec import Auto, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Spec
 
 SamplerKind = Literal["natural", "sqrt", "balanced"]
+Tracker = Literal["mlflow", "wandb"]
+
+
+def _each_once(names: tuple[Tracker, ...]) -> tuple[Tracker, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 class OptimSpec(Spec):
@@ -141,7 +146,7 @@ class TrainingSpec(Spec):
     same schedule, up to the best epoch. Val figures stay those of the first training; test figures are of what ships.
     With `minutes`, each training has half of them."""
 
-    trackers: tuple[Literal["mlflow", "wandb"], ...] = ()
+    trackers: Annotated[tuple[Tracker, ...], AfterValidator(_each_once)] = ()
     """Services that are sent the settings and every epoch's numbers, besides the run folder: `mlflow`, `wandb`
     (`--track`)."""
 
