@@ -20,30 +20,13 @@ def to_onnx(module: nn.Module, arguments: tuple[Any, ...], **options: Any) -> An
     options: those of `torch.onnx.export`: names, dynamic shapes, translations. UnavailableError without the packages.
     """
     require_packages("onnx", "onnxscript")
-    translations = {torch.ops.aten.sort.stable: _stable_sort, **options.pop("custom_translation_table", {})}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter about its own parts
         program = torch.onnx.export(
-            module,
-            arguments,
-            dynamo=True,
-            opset_version=OPSET,
-            external_data=False,
-            verbose=False,
-            custom_translation_table=translations,
-            **options,
+            module, arguments, dynamo=True, opset_version=OPSET, external_data=False, verbose=False, **options
         )
     assert program is not None
     return program.model_proto
-
-
-def _stable_sort(values: Any, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:
-    """The translation of `aten::sort.stable`, which the exporter lacks: TopK of all keeps the order of equal values."""
-    from onnxscript import opset20
-
-    op: Any = opset20
-    length = op.Shape(values, start=dim, end=dim + 1)
-    return op.TopK(values, length, axis=dim, largest=int(descending), sorted=1)
 
 
 def require_packages(*names: str) -> None:

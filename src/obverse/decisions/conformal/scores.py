@@ -62,8 +62,14 @@ def _raps(probabilities_NK: torch.Tensor, penalty: float, rank: int) -> torch.Te
 
     Without the random number of the paper, so that one picture always has one set; coverage stays exact.
     """
-    negative_NK, order_NK = torch.sort(-probabilities_NK, dim=1, stable=True)
-    late_K = (_places(probabilities_NK) + 1 - rank).clamp(min=0)
+    places_K, num_classes = _places(probabilities_NK), probabilities_NK.shape[1]
+    negative_NK, order_NK = torch.sort(-probabilities_NK, dim=1)
+    # Equal classes come in their order, whatever a runtime does with them: each is sorted again by the place of the
+    # first class that is equal to it, and then by its own number.
+    is_new_NK = negative_NK != torch.cat([negative_NK[:, :1], negative_NK[:, :-1]], 1)
+    start_NK = _running(torch.maximum, torch.where(is_new_NK, places_K, 0).flip(1)).flip(1)
+    order_NK = torch.sort(start_NK * num_classes + order_NK, dim=1).values % num_classes
+    late_K = (places_K + 1 - rank).clamp(min=0)
     sorted_NK = (-negative_NK).cumsum(1) + penalty * late_K.to(probabilities_NK.dtype)
     return torch.zeros_like(sorted_NK).scatter(1, order_NK, sorted_NK)
 
