@@ -56,7 +56,7 @@ def exact_and_quantised(
     if format == "onnx":
         return OnnxFile(exact.data), OnnxFile(_quantised_onnx(exact, method, calibration))
     facts = openvino.facts_of(bundle, exact.names)
-    # With 7-bit weights NNCF costs convolutional networks much accuracy: 14 points of a MobileNetV2. OpenVINO reads ours.
+    # With 7-bit weights NNCF costs a MobileNetV2 14 points of accuracy. OpenVINO reads our convolutions as well.
     by_nncf = method == "int8" and not is_convolutional(exact.model)
     changed = with_int8_network(exact.model, calibration) if by_nncf else _quantised_onnx(exact, method, calibration)
     return OpenVinoFiles.of(exact.data, facts), OpenVinoFiles.of(changed, facts | {MARK: method})
