@@ -167,17 +167,18 @@ def test_pixels_stay_exact_and_convolutions_are_integers(exact, trained):
 
 
 def products():
-    """A graph of three products by constants: of the geometry, of the network and of the head."""
+    """A graph of four products by constants: of the geometry, of the network, of the head and of the outlier score."""
     rng = np.random.default_rng(0)
-    arrays = {name: rng.normal(0, 1, (64, 64)).astype(np.float32) for name in ("resize", "weight", "head")}
+    arrays = {name: rng.normal(0, 1, (64, 64)).astype(np.float32) for name in ("resize", "weight", "head", "means")}
     nodes = [
         helper.make_node("MatMul", ["image", "resize"], ["pixels.image"], "geometry"),
         helper.make_node("MatMul", ["pixels.image", "weight"], ["embeddings"], "network"),
         helper.make_node("MatMul", ["embeddings", "head"], ["logits"], "decision"),
+        helper.make_node("MatMul", ["embeddings", "means"], ["outlier_score"], "score"),
     ]
     given, *outputs = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 64])
-        for name in ("image", "pixels.image", "embeddings", "logits")
+        for name in ("image", "pixels.image", "embeddings", "logits", "outlier_score")
     )
     weights = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
     graph = helper.make_graph(nodes, "products", [given], outputs, weights)
@@ -219,7 +220,8 @@ def test_weights_of_16_bits_are_computed_with_in_32():
     weight.CopyFrom(numpy_helper.from_array(huge, "head"))
     data = files._quantised_onnx(exact, "fp16", [])
     stored = {tensor.name: tensor.data_type for tensor in onnx.load_from_string(data).graph.initializer}
-    assert stored == {"resize": TensorProto.FLOAT, "weight.fp16": TensorProto.FLOAT16, "head": TensorProto.FLOAT}
+    full = dict.fromkeys(("resize", "head", "means"), TensorProto.FLOAT)
+    assert stored == {**full, "weight.fp16": TensorProto.FLOAT16}
     pixels = np.random.default_rng(1).normal(0, 1, (3, 64)).astype(np.float32)
     wanted, given = (session_of(each).run(["embeddings"], {"image": pixels})[0] for each in (exact.data, data))
     np.testing.assert_allclose(given, wanted, atol=1e-3 * np.abs(wanted).max())

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .graphs import geometry_nodes
+from ..graph import NUMBERS, VIEW_OUTPUTS
+from .graphs import ancestors, geometry_nodes
 
 # Smaller tensors are biases and constants, which cost no space.
 LEAST_VALUES = 1024
@@ -16,11 +17,12 @@ def with_half_weights(model: Any) -> Any:
     """The ONNX model whose large weights are stored as fp16, each with an operator that converts it back."""
     from onnx import TensorProto, helper, numpy_helper
 
-    geometry = geometry_nodes(model)
-    of_geometry = {name for node in model.graph.node if node.name in geometry for name in node.input}
+    inside = ancestors(model, NUMBERS + VIEW_OUTPUTS).keys() - geometry_nodes(model).keys()
+    # Of the geometry, and of the outlier score after the network, both of which need all digits.
+    exact = {name for node in model.graph.node if node.name not in inside for name in node.input}
     casts = []
     for weight in model.graph.initializer:
-        if weight.data_type != TensorProto.FLOAT or weight.name in of_geometry:
+        if weight.data_type != TensorProto.FLOAT or weight.name in exact:
             continue
         values = numpy_helper.to_array(weight)
         if values.size < LEAST_VALUES or np.abs(values).max() > np.finfo(np.float16).max:
