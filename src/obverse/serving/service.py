@@ -128,8 +128,7 @@ class Service:
             prediction = replace(prediction, id=sample.id)
             if not has_maps:
                 return Answered(prediction)
-            # Of a label set, of the likeliest class.
-            label = prediction.top[0][0]
+            label = prediction.top[0][0]  # the predicted class; of a label set the likeliest
             return Answered(prediction, await asyncio.wrap_future(lane.submit_maps(prepared, label, deadline)))
         except Refusal as refusal:
             return refusal

@@ -1,4 +1,4 @@
-"""OpenVINO models whose network computes in int8, by NNCF. Only this file imports it."""
+"""OpenVINO models of transformers whose network computes in int8, by NNCF. Only this file imports it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from obverse.errors import UnavailableError
 
 from ..graph import PIXELS
 from ..samples import Arrays
-from .graphs import EMBEDDINGS, is_convolutional
+from .graphs import EMBEDDINGS
 
 TELEMETRY = "openvino_telemetry"
 
@@ -46,7 +46,7 @@ def _quantised(model: Any, calibration: Sequence[Arrays]) -> Any:
             graph,
             nncf.Dataset(calibration),
             subset_size=len(calibration),
-            model_type=None if is_convolutional(model) else nncf.ModelType.TRANSFORMER,
+            model_type=nncf.ModelType.TRANSFORMER,
             ignored_scope=nncf.IgnoredScope(names=_outside(graph), validate=False),
             # 7-bit weights: processors without VNNI add pairs of products in 16 bits, which 8-bit ones can overflow.
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
