@@ -55,18 +55,21 @@ def run_wanted(
     command: str,
     notes: str = "",
     only: Callable[[tuple[Any, ...]], bool] = lambda job: True,
+    by_hardware: bool = False,
 ) -> None:
     """Rows `run_one(*job)` of results/NAME.json, two at once, one thread each; those that are there are kept.
 
     A row's key is its job's parts, joined by "-"; it says its own commit, because a table may grow over several.
+    `by_hardware`: a row that was measured on another processor is kept, and does not count as done.
     """
     jobs, rows = list(jobs), finished(name, "key")
-    done, keys = {row["key"] for row in rows}, set(map(_key, jobs))
+    elsewhere = [row for row in rows if by_hardware and row.get("hardware") != hardware()]
+    done, keys = {row["key"] for row in rows if row not in elsewhere}, set(map(_key, jobs))
     wanted = [job for job in jobs if only(job) and _key(job) not in done]
     with ThreadPoolExecutor(2) as pool:
         for job, row in zip(wanted, pool.map(lambda job: run_one(*job), wanted), strict=True):
-            rows.append({"key": _key(job), **row})
-            num_done = sum(kept["key"] in keys for kept in rows)
+            rows.append({"key": _key(job), **row, **({"hardware": hardware()} if by_hardware else {})})
+            num_done = sum(kept["key"] in keys for kept in rows if kept not in elsewhere)
             save(name, rows, command=command, notes=f"{num_done} of {len(jobs)} runs. {notes}".strip())
 
 
@@ -96,6 +99,13 @@ def save(name: str, rows: list[dict[str, Any]], *, command: str, notes: str = ""
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def save_beside(name: str, rows: list[dict[str, Any]], *, command: str, notes: str = "") -> None:
+    """`save` rows that say on which hardware; rows of other processors are kept."""
+    here = [{"hardware": hardware(), **row} for row in rows]
+    elsewhere = [row for row in finished(name, "hardware") if row["hardware"] != hardware()]
+    save(name, elsewhere + here, command=command, notes=notes)
 
 
 def finished(name: str, key: str) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ import numpy as np
 import onnx
 import openvino
 import torch
-from common import hardware, save
+from common import save_beside
 from PIL import Image
 
 from obverse.bundle import Bundle
@@ -150,7 +150,7 @@ def measure(backbone: str, threads: int, rounds: int) -> list[dict[str, Any]]:
             ),
         }
     )
-    return [{**row, "threads": threads, "hardware": hardware()} for row in rows]
+    return [{**row, "threads": threads} for row in rows]
 
 
 def main() -> None:
@@ -162,7 +162,7 @@ def main() -> None:
     rows = measure(options.backbone, options.threads, options.rounds)
     print(*rows, sep="\n")
     if options.backbone == "vit_base_patch16_224":
-        save("engines", rows, command="python benchmarks/engines.py", notes="Random weights; pictures of noise.")
+        save_beside("engines", rows, command="python benchmarks/engines.py", notes="Random weights; pictures of noise.")
 
 
 if __name__ == "__main__":

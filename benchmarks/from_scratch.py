@@ -89,6 +89,7 @@ def main() -> None:
             command="python benchmarks/from_scratch.py WORK_FOLDER",
             notes="A curve's points are minutes of training and accuracy on val.",
             only=lambda job, part=part: job[0] == part,
+            by_hardware=True,
         )
 
 

@@ -5,7 +5,7 @@ split by digest, trained on for one epoch with a small convnet, evaluated, and l
 Pictures are 16x16 JPEGs, each with content of its own (a comment with its number), so that no two are duplicates. Every
 phase is a process of its own; its memory is the kernel's peak. `plan` tells what the real recipe would take.
 
-    python benchmarks/rehearsal.py WORK_FOLDER [--pictures 434528]
+    python benchmarks/rehearsal.py WORK_FOLDER [--pictures 1000 10000 100000 434528]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from common import OBVERSE, save, with_settings
 from index import class_sizes
 from PIL import Image
 
+COMMAND = "python benchmarks/rehearsal.py WORK_FOLDER"
 CLASSES, KINDS, SIDE = 500, 4, 16
 EXAMPLE = Path(__file__).parents[1] / "examples" / "long_tail_scratch" / "track2_vit_scratch.py"
 SETTINGS = [
@@ -140,37 +142,34 @@ def phases(work: Path, total: int) -> dict[str, list[str]]:
     }
 
 
+def rehearse(work: Path, total: int) -> Iterator[dict[str, Any]]:
+    """A row per phase."""
+    for name, command in phases(work, total).items():
+        row = {"phase": name, "pictures": total, **measured(command)}
+        if "epoch" in name:
+            row |= parts_of(work / f"results-{total}" / "run")
+        yield row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--pictures", type=int, default=434_528)
+    parser.add_argument("--pictures", type=int, nargs="+", default=[1000, 10_000, 100_000, 434_528])
     parser.add_argument("--only-generate", action="store_true")
     arguments = parser.parse_args()
     if arguments.only_generate:
-        generate(arguments.work / f"index-{arguments.pictures}", arguments.pictures)
+        for total in arguments.pictures:
+            generate(arguments.work / f"index-{total}", total)
         return
     arguments.work.mkdir(parents=True, exist_ok=True)
-    wanted = phases(arguments.work, arguments.pictures)
     rows: list[dict[str, Any]] = []
-    for name, command in wanted.items():
-        rows.append({"phase": name, "pictures": arguments.pictures, **measured(command)})
-        if "epoch" in name:
-            rows[-1] |= parts_of(arguments.work / f"results-{arguments.pictures}" / "run")
-        print(rows[-1], flush=True)
-        notes = f"{len(rows)} of {len(wanted)} phases. {__doc__}"
-        save(
-            "rehearsal",
-            rows,
-            command=f"python benchmarks/rehearsal.py WORK --pictures {arguments.pictures}",
-            notes=notes,
-        )
-    rows += plan(arguments.pictures)
-    save(
-        "rehearsal",
-        rows,
-        command=f"python benchmarks/rehearsal.py WORK --pictures {arguments.pictures}",
-        notes=__doc__ or "",
-    )
+    for total in arguments.pictures:
+        for row in rehearse(arguments.work, total):
+            print(row, flush=True)
+            rows.append(row)
+            save("rehearsal", rows, command=COMMAND, notes="Not complete.")
+    rows += plan(max(arguments.pictures))
+    save("rehearsal", rows, command=COMMAND)
 
 
 if __name__ == "__main__":

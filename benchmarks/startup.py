@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import OBVERSE, obverse, save, with_settings
+from common import OBVERSE, obverse, save_beside, with_settings
 
 ROUNDS = 5
 
@@ -78,7 +78,7 @@ def measure(work: Path, rounds: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, and save the rows."""
-    save("startup", measure(Path(sys.argv[1]), ROUNDS), command="python benchmarks/startup.py WORK_FOLDER")
+    save_beside("startup", measure(Path(sys.argv[1]), ROUNDS), command="python benchmarks/startup.py WORK_FOLDER")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ TABLES = {
     "intervals": Table("Coverage of intervals and size of tests, by simulation", ("metrics",)),
     "label_set_studies": Table("The same for label sets and folds", ("metrics", "studies")),
     "loading": Table("Loading against torchvision's usual way", ("data", "imaging")),
+    "large_pictures": Table("6000x3000 photographs to a trained network", ("data", "imaging", "training")),
     "long_tail": Table("Remedies for uneven classes", ("losses", "decisions")),
     "long_tail_lora": Table("The recipe `long-tail-lora` and its parts", LEARNING),
     "long_tail_study": Table("The long-tail study on small sets", ("losses", "studies")),

@@ -1,9 +1,10 @@
 """Pictures per second of `obverse train` on the CPU, beside a plain loop at its defaults and with its best flags.
 
-The same timm networks from scratch on the same generated photographs of 512x384, in turn, for several rounds; rates are
-the best of the rounds, of the last epoch. The flags of the plain loop are bf16 by autocast, channels-last, both, and
-both with torch.compile; the best of them counts. `matmul_share` is the share of a matrix product of 2048x2048 on this
-machine, in the format that Obverse chose, by the operations of forward and backward passes. Nothing else may run.
+The same networks from scratch (of timm; `convnet-32`: Obverse's own) on the same generated photographs of 512x384 (at
+32: of 32x32), in turn, for several rounds; rates are the best of the rounds, of the last epoch. The plain loop tries
+channels-last and torch.compile with bf16 where the processor has it, else in fp32; the best counts. `matmul_share` is
+the share of a matrix product of 2048x2048 on this machine, in the format that Obverse chose, by the operations of
+forward and backward passes. Nothing else may run.
     python benchmarks/training_speed.py WORK_FOLDER [CASE...] [--rounds 2]
 """
 
@@ -19,9 +20,13 @@ from typing import Any
 
 import timm
 import torch
-from common import finished, obverse, save, with_settings
+from common import finished, hardware, obverse, save_beside, with_settings
 from photographs import write_photographs
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from obverse.models.backbones.convnet import ConvNet
+from obverse.runtime import has_fast_bf16
 
 # A timm network, the side of its input, pictures a step, and pictures of the set.
 CASES = {
@@ -29,21 +34,32 @@ CASES = {
     "vit-tiny-224": ("vit_tiny_patch16_224", 224, 32, 384),
     "vit-small-224": ("vit_small_patch16_224", 224, 32, 192),
     "resnet18-64": ("resnet18", 64, 64, 1536),
+    "convnet-32": ("convnet", 32, 128, 12800),
 }
+WIDTHS = (64, 128, 256)
+CPU = torch.device("cpu")
 PEER = Path(__file__).parent / "peers" / "training_rate.py"
 FLAGS: dict[str, tuple[str, ...]] = {
     "defaults": (),
     "bf16": ("--bf16",),
     "channels-last": ("--channels-last",),
+    "channels-last, compile": ("--channels-last", "--compile"),
     "bf16, channels-last": ("--bf16", "--channels-last"),
     "bf16, channels-last, compile": ("--bf16", "--channels-last", "--compile"),
 }
 
 
+def backbone_of(name: str) -> str:
+    """The field of the recipe."""
+    if name == "convnet":
+        return f"{{kind: convnet, widths: {list(WIDTHS)}}}"
+    return f"{{kind: timm, name: {name}, pretrained: none}}"
+
+
 def own_rate(name: str, size: int, batch: int, data: Path, run: Path) -> tuple[float, dict[str, str]]:
     """Rate of the last epoch, and what Obverse chose."""
     settings = with_settings(
-        f"model.backbone={{kind: timm, name: {name}, pretrained: none}}",
+        f"model.backbone={backbone_of(name)}",
         f"training.batch_size={batch}",
         "training.epochs=3",
         "schedule.warmup_epochs=0",
@@ -64,9 +80,14 @@ def plain_rate(name: str, size: int, batch: int, data: Path, flags: tuple[str, .
 def operations(name: str, size: int) -> int:
     """Floating point operations of a forward and a backward pass over one picture."""
     kwargs = {"img_size": size} if name.startswith("vit") else {}
+    network: nn.Module
+    if name == "convnet":
+        network = ConvNet(height=size, width=size, widths=WIDTHS)
+    else:
+        network = timm.create_model(name, num_classes=10, **kwargs)
     with FlopCounterMode(display=False) as counter:
-        timm.create_model(name, num_classes=10, **kwargs)(torch.zeros(1, 3, size, size)).sum().backward()
-    return counter.get_total_flops()
+        network(torch.zeros(2, 3, size, size)).sum().backward()
+    return counter.get_total_flops() // 2
 
 
 def matmul_limit(dtype: torch.dtype) -> float:
@@ -82,13 +103,16 @@ def matmul_limit(dtype: torch.dtype) -> float:
 
 def run_case(key: str, work: Path, rounds: int) -> dict[str, Any]:
     name, size, batch, num_pictures = CASES[key]
-    data = write_photographs(work / f"photos-speed-{num_pictures}", num_pictures, 384, 512)
-    own, plain, chosen = 0.0, dict.fromkeys(FLAGS, 0.0), {}
+    height, width = (size, size) if size < 64 else (384, 512)
+    data = write_photographs(work / f"photos-speed-{num_pictures}", num_pictures, height, width)
+    # Without instructions for it bf16 is many times slower, and nobody would take it.
+    tried = {flags: words for flags, words in FLAGS.items() if has_fast_bf16(CPU) == ("--bf16" in words) or not words}
+    own, plain, chosen = 0.0, dict.fromkeys(tried, 0.0), {}
     for number in range(rounds):
         run = work / "runs" / f"training-speed-{key}-{time.time_ns()}-{number}"
         rate, chosen = own_rate(name, size, batch, data, run)
         own = max(own, rate)
-        for flags, words in FLAGS.items():
+        for flags, words in tried.items():
             plain[flags] = max(plain[flags], plain_rate(name, size, batch, data, words))
     dtype = torch.bfloat16 if "bf16" in chosen["precision"] else torch.float32
     return {
@@ -107,12 +131,12 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", metavar="CASE")
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
-    rows = finished("training_speed", "key")
+    rows = [row for row in finished("training_speed", "key") if row["hardware"] == hardware()]
     for key in options.cases or CASES:
         if key not in {row["key"] for row in rows}:
             rows.append({"key": key, "rounds": options.rounds, **run_case(key, options.work, options.rounds)})
             print(rows[-1], flush=True)
-            save("training_speed", rows, command="python benchmarks/training_speed.py WORK_FOLDER")
+            save_beside("training_speed", rows, command="python benchmarks/training_speed.py WORK_FOLDER")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     PYTHON training_rate.py FOLDER --name resnet18 --size 224 --batch 32 [--bf16] [--channels-last] [--compile]
 
-FOLDER has a folder per class. Prints the rate of the last of three epochs. No part of Obverse is used.
+FOLDER has a folder per class. Prints the rate of the last of three epochs. No part of Obverse is used, but for the
+network of `--name convnet`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,24 @@ from pathlib import Path
 
 import timm
 import torch
+from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 EPOCHS = 3
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def network(name: str, size: int, num_classes: int) -> nn.Module:
+    """Of timm, or the small convnet."""
+    if name == "convnet":
+        from obverse.models.backbones.convnet import ConvNet
+
+        features = ConvNet(height=size, width=size, widths=(64, 128, 256))
+        return nn.Sequential(features, nn.Linear(features.num_features, num_classes))
+    kwargs = {"img_size": size} if name.startswith("vit") else {}
+    return timm.create_model(name, num_classes=num_classes, **kwargs)
 
 
 def main() -> None:
@@ -34,9 +47,8 @@ def main() -> None:
     steps = [crop, transforms.RandomHorizontalFlip(), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
     data = datasets.ImageFolder(options.folder, transforms.Compose(steps))
     loader = DataLoader(data, options.batch, shuffle=True, drop_last=True, num_workers=2, persistent_workers=True)
-    size = {"img_size": options.size} if options.name.startswith("vit") else {}
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    model = timm.create_model(options.name, num_classes=len(data.classes), **size).to(memory_format=layout)
+    model = network(options.name, options.size, len(data.classes)).to(memory_format=layout)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     forward = torch.compile(model) if options.compile else model
     for _ in range(EPOCHS):
