@@ -15,7 +15,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	rm -rf demo
 	$(BIN)/obverse sample coins demo/coins
-	$(BIN)/obverse train demo/coins --run demo/run
+	$(BIN)/obverse train demo/coins --run demo/run --minutes 1
 	$(BIN)/obverse predict demo/run --view obverse=demo/coins/XF40/obverse/coin0001.jpg \
 		--view reverse=demo/coins/XF40/reverse/coin0001.jpg
 	@echo "The report is demo/run/evaluation/test/report.html"

@@ -30,8 +30,8 @@ from obverse.runtime import has_fast_bf16
 
 # A timm network, the side of its input, pictures a step, and pictures of the set.
 CASES = {
-    "resnet18-224": ("resnet18", 224, 32, 384),
-    "vit-tiny-224": ("vit_tiny_patch16_224", 224, 32, 384),
+    "resnet18-224": ("resnet18", 224, 32, 192),
+    "vit-tiny-224": ("vit_tiny_patch16_224", 224, 32, 192),
     "vit-small-224": ("vit_small_patch16_224", 224, 32, 192),
     "resnet18-64": ("resnet18", 64, 64, 1536),
     "convnet-32": ("convnet", 32, 128, 12800),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from obverse.inference import Prediction
+from obverse.inference import Prediction, load
+from obverse.inference.showing import Showing, show
 from obverse.inference.showing.gallery import PredictionGallery
 
 HOSTILE = "<script>alert(1)</script>.png"
@@ -41,6 +42,7 @@ def test_a_page_and_copies(obverse, refused, tree, shapes_run, mixed, tmp_path):
     assert text.count('data-group="no answer"') == 1
     assert "is unusable" in text
     assert "<script>alert" not in text
+    assert "ended early" not in text
     decisions = [row.get("decision", "no answer") for row in rows]
     assert re.findall(r'data-group="([a-z ]+)"', text) == decisions
     copies = sorted((tmp_path / "copies").iterdir())
@@ -68,6 +70,20 @@ def test_views_are_side_by_side(obverse, coins, coins_run, tmp_path):
     (copy,) = (tmp_path / "copies").iterdir()
     with Image.open(copy) as picture:
         assert picture.width > picture.height
+
+
+def test_an_interrupted_command_leaves_the_page_of_what_it_has(shapes_run, mixed, tmp_path):
+    predictor = load(shapes_run, device="cpu")
+    items = predictor.find([mixed])
+    shown = show(predictor, items, predictor.each(items), Showing(tmp_path / "page.html"))
+    assert [next(shown).id for _ in range(3)] == [item.id for item in items[:3]]
+    with pytest.raises(KeyboardInterrupt):
+        shown.throw(KeyboardInterrupt)
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("<figure") == 3
+    assert "The command ended early" in text
+    show(predictor, items, predictor.each(items), Showing(tmp_path / "none.html")).close()
+    assert not (tmp_path / "none.html").exists()
 
 
 def test_a_page_has_its_limit(obverse, shapes_run, mixed, tmp_path, monkeypatch):

@@ -58,3 +58,15 @@ def test_table_and_csv_say_the_same(obverse, shapes, shapes_run):
 def test_what_is_missing_is_said(refused, obverse, shapes, shapes_run):
     refused(65, "does not exist", "search", shapes_run, shapes / "sample.jpg", "--among", "nowhere")
     assert obverse("search", shapes_run, shapes / "sample.jpg").code == 2
+
+
+def test_what_cannot_be_read_is_left_out_and_said(obverse, refused, shapes, shapes_run, tmp_path):
+    query, *others = sorted((shapes / "star").iterdir())[:3]
+    (tmp_path / "a.png").write_text("no picture", encoding="utf-8")
+    found = obverse("search", shapes_run, query, "--among", others[0], "--among", tmp_path, "--among", others[1])
+    assert found.code == 65
+    assert {line.split()[1] for line in found.out.splitlines()[1:]} == {str(path) for path in others}
+    assert "1 of --among could not be read; the first: " in found.err
+    assert "a.png" in found.err
+    refused(65, "none of the pictures of --among can be read", "search", shapes_run, query, "--among", tmp_path)
+    refused(65, "a.png", "search", shapes_run, tmp_path / "a.png", "--among", shapes / "star")

@@ -12,7 +12,7 @@ from obverse.decisions import LabelSet, OneClass
 from obverse.errors import OutputError
 from obverse.evaluation import Predictions, measure
 from obverse.manifest import Manifest, Sample
-from obverse.metrics import holm
+from obverse.metrics import Difference, holm, metric_named
 from obverse.report import Gallery, Picture
 from obverse.studies.compare import Contender, compare, read_contender
 from obverse.studies.comparison import comparison_page, write_comparison
@@ -20,6 +20,7 @@ from obverse.studies.comparison.changed import changed
 from obverse.studies.comparison.page import all_against
 from obverse.studies.comparison.parts import by_class, by_slice, columns_of, slices_of
 from obverse.studies.comparison.pictures import Source
+from obverse.studies.comparison.verdict import verdict
 
 from .past_runs import finish_run
 
@@ -86,6 +87,12 @@ def test_no_clear_difference_says_what_would_tell():
 def test_equal_answers_cannot_be_told_apart():
     (sentence,) = compare(two(60, range(5), range(5))).verdicts
     assert sentence.startswith("Cannot tell A and B apart")
+
+
+def test_no_difference_has_no_sign():
+    for low, words in ((-0.0, "between 0.0 and 22.0 points better"), (-1e-9, "0.0 points worse and 22.0 points better")):
+        even = Difference("accuracy", 0.1, low, 0.22, p_value=0.4, test="")
+        assert words in verdict(("A", "B"), metric_named("accuracy"), even, 0.4, "")
 
 
 def test_groups_are_what_is_needed_more_of():

@@ -80,12 +80,12 @@ class Quantised:
     def words(self) -> str:
         """The loss of accuracy in words, with its paired test."""
         num, gain = len(self.after.predictions.labelled().ids), 0.0 - self.points_lost
-        text = f"accuracy {gain:+.2f} points on {num:,} test samples"
+        text = f"accuracy {gain:+z.2f} points on {num:,} test samples"
         if self.difference is None:
             return text
         low, high = 100 * self.difference.low, 100 * self.difference.high
         p_value = metrics.p_value_words(self.difference.p_value)
-        return f"{text} (95 % interval {low:+.2f} to {high:+.2f}; {self.difference.test}: p = {p_value})"
+        return f"{text} (95 % interval {low:+z.2f} to {high:+z.2f}; {self.difference.test}: p = {p_value})"
 
 
 def export_quantised(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from obverse.data import Batch
 from obverse.engines import run_engine
+from obverse.errors import DataError
 from obverse.explain import nearest
 from obverse.runs import explained
 
 from . import Predictor, load
-from .requests import Cell, Input, Request
+from .requests import Cell, Failure, Input, Request, RequestOrFailure
 
 BATCH_SIZE = 16
 
@@ -38,6 +40,7 @@ def search(
     top_k: int = 5,
     columns: Mapping[str, Cell] | None = None,
     device: str = "auto",
+    unread: Callable[[Failure], None] | None = None,
 ) -> list[Neighbours]:
     """The `top_k` nearest samples of `among` for each query.
 
@@ -45,14 +48,18 @@ def search(
     copy is another file and matches.
 
     columns: extra columns of the queries, see `Predictor.predict`; those of the searched samples are missing.
+    unread: called with every sample of `among` that cannot be read, which is left out; None: DataError for the first,
+    as for a query.
     """
     predictor = load(model, device=device)
     with explained(Path(), "try --device cpu"):
         asked = predictor.requests(queries, columns)
-        there = list({request.identity: request for request in reversed(predictor.requests(list(among)))}.values())[
-            ::-1
-        ]
-        asked_QD, there_ND = (_embedded(predictor, requests) for requests in (asked, there))
+        found = predictor.find(list(among))
+        unique = {item.identity if isinstance(item, Request) else item: item for item in reversed(found)}
+        there, there_ND = _embedded(predictor, [*unique.values()][::-1], unread)
+        _, asked_QD = _embedded(predictor, asked)
+    if not there:
+        raise DataError("none of the pictures of --among can be read")
     rows, cosines = nearest(asked_QD, there_ND, top_k + 1)
     result = []
     for query, row, values in zip(asked, rows.tolist(), cosines.tolist(), strict=True):
@@ -62,6 +69,21 @@ def search(
     return result
 
 
-def _embedded(predictor: Predictor, requests: Sequence[Request]) -> npt.NDArray[np.float32]:
-    batches = predictor.batches_of(requests, BATCH_SIZE)
-    return run_engine(predictor.engine, batches).embeddings_ND
+def _embedded(
+    predictor: Predictor, items: Sequence[RequestOrFailure], unread: Callable[[Failure], None] | None = None
+) -> tuple[list[Request], npt.NDArray[np.float32]]:
+    """The samples that can be read, and their embeddings (N, D)."""
+    kept: list[Request] = []
+
+    def batches() -> Iterator[Batch]:
+        for read in predictor.reader.batches(items, BATCH_SIZE):
+            for failure in read.failures.values():
+                if unread is None:
+                    raise DataError(failure.error)
+                unread(failure)
+            kept.extend(item for n, item in enumerate(read.items) if n not in read.failures)  # type: ignore[misc]
+            if read.batch is not None:
+                yield read.batch
+
+    embeddings_ND = run_engine(predictor.engine, batches()).embeddings_ND
+    return kept, embeddings_ND

@@ -49,7 +49,7 @@ def _cells(comparison: Comparison, name: str, metric: str) -> Row:
         metric,
         f"{value.value:.4f}",
         interval,
-        f"{difference.value:+.4f}",
-        f"{difference.low:+.4f} to {difference.high:+.4f}",
+        f"{difference.value:+z.4f}",
+        f"{difference.low:+z.4f} to {difference.high:+z.4f}",
         p_value_words(row.adjusted[metric]),
     )

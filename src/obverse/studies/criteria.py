@@ -125,6 +125,6 @@ def _beats(base: Contender, other: Contender, metric: str) -> tuple[bool, str]:
             return False, f"{metric} is not compared: {why}"
         return False, _inapplicable(metric, other) or f"{metric} was not measured"
     paired = row.differences[known.name]
-    interval = f"({paired.low:+.4f} to {paired.high:+.4f})"
-    reason = f"{metric} {paired.value:+.4f} {interval}, p {_equals(paired.p_value)}, {paired.test}"
+    interval = f"({paired.low:+z.4f} to {paired.high:+z.4f})"
+    reason = f"{metric} {paired.value:+z.4f} {interval}, p {_equals(paired.p_value)}, {paired.test}"
     return is_sure(row, known.name) and paired.favours_other, reason

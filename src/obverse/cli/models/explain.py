@@ -65,5 +65,5 @@ def _print_influence(influence: Influence, explained: str) -> None:
     """One line per view: how many points it adds to the class's probability, and the probability without it."""
     typer.echo(f"  {printable(explained)} {influence.probability:.1%}, of which {influence.base:.1%} without any view:")
     for name, view in influence.views.items():
-        share = "" if view.share is None else f"{100 * view.share:+.1f} points; "
+        share = "" if view.share is None else f"{100 * view.share:+z.1f} points; "
         typer.echo(f"    {printable(name)}: {share}alone {view.alone:.1%}, without it {view.without:.1%}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from obverse.cli.printing.progress import show_predicted, show_written
 from obverse.errors import RecipeError, printable
 
 if TYPE_CHECKING:
+    from obverse.cli.printing.answers import Answer
     from obverse.inference import Predictor, Requests, RowOptions
     from obverse.inference.showing import Showing
 
@@ -105,11 +107,8 @@ def command(
         return
     items = shard_of(items, shard)
     answers = predictor.each(items, top_k=top_k, progress=show_predicted)
-    if wanted is not None:
-        from obverse.inference.showing import show
-
-        answers = show(predictor, items, answers, wanted)
-    print_answers(predictor, answers, format.value, num_top=num_top, spreadsheet=spreadsheet)
+    with _shown(predictor, items, answers, wanted) as shown:
+        print_answers(predictor, shown, format.value, num_top=num_top, spreadsheet=spreadsheet)
 
 
 def _loaded(model: Path, similar: int, options: dict[str, Any]) -> Predictor:
@@ -131,6 +130,17 @@ def _showing(html: Path | None, save_images: Path | None, model: Path) -> Showin
     wanted = Showing(html, save_images, f"Predictions of {model.name or model}", notify=_notify)
     wanted.require_free()
     return wanted
+
+
+def _shown(
+    predictor: Predictor, items: Requests, answers: Iterator[Answer], wanted: Showing | None
+) -> AbstractContextManager[Iterator[Answer]]:
+    """The answers, which are also shown when that is wanted; a page is written even when the block is interrupted."""
+    if wanted is None:
+        return nullcontext(answers)
+    from obverse.inference.showing import show
+
+    return closing(show(predictor, items, answers, wanted))
 
 
 def _notify(line: str) -> None:

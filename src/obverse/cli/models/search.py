@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from obverse.cli.options import Device
 from obverse.cli.printing.csv_rows import CsvRows, Spreadsheet
-from obverse.errors import RecipeError, printable
+from obverse.errors import DataError, RecipeError, printable
+
+if TYPE_CHECKING:
+    from obverse.inference import Failure
 
 from .predict import Column, Format, View, given_columns, given_inputs
 
@@ -26,13 +29,16 @@ def command(
     spreadsheet: Spreadsheet = False,
     device: Device = "auto",
 ) -> None:
-    """Find the pictures that a model's encoder holds nearest to the given ones."""
+    """Find the pictures that a model's encoder holds nearest to the given ones; exit 65 at the end when some could not
+    be read."""
     inputs = given_inputs(paths, view)
     if spreadsheet and format is not Format.csv:
         raise RecipeError("--spreadsheet is for --format csv")
     from obverse.inference.searching import search
 
-    results = search(model, inputs, among, top_k=top_k, columns=given_columns(column), device=device)
+    unread: list[Failure] = []
+    columns = given_columns(column)
+    results = search(model, inputs, among, top_k=top_k, columns=columns, device=device, unread=unread.append)
     if format is Format.json:
         typer.echo(json.dumps([{"id": each.id, "found": each.matches} for each in results], indent=2))
     elif format is Format.csv:
@@ -46,3 +52,5 @@ def command(
             typer.echo(printable(each.id))
             for name, cosine in each.matches:
                 typer.echo(f"  {cosine:6.3f}  {printable(name)}")
+    if unread:
+        raise DataError(f"{len(unread):,} of --among could not be read; the first: {unread[0].error}")

@@ -25,8 +25,8 @@ def augmentation_lines(measured: Augmented) -> list[str]:
     ]
     for name, each in differences([plain], [mirrored]).items():
         if name in NAMES:
-            interval = f"95 % interval {each.low:+.4f} to {each.high:+.4f}"
-            lines.append(f"{NAMES[name]} {each.value:+.4f} ({interval}, p {p_value_words(each.p_value)}, {each.test})")
+            interval = f"95 % interval {each.low:+z.4f} to {each.high:+z.4f}"
+            lines.append(f"{NAMES[name]} {each.value:+z.4f} ({interval}, p {p_value_words(each.p_value)}, {each.test})")
     one, two = (1000 * seconds for seconds in measured.seconds)
     lines.append(f"{one:.2f} and {two:.2f} ms per sample, {two / one:.2f} times, decoding left out")
     if measured.plain.uncalibrated_NK is not None:

@@ -38,6 +38,9 @@ class PredictionGallery:
     counts: Counter[str] = field(default_factory=Counter)
     """Decision -> number of samples, also of those beyond `MOST_SAMPLES`."""
 
+    is_whole: bool = False
+    """Whether the last sample is there; otherwise the page says that the command ended before it."""
+
     @property
     def is_full(self) -> bool:
         """Whether no further sample is shown."""
@@ -60,6 +63,8 @@ class PredictionGallery:
         cards = [Card("samples", f"{total:,}")]
         cards += [Card(name, f"{self.counts[name]:,}") for name in order if self.counts[name]]
         texts = [Text(self.note.capitalize() + ".", is_quiet=True)]
+        if not self.is_whole:
+            texts.append(Text("The command ended early: samples that follow have no answer here."))
         if total > len(self.items):
             count = -(-total // MOST_SAMPLES)
             texts.append(Text(f"The first {len(self.items):,} of {total:,} samples; `--shard 1/{count}` and so on give "

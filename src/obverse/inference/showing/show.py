@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,8 +52,9 @@ class Showing:
 
 def show(
     predictor: Predictor, items: Sequence[RequestOrFailure], answers: Iterable[Answer], wanted: Showing
-) -> Iterator[Answer]:
-    """Yield the answers as they come, and write what is to be seen of them; the page when all are there.
+) -> Generator[Answer, None, None]:
+    """Yield the answers as they come, and write what is to be seen of them; the page when all are there, or when the
+    command is interrupted.
 
     The user's pictures are read again, and never changed. OutputError when something is there already.
     """
@@ -71,10 +72,14 @@ def show(
                 _require_writable(folder)
         places = ((row, item, answer) for row, (item, answer) in enumerate(zip(items, answers, strict=True)))
         num_threads = num_allowed_cpus()
-        for answer, thumbnails in in_order(looked, places, num_threads=num_threads, num_ahead=2 * num_threads):
-            gallery.add(answer, thumbnails)
-            yield answer
-        _finish(gallery, wanted)
+        try:
+            for answer, thumbnails in in_order(looked, places, num_threads=num_threads, num_ahead=2 * num_threads):
+                gallery.add(answer, thumbnails)
+                yield answer
+            gallery.is_whole = True
+        finally:
+            if gallery.is_whole or gallery.items:
+                _finish(gallery, wanted)
 
 
 def _require_writable(folder: Path) -> None:

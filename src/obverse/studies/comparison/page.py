@@ -200,8 +200,8 @@ def _part_sentence(other: str, base: str, parts: Sequence[Part]) -> str:
     if not sure:
         return f"No difference is beyond chance, {adjusted_for}."
     words = [
-        f"{part.name} ({100 * part.difference.value:+.1f} points, {100 * part.difference.low:+.1f} to "
-        f"{100 * part.difference.high:+.1f})"
+        f"{part.name} ({100 * part.difference.value:+z.1f} points, {100 * part.difference.low:+z.1f} to "
+        f"{100 * part.difference.high:+z.1f})"
         for part in sure
         if part.difference
     ]
@@ -222,6 +222,6 @@ def _part_row(part: Part) -> Row:
     cells = (name, f"{part.num_samples:,}", f"{100 * part.base:.1f} %", f"{100 * part.other:.1f} %")
     difference = part.difference
     if difference is None or part.adjusted is None:
-        return (*cells, f"{100 * (part.other - part.base):+.1f}", "–", "–", part.untested)
-    interval = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
-    return (*cells, f"{100 * difference.value:+.1f}", interval, p_value_words(part.adjusted), "")
+        return (*cells, f"{100 * (part.other - part.base):+z.1f}", "–", "–", part.untested)
+    interval = f"{100 * difference.low:+z.1f} to {100 * difference.high:+z.1f}"
+    return (*cells, f"{100 * difference.value:+z.1f}", interval, p_value_words(part.adjusted), "")

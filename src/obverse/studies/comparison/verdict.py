@@ -39,7 +39,7 @@ def _between(low: float, high: float, metric: Metric) -> str:
 
 
 def _number(value: float, metric: Metric) -> str:
-    return f"{100 * value:.1f}" if metric.unit == "share" else f"{value:.3f}"
+    return f"{100 * value:z.1f}" if metric.unit == "share" else f"{value:z.3f}"
 
 
 def _size(value: float, metric: Metric) -> str:
