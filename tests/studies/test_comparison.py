@@ -90,7 +90,10 @@ def test_equal_answers_cannot_be_told_apart():
 
 
 def test_no_difference_has_no_sign():
-    for low, words in ((-0.0, "between 0.0 and 22.0 points better"), (-1e-9, "0.0 points worse and 22.0 points better")):
+    for low, words in (
+        (-0.0, "between 0.0 and 22.0 points better"),
+        (-1e-9, "0.0 points worse and 22.0 points better"),
+    ):
         even = Difference("accuracy", 0.1, low, 0.22, p_value=0.4, test="")
         assert words in verdict(("A", "B"), metric_named("accuracy"), even, 0.4, "")
 
