@@ -46,6 +46,8 @@ def fitted(
     more = {"penalty": 0.02, "rank": 2} if name == "raps" else {}
     sets = SetsSpec(kind=name, level=0.9, quantile=(None,), num_units=50, **more)
     scores_NK = scores_of(probabilities_NK, kind, sets)
+    # Labels differ more among one another than samples do, so that a limit between labels would decide no sample.
+    most = scores_NK[:, np.ptp(scores_NK, axis=0).argmax()] if kind.is_set else scores_NK
     squares_N = detector.squared_distances(embeddings_ND)
     outliers = OutlierSpec(
         gen_centre=0.5,
@@ -59,7 +61,7 @@ def fitted(
     limit = between(outlier_scores(outliers, detector, probabilities_NK, embeddings_ND), 0.7)
     threshold = between(confidence_of(probabilities_NK, answers, kind), 0.5)
     rules = {
-        "sets": sets.changed({"quantile": (between(scores_NK[scores_NK > 0], 0.5),)}),
+        "sets": sets.changed({"quantile": (between(most[most > 0], 0.5),)}),
         "acceptance": AcceptanceSpec(wanted_error=0.1, threshold=threshold, num_units=50),
         "outliers": outliers.changed({"reject_above": limit}),
     }
