@@ -68,5 +68,5 @@ def test_what_cannot_be_read_is_left_out_and_said(obverse, refused, shapes, shap
     assert {line.split()[1] for line in found.out.splitlines()[1:]} == {str(path) for path in others}
     assert "1 of --among could not be read; the first: " in found.err
     assert "a.png" in found.err
-    refused(65, "none of the pictures of --among can be read", "search", shapes_run, query, "--among", tmp_path)
+    refused(65, "nothing to look among can be read; the first: ", "search", shapes_run, query, "--among", tmp_path)
     refused(65, "a.png", "search", shapes_run, tmp_path / "a.png", "--among", shapes / "star")

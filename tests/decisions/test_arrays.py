@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from obverse.decisions import OneClass, to_answers
+from obverse.decisions import LabelSet, OneClass, blocks, confidence_of, to_answers, to_probabilities
 from obverse.evaluation import Predictions, selection_value
+from obverse.evaluation.selection import mean_loss
 
 ROWS = np.array([[0.4, 0.3, 0.0, 0.3], [0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]], np.float32)
 
@@ -60,3 +61,23 @@ def test_the_same_answer_everywhere(tmp_path):
         logits = np.log(ROWS)
     assert selection_value("mae", logits, labels, OneClass("median")) == 0
     assert selection_value("mae", logits, labels, OneClass("mode")) == 0.5
+
+
+@pytest.mark.parametrize("kind", [OneClass(), OneClass("median"), LabelSet()])
+def test_blocks_of_rows_change_nothing(kind, monkeypatch):
+    logits_NK = np.random.default_rng(0).normal(0, 2, (11, 4)).astype(np.float32)
+    probabilities_NK = to_probabilities(logits_NK, kind)
+    answers = to_answers(probabilities_NK, kind)
+    whole = confidence_of(probabilities_NK, answers, kind)
+    loss = mean_loss(logits_NK, np.arange(11) % 4)
+    monkeypatch.setattr(blocks, "MOST_VALUES", 12)
+    assert [(rows.start, rows.stop) for rows in blocks.row_blocks(11, 4)] == [(0, 3), (3, 6), (6, 9), (9, 12)]
+    np.testing.assert_array_equal(to_answers(probabilities_NK, kind), answers)
+    np.testing.assert_array_equal(confidence_of(probabilities_NK, answers, kind), whole)
+    assert mean_loss(logits_NK, np.arange(11) % 4) == loss
+
+
+def test_no_rows_have_no_answers():
+    none_NK = np.zeros((0, 3), np.float32)
+    assert to_answers(none_NK, OneClass()).shape == (0,)
+    assert confidence_of(none_NK, np.zeros(0, np.int64), OneClass()).shape == (0,)

@@ -6,8 +6,8 @@ import torch
 from scipy.optimize import isotonic_regression
 from scipy.stats import beta
 
-from obverse.decisions import LabelSet, OneClass, promise, sets_of
-from obverse.decisions.conformal import Draws, apply, band, least_units, scores_of, threshold
+from obverse.decisions import LabelSet, OneClass, blocks, promise, sets_of
+from obverse.decisions.conformal import Draws, band, least_units, scores_of, threshold
 from obverse.decisions.conformal.quantile import place_of
 from obverse.decisions.conformal.scores import class_scores, falling_after, ranked_probability_scores
 from obverse.metrics import Units
@@ -74,7 +74,7 @@ def test_scores_of_single_precision_are_those_of_double(kind):
 def test_rows_are_scored_in_blocks(monkeypatch):
     rows_NK, one = np.random.default_rng(9).dirichlet(np.ones(6), 50), OneClass(ordered=True)
     whole_NK = scores_of(rows_NK, one, rule("range"))
-    monkeypatch.setattr(apply, "MOST_VALUES", 7 * 36)
+    monkeypatch.setattr(blocks, "MOST_VALUES", 7 * 36)
     np.testing.assert_array_equal(scores_of(rows_NK, one, rule("range")), whole_NK)
     assert sets_of(rows_NK[:0], one, rule("range", 0.5)).shape == (0, 6)
 

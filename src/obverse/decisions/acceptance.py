@@ -12,6 +12,7 @@ import torch
 
 from obverse.recipe import AcceptanceSpec, OutlierSpec, OutputSpec
 
+from .blocks import row_blocks
 from .kinds import Kind, Truth
 
 FloatArray = npt.NDArray[np.float64]
@@ -38,8 +39,11 @@ def confidence_of(probabilities_NK: npt.NDArray[np.floating[Any]], answers: Trut
     For label sets a score that only ranks answers: the product over all classes of the probability that the class is
     rightly in the set or rightly not. Classes are not independent, so that it is not the probability of a right set.
     """
-    exact_NK = torch.tensor(probabilities_NK, dtype=torch.float64)
-    confidence_N: FloatArray = kind.confidence(exact_NK, torch.from_numpy(answers)).numpy()
+    parts = [
+        kind.confidence(torch.tensor(probabilities_NK[rows], dtype=torch.float64), torch.from_numpy(answers[rows]))
+        for rows in row_blocks(*probabilities_NK.shape)
+    ]
+    confidence_N: FloatArray = torch.cat(parts).numpy()
     return confidence_N
 
 

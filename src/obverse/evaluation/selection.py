@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.functional import cross_entropy
 
 from obverse import metrics
-from obverse.decisions import PLAIN, Kind, LabelSet, to_answers, to_probabilities, training_prior
+from obverse.decisions import PLAIN, Kind, LabelSet, row_blocks, to_answers, to_probabilities, training_prior
 from obverse.engines import Outputs
 
 # Candidate priors: powers of the training frequencies, from equal frequencies (0) to those of training (1).
@@ -68,8 +69,11 @@ def best_prior(
 
 def mean_loss(logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64]) -> float:
     """Mean cross entropy in nats."""
-    loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits_NK).double(), torch.from_numpy(labels_N))
-    return float(loss)
+    logits, labels = torch.from_numpy(logits_NK), torch.from_numpy(labels_N)
+    losses = [
+        cross_entropy(logits[rows].double(), labels[rows], reduction="none") for rows in row_blocks(*logits.shape)
+    ]
+    return float(torch.cat(losses).mean())
 
 
 def is_better(name: str, value: float, best: float | None) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from obverse.data import Batch
 from obverse.engines import run_engine
 from obverse.errors import DataError
 from obverse.explain import nearest
@@ -58,8 +57,6 @@ def search(
         unique = {item.identity if isinstance(item, Request) else item: item for item in reversed(found)}
         there, there_ND = _embedded(predictor, [*unique.values()][::-1], unread)
         _, asked_QD = _embedded(predictor, asked)
-    if not there:
-        raise DataError("none of the pictures of --among can be read")
     rows, cosines = nearest(asked_QD, there_ND, top_k + 1)
     result = []
     for query, row, values in zip(asked, rows.tolist(), cosines.tolist(), strict=True):
@@ -72,18 +69,23 @@ def search(
 def _embedded(
     predictor: Predictor, items: Sequence[RequestOrFailure], unread: Callable[[Failure], None] | None = None
 ) -> tuple[list[Request], npt.NDArray[np.float32]]:
-    """The samples that can be read, and their embeddings (N, D)."""
+    """The samples that can be read, and their embeddings (N, D). DataError where none can."""
     kept: list[Request] = []
-
-    def batches() -> Iterator[Batch]:
-        for read in predictor.reader.batches(items, BATCH_SIZE):
-            for failure in read.failures.values():
-                if unread is None:
-                    raise DataError(failure.error)
+    parts: list[npt.NDArray[np.float32]] = []
+    first = ""
+    for read in predictor.reader.batches(items, BATCH_SIZE):
+        for place, item in enumerate(read.items):
+            failure = read.failures.get(place)
+            if failure is None:
+                assert isinstance(item, Request), "an input that cannot be used is among the failures"
+                kept.append(item)
+            elif unread is None:
+                raise DataError(failure.error)
+            else:
+                first = first or failure.error
                 unread(failure)
-            kept.extend(item for n, item in enumerate(read.items) if n not in read.failures)  # type: ignore[misc]
-            if read.batch is not None:
-                yield read.batch
-
-    embeddings_ND = run_engine(predictor.engine, batches()).embeddings_ND
-    return kept, embeddings_ND
+        if read.batch is not None:
+            parts.append(run_engine(predictor.engine, [read.batch]).embeddings_ND)
+    if not parts:
+        raise DataError(f"nothing to look among can be read; the first: {first}")
+    return kept, np.concatenate(parts)

@@ -11,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from obverse.decisions.blocks import row_blocks
 from obverse.decisions.kinds import Kind
 from obverse.recipe import SetsSpec
 
 from .scores import class_scores
-
-# Numbers of 8 bytes that the scores of a block of rows may take, which limits memory.
-MOST_VALUES = 2**21
 
 
 def prediction_sets(
@@ -57,12 +55,11 @@ def _in_blocks(
 ) -> npt.NDArray[Any]:
     """What is computed (N, K) from probabilities and their answers, block by block."""
     num_rows, num_classes = probabilities_NK.shape
-    size = max(1, MOST_VALUES // (num_classes**2 if rule.kind == "range" else num_classes))
-    blocks = []
-    for start in range(0, max(1, num_rows), size):
-        exact_NK = torch.tensor(probabilities_NK[start : start + size], dtype=torch.float64)
-        blocks.append(compute(exact_NK, kind.decide(exact_NK), rule))
-    return torch.cat(blocks).numpy()
+    parts = []
+    for rows in row_blocks(num_rows, num_classes**2 if rule.kind == "range" else num_classes):
+        exact_NK = torch.tensor(probabilities_NK[rows], dtype=torch.float64)
+        parts.append(compute(exact_NK, kind.decide(exact_NK), rule))
+    return torch.cat(parts).numpy()
 
 
 @dataclass(frozen=True, eq=False)

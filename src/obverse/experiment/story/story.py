@@ -9,14 +9,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
 from obverse.engines import Engine, run_engine
 from obverse.errors import DataError
 from obverse.evaluation import Diagnosis, History, Seen, Story, diagnose, selection_value
 from obverse.files import read_json_object
-from obverse.imaging import unit_interval
-from obverse.manifest import Manifest, Samples
+from obverse.imaging import unit_intervals
+from obverse.manifest import Manifest
 from obverse.recipe import ADJUSTED, ORDINAL, FinetuneSpec, Recipe
 from obverse.report import Row, Section, Table, Text
 from obverse.runs import RunFolder
@@ -152,8 +154,9 @@ def measure_train(
     """
     limit = min(MOST_TRAIN_SAMPLES, max(LEAST_TRAIN_SAMPLES, len(manifest.split("val"))))
     seed = recipe.training.seed
-    chosen = sorted(manifest.split("train"), key=lambda sample: unit_interval("train accuracy", seed, sample.id))
-    dataset = PictureDataset(manifest, Samples.of(chosen[:limit]), bundle.geometry)
+    samples = manifest.split("train")
+    places_N = np.fromiter(unit_intervals(samples.ids, "train accuracy", seed), np.float64).argsort(kind="stable")
+    dataset = PictureDataset(manifest, samples.take(places_N[:limit].tolist()), bundle.geometry)
     loader = Loader(dataset, recipe.evaluation.batch_size, process=process)
     outputs = run_engine(engine, loader.epoch(), embeddings=False, process=process)
     if not process.is_main:

@@ -12,7 +12,7 @@ from obverse.manifest.sample import Finding, Sample
 from obverse.manifest.verify.facts import PictureFacts
 
 from .near import NearDuplicates
-from .turned import holders, near_copies
+from .turned import near_copies, samples_of_pictures
 
 # Approximate number of pictures that are searched for copies in other splits.
 MOST_SELECTED = 1500
@@ -92,7 +92,7 @@ def copies_across_splits(samples: Sequence[Sample], facts: PictureFacts, *, can_
     is_selected_N = np.zeros_like(facts.printed_N)
     is_selected_N[selected] = True
     pairs_M2 = near_copies(samples, replace(facts, printed_N=is_selected_N)).pairs_M2
-    holder = holders(samples, facts, pairs_M2)
+    holder = samples_of_pictures(samples, facts, pairs_M2)
     held = [(holder[i], holder[j], i, j) for i, j in pairs_M2.tolist() if i in holder and j in holder]
     parted = [(i, j) for first, second, i, j in held if first.split != second.split]
     # A selection of a fraction of the pictures contains the square of that fraction of the pairs.

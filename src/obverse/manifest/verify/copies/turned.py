@@ -51,14 +51,14 @@ def near_copies(samples: Sequence[Sample], facts: PictureFacts) -> NearDuplicate
 def _believed(samples: Sequence[Sample], facts: PictureFacts, near: NearDuplicates) -> NearDuplicates:
     if not len(near.pairs_M2):
         return near
-    label_of = {place: sample.label for place, sample in holders(samples, facts, near.pairs_M2).items()}
+    label_of = {place: sample.label for place, sample in samples_of_pictures(samples, facts, near.pairs_M2).items()}
     is_kept_M = np.array([label_of.get(i) == label_of.get(j) for i, j in near.pairs_M2.tolist()], np.bool_)
     if np.count_nonzero(is_kept_M) < AUGMENTED_SHARE * np.count_nonzero(facts.printed_N):
         is_kept_M &= near.scores_M <= SURE_SCORE
     return replace(near, pairs_M2=near.pairs_M2[is_kept_M], scores_M=near.scores_M[is_kept_M])
 
 
-def holders(samples: Sequence[Sample], facts: PictureFacts, pairs_M2: np.ndarray) -> dict[int, Sample]:
+def samples_of_pictures(samples: Sequence[Sample], facts: PictureFacts, pairs_M2: np.ndarray) -> dict[int, Sample]:
     """Place of a picture in the facts -> its sample, for the pictures of the pairs alone."""
     wanted = set(pairs_M2.ravel().tolist())
     if not wanted:
