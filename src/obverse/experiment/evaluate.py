@@ -94,6 +94,7 @@ def report_split(
     if not process.is_main:
         return {}
     predictions = to_predictions(outputs, manifest, split, bundle=bundle, embeddings=with_embeddings)
+    del outputs  # the logits, as large as the probabilities
     with staged(folder, earlier=(*EARLIER, *earlier_maps(folder))) as stage:
         write_decisions(stage, predictions)
         maps = report_maps(stage, predictions, dataset, ready.network, recipe.evaluation.maps)

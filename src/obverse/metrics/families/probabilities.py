@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from obverse.metrics.answers import LabelSets, OneLabel
 from obverse.metrics.calibration import Reliability, reliability
@@ -16,16 +18,24 @@ from obverse.metrics.units import Units, spread
 
 def _squares(answers: OneLabel) -> FloatArray:
     """Squared distance of each sample's probabilities from its label (N): 0 to 2 (Brier 1950)."""
-    probabilities_NK = answers.probabilities_NK.astype(np.float64)
-    right_N = probabilities_NK[np.arange(len(probabilities_NK)), answers.labels_N]
-    squares_N: FloatArray = (probabilities_NK**2).sum(axis=1) - 2 * right_N + 1
+    probabilities_NK = answers.probabilities_NK
+    right_N = probabilities_NK[np.arange(len(probabilities_NK)), answers.labels_N].astype(np.float64)
+    squares_N: FloatArray = _products(probabilities_NK, probabilities_NK) - 2 * right_N + 1
     return np.clip(squares_N, 0.0, 2.0)
 
 
 def _set_squares(answers: LabelSets) -> FloatArray:
     """Squared distance of each sample's probabilities from its label set (N), mean over classes: 0 to 1."""
-    squares_N: FloatArray = ((answers.probabilities_NK.astype(np.float64) - answers.truth_NK) ** 2).mean(axis=1)
-    return squares_N
+    probabilities_NK, truth_NK = answers.probabilities_NK, answers.truth_NK
+    own_N, right_N = _products(probabilities_NK, probabilities_NK), _products(probabilities_NK, truth_NK)
+    squares_N: FloatArray = (own_N - 2 * right_N + truth_NK.sum(axis=1)) / truth_NK.shape[1]
+    return np.clip(squares_N, 0.0, 1.0)
+
+
+def _products(one_NK: npt.NDArray[Any], other_NK: npt.NDArray[Any]) -> FloatArray:
+    """Scalar product of each row (N), in double precision without a copy of the arrays."""
+    products_N: FloatArray = np.einsum("nk,nk->n", one_NK, other_NK, dtype=np.float64)
+    return products_N
 
 
 def _squares_interval(values_N: FloatArray, units: Units, *, bounds: tuple[float, float], mistake: float) -> Interval:
