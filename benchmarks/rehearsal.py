@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import OBVERSE, save, with_settings
+from common import OBVERSE, save_beside, with_settings
 from index import class_sizes
 from PIL import Image
 
@@ -167,9 +167,9 @@ def main() -> None:
         for row in rehearse(arguments.work, total):
             print(row, flush=True)
             rows.append(row)
-            save("rehearsal", rows, command=COMMAND, notes="Not complete.")
+            save_beside("rehearsal", rows, command=COMMAND, notes="Not complete.")
     rows += plan(max(arguments.pictures))
-    save("rehearsal", rows, command=COMMAND)
+    save_beside("rehearsal", rows, command=COMMAND)
 
 
 if __name__ == "__main__":
