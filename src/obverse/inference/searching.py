@@ -53,8 +53,8 @@ def search(
     predictor = load(model, device=device)
     with explained(Path(), "try --device cpu"):
         asked = predictor.requests(queries, columns)
-        found = predictor.find(list(among))
-        unique = {item.identity if isinstance(item, Request) else item: item for item in reversed(found)}
+        candidates = predictor.find(list(among))
+        unique = {item.identity if isinstance(item, Request) else item: item for item in reversed(candidates)}
         there, there_ND = _embedded(predictor, [*unique.values()][::-1], unread)
         _, asked_QD = _embedded(predictor, asked)
     rows, cosines = nearest(asked_QD, there_ND, top_k + 1)

@@ -107,8 +107,8 @@ def command(
         return
     items = shard_of(items, shard)
     answers = predictor.each(items, top_k=top_k, progress=show_predicted)
-    with _shown(predictor, items, answers, wanted) as shown:
-        print_answers(predictor, shown, format.value, num_top=num_top, spreadsheet=spreadsheet)
+    with _displayed(predictor, items, answers, wanted) as displayed:
+        print_answers(predictor, displayed, format.value, num_top=num_top, spreadsheet=spreadsheet)
 
 
 def _loaded(model: Path, similar: int, options: dict[str, Any]) -> Predictor:
@@ -132,7 +132,7 @@ def _showing(html: Path | None, save_images: Path | None, model: Path) -> Showin
     return wanted
 
 
-def _shown(
+def _displayed(
     predictor: Predictor, items: Requests, answers: Iterator[Answer], wanted: Showing | None
 ) -> AbstractContextManager[Iterator[Answer]]:
     """The answers, which are also shown when that is wanted; a page is written even when the block is interrupted."""
