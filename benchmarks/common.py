@@ -63,12 +63,12 @@ def run_wanted(
     `by_hardware`: a row that was measured on another processor is kept, and does not count as done.
     """
     jobs, rows = list(jobs), finished(name, "key")
-    elsewhere = [row for row in rows if by_hardware and row.get("hardware") != hardware()]
+    elsewhere = [row for row in rows if by_hardware and row["hardware"] != hardware()]
     done, keys = {row["key"] for row in rows if row not in elsewhere}, set(map(_key, jobs))
     wanted = [job for job in jobs if only(job) and _key(job) not in done]
     with ThreadPoolExecutor(2) as pool:
         for job, row in zip(wanted, pool.map(lambda job: run_one(*job), wanted), strict=True):
-            rows.append({"key": _key(job), **row, **({"hardware": hardware()} if by_hardware else {})})
+            rows.append({"key": _key(job), "hardware": hardware(), **row})
             num_done = sum(kept["key"] in keys for kept in rows if kept not in elsewhere)
             save(name, rows, command=command, notes=f"{num_done} of {len(jobs)} runs. {notes}".strip())
 
@@ -85,9 +85,9 @@ def metrics(run: Path, split: str = "test") -> dict[str, Any]:
 def save(name: str, rows: list[dict[str, Any]], *, command: str, notes: str = "") -> None:
     """Write results/NAME.json; a partial table says so through the number of its rows.
 
-    A row says its own commit, because a table may grow over several; the file's is that of the newest row.
+    A row says its own commit and hardware, because a table may grow over several; the file's are of the newest row.
     """
-    rows = [{"commit": head(), **row} for row in rows]
+    rows = [{"commit": head(), "hardware": hardware(), **row} for row in rows]
     record = {
         "date": date.today().isoformat(),
         "commit": _git("rev-parse", "HEAD"),
@@ -102,16 +102,19 @@ def save(name: str, rows: list[dict[str, Any]], *, command: str, notes: str = ""
 
 
 def save_beside(name: str, rows: list[dict[str, Any]], *, command: str, notes: str = "") -> None:
-    """`save` rows that say on which hardware; rows of other processors are kept."""
-    here = [{"hardware": hardware(), **row} for row in rows]
+    """`save`, and rows that were measured on other processors are kept."""
     elsewhere = [row for row in finished(name, "hardware") if row["hardware"] != hardware()]
-    save(name, elsewhere + here, command=command, notes=notes)
+    save(name, elsewhere + rows, command=command, notes=notes)
 
 
 def finished(name: str, key: str) -> list[dict[str, Any]]:
     """Rows of an earlier, interrupted run of a benchmark, so that it goes on where it stopped."""
     path = RESULTS / f"{name}.json"
-    rows = json.loads(path.read_text())["rows"] if path.is_file() else []
+    if not path.is_file():
+        return []
+    record = json.loads(path.read_text())
+    # Older rows do not say their hardware; then it is the file's.
+    rows = [{"hardware": record["hardware"], **row} for row in record["rows"]]
     return [row for row in rows if key in row]
 
 

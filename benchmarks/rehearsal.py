@@ -79,7 +79,7 @@ def tiny_jpeg(number: int, kind: int) -> bytes:
 
 
 def measured(arguments: list[str]) -> dict[str, Any]:
-    """Run a command: wall minutes, and the peak of its largest process above what importing takes."""
+    """Run a command: minutes by the clock and of processor time, and the peak memory of its largest process."""
     start = time.perf_counter()
     process = subprocess.Popen(arguments)
     _, status, usage = os.wait4(process.pid, 0)
