@@ -53,10 +53,10 @@ def search(
     predictor = load(model, device=device)
     with explained(Path(), "try --device cpu"):
         asked = predictor.requests(queries, columns)
+        asked_QD = run_engine(predictor.engine, predictor.batches_of(asked, BATCH_SIZE)).embeddings_ND
         candidates = predictor.find(list(among))
         unique = {item.identity if isinstance(item, Request) else item: item for item in reversed(candidates)}
-        there, there_ND = _embedded(predictor, [*unique.values()][::-1], unread)
-        _, asked_QD = _embedded(predictor, asked)
+        there, there_ND = _read(predictor, [*unique.values()][::-1], unread)
     rows, cosines = nearest(asked_QD, there_ND, top_k + 1)
     result = []
     for query, row, values in zip(asked, rows.tolist(), cosines.tolist(), strict=True):
@@ -66,26 +66,25 @@ def search(
     return result
 
 
-def _embedded(
-    predictor: Predictor, items: Sequence[RequestOrFailure], unread: Callable[[Failure], None] | None = None
+def _read(
+    predictor: Predictor, items: Sequence[RequestOrFailure], unread: Callable[[Failure], None] | None
 ) -> tuple[list[Request], npt.NDArray[np.float32]]:
-    """The samples that can be read, and their embeddings (N, D). DataError where none can."""
+    """The samples that can be read, and their embeddings (N, D). DataError where none can. unread: see `search`."""
     kept: list[Request] = []
+    failures: list[Failure] = []
     parts: list[npt.NDArray[np.float32]] = []
-    first = ""
     for read in predictor.reader.batches(items, BATCH_SIZE):
-        for place, item in enumerate(read.items):
-            failure = read.failures.get(place)
-            if failure is None:
-                assert isinstance(item, Request), "an input that cannot be used is among the failures"
-                kept.append(item)
-            elif unread is None:
-                raise DataError(failure.error)
-            else:
-                first = first or failure.error
-                unread(failure)
+        failures += read.failures.values()
+        if failures and unread is None:
+            raise DataError(failures[0].error)
         if read.batch is not None:
+            rows = (item for place, item in enumerate(read.items) if place not in read.failures)
+            kept += (item for item in rows if isinstance(item, Request))
             parts.append(run_engine(predictor.engine, [read.batch]).embeddings_ND)
     if not parts:
-        raise DataError(f"nothing to look among can be read; the first: {first}")
+        why = failures[0].error if failures else "there is no picture"
+        raise DataError(f"nothing to look among can be read; the first: {why}")
+    for failure in failures:
+        assert unread is not None, "otherwise the first failure is an error"
+        unread(failure)
     return kept, np.concatenate(parts)

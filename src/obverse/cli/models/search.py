@@ -12,10 +12,10 @@ from obverse.cli.options import Device
 from obverse.cli.printing.csv_rows import CsvRows, Spreadsheet
 from obverse.errors import DataError, RecipeError, printable
 
+from .predict import Column, Format, View, given_columns, given_inputs
+
 if TYPE_CHECKING:
     from obverse.inference import Failure
-
-from .predict import Column, Format, View, given_columns, given_inputs
 
 
 def command(
@@ -29,8 +29,7 @@ def command(
     spreadsheet: Spreadsheet = False,
     device: Device = "auto",
 ) -> None:
-    """Find the pictures that a model's encoder holds nearest to the given ones; exit 65 at the end when some could not
-    be read."""
+    """Find the pictures that a model's encoder holds nearest to the given ones; exit 65 when some could not be read."""
     inputs = given_inputs(paths, view)
     if spreadsheet and format is not Format.csv:
         raise RecipeError("--spreadsheet is for --format csv")
