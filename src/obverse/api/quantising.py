@@ -79,7 +79,7 @@ class Quantised:
     @property
     def words(self) -> str:
         """The loss of accuracy in words, with its paired test."""
-        num, gain = len(self.after.predictions.labelled().ids), 0.0 - self.points_lost
+        num, gain = len(self.after.predictions.labelled().ids), -self.points_lost
         text = f"accuracy {gain:+z.2f} points on {num:,} test samples"
         if self.difference is None:
             return text
