@@ -120,16 +120,16 @@ def test_cut_short_anywhere_is_a_picture_or_a_picture_error(files: ModuleType, k
         np.testing.assert_array_equal(pixels, whole)
 
 
-def _mutated_headers(files: ModuleType, kind: str, places: list[int], values: list[int]) -> None:
+def _mutated_form(files: ModuleType, kind: str, places: list[int], values: list[int]) -> tuple[str, int] | None:
+    """Type and number of channels of the pixels of a picture with changed bytes; None where it is refused."""
     data = bytearray(files.saved(kind))
     for place, value in zip(places, values, strict=False):
         data[place % min(len(data), 700)] = value
     try:
         pixels = decode_picture(bytes(data))
     except PictureError:
-        return
-    assert pixels.dtype == np.uint8
-    assert pixels.shape[2] == 3
+        return None
+    return pixels.dtype.name, pixels.shape[2]
 
 
 MUTATIONS = {
@@ -144,7 +144,7 @@ MUTATIONS = {
 )
 @given(**MUTATIONS)
 def test_mutated_headers(files: ModuleType, kind: str, places: list[int], values: list[int]) -> None:
-    _mutated_headers(files, kind, places, values)
+    assert _mutated_form(files, kind, places, values) in (None, ("uint8", 3))
 
 
 @pytest.mark.full
@@ -153,7 +153,7 @@ def test_mutated_headers(files: ModuleType, kind: str, places: list[int], values
 )
 @given(**MUTATIONS)
 def test_many_mutated_headers(files: ModuleType, kind: str, places: list[int], values: list[int]) -> None:
-    _mutated_headers(files, kind, places, values)
+    assert _mutated_form(files, kind, places, values) in (None, ("uint8", 3))
 
 
 @pytest.mark.parametrize("length", [0, 1, 2**31 - 1, 2**31, 2**32 - 1])
