@@ -13,9 +13,12 @@ from typing import Any
 
 from ..samples import Arrays
 from .graphs import fold_transposes, is_convolutional, network_nodes
-from .rounding import round_convolutions
+from .rounding import round_weights
 
 PRODUCTS = ["Conv", "MatMul", "Gemm"]
+# The largest integer of a weight of 7 bits. Processors without VNNI add pairs of products in 16 bits, which weights of
+# 8 bits can overflow. ONNX Runtime calls it a reduced range.
+LARGEST = 64
 # An activation that cuts a range belongs to the product before it: measured after it, the range that int8 divides into
 # levels has no part that is cut off anyway.
 ACTIVATIONS = ["Relu", "Clip"]
@@ -27,14 +30,15 @@ def with_int8_products(model: Any, calibration: Sequence[Arrays]) -> Any:
     """The ONNX model with the products and convolutions of its network in int8."""
     import onnx
 
-    copy = type(model).FromString(model.SerializeToString())
-    fold_transposes(copy)
+    exact, is_static = type(model).FromString(model.SerializeToString()), is_convolutional(model)
+    fold_transposes(exact)
+    copy = type(model).FromString(exact.SerializeToString())
     del copy.graph.value_info[:]  # shapes of the exporter that the changed graph no longer has
     mark = copy.metadata_props.add()
     mark.key, mark.value = OPTIMISED
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        if is_convolutional(model):
+        if is_static:
             _write_static(path, copy, calibration)
         else:
             _write_dynamic(path, copy)
@@ -42,8 +46,7 @@ def with_int8_products(model: Any, calibration: Sequence[Arrays]) -> Any:
     kept = [entry for entry in changed.metadata_props if entry.key != OPTIMISED[0]]
     del changed.metadata_props[:]
     changed.metadata_props.extend(kept)
-    if is_convolutional(model):
-        round_convolutions(changed, model, calibration, _largest(model, changed))
+    round_weights(changed, exact, calibration, _largest(exact, changed))
     return changed
 
 
@@ -57,14 +60,14 @@ def _write_dynamic(path: Path, model: Any) -> None:
         nodes_to_quantize=network_nodes(model),
         per_channel=True,
         weight_type=QuantType.QInt8,
+        reduce_range=True,
     )
 
 
 def _write_static(path: Path, model: Any, calibration: Sequence[Arrays]) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    # 7-bit weights: processors without VNNI add pairs of products in 16 bits, which 8-bit ones can overflow. Those of a
-    # depthwise convolution are added in 32 bits everywhere.
+    # Products of a depthwise convolution are added in 32 bits everywhere.
     full = {"quant_type": QuantType.QInt8, "axis": 0, "symmetric": True, "reduce_range": False}
     quantize_static(
         model,
@@ -90,10 +93,10 @@ def _depthwise_weights(model: Any) -> set[str]:
 
 
 def _largest(model: Any, changed: Any) -> dict[str, int]:
-    """The largest integer of each weight of a convolution that is quantised."""
+    """The largest integer of each weight that is quantised."""
     stored, depthwise = {tensor.name for tensor in changed.graph.initializer}, _depthwise_weights(model)
-    names = {node.input[1] for node in model.graph.node if node.op_type == "Conv"}
-    return {name: 127 if name in depthwise else 64 for name in names if f"{name}_quantized" in stored}
+    return {tensor.name: 127 if tensor.name in depthwise else LARGEST
+            for tensor in model.graph.initializer if f"{tensor.name}_quantized" in stored}  # fmt: skip
 
 
 def _reader(calibration: Sequence[Arrays]) -> Any:
