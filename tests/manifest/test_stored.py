@@ -141,6 +141,27 @@ def test_a_val_carved_from_a_given_train_says_what_it_came_to(tree: Tree) -> Non
     assert messages(index_of(root, strategy="stratified"), "split-fractions") == []
 
 
+def test_a_split_that_train_gave_is_said(tree: Tree) -> None:
+    root = tree([f"{split}/{name}" for split, count in (("train", 40), ("val", 10)) for name in grid(count)])
+    index = index_of(root)
+    num = index.manifest.split_counts()["test"]
+    assert messages(index, "split-from-train") == [
+        f"the data has no test: {num} of the 80 samples of its train are test; data.split.test=0 with "
+        "data.split.train=0.85 keeps them in train"
+    ]
+    kept = index_of(root, test=0.0, train=0.85)
+    assert kept.manifest.split_counts() == {"train": 80, "val": 20, "test": 0}
+    assert messages(kept, "split-from-train") == []
+
+
+def test_a_val_that_train_gave_is_said(tree: Tree) -> None:
+    index = index_of(
+        tree([f"{split}/{name}" for split, count in (("train", 40), ("test", 10)) for name in grid(count)])
+    )
+    num = index.manifest.split_counts()["val"]
+    assert messages(index, "split-from-train") == [f"the data has no val: {num} of the 80 samples of its train are val"]
+
+
 def test_a_stratified_split_says_only_what_groups_made_of_it(tree: Tree) -> None:
     root = tree(grid(30))
     assert messages(index_of(root), "split-fractions") == []

@@ -99,8 +99,8 @@ def _stuck(story: Story) -> Iterator[Diagnosis]:
     if is_stuck(story):
         yield Diagnosis(
             "stuck at chance",
-            f"The model is stuck at chance: val accuracy {100 * story.val_accuracy:.1f} %, always saying the largest "
-            f"class gives {100 * story.chance:.1f} %",
+            f"The model is stuck at chance: val accuracy {100 * story.val_accuracy:.1f} %, the largest class is "
+            f"{100 * story.chance:.1f} % of train",
             "Look whether labels fit the pictures (obverse check), then try optim.lr ten times lower and ten times "
             f"higher, {'' if story.is_pretrained else 'pretrained weights, '}and augment.mirror=0 where classes differ "
             "by left and right",

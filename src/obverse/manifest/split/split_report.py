@@ -22,6 +22,8 @@ def split_findings(given: Samples, done: Samples, spec: SplitSpec, *, multi_labe
     """Findings about the result of `assign_splits`. given, done: the samples before and after it."""
     findings = list(_parted_groups(done, spec))
     spec = spec.for_samples(len(done))
+    if None not in given.splits and spec.folds is None:
+        findings += _taken(given, done, spec)
     if None in given.splits:
         findings += _deviation(done, {name: getattr(spec, name) for name in SPLITS}, spec)
     elif given.splits != done.splits and spec.folds is None:  # an empty split was taken out of train
@@ -31,6 +33,19 @@ def split_findings(given: Samples, done: Samples, spec: SplitSpec, *, multi_labe
     if given.splits != done.splits:
         findings += _absent_classes(done, multi_label=multi_label)
     return findings
+
+
+def _taken(given: Samples, done: Samples, spec: SplitSpec) -> Iterator[Finding]:
+    """Findings for splits that the data lacks and that were taken out of its train."""
+    before, after = Counter(given.splits), Counter(done.splits)
+    for split in SPLITS:
+        if not before[split] and after[split]:
+            message = (
+                f"the data has no {split}: {after[split]:,} of the {before['train']:,} samples of its train are {split}"
+            )
+            if split == "test":
+                message += f"; data.split.test=0 with data.split.train={spec.train + spec.test:g} keeps them in train"
+            yield Finding("note", "split-from-train", message)
 
 
 def _deviation(samples: Samples, wanted: Mapping[str, float], spec: SplitSpec) -> Iterator[Finding]:
