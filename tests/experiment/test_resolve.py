@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from obverse import models
 from obverse.errors import RecipeError
 from obverse.experiment.auto import Machine, resolve
 from obverse.manifest import Index, Manifest, Sample, Samples
@@ -25,8 +26,8 @@ def hub(request, monkeypatch):
 
 
 def set_hub(monkeypatch, reason):
-    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve_model"], "why_unavailable", lambda name: reason)
-    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve_model"], "is_cached", lambda name: False)
+    monkeypatch.setattr(models, "why_unavailable", lambda name: reason)
+    monkeypatch.setattr(models, "is_cached", lambda name: False)
     return reason
 
 

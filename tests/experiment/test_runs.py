@@ -3,12 +3,12 @@
 import hashlib
 import json
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from obverse import models
 from obverse.cpus import num_usable_cpus
 from obverse.errors import Interrupted, OutputError, RecipeError, UnavailableError
 from obverse.experiment import resume_run, start_run
@@ -130,7 +130,7 @@ def test_what_auto_counted_on_and_cannot_be_had_is_trained_from_scratch(
     draw_classes, make_recipe, tmp_path, monkeypatch
 ):
     """A proxy may answer, and refuse afterwards."""
-    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve_model"], "why_unavailable", lambda name: None)
+    monkeypatch.setattr(models, "why_unavailable", lambda name: None)
     monkeypatch.setattr(timm_backbone, "why_unavailable", lambda name: "the proxy refuses it")
     recipe = make_recipe(model={"backbone": {"kind": "auto"}}, training={"epochs": 1}, evaluation={"maps": 0})
     recipe = recipe.changed({"data.size": "auto", "model": ModelSpec()})

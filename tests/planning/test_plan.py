@@ -8,6 +8,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from obverse import models
 from obverse.errors import RecipeError, UnavailableError
 from obverse.experiment.auto.resolve import resolve
 from obverse.experiment.setup import set_up
@@ -234,7 +235,7 @@ def test_a_device_that_is_not_there_needs_its_memory_said(make_recipe):
 
 
 def test_a_plan_for_a_gpu_elsewhere_is_for_what_would_be_trained_there(make_recipe, monkeypatch):
-    monkeypatch.setattr(sys.modules["obverse.experiment.auto.resolve_model"], "why_unavailable", lambda name: None)
+    monkeypatch.setattr(models, "why_unavailable", lambda name: None)
     runtime = {"precision": "auto", "matmul": "auto"}
     recipe = make_recipe(data={"size": {"height": 224, "width": 224}}, runtime=runtime)
     recipe = recipe.changed({"model": ModelSpec()})

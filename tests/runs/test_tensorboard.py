@@ -5,7 +5,7 @@ import json
 from PIL import Image
 
 from obverse.runs import EpochEnd, Message, RunFinished
-from obverse.runs.observers import TensorBoardObserver
+from obverse.runs.observers.tensorboard import TensorBoardObserver
 
 
 def epoch(number):

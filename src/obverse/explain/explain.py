@@ -20,6 +20,7 @@ from obverse.data import Batch
 from obverse.decisions import require_numbers
 from obverse.engines import TorchEngine
 from obverse.errors import RecipeError
+from obverse.models import run_eagerly
 
 from .attention import attention_maps, gradient_rollouts
 from .gradcam import gradcam_maps, layercam_maps
@@ -136,8 +137,7 @@ def _explain_one(
 def _look(engine: TorchEngine, batch: Batch) -> tuple[npt.NDArray[np.float32], int, list[Maps]]:
     """Class logits and predicted class of one sample, and attention maps (V, h, w) of every member."""
     model, forward = engine.model, engine.forward
-    # The eager network runs, because a compiled one does not call hooks on its inner modules.
-    with torch.no_grad(), torch.compiler.set_stance("force_eager"), Watch(model.encoders) as watch:
+    with torch.no_grad(), run_eagerly(), Watch(model.encoders) as watch:
         logits = forward.logits(model, batch)
     logits_1K = forward.class_logits(logits).float().cpu().numpy()
     require_numbers(logits_1K, batch.ids)
@@ -188,7 +188,7 @@ def _attention(backbones: nn.ModuleList, calls: list[Seen]) -> Maps:
 def _gradient_maps(engine: TorchEngine, batch: Batch, target: int) -> list[Maps]:
     """Gradient rollout, LayerCAM and Grad-CAM of every member, for the log-odds of the class `target`."""
     model, forward = engine.model, engine.forward
-    with torch.enable_grad(), torch.compiler.set_stance("force_eager"), Watch(model.encoders) as watch:
+    with torch.enable_grad(), run_eagerly(), Watch(model.encoders) as watch:
         logits = forward.logits(model, batch)
         score = log_odds(forward.class_logits(logits), target, forward.kind)[0]
     members = []

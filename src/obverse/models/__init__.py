@@ -19,14 +19,14 @@ from .backbones.network import InputNeeds
 from .build import Interface, build_classifier, input_needs, licence_note, pinned, weights_licence
 from .classifier import Classifier, feature_size
 from .columns import ColumnEncoder
-from .compiling import compile_model
+from .compiling import compile_model, run_eagerly
 from .head import start_bias
 from .present import rows_of
 from .weights.weight_files import one_line, unpickled
 
 if TYPE_CHECKING:
     from .backbones.timm_backbone import require_known, why_unavailable
-    from .recognition import Candidate, Recognised, budget_of, candidates, is_cached, recognise
+    from .recognition import Candidate, Recognised, candidates, is_cached, recognise
 
 __all__ = [
     "Candidate",
@@ -36,7 +36,6 @@ __all__ = [
     "Interface",
     "Recognised",
     "SyncedBatchNorm",
-    "budget_of",
     "build_classifier",
     "candidates",
     "compile_model",
@@ -55,6 +54,7 @@ __all__ = [
     "recognise",
     "require_known",
     "rows_of",
+    "run_eagerly",
     "set_trainable",
     "start_bias",
     "sync_batch_norms",
@@ -68,7 +68,6 @@ __all__ = [
 LATE = {
     "Candidate": "recognition",
     "Recognised": "recognition",
-    "budget_of": "recognition",
     "candidates": "recognition",
     "is_cached": "recognition",
     "recognise": "recognition",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -33,3 +35,11 @@ def compile_model(model: classifier.Classifier, *, backend: str | Callable[..., 
         if not hasattr(function, "_torchdynamo_disable"):
             setattr(owner, name, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
     model.compile(backend=backend, dynamic=False)
+
+
+def run_eagerly() -> AbstractContextManager[Any]:
+    """Within it compiled networks run eagerly: a compiled one calls no hooks on its inner modules."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and its import takes seconds
+        return nullcontext()
+    eager: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return eager

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from obverse import models
 from obverse.errors import RecipeError, UnavailableError
-from obverse.models import candidates, weights_licence
+from obverse.models import weights_licence
 from obverse.recipe import AutoBackbone, Backbone, Recipe, WithWeights
 
 NOTHING = (
@@ -59,7 +60,7 @@ def candidates_of(
 def at_hand(auto: AutoBackbone, reasons: list[str] | None = None) -> tuple[Candidate, ...]:
     """The networks in the weight files of `auto`, or without files the catalogue's in the hub's cache."""
     files = auto.files
-    entries = candidates(files, reasons=reasons, mean=auto.mean, std=auto.std)
+    entries = models.candidates(files, reasons=reasons, mean=auto.mean, std=auto.std)
     if not files:
         return tuple(Candidate(e.backbone, e.label, ("--model", e.label), e.licence, e.reason) for e in entries)
     labels = [f"{e.backbone.name} ({e.label})" for e in entries]

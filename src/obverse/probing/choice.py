@@ -17,8 +17,7 @@ from obverse.evaluation import Estimate, differences
 from obverse.experiment import SMALL_SIDE
 from obverse.manifest import Index
 from obverse.metrics import Metric
-from obverse.models import budget_of
-from obverse.recipe import AutoBackbone, Recipe, Size, within
+from obverse.recipe import AutoBackbone, Recipe, Size, budget_of, within
 from obverse.runtime import resolve_device
 
 from .candidates import Candidate, at_hand

@@ -1,6 +1,6 @@
 """Recipes: frozen descriptions of runs and studies. Imports no torch."""
 
-from .catalogue import ALIASES, CATALOGUE, Budget, Pretrained, within
+from .catalogue import ALIASES, CATALOGUE, Budget, Pretrained, budget_of, within
 from .choice import ChoiceSpec, Settings, setting_lines
 from .criteria import Criterion, load_criteria
 from .faults import did_you_mean
@@ -163,6 +163,7 @@ __all__ = [
     "ViTBackbone",
     "ViewHeadsSpec",
     "WithWeights",
+    "budget_of",
     "build_recipe",
     "describe_fields",
     "did_you_mean",

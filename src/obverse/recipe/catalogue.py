@@ -64,6 +64,11 @@ CATALOGUE = (
 ALIASES = {entry.alias: entry.name for entry in CATALOGUE}
 
 
+def budget_of(device: str) -> Budget:
+    """Budget of a kind of device: `gpu` for cuda."""
+    return "gpu" if device == "cuda" else "cpu"
+
+
 def within(budget: Budget) -> tuple[Pretrained, ...]:
     """The entries that `auto` may take for a kind of machine, best first; licences that restrict use are left out."""
     return tuple(entry for entry in CATALOGUE if entry.budget == budget and entry.licence in PERMISSIVE)

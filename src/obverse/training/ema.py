@@ -10,7 +10,6 @@ import copy
 
 import torch
 from torch import nn
-from torch.distributed.tensor import DTensor
 
 
 class WeightAverage:
@@ -38,4 +37,4 @@ class WeightAverage:
 def _here(model: nn.Module) -> dict[str, torch.Tensor]:
     """This rank's shard of every tensor, which suffices because the average is elementwise."""
     state = model.state_dict()
-    return {name: tensor.to_local() if isinstance(tensor, DTensor) else tensor for name, tensor in state.items()}
+    return {name: tensor.to_local() if hasattr(tensor, "to_local") else tensor for name, tensor in state.items()}

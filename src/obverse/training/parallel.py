@@ -10,18 +10,11 @@ import inspect
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from types import ModuleType
 from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
-from torch.distributed.tensor import DTensor
 
 from obverse.models import Classifier, plain_state, rows_of, sync_batch_norms
 from obverse.recipe import DistributedKind
@@ -80,7 +73,7 @@ class Parallel:
 
     def weights(self, model: nn.Module | None = None) -> dict[str, torch.Tensor]:
         """CPU copies of all tensors of the model (or of `model`, which has the same structure) on the main process."""
-        state = get_model_state_dict(model or self.model, options=_whole())
+        state = _states().get_model_state_dict(model or self.model, options=_whole())
         copies: dict[str, torch.Tensor] = _copied(state) if self.process.is_main else {}
         return copies
 
@@ -96,13 +89,13 @@ class Parallel:
         if self.process.is_alone:
             (model or self.model).load_state_dict(weights)
         else:
-            set_model_state_dict(model or self.model, dict(weights), options=self._from_main())
+            _states().set_model_state_dict(model or self.model, dict(weights), options=self._from_main())
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """The optimizer's state, by parameter name, on the main process."""
         if not optimizer.state:  # torch would create a state by a step with learning rate 0, and count that step
             return {"state": {}, "param_groups": []}
-        state = get_optimizer_state_dict(self.model, optimizer, options=_whole())
+        state = _states().get_optimizer_state_dict(self.model, optimizer, options=_whole())
         copies: dict[str, Any] = _copied(state) if self.process.is_main else {}
         return copies
 
@@ -110,19 +103,21 @@ class Parallel:
         """Load the optimizer's `state` of the main process on all ranks."""
         known = self.process.from_main(lambda: set(state["state"]))
         if known:
-            set_optimizer_state_dict(self.model, optimizer, state, options=self._from_main(strict=False))
+            _states().set_optimizer_state_dict(self.model, optimizer, state, options=self._from_main(strict=False))
         # Frozen parameters had no state, and must not get the one that torch creates.
         for name, parameter in self.model.named_parameters():
             if name not in known:
                 optimizer.state.pop(parameter, None)
 
-    def _from_main(self, *, strict: bool = True) -> StateDictOptions:
-        return StateDictOptions(full_state_dict=True, broadcast_from_rank0=not self.process.is_alone, strict=strict)
+    def _from_main(self, *, strict: bool = True) -> Any:
+        return _states().StateDictOptions(
+            full_state_dict=True, broadcast_from_rank0=not self.process.is_alone, strict=strict
+        )
 
 
 def whole_number(value: torch.Tensor) -> float:
     """The value of a scalar tensor that may be sharded."""
-    return float(value.full_tensor() if isinstance(value, DTensor) else value)
+    return float(value.full_tensor() if hasattr(value, "full_tensor") else value)
 
 
 def shard(model: Classifier) -> None:
@@ -148,8 +143,15 @@ def _blocks(model: nn.Module) -> Iterator[nn.Module]:
             yield from _blocks(child)
 
 
-def _whole() -> StateDictOptions:
-    return StateDictOptions(full_state_dict=True, cpu_offload=True)
+def _whole() -> Any:
+    return _states().StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+def _states() -> ModuleType:
+    """torch's functions for states that may be sharded. Their import takes seconds, which only training waits for."""
+    from torch.distributed.checkpoint import state_dict
+
+    return state_dict
 
 
 def _copied(state: Any) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from statistics import median
 
+from obverse import models
 from obverse.errors import RecipeError
-from obverse.models import InputNeeds, budget_of, is_cached, recognise, why_unavailable
+from obverse.models import InputNeeds
 from obverse.recipe import (
     AutoBackbone,
     AutoFusion,
@@ -17,6 +18,7 @@ from obverse.recipe import (
     Size,
     TimmBackbone,
     WithWeights,
+    budget_of,
     within,
 )
 
@@ -38,7 +40,7 @@ def choose_model(recipe: Recipe, sizes: list[tuple[int, int]], device: str, reas
         raise RecipeError("model.backbone.pretrained names several weights, which only `obverse train` compares; name "
                           "one here")  # fmt: skip
     if auto.files:
-        recognised = recognise(auto.files[0], mean=auto.mean, std=auto.std)
+        recognised = models.recognise(auto.files[0], mean=auto.mean, std=auto.std)
         reasons.append(f"model: {recognised.reason}")
         return recipe.model.changed({"backbone": recognised.backbone})
     backbone, reason = _without_file(auto, median(min(size) for size in sizes), device)
@@ -53,10 +55,10 @@ def _without_file(auto: AutoBackbone, side: float, device: str) -> tuple[ConvNet
     if side <= SMALL_SIDE:
         return ConvNetBackbone(), f"convnet from scratch, because the pictures are small ({side:g} pixels)"
     entries = within(budget_of(device))
-    missing = why_unavailable(entries[0].name)
+    missing = models.why_unavailable(entries[0].name)
     for entry in entries:
         # The hub is asked once: where it does not answer, only its cache is left.
-        if missing is None or is_cached(entry.name):
+        if missing is None or models.is_cached(entry.name):
             return TimmBackbone(name=entry.name), (
                 f"{entry.name}, pretrained, licence {entry.licence}, because its weights can be had"
             )

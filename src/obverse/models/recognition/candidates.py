@@ -13,7 +13,7 @@ from obverse.models.backbones.network import network_of
 from obverse.models.backbones.timm_backbone import why_unavailable
 from obverse.models.weights.hub import WEIGHT_FILES, cached
 from obverse.models.weights.weight_files import CONFIG, IN_FOLDERS, SUFFIXES
-from obverse.recipe import CATALOGUE, Budget, Pretrained, TimmBackbone, within
+from obverse.recipe import CATALOGUE, Budget, Pretrained, TimmBackbone, budget_of, within
 
 from .hints import Channels
 from .recognise import Known, recognise
@@ -69,11 +69,6 @@ def candidates(
                 if reasons is not None:
                     reasons.append(f"left out: {error}")
     return tuple(recognised)
-
-
-def budget_of(device: str) -> Budget:
-    """Budget of a kind of device: `gpu` for cuda."""
-    return "gpu" if device == "cuda" else "cpu"
 
 
 def is_cached(name: str) -> bool:

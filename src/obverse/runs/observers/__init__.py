@@ -2,14 +2,12 @@
 
 from .console import ConsoleObserver
 from .jsonl import JsonlObserver
-from .tensorboard import TensorBoardObserver
 from .trackers import dotted, open_tracker, require_trackers
 from .watch import Watch
 
 __all__ = [
     "ConsoleObserver",
     "JsonlObserver",
-    "TensorBoardObserver",
     "Watch",
     "dotted",
     "open_tracker",
