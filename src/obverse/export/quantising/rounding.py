@@ -35,7 +35,7 @@ def round_weights(changed: Any, exact: Any, calibration: Sequence[Arrays], large
 
     stored = {tensor.name: tensor for tensor in changed.graph.initializer}
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in exact.graph.initializer
-               if tensor.name in largest}  # fmt: skip
+               if tensor.name in largest and len(tensor.dims) in (2, 4)}  # fmt: skip
     nodes = [node for node in exact.graph.node if node.op_type in ("Conv", "MatMul") and node.input[1] in weights]
     for name, moments_GKK in _moments(exact, nodes, weights, calibration).items():
         scales_O = numpy_helper.to_array(stored[f"{name}_scale"])
