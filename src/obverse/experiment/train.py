@@ -21,7 +21,7 @@ from obverse.models import Classifier, licence_note, weights_licence
 from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe
 from obverse.runs import Message, Observer, RunFolder, explained
 from obverse.runs.checkpoint import Checkpoint, load_newest
-from obverse.runs.observers import JsonlObserver, Watch, dotted, open_tracker, require_trackers
+from obverse.runs.observers import JsonlObserver, Watch, dotted, open_tensorboard, open_tracker, require_trackers
 from obverse.runtime import Process, joined
 from obverse.staging import require_whole
 from obverse.training import Progress as TrainingProgress
@@ -265,9 +265,7 @@ def _write_events(watch: Watch, run: RunFolder, recipe: Recipe) -> None:
     run.require_ours()
     watch.add(JsonlObserver(run.path / "events.jsonl"))
     settings = dotted(recipe.model_dump(mode="json"))
-    from obverse.runs.observers.tensorboard import TensorBoardObserver  # a second and 60 MB that only training needs
-
-    watch.add(TensorBoardObserver(run.path, settings))
+    watch.add(open_tensorboard(run.path, settings))
     for name in recipe.training.trackers:
         try:
             watch.add(open_tracker(name, run, settings))

@@ -2,7 +2,7 @@
 
 from .console import ConsoleObserver
 from .jsonl import JsonlObserver
-from .trackers import dotted, open_tracker, require_trackers
+from .trackers import dotted, open_tensorboard, open_tracker, require_trackers
 from .watch import Watch
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "JsonlObserver",
     "Watch",
     "dotted",
+    "open_tensorboard",
     "open_tracker",
     "require_trackers",
 ]

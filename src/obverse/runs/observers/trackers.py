@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from obverse.errors import UnavailableError
@@ -30,6 +31,13 @@ def open_tracker(name: str, run: RunFolder, settings: dict[str, Any]) -> Observe
     file, kind = _FILES[name]
     build: Callable[[RunFolder, dict[str, Any]], Observer] = getattr(import_module(f"{__package__}.{file}"), kind)
     return build(run, settings)
+
+
+def open_tensorboard(folder: Path, settings: Mapping[str, Any]) -> Observer:
+    """The observer that writes for TensorBoard, whose import takes a second and 60 MB that only training needs."""
+    from .tensorboard import TensorBoardObserver
+
+    return TensorBoardObserver(folder, settings)
 
 
 def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
