@@ -8,6 +8,7 @@ Each round: start, kill, resume (killed again half of the time), resume to the e
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -25,6 +27,10 @@ from obverse.recipe import build_recipe
 from obverse.runs import RunFolder, checkpoint
 from obverse.training import trainer
 
+# What a training imports late. It is imported before the forks, so that no round waits for it.
+LATE = ("torch._dynamo", "torch.distributed.checkpoint.state_dict", "obverse.runs.observers.tensorboard")
+# Seconds after which a round counts as hanging: the script ends and writes where.
+LONGEST_ROUND = 900
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
 RECIPE = {
     "data": {"size": {"height": 12, "width": 12}},
@@ -118,6 +124,9 @@ def result(folder: Path) -> dict[str, object]:
 def main() -> None:
     data, folder, mode = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(1)
+    for name in LATE:
+        import_module(name)
+    faulthandler.dump_traceback_later(LONGEST_ROUND, exit=True)
     trainer.CHECKPOINT_SECONDS = trainer.CHECKPOINT_SHARE = 0  # a checkpoint after every step
     start = time.monotonic()
     in_child(lambda: train(data, RunFolder(folder / "whole")))
@@ -126,6 +135,7 @@ def main() -> None:
     rounds = random_rounds(data, folder, seconds) if mode == "random" else write_rounds(data, folder)
     for row in rounds:
         print(json.dumps(row), flush=True)
+        faulthandler.dump_traceback_later(LONGEST_ROUND, exit=True)
 
 
 def random_rounds(data: Path, folder: Path, seconds: float):
