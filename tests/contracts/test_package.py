@@ -94,7 +94,7 @@ def test_prediction_imports_no_report_and_no_training():
 
 
 def test_evaluation_does_not_wait_for_what_only_training_needs():
-    """Nor for the libraries of networks that are not its own: half of the start and 250 MB."""
+    """Nor for the libraries of networks that are not its own: together 200 MB."""
     apart = ("timm", "torchvision", "tensorboard", "torch._dynamo", "torch.distributed.tensor")
     code = f"import sys\nimport obverse.experiment\nprint(sorted(set({apart!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
