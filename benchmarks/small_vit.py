@@ -3,7 +3,7 @@
 timm's vit_tiny_patch16_224 at 64 pixels, trained on CIFAR-10's training pictures: on their classes, and on the features
 that the local MobileNetV2 weights give for them, which say more about a picture than one of ten classes does.
     OBVERSE_REAL_DATA=... python benchmarks/small_vit.py FILE.safetensors [MINUTES]
-Writes timm's tensors without a classifier. Minutes count on one thread.
+Writes timm's tensors without a classifier. Minutes are the processor's, of all threads together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-NAME, SIDE, TEACHER_SIDE, BATCH, NUM_PICTURES = "vit_tiny_patch16_224", 64, 96, 128, 15_000
+from obverse.runtime import has_fast_bf16
+
+NAME, SIDE, TEACHER_SIDE, BATCH, NUM_PICTURES = "vit_tiny_patch16_224", 64, 96, 128, 30_000
 
 
 def pictures(archive: Path) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,7 +54,7 @@ def teacher_features(data: Path, pixels: torch.Tensor) -> torch.Tensor:
 def main() -> None:
     target, minutes = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 30.0
     data = Path(os.environ["OBVERSE_REAL_DATA"])
-    torch.set_num_threads(1)
+    with_bf16 = has_fast_bf16(torch.device("cpu"))
     torch.manual_seed(0)
     pixels, labels = pictures(data / "cifar10_train.zip")
     rows = torch.randperm(len(pixels))[:NUM_PICTURES]
@@ -74,7 +76,7 @@ def main() -> None:
         rate = min(1.0, fraction / 0.05) * 0.5 * (1 + np.cos(np.pi * fraction))
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * max(rate, 1e-3)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=with_bf16):
             features = net(as_input(part, SIDE))
             classes, copied = heads[0](features).float(), heads[1](features).float()
         loss = functional.cross_entropy(classes, labels[rows], label_smoothing=0.1)

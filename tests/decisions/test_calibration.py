@@ -9,7 +9,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
-from obverse.decisions import Evidence, LabelSet, OneClass, calibrate, calibrated, class_logits, uncalibrated
+from obverse.decisions import Evidence, LabelSet, OneClass, blocks, calibrate, calibrated, class_logits, uncalibrated
 from obverse.decisions.calibration import fit_form, losses_of
 from obverse.metrics import Units
 from obverse.recipe import CalibrationSpec, OutputSpec
@@ -76,6 +76,16 @@ def test_vector_scaling_has_the_least_penalised_loss():
     found = fit_form("vector", logits_NK, labels_N)
     assert found.scale == pytest.approx(np.exp(best[0] + best[1:5]), rel=1e-3)
     assert found.shift == pytest.approx(best[5:], abs=1e-3)
+
+
+@pytest.mark.parametrize("form", ["temperature", "vector"])
+def test_a_fit_by_blocks_of_rows_is_that_of_all_rows(form, monkeypatch):
+    logits_NK, labels_N = drawn(200, 4, factor=2.0, shift=0.6)
+    whole = fit_form(form, logits_NK, labels_N)
+    monkeypatch.setattr(blocks, "MOST_VALUES", 28)
+    assert len(list(blocks.row_blocks(200, 4))) == 29
+    found = fit_form(form, logits_NK, labels_N)
+    assert (*found.scale, *found.shift) == pytest.approx((*whole.scale, *whole.shift), rel=1e-5)
 
 
 @pytest.mark.parametrize("factor", [0.3, 1.0, 3.0])

@@ -113,7 +113,7 @@ def test_a_vector_calibration_fitted_on_the_same_200_samples_does_not_make_sets_
     for seed in range(12):
         every = evidence(num + 2000, num_classes, seed=seed)
         val, new = every.take(np.arange(num)), every.take(np.arange(num, num + 2000))
-        calibration = fit_form("vector", val.exact_NK, val.truth)
+        calibration = fit_form("vector", val.logits_NK, val.truth)
         rule = fit_sets(val, calibration, level=0.9)
         mapped_NK = calibrated(torch.from_numpy(new.logits_NK), calibration).numpy()
         within_NK = sets_of(to_probabilities(mapped_NK, new.kind), new.kind, rule)

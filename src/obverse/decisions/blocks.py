@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-# Numbers of 8 bytes that one array of a block may hold.
-MOST_VALUES = 2**21
+# Numbers of 8 bytes that one array of a block may hold: 8 MB, of which the work holds a few at a time.
+MOST_VALUES = 2**20
 
 
 def row_blocks(num_rows: int, values_per_row: int) -> Iterator[slice]:

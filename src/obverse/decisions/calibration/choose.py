@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,11 +64,6 @@ class Evidence:
         fold_G[np.argsort(first_G, kind="stable")] = np.arange(self.units.num) % NUM_FOLDS
         return fold_G[self.units.of_N]
 
-    @cached_property
-    def exact_NK(self) -> FloatArray:
-        """The logits in double precision."""
-        return self.logits_NK.astype(np.float64)
-
     def forms(self) -> list[CalibrationForm]:
         """The forms that these samples suffice for, temperature first."""
         num, num_classes = self.logits_NK.shape
@@ -101,7 +97,7 @@ def calibrate(evidence: Evidence) -> CalibrationSpec | None:
     if len(evidence.truth) > MOST_SAMPLES:
         rows_M = np.random.default_rng(0).choice(len(evidence.truth), MOST_SAMPLES, replace=False)
         evidence = evidence.take(np.sort(rows_M))
-    raw_N = _costs(evidence, evidence.exact_NK)
+    raw_N = _costs(evidence, evidence.logits_NK)
     chosen: CalibrationForm | None = None
     best_N: FloatArray | None = None
     for form in evidence.forms():
@@ -113,7 +109,7 @@ def calibrate(evidence: Evidence) -> CalibrationSpec | None:
             chosen, best_N = form, losses_N
     if chosen is None:
         return None
-    return fit_form(chosen, evidence.exact_NK, evidence.truth, weights_N=evidence.weights_N)
+    return fit_form(chosen, evidence.logits_NK, evidence.truth, weights_N=evidence.weights_N)
 
 
 def cross_calibrated(evidence: Evidence, spec: CalibrationSpec | None) -> npt.NDArray[np.float32]:
@@ -129,23 +125,23 @@ def cross_calibrated(evidence: Evidence, spec: CalibrationSpec | None) -> npt.ND
 
 def _cross_fitted(evidence: Evidence, form: CalibrationForm) -> FloatArray:
     """The logits (N, K) of each sample, mapped by the calibration that was fitted on the other folds."""
-    mapped_NK = np.empty_like(evidence.exact_NK)
+    mapped_NK = np.empty(evidence.logits_NK.shape, np.float64)
     for fold in range(NUM_FOLDS):
         out_N = evidence.fold_N == fold
         rest = evidence.take(np.flatnonzero(~out_N))
-        spec = fit_form(form, rest.exact_NK, rest.truth, weights_N=rest.weights_N)
-        mapped_NK[out_N] = calibrated(torch.from_numpy(evidence.exact_NK[out_N]), spec).numpy()
+        spec = fit_form(form, rest.logits_NK, rest.truth, weights_N=rest.weights_N)
+        mapped_NK[out_N] = calibrated(torch.tensor(evidence.logits_NK[out_N], dtype=torch.float64), spec).numpy()
     return mapped_NK
 
 
-def _costs(evidence: Evidence, logits_NK: FloatArray) -> FloatArray:
+def _costs(evidence: Evidence, logits_NK: npt.NDArray[np.floating[Any]]) -> FloatArray:
     """What each answer costs: a wrong one 1, and read by median or mean the steps to the label.
 
     Of label sets nothing: their thresholds are chosen afterwards and move with the probabilities.
     """
     if evidence.kind.is_set:
         return np.zeros(len(logits_NK))
-    answers_N = to_answers(to_probabilities(logits_NK.astype(np.float32), evidence.kind), evidence.kind)
+    answers_N = to_answers(to_probabilities(logits_NK.astype(np.float32, copy=False), evidence.kind), evidence.kind)
     steps_N = np.abs(answers_N - evidence.truth).astype(np.float64)
     by_mode = getattr(evidence.kind, "decode", "mode") == "mode"
     costs_N: FloatArray = np.minimum(steps_N, 1.0) if by_mode else steps_N

@@ -8,13 +8,16 @@ order of one class's logits around.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from obverse.decisions.blocks import row_blocks
 from obverse.recipe import CalibrationForm, CalibrationSpec
 
 from .apply import calibrated
@@ -31,7 +34,7 @@ DIGITS = 6
 
 def fit_form(
     form: CalibrationForm,
-    logits_NK: FloatArray,
+    logits_NK: npt.NDArray[np.floating[Any]],
     truth: npt.NDArray[np.int64] | npt.NDArray[np.bool_],
     *,
     weights_N: FloatArray | None = None,
@@ -42,33 +45,44 @@ def fit_form(
     truth: class indices (N), or label sets (N, K). weights_N: how much each sample counts; None is 1 for all.
     strength: weight of the priors; 0 is maximum likelihood.
     """
-    num_classes, is_set = logits_NK.shape[1], truth.ndim == 2
+    num_samples, num_classes = logits_NK.shape
+    is_set, weights = truth.ndim == 2, np.ones(num_samples) if weights_N is None else weights_N
     has_scales, has_shifts = form == "vector" or (form == "platt" and is_set), form != "temperature"
     with torch.inference_mode(False), torch.enable_grad():
-        logits, labels = torch.tensor(logits_NK, dtype=torch.float64), torch.tensor(truth)
-        counted = torch.ones(len(logits), dtype=torch.float64) if weights_N is None else torch.tensor(weights_N)
         common = torch.zeros(1, dtype=torch.float64, requires_grad=True)
         scales, shifts = (torch.zeros(num_classes, dtype=torch.float64, requires_grad=True) for _ in range(2))
         free = [common, *[scales] * has_scales, *[shifts] * has_shifts]
 
-        def objective() -> torch.Tensor:
+        def loss_of(rows: slice) -> torch.Tensor:
+            logits, labels = torch.tensor(logits_NK[rows], dtype=torch.float64), torch.tensor(truth[rows])
             losses = _losses(logits * (common + scales).exp() + shifts, labels)
             # Of label sets every class is an observation, of one class per sample every sample is.
-            total = (losses * counted).sum() * (num_classes if is_set else 1)
-            own = ((scales**2).sum() + (shifts**2).sum()) / CLASS_SPREAD**2
-            return (total + strength / 2 * ((common**2).sum() / SPREAD**2 + own)) / len(logits)
+            per_sample = (num_classes if is_set else 1) / num_samples
+            loss: torch.Tensor = (losses * torch.tensor(weights[rows])).sum() * per_sample
+            return loss
 
-        _minimise(objective, free)
+        def penalty() -> torch.Tensor:
+            own = ((scales**2).sum() + (shifts**2).sum()) / CLASS_SPREAD**2
+            loss: torch.Tensor = ((common**2).sum() / SPREAD**2 + own) * (strength / 2 / num_samples)
+            return loss
+
+        _minimise([*(partial(loss_of, rows) for rows in row_blocks(num_samples, num_classes)), penalty], free)
         scale = (common + scales).exp().detach() if has_scales else common.exp().detach()
         shift = shifts.detach() if has_shifts else torch.zeros(0)
-    return CalibrationSpec(kind=form, scale=_rounded(scale), shift=_rounded(shift), num_samples=len(logits_NK))
+    return CalibrationSpec(kind=form, scale=_rounded(scale), shift=_rounded(shift), num_samples=num_samples)
 
 
 def losses_of(
-    logits_NK: FloatArray, truth: npt.NDArray[np.int64] | npt.NDArray[np.bool_], spec: CalibrationSpec | None
+    logits_NK: npt.NDArray[np.floating[Any]],
+    truth: npt.NDArray[np.int64] | npt.NDArray[np.bool_],
+    spec: CalibrationSpec | None,
 ) -> FloatArray:
     """Log loss in nats of each sample (N) after a calibration; of label sets the mean over classes."""
-    losses_N: FloatArray = _losses(calibrated(torch.tensor(logits_NK), spec), torch.tensor(truth)).numpy()
+    parts = [
+        _losses(calibrated(torch.tensor(logits_NK[rows], dtype=torch.float64), spec), torch.tensor(truth[rows])).numpy()
+        for rows in row_blocks(*logits_NK.shape)
+    ]
+    losses_N: FloatArray = np.concatenate(parts)
     return losses_N
 
 
@@ -78,17 +92,20 @@ def _losses(logits_NK: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return functional.binary_cross_entropy_with_logits(logits_NK, truth.double(), reduction="none").mean(1)
 
 
-def _minimise(objective: Callable[[], torch.Tensor], free: list[torch.Tensor]) -> None:
-    """Move the free parameters to the minimum."""
+def _minimise(terms: Sequence[Callable[[], torch.Tensor]], free: list[torch.Tensor]) -> None:
+    """Move the free parameters to the minimum of a sum, whose terms are computed one after the other."""
     optimizer = torch.optim.LBFGS(
         free, max_iter=200, tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn="strong_wolfe"
     )
 
     def closure() -> float:
         optimizer.zero_grad()
-        value = objective()
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
+        total = 0.0
+        for term in terms:
+            value = term()
+            value.backward()  # type: ignore[no-untyped-call]
+            total += float(value.detach())
+        return total
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
 
