@@ -119,7 +119,7 @@ def test_reports_say_which_model_they_are_of(refitted, tmp_path):
 
 def test_the_head_is_fitted_again_with_the_strength_that_val_has_measured(data, recipe_for, tmp_path, monkeypatch):
     strengths = iter([31.6, 0.1])
-    monkeypatch.setattr("obverse.training.head_first._best_strength", lambda *_: (next(strengths), 0.5))
+    monkeypatch.setattr("obverse.training.head_first._best_strength", lambda *_: (next(strengths), 0.5, 1.0))
     seen = []
     recipe = recipe_for(epochs=1)
     start_run(data, recipe, RunFolder(tmp_path / "run"), observers=[Recorder(seen.append)])

@@ -87,10 +87,10 @@ def test_a_linear_head_is_at_the_optimum_of_the_runs_own_objective(goal):
 
 def test_noise_asks_for_a_stronger_penalty_and_the_choice_is_better_held_out():
     folds_N = torch.arange(60) // K % 5
-    clear, noisy = known_of(noise=0.2), known_of(noise=2.0)
+    clear, noisy = known_of(noise=0.2), known_of(noise=1.5)
     of_clear, of_noisy = fit(head(), clear, folds_N=folds_N), fit(head(), noisy, folds_N=folds_N)
     assert of_clear.strength < of_noisy.strength
-    new = known_of(noise=2.0, num=600, seed=1)
+    new = known_of(noise=1.5, num=600, seed=1)
     chosen, free = head(), head()
     fit(chosen, noisy, folds_N=folds_N)
     fit(free, noisy, strength=0.0)
@@ -99,6 +99,23 @@ def test_noise_asks_for_a_stronger_penalty_and_the_choice_is_better_held_out():
     assert of_noisy.held_out_loss == pytest.approx(float(losses[0]), abs=0.3)
     assert "by cross-validation" in of_noisy.summary
     assert "cross-validation" not in fit(head(), noisy, strength=3.0).summary
+
+
+@pytest.mark.parametrize("fusion", [ConcatFusion(), GatedFusion(width=8)], ids=["concat", "gated"])
+def test_features_that_say_nothing_leave_the_head_as_it_is(fusion):
+    """A head of zeros would be the best by cross-validation, but gives the backbone no gradient."""
+    known, folds_N = known_of(noise=1.0, views=2), torch.arange(60) // K % 5
+    torch.manual_seed(0)
+    known = replace(known, features_NVD=torch.randn_like(known.features_NVD))
+    model = head(fusion, views=2)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    result = fit(model, known, folds_N=folds_N)
+    assert result.strength is None
+    assert "say nothing about the classes" in result.summary
+    torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
+    informed = fit(model, known_of(noise=0.5, views=2), folds_N=folds_N)
+    assert informed.strength is not None
+    assert "say nothing" not in informed.summary
 
 
 def test_folds_keep_groups_together_and_classes_apart():

@@ -42,14 +42,15 @@ def backbone(tmp_path_factory):
 
 @pytest.fixture
 def recipe_for(backbone, make_recipe):
-    def make(rate=1e-3, *, schedule=None, **training):
+    def make(rate=1e-3, *, schedule=None, head_first=None, **training):
         return make_recipe(
             data={"size": {"height": 32, "width": 32}},
             model={"backbone": backbone},
             optim={"lr": rate, "kind": "sgd", "clip_norm": 1.0},
             schedule=schedule or {},
             training={"epochs": 3, "select": "loss", "ema_decay": 0.8, **training},
-            finetune={"head_first": {}},
+            # Of noise cross-validation would leave the head out.
+            finetune={"head_first": head_first or {"strength": 1000.0}},
         )
 
     return make
@@ -96,6 +97,19 @@ def test_a_run_whose_rate_is_absurd_ships_the_start(noise, backbone, recipe_for,
     assert log["facts"]["epoch 0"].startswith("the frozen features with a fitted head, val loss")
     assert "best epoch is the start" in {finding["code"] for finding in log["diagnosis"]}
     assert "epoch 0" in (run.evaluation("test") / "summary.md").read_text()
+
+
+def test_a_head_that_learned_nothing_from_the_features_is_no_start(noise, recipe_for, make_trainer, tmp_path):
+    trainer = make_trainer(noise, recipe_for(head_first={"strength": None}, epochs=2), tmp_path)
+    fresh = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    events = trainer.run()
+    said = [event.text for event in (next(events), next(events)) if isinstance(event, Message)]
+    assert "left out, because in cross-validation the frozen features say nothing about the classes" in said[1]
+    torch.testing.assert_close(dict(trainer.model.state_dict()), fresh, rtol=0, atol=0)
+    assert [event.epoch for event in epochs_of(events)] == [1, 2]
+    first = trainer.progress.history[0]
+    assert first["train_loss"] == pytest.approx(0.7, abs=0.2)
+    assert trainer.progress.head_strength is None
 
 
 def test_patience_counts_from_the_start(noise, recipe_for, make_trainer, tmp_path):

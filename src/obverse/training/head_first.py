@@ -33,6 +33,8 @@ from obverse.runtime import autocast
 FOLDS = 5
 # Strengths to choose from are 10 ** (step / 2); the search begins at 10, which was among the best on all sets tried.
 FIRST_STEP, STEP_RANGE = 2, (-6, 10)
+# Part of the loss at the strongest penalty, which leaves hardly any weights, that features have to save.
+LEAST_SAVED = 0.01
 # Most samples that are compared in cross-validation. The penalty is on the sum of losses, so it suits all samples.
 MOST_COMPARED = 500
 MAX_ITERATIONS, MAX_ITERATIONS_COMPARED = 300, 60
@@ -63,8 +65,8 @@ class Features:
 class HeadFit:
     """Summary of a fitted head."""
 
-    strength: float
-    """Strength of the L2 penalty."""
+    strength: float | None
+    """Strength of the L2 penalty; None where the head was left as it was, because the features say nothing."""
 
     held_out_loss: float | None
     """Mean loss on held-out features in cross-validation; None where the strength was given or there were no folds."""
@@ -79,6 +81,11 @@ class HeadFit:
     @property
     def summary(self) -> str:
         """The fit as a message for the user."""
+        if self.strength is None:
+            return (
+                "head first: left out, because in cross-validation the frozen features say nothing about the classes "
+                f"(loss {self.held_out_loss:.3f} held out); look whether the weights suit these pictures"
+            )
         by = "" if self.held_out_loss is None else f" by cross-validation, loss {self.held_out_loss:.3f} held out"
         return (
             f"head first: fitted to the frozen features, L2 strength {self.strength:.3g}{by}, "
@@ -136,7 +143,8 @@ def fit_head(
 ) -> HeadFit:
     """The summary of the fit, after fitting `head` (see `head_of`) to the features `known`.
 
-    hits: function from the head's logits and the targets to whether each answer is correct.
+    Features that say nothing leave the head as it is: fitted, fusion and head would be near 0, from where nothing
+    learns. hits: function from the head's logits and the targets to whether each answer is correct.
     strength: of the L2 penalty; None chooses it by cross-validation over `folds_N`.
     Raises DivergedError when features or the loss are not finite.
     """
@@ -146,7 +154,9 @@ def fit_head(
     if strength is not None:
         chosen = strength
     elif folds_N is not None:
-        chosen, held_out_loss = _best_strength(head, known, objective, folds_N)
+        chosen, held_out_loss, constant_loss = _best_strength(head, known, objective, folds_N)
+        if held_out_loss > (1 - LEAST_SAVED) * constant_loss:
+            return HeadFit(None, held_out_loss, 0.0, 0.0, 0.0)
     _minimise(head, known, objective, chosen, max_iterations=MAX_ITERATIONS)
     with torch.no_grad():
         loss_sum, weight = (float(number) for number in _loss(head, known, objective))
@@ -212,8 +222,8 @@ def _too_large(what: str) -> DivergedError:
 
 def _best_strength(
     head: Classifier, known: Features, objective: Objective, folds_N: torch.Tensor
-) -> tuple[float, float]:
-    """The strength with the lowest mean loss on held-out features, and that loss.
+) -> tuple[float, float, float]:
+    """The strength with the lowest mean loss on held-out features, that loss, and the loss at the strongest penalty.
 
     The mean loss has one valley over strengths in practice, so it is descended: first by factors of 10, then of
     sqrt(10). Every fit begins at the weights of `head`, so that no result depends on the order of the search.
@@ -233,7 +243,7 @@ def _best_strength(
     best = FIRST_STEP
     for stride in (2, 1):
         best = _descend(loss_at, best, stride)
-    return 10.0 ** (best / 2), losses[best]
+    return 10.0 ** (best / 2), losses[best], loss_at(STEP_RANGE[1])
 
 
 def _descend(loss_at: Callable[[int], float], start: int, stride: int) -> int:

@@ -112,7 +112,8 @@ class Trainer:
     def run(self) -> Iterator[Event]:
         """Events of the whole training. Raises DivergedError, and Interrupted after saving on a signal."""
         with closing(self.loaders):
-            if self._head_first and not self.progress.step:
+            is_first = self.repeat is None or self.repeat.head_strength is not None
+            if self._head_first and is_first and not self.progress.step:
                 yield from self._start_from_the_head()
             # Fitting the head may use up all minutes, so at least one step is taken. An epoch that a signal stopped
             # after the last minute still has to be validated.
@@ -131,7 +132,7 @@ class Trainer:
             yield from self._fit_head()
             if self._pace.is_over(self.progress):  # nothing else saves the fit
                 yield self._save()
-        if self.repeat is None and not self.progress.history:
+        if self.repeat is None and self.progress.head_strength is not None and not self.progress.history:
             yield self._validated(epoch=0)
             self.progress.head_seconds = self.progress.seconds
             yield Message("epoch 0 is the frozen features with the fitted head; it ships if no epoch is better on val")
@@ -155,7 +156,7 @@ class Trainer:
         progress.head_strength = fit.strength
         progress.head_seconds = self.process.from_main(lambda: time.perf_counter() - start)
         progress.seconds += progress.head_seconds
-        if self.repeat is None:  # else no validation follows, which takes these sums for epoch 0
+        if self.repeat is None and fit.strength is not None:  # else no validation takes these sums for epoch 0
             progress.loss_sum, progress.weight = fit.loss_sum, fit.weight
             progress.num_correct, progress.num_samples = fit.num_correct, len(known)
         yield Message(fit.summary)
