@@ -129,6 +129,16 @@ def test_the_head_is_fitted_again_with_the_strength_that_val_has_measured(data, 
     assert "by cross-validation" not in fits[1]
 
 
+def test_a_head_that_was_left_out_is_left_out_again(data, recipe_for, tmp_path, monkeypatch):
+    values = iter([(31.6, 1.0, 1.0), (31.6, 0.5, 1.0)])
+    monkeypatch.setattr("obverse.training.head_first._best_strength", lambda *_: next(values))
+    seen = []
+    start_run(data, recipe_for(epochs=1), RunFolder(tmp_path / "run"), observers=[Recorder(seen.append)])
+    said = [event.text for event in seen if "head first" in getattr(event, "text", "")]
+    assert ["left out" in text for text in said] == [False, True]
+    assert next(values) == (31.6, 0.5, 1.0)
+
+
 @pytest.mark.parametrize(("phase", "step"), [("first", 4), ("refit", 0), ("refit", 3), ("refit", None)])
 def test_a_kill_in_either_training_loses_nothing(data, recipe_for, refitted, tmp_path, monkeypatch, phase, step):
     """step None: the run ends after the second training, before the bundle is written."""

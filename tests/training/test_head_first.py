@@ -113,7 +113,9 @@ def test_features_that_say_nothing_leave_the_head_as_it_is(fusion):
     assert result.strength is None
     assert "say nothing about the classes" in result.summary
     torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
-    informed = fit(model, known_of(noise=0.5, views=2), folds_N=folds_N)
+    alone = fit_head(model, known, objective(), hits=hits, strength=None, folds_N=folds_N, is_alone=True)
+    assert alone.strength is not None
+    informed = fit(head(fusion, views=2), known_of(noise=0.5, views=2), folds_N=folds_N)
     assert informed.strength is not None
     assert "say nothing" not in informed.summary
 

@@ -15,6 +15,8 @@ from obverse.runs.checkpoint import load_newest
 from obverse.training.pace import Pace
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+# Of noise cross-validation would leave the fit of the head out.
+FITTED = 1000.0
 CLOCKS = {"seconds", "head_seconds", "pictures_per_second", "data_wait"}
 
 
@@ -42,15 +44,14 @@ def backbone(tmp_path_factory):
 
 @pytest.fixture
 def recipe_for(backbone, make_recipe):
-    def make(rate=1e-3, *, schedule=None, head_first=None, **training):
+    def make(rate=1e-3, *, schedule=None, strength=None, train="all", **training):
         return make_recipe(
             data={"size": {"height": 32, "width": 32}},
             model={"backbone": backbone},
             optim={"lr": rate, "kind": "sgd", "clip_norm": 1.0},
             schedule=schedule or {},
             training={"epochs": 3, "select": "loss", "ema_decay": 0.8, **training},
-            # Of noise cross-validation would leave the head out.
-            finetune={"head_first": head_first or {"strength": 1000.0}},
+            finetune={"head_first": {"strength": strength}, "train": train},
         )
 
     return make
@@ -81,7 +82,7 @@ def test_the_start_is_validated_before_the_first_step(data, recipe_for, make_tra
 
 def test_a_run_whose_rate_is_absurd_ships_the_start(noise, backbone, recipe_for, tmp_path):
     run = RunFolder(tmp_path / "run")
-    start_run(noise, recipe_for(3.0), run)
+    start_run(noise, recipe_for(3.0, strength=FITTED), run)
     log = json.loads((run.path / "training_log.json").read_text())
     first, *later = log["epochs"]
     assert (log["best_epoch"], log["best_value"]) == (0, first["select_value"])
@@ -100,7 +101,7 @@ def test_a_run_whose_rate_is_absurd_ships_the_start(noise, backbone, recipe_for,
 
 
 def test_a_head_that_learned_nothing_from_the_features_is_no_start(noise, recipe_for, make_trainer, tmp_path):
-    trainer = make_trainer(noise, recipe_for(head_first={"strength": None}, epochs=2), tmp_path)
+    trainer = make_trainer(noise, recipe_for(epochs=2), tmp_path)
     fresh = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     events = trainer.run()
     said = [event.text for event in (next(events), next(events)) if isinstance(event, Message)]
@@ -112,9 +113,15 @@ def test_a_head_that_learned_nothing_from_the_features_is_no_start(noise, recipe
     assert trainer.progress.head_strength is None
 
 
+def test_a_head_that_trains_alone_is_fitted_to_features_that_say_nothing(noise, recipe_for, make_trainer, tmp_path):
+    trainer = make_trainer(noise, recipe_for(train="head", epochs=1), tmp_path)
+    assert [event.epoch for event in epochs_of(trainer.run())] == [0, 1]
+    assert trainer.progress.head_strength is not None
+
+
 def test_patience_counts_from_the_start(noise, recipe_for, make_trainer, tmp_path):
     stopping = {"patience": 2, "min_epochs": 0, "min_fraction": 0.0}
-    trainer = make_trainer(noise, recipe_for(3.0, epochs=9, early_stopping=stopping), tmp_path)
+    trainer = make_trainer(noise, recipe_for(3.0, strength=FITTED, epochs=9, early_stopping=stopping), tmp_path)
     assert [event.epoch for event in epochs_of(trainer.run())] == [0, 1, 2]
     assert trainer.progress.stop_reason == "no better loss since epoch 0"
 

@@ -140,11 +140,13 @@ def fit_head(
     hits: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     strength: float | None,
     folds_N: torch.Tensor | None,
+    is_alone: bool = False,
 ) -> HeadFit:
     """The summary of the fit, after fitting `head` (see `head_of`) to the features `known`.
 
-    Features that say nothing leave the head as it is: fitted, fusion and head would be near 0, from where nothing
-    learns. hits: function from the head's logits and the targets to whether each answer is correct.
+    Features that say nothing leave the head as it is: fitted, fusion and head would be near 0, from where the backbone
+    gets no gradient. is_alone: the backbone never trains, so that the fit is what ships, whatever features say.
+    hits: function from the head's logits and the targets to whether each answer is correct.
     strength: of the L2 penalty; None chooses it by cross-validation over `folds_N`.
     Raises DivergedError when features or the loss are not finite.
     """
@@ -155,7 +157,7 @@ def fit_head(
         chosen = strength
     elif folds_N is not None:
         chosen, held_out_loss, constant_loss = _best_strength(head, known, objective, folds_N)
-        if held_out_loss > (1 - LEAST_SAVED) * constant_loss:
+        if not is_alone and held_out_loss > (1 - LEAST_SAVED) * constant_loss:
             return HeadFit(None, held_out_loss, 0.0, 0.0, 0.0)
     _minimise(head, known, objective, chosen, max_iterations=MAX_ITERATIONS)
     with torch.no_grad():
@@ -183,13 +185,16 @@ class HeadFirst:
     strength: float | None
     """Strength of the L2 penalty by the recipe; None where cross-validation chooses it."""
 
+    is_alone: bool
+    """Whether only the head trains."""
+
     @classmethod
     def of(cls, model: Classifier, plain: Loader | None, recipe: ResolvedRecipe) -> HeadFirst | None:
         """The first fit of the model's head; None where the recipe has none."""
         spec = recipe.finetune.head_first
         if spec is None or plain is None:
             return None
-        return cls(head_of(model), plain, recipe.training.sampler, spec.strength)
+        return cls(head_of(model), plain, recipe.training.sampler, spec.strength, recipe.finetune.train == "head")
 
     def fit(
         self,
@@ -210,6 +215,7 @@ class HeadFirst:
             hits=hits,
             strength=strength,
             folds_N=fold_numbers(dataset.samples, multi_label=dataset.manifest.multi_label),
+            is_alone=self.is_alone,
         )
         weights |= {name: tensor.detach().cpu() for name, tensor in self.head.state_dict().items()}
         return fit

@@ -72,7 +72,9 @@ class FinetuneSpec(Spec):
     head_first: Auto | HeadFirstSpec | None = "auto"
     """Settings of fitting the head alone before the run; null switches it off. `auto` is on where everything trains
     from pretrained weights and there are at most 100,000 training pictures, because the gradients of a random head
-    spoil the backbone. With `train: head` it is off unless it is given, `{}`; then the head starts at its optimum."""
+    spoil the backbone. The fit is left out, and a line says so, where in cross-validation the frozen features say
+    nothing about the classes: the backbone would get no gradient from a head of zeros. With `train: head` it is off
+    unless it is given, `{}`; then the head starts at its optimum."""
 
     head_bias: Literal["default", "zero", "prior"] = "default"
     """Bias of the head at the start: `prior` is the log share of each class in training, for long tails with plain
