@@ -47,9 +47,9 @@ def photograph(height: int, width: int, seed: int) -> Image.Image:
     return image
 
 
-def write_photographs(folder: Path, count: int, height: int, width: int, *, classes: int = 2) -> Path:
-    """folder/<class>/N.jpg; what is there already is kept."""
-    for number in range(count):
+def write_photographs(folder: Path, count: int, height: int, width: int, *, classes: int = 2, first: int = 0) -> Path:
+    """folder/<class>/N.jpg, N from `first` on; what is there already is kept."""
+    for number in range(first, first + count):
         path = folder / f"class{number % classes}" / f"{number:04}.jpg"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
