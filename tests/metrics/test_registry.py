@@ -47,8 +47,12 @@ def test_every_metric_has_a_value_in_its_range_and_an_interval_around_it(metric,
 def test_what_resampling_uses_gives_the_value(metric, answers):
     measure = metric.one_label if isinstance(answers, OneLabel) else metric.label_sets
     if measure.of_counts:
-        once_N = np.ones(len(answers.probabilities_NK), np.int64)
-        assert measure.of_counts(answers.counted(once_N)) == metric.value(answers)
+        weights_RN = np.random.default_rng(0).multinomial(
+            len(answers.probabilities_NK), [1 / len(answers.probabilities_NK)] * len(answers.probabilities_NK), size=3
+        )
+        weights_RN[1] = 1
+        scores_R = measure.of_counts(answers.counted(weights_RN))
+        assert scores_R[1] == metric.value(answers)
     if measure.of_samples:
         assert measure.of_samples(answers).mean() == pytest.approx(metric.value(answers), rel=1e-12)
     if metric.is_compared:

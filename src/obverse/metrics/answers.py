@@ -5,6 +5,7 @@ Values that several metrics need are computed once and cached. Every sample must
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -52,12 +53,13 @@ class OneLabel:
         """Confusion matrix (K, K): counts, rows true, columns predicted."""
         return confusion_matrix(self.labels_N, self.given_N, num_classes=self.num_classes)
 
-    def counted(self, weights_N: IntArray) -> IntArray:
-        """The confusion matrix (K, K) of a resample. weights_N: how often each sample counts."""
-        num = self.num_classes
+    def counted(self, weights_RN: IntArray) -> IntArray:
+        """The confusion matrices (R, K, K) of resamples. weights_RN: how often each sample counts."""
+        shape = (len(weights_RN), self.num_classes, self.num_classes)
+        cells_RN = np.arange(shape[0])[:, None] * shape[1] ** 2 + self.labels_N * shape[1] + self.given_N
         # Weighted counts come as floats, exact below 2**53.
-        counts = np.bincount(self.labels_N * num + self.given_N, weights=weights_N, minlength=num * num)
-        return counts.astype(np.int64).reshape(num, num)
+        counts = np.bincount(cells_RN.ravel(), weights=weights_RN.ravel(), minlength=math.prod(shape))
+        return counts.astype(np.int64).reshape(shape)
 
     @cached_property
     def losses_N(self) -> FloatArray:
@@ -108,10 +110,10 @@ class LabelSets:
         """Precision, recall and F1 of each class."""
         return set_scores(self.truth_NK, self.answers_NK)
 
-    def counted(self, weights_N: IntArray) -> IntArray:
-        """Hits, labels and answers of each class (3, K) in a resample. weights_N: how often each sample counts."""
-        counts = weights_N.astype(np.float32) @ self._decisions_N3K
-        return counts.astype(np.int64).reshape(3, self.num_classes)
+    def counted(self, weights_RN: IntArray) -> IntArray:
+        """Hits, labels and answers of each class (R, 3, K) in resamples. weights_RN: how often each sample counts."""
+        counts = weights_RN.astype(np.float32) @ self._decisions_N3K
+        return counts.astype(np.int64).reshape(len(weights_RN), 3, self.num_classes)
 
     @cached_property
     def _decisions_N3K(self) -> npt.NDArray[np.float32]:

@@ -3,6 +3,8 @@
 Conventions, both stated because libraries differ: a score whose denominator is zero is 0 (scikit-learn's
 `zero_division=0`), and a macro average runs over the classes that occur among the labels. A class without a labelled
 sample has nothing to be measured on; samples wrongly given to it still lower the recall of the class they came from.
+
+A score of one confusion matrix (K, K) is a number; of the matrices of many resamples (..., K, K) it is an array (...).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ Probabilities = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, eq=False)
 class ClassScores:
-    """Precision, recall and F1 of every class, 0 to 1, in label order."""
+    """Precision, recall and F1 of every class, 0 to 1, in label order: (K), of many resamples (..., K)."""
 
     precision_K: FloatArray
     recall_K: FloatArray
@@ -61,33 +63,44 @@ def confusion_matrix(labels_N: IntArray, predictions_N: IntArray, *, num_classes
     return counts.astype(np.int64).reshape(num_classes, num_classes)
 
 
-def accuracy(confusion_KK: IntArray) -> float:
+def accuracy(confusion_KK: IntArray) -> FloatArray:
     """Share of samples on the diagonal."""
-    return float(np.trace(confusion_KK) / total(confusion_KK))
+    share: FloatArray = np.trace(confusion_KK, axis1=-2, axis2=-1) / total(confusion_KK)
+    return share
 
 
 def class_scores(confusion_KK: IntArray) -> ClassScores:
     """Precision, recall and F1 per class."""
     total(confusion_KK)
-    return ClassScores.of(np.diagonal(confusion_KK), confusion_KK.sum(axis=1), confusion_KK.sum(axis=0))
+    hits_K = np.diagonal(confusion_KK, axis1=-2, axis2=-1)
+    return ClassScores.of(hits_K, confusion_KK.sum(axis=-1), confusion_KK.sum(axis=-2))
 
 
-def balanced_accuracy(confusion_KK: IntArray) -> float:
+def balanced_accuracy(confusion_KK: IntArray) -> FloatArray:
     """Mean recall over the classes that occur, which is macro recall under another name."""
     scores = class_scores(confusion_KK)
-    return float(scores.recall_K[scores.support_K > 0].mean())
+    return mean_occurring(scores.recall_K, scores.support_K)
 
 
-def macro_precision(confusion_KK: IntArray) -> float:
+def macro_precision(confusion_KK: IntArray) -> FloatArray:
     """Mean precision over the classes that occur."""
     scores = class_scores(confusion_KK)
-    return float(scores.precision_K[scores.support_K > 0].mean())
+    return mean_occurring(scores.precision_K, scores.support_K)
 
 
-def macro_f1(confusion_KK: IntArray) -> float:
+def macro_f1(confusion_KK: IntArray) -> FloatArray:
     """Mean of the classes' F1 over the classes that occur (not the F1 of mean precision and mean recall)."""
     scores = class_scores(confusion_KK)
-    return float(scores.f1_K[scores.support_K > 0].mean())
+    return mean_occurring(scores.f1_K, scores.support_K)
+
+
+def mean_occurring(values_K: FloatArray, support_K: IntArray) -> FloatArray:
+    """The mean over the classes that occur; NaN when none does."""
+    occurs_K = support_K > 0
+    num = occurs_K.sum(axis=-1)
+    sums = (values_K * occurs_K).sum(axis=-1)
+    mean: FloatArray = np.divide(sums, num, out=np.full(num.shape, np.nan), where=num > 0)[()]
+    return mean
 
 
 def top_k_accuracy(probabilities_NK: Probabilities, labels_N: IntArray, *, k: int) -> float:
@@ -111,10 +124,10 @@ def top_k_hits(probabilities_NK: Probabilities, labels_N: IntArray, *, k: int) -
     return hits_N
 
 
-def total(confusion_KK: IntArray) -> int:
+def total(confusion_KK: IntArray) -> IntArray:
     """Number of samples in a confusion matrix. Raises DataError for 0, because no score is defined then."""
-    num_samples = int(confusion_KK.sum())
-    if num_samples == 0:
+    num_samples: IntArray = confusion_KK.sum(axis=(-2, -1))
+    if not np.all(num_samples):
         raise DataError("there are no samples to measure")
     return num_samples
 

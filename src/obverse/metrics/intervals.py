@@ -73,7 +73,7 @@ class Interval(NamedTuple):
 class ClassAverage:
     """A score that is an average over classes, as functions of the confusion matrix."""
 
-    value: Statistic
+    value: Callable[[IntArray], FloatArray]
     """The score."""
 
     influence: Influence
@@ -197,7 +197,7 @@ def class_average_interval(
     if num_few > most_few * len(of_class_M):
         reason = f"too few {what}: {num_few} of {len(of_class_M)} classes have fewer than {few}"
         return Interval(math.nan, math.nan, reason)
-    influence_KK, value = average.influence(confusion_KK), average.value(confusion_KK)
+    influence_KK, value = average.influence(confusion_KK), float(average.value(confusion_KK))
     prior_K = influence.equal_prior(influence_KK, value)
     variation, effect = class_spread(influence_KK[labels_N, predictions_N], units, labels_N, prior_K)
     bias = effect * average.bias(confusion_KK) if average.bias else 0.0
@@ -215,7 +215,7 @@ def ordinal_intervals(
     confusion_KK = confusion_matrix(labels_N, predictions_N, num_classes=num_classes)
     steps_N = np.abs(labels_N - predictions_N).astype(np.float64)
     error = bounded_mean_interval(steps_N, units, bounds=(0.0, float(max(1, num_classes - 1))))
-    kappa = quadratic_kappa(confusion_KK)
+    kappa = float(quadratic_kappa(confusion_KK))
     if math.isnan(kappa):
         return {"mean_absolute_error": error, "quadratic_kappa": Interval(math.nan, math.nan)}
     moves_KK = influence.quadratic_kappa_influence(confusion_KK)
@@ -236,8 +236,8 @@ def set_intervals(
     scores = set_scores(truth_NK, answers_NK)
     values = {
         "map": mean_average_precision(truth_NK, probabilities_NK),
-        "macro_f1": set_macro_f1(scores),
-        "micro_f1": set_micro_f1(scores),
+        "macro_f1": float(set_macro_f1(scores)),
+        "micro_f1": float(set_micro_f1(scores)),
     }
     intervals = {
         name: score_interval(values[name], spread(moved_N, units), information=units.effective)

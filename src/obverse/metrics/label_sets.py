@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from obverse.errors import DataError
 
-from .counts import ClassScores, FloatArray, IntArray, divide
+from .counts import ClassScores, FloatArray, IntArray, divide, mean_occurring
 
 BoolArray = npt.NDArray[np.bool_]
 Probabilities = npt.NDArray[np.floating[Any]]
@@ -26,16 +26,15 @@ def set_scores(truth_NK: BoolArray, answers_NK: BoolArray, weights_N: IntArray |
     return ClassScores.of(weights_N @ (truth_NK & answers_NK), weights_N @ truth_NK, weights_N @ answers_NK)
 
 
-def set_macro_f1(scores: ClassScores) -> float:
+def set_macro_f1(scores: ClassScores) -> FloatArray:
     """Mean F1 over the classes that occur; NaN when none does."""
-    return _mean_occurring(scores.f1_K, scores.support_K)
+    return mean_occurring(scores.f1_K, scores.support_K)
 
 
-def set_micro_f1(scores: ClassScores) -> float:
+def set_micro_f1(scores: ClassScores) -> FloatArray:
     """F1 over the decisions of all classes together."""
-    hits = float((scores.recall_K * scores.support_K).sum())
-    total = float((scores.support_K + scores.predicted_K).sum())
-    return 2 * hits / total if total else 0.0
+    hits = (scores.recall_K * scores.support_K).sum(axis=-1)
+    return divide(2 * hits, (scores.support_K + scores.predicted_K).sum(axis=-1))[()]
 
 
 class Ranking:
@@ -148,7 +147,3 @@ def _weights(truth_NK: BoolArray, weights_N: IntArray | None) -> IntArray:
     if not len(truth_NK):
         raise DataError("there are no samples to measure")
     return np.ones(len(truth_NK), np.int64) if weights_N is None else weights_N
-
-
-def _mean_occurring(values_K: FloatArray, support_K: IntArray) -> float:
-    return float(values_K[support_K > 0].mean()) if (support_K > 0).any() else float("nan")

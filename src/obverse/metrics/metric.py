@@ -32,9 +32,9 @@ class Measure(Generic[Answers]):
     interval: Callable[[Answers], Interval]
     """Its 95 % interval; NaN ends with a reason where there is none."""
 
-    of_counts: Callable[[IntArray], float] | None = None
-    """The score from what `counted` gives alone, for resampling: of one class per sample the confusion matrix, of label
-    sets hits, labels and answers of each class. None where it needs more than that."""
+    of_counts: Callable[[IntArray], FloatArray] | None = None
+    """The scores (R) of resamples from what `counted` gives alone: of one class per sample the confusion matrices, of
+    label sets hits, labels and answers of each class. None where it needs more than that."""
 
     of_samples: Callable[[Answers], FloatArray] | None = None
     """One value per sample whose mean is the score (N), for resampling: the sample's own share in a mean, else the
@@ -134,7 +134,7 @@ class Metric:
 
 
 def from_confusion(
-    function: Callable[[IntArray], float],
+    function: Callable[[IntArray], FloatArray],
     interval: Callable[[OneLabel], Interval],
     *,
     explained: str = "",
@@ -142,7 +142,7 @@ def from_confusion(
 ) -> Measure[OneLabel]:
     """A measure that is a function of the confusion matrix."""
     return Measure(
-        value=lambda answers: function(answers.confusion_KK),
+        value=lambda answers: float(function(answers.confusion_KK)),
         interval=interval,
         of_counts=function,
         explained=explained,

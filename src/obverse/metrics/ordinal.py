@@ -1,7 +1,7 @@
 """Scores for classes in grade order, from the distance between label and answer.
 
 The distance is in steps between neighbouring classes of the data, not on the grading scale: MS60 to MS65 is one step
-when no class lies between them.
+when no class lies between them. Scores of many confusion matrices (..., K, K) are arrays (...).
 """
 
 from __future__ import annotations
@@ -10,28 +10,36 @@ from functools import lru_cache
 
 import numpy as np
 
-from .counts import IntArray, total
+from .counts import FloatArray, IntArray, total
 
 
-def mean_absolute_error(confusion_KK: IntArray) -> float:
+def mean_absolute_error(confusion_KK: IntArray) -> FloatArray:
     """Mean distance between label and prediction, in steps."""
-    return float((confusion_KK * step_counts(len(confusion_KK))).sum() / total(confusion_KK))
+    return _weighted(confusion_KK, step_counts(confusion_KK.shape[-1])) / total(confusion_KK)
 
 
-def within_one(confusion_KK: IntArray) -> float:
+def within_one(confusion_KK: IntArray) -> FloatArray:
     """Share of samples that are right or one step off."""
-    return float(confusion_KK[step_counts(len(confusion_KK)) <= 1].sum() / total(confusion_KK))
+    near_KK = (step_counts(confusion_KK.shape[-1]) <= 1).astype(np.int64)
+    return _weighted(confusion_KK, near_KK) / total(confusion_KK)
 
 
-def quadratic_kappa(confusion_KK: IntArray) -> float:
+def quadratic_kappa(confusion_KK: IntArray) -> FloatArray:
     """Agreement beyond chance, errors weighted by squared steps (Cohen 1968); 1 is perfect, 0 is chance.
 
     NaN where labels and predictions are all one class: chance then agrees fully and kappa is 0 / 0.
     """
-    weights_KK = step_counts(len(confusion_KK)) ** 2
-    by_chance_KK = np.outer(confusion_KK.sum(axis=1), confusion_KK.sum(axis=0)) / total(confusion_KK)
-    expected = float((weights_KK * by_chance_KK).sum())
-    return 1.0 - float((weights_KK * confusion_KK).sum()) / expected if expected > 0 else float("nan")
+    weights_KK = step_counts(confusion_KK.shape[-1]) ** 2
+    labels_K, given_K = confusion_KK.sum(axis=-1), confusion_KK.sum(axis=-2)
+    expected = ((labels_K @ weights_KK) * given_K).sum(axis=-1) / total(confusion_KK)
+    observed = _weighted(confusion_KK, weights_KK)
+    kappa: FloatArray = 1.0 - np.divide(observed, expected, out=np.full(expected.shape, np.nan), where=expected > 0)[()]
+    return kappa
+
+
+def _weighted(confusion_KK: IntArray, weights_KK: IntArray) -> IntArray:
+    sums: IntArray = np.einsum("...ij,ij->...", confusion_KK, weights_KK)
+    return sums
 
 
 @lru_cache(maxsize=4)

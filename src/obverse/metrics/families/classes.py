@@ -46,11 +46,11 @@ def _class_average(name: str, answers: OneLabel) -> Interval:
     )
 
 
-def _of_class_scores(function: Callable[[ClassScores], float], name: str) -> Measure[LabelSets]:
+def _of_class_scores(function: Callable[[ClassScores], FloatArray], name: str) -> Measure[LabelSets]:
     return Measure(
-        value=lambda answers: function(answers.scores),
+        value=lambda answers: float(function(answers.scores)),
         interval=lambda answers: answers.intervals[name],
-        of_counts=lambda counts_3K: function(ClassScores.of(*counts_3K)),
+        of_counts=lambda counts_3K: function(ClassScores.of(*np.moveaxis(counts_3K, -2, 0))),
     )
 
 
@@ -83,22 +83,27 @@ def _right_sets(answers: LabelSets) -> FloatArray:
     return right_N
 
 
-def _matthews(confusion_KK: IntArray) -> float:
+def _matthews(confusion_KK: IntArray) -> FloatArray:
     """Correlation of labels and answers (Matthews 1975), in the form for several classes (Gorodkin 2004).
 
     0 where all answers are one class, as in scikit-learn; NaN where all labels are.
     """
-    num, labels_K, given_K = total(confusion_KK), confusion_KK.sum(axis=1), confusion_KK.sum(axis=0)
-    of_labels, of_given = float(num**2 - labels_K @ labels_K), float(num**2 - given_K @ given_K)
-    if of_labels == 0:
-        return math.nan
-    both = float(np.trace(confusion_KK) * num - labels_K @ given_K)
-    return both / math.sqrt(of_labels * of_given) if of_given else 0.0
+    num, labels_K, given_K = total(confusion_KK), confusion_KK.sum(axis=-1), confusion_KK.sum(axis=-2)
+    both = np.trace(confusion_KK, axis1=-2, axis2=-1) * num - (labels_K * given_K).sum(axis=-1)
+    # In floats, because the product of the two does not fit integers.
+    of_labels, of_given = ((num**2 - (sums_K**2).sum(axis=-1)).astype(np.float64) for sums_K in (labels_K, given_K))
+    correlation = divide(both, np.sqrt(of_labels * of_given))
+    known: FloatArray = np.where(of_labels == 0, math.nan, correlation)[()]
+    return known
 
 
 def _matthews_interval(answers: OneLabel) -> Interval:
     """Interval of the Matthews correlation, from influences: its derivatives by the count of each cell."""
-    value, confusion_KK, units = _matthews(answers.confusion_KK), answers.confusion_KK.astype(np.float64), answers.units
+    value, confusion_KK, units = (
+        float(_matthews(answers.confusion_KK)),
+        answers.confusion_KK.astype(np.float64),
+        answers.units,
+    )
     num, labels_K, given_K = confusion_KK.sum(), confusion_KK.sum(axis=1), confusion_KK.sum(axis=0)
     of_labels, of_given = num**2 - labels_K @ labels_K, num**2 - given_K @ given_K
     if of_labels == 0 or of_given == 0:
