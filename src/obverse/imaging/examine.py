@@ -18,7 +18,8 @@ from .limits import scaled_size
 from .part import Part
 from .probe import Header, PictureError, exif_camera, open_picture
 
-# A damaged JPEG shows at any scale, so photographs are decoded small; the thumbprint needs no more.
+# A damaged JPEG shows at any scale, so photographs are decoded small where nothing else is asked; the thumbprint needs
+# no more.
 EXAMINE_SIDE = 64
 Least = tuple[int, int]
 # Ranges (in levels of 255) up to which a picture is blank, or grey: above JPEG's rounding errors.
@@ -78,8 +79,7 @@ def examine_picture(
     part: examine only this part of the picture. details: also traits of the pixels, and the thumbprint. use: the
     minimum (height, width) of later decoding, so that a picture that passes has been decoded at that very scale.
     """
-    small = (EXAMINE_SIDE, EXAMINE_SIDE)
-    least = _least_of(part, small if details or use is None else use)
+    least = _least_of(part, _enough(details, use))
     try:
         image, header = open_picture(data)
     except PictureError as error:
@@ -106,6 +106,13 @@ def examine_picture(
     ycbcr = Image.fromarray(np.ascontiguousarray(pixels)).convert("YCbCr")
     traits |= _pixel_traits(ycbcr)
     return Examination("", "", header.format, height, width, traits, thumbprint(ycbcr).tobytes(), camera)
+
+
+def _enough(details: bool, use: Least | None) -> Least:
+    """The minimum (height, width) that serves both the later use and the thumbprint, so that one decoding does."""
+    if use is None:
+        return EXAMINE_SIDE, EXAMINE_SIDE
+    return (max(EXAMINE_SIDE, use[0]), max(EXAMINE_SIDE, use[1])) if details and min(use) else use
 
 
 def _least_of(part: Part | None, least: Least) -> Least:
