@@ -82,7 +82,7 @@ def test_while_it_finishes(data, make_recipe, tmp_path, monkeypatch, before, haz
     run = tmp_path / "run"
     module, name, call = {
         "best weights": (train, "run_facts", None),
-        "report of val": (train, "measure_train", None),
+        "report of val": (train, "final_story", None),
         "report of test": (train, "report_split", 1),
         "training log": (train, "report_split", 2),
     }[before]

@@ -25,6 +25,7 @@ from .shipping import fitted_output, shipped_logits
 from .story import RunStory, choice_rows, model_words, read_story, training_log_of
 from .teacher import with_digest
 from .train import MEMORY_ADVICE, Progress, RunResult, follow_run, resume_run, start_run
+from .train_pass import outputs_on_train, typical_places
 
 __all__ = [
     "MEMORY_ADVICE",
@@ -53,6 +54,7 @@ __all__ = [
     "measure_augmentation",
     "measured_samples",
     "model_words",
+    "outputs_on_train",
     "prepare_process",
     "read_inputs",
     "read_story",
@@ -73,6 +75,7 @@ __all__ = [
     "training_log_of",
     "training_step",
     "tune",
+    "typical_places",
     "with_detector",
     "with_digest",
     "with_outlier_limit",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, read_bundle
-from obverse.data import Batch, Loader, PictureDataset
+from obverse.data import Batch, Loader, PictureDataset, PixelCache
 from obverse.engines import Engine, MirrorEngine, Outputs, TorchEngine, run_engine
 from obverse.errors import DataError, OutputError, RecipeError
 from obverse.evaluation import (
@@ -69,18 +69,20 @@ def report_split(
     *,
     recipe: Recipe,
     story: RunStory,
+    cache: PixelCache | None = None,
 ) -> dict[str, Any]:
     """Metrics of one split as plain JSON values, after writing predictions and report into `folder`.
 
     Empty on every rank but the main one. Raises DataError when the split has no samples.
+    cache: of the split's pictures in the bundle's geometry; by default the run's disk cache, where it has one.
     """
     bundle, process, with_embeddings = ready.bundle, ready.process, recipe.evaluation.embeddings
     samples = manifest.split(split)
     if not samples:
         raise DataError(f"there are no samples in `{split}`")
-    cache, spec = None, recipe.data.cache
+    spec = recipe.data.cache
     # The same cache as in training where the geometry is the same. A bundle without its run has no resolved cache.
-    if isinstance(spec, ResolvedCache) and spec.kind == "raw":
+    if cache is None and isinstance(spec, ResolvedCache) and spec.kind == "raw":
         cache, _ = open_cache(spec, manifest, samples, bundle.geometry, is_training=False)
     dataset = PictureDataset(manifest, samples, bundle.geometry, cache=cache)
     loader = Loader(dataset, recipe.evaluation.batch_size, process=process)

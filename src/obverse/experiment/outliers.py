@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -13,15 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from obverse.bundle import Bundle
-from obverse.data import Loader, PictureDataset
 from obverse.decisions import outlier_scores, to_probabilities
-from obverse.engines import Engine, Outputs, run_engine
+from obverse.engines import Outputs, run_engine
 from obverse.errors import DataError
 from obverse.evaluation import Predictions
-from obverse.imaging import PictureError, joint_digest, unit_interval
+from obverse.imaging import PictureError, joint_digest
 from obverse.inference import Failure, load
-from obverse.manifest import Manifest, Samples, splits_by_digest
-from obverse.recipe import Recipe
+from obverse.manifest import splits_by_digest
 from obverse.runs import RunFolder, explained
 from obverse.runtime import ALONE, Process
 from obverse.staging import staged
@@ -30,22 +27,15 @@ from obverse.trust import fit_detector, measure_foreign, scaled_on_val, write_fo
 from .evaluate import name_of, require_ours, run_manifest
 from .identity import run_recipe
 
-# Training samples from which the Gaussians are fitted. More take time, and change little.
-MOST_SAMPLES = 2_000
-PER_CLASS = 10
 BATCH_SIZE = 32
 
 
-def with_detector(
-    bundle: Bundle, engine: Engine, manifest: Manifest, *, recipe: Recipe, process: Process = ALONE
-) -> Bundle:
-    """The bundle with Gaussians of the training embeddings, without augmentation. A collective call of all ranks."""
-    samples = _some(manifest.split("train"), len(bundle.classes), seed=recipe.training.seed)
-    dataset = PictureDataset(manifest, samples, bundle.geometry)
-    loader = Loader(dataset, recipe.evaluation.batch_size, process=process)
-    outputs = run_engine(engine, loader.epoch(), process=process)
-    detector = process.from_main(lambda: fit_detector(outputs.embeddings_ND, outputs.truth))
-    return replace(bundle, detector=detector)
+def with_detector(bundle: Bundle, train: Outputs, process: Process = ALONE) -> Bundle:
+    """The bundle with Gaussians of the training embeddings. A collective call of all ranks.
+
+    train: of training samples without augmentation, as many of a rare class as of a frequent one.
+    """
+    return replace(bundle, detector=process.from_main(lambda: fit_detector(train.embeddings_ND, train.truth)))
 
 
 def with_outlier_limit(
@@ -129,18 +119,3 @@ def _own_pictures(run: RunFolder, bundle: Bundle) -> frozenset[str] | None:
         with suppress(PictureError):
             digests.add(joint_digest([manifest.store.read(path).digest()]))
     return frozenset(digests)
-
-
-def _some(samples: Samples, num_classes: int, *, seed: int) -> Samples:
-    """Some samples at random, as many of a rare class as of a frequent one, in the order of the manifest."""
-    limit = max(MOST_SAMPLES, PER_CLASS * num_classes)
-    if len(samples) <= limit:
-        return samples
-    order = sorted(range(len(samples)), key=lambda place: unit_interval("outliers", seed, samples.ids[place]))
-    counts: Counter[str] = Counter()
-    ranks = {}
-    for place in order:
-        ranks[place] = counts[samples.labels[place]]
-        counts[samples.labels[place]] += 1
-    # A stable sort: within one rank the order stays random.
-    return samples.take(sorted(sorted(order, key=ranks.__getitem__)[:limit]))

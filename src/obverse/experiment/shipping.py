@@ -6,6 +6,7 @@ thresholds, the prior and every number of the report are computed in fp32 too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -30,6 +31,8 @@ from obverse.trust import accepted_in_folds, accepted_on_val
 
 from .outliers import with_detector, with_outlier_limit
 from .setup import Setup, set_up
+from .story import TrainAccuracy, train_accuracy
+from .train_pass import outputs_on_train, random_places, typical_places
 
 REFIT = "refit"
 """Folder of the second training's checkpoints, inside that of the first, and its name in a bundle's `trained`."""
@@ -68,8 +71,11 @@ def as_shipped(trainer: Trainer, setup: Setup) -> TorchEngine:
     return TorchEngine.from_bundle(setup.bundle, trainer.model, device=trainer.forward.device)
 
 
-def tuned_bundle(setup: Setup, trainer: Trainer, engine: Engine, *, run: RunFolder) -> Bundle:
-    """The bundle with a tuned prior and everything else that is fitted on val (`fitted_output`), and on outliers."""
+def tuned_bundle(setup: Setup, trainer: Trainer, engine: Engine, *, run: RunFolder) -> tuple[Bundle, TrainAccuracy]:
+    """The bundle with a tuned prior and everything else that is fitted on val (`fitted_output`), and on outliers.
+
+    And its accuracy on train; NaN on ranks but the main one.
+    """
     with closing(trainer.loaders):
         outputs = run_engine(engine, trainer.loaders.val.epoch(), process=setup.process)
 
@@ -89,21 +95,38 @@ def tuned_bundle(setup: Setup, trainer: Trainer, engine: Engine, *, run: RunFold
         return fitted.model_dump()
 
     output = OutputSpec.model_validate(setup.process.from_main(tuned))
-    bundle = replace(setup.bundle, output=output)
-    bundle = with_detector(bundle, engine, setup.manifest, recipe=setup.recipe, process=setup.process)
-    return with_outlier_limit(bundle, shipped_logits(outputs, setup.bundle.output, output), outputs, setup.process)
+    bundle, accuracy = _seen_on_train(replace(setup.bundle, output=output), setup, engine)
+    logits_NK = shipped_logits(outputs, setup.bundle.output, output)
+    return with_outlier_limit(bundle, logits_NK, outputs, setup.process), accuracy
 
 
-def refitted_bundle(bundle: Bundle, setup: Setup, trainer: Trainer) -> Bundle:
+def refitted_bundle(bundle: Bundle, setup: Setup, trainer: Trainer) -> tuple[Bundle, TrainAccuracy]:
     """The bundle of the first training for the weights of the second: with Gaussians of its own training embeddings.
 
-    The limit of the outlier score stays that of the first training, to which val was new.
+    The limit of the outlier score stays that of the first training, to which val was new. And the accuracy on train.
     """
-    engine = as_shipped(trainer, setup)
-    bundle = replace(bundle, trained=bundle.trained | {REFIT: True})
-    if bundle.output.outliers is None:
-        return bundle
-    return with_detector(bundle, engine, setup.manifest, recipe=setup.recipe, process=setup.process)
+    engine, has_score = as_shipped(trainer, setup), bundle.output.outliers is not None
+    fitted, accuracy = _seen_on_train(replace(bundle, trained=bundle.trained | {REFIT: True}), setup, engine)
+    return fitted if has_score else replace(fitted, detector=None), accuracy
+
+
+def _seen_on_train(bundle: Bundle, setup: Setup, engine: Engine) -> tuple[Bundle, TrainAccuracy]:
+    """The bundle with Gaussians of its training embeddings, and its accuracy on train.
+
+    engine: the model with the output spec of `setup.bundle`.
+    """
+    manifest, seed = setup.manifest, setup.recipe.training.seed
+    train = manifest.split("train")
+    typical = typical_places(train, len(bundle.classes), seed=seed)
+    random = random_places(train, len(manifest.split("val")), seed=seed)
+    places, process = np.union1d(typical, random), setup.process
+    outputs = outputs_on_train(engine, bundle, manifest, places, recipe=setup.recipe, process=process)
+    if not process.is_main:
+        return with_detector(bundle, outputs, process), TrainAccuracy(math.nan, 0)
+    fitted = with_detector(bundle, outputs.rows(np.searchsorted(places, typical).tolist()), process)
+    seen = outputs.rows(np.searchsorted(places, random).tolist())
+    logits_NK = shipped_logits(seen, setup.bundle.output, bundle.output)
+    return fitted, train_accuracy(logits_NK, seen.truth, bundle.kind)
 
 
 def shipped_logits(outputs: Outputs, before: OutputSpec, after: OutputSpec) -> npt.NDArray[np.float32]:

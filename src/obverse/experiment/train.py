@@ -34,7 +34,7 @@ from .inputs import fixes_fact, read_inputs, with_source, write_inputs
 from .parent import require_same_classes
 from .setup import Setup, build_model, describe, require_launch, require_readable, set_up
 from .shipping import REFIT, as_shipped, refitted_bundle, set_up_refit, tuned_bundle, with_share_of_minutes
-from .story import HISTORY, RunStory, TrainAccuracy, final_story, measure_train, refit_fact, run_facts, training_log
+from .story import HISTORY, RunStory, TrainAccuracy, final_story, refit_fact, run_facts, training_log
 from .teacher import require_teacher, with_digest
 
 Progress = Callable[[int, int], None]
@@ -273,16 +273,16 @@ def _write_events(watch: Watch, run: RunFolder, recipe: Recipe) -> None:
             watch.notify(Message(printable(f"the tracker {name} could not be opened and is left out ({error})")))
 
 
-def _ready(run: RunFolder, setup: Setup, trainer: Trainer) -> Ready:
-    """The trained model with its best weights, as it ships, with what is tuned on val."""
+def _ready(run: RunFolder, setup: Setup, trainer: Trainer) -> tuple[Ready, TrainAccuracy]:
+    """The trained model with its best weights, as it ships, with what is tuned on val; and its accuracy on train."""
     progress = trainer.progress
     trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
     if licence := weights_licence(setup.recipe.model.backbone):
         trained["licence"] = licence
     if share := setup.recipe.augment.mirror:
         trained[MIRRORED] = share
-    bundle = tuned_bundle(setup, trainer, as_shipped(trainer, setup), run=run)
-    return _with_engine(replace(bundle, trained=trained), setup, trainer)
+    bundle, accuracy = tuned_bundle(setup, trainer, as_shipped(trainer, setup), run=run)
+    return _with_engine(replace(bundle, trained=trained), setup, trainer), accuracy
 
 
 def _with_engine(bundle: Bundle, setup: Setup, trainer: Trainer) -> Ready:
@@ -291,8 +291,10 @@ def _with_engine(bundle: Bundle, setup: Setup, trainer: Trainer) -> Ready:
     return Ready(bundle, engine, setup.process, whole)
 
 
-def _refit(run: RunFolder, setup: Setup, ready: Ready, first: TrainingProgress, watch: Watch) -> tuple[Trainer, Ready]:
-    """The trainer of the second training after its end, and the model that ships."""
+def _refit(
+    run: RunFolder, setup: Setup, ready: Ready, first: TrainingProgress, watch: Watch
+) -> tuple[Trainer, Ready, TrainAccuracy]:
+    """The trainer of the second training after its end, the model that ships, and its accuracy on train."""
     process, folder = setup.process, run.checkpoints / REFIT
     saved = load_newest(folder) if process.is_main else (None, [])
     is_new = process.from_main(lambda: saved[0] is None)
@@ -302,8 +304,8 @@ def _refit(run: RunFolder, setup: Setup, ready: Ready, first: TrainingProgress, 
                          f"up to epoch {repeat.num_epochs}"))  # fmt: skip
     with catch_signals() as wish:
         trainer = _train_to_end(run, second, watch, wish, saved=saved, repeat=repeat)
-    bundle = refitted_bundle(ready.bundle, second, trainer)
-    return trainer, _with_engine(bundle, second, trainer)
+    bundle, accuracy = refitted_bundle(ready.bundle, second, trainer)
+    return trainer, _with_engine(bundle, second, trainer), accuracy
 
 
 def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunResult:
@@ -311,16 +313,15 @@ def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunRe
 
     With `training.refit`, val is evaluated with the best weights of the first training, before the second.
     """
-    progress, ready, shipped, log = first.progress, _ready(run, setup, first), first, {}
-    story, train = _story(run, setup, first, ready)
+    progress, (ready, train), shipped, log = first.progress, _ready(run, setup, first), first, {}
+    story = _story(run, setup, first, ready, train)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     measured: dict[str, dict[str, Any]] = {}
     if setup.recipe.training.refit:
         of_first = replace(story, facts=story.facts | {"weights": OF_FIRST})
         measured["val"] = _report(run, setup, ready, of_first, "val")
-        shipped, ready = _refit(run, setup, ready, progress, watch)
+        shipped, ready, train = _refit(run, setup, ready, progress, watch)
         manifest = shipped.loaders.train.dataset.manifest
-        train = measure_train(ready.engine, ready.bundle, manifest=manifest, recipe=setup.recipe, process=setup.process)
         assert shipped.repeat is not None
         fact = refit_fact(shipped.repeat, shipped.progress, manifest, has_folds=run.choice_file.is_file())
         story = replace(story, facts=story.facts | {_train_name(ready.bundle): str(train), REFIT: fact})
@@ -341,19 +342,18 @@ def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunRe
     return RunResult(run, report, measured[splits[-1]], example)
 
 
-def _story(run: RunFolder, setup: Setup, trainer: Trainer, ready: Ready) -> tuple[RunStory, TrainAccuracy]:
-    """What the reports say of a training that chose its best epoch on val, and its accuracy on training samples."""
+def _story(run: RunFolder, setup: Setup, trainer: Trainer, ready: Ready, train: TrainAccuracy) -> RunStory:
+    """What the reports say of a training that chose its best epoch on val. train: its accuracy on train."""
     bundle, progress = ready.bundle, trainer.progress
     facts = run_facts(
         setup.recipe, setup.manifest, trainer.model, progress, num_trained=trainer.num_trained, output=bundle.output
     ) | fixes_fact(run)
-    train = measure_train(ready.engine, bundle, manifest=setup.manifest, recipe=setup.recipe, process=setup.process)
     story = RunStory(facts | {_train_name(bundle): str(train)})
     run.require_ours()
     if setup.process.is_main:
         plot_history(progress.history, run.path / HISTORY)
         story = final_story(run, story.facts, progress, manifest=setup.manifest, train=train, recipe=setup.recipe)
-    return story, train
+    return story
 
 
 def _train_name(bundle: Bundle) -> str:
@@ -364,7 +364,8 @@ def _report(run: RunFolder, setup: Setup, ready: Ready, story: RunStory, split: 
     """Metrics of a split, after writing its report."""
     run.require_ours()
     folder = run.evaluation(split)
-    metrics = report_split(folder, split, setup.manifest, ready, recipe=setup.recipe, story=story)
+    cache = setup.caches.get(split) if split != "train" else None
+    metrics = report_split(folder, split, setup.manifest, ready, recipe=setup.recipe, story=story, cache=cache)
     setup.process.barrier()  # wait until the main process has written the report
     return metrics
 

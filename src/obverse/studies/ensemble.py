@@ -30,11 +30,13 @@ from obverse.experiment import (
     RunStory,
     example_of,
     fitted_output,
+    outputs_on_train,
     read_story,
     report_split,
     run_manifest,
     run_recipe,
     shipped_logits,
+    typical_places,
     with_detector,
     with_outlier_limit,
 )
@@ -185,7 +187,9 @@ def _fitted(bundle: Bundle, model: Classifier, data: Part, device: torch.device)
     outputs = _val_outputs(data, model, bundle, device)
     fitted = replace(bundle, output=fitted_output(outputs, bundle, data.manifest, recipe=data.recipe))
     with closing(TorchEngine.from_bundle(bundle, model, device=device)) as engine:
-        fitted = with_detector(fitted, engine, data.manifest, recipe=data.recipe)
+        train = data.manifest.split("train")
+        places = typical_places(train, len(bundle.classes), seed=data.recipe.training.seed)
+        fitted = with_detector(fitted, outputs_on_train(engine, bundle, data.manifest, places, recipe=data.recipe))
     return with_outlier_limit(fitted, shipped_logits(outputs, bundle.output, fitted.output), outputs)
 
 

@@ -9,8 +9,8 @@ from .story import (
     endangering,
     final_story,
     imbalance_remedy,
-    measure_train,
     read_story,
+    train_accuracy,
     training_log,
     training_log_of,
 )
@@ -24,11 +24,11 @@ __all__ = [
     "endangering",
     "final_story",
     "imbalance_remedy",
-    "measure_train",
     "model_words",
     "read_story",
     "refit_fact",
     "run_facts",
+    "train_accuracy",
     "training_log",
     "training_log_of",
 ]

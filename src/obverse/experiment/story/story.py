@@ -10,23 +10,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from obverse.bundle import Bundle
-from obverse.data import Loader, PictureDataset
-from obverse.engines import Engine, run_engine
+from obverse.decisions import Kind, Truth
 from obverse.errors import DataError
 from obverse.evaluation import Diagnosis, History, Seen, Story, diagnose, selection_value
 from obverse.files import read_json_object
-from obverse.imaging import unit_intervals
 from obverse.manifest import Manifest
 from obverse.recipe import ADJUSTED, ORDINAL, FinetuneSpec, Recipe
 from obverse.report import Row, Section, Table, Text
 from obverse.runs import RunFolder
-from obverse.runtime import ALONE, Process
 from obverse.training import Progress
 from obverse.trust import Listed, listed_suspects
 
-MOST_TRAIN_SAMPLES, LEAST_TRAIN_SAMPLES = 2000, 500
 HISTORY = "training_history.png"
 """Plot of the training curves in a run folder."""
 
@@ -145,26 +141,13 @@ class TrainAccuracy:
         return f"{100 * self.value:.1f} % without augmentation and dropout ({self.num_samples:,} samples)"
 
 
-def measure_train(
-    engine: Engine, bundle: Bundle, *, manifest: Manifest, recipe: Recipe, process: Process = ALONE
-) -> TrainAccuracy:
-    """Accuracy on a random subset of the training samples, on the main process; NaN on other ranks.
-
-    The subset is as large as val, but at least 500 and at most 2,000 samples. It depends only on the seed and the ids.
-    """
-    limit = min(MOST_TRAIN_SAMPLES, max(LEAST_TRAIN_SAMPLES, len(manifest.split("val"))))
-    seed = recipe.training.seed
-    samples = manifest.split("train")
-    places_N = np.fromiter(unit_intervals(samples.ids, "train accuracy", seed), np.float64).argsort(kind="stable")
-    dataset = PictureDataset(manifest, samples.take(places_N[:limit].tolist()), bundle.geometry)
-    loader = Loader(dataset, recipe.evaluation.batch_size, process=process)
-    outputs = run_engine(engine, loader.epoch(), embeddings=False, process=process)
-    if not process.is_main:
+def train_accuracy(logits_NK: npt.NDArray[np.float32], truth: Truth, kind: Kind) -> TrainAccuracy:
+    """Accuracy on training samples. logits_NK: class logits of the model that ships; NaN without samples."""
+    if not len(logits_NK):
         return TrainAccuracy(math.nan, 0)
-    logits_NK, truth, kind = outputs.logits_NK, outputs.truth, bundle.kind
     value = selection_value("accuracy", logits_NK, truth, kind)
     recall = None if kind.is_set else selection_value("balanced_accuracy", logits_NK, truth, kind)
-    return TrainAccuracy(value, len(outputs.ids), recall)
+    return TrainAccuracy(value, len(logits_NK), recall)
 
 
 def final_story(
