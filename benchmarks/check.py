@@ -5,7 +5,8 @@
 Rows: `near SET CHANGE` copies every second picture of a set (at most 300) with one change and counts the copies that
 are found beside their originals, and the pairs found that are neither planted nor there before; `clean KIND` checks
 2,000 generated samples; `find SET` lists what is found in a real set; `cifar10` times 60,000 pictures; `memory` is a
-tree of 435,000 tiny JPEG files in 500 folders, every one another picture (OBVERSE_FILES changes the number).
+tree of 435,000 tiny JPEG files in 500 folders, every one another picture (OBVERSE_FILES changes the number). Rows that
+were measured on this kind of processor are kept.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import OBVERSE, finished, obverse, save
+from common import OBVERSE, finished, hardware, obverse, save
 from PIL import Image, ImageOps
 
 from obverse.imaging import PICTURE_SUFFIXES
@@ -174,12 +175,15 @@ def main() -> None:
     jobs |= {"cifar10": lambda: cifar10(work), "memory": lambda: memory(work)}
     rows = finished("check", "what")
     for what in sys.argv[2:] or jobs:
-        if what not in {row["what"] for row in rows}:
-            rows.append({"what": what} | jobs[what]())
+        if what not in {row["what"] for row in rows if row["hardware"] == hardware()}:
+            rows.append({"what": what, "hardware": hardware()} | jobs[what]())
             print(json.dumps({k: v for k, v in rows[-1].items() if k != "shown"}), flush=True)
-            save("check", rows, command="OBVERSE_REAL_DATA=... python benchmarks/check.py WORK_FOLDER",
-                 notes=f"{len(rows)} of {len(jobs)} rows; the children of the sandbox come on top of the largest "
-                       "process")  # fmt: skip
+            save(
+                "check",
+                rows,
+                command="OBVERSE_REAL_DATA=... python benchmarks/check.py WORK_FOLDER",
+                notes="The children of the sandbox come on top of the largest process",
+            )
 
 
 if __name__ == "__main__":
