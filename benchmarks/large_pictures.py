@@ -1,8 +1,8 @@
 """6000x3000 photographs to a trained 2:1 convnet, five epochs: the whole command beside a plain loop with Pillow.
 
-Both train the same small network at 512x256 on the same 96 photographs and look at val after every epoch. Obverse's time
-is that of the whole command: reading, decoding, the cache, and the report of val. The photographs (120, of which 24 are
-val, half a gigabyte) are generated. Nothing else may run.
+Both train the same small network at 512x256 on the same 96 photographs and look at val after every epoch. Obverse's
+time is that of the whole command: reading, decoding, the cache, and the report of val. The photographs (120, of which
+24 are val, half a gigabyte) are generated. Nothing else may run.
     python benchmarks/large_pictures.py WORK_FOLDER
 """
 
