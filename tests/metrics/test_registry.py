@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,13 @@ def label_sets(num=150, num_classes=4, *, seed=0):
     return LabelSets(truth_NK, probabilities_NK >= 0.5, probabilities_NK, Units.alone(num))
 
 
+def repeated(answers, times_N):
+    """The answers with each sample as often as `times_N` says."""
+    arrays = {field.name: getattr(answers, field.name) for field in fields(answers)}
+    again = {name: np.repeat(each, times_N, axis=0) for name, each in arrays.items() if isinstance(each, np.ndarray)}
+    return replace(answers, **again, units=Units.alone(int(times_N.sum())))
+
+
 MADE = [(metric, one_label()) for metric in metrics.ONE_LABEL] + [(m, label_sets()) for m in metrics.LABEL_SETS]
 
 
@@ -47,12 +55,14 @@ def test_every_metric_has_a_value_in_its_range_and_an_interval_around_it(metric,
 def test_what_resampling_uses_gives_the_value(metric, answers):
     measure = metric.one_label if isinstance(answers, OneLabel) else metric.label_sets
     if measure.of_counts:
-        weights_RN = np.random.default_rng(0).multinomial(
-            len(answers.probabilities_NK), [1 / len(answers.probabilities_NK)] * len(answers.probabilities_NK), size=3
-        )
+        num = len(answers.probabilities_NK)
+        weights_RN = np.random.default_rng(0).multinomial(num, np.full(num, 1 / num), size=3)
         weights_RN[1] = 1
         scores_R = measure.of_counts(answers.counted(weights_RN))
         assert scores_R[1] == metric.value(answers)
+        # A resample scores as if its samples stood there as often as they count.
+        for weights_N, score in zip(weights_RN, scores_R, strict=True):
+            assert score == pytest.approx(metric.value(repeated(answers, weights_N)), rel=1e-12)
     if measure.of_samples:
         assert measure.of_samples(answers).mean() == pytest.approx(metric.value(answers), rel=1e-12)
     if metric.is_compared:
