@@ -1,11 +1,13 @@
 """Which cache is chosen, where it lies, and that no exact cache changes a weight."""
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
+from obverse.data.originals import Originals
 from obverse.errors import RecipeError
 from obverse.experiment import evaluate_run, start_run
 from obverse.experiment.auto.caching import cache_root, choose_cache
@@ -148,3 +150,18 @@ def test_jpeg_serves_training_only(train, tmp_path):
 
 def test_full_decoding_gives_other_pixels_than_scaled(train):
     assert weights(train("none", decode="full", name="-full")[0]) != weights(train("none")[0])
+
+
+def test_the_model_sees_val_once_and_train_once_more_after_the_training(photos, make_recipe, monkeypatch, tmp_path):
+    """Decodings for the model: train again for the outlier score and its accuracy together, val not for its report."""
+    counts, decode = Counter(), Originals.decode
+
+    def counted(originals, index, view, **sizes):
+        sample = originals._samples[index]
+        counts[sample.split, sample.id, view] += sizes["min_width"] < 96  # thumbnails are larger
+        return decode(originals, index, view, **sizes)
+
+    monkeypatch.setattr(Originals, "decode", counted)
+    recipe = make_recipe(data={"cache": {"kind": "memory"}}, evaluation={"maps": 0})
+    start_run(photos, recipe, RunFolder(tmp_path / "run"))
+    assert {(split, count) for (split, _, _), count in counts.items()} == {("train", 2), ("val", 1), ("test", 1)}
