@@ -1,9 +1,9 @@
 """Wall time of `obverse evaluate` with its report on CIFAR-10's 10,000 test pictures, beside the bare forward pass.
 
-The second row is the pass alone: reading, decoding and computing in one process, of a ResNet-18 at 224 over 640
+The row `pass` is the pass alone: reading, decoding and computing in one process, of a ResNet-18 at 224 over 640
 photographs of 512x384; 90 % of the bare rate are wanted.
 
-    OBVERSE_REAL_DATA=... python benchmarks/evaluation.py WORK_FOLDER
+    OBVERSE_REAL_DATA=... python benchmarks/evaluation.py WORK_FOLDER [auto|resnet18|pass ...]
 The bare pass is the run's own engine on pictures that are already in memory, in batches of 256. Both are the best of
 three in one run, on all cores; the network is trained for one epoch on 5,000 pictures.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import obverse, save_beside, with_settings
+from common import finished, hardware, obverse, save_beside, with_settings
 from photographs import write_photographs
 
 from obverse.bundle import Bundle, find_bundle, read_bundle
@@ -31,7 +31,7 @@ from obverse.recipe import DataSpec, OutputSpec, build_recipe
 NUM_TRAIN_PER_CLASS, NUM_TEST, BATCH, NUM_TIMES = 500, 10_000, 256, 3
 NUM_PHOTOGRAPHS, RESNET_BATCH = 640, 32
 NETWORKS = {
-    "default of auto": [],
+    "auto": [],
     "resnet18": ["model.backbone.kind=timm", "model.backbone.name=resnet18", "model.backbone.pretrained=none"],
 }
 
@@ -89,36 +89,38 @@ def pass_row(work: Path) -> dict[str, Any]:
             seconds[name].append(time.perf_counter() - start)
     least = {name: min(values) for name, values in seconds.items()}
     return {
-        "network": "resnet18 at 224, the pass alone",
+        "network": "pass",
         "bare forward pass, s": round(least["bare"], 1),
         "pass over the files, s": round(least["pass"], 1),
         "share of the bare rate": round(least["bare"] / least["pass"], 3),
     }
 
 
-def main() -> None:
-    work = Path(sys.argv[1])
-    data, rows = work / "cifar10", list[dict[str, Any]]()
+def evaluate_row(name: str, work: Path) -> dict[str, Any]:
+    """`obverse evaluate` beside the engine on as many pictures in memory."""
+    data, run = work / "cifar10", work / f"run-{name}"
     if not data.exists():
         unpack(data)
-    for name, settings in NETWORKS.items():
-        run = work / f"run-{name.split()[0]}"
-        shutil.rmtree(run, ignore_errors=True)
-        obverse("train", data, "--run", run, *with_settings("training.epochs=1", *settings))
-        bare = min(bare_seconds(run) for _ in range(NUM_TIMES))
-        evaluated = min(obverse("evaluate", run, "--split", "test") for _ in range(NUM_TIMES))
-        rows.append(
-            {
-                "network": name,
-                "bare forward pass, s": round(bare, 1),
-                "evaluate, s": round(evaluated, 1),
-                "bar, s": round(1.3 * bare + 20, 1),
-            }
-        )
+    shutil.rmtree(run, ignore_errors=True)
+    obverse("train", data, "--run", run, *with_settings("training.epochs=1", *NETWORKS[name]))
+    bare = min(bare_seconds(run) for _ in range(NUM_TIMES))
+    evaluated = min(obverse("evaluate", run, "--split", "test") for _ in range(NUM_TIMES))
+    return {
+        "network": name,
+        "bare forward pass, s": round(bare, 1),
+        "evaluate, s": round(evaluated, 1),
+        "bar, s": round(1.3 * bare + 20, 1),
+    }
+
+
+def main() -> None:
+    work, wanted = Path(sys.argv[1]), sys.argv[2:] or [*NETWORKS, "pass"]
+    rows = [row for row in finished("evaluation", "network") if row["hardware"] == hardware()]
+    for name in wanted:
+        rows = [row for row in rows if row["network"] != name]
+        rows.append(pass_row(work) if name == "pass" else evaluate_row(name, work))
         print(rows[-1], flush=True)
-    rows.append(pass_row(work))
-    print(rows[-1])
-    save_beside("evaluation", rows, command="OBVERSE_REAL_DATA=... python benchmarks/evaluation.py WORK_FOLDER")
+        save_beside("evaluation", rows, command="OBVERSE_REAL_DATA=... python benchmarks/evaluation.py WORK_FOLDER")
 
 
 if __name__ == "__main__":
