@@ -14,18 +14,24 @@ from .evaluate import (
     training_embeddings,
 )
 from .example import Example, example_of
+from .foreign import evaluate_foreign
 from .identity import run_recipe
 from .inputs import read_inputs, with_source, write_inputs
-from .outliers import evaluate_foreign, with_detector, with_outlier_limit
 from .parent import continued
 from .preview import write_preview
 from .process import prepare_process
 from .setup import Setup, build_model, describe, require_shares, require_trainable, set_up
-from .shipping import fitted_output, shipped_logits
+from .shipping import (
+    fitted_output,
+    outputs_on_train,
+    shipped_logits,
+    typical_places,
+    with_detector,
+    with_outlier_limit,
+)
 from .story import RunStory, choice_rows, model_words, read_story, training_log_of
 from .teacher import with_digest
 from .train import MEMORY_ADVICE, Progress, RunResult, follow_run, resume_run, start_run
-from .train_pass import outputs_on_train, typical_places
 
 __all__ = [
     "MEMORY_ADVICE",

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from obverse.bundle import Bundle, write_bundle
-from obverse.engines import MIRRORED, TorchEngine
 from obverse.errors import DataError, Interrupted, ObverseError, RecipeError, UnavailableError, printable
 from obverse.evaluation import plot_history
 from obverse.experiment.auto import Choose, Resolved, as_written, resolve
@@ -17,7 +16,7 @@ from obverse.experiment.auto.tune import tune
 from obverse.files import read_json_object
 from obverse.launch import launched
 from obverse.manifest import Index, Manifest, build_index, finding_lines
-from obverse.models import Classifier, licence_note, weights_licence
+from obverse.models import Classifier, licence_note
 from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe
 from obverse.runs import Message, Observer, RunFolder, explained
 from obverse.runs.checkpoint import Checkpoint, load_newest
@@ -33,7 +32,7 @@ from .identity import as_they_are, differences
 from .inputs import fixes_fact, read_inputs, with_source, write_inputs
 from .parent import require_same_classes
 from .setup import Setup, build_model, describe, require_launch, require_readable, set_up
-from .shipping import REFIT, as_shipped, refitted_bundle, set_up_refit, tuned_bundle, with_share_of_minutes
+from .shipping import REFIT, ready_model, refitted_model, set_up_refit, with_share_of_minutes
 from .story import HISTORY, RunStory, TrainAccuracy, final_story, refit_fact, run_facts, training_log
 from .teacher import require_teacher, with_digest
 
@@ -273,24 +272,6 @@ def _write_events(watch: Watch, run: RunFolder, recipe: Recipe) -> None:
             watch.notify(Message(printable(f"the tracker {name} could not be opened and is left out ({error})")))
 
 
-def _ready(run: RunFolder, setup: Setup, trainer: Trainer) -> tuple[Ready, TrainAccuracy]:
-    """The trained model with its best weights, as it ships, with what is tuned on val; and its accuracy on train."""
-    progress = trainer.progress
-    trained = {"epoch": progress.best_epoch + 1, "select": setup.recipe.training.select, "value": progress.best_value}
-    if licence := weights_licence(setup.recipe.model.backbone):
-        trained["licence"] = licence
-    if share := setup.recipe.augment.mirror:
-        trained[MIRRORED] = share
-    bundle, accuracy = tuned_bundle(setup, trainer, as_shipped(trainer, setup), run=run)
-    return _with_engine(replace(bundle, trained=trained), setup, trainer), accuracy
-
-
-def _with_engine(bundle: Bundle, setup: Setup, trainer: Trainer) -> Ready:
-    engine = TorchEngine.from_bundle(bundle, trainer.model, device=setup.device)
-    whole = _whole(bundle, trainer) if trainer.parallel.is_sharded and setup.process.is_main else None
-    return Ready(bundle, engine, setup.process, whole)
-
-
 def _refit(
     run: RunFolder, setup: Setup, ready: Ready, first: TrainingProgress, watch: Watch
 ) -> tuple[Trainer, Ready, TrainAccuracy]:
@@ -304,8 +285,7 @@ def _refit(
                          f"up to epoch {repeat.num_epochs}"))  # fmt: skip
     with catch_signals() as wish:
         trainer = _train_to_end(run, second, watch, wish, saved=saved, repeat=repeat)
-    bundle, accuracy = refitted_bundle(ready.bundle, second, trainer)
-    return trainer, _with_engine(bundle, second, trainer), accuracy
+    return trainer, *refitted_model(ready, second, trainer)
 
 
 def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunResult:
@@ -313,7 +293,7 @@ def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunRe
 
     With `training.refit`, val is evaluated with the best weights of the first training, before the second.
     """
-    progress, (ready, train), shipped, log = first.progress, _ready(run, setup, first), first, {}
+    progress, (ready, train), shipped, log = first.progress, ready_model(run, setup, first), first, {}
     story = _story(run, setup, first, ready, train)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     measured: dict[str, dict[str, Any]] = {}
@@ -368,13 +348,6 @@ def _report(run: RunFolder, setup: Setup, ready: Ready, story: RunStory, split: 
     metrics = report_split(folder, split, setup.manifest, ready, recipe=setup.recipe, story=story, cache=cache)
     setup.process.barrier()  # wait until the main process has written the report
     return metrics
-
-
-def _whole(bundle: Bundle, trainer: Trainer) -> TorchEngine:
-    """Engine of the shipped model, unsharded, on this rank alone."""
-    model = bundle.build()
-    model.load_state_dict(trainer.best_weights)
-    return TorchEngine.from_bundle(bundle, model, device=trainer.forward.device)
 
 
 @contextmanager

@@ -1,59 +1,28 @@
-"""The score of samples that are unlike the training pictures: fitted after a training, with the model that ships."""
+"""How well a run's outlier score finds pictures that do not belong."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from obverse.bundle import Bundle
 from obverse.decisions import outlier_scores, to_probabilities
-from obverse.engines import Outputs, run_engine
+from obverse.engines import run_engine
 from obverse.errors import DataError
 from obverse.evaluation import Predictions
 from obverse.imaging import PictureError, joint_digest
 from obverse.inference import Failure, load
 from obverse.manifest import splits_by_digest
 from obverse.runs import RunFolder, explained
-from obverse.runtime import ALONE, Process
 from obverse.staging import staged
-from obverse.trust import fit_detector, measure_foreign, scaled_on_val, write_foreign
+from obverse.trust import measure_foreign, write_foreign
 
 from .evaluate import name_of, require_ours, run_manifest
 from .identity import run_recipe
 
 BATCH_SIZE = 32
-
-
-def with_detector(bundle: Bundle, train: Outputs, process: Process = ALONE) -> Bundle:
-    """The bundle with Gaussians of the training embeddings. A collective call of all ranks.
-
-    train: of training samples without augmentation, as many of a rare class as of a frequent one.
-    """
-    return replace(bundle, detector=process.from_main(lambda: fit_detector(train.embeddings_ND, train.truth)))
-
-
-def with_outlier_limit(
-    bundle: Bundle, logits_NK: npt.NDArray[np.float32], val: Outputs, process: Process = ALONE
-) -> Bundle:
-    """The bundle with the scale and limit of the score, fitted on val. A collective call of all ranks.
-
-    logits_NK: class logits of val, as the bundle gives them. val: the same samples with their embeddings.
-    """
-
-    def fitted() -> Bundle:
-        spec = None
-        if bundle.detector is not None:
-            spec = scaled_on_val(bundle.detector, to_probabilities(logits_NK, bundle.kind), val.embeddings_ND)
-        output = bundle.output.changed({"outliers": spec})
-        return replace(bundle, output=output, detector=bundle.detector if spec else None)
-
-    return process.from_main(fitted)
 
 
 def evaluate_foreign(

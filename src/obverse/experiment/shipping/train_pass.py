@@ -4,6 +4,7 @@ accuracy on train.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -11,15 +12,39 @@ import numpy as np
 from obverse.bundle import Bundle
 from obverse.data import Loader, PictureDataset
 from obverse.engines import Engine, Outputs, run_engine
+from obverse.experiment.setup import Setup
+from obverse.experiment.story import TrainAccuracy, train_accuracy
 from obverse.imaging import unit_interval, unit_intervals
 from obverse.manifest import Manifest, Samples
 from obverse.metrics import IntArray
 from obverse.recipe import Recipe
 from obverse.runtime import ALONE, Process
 
+from .fitting import shipped_logits
+from .outliers import with_detector
+
 # Training samples from which the outlier score is fitted. More take time, and change little.
 MOST_TYPICAL, TYPICAL_PER_CLASS = 2_000, 10
 MOST_RANDOM, LEAST_RANDOM = 2_000, 500
+
+
+def seen_on_train(bundle: Bundle, setup: Setup, engine: Engine) -> tuple[Bundle, TrainAccuracy]:
+    """The bundle with Gaussians of its training embeddings, and its accuracy on train.
+
+    engine: the model with the output spec of `setup.bundle`.
+    """
+    manifest, seed = setup.manifest, setup.recipe.training.seed
+    train = manifest.split("train")
+    typical = typical_places(train, len(bundle.classes), seed=seed)
+    random = random_places(train, len(manifest.split("val")), seed=seed)
+    places, process = np.union1d(typical, random), setup.process
+    outputs = outputs_on_train(engine, bundle, manifest, places, recipe=setup.recipe, process=process)
+    if not process.is_main:
+        return with_detector(bundle, outputs, process), TrainAccuracy(math.nan, 0)
+    fitted = with_detector(bundle, outputs.rows(np.searchsorted(places, typical).tolist()), process)
+    seen = outputs.rows(np.searchsorted(places, random).tolist())
+    logits_NK = shipped_logits(seen, setup.bundle.output, bundle.output)
+    return fitted, train_accuracy(logits_NK, seen.truth, bundle.kind)
 
 
 def outputs_on_train(
