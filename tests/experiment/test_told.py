@@ -39,6 +39,15 @@ def finished(data: Path, recipe: Any, folder: Path, *observers: Any) -> tuple[Ru
     return run, json.loads((run.path / "training_log.json").read_text()), said.texts
 
 
+def test_a_busy_machine_is_named(
+    draw_classes: Any, make_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("obverse.experiment.train.busy_note", lambda num_threads: f"busy with {num_threads}")
+    recipe = make_recipe(training={"epochs": 1}, runtime={"num_threads": 2})
+    said = finished(draw_classes(tmp_path / "data", per_class=8), recipe, tmp_path / "run")[2]
+    assert "busy with 2" in said
+
+
 def test_a_healthy_training_is_told_without_a_diagnosis(draw_classes: Any, make_recipe: Any, tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data", per_class=32)
     recipe = make_recipe(training={"epochs": 6, "batch_size": 8, "micro_batch_size": 8})

@@ -21,7 +21,7 @@ from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe
 from obverse.runs import Message, Observer, RunFolder, explained
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.observers import JsonlObserver, Watch, dotted, open_tensorboard, open_tracker, require_trackers
-from obverse.runtime import Process, joined
+from obverse.runtime import Process, busy_note, joined
 from obverse.staging import require_whole
 from obverse.training import Progress as TrainingProgress
 from obverse.training import Repeat, Trainer, catch_signals, workers_explained
@@ -209,6 +209,9 @@ def _train(
     setup = with_share_of_minutes(setup)
     if setup.process.is_main:
         _write_events(watch, run, setup.recipe)
+        alone_on_cpu = setup.device.type == "cpu" and setup.process.world_size == 1
+        if alone_on_cpu and (note := busy_note(setup.recipe.runtime.num_threads)):
+            watch.notify(Message(note))
     try:
         with catch_signals() as wish:
             first = _train_to_end(run, setup, watch, wish, saved=saved)

@@ -1,5 +1,6 @@
 """The execution environment: device, process group, number formats, random numbers, timing."""
 
+from .busy import busy_note
 from .choices import (
     Choice,
     cache_folder,
@@ -32,6 +33,7 @@ __all__ = [
     "Process",
     "autocast",
     "available_memory",
+    "busy_note",
     "cache_folder",
     "choose_faster",
     "choose_matmul",
