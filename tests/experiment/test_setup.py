@@ -36,13 +36,16 @@ def test_the_process_is_as_the_recipe_says_and_the_weights_are_the_same_again(re
 
 
 def test_threads_and_seeds_of_a_run_are_set_in_one_place():
-    """The workers that load pictures are processes with a thread each; `serve` and `bench` are no runs."""
+    """The workers that load pictures are processes with a thread each; `serve` and `bench` are no runs.
+
+    What measures whether threads help gives their number back.
+    """
     places = {
         (word, path.relative_to(Path(obverse.__file__).parent).as_posix())
         for path in Path(obverse.__file__).parent.rglob("*.py")
         for word in ("set_num_threads(", "seed_torch(")
         if word in path.read_text(encoding="utf-8").replace("def seed_torch(", "")
     }
-    others = {"data/loader.py", "cli/models/serve.py", "planning/bench.py"}
+    others = {"data/loader.py", "cli/models/serve.py", "planning/bench.py", "runtime/busy.py"}
     setters = {("set_num_threads(", path) for path in {"experiment/process.py", *others}}
     assert places == setters | {("seed_torch(", "experiment/process.py")}
