@@ -23,14 +23,14 @@ def measured(monkeypatch):
 def test_threads_that_are_much_slower_than_fewer_are_named_with_what_to_do(measured):
     asked = measured({1: 900.0, 3: 2000.0, 6: 500.0, 12: 50.0})
     note = busy_note(12)
-    assert "40 times as long on 12 threads as on 3;" in note
+    assert "40 times as long on 12 threads as on 3," in note
     assert "--set runtime.num_threads=3" in note
     assert sorted(asked) == [1, 3, 6, 12]
 
 
 def test_of_two_threads_one_is_left(measured):
     measured({1: 900.0, 2: 30.0})
-    assert "30 times as long on 2 threads as on 1;" in busy_note(2)
+    assert "30 times as long on 2 threads as on 1," in busy_note(2)
 
 
 @pytest.mark.parametrize("rate", [1800.0, 900.0, 700.0])

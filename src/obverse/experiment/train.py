@@ -90,6 +90,9 @@ def start_run(
             run.undo()
             raise
         run.begun()
+        alone_on_cpu = setup.device.type == "cpu" and setup.process.world_size == 1
+        if alone_on_cpu and (note := busy_note(setup.recipe.runtime.num_threads)):
+            watch.notify(Message(note))
         setup.process.from_main(lambda: (setup.recipe, setup.manifest, True))
         return _train(run, setup, watch)
 
@@ -209,9 +212,6 @@ def _train(
     setup = with_share_of_minutes(setup)
     if setup.process.is_main:
         _write_events(watch, run, setup.recipe)
-        alone_on_cpu = setup.device.type == "cpu" and setup.process.world_size == 1
-        if alone_on_cpu and (note := busy_note(setup.recipe.runtime.num_threads)):
-            watch.notify(Message(note))
     try:
         with catch_signals() as wish:
             first = _train_to_end(run, setup, watch, wish, saved=saved)

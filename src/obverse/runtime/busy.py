@@ -14,10 +14,10 @@ CLEARLY_SLOWER = 1.5
 
 
 def busy_note(num_threads: int) -> str | None:
-    """What to say where `num_threads` are clearly slower than one, because other programs run; else None.
+    """What to say where `num_threads` are clearly slower than one; else None. Takes half a second.
 
-    All threads of an operation wait for the last one. Where another program has its processor, that takes until the
-    system gives it a turn: milliseconds instead of microseconds. Takes half a second.
+    All threads of an operation wait for the last one. Where another program has its processor, or there are fewer
+    processors than threads, that takes until the system gives it a turn: milliseconds instead of microseconds.
     """
     if num_threads == 1:
         return None
@@ -33,8 +33,9 @@ def busy_note(num_threads: int) -> str | None:
     best = max(rates, key=rates.__getitem__)
     times = round(rates[best] / rates[num_threads])
     return (
-        f"the processors are busy with other work: small operations take {times} times as long on {num_threads} "
-        f"threads as on {best}; end the other work, or train with --set runtime.num_threads={best}"
+        f"threads wait for each other: small operations take {times} times as long on {num_threads} threads as on {best}, "
+        "because other programs keep the processors busy, or there are fewer processors; end the other programs, or "
+        f"train with --set runtime.num_threads={best}"
     )
 
 
