@@ -1,23 +1,18 @@
 """What `auto` becomes, from facts about the data alone."""
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
-from obverse import models
 from obverse.errors import RecipeError
 from obverse.experiment.auto import Machine, resolve
-from obverse.manifest import Index, Manifest, Sample, Samples
-from obverse.manifest.verify import PictureFacts
-from obverse.recipe import POLICIES, HeadFirstSpec, build_recipe, load_recipe
+from obverse.manifest import Samples
+from obverse.recipe import POLICIES, HeadFirstSpec, build_recipe
 
-CPU = {"device": "cpu", "matmul": "highest", "num_threads": 1, "num_workers": 0}
-UNREACHABLE = "the hub cannot be reached"
+from .auto_facts import CPU, UNREACHABLE, index_of, resolved, set_hub
 
 
 @pytest.fixture(params=[None, UNREACHABLE], ids=["hub", "offline"])
@@ -25,34 +20,9 @@ def hub(request, monkeypatch):
     return set_hub(monkeypatch, request.param)
 
 
-def set_hub(monkeypatch, reason):
-    monkeypatch.setattr(models, "why_unavailable", lambda name: reason)
-    monkeypatch.setattr(models, "is_cached", lambda name: False)
-    return reason
-
-
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch):
     set_hub(monkeypatch, UNREACHABLE)
-
-
-def index_of(size=(32, 32), *, counts=(20, 20), views=("image",), ordered=False, sizes=None) -> Index:
-    samples, size_of = [], {}
-    for k, count in enumerate(counts):
-        for n in range(count):
-            paths = {view: f"{k}/{view}/{n}.png" for view in views}
-            split = ("train", "train", "val", "test")[n % 4]
-            samples.append(Sample(f"{k}/{n}", f"class{k}", paths, split=split))
-            size_of |= dict.fromkeys(paths.values(), sizes[n % len(sizes)] if sizes else size)
-    classes = tuple(f"class{k}" for k in range(len(counts)))
-    manifest = Manifest(Path("nowhere"), tuple(samples), classes, tuple(views), ordered)
-    facts = PictureFacts.empty(list(size_of), details=False)
-    facts.usable_N[:], facts.sizes_N2[:] = True, list(size_of.values())
-    return Index(manifest, (), facts, "", "class-folders")
-
-
-def resolved(index=None, **sections):
-    return resolve(build_recipe({"runtime": CPU, **sections}, "test"), index or index_of())
 
 
 def leaves(value, where="") -> Iterator[tuple[str, object]]:
@@ -284,48 +254,6 @@ def test_the_best_epoch_is_chosen_by_what_matters(index, select):
     assert resolved(index).recipe.training.select == select
 
 
-def loss_of(index, **loss):
-    found = resolved(index, loss={"label_smoothing": "auto", **loss})
-    return found.recipe.loss, [line for line in found.reasons if line.startswith("loss:")]
-
-
-def test_plain_classes_get_cross_entropy_without_a_word():
-    loss, lines = loss_of(index_of())
-    assert (loss.kind, loss.label_smoothing, loss.decode, lines) == ("cross-entropy", 0.1, "mode", [])
-
-
-def test_uneven_classes_get_logit_adjustment_and_are_told_why():
-    loss, (line,) = loss_of(index_of(counts=(8, 400)))
-    assert (loss.kind, loss.prior, loss.label_smoothing) == ("logit-adjustment", "tuned", 0.1)
-    assert "50 times" in line
-    advised = re.findall(r"loss\.\w+=[\w-]+", line)
-    recipe = load_recipe("auto", [*advised, "runtime.device=cpu"])
-    loss = resolve(recipe, index_of(counts=(8, 400))).recipe.loss
-    assert (loss.kind, loss.prior, loss.label_smoothing) == ("logit-adjustment", "balanced", 0.1)
-
-
-def test_a_teacher_s_correction_is_not_made_again():
-    distill = {"teacher": "nowhere", "digest": "0" * 64}
-    found = resolved(index_of(counts=(8, 400)), distill=distill)
-    assert found.recipe.loss.kind == "cross-entropy"
-    assert any("although the classes are uneven" in line for line in found.reasons)
-    for kind in ("logit-adjustment", "balanced-softmax"):
-        with pytest.raises(RecipeError, match=f"distill does not go with loss.kind: {kind}"):
-            resolved(distill=distill, loss={"kind": kind, "prior": "train"})
-
-
-@pytest.mark.parametrize("counts", [(20, 20), (8, 400)])
-def test_ordered_classes_get_an_ordinal_loss_and_are_told_why(counts):
-    loss, (line,) = loss_of(index_of(ordered=True, counts=counts))
-    assert (loss.kind, loss.label_smoothing) == ("sord", 0)
-    assert "because the classes are ordered" in line
-
-
-@pytest.mark.parametrize("remedy", [{"loss": {"class_weights": "sqrt"}}, {"training": {"sampler": "balanced"}}])
-def test_one_remedy_for_imbalance_is_enough(remedy):
-    assert resolved(index_of(counts=(8, 400)), **remedy).recipe.loss.kind == "cross-entropy"
-
-
 def test_views_and_class_order_are_written_down():
     data = resolved(index_of(views=("front", "back"), ordered=True)).recipe.data
     assert (data.views, data.order) == (("front", "back"), ("class0", "class1"))
@@ -366,11 +294,6 @@ def test_numbers_that_were_given_stay():
     assert (training.epochs, training.batch_size, training.micro_batch_size, training.select) == (7, 12, 5, "loss")
     assert (recipe.optim.lr, recipe.schedule.warmup_epochs) == (0.123, 2)
     assert (recipe.data.size.height, recipe.data.size.width) == (48, 80)
-
-
-def test_smoothing_that_the_chosen_loss_cannot_use_is_refused():
-    with pytest.raises(RecipeError, match="label_smoothing has no place in sord"):
-        resolved(index_of(ordered=True), loss={"label_smoothing": 0.2})
 
 
 @pytest.mark.parametrize(
