@@ -33,9 +33,9 @@ def busy_note(num_threads: int) -> str | None:
     best = max(rates, key=rates.__getitem__)
     times = round(rates[best] / rates[num_threads])
     return (
-        f"threads wait for each other: small operations take {times} times as long on {num_threads} threads as on {best}, "
-        "because other programs keep the processors busy, or there are fewer processors; end the other programs, or "
-        f"train with --set runtime.num_threads={best}"
+        f"threads wait for each other: small operations take {times} times as long on {num_threads} threads as on "
+        f"{best}, because other programs keep the processors busy, or there are fewer processors; end the other "
+        f"programs, or train with --set runtime.num_threads={best}"
     )
 
 
