@@ -10,9 +10,9 @@ three in one run, on all cores; the network is trained for one epoch on 5,000 pi
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -34,6 +34,7 @@ NETWORKS = {
     "auto": [],
     "resnet18": ["model.backbone.kind=timm", "model.backbone.name=resnet18", "model.backbone.pretrained=none"],
 }
+ROWS = (*NETWORKS, "pass")
 
 
 def unpack(folder: Path) -> None:
@@ -114,11 +115,16 @@ def evaluate_row(name: str, work: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    work, wanted = Path(sys.argv[1]), sys.argv[2:] or [*NETWORKS, "pass"]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work", type=Path)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
+    options = parser.parse_args()
+    if unknown := set(options.rows) - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there is {', '.join(ROWS)}")
     rows = [row for row in finished("evaluation", "network") if row["hardware"] == hardware()]
-    for name in wanted:
+    for name in options.rows or ROWS:
         rows = [row for row in rows if row["network"] != name]
-        rows.append(pass_row(work) if name == "pass" else evaluate_row(name, work))
+        rows.append(pass_row(options.work) if name == "pass" else evaluate_row(name, options.work))
         print(rows[-1], flush=True)
         save_beside("evaluation", rows, command="OBVERSE_REAL_DATA=... python benchmarks/evaluation.py WORK_FOLDER")
 
