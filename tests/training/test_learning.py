@@ -32,6 +32,20 @@ def test_eight_samples_are_learned_by_heart(draw_picture, make_recipe, make_trai
     assert event.train_loss < 0.1
 
 
+def test_after_a_few_steps_val_is_as_good_as_training(draw_classes, make_recipe, make_trainer, tmp_path):
+    """Batch norm's statistics on val are those of the trained network, not of the one that it was."""
+    recipe = make_recipe(
+        optim={"lr": 0.03},
+        model={"backbone": {"kind": "convnet", "widths": [16, 32, 64]}},
+        data={"split": {"train": 0.5, "val": 0.5, "test": 0.0}},
+        training={"epochs": 3, "batch_size": 16, "micro_batch_size": 16},
+    )
+    data = draw_classes(tmp_path / "data", classes="abcd", per_class=40)
+    event = last_epoch(make_trainer(data, recipe, tmp_path / "c"))
+    assert event.train_accuracy > 0.9
+    assert event.val_accuracy > 0.9
+
+
 def test_shuffled_labels_stay_at_chance_on_val(draw_picture, make_recipe, make_trainer, tmp_path):
     rng = np.random.default_rng(0)
     for n, label in enumerate(rng.permutation(["a"] * 100 + ["b"] * 100)):

@@ -10,7 +10,7 @@ from torch import nn
 from obverse.recipe import EarlyStopping, OptimSpec, ScheduleSpec, load_recipe
 from obverse.runs import EpochEnd
 from obverse.training import build_optimizer
-from obverse.training.ema import WeightAverage
+from obverse.training.ema import FreshStatistics, WeightAverage
 from obverse.training.pace import should_stop
 from obverse.training.schedule import rate_factor
 from obverse.training.trainer import Trainer
@@ -66,6 +66,44 @@ def test_the_average_covers_batch_norm_s_buffers_and_needs_no_gradient():
     torch.testing.assert_close(average.model.running_mean, 0.9 * model.running_mean)
     assert not any(p.requires_grad for p in average.model.parameters())
     assert not average.model.training
+
+
+@pytest.mark.parametrize("num_micro_batches", [1, 3])
+def test_fresh_statistics_follow_their_warm_up(num_micro_batches):
+    norm, plain = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    statistics = FreshStatistics(norm.modules())
+    mean, var = torch.zeros(2), torch.ones(2)
+    for step in range(120):
+        batches = [torch.randn(8, 2) * 3 + step for _ in range(num_micro_batches)]
+        keep = 0.9**num_micro_batches
+        with statistics.step():
+            for batch in batches:
+                norm(batch)
+        # What torch makes of the step's batches alone.
+        plain.reset_running_stats()
+        for batch in batches:
+            plain(batch)
+        decay = min(keep, (1 + step) / (10 + step))
+        mean = decay * mean + (1 - decay) * plain.running_mean / (1 - keep)
+        var = decay * var + (1 - decay) * (plain.running_var - keep) / (1 - keep)
+        torch.testing.assert_close(norm.running_mean, mean, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(norm.running_var, var, rtol=1e-4, atol=1e-4)
+
+
+def test_after_the_warm_up_and_when_frozen_statistics_are_torch_s_own():
+    norm, plain = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    norm.num_batches_tracked.fill_(80)  # as in a resumed run
+    statistics = FreshStatistics(norm.modules())
+    for batch in torch.randn(5, 8, 2):
+        with statistics.step():
+            norm(batch)
+        plain(batch)
+    assert torch.equal(norm.running_mean, plain.running_mean)
+    assert torch.equal(norm.running_var, plain.running_var)
+    norm.eval()
+    with statistics.step():
+        norm(torch.randn(8, 2))
+    assert torch.equal(norm.running_var, plain.running_var)
 
 
 def last_epoch(spec, *, best, warmup=0.0):

@@ -25,7 +25,7 @@ from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd, is_
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
 from obverse.runtime import ALONE, Process, restore_torch_random_state, torch_random_state
 
-from .ema import WeightAverage
+from .ema import FreshStatistics, WeightAverage
 from .head_first import HeadFirst, frozen_features
 from .loaders import Loaders
 from .meter import Meter
@@ -74,6 +74,8 @@ class Trainer:
         self.parallel = Parallel(self.model, self.process, recipe.runtime.distributed)
         if self.average and self.parallel.is_sharded:
             shard(self.average.model)  # type: ignore[arg-type]
+        is_fresh = recipe.parent is None and recipe.model.backbone.is_scratch
+        self._statistics = FreshStatistics(self.model.modules() if is_fresh else ())
         if recipe.runtime.checkpointing:
             enable_checkpointing(self.model)
         if recipe.runtime.compile:
@@ -199,7 +201,7 @@ class Trainer:
     def _step(self, batch: Batch) -> StepResult:
         num_classes, epoch = self.objective.num_classes, self.progress.epoch
         batch = self.loaders.with_targets(batch, self.recipe, num_classes=num_classes, epoch=epoch)
-        with explained_at(self.progress.step):
+        with explained_at(self.progress.step), self._statistics.step():
             result = train_step(
                 self.parallel,
                 self.update,
