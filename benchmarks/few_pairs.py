@@ -41,6 +41,7 @@ ORDERED = {"tomato_freshness", "coins"}
 PAIRED = {"tomato_freshness", "euro_coins", "coins"}
 SETS = ("tomato_freshness", "euro_coins", "coins", "trashnet", "omniglot_small")
 NAMES = {"cnn": "mobilenetv2_100", "vit": "vit_tiny_patch16_224"}
+PLAIN = ("plain", *(f"plain {size} pixels" for size in SIZES))
 CONTENDERS = ("plain", "default", "frozen")
 # Ways of Obverse: settings on top of `obverse train DATA --weights FILE --size 64`.
 WAYS: dict[str, list[str]] = {
@@ -133,13 +134,13 @@ def losses(name: str, classes: Sequence[str], labels: Sequence[str], answers: np
 def run_peer(name: str, fold: int, work: Path, weights: str, way: str) -> tuple[np.ndarray, float]:
     table, out = fold_table(name, fold, work), work / way / f"{weights}-{name}-{fold}.json"
     out.parent.mkdir(exist_ok=True)
-    if way == "plain":
+    if way in PLAIN:
         num_train = sum(row["split"] == "train" for row in csv.DictReader(table.open()))
         program = [sys.executable, PEERS / "plain_finetune.py", "--steps", PASSES * num_train // PLAIN_BATCH]
     else:
         program = [os.environ["AUTOGLUON_PYTHON"], PEERS / "autogluon_multimodal.py", "--epochs", PASSES]
     command = [*program, table, out, "--weights", file_of(weights, work), "--name", NAMES[weights]]
-    command += ["--size", SIZE, "--seed", fold]
+    command += ["--size", size_of(way), "--seed", fold]
     process = subprocess.Popen(list(map(str, command)))
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -166,7 +167,7 @@ def run_obverse(name: str, fold: int, work: Path, weights: str, way: str) -> tup
         "--run",
         run,
         "--size",
-        int(way.split()[0]) if way.endswith(" pixels") else SIZE,
+        size_of(way),
         "--weights",
         file_of(weights, work),
         *columns,
@@ -180,6 +181,10 @@ def run_obverse(name: str, fold: int, work: Path, weights: str, way: str) -> tup
     paths = [row[views_of(name)[0]] for row in rows_of_test(table)]
     order = [next(n for n, given in enumerate(predictions.ids) if Path(path).stem in given) for path in paths]
     return values[order], seconds
+
+
+def size_of(way: str) -> int:
+    return int(way.split()[-2]) if way.endswith(" pixels") else SIZE
 
 
 def views_of(name: str) -> tuple[str, ...]:
@@ -206,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("work", type=Path)
     parser.add_argument("--weights", default="cnn", choices=NAMES)
-    parser.add_argument("--way", action="append")
+    parser.add_argument("--way", action="append", choices=[*PLAIN, "autogluon", *WAYS])
     parser.add_argument("--set", action="append", choices=SETS)
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--result", default="few_pairs")
