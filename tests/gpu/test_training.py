@@ -45,7 +45,7 @@ def test_a_compiled_model_learns_the_same(data, recipe_for, make_trainer, tmp_pa
     assert trainer.model._compiled_call_impl is not None
 
 
-@pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("kind", ["adamw", "adam"])
 def test_the_optimizer_is_fused_and_computes_the_same(data, recipe_for, make_trainer, tmp_path, kind):
     trainer = make_trainer(data, recipe_for(optim={"kind": kind, "lr": 0.01}), tmp_path)
     assert trainer.optimizer.defaults["fused"] is True

@@ -102,9 +102,7 @@ class _Run:
         own = ledger.live_bytes
         average = [torch.empty_like(t) for t in self.model.state_dict().values()] if training.ema_decay else []
         held = self._batches(ledger)
-        optimizer = build_optimizer(
-            self.recipe.optim, self.model, layer_decay=self.recipe.finetune.layer_decay, fused=self.device == "cuda"
-        )
+        optimizer = build_optimizer(self.recipe.optim, self.model, layer_decay=self.recipe.finetune.layer_decay)
         activations = [self._step(optimizer, ledger)]
         flops = ledger.flops // (self.micro_batch_size * self._num_micro)
         gradients = sum(_bytes(p.grad) for p in self.model.parameters() if p.grad is not None)

@@ -10,17 +10,16 @@ from obverse.recipe import ResolvedOptim
 
 
 def build_optimizer(
-    spec: ResolvedOptim, model: nn.Module, *, layer_decay: float = 1.0, fused: bool = False
+    spec: ResolvedOptim, model: nn.Module, *, layer_decay: float = 1.0, fused: bool = True
 ) -> torch.optim.Optimizer:
     """The optimizer over all trainable parameters. Learning rates are set every step, by the schedule and `lr_scale`.
 
     Parameters that are frozen at first and unfrozen later are included; they have no state before their first gradient.
-    fused: one kernel for all parameters (CUDA).
+    fused: one kernel for the whole update of Adam, on a CPU too, where it is several times as fast. Not for tensors
+    that FSDP has sharded.
     """
     groups = parameter_groups(model, spec.weight_decay, layer_decay=layer_decay)
-    if spec.kind == "sgd":
-        return torch.optim.SGD(
-            groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0, fused=fused or None
-        )
+    if spec.kind == "sgd":  # whose fused kernel fails when parameters join that were frozen before
+        return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
     kind = torch.optim.AdamW if spec.kind == "adamw" else torch.optim.Adam
     return kind(groups, lr=spec.lr, betas=spec.betas, fused=fused or None)

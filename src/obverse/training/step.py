@@ -60,11 +60,14 @@ class Update:
         return loss if self.scaler is None else self.scaler.scale(loss)
 
     def norm(self) -> float:
-        """The gradient norm before clipping; the gradients are clipped."""
+        """The gradient norm before clipping; the gradients are clipped where the recipe says so."""
         if self.scaler:
             self.scaler.unscale_(self.optimizer)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        return whole_number(torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm or float("inf")))
+        if self.clip_norm is not None:
+            return whole_number(torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm))
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        return whole_number(torch.nn.utils.get_total_norm(gradients))
 
     def can_skip(self) -> bool:
         """Whether the step may be skipped: in fp16, overflow only means that the loss scale is too large."""

@@ -84,7 +84,7 @@ class Trainer:
             recipe.optim,
             self.model,
             layer_decay=recipe.finetune.layer_decay,
-            fused=self.forward.device.type == "cuda" and not self.parallel.is_sharded,
+            fused=not self.parallel.is_sharded,
         )
         scaler = torch.amp.GradScaler(self.forward.device.type) if recipe.runtime.precision == "fp16" else None
         self.update = Update(self.optimizer, recipe.optim.clip_norm, scaler)
