@@ -28,19 +28,32 @@ class WeightAverage:
         self.decay = decay
         self.num_updates = 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self._pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Move the average towards the model's weights."""
         decay = warmed(self.decay, self.num_updates)
         self.num_updates += 1
-        mine, theirs = _here(self.model), _here(model)
-        # Integer buffers, such as batch norm's step counter, are copied below, because they cannot be averaged.
-        floats = [name for name, tensor in mine.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([mine[name] for name in floats], [theirs[name] for name in floats], 1 - decay)
-        for name, tensor in mine.items():
-            if not tensor.is_floating_point():
-                tensor.copy_(theirs[name])
+        pairs = self._pairs or self._paired(model)
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([mine for mine, _ in floats], [theirs for _, theirs in floats], 1 - decay)
+        # Integer buffers, such as batch norm's step counter, cannot be averaged.
+        for mine, theirs in pairs:
+            if not mine.is_floating_point():
+                mine.copy_(theirs)
+
+    def _paired(self, model: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Every tensor of the average with that of `model`; of shards this rank's, as the average is elementwise.
+
+        Kept, because collecting them takes as long as averaging them. Not kept of shards, which FSDP moves.
+        """
+        theirs = model.state_dict(keep_vars=True)
+        pairs = [(mine, theirs[name]) for name, mine in self.model.state_dict(keep_vars=True).items()]
+        if any(hasattr(mine, "to_local") for mine, _ in pairs):
+            return [(_here(mine), _here(theirs)) for mine, theirs in pairs]
+        self._pairs = pairs
+        return pairs
 
 
 class FreshStatistics:
@@ -95,7 +108,5 @@ def _num_seen(norm: _BatchNorm) -> int:
     return 0 if norm.num_batches_tracked is None else int(norm.num_batches_tracked)
 
 
-def _here(model: nn.Module) -> dict[str, torch.Tensor]:
-    """This rank's shard of every tensor, which suffices because the average is elementwise."""
-    state = model.state_dict()
-    return {name: tensor.to_local() if hasattr(tensor, "to_local") else tensor for name, tensor in state.items()}
+def _here(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
