@@ -37,7 +37,7 @@ class PresentViews:
         num_rows = len(rows_M)
         kept_M = rows_M if num_rows else rows_M.new_zeros(1)
         with self._holding(backbone, num_rows):
-            features_MD: torch.Tensor = backbone(_like(images_NCHW, images_NCHW.index_select(0, kept_M)))
+            features_MD: torch.Tensor = backbone(_rows(images_NCHW, kept_M))
         if not num_rows:
             features_MD = features_MD * 0
         return features_MD.new_zeros(len(images_NCHW), features_MD.shape[1]).index_copy(0, kept_M, features_MD)
@@ -85,8 +85,8 @@ def _is_alone(module: nn.Module) -> bool:
     return isinstance(module, _BatchNorm) and not isinstance(module, SyncedBatchNorm)
 
 
-def _like(images_NCHW: torch.Tensor, rows_MCHW: torch.Tensor) -> torch.Tensor:
-    """The rows in the memory format of the batch, in which the model is fastest."""
+def _rows(images_NCHW: torch.Tensor, kept_M: torch.Tensor) -> torch.Tensor:
+    """The rows (M, C, H, W) in the memory format of the batch, in which the model is fastest."""
     if images_NCHW.is_contiguous():
-        return rows_MCHW
-    return rows_MCHW.contiguous(memory_format=torch.channels_last)
+        return images_NCHW.index_select(0, kept_M)
+    return images_NCHW.movedim(1, -1).index_select(0, kept_M).movedim(-1, 1)
