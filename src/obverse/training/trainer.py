@@ -17,7 +17,6 @@ import torch
 from obverse.data import Batch
 from obverse.engines import Outputs, TorchEngine, evaluating, run_engine
 from obverse.errors import DataError, Interrupted
-from obverse.evaluation import is_better
 from obverse.losses import Objective
 from obverse.models import Classifier, compile_model, enable_checkpointing, set_trainable
 from obverse.recipe import ResolvedRecipe
@@ -35,7 +34,7 @@ from .pace import Pace, Repeat, should_stop
 from .parallel import Parallel, shard
 from .progress import Progress
 from .step import StepResult, Update, explained_at, train_step
-from .validation import require_numbers, val_values, without_number
+from .validation import is_best, is_early, late_epochs_note, require_numbers, val_values, without_number
 
 # Least time between two checkpoints.
 CHECKPOINT_SECONDS = 60.0
@@ -235,9 +234,12 @@ class Trainer:
     def _finish_epoch(self) -> Iterator[Event]:
         """Events of validation, selection of the best weights and early stopping."""
         progress, recipe = self.progress, self.recipe
+        was_early = progress.best_is_early
         event = self._validated(epoch=progress.epoch + 1)
         progress.epoch += 1
         yield event
+        if was_early and not progress.best_is_early:
+            yield Message(late_epochs_note(len(self.loaders.val.dataset)))
         # The first epoch with the best value counts for patience, whichever of equal epochs ships.
         equal = (row["epoch"] - 1 for row in progress.history if row["select_value"] == progress.best_value)
         first_best = next(equal, progress.best_epoch)
@@ -273,6 +275,7 @@ class Trainer:
         best = self._is_best(value, val_loss)
         if best:
             progress.best_value, progress.best_epoch, progress.best_step = value, epoch - 1, progress.step
+            progress.best_is_early = bool(epoch) and self._is_early()
             self.best_weights = self.parallel.shipped(self.shipped_model)
         event = EpochEnd(
             epoch=epoch,
@@ -300,11 +303,10 @@ class Trainer:
             return run_engine(self._engine, batches, embeddings=False, process=self.process)
 
     def _is_best(self, value: float, val_loss: float) -> bool:
-        """Whether the epoch is the best so far. Ties go to the lower loss, because a small val is soon all correct."""
-        progress = self.progress
-        if value == progress.best_value:
-            return val_loss < float(progress.best_row["val_loss"])
-        return is_better(self.recipe.training.select, value, progress.best_value)
+        return is_best(self.progress, self.recipe.training.select, value, val_loss, is_early=self._is_early())
+
+    def _is_early(self) -> bool:
+        return is_early(len(self.loaders.val.dataset), self._pace.fraction_done(self.progress))
 
     def _unless_asked_to_stop(self, batches: Generator[Batch]) -> Iterator[Batch]:
         """Validation batches until a signal asks to stop; a resumed run validates the epoch from its start."""

@@ -1,4 +1,4 @@
-"""Values of the outputs on val: selection metric, loss and accuracy, as of the shipped model."""
+"""Validation: the values of the outputs on val, as of the shipped model, and which epoch is the best by them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import numpy as np
 from obverse.decisions import kind_of, to_probabilities
 from obverse.engines import Outputs
 from obverse.errors import DivergedError
-from obverse.evaluation import selection_value, with_best_prior
+from obverse.evaluation import is_better, selection_value, with_best_prior
 from obverse.losses import Objective
+
+from .progress import Progress
+
+# With fewer samples on val, an epoch of the first half of a run, whose rate is high, can be the best one by luck.
+SMALL_VAL = 200
 
 
 def val_values(outputs: Outputs, objective: Objective, select: str) -> tuple[float, float, float]:
@@ -34,3 +39,29 @@ def require_numbers(lost: list[str], step: int) -> None:
             f"diverged at step {step}: the outputs on val are no numbers; the samples are "
             f"{', '.join(lost[:8])}{' ...' if len(lost) > 8 else ''}. Try a tenth of optim.lr, or optim.clip_norm=1"
         )
+
+
+def is_early(num_val: int, fraction_done: float) -> bool:
+    """Whether an epoch that ends after this fraction of the run may ship only until a late one takes its place."""
+    return num_val < SMALL_VAL and fraction_done < 0.5
+
+
+def is_best(progress: Progress, select: str, value: float, val_loss: float, *, is_early: bool) -> bool:
+    """Whether the epoch is the best so far. Ties go to the lower loss, because a small val is soon all correct.
+
+    A late epoch takes the place of an early one unless epoch 0, the frozen features with a fitted head, is better.
+    """
+    if progress.best_is_early and not is_early:
+        start = progress.history[0]
+        return bool(start["epoch"] > 0 or not is_better(select, start["select_value"], value))
+    if value == progress.best_value:
+        return val_loss < float(progress.best_row["val_loss"])
+    return is_better(select, value, progress.best_value)
+
+
+def late_epochs_note(num_val: int) -> str:
+    """What to say when a late epoch has taken the place of an early one."""
+    return (
+        f"with {num_val} samples on val an epoch at a high rate can be the best by luck: "
+        "from here on the epochs of the second half of the run decide"
+    )
