@@ -87,7 +87,9 @@ def save(name: str, rows: list[dict[str, Any]], *, command: str, notes: str = ""
 
     A row says its own commit and hardware, because a table may grow over several; the file's are of the newest row.
     """
-    rows = [{"commit": head(), "hardware": hardware(), **row} for row in rows]
+    here = {"commit": head(), "hardware": hardware()}
+    for row in rows:  # in place, because the commit may be another one at the next save
+        row.update(here | row)
     record = {
         "date": date.today().isoformat(),
         "commit": _git("rev-parse", "HEAD"),
