@@ -161,7 +161,7 @@ def test_of_equal_epochs_the_lower_loss_ships(make_recipe, make_trainer, draw_cl
     [
         ([0.9, 0.5, 0.6, 0.7, 0.7, 0.6], 200, 4),  # of equal ones the one with the lower loss, here the first
         ([0.9, 0.5, 0.6, 0.7, 0.7, 0.6], 0, 1),  # a large val is believed
-        ([0.4, 0.5, 0.9, 0.7, 0.8, 0.6], 200, 3),  # the third ends at the half
+        ([0.4, 0.5, 0.9, 0.7, 0.8, 0.6], 200, 3),  # the warm-up has two epochs
     ],
 )
 def test_an_early_epoch_that_is_best_by_luck_does_not_ship(
@@ -170,20 +170,19 @@ def test_an_early_epoch_that_is_best_by_luck_does_not_ship(
     values, small_val, best = case
     monkeypatch.setattr("obverse.training.validation.SMALL_VAL", small_val)
     told = iter(values)
+    recipe = make_recipe(training={"epochs": 6}, schedule={"warmup_epochs": 2})
     monkeypatch.setattr("obverse.training.trainer.val_values", lambda *_: (next(told), 1.0, 0.5))
-    trainer = make_trainer(
-        draw_classes(tmp_path / "data", per_class=12), make_recipe(training={"epochs": 6}), tmp_path / "run"
-    )
+    trainer = make_trainer(draw_classes(tmp_path / "data", per_class=12), recipe, tmp_path / "run")
     said = [event.text for event in trainer.run() if isinstance(event, Message)]
     assert trainer.progress.best_epoch + 1 == best
     assert any("can be the best by luck" in text for text in said) == bool(small_val)
 
 
-@pytest.mark.parametrize(("late", "ships"), [(0.6, True), (0.5, True), (0.4, False)])
-def test_a_late_epoch_must_be_as_good_as_the_start(late, ships):
+@pytest.mark.parametrize(("value", "ships"), [(0.6, True), (0.5, True), (0.4, False)])
+def test_an_epoch_after_the_warm_up_must_be_as_good_as_the_start(value, ships):
     progress = Progress(best_value=0.9, best_epoch=0, best_is_early=True, history=[{"epoch": 0, "select_value": 0.5}])
-    assert is_best(progress, "accuracy", late, 1.0, is_early=False) == ships
-    assert not is_best(progress, "accuracy", late, 1.0, is_early=True)
+    assert is_best(progress, "accuracy", value, 1.0, is_early=False) == ships
+    assert not is_best(progress, "accuracy", value, 1.0, is_early=True)
 
 
 def test_equal_epochs_do_not_put_off_early_stopping(make_recipe, make_trainer, draw_classes, tmp_path):

@@ -63,7 +63,7 @@ class Progress:
     best_step: int = -1
 
     best_is_early: bool = False
-    """Whether the best epoch is one of the first half of the run that a small val chose; a later one replaces it."""
+    """Whether the best epoch is one of the warm-up that a small val chose; a later one takes its place."""
 
     stop_reason: str | None = None
     """Why the run was stopped early."""

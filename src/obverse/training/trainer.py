@@ -34,7 +34,7 @@ from .pace import Pace, Repeat, should_stop
 from .parallel import Parallel, shard
 from .progress import Progress
 from .step import StepResult, Update, explained_at, train_step
-from .validation import is_best, is_early, late_epochs_note, require_numbers, val_values, without_number
+from .validation import is_best, is_early, require_numbers, val_values, warm_up_note, without_number
 
 # Least time between two checkpoints.
 CHECKPOINT_SECONDS = 60.0
@@ -239,7 +239,7 @@ class Trainer:
         progress.epoch += 1
         yield event
         if was_early and not progress.best_is_early:
-            yield Message(late_epochs_note(len(self.loaders.val.dataset)))
+            yield Message(warm_up_note(len(self.loaders.val.dataset)))
         # The first epoch with the best value counts for patience, whichever of equal epochs ships.
         equal = (row["epoch"] - 1 for row in progress.history if row["select_value"] == progress.best_value)
         first_best = next(equal, progress.best_epoch)
@@ -306,7 +306,7 @@ class Trainer:
         return is_best(self.progress, self.recipe.training.select, value, val_loss, is_early=self._is_early())
 
     def _is_early(self) -> bool:
-        return is_early(len(self.loaders.val.dataset), self._pace.fraction_done(self.progress))
+        return is_early(len(self.loaders.val.dataset), self.progress.epoch + 1, self.recipe.schedule.warmup_epochs)
 
     def _unless_asked_to_stop(self, batches: Generator[Batch]) -> Iterator[Batch]:
         """Validation batches until a signal asks to stop; a resumed run validates the epoch from its start."""

@@ -12,7 +12,7 @@ from obverse.losses import Objective
 
 from .progress import Progress
 
-# With fewer samples on val, an epoch of the first half of a run, whose rate is high, can be the best one by luck.
+# With fewer samples on val, an epoch of the warm-up can be the best one by luck.
 SMALL_VAL = 200
 
 
@@ -41,15 +41,16 @@ def require_numbers(lost: list[str], step: int) -> None:
         )
 
 
-def is_early(num_val: int, fraction_done: float) -> bool:
-    """Whether an epoch that ends after this fraction of the run may ship only until a late one takes its place."""
-    return num_val < SMALL_VAL and fraction_done < 0.5
+def is_early(num_val: int, epoch: int, warmup_epochs: float) -> bool:
+    """Whether an epoch (counted from 1) may ship only until one after the warm-up takes its place."""
+    return num_val < SMALL_VAL and epoch <= warmup_epochs
 
 
 def is_best(progress: Progress, select: str, value: float, val_loss: float, *, is_early: bool) -> bool:
     """Whether the epoch is the best so far. Ties go to the lower loss, because a small val is soon all correct.
 
-    A late epoch takes the place of an early one unless epoch 0, the frozen features with a fitted head, is better.
+    The first later one takes the place of an early epoch, unless epoch 0, the frozen features with a fitted head, is
+    better than it.
     """
     if progress.best_is_early and not is_early:
         start = progress.history[0]
@@ -59,9 +60,6 @@ def is_best(progress: Progress, select: str, value: float, val_loss: float, *, i
     return is_better(select, value, progress.best_value)
 
 
-def late_epochs_note(num_val: int) -> str:
-    """What to say when a late epoch has taken the place of an early one."""
-    return (
-        f"with {num_val} samples on val an epoch at a high rate can be the best by luck: "
-        "from here on the epochs of the second half of the run decide"
-    )
+def warm_up_note(num_val: int) -> str:
+    """What to say when an epoch has taken the place of one of the warm-up."""
+    return f"with {num_val} samples on val an epoch of the warm-up can be the best by luck: later ones decide"
