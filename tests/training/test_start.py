@@ -100,6 +100,38 @@ def test_a_run_whose_rate_is_absurd_ships_the_start(noise, backbone, recipe_for,
     assert "epoch 0" in (run.evaluation("test") / "summary.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        ([0.5, 0.9, 0.4, 0.7, 0.6], 3),  # the first is of the warm-up
+        ([0.5, 0.9, 0.4, 0.5, 0.3], 3),  # as good as the start is enough
+        ([0.5, 0.9, 0.4, 0.3, 0.2], 1),  # nothing better than the start takes its place
+        ([0.5, 0.4, 0.4, 0.3, 0.2], 0),
+        ([0.5, 0.6, 0.4, 0.7, 0.9], 4),
+    ],
+)
+def test_an_epoch_of_the_warm_up_does_not_ship_by_luck(
+    values, best, data, recipe_for, make_trainer, tmp_path, monkeypatch
+):
+    told = iter(values)
+    monkeypatch.setattr("obverse.training.trainer.val_values", lambda *_: (next(told), 1.0, 0.5))
+    recipe = recipe_for(epochs=4, select="accuracy", schedule={"warmup_epochs": 1})
+    trainer = make_trainer(data, recipe, tmp_path)
+    said = [event.text for event in trainer.run() if isinstance(event, Message)]
+    assert trainer.progress.best_epoch + 1 == best
+    assert any("can be the best by luck" in text for text in said) == (values[1] > 0.5 and best > 1)
+
+
+def test_a_large_val_is_believed_from_the_first_epoch(data, recipe_for, make_trainer, tmp_path, monkeypatch):
+    monkeypatch.setattr("obverse.training.validation.SMALL_VAL", 2)
+    told = iter([0.5, 0.9, 0.4, 0.7, 0.6])
+    monkeypatch.setattr("obverse.training.trainer.val_values", lambda *_: (next(told), 1.0, 0.5))
+    recipe = recipe_for(epochs=4, select="accuracy", schedule={"warmup_epochs": 1})
+    trainer = make_trainer(data, recipe, tmp_path)
+    list(trainer.run())
+    assert trainer.progress.best_epoch + 1 == 1
+
+
 def test_a_head_that_learned_nothing_from_the_features_is_no_start(noise, recipe_for, make_trainer, tmp_path):
     trainer = make_trainer(noise, recipe_for(epochs=2), tmp_path)
     fresh = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}

@@ -275,7 +275,7 @@ class Trainer:
         best = self._is_best(value, val_loss)
         if best:
             progress.best_value, progress.best_epoch, progress.best_step = value, epoch - 1, progress.step
-            progress.best_is_early = bool(epoch) and self._is_early()
+            progress.best_is_early = self._is_early()
             self.best_weights = self.parallel.shipped(self.shipped_model)
         event = EpochEnd(
             epoch=epoch,
@@ -306,7 +306,7 @@ class Trainer:
         return is_best(self.progress, self.recipe.training.select, value, val_loss, is_early=self._is_early())
 
     def _is_early(self) -> bool:
-        return is_early(len(self.loaders.val.dataset), self.progress.epoch + 1, self.recipe.schedule.warmup_epochs)
+        return is_early(self.progress, len(self.loaders.val.dataset), self.recipe.schedule.warmup_epochs)
 
     def _unless_asked_to_stop(self, batches: Generator[Batch]) -> Iterator[Batch]:
         """Validation batches until a signal asks to stop; a resumed run validates the epoch from its start."""

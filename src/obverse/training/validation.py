@@ -41,20 +41,22 @@ def require_numbers(lost: list[str], step: int) -> None:
         )
 
 
-def is_early(num_val: int, epoch: int, warmup_epochs: float) -> bool:
-    """Whether an epoch (counted from 1) may ship only until one after the warm-up takes its place."""
-    return num_val < SMALL_VAL and epoch <= warmup_epochs
+def is_early(progress: Progress, num_val: int, warmup_epochs: float) -> bool:
+    """Whether the epoch that has just been trained may ship only until one after the warm-up takes its place.
+
+    Only after epoch 0, the frozen features with a fitted head: fine-tuning first makes them worse.
+    """
+    has_start = bool(progress.history) and progress.history[0]["epoch"] == 0
+    return has_start and num_val < SMALL_VAL and progress.epoch + 1 <= warmup_epochs
 
 
 def is_best(progress: Progress, select: str, value: float, val_loss: float, *, is_early: bool) -> bool:
     """Whether the epoch is the best so far. Ties go to the lower loss, because a small val is soon all correct.
 
-    The first later one takes the place of an early epoch, unless epoch 0, the frozen features with a fitted head, is
-    better than it.
+    The first later one that is at least as good as epoch 0 takes the place of an early epoch.
     """
     if progress.best_is_early and not is_early:
-        start = progress.history[0]
-        return bool(start["epoch"] > 0 or not is_better(select, start["select_value"], value))
+        return not is_better(select, float(progress.history[0]["select_value"]), value)
     if value == progress.best_value:
         return val_loss < float(progress.best_row["val_loss"])
     return is_better(select, value, progress.best_value)
