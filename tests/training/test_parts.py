@@ -70,6 +70,37 @@ def test_the_average_covers_batch_norm_s_buffers_and_needs_no_gradient():
     assert not average.model.training
 
 
+def test_the_average_follows_weights_that_were_loaded_or_laid_out_anew():
+    model = nn.Conv2d(3, 2, 2)
+    average = WeightAverage(model, decay=0.5)
+    for change in (
+        lambda: model.load_state_dict({name: tensor + 1 for name, tensor in model.state_dict().items()}),
+        lambda: model.to(memory_format=torch.channels_last),
+        lambda: nn.init.constant_(model.weight, 3.0),
+    ):
+        before = average.model.weight.clone()
+        decay = min(0.5, (1 + average.num_updates) / (10 + average.num_updates))
+        change()
+        average.update(model)
+        torch.testing.assert_close(average.model.weight, decay * before + (1 - decay) * model.weight.detach())
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adam"])
+def test_one_kernel_computes_what_torch_s_loop_over_tensors_does(kind):
+    results = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        model = nn.Linear(8, 8)
+        optimizer = build_optimizer(OptimSpec(kind=kind, lr=0.01), model, fused=fused)
+        assert bool(optimizer.defaults["fused"]) == fused
+        for step in range(5):
+            for parameter in model.parameters():
+                parameter.grad = torch.full_like(parameter, 0.1 * (step + 1))
+            optimizer.step()
+        results.append(model.state_dict())
+    torch.testing.assert_close(results[0], results[1], atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("num_micro_batches", [1, 3])
 def test_fresh_statistics_follow_their_warm_up(num_micro_batches):
     norm, plain = nn.BatchNorm1d(2), nn.BatchNorm1d(2)

@@ -95,9 +95,11 @@ class _Before:
             return True
         decay: float = (1 - (norm.momentum or 0)) ** num_micro_batches
         wanted = warmed(decay, self.num_seen / num_micro_batches)
-        for running_C, before_C in zip(_running(norm), self.statistics, strict=True) if wanted < decay else ():
+        if wanted == decay:
+            return False
+        for running_C, before_C in zip(_running(norm), self.statistics, strict=True):
             running_C.copy_(before_C.lerp(running_C, (1 - wanted) / (1 - decay)))
-        return wanted < decay
+        return True
 
 
 def _running(norm: _BatchNorm) -> list[torch.Tensor]:
