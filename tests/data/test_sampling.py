@@ -17,7 +17,8 @@ LABELS = ["a"] * 90 + ["b"] * 25 + ["c"] * 5
 
 
 def turns(kind, epoch=0, labels=LABELS):
-    return ClassSampling(labels, kind).order(epoch, named_generator("order", 0, epoch))
+    rows = ClassSampling(labels, kind).order(epoch, named_generator("order", 0, epoch))
+    return [(number, index) for number, index in rows.tolist()]
 
 
 def class_counts(kind, epoch=0):

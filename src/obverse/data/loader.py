@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 from collections.abc import Generator, Iterator
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
@@ -17,7 +18,7 @@ from .batch import Batch
 from .board import Board
 from .dataset import PictureDataset, Place
 from .prefetch import prefetched
-from .sampling import ClassSampling, Draw
+from .sampling import ClassSampling, Draws, draws
 
 # A worker that returns no batch for this long counts as hung.
 WORKER_TIMEOUT_SECONDS = 300
@@ -53,17 +54,18 @@ class EpochSampler(Sampler[list[Place]]):
         """This rank's places (epoch, index, valid) of each batch of `epoch`, from `first_batch` on."""
         order = self._order(epoch)
         for batch in range(first_batch, len(self)):
-            whole = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            rows = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            whole = [(draw_epoch, index) for draw_epoch, index in rows.tolist()]
             share = shard(whole, rank=self.process.rank, world_size=self.process.world_size)
             yield [(*draw, valid) for draw, valid in share]
 
-    def _order(self, epoch: int) -> list[Draw]:
+    def _order(self, epoch: int) -> Draws:
         if self.seed is None:
-            return [(epoch, index) for index in range(self.num_samples)]
+            return draws(epoch, np.arange(self.num_samples))
         generator = named_generator("order", self.seed, epoch)
         if self.sampling is not None:
             return self.sampling.order(epoch, generator)
-        return [(epoch, index) for index in generator.permutation(self.num_samples).tolist()]
+        return draws(epoch, generator.permutation(self.num_samples))
 
 
 class Loader:

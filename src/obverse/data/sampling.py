@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from obverse.recipe import SamplerKind
 
-# (epoch number that seeds the augmentation, index of the sample).
-Draw = tuple[int, int]
+# Rows of (epoch number that seeds the augmentation, index of the sample), int64 (N, 2).
+Draws = npt.NDArray[np.int64]
 
 # A repeated sample takes its augmentation from an epoch number that no run reaches, so that the pictures differ.
 ROUNDS_APART = 2**32
@@ -30,15 +31,20 @@ class ClassSampling:
         places_N = np.argsort(class_N, kind="stable")
         self._members = np.split(places_N, np.cumsum(np.bincount(class_N))[:-1])
 
-    def order(self, epoch: int, generator: np.random.Generator) -> list[Draw]:
+    def order(self, epoch: int, generator: np.random.Generator) -> Draws:
         """Shuffled draws of one epoch, as many as there are samples."""
         num_samples = sum(map(len, self._members))
         sizes_K = np.array([len(members) for members in self._members]) ** SHARE_POWER[self.kind]
         ends_K = np.floor(num_samples * np.cumsum(sizes_K) / sizes_K.sum() + generator.random()).astype(int)
         ends_K[-1] = num_samples
-        draws: list[Draw] = []
+        parts: list[Draws] = []
         for members, wanted in zip(self._members, np.diff(ends_K, prepend=0), strict=True):
             for repeat in range(-(-wanted // len(members))):
                 num_drawn = min(len(members), wanted - repeat * len(members))
-                draws += [(epoch + repeat * ROUNDS_APART, int(i)) for i in generator.permutation(members)[:num_drawn]]
-        return [draws[place] for place in generator.permutation(num_samples)]
+                parts.append(draws(epoch + repeat * ROUNDS_APART, generator.permutation(members)[:num_drawn]))
+        return np.concatenate(parts)[generator.permutation(num_samples)]
+
+
+def draws(epoch: int, indices_N: npt.NDArray[np.int64]) -> Draws:
+    """Draws of samples in one epoch."""
+    return np.stack([np.full(len(indices_N), epoch, np.int64), indices_N], axis=1)

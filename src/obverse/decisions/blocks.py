@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-# Numbers of 8 bytes that one array of a block may hold: 8 MB, of which the work holds a few at a time.
-MOST_VALUES = 2**20
+# Numbers of 8 bytes that one array of a block may hold: 2 MB, of which the work holds a few at a time. Larger blocks
+# leave the processor's caches, and are slower.
+MOST_VALUES = 2**18
 
 
 def row_blocks(num_rows: int, values_per_row: int) -> Iterator[slice]:

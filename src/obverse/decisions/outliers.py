@@ -22,6 +22,8 @@ from torch import nn
 from obverse.errors import DataError
 from obverse.recipe import OutlierSpec
 
+from .blocks import row_blocks
+
 FloatArray = npt.NDArray[np.float64]
 # Exponent and number of classes of GEN, as in the paper.
 GAMMA, MOST_CLASSES = 0.1, 100
@@ -139,7 +141,8 @@ def generalised_entropy(probabilities_NK: npt.NDArray[np.floating[Any]]) -> Floa
 
     For label sets it is the sum over classes of how uncertain the presence of each is.
     """
-    entropy_N: FloatArray = entropy(_exact(probabilities_NK)).numpy()
+    parts = [entropy(_exact(probabilities_NK[rows])) for rows in row_blocks(*probabilities_NK.shape)]
+    entropy_N: FloatArray = torch.cat(parts).numpy()
     return entropy_N
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from obverse.bundle import Bundle
 from obverse.decisions import (
+    Kind,
     PredictionSets,
     outlier_scores,
     require_numbers,
+    row_blocks,
     sets_of,
     to_probabilities,
     uncalibrated,
 )
 from obverse.engines import Outputs
 from obverse.manifest import Manifest
-from obverse.recipe import OutputSpec
+from obverse.recipe import CalibrationSpec, OutputSpec
 
 from .predictions import Predictions
 
@@ -42,7 +47,7 @@ def to_predictions(
         truth=outputs.truth,
         probabilities_NK=probabilities_NK,
         kind=kind,
-        uncalibrated_NK=to_probabilities(uncalibrated(outputs.logits_NK, calibration), kind) if calibration else None,
+        uncalibrated_NK=_before(calibration, outputs.logits_NK, kind) if calibration else None,
         sets=None if rule is None else PredictionSets(sets_of(probabilities_NK, kind, rule), (rule,)),
         embeddings_ND=outputs.embeddings_ND if embeddings else None,
         view_probabilities=alone,
@@ -51,6 +56,14 @@ def to_predictions(
         outlier_scores_N=scores_N,
         rule=OutputSpec(acceptance=bundle.output.acceptance, outliers=bundle.output.outliers),
     )
+
+
+def _before(calibration: CalibrationSpec, logits_NK: npt.NDArray[np.float32], kind: Kind) -> npt.NDArray[np.float32]:
+    """Probabilities (N, K) before calibration, block by block, because the whole logits would be one array more."""
+    probabilities_NK = np.empty_like(logits_NK)
+    for rows in row_blocks(*logits_NK.shape):
+        probabilities_NK[rows] = to_probabilities(uncalibrated(logits_NK[rows], calibration), kind)
+    return probabilities_NK
 
 
 def _groups(ids: tuple[str, ...], manifest: Manifest) -> tuple[str | None, ...]:

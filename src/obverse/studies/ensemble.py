@@ -190,7 +190,8 @@ def _fitted(bundle: Bundle, model: Classifier, data: Part, device: torch.device)
         train = data.manifest.split("train")
         places = typical_places(train, len(bundle.classes), seed=data.recipe.training.seed)
         fitted = with_detector(fitted, outputs_on_train(engine, bundle, data.manifest, places, recipe=data.recipe))
-    return with_outlier_limit(fitted, shipped_logits(outputs, bundle.output, fitted.output), outputs)
+    shipped = replace(outputs, logits_NK=shipped_logits(outputs, bundle.output, fitted.output))
+    return with_outlier_limit(fitted, shipped)
 
 
 def _val_value(data: Part, model: Classifier, bundle: Bundle, select: str, device: torch.device) -> float:

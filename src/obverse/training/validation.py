@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from obverse.decisions import kind_of, to_probabilities
+from obverse.decisions import kind_of, row_blocks, to_probabilities
 from obverse.engines import Outputs
 from obverse.errors import DivergedError
 from obverse.evaluation import is_better, selection_value, with_best_prior
@@ -28,8 +28,10 @@ def val_values(outputs: Outputs, objective: Objective, select: str) -> tuple[flo
 
 def without_number(outputs: Outputs, objective: Objective) -> list[str]:
     """Ids of the samples whose outputs are not finite."""
-    probabilities_NK = to_probabilities(outputs.logits_NK, kind_of(objective.output))
-    return [outputs.ids[row] for row in np.flatnonzero(np.isnan(probabilities_NK).any(axis=1))]
+    logits_NK, kind = outputs.logits_NK, kind_of(objective.output)
+    blocks = row_blocks(*logits_NK.shape)
+    lost_N = np.concatenate([np.isnan(to_probabilities(logits_NK[rows], kind)).any(axis=1) for rows in blocks])
+    return [outputs.ids[row] for row in np.flatnonzero(lost_N)]
 
 
 def require_numbers(lost: list[str], step: int) -> None:

@@ -189,8 +189,9 @@ def _augment(
 
 
 def _cache(spec: CacheSpec, index: Index, size: Size, margin: float, reasons: list[str]) -> CacheSpec:
-    wanted = [s for s in index.manifest.samples if s.split in ("train", "val")]
-    sizes = [index.facts.size_of[path] for sample in wanted for path in sample.views.values()]
+    samples = index.manifest.samples
+    wanted = samples.where(split in ("train", "val") for split in samples.splits)
+    sizes = [index.facts.size_of[path] for path in wanted.paths()]
     working = round(size.height * margin), round(size.width * margin)
     chosen, reason = choose_cache(spec, sizes, working)
     reasons += [reason] if reason else []

@@ -63,7 +63,7 @@ def _evidence(
     """The samples that have a label."""
     known_N = bundle.kind.known(truth)
     return Evidence(
-        logits_NK[known_N],
+        logits_NK if known_N.all() else logits_NK[known_N],  # a copy takes as much memory again
         truth[known_N],
         bundle.kind,
         units.take(known_N),

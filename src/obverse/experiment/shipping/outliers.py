@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
-
 from obverse.bundle import Bundle
 from obverse.decisions import to_probabilities
 from obverse.engines import Outputs
@@ -22,18 +19,16 @@ def with_detector(bundle: Bundle, train: Outputs, process: Process = ALONE) -> B
     return replace(bundle, detector=process.from_main(lambda: fit_detector(train.embeddings_ND, train.truth)))
 
 
-def with_outlier_limit(
-    bundle: Bundle, logits_NK: npt.NDArray[np.float32], val: Outputs, process: Process = ALONE
-) -> Bundle:
+def with_outlier_limit(bundle: Bundle, val: Outputs, process: Process = ALONE) -> Bundle:
     """The bundle with the scale and limit of the score, fitted on val. A collective call of all ranks.
 
-    logits_NK: class logits of val, as the bundle gives them. val: the same samples with their embeddings.
+    val: class logits as the bundle gives them, and embeddings.
     """
 
     def fitted() -> Bundle:
         spec = None
         if bundle.detector is not None:
-            spec = scaled_on_val(bundle.detector, to_probabilities(logits_NK, bundle.kind), val.embeddings_ND)
+            spec = scaled_on_val(bundle.detector, to_probabilities(val.logits_NK, bundle.kind), val.embeddings_ND)
         output = bundle.output.changed({"outliers": spec})
         return replace(bundle, output=output, detector=bundle.detector if spec else None)
 

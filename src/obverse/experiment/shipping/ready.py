@@ -65,25 +65,26 @@ def _tuned_bundle(setup: Setup, trainer: Trainer, *, run: RunFolder) -> tuple[Bu
     with closing(trainer.loaders):
         outputs = run_engine(engine, trainer.loaders.val.epoch(), process=setup.process)
 
+    bundle, counts = setup.bundle, trainer.objective.tuned_counts
+    if counts is not None:
+        select, kind = setup.recipe.training.select, bundle.kind
+        prior = setup.process.from_main(
+            lambda: best_prior(select, outputs.logits_NK, outputs.truth, counts=counts, kind=kind)
+        )
+        bundle = replace(bundle, output=bundle.output.changed({"prior": prior}))
+        outputs = replace(outputs, logits_NK=outputs.logits_NK + np.log(prior, dtype=np.float32))
+
     def tuned() -> dict[str, Any]:
-        output, read, counts = setup.bundle.output, outputs, trainer.objective.tuned_counts
-        if counts is not None:
-            select = setup.recipe.training.select
-            prior = best_prior(select, outputs.logits_NK, outputs.truth, counts=counts, kind=setup.bundle.kind)
-            output = output.changed({"prior": prior})
-            read = replace(outputs, logits_NK=outputs.logits_NK + np.log(prior, dtype=np.float32))
-        bundle = replace(setup.bundle, output=output)
-        fitted = fitted_output(read, bundle, setup.manifest, recipe=setup.recipe)
+        fitted = fitted_output(outputs, bundle, setup.manifest, recipe=setup.recipe)
         if run.choice_file.is_file():  # its models of folds have predicted all of train and val
             folder = run.path / str(read_json_object(run.choice_file)["out_of_fold"])
-            bundle = replace(bundle, output=fitted)
-            fitted = output_of_folds(Predictions.read(folder), bundle, recipe=setup.recipe)
+            fitted = output_of_folds(Predictions.read(folder), replace(bundle, output=fitted), recipe=setup.recipe)
         return fitted.model_dump()
 
     output = OutputSpec.model_validate(setup.process.from_main(tuned))
-    bundle, accuracy = seen_on_train(replace(setup.bundle, output=output), setup, engine)
-    logits_NK = shipped_logits(outputs, setup.bundle.output, output)
-    return with_outlier_limit(bundle, logits_NK, outputs, setup.process), accuracy
+    outputs = replace(outputs, logits_NK=shipped_logits(outputs, bundle.output, output))
+    bundle, accuracy = seen_on_train(replace(bundle, output=output), setup, engine)
+    return with_outlier_limit(bundle, outputs, setup.process), accuracy
 
 
 def _as_shipped(trainer: Trainer, setup: Setup) -> TorchEngine:

@@ -43,6 +43,7 @@ def seen_on_train(bundle: Bundle, setup: Setup, engine: Engine) -> tuple[Bundle,
         return with_detector(bundle, outputs, process), TrainAccuracy(math.nan, 0)
     fitted = with_detector(bundle, outputs.rows(np.searchsorted(places, typical).tolist()), process)
     seen = outputs.rows(np.searchsorted(places, random).tolist())
+    del outputs  # as large as both parts
     logits_NK = shipped_logits(seen, setup.bundle.output, bundle.output)
     return fitted, train_accuracy(logits_NK, seen.truth, bundle.kind)
 

@@ -11,15 +11,16 @@ from obverse.manifest.store import part_of
 
 def parts_findings(samples: Sequence[Sample]) -> list[Finding]:
     """A note about pictures whose parts are several samples; a warning if stated splits divide them."""
+    wholes = (_whole_of(path) for sample in samples for path in sample.views.values())
+    has_parts = {whole for whole, is_part in wholes if is_part}
+    if not has_parts:
+        return []
     holders: dict[str, list[tuple[Sample, str]]] = defaultdict(list)
-    has_parts = set()
     for sample in samples:
         for path in sample.views.values():
-            whole, step = part_of(path) if "::" in path else (path, None)
-            holders[whole].append((sample, path))
-            if step is not None:
-                has_parts.add(whole)
-    shared = [whole for whole in holders if whole in has_parts and len({s.id for s, _ in holders[whole]}) > 1]
+            if (whole := _whole_of(path)[0]) in has_parts:
+                holders[whole].append((sample, path))
+    shared = [whole for whole in holders if len({s.id for s, _ in holders[whole]}) > 1]
     if not shared:
         return []
     apart = [whole for whole in shared if len({s.split for s, _ in holders[whole] if s.split}) > 1]
@@ -34,3 +35,9 @@ def parts_findings(samples: Sequence[Sample]) -> list[Finding]:
         first = next(whole for whole in shared if whole not in apart)
         findings.append(Finding("note", "parts-of-one-picture", message, tuple(p for _, p in holders[first])))
     return findings
+
+
+def _whole_of(path: str) -> tuple[str, bool]:
+    """Locator of the whole picture, and whether the path is a part of it."""
+    whole, step = part_of(path) if "::" in path else (path, None)
+    return whole, step is not None
