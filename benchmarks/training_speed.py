@@ -28,8 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from obverse.models.backbones.convnet import ConvNet
 from obverse.runtime import has_fast_bf16
 
-# A timm network, the side of its input, pictures a step, and pictures to train on: whole batches, because the plain loop
-# drops a last smaller one, which would cost only Obverse.
+# A timm network, the side of its input, pictures a step, and pictures to train on: whole batches, because the plain
+# loop drops a last smaller one, which would cost only Obverse.
 CASES = {
     "resnet18-224": ("resnet18", 224, 32, 192),
     "vit-tiny-224": ("vit_tiny_patch16_224", 224, 32, 192),
