@@ -71,8 +71,9 @@ def write_decisions(folder: Path, predictions: Predictions) -> None:
 
 def _group(predictions: Predictions, among_N: Any) -> dict[str, Any]:
     """Number of samples with one decision, and the share of wrong answers among those with a label."""
-    labelled = predictions.take(among_N).labelled()
-    error = asdict(estimate_share(~labelled.is_right_N, labelled.units)) if labelled.ids else None
+    labelled_N = among_N & predictions.known_N
+    is_wrong_M, units = ~predictions.is_right_N[labelled_N], predictions.units.take(labelled_N)
+    error = asdict(estimate_share(is_wrong_M, units)) if is_wrong_M.size else None
     return {"count": int(among_N.sum()), "error": error}
 
 
