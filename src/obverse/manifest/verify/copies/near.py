@@ -181,8 +181,10 @@ class _Prints:
         mean_D = sampled.mean(axis=0)
         _, axes_DD = np.linalg.eigh(np.cov((sampled - mean_D).T) if len(sampled) > 1 else np.eye(len(mean_D)))
         axes = axes_DD[:, -NUM_AXES:].astype(np.float32)
-        rows = (np.arange(len(self))[start : start + BLOCK] for start in blocks)
-        self.axes_N = np.concatenate([(self.vectors(block) - mean_D) @ axes for block in rows])
+        self.axes_N = np.empty((len(self), axes.shape[1]), np.float32)
+        for start in blocks:
+            rows = np.arange(start, min(start + BLOCK, len(self)))
+            self.axes_N[rows] = (self.vectors(rows) - mean_D) @ axes
 
     def scores(self, pairs_M2: Array) -> Floats:
         """Scores (M): tangent distance of each pair, relative to the larger detail of its two pictures."""
@@ -220,13 +222,16 @@ def _candidates(prints: _Prints, rows: Array, cut: float) -> tuple[Array, Floats
     rows = rows[np.argsort(prints.detail_N[rows], kind="stable")]
     axes_N, detail_N = prints.axes_N[rows], prints.detail_N[rows]
     squares_N1 = (axes_N**2).sum(axis=1, keepdims=True)
-    left_N = np.concatenate([2 * axes_N, -squares_N1, -np.ones_like(squares_N1)], axis=1)
     limits_N1 = squares_N1 - (cut * detail_N[:, None]) ** 2
-    right_N = np.concatenate([axes_N, np.ones_like(squares_N1), limits_N1], axis=1)
+    ones_N1 = np.ones_like(squares_N1)
     pairs, shares = [np.empty((0, 2), np.int64)], [np.empty(0, np.float32)]
     for i in range(0, len(rows), BLOCK):
+        here = slice(i, i + BLOCK)
+        left = np.concatenate([2 * axes_N[here], -squares_N1[here], -ones_N1[here]], axis=1)
         for j in range(i, len(rows), BLOCK):
-            margins = left_N[i : i + BLOCK] @ right_N[j : j + BLOCK].T
+            there = slice(j, j + BLOCK)
+            right = np.concatenate([axes_N[there], ones_N1[there], limits_N1[there]], axis=1)
+            margins = left @ right.T
             first, second = np.divmod(np.flatnonzero(margins >= 0), margins.shape[1])
             is_new = i + first < j + second
             first, second = first[is_new], second[is_new]
