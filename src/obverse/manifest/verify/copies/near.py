@@ -186,6 +186,11 @@ class _Prints:
             rows = np.arange(start, min(start + BLOCK, len(self)))
             self.axes_N[rows] = (self.vectors(rows) - mean_D) @ axes
 
+    def axes_and_squares(self, rows: Array) -> tuple[Floats, Floats]:
+        """Projected vectors (n, NUM_AXES), and their squared norms (n, 1)."""
+        axes_N = self.axes_N[rows]
+        return axes_N, (axes_N**2).sum(axis=1, keepdims=True)
+
     def scores(self, pairs_M2: Array) -> Floats:
         """Scores (M): tangent distance of each pair, relative to the larger detail of its two pictures."""
         blocks = [self._scores(pairs_M2[start : start + BLOCK]) for start in range(0, len(pairs_M2), BLOCK)]
@@ -220,18 +225,15 @@ def _candidates(prints: _Prints, rows: Array, cut: float) -> tuple[Array, Floats
     into one matrix product, whose sign decides.
     """
     rows = rows[np.argsort(prints.detail_N[rows], kind="stable")]
-    axes_N, detail_N = prints.axes_N[rows], prints.detail_N[rows]
-    squares_N1 = (axes_N**2).sum(axis=1, keepdims=True)
-    limits_N1 = squares_N1 - (cut * detail_N[:, None]) ** 2
-    ones_N1 = np.ones_like(squares_N1)
+    detail_N = prints.detail_N[rows]
     pairs, shares = [np.empty((0, 2), np.int64)], [np.empty(0, np.float32)]
     for i in range(0, len(rows), BLOCK):
-        here = slice(i, i + BLOCK)
-        left = np.concatenate([2 * axes_N[here], -squares_N1[here], -ones_N1[here]], axis=1)
+        axes, squares_N1 = prints.axes_and_squares(rows[i : i + BLOCK])
+        left = np.concatenate([2 * axes, -squares_N1, -np.ones_like(squares_N1)], axis=1)
         for j in range(i, len(rows), BLOCK):
-            there = slice(j, j + BLOCK)
-            right = np.concatenate([axes_N[there], ones_N1[there], limits_N1[there]], axis=1)
-            margins = left @ right.T
+            axes, squares_N1 = prints.axes_and_squares(rows[j : j + BLOCK])
+            limits_N1 = squares_N1 - (cut * detail_N[j : j + BLOCK, None]) ** 2
+            margins = left @ np.concatenate([axes, np.ones_like(squares_N1), limits_N1], axis=1).T
             first, second = np.divmod(np.flatnonzero(margins >= 0), margins.shape[1])
             is_new = i + first < j + second
             first, second = first[is_new], second[is_new]
