@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from obverse.decisions import LabelSet, OneClass, blocks, confidence_of, to_answers, to_probabilities
+from obverse.decisions import (
+    LabelSet,
+    OneClass,
+    blocks,
+    confidence_of,
+    generalised_entropy,
+    to_answers,
+    to_probabilities,
+)
 from obverse.evaluation import Predictions, selection_value
 from obverse.evaluation.selection import mean_loss
 
@@ -69,12 +77,13 @@ def test_blocks_of_rows_change_nothing(kind, monkeypatch):
     probabilities_NK = to_probabilities(logits_NK, kind)
     answers = to_answers(probabilities_NK, kind)
     whole = confidence_of(probabilities_NK, answers, kind)
-    loss = mean_loss(logits_NK, np.arange(11) % 4)
+    loss, entropy_N = mean_loss(logits_NK, np.arange(11) % 4), generalised_entropy(probabilities_NK)
     monkeypatch.setattr(blocks, "MOST_VALUES", 12)
     assert [(rows.start, rows.stop) for rows in blocks.row_blocks(11, 4)] == [(0, 3), (3, 6), (6, 9), (9, 12)]
     np.testing.assert_array_equal(to_answers(probabilities_NK, kind), answers)
     np.testing.assert_array_equal(confidence_of(probabilities_NK, answers, kind), whole)
     assert mean_loss(logits_NK, np.arange(11) % 4) == loss
+    np.testing.assert_array_equal(generalised_entropy(probabilities_NK), entropy_N)
 
 
 def test_no_rows_have_no_answers():

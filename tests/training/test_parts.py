@@ -2,12 +2,16 @@
 
 import math
 from itertools import pairwise
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from obverse.recipe import EarlyStopping, OptimSpec, ScheduleSpec, load_recipe
+from obverse.decisions import blocks
+from obverse.engines import Outputs
+from obverse.recipe import EarlyStopping, OptimSpec, OutputSpec, ScheduleSpec, load_recipe
 from obverse.runs import EpochEnd
 from obverse.training import build_optimizer
 from obverse.training.ema import FreshStatistics, WeightAverage
@@ -15,7 +19,7 @@ from obverse.training.pace import should_stop
 from obverse.training.progress import Progress
 from obverse.training.schedule import rate_factor
 from obverse.training.trainer import Trainer
-from obverse.training.validation import is_best
+from obverse.training.validation import is_best, without_number
 
 
 def factors(spec, *, steps, warmup):
@@ -255,3 +259,11 @@ def test_betas_take_effect():
     model = nn.Linear(1, 1)
     assert build_optimizer(OptimSpec(lr=1.0, betas=(0.5, 0.6)), model).defaults["betas"] == (0.5, 0.6)
     assert math.isclose(build_optimizer(OptimSpec(lr=0.3), model).defaults["lr"], 0.3)
+
+
+def test_samples_whose_outputs_are_not_finite_are_named_from_every_block(monkeypatch):
+    monkeypatch.setattr(blocks, "MOST_VALUES", 6)
+    logits_NK = np.zeros((5, 3), np.float32)
+    logits_NK[1, 0], logits_NK[4, 2] = np.nan, np.inf
+    outputs = Outputs(tuple("abcde"), np.zeros(5, np.int64), logits_NK, np.zeros((5, 0), np.float32), ())
+    assert without_number(outputs, SimpleNamespace(output=OutputSpec())) == ["b", "e"]
