@@ -19,6 +19,5 @@ def calibrated(class_logits: torch.Tensor, spec: CalibrationSpec | None) -> torc
 
 def uncalibrated(logits_NK: npt.NDArray[np.float32], spec: CalibrationSpec) -> npt.NDArray[np.float32]:
     """The class logits (N, K) that `calibrated` was given."""
-    shifted_NK: npt.NDArray[np.float32] = logits_NK - np.array(spec.shift or (0.0,), np.float32)
-    shifted_NK /= np.array(spec.scale, np.float32)
-    return shifted_NK
+    shift = np.array(spec.shift or (0.0,), np.float32)
+    return ((logits_NK - shift) / np.array(spec.scale, np.float32)).astype(np.float32)
