@@ -23,7 +23,7 @@ from obverse.experiment.setup import set_up
 from obverse.manifest import Manifest, Sample, build_index
 from obverse.recipe import build_recipe
 from obverse.runs import RunFolder
-from obverse.training import Trainer
+from obverse.training import Trainer, build_optimizer
 
 # Everything that is otherwise measured or chosen by the machine.
 FIXED_RUNTIME = {
@@ -144,6 +144,24 @@ def make_recipe():
 @pytest.fixture(scope="session")
 def make_trainer():
     return trainer_of
+
+
+def stepped_weights(spec, *, fused: bool, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """Weights of a linear layer after five steps of an optimizer, by one kernel for all of them or by torch's loop."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(8, 8).to(device)
+    optimizer = build_optimizer(spec, model, fused=fused)
+    assert bool(optimizer.defaults["fused"]) == fused
+    for step in range(5):
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, 0.1 * (step + 1))
+        optimizer.step()
+    return model.state_dict()
+
+
+@pytest.fixture
+def step_weights():
+    return stepped_weights
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import torch
 from obverse.errors import Interrupted
 from obverse.runs import EpochEnd, Message
 from obverse.runs.checkpoint import load_newest
-from obverse.training import build_optimizer
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:This DataLoader will create")]
 CLOSE = {"fp32": 1e-3, "bf16": 0.1, "fp16": 0.05}
@@ -46,20 +45,11 @@ def test_a_compiled_model_learns_the_same(data, recipe_for, make_trainer, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam"])
-def test_the_optimizer_is_fused_and_computes_the_same(data, recipe_for, make_trainer, tmp_path, kind):
+def test_the_optimizer_is_fused_and_computes_the_same(data, recipe_for, make_trainer, step_weights, tmp_path, kind):
     trainer = make_trainer(data, recipe_for(optim={"kind": kind, "lr": 0.01}), tmp_path)
     assert trainer.optimizer.defaults["fused"] is True
-    results = []
-    for fused in (True, False):
-        torch.manual_seed(0)
-        model = torch.nn.Linear(8, 8).cuda()
-        optimizer = build_optimizer(trainer.recipe.optim, model, fused=fused)
-        for step in range(5):
-            for parameter in model.parameters():
-                parameter.grad = torch.full_like(parameter, 0.1 * (step + 1))
-            optimizer.step()
-        results.append(model.state_dict())
-    torch.testing.assert_close(results[0], results[1], atol=1e-6, rtol=1e-6)
+    kernel, loop = (step_weights(trainer.recipe.optim, fused=fused, device="cuda") for fused in (True, False))
+    torch.testing.assert_close(kernel, loop, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
