@@ -7,6 +7,7 @@ from torch import nn
 from obverse.errors import RecipeError
 from obverse.models import Classifier, build_classifier, enable_checkpointing
 from obverse.recipe import ConvNetBackbone, ModelSpec, TimmBackbone, VGGBackbone
+from obverse.runtime import attention
 
 VIT = TimmBackbone(
     name="vit_tiny_patch16_224",
@@ -54,6 +55,28 @@ def test_nothing_but_the_memory_changes(name):
     torch.testing.assert_close(again, plain, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(buffers_again, buffers, atol=0, rtol=0)
     assert smaller < 0.8 * size
+
+
+def test_attention_in_bf16_is_torchs_where_it_is_computed_twice(monkeypatch):
+    """In blocks, the second time would be outside of the context in which blocks are used."""
+    calls, results = [], []
+    in_blocks = attention.blocked_attention
+    monkeypatch.setattr(attention, "blocked_attention", lambda *of, **how: calls.append(1) or in_blocks(*of, **how))
+    for checkpointing, used in ((False, 3), (True, 0)):
+        torch.manual_seed(0)
+        model = build_classifier(ModelSpec(backbone=VIT), num_views=2, num_classes=3, height=32, width=48)
+        if checkpointing:
+            enable_checkpointing(model)
+        calls.clear()
+        with torch.autocast("cpu", torch.bfloat16):
+            gradients, _, _ = backward(model)
+        assert len(calls) == used
+        results.append(torch.cat([gradient.flatten() for gradient in gradients.values()]))
+        calls.clear()
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            model.eval()(IMAGES, PRESENT)
+        assert not calls
+    assert (results[1] - results[0]).norm() < 0.05 * results[0].norm()
 
 
 def test_evaluation_is_the_same_and_keeps_nothing():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Self
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
+
+from obverse.runtime import fast_attention
 
 from .columns import ColumnEncoder
 from .present import PresentViews
@@ -41,6 +44,8 @@ class Classifier(nn.Module):
         self.head = head
         self.view_heads = nn.ModuleList(view_heads)
         self.columns = columns
+        # Whether the backbones compute their activations again in the backward pass.
+        self.is_checkpointed = False
         self._present = PresentViews()
 
     def forward(
@@ -100,6 +105,10 @@ class Classifier(nn.Module):
 
     def features(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor | None = None) -> torch.Tensor:
         """Features of every view (B, V, D); in training zeros for views that are not in `present_BV`."""
+        with fast_attention() if self.training and not self.is_checkpointed else nullcontext():
+            return self._features(images_BVCHW, present_BV)
+
+    def _features(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor | None) -> torch.Tensor:
         batch, views = images_BVCHW.shape[:2]
         self._present.release()
         if self.training and views > 1 and present_BV is not None and not is_full(present_BV):

@@ -1,5 +1,6 @@
 """The execution environment: device, process group, number formats, random numbers, timing."""
 
+from .attention import fast_attention
 from .busy import busy_note
 from .choices import (
     Choice,
@@ -39,6 +40,7 @@ __all__ = [
     "choose_matmul",
     "choose_once",
     "device_name",
+    "fast_attention",
     "fastest_seconds",
     "forget_choices",
     "has_fast_bf16",
