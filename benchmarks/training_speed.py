@@ -65,6 +65,7 @@ def own_rate(name: str, size: int, batch: int, data: Path, run: Path) -> tuple[f
         "training.epochs=3",
         "schedule.warmup_epochs=0",
         "loss.kind=cross-entropy",
+        "data.split={train: 0.85, val: 0.15, test: 0}",  # all of train/ is trained on, as by the plain loop
     )
     obverse("train", data, "--run", run, "--size", size, *settings)
     log = json.loads((run / "training_log.json").read_text())
