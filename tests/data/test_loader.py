@@ -10,6 +10,7 @@ from obverse.data import Loader, MemoryCache
 from obverse.data import loader as loader_module
 from obverse.data.prefetch import prefetched
 from obverse.errors import DataError
+from obverse.imaging import PictureError
 from obverse.recipe import AugmentSpec
 from obverse.runtime import Process
 
@@ -50,6 +51,56 @@ def test_workers_and_the_thread_do_not_change_a_byte(make_dataset, num_workers, 
     shared = make_dataset(7, views=VIEWS, augment=BUSY, seed=3)
     loader = Loader(cached(shared) if with_cache else shared, 2, seed=3, num_workers=num_workers)
     assert_same(unhurried(alone, 2, seed=3), epochs(loader))
+
+
+@pytest.mark.parametrize("with_cache", [False, True])
+@pytest.mark.parametrize("num_threads", [1, 2, 5])
+def test_threads_do_not_change_a_byte(make_dataset, monkeypatch, num_threads, with_cache):
+    monkeypatch.setattr(loader_module, "SLOW_SECONDS", 0)
+    alone = make_dataset(7, views=VIEWS, augment=BUSY, seed=3)
+    shared = make_dataset(7, views=VIEWS, augment=BUSY, seed=3)
+    monkeypatch.setattr(loader_module, "num_usable_cpus", lambda: num_threads)
+    loader = Loader(cached(shared) if with_cache else shared, 3, seed=3)
+    assert_same(unhurried(alone, 3, seed=3), epochs(loader))
+
+
+@pytest.fixture
+def two_threads(monkeypatch):
+    monkeypatch.setattr(loader_module, "num_usable_cpus", lambda: 2)
+
+
+@pytest.mark.parametrize("with_cache", [False, True])
+def test_threads_share_a_batch_until_its_pictures_are_cached(make_dataset, two_threads, with_cache):
+    dataset = make_dataset(8)
+    loader = Loader(cached(dataset) if with_cache else dataset, 4)
+    names: set[str] = set()
+    before_decoding(dataset, ".png", lambda: time.sleep(0.01) or names.add(threading.current_thread().name))
+    epochs(loader, (0,))
+    assert names == {"obverse-loader", "obverse-in-order-0", "obverse-in-order-1"}
+    names.clear()
+    epochs(loader, (1,))
+    assert names == (set() if with_cache else {"obverse-in-order-0", "obverse-in-order-1"})
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("obverse")]
+
+
+def test_tiny_pictures_are_read_by_one_thread(make_dataset, two_threads, monkeypatch):
+    monkeypatch.setattr(loader_module, "SLOW_SECONDS", 1)
+    dataset, names = make_dataset(8), set()
+    before_decoding(dataset, ".png", lambda: names.add(threading.current_thread().name))
+    epochs(Loader(dataset, 4))
+    assert names == {"obverse-loader"}
+
+
+def test_an_unreadable_picture_fails_with_its_own_batch(make_dataset, two_threads):
+    def fail():
+        raise PictureError("gone")
+
+    dataset = make_dataset(8)
+    before_decoding(dataset, "/1.png", fail)
+    batches = Loader(dataset, 1).epoch()
+    assert next(batches).ids == ("sample/0",)
+    with pytest.raises(PictureError):
+        next(batches)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -184,12 +235,14 @@ def before_decoding(dataset, name, harm):
     dataset.originals.store = Store(dataset.originals.store)
 
 
-@pytest.mark.parametrize("num_workers", [0, 1, 2])
-def test_a_hung_picture_is_named_instead_of_waited_for(make_dataset, monkeypatch, num_workers):
+@pytest.mark.parametrize(("num_workers", "num_threads"), [(0, 1), (0, 2), (1, 2), (2, 2)])
+def test_a_hung_picture_is_named_instead_of_waited_for(make_dataset, monkeypatch, num_workers, num_threads):
     monkeypatch.setattr(loader_module, "WORKER_TIMEOUT_SECONDS", 2)
     dataset = make_dataset(12)
     before_decoding(dataset, "/7.png", lambda: time.sleep(15))
     seen = []
+    monkeypatch.setattr(loader_module, "num_usable_cpus", lambda: num_threads)
+    loader = Loader(dataset, 2, num_workers=num_workers)
     with pytest.raises(DataError, match=r"nothing came for 2 seconds while it read 'sample/7'; "):
-        seen.extend(batch.ids for batch in Loader(dataset, 2, num_workers=num_workers).epoch())
+        seen.extend(batch.ids for batch in loader.epoch())
     assert seen == [(f"sample/{n}", f"sample/{n + 1}") for n in (0, 2, 4)]

@@ -1,5 +1,7 @@
 """Results come in order, a few are computed ahead, and the threads end with the iterator."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -21,6 +23,21 @@ def test_results_come_in_order_and_a_few_ahead():
     assert len(begun) <= 3 + 8
     results.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("obverse-in-order")]
+
+
+HUNG = """
+import threading
+from obverse.imaging import in_order
+
+hung, begun = threading.Event(), threading.Event()
+results = in_order(lambda _: begun.set() or hung.wait(), range(1), num_threads=2, num_ahead=1)
+threading.Thread(target=next, args=(results,), daemon=True).start()
+begun.wait()
+"""
+
+
+def test_a_call_that_never_returns_does_not_keep_the_process():
+    subprocess.run([sys.executable, "-c", HUNG], check=True, timeout=60)
 
 
 def test_an_error_is_that_of_the_item():

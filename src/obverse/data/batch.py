@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -59,6 +59,16 @@ class Batch:
     def pin_memory(self) -> Batch:
         """The batch in pinned memory, for asynchronous copies to a GPU. The DataLoader calls this method by name."""
         return self._with_tensors(torch.Tensor.pin_memory)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Batch]) -> Batch:
+        """The samples of all parts, which have the same fields, in order."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        names = [field.name for field in fields(cls) if isinstance(getattr(first, field.name), torch.Tensor)]
+        values = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        return replace(first, ids=tuple(name for part in parts for name in part.ids), **values)
 
     def split(self, size: int) -> list[Batch]:
         """Micro-batches of at most `size` samples, in order; mixed pairs stay together."""

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Job = tuple[Item, "Future[Result]"]
 
 
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], *, num_threads: int, num_ahead: int
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Yield function(item) of each item, in order, computed by `num_threads` threads.
 
-    At most `num_ahead` results are waiting; closing the iterator ends the threads.
+    At most `num_ahead` results are waiting; closing the iterator ends the threads. A call that never returns does not
+    keep the process from ending, as it would in a ThreadPoolExecutor.
     """
     pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(num_threads, thread_name_prefix="obverse-in-order") as threads:
-        try:
-            for item in items:
-                pending.append(threads.submit(function, item))
-                if len(pending) >= num_ahead:
-                    yield pending.popleft().result()
-            while pending:
+    jobs: SimpleQueue[Job[Item, Result] | None] = SimpleQueue()
+
+    def work() -> None:
+        while job := jobs.get():
+            item, future = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function(item))
+            except BaseException as error:  # raised where the result is taken
+                future.set_exception(error)
+
+    threads = [threading.Thread(target=work, name=f"obverse-in-order-{n}", daemon=True) for n in range(num_threads)]
+    for thread in threads:
+        thread.start()
+    try:
+        for item in items:
+            pending.append(Future())
+            jobs.put((item, pending[-1]))
+            if len(pending) >= num_ahead:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+        for _ in threads:
+            jobs.put(None)
+        for thread in threads:
+            thread.join()

@@ -1,8 +1,8 @@
 """Attention in bf16 on a CPU, in blocks of batched matrix products.
 
 torch's own kernel takes a third of a training step of ViT-Tiny and ViT-S in bf16 on a CPU; the same in batched products
-takes a fifth to four fifths of the kernel's time (`benchmarks/attention.py`). As in the kernel, the weights of attention
-are not kept for the backward pass, but computed again (Dao et al. 2022, arXiv:2205.14135).
+takes a fifth to four fifths of the kernel's time (`benchmarks/attention.py`). As in the kernel, attention weights are
+not kept for the backward pass, but computed again (Dao et al. 2022, arXiv:2205.14135).
 """
 
 from __future__ import annotations

@@ -62,6 +62,12 @@ class DiskCache:
         """Pickling by file names: a worker that is not forked maps the files itself."""
         return DiskCache, (self._paths, self._places_N3, self._raw_shape)
 
+    @property
+    def has_most(self) -> bool:
+        """Whether more than half of the slots hold pixels; a JPEG is still to be decoded."""
+        num_kept = np.count_nonzero(self._places_N3[:, 2])
+        return self._raw_shape is not None and bool(2 * num_kept > len(self._places_N3))
+
     def get(self, slot: int, make: Callable[[], Pixels]) -> Pixels:
         """The picture of a slot, read from disk; `make` returns it when there is no entry."""
         file, offset, length = self._places_N3[slot]

@@ -17,6 +17,11 @@ from obverse.imaging import Pixels
 class PixelCache(Protocol):
     """Cache of pictures by slot, which is the sample's index times the number of views, plus the view's index."""
 
+    @property
+    def has_most(self) -> bool:
+        """Whether the pixels of most pictures are here, so that few are decoded."""
+        ...
+
     def get(self, slot: int, make: Callable[[], Pixels]) -> Pixels:
         """The picture in `slot`, else what `make` returns; the caller must not change it in place."""
         ...
@@ -39,6 +44,11 @@ class MemoryCache:
     def __reduce__(self) -> tuple[type[MemoryCache], tuple[int, tuple[int, ...]]]:
         """Pickling without content: a worker that is not forked starts with an empty cache."""
         return MemoryCache, (len(self._ready), self._pictures.shape[1:])
+
+    @property
+    def has_most(self) -> bool:
+        """Whether more than half of the slots are filled."""
+        return bool(2 * np.count_nonzero(self._ready) > len(self._ready))
 
     def get(self, slot: int, make: Callable[[], Pixels]) -> Pixels:
         """The picture in `slot`, made on first use."""
