@@ -11,6 +11,7 @@ from scipy.special import softmax
 from obverse import load
 from obverse.bundle import read_bundle, read_description, write_bundle
 from obverse.bundle.schema import DIGEST, digest_of
+from obverse.decisions import blocks
 from obverse.experiment import evaluate_run, run_manifest, run_recipe, start_run
 from obverse.experiment.story import calibration_words
 from obverse.export import read_pth, write_pth
@@ -77,6 +78,16 @@ def test_evaluation_prediction_and_export_give_the_same_probabilities(runs, data
         for name, row_K in zip(ids, stored_NK, strict=True):
             (found,) = [answer for key, answer in answers.items() if f"/{name}" in key]
             assert [found[k] for k in "abc"] == pytest.approx(row_K, abs=1e-5)
+
+
+def test_blocks_of_rows_change_no_probability(runs, tmp_path, monkeypatch):
+    """12 test samples of 3 classes, in blocks of two."""
+    monkeypatch.setattr(blocks, "MOST_VALUES", 6)
+    folder, _ = evaluate_run(runs[0].path, out=tmp_path / "again", device="cpu")
+    for name in ("uncalibrated", "probabilities"):
+        whole_NK = np.load(runs[0].evaluation("test") / f"{name}.npy")
+        assert whole_NK.shape == (12, 3)
+        np.testing.assert_allclose(np.load(folder / f"{name}.npy"), whole_NK, atol=1e-6)
 
 
 def test_a_bundle_of_an_earlier_version_is_evaluated_without_one(runs, tmp_path):

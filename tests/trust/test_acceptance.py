@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from obverse.decisions import Evidence, LabelSet, OneClass, calibrate, confidence_of, decide
 from obverse.metrics import Units
 from obverse.recipe import AcceptanceSpec, EvaluationSpec, OutlierSpec, OutputSpec
 from obverse.trust import accepted_on_val, fit_acceptance, wanted_error
-from obverse.trust.acceptance import least_units
+from obverse.trust.acceptance import _steps, least_units
 
 OUTLIERS = OutlierSpec(
     gen_centre=0.0,
@@ -31,6 +31,20 @@ def true_error(threshold, *, shape=3.0):
     """Share of wrong answers among those of at least this confidence: confidences have the density a c^(a - 1)."""
     left = 1 - threshold**shape
     return 1 - shape / (shape + 1) * (1 - threshold ** (shape + 1)) / left if left > 0 else 0.0
+
+
+@pytest.mark.parametrize("wanted", [0.01, 0.05, 0.2, 0.5])
+def test_the_tests_are_where_one_more_error_becomes_tolerable(wanted):
+    """By the definition: of each number of samples, the most errors that an error of `wanted` gives in 5 % of draws."""
+    num, steps, most = 400, [], -1
+    for rank in range(1, num + 1):
+        tolerable = np.flatnonzero(binom.cdf(np.arange(rank + 1), rank, wanted) <= 0.05).max(initial=-1)
+        if tolerable > most:
+            steps.append(rank)
+        most = max(most, tolerable)
+    assert len(steps) > 1
+    assert _steps(num, wanted) == steps
+    assert _steps(steps[0] - 1, wanted) == []
 
 
 @pytest.mark.parametrize(("num", "wanted"), [(60, 0.2), (200, 0.1), (400, 0.2)])

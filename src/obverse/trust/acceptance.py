@@ -129,22 +129,24 @@ def _ranks(num: int, wanted: float) -> list[int]:
 
 def _steps(num: int, wanted: float) -> list[int]:
     """For 0, 1, 2 ... errors the least number of samples, up to `num`, by which the test is passed."""
-    from scipy.stats import binom
+    from scipy.special import bdtr, bdtrin
 
-    ranks_R = np.arange(1, num + 1)
-    # Largest number of errors that passes with so many samples; -1 where none does.
-    most_R = binom.ppf(1 - PROMISE, ranks_R, wanted).astype(np.int64)
-    most_R -= binom.cdf(most_R, ranks_R, wanted) > 1 - PROMISE
-    rises_R = np.diff(most_R, prepend=-1) > 0
-    steps: list[int] = ranks_R[rises_R].tolist()
+    errors_E = np.arange(int(num * wanted) + 1)
+    # The inverse is a rounded real number, so its neighbours are looked at, the least that passes last.
+    near_E = np.ceil(bdtrin(errors_E, 1 - PROMISE, wanted)).astype(np.int64)
+    least_E = near_E + 1
+    for ranks_E in (near_E, near_E - 1):
+        passes_E = (ranks_E > errors_E) & (bdtr(errors_E, ranks_E.clip(1), wanted) <= 1 - PROMISE)
+        least_E[passes_E] = ranks_E[passes_E]
+    steps: list[int] = np.unique(least_E[least_E <= num]).tolist()
     return steps
 
 
 def _keeps(num_errors: int, num: int, wanted: float) -> bool:
     """Whether an error above the wanted one would give so few errors in less than 5 % of draws."""
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
-    return bool(binom.cdf(num_errors, num, wanted) <= 1 - PROMISE)
+    return bool(bdtr(num_errors, num, wanted) <= 1 - PROMISE)
 
 
 def _floor(confidence: Any) -> float:
