@@ -70,13 +70,15 @@ def two_threads(monkeypatch):
 
 
 @pytest.mark.parametrize("with_cache", [False, True])
-def test_threads_share_a_batch_until_its_pictures_are_cached(make_dataset, two_threads, with_cache):
+def test_threads_share_a_batch_until_its_pictures_are_cached(make_dataset, monkeypatch, two_threads, with_cache):
+    monkeypatch.setattr(loader_module, "NUM_TIMED", 0)
+    monkeypatch.setattr(loader_module, "SLOW_SECONDS", -1)
     dataset = make_dataset(8)
     loader = Loader(cached(dataset) if with_cache else dataset, 4)
-    names: set[str] = set()
-    before_decoding(dataset, ".png", lambda: time.sleep(0.01) or names.add(threading.current_thread().name))
+    both, names = threading.Barrier(2, timeout=60), set()
+    before_decoding(dataset, ".png", lambda: both.wait() < 2 and names.add(threading.current_thread().name))
     epochs(loader, (0,))
-    assert names == {"obverse-loader", "obverse-in-order-0", "obverse-in-order-1"}
+    assert names == {"obverse-in-order-0", "obverse-in-order-1"}
     names.clear()
     epochs(loader, (1,))
     assert names == (set() if with_cache else {"obverse-in-order-0", "obverse-in-order-1"})
