@@ -46,6 +46,14 @@ def pytest_configure(config) -> None:
         config.obverse_cache = os.environ["OBVERSE_CACHE"] = tempfile.mkdtemp(prefix="obverse-tests-")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items) -> None:
+    """One process for all tests of a file, which then sets up their fixtures once, or for all of a group."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
+
+
 def pytest_unconfigure(config) -> None:
     """The session's cache goes with it."""
     shutil.rmtree(getattr(config, "obverse_cache", ""), ignore_errors=True)
