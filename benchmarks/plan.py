@@ -32,6 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "resnet18-224-micro-4": {"size": (224, 224), "batch": 16, "micro": 4, "backbone": RESNET, "ema": 0.99},
     "vit-tiny-224": {"size": (224, 224), "batch": 16, "backbone": VIT},
+    "vit-tiny-224-bf16": {"size": (224, 224), "batch": 16, "precision": "bf16", "backbone": VIT},
     "vit-tiny-224-checkpointing": {"size": (224, 224), "batch": 16, "backbone": VIT, "checkpointing": True},
     "mobilenetv2-224": {
         "size": (224, 224), "batch": 16, "backbone": {"kind": "timm", "name": "mobilenetv2_100", "pretrained": "none"}
