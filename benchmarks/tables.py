@@ -31,6 +31,7 @@ class Table:
 
 
 TABLES = {
+    "attention": Table("Attention in bf16 in training, beside torch's kernel", ("runtime/attention.py",)),
     "check": Table("What `obverse check` finds, how fast, in how much memory", (*READING, "trust")),
     "code_size": Table("Median and longest function, longest file", ("",)),
     "coins": Table("Generated two-view coins: both views, and one view against its bound", LEARNING),
