@@ -86,6 +86,8 @@ def draw(folder: Path, case: dict[str, Any]) -> None:
 
 def measure(name: str, folder: Path) -> dict[str, float]:
     """In this process: train and look at the peak above the baseline after imports and indexing."""
+    import torch._dynamo  # noqa: F401  (by torch's optimizers at their first step; 160 MB that are no part of a plan)
+
     from obverse.experiment.auto import resolve
     from obverse.experiment.auto.tune import tune
     from obverse.experiment.setup import build_model, describe, set_up
