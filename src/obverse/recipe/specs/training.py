@@ -206,8 +206,8 @@ class RuntimeSpec(Spec):
     """Processor threads of each process. `auto` is all that the process may use."""
 
     num_workers: Auto | Workers = "auto"
-    """Processes that load pictures, for each training process. `auto` is up to 8 on a CUDA device; on a CPU the cores
-    beyond two, at most 2, because the cores belong to the model."""
+    """Processes that load pictures, for each training process; with 0 its own threads do. `auto` is up to 8 on a CUDA
+    device; on a CPU the cores beyond two, at most 2, because the cores belong to the model."""
 
     checkpointing: bool = False
     """Whether activations are computed twice instead of kept, which saves memory and takes about a third more time."""
