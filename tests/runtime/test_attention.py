@@ -79,6 +79,21 @@ def test_only_plain_attention_under_bf16_is_computed_in_blocks() -> None:
         assert not used(dropout_p=0.5)
 
 
+def test_arguments_by_place_and_by_name() -> None:
+    """torch's MultiheadAttention, of torchvision's transformers, gives all of them by place."""
+    query, key, value, _ = inputs(torch.bfloat16, 9, 9)
+    with torch.autocast("cpu", torch.bfloat16), fast_attention():
+        plain = functional.scaled_dot_product_attention(query, key, value)
+        by_place = functional.scaled_dot_product_attention(query, key, value, None, 0.0, False)
+        by_name = functional.scaled_dot_product_attention(query=query, key=key, value=value, enable_gqa=False)
+        layer = torch.nn.MultiheadAttention(HEADS * WIDTH, HEADS, batch_first=True)
+        tokens = torch.randn(BATCH, 9, HEADS * WIDTH)
+        layer(tokens, tokens, tokens, need_weights=False)[0].sum().backward()
+    assert type(by_place.grad_fn).__name__ == "_BlockedBackward"
+    torch.testing.assert_close((by_place, by_name), (plain, plain), atol=0, rtol=0)
+    assert layer.in_proj_weight.grad.isfinite().all()
+
+
 def test_inputs_in_fp32_are_rounded_under_autocast() -> None:
     """As torch's autocast does with its own attention."""
     with torch.autocast("cpu", torch.bfloat16), fast_attention():

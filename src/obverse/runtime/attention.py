@@ -39,17 +39,19 @@ class _Blocking(TorchFunctionMode):
         """The result of `func`; torch calls this for every function inside the context."""
         kwargs = kwargs or {}
         if func is functional.scaled_dot_product_attention and _suits(*args, **kwargs):
-            return blocked_attention(*args, **kwargs)
+            # What else is given, maybe by place, is what torch takes for nothing.
+            ours = {name: kwargs[name] for name in ("query", "key", "value", "scale") if name in kwargs}
+            return blocked_attention(*args[:3], **ours)
         return func(*args, **kwargs)
 
 
 def blocked_attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float | None = None, **_: Any
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float | None = None
 ) -> torch.Tensor:
     """Attention (B, H, L, D) in bf16 of a query (B, H, L, D) on a key and a value (B, H, S, D).
 
-    scale: factor of the products of query and key; None for D ** -0.5. Other arguments of torch's function have no
-    effect. Scores are rounded to bf16, their softmax is computed in fp32.
+    scale: factor of the products of query and key; None for D ** -0.5. Scores are rounded to bf16, their softmax is
+    computed in fp32.
     """
     attended: torch.Tensor = _Blocked.apply(query, key, value, query.shape[-1] ** -0.5 if scale is None else scale)
     return attended
