@@ -81,6 +81,11 @@ def test_a_raw_cache_gives_the_bits_of_the_originals_without_them(dataset, root,
     assert torch.equal(batches(copy, num_workers), expected)
 
 
+@pytest.mark.parametrize(("kind", "has_most"), [("raw", True), ("jpeg", False)])
+def test_a_jpeg_is_still_to_be_decoded(dataset, root, kind, has_most):
+    assert cached(dataset, root, kind)[0].cache.has_most is has_most
+
+
 def test_it_is_made_once_and_progress_is_told(dataset, root):
     told = []
     cached(dataset, root, progress=lambda done, total: told.append((done, total)))

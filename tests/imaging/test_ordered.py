@@ -37,7 +37,7 @@ begun.wait()
 
 
 def test_a_call_that_never_returns_does_not_keep_the_process():
-    subprocess.run([sys.executable, "-c", HUNG], check=True, timeout=60)
+    assert subprocess.run([sys.executable, "-c", HUNG], timeout=60).returncode == 0
 
 
 def test_an_error_is_that_of_the_item():
