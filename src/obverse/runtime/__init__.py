@@ -14,6 +14,7 @@ from .choices import (
 from .group import joined
 from .locking import locked
 from .memory import available_memory, peak_memory
+from .optimizers import without_compiler
 from .precision import autocast, choose_matmul, has_fast_bf16
 from .process import ALONE, Process, keep_freed_memory, resolve_device
 from .seeding import (
@@ -60,4 +61,5 @@ __all__ = [
     "shard",
     "torch_random_state",
     "unsharded_order",
+    "without_compiler",
 ]

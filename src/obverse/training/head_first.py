@@ -28,7 +28,7 @@ from obverse.losses import Objective, class_weights
 from obverse.manifest import Sample, Samples, fold_of_each
 from obverse.models import Classifier, undecayed_names
 from obverse.recipe import ResolvedRecipe, SamplerKind, SplitSpec
-from obverse.runtime import autocast
+from obverse.runtime import autocast, without_compiler
 
 FOLDS = 5
 # Strengths to choose from are 10 ** (step / 2); the search begins at 10, which was among the best on all sets tried.
@@ -279,7 +279,7 @@ def _minimise(head: Classifier, known: Features, objective: Objective, strength:
     """Move all parameters of `head` to the minimum of the mean loss plus the penalty."""
     free = undecayed_names(head)
     penalised = [parameter for name, parameter in head.named_parameters() if name not in free]
-    optimizer = torch.optim.LBFGS(
+    optimizer = without_compiler(torch.optim.LBFGS)(
         head.parameters(),
         max_iter=max_iterations,
         history_size=10,
@@ -296,7 +296,7 @@ def _minimise(head: Classifier, known: Features, objective: Objective, strength:
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimizer.step(penalised_loss)  # type: ignore[no-untyped-call]
+    optimizer.step(penalised_loss)
     optimizer.zero_grad(set_to_none=True)
 
 

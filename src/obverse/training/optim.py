@@ -7,6 +7,7 @@ from torch import nn
 
 from obverse.models import parameter_groups
 from obverse.recipe import ResolvedOptim
+from obverse.runtime import without_compiler
 
 
 def build_optimizer(
@@ -19,7 +20,10 @@ def build_optimizer(
     that FSDP has sharded.
     """
     groups = parameter_groups(model, spec.weight_decay, layer_decay=layer_decay)
+    kind = without_compiler({"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[spec.kind])
+    optimizer: torch.optim.Optimizer
     if spec.kind == "sgd":  # whose fused kernel fails when parameters join that were frozen before
-        return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
-    kind = torch.optim.AdamW if spec.kind == "adamw" else torch.optim.Adam
-    return kind(groups, lr=spec.lr, betas=spec.betas, fused=fused or None)
+        optimizer = kind(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
+    else:
+        optimizer = kind(groups, lr=spec.lr, betas=spec.betas, fused=fused or None)
+    return optimizer

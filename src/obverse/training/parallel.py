@@ -1,7 +1,7 @@
 """Parallel training of one model: a single process, DDP, or FSDP2 for a model that does not fit into one device.
 
-Checkpoints are the same in all three: whole tensors under the model's own names, on the main process, through
-torch.distributed.checkpoint.state_dict. So each of them can resume the others.
+Checkpoints are the same in all three: whole tensors under the model's own names, on the main process. So each of them
+can resume the others. torch.distributed.checkpoint.state_dict, whose import takes seconds, puts sharded ones together.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class Parallel:
 
     def weights(self, model: nn.Module | None = None) -> dict[str, torch.Tensor]:
         """CPU copies of all tensors of the model (or of `model`, which has the same structure) on the main process."""
-        state = _states().get_model_state_dict(model or self.model, options=_whole())
+        model = model or self.model
+        state = _states().get_model_state_dict(model, options=_whole()) if self.is_sharded else model.state_dict()
         copies: dict[str, torch.Tensor] = _copied(state) if self.process.is_main else {}
         return copies
 
@@ -95,12 +96,27 @@ class Parallel:
         """The optimizer's state, by parameter name, on the main process."""
         if not optimizer.state:  # torch would create a state by a step with learning rate 0, and count that step
             return {"state": {}, "param_groups": []}
-        state = _states().get_optimizer_state_dict(self.model, optimizer, options=_whole())
+        if self.is_sharded:
+            state = _states().get_optimizer_state_dict(self.model, optimizer, options=_whole())
+        else:
+            names = self._names()
+            groups = [{**group, "params": [names[p] for p in group["params"]]} for group in optimizer.param_groups]
+            state = {"state": {names[p]: kept for p, kept in optimizer.state.items()}, "param_groups": groups}
         copies: dict[str, Any] = _copied(state) if self.process.is_main else {}
         return copies
 
     def load_optimizer(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
         """Load the optimizer's `state` of the main process on all ranks."""
+        if self.process.is_alone:
+            names, own = self._names(), optimizer.state_dict()["param_groups"]
+            order = (names[parameter] for group in optimizer.param_groups for parameter in group["params"])
+            kept = {number: state["state"][name] for number, name in enumerate(order) if name in state["state"]}
+            groups = [
+                {**group, "params": ours["params"]}
+                for ours, group in zip(own, state["param_groups"] or own, strict=True)
+            ]
+            optimizer.load_state_dict({"state": _copied(kept), "param_groups": groups})
+            return
         known = self.process.from_main(lambda: set(state["state"]))
         if known:
             _states().set_optimizer_state_dict(self.model, optimizer, state, options=self._from_main(strict=False))
@@ -108,6 +124,9 @@ class Parallel:
         for name, parameter in self.model.named_parameters():
             if name not in known:
                 optimizer.state.pop(parameter, None)
+
+    def _names(self) -> dict[torch.Tensor, str]:
+        return {parameter: name for name, parameter in self.model.named_parameters()}
 
     def _from_main(self, *, strict: bool = True) -> Any:
         return _states().StateDictOptions(
@@ -148,11 +167,16 @@ def _whole() -> Any:
 
 
 def _states() -> ModuleType:
-    """torch's functions for states that may be sharded. Their import takes seconds, which only training waits for."""
+    """torch's functions for states that may be sharded."""
     from torch.distributed.checkpoint import state_dict
 
     return state_dict
 
 
 def _copied(state: Any) -> Any:
-    return torch.utils._pytree.tree_map(lambda v: v.clone() if isinstance(v, torch.Tensor) else v, state)
+    """Copies of all tensors in nested dicts and lists, on the CPU."""
+    if isinstance(state, dict):
+        return {key: _copied(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_copied(value) for value in state]
+    return state.detach().to("cpu", copy=True) if isinstance(state, torch.Tensor) else state

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from obverse.decisions.blocks import row_blocks
 from obverse.recipe import CalibrationForm, CalibrationSpec
+from obverse.runtime import without_compiler
 
 from .apply import calibrated
 
@@ -94,7 +95,7 @@ def _losses(logits_NK: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 def _minimise(terms: Sequence[Callable[[], torch.Tensor]], free: list[torch.Tensor]) -> None:
     """Move the free parameters to the minimum of a sum, whose terms are computed one after the other."""
-    optimizer = torch.optim.LBFGS(
+    optimizer = without_compiler(torch.optim.LBFGS)(
         free, max_iter=200, tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn="strong_wolfe"
     )
 
@@ -107,7 +108,7 @@ def _minimise(terms: Sequence[Callable[[], torch.Tensor]], free: list[torch.Tens
             total += float(value.detach())
         return total
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
 
 
 def _rounded(values: torch.Tensor) -> tuple[float, ...]:
