@@ -69,9 +69,9 @@ def test_attention_in_bf16_is_torchs_where_it_is_computed_twice(monkeypatch):
             enable_checkpointing(model)
         calls.clear()
         with torch.autocast("cpu", torch.bfloat16):
-            gradients, _, _ = backward(model)
+            model.train()(IMAGES, PRESENT).square().sum().backward()
         assert len(calls) == used
-        results.append(torch.cat([gradient.flatten() for gradient in gradients.values()]))
+        results.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
         calls.clear()
         with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
             model.eval()(IMAGES, PRESENT)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from obverse.runtime import attention, fast_attention
 
@@ -80,7 +82,7 @@ def test_only_plain_attention_under_bf16_is_computed_in_blocks() -> None:
 
 
 def test_arguments_by_place_and_by_name() -> None:
-    """torch's MultiheadAttention, of torchvision's transformers, gives all of them by place."""
+    """Torch's MultiheadAttention, of torchvision's transformers, gives all by place, and keeps torch's kernel."""
     query, key, value, _ = inputs(torch.bfloat16, 9, 9)
     with torch.autocast("cpu", torch.bfloat16), fast_attention():
         plain = functional.scaled_dot_product_attention(query, key, value)
@@ -92,6 +94,45 @@ def test_arguments_by_place_and_by_name() -> None:
     assert type(by_place.grad_fn).__name__ == "_BlockedBackward"
     torch.testing.assert_close((by_place, by_name), (plain, plain), atol=0, rtol=0)
     assert layer.in_proj_weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(0, 9), (9, 0)], ids=str)
+def test_no_tokens(shape: tuple[int, int]) -> None:
+    query, _, value, _ = inputs(torch.bfloat16, *shape)
+    expected = functional.scaled_dot_product_attention(query, value, value)
+    with torch.autocast("cpu", torch.bfloat16), fast_attention():
+        answer = functional.scaled_dot_product_attention(query, value, value)
+    torch.testing.assert_close(answer, expected)
+
+
+def test_a_long_sequence_keeps_torch_s_kernel_and_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "MOST_OF_A_HEAD", 81)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert used()
+        monkeypatch.setattr(attention, "MOST_OF_A_HEAD", 80)
+        assert not used()
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_a_network_that_checkpoints_itself_has_the_gradients_of_torch_s_kernel(use_reentrant: bool) -> None:
+    """Its backward pass computes attention again, outside of the context."""
+
+    def gradients(context: Any) -> list[torch.Tensor]:
+        *qkv, gradient = inputs(torch.bfloat16, 9, 9)
+        with torch.autocast("cpu", torch.bfloat16), context:
+            answer = checkpoint(functional.scaled_dot_product_attention, *qkv, use_reentrant=use_reentrant)
+        answer.backward(gradient)
+        return [answer.detach(), *(tensor.grad for tensor in qkv)]
+
+    torch.testing.assert_close(gradients(fast_attention()), gradients(nullcontext()), atol=0, rtol=0)
+
+
+def test_the_layout_is_that_of_torch_s_kernel() -> None:
+    *qkv, _ = inputs(torch.bfloat16, 9, 9)
+    expected = functional.scaled_dot_product_attention(*qkv)
+    with torch.autocast("cpu", torch.bfloat16), fast_attention():
+        answer = functional.scaled_dot_product_attention(*qkv)
+    assert answer.stride() == expected.stride()
 
 
 def test_inputs_in_fp32_are_rounded_under_autocast() -> None:

@@ -44,8 +44,6 @@ class Classifier(nn.Module):
         self.head = head
         self.view_heads = nn.ModuleList(view_heads)
         self.columns = columns
-        # Whether the backbones compute their activations again in the backward pass.
-        self.is_checkpointed = False
         self._present = PresentViews()
 
     def forward(
@@ -105,7 +103,7 @@ class Classifier(nn.Module):
 
     def features(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor | None = None) -> torch.Tensor:
         """Features of every view (B, V, D); in training zeros for views that are not in `present_BV`."""
-        with fast_attention() if self.training and not self.is_checkpointed else nullcontext():
+        with fast_attention() if self.training else nullcontext():
             return self._features(images_BVCHW, present_BV)
 
     def _features(self, images_BVCHW: torch.Tensor, present_BV: torch.Tensor | None) -> torch.Tensor:

@@ -33,7 +33,6 @@ def enable_checkpointing(model: Classifier) -> None:
         for module in backbone.modules():
             if isinstance(module, _BatchNorm) and module.track_running_stats:
                 _CountOnce(module)
-    model.is_checkpointed = True
 
 
 class _CountOnce:
