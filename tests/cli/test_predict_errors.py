@@ -66,6 +66,8 @@ def test_pictures_that_are_none(refused, shapes, shapes_run, tmp_path):
     (tmp_path / "text.jpg").write_text("hello", encoding="utf-8")
     (tmp_path / "empty").mkdir()
     good = shapes / "sample.jpg"
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    refused(65, "is a link that leads nowhere", "predict", shapes_run, tmp_path / "self.jpg")
     refused(65, "'absent.jpg' does not exist", "predict", shapes_run, good, "absent.jpg")
     refused(65, "text.jpg' is unusable", "predict", shapes_run, good, tmp_path / "text.jpg")
     refused(65, "no pictures below", "predict", shapes_run, tmp_path / "empty")

@@ -98,7 +98,7 @@ def test_unpaired_pictures_are_left_out_as_in_training_and_told(run_of, data, tm
 def test_what_training_would_refuse_is_refused(run_of, data, tmp_path):
     shutil.copytree(data, tmp_path / "set")
     shutil.copy(tmp_path / "set/a/obverse/3.png", tmp_path / "set/a/obverse/3.jpg")
-    with pytest.raises(DataError, match=r"1 unusable picture\(s\), the first is .*3\.jpg"):
+    with pytest.raises(DataError, match=r"1 unusable picture\(s\), the first is .*3\.jpg.*: .* Mend or remove them$"):
         evaluate_run(run_of("obverse", "reverse"), data=tmp_path / "set", out=tmp_path / "out", device="cpu")
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from obverse.imaging import in_order
+from obverse.imaging import in_order, ordered
 
 
 def test_results_come_in_order_and_a_few_ahead():
@@ -27,7 +27,7 @@ def test_results_come_in_order_and_a_few_ahead():
 
 HUNG = """
 import threading
-from obverse.imaging import in_order
+from obverse.imaging import in_order, ordered
 
 hung, begun = threading.Event(), threading.Event()
 results = in_order(lambda _: begun.set() or hung.wait(), range(1), num_threads=2, num_ahead=1)
@@ -46,3 +46,13 @@ def test_an_error_is_that_of_the_item():
 
     with pytest.raises(KeyError, match="0"):
         next(in_order(fails, range(4), num_threads=2, num_ahead=2))
+
+
+def test_closing_does_not_wait_for_a_call_that_never_returns(monkeypatch):
+    monkeypatch.setattr(ordered, "JOIN_SECONDS", 0.1)
+    hung = threading.Event()
+    results = in_order(lambda number: number and hung.wait(), range(10), num_threads=2, num_ahead=3)
+    assert next(results) == 0
+    results.close()
+    assert not hung.is_set()
+    hung.set()

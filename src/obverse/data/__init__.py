@@ -8,13 +8,14 @@ from .caches.pixel_file import PixelFile, PixelWriter
 from .columns import column_codes
 from .dataset import PictureDataset, working_geometry
 from .geometry import Geometry
-from .loader import Loader
+from .loader import DeadWorker, Loader
 from .preprocess import to_model_input
 
 __all__ = [
     "Batch",
     "CacheContent",
     "Geometry",
+    "DeadWorker",
     "Loader",
     "MemoryCache",
     "PictureDataset",

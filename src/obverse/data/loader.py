@@ -35,6 +35,10 @@ MOST_THREADS = 16
 SLOW_SECONDS, NUM_TIMED = 0.5e-3, 3
 
 
+class DeadWorker(DataError):
+    """A process that reads pictures died."""
+
+
 class EpochSampler(Sampler[list[Place]]):
     """Sampler of one epoch's batches of places, starting at any batch.
 
@@ -159,12 +163,14 @@ class Loader:
     def worker_error(self, error: Exception) -> DataError:
         """DataError for a worker that died or hangs, naming the samples that it was reading."""
         names = [self.dataset.samples[index].id for index in self._board.suspects(str(error))]
-        if "timed out" in str(error):
+        is_hung = "timed out" in str(error)
+        if is_hung:
             fault = f"nothing came for {WORKER_TIMEOUT_SECONDS} seconds"
         else:
             fault = f"a process that reads pictures died ({' '.join(str(error).split())[:200]})"
         where = f" while it read {', '.join(map(repr, names))}" if names else ""
-        return DataError(f"{fault}{where}; look at the picture(s), or at the memory of this machine, and go on with "
+        kind = DataError if is_hung else DeadWorker
+        return kind(f"{fault}{where}; look at the picture(s), or at the memory of this machine, and go on with "
                          "--resume")  # fmt: skip
 
     def _batches(self, epoch: int, first_batch: int) -> Iterator[Batch]:

@@ -17,10 +17,12 @@ Value = TypeVar("Value")
 # Batches that wait in the queue, besides the one that the thread is making.
 QUEUE_SIZE = 1
 POLL_SECONDS = 0.1
+# How long the end waits for the thread, which may be reading a file that never comes.
+JOIN_SECONDS = 3.0
 
 
 def prefetched(values: Iterator[Value], *, timeout_seconds: float | None = None) -> Generator[Value]:
-    """The same values, prefetched in a thread. Closing the generator ends the thread and waits for it.
+    """The same values, prefetched in a thread. Closing the generator ends the thread and waits for it, for 3 s at most.
 
     TimeoutError when a value takes longer than `timeout_seconds`; the thread is then abandoned.
     """
@@ -61,4 +63,4 @@ def prefetched(values: Iterator[Value], *, timeout_seconds: float | None = None)
     finally:
         stop.set()
         if not is_hung:
-            thread.join()
+            thread.join(JOIN_SECONDS)

@@ -55,7 +55,7 @@ def other_manifest(
     errors = [finding for finding in (*listing.findings, *facts.findings) if finding.severity == "error"]
     if errors:
         first = f"{', '.join(map(repr, errors[0].paths[:3]))}: {errors[0].message}"
-        raise DataError(f"{len(errors)} unusable picture(s), the first is {first}")
+        raise DataError(f"{len(errors)} unusable picture(s), the first is {first}. Mend or remove them")
     digests = [joint_digest(map(facts.digest_of.__getitem__, sample.views.values())) for sample in samples]
     samples = samples.with_columns(splits=[OTHER] * len(samples), digests=digests)
     samples = groups_of_other_data(samples, recipe.data.split, facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
@@ -11,6 +12,8 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+# How long the end waits for calls, of which some may never return.
+JOIN_SECONDS = 3.0
 Job = tuple[Item, "Future[Result]"]
 
 
@@ -19,8 +22,8 @@ def in_order(
 ) -> Generator[Result]:
     """Yield function(item) of each item, in order, computed by `num_threads` threads.
 
-    At most `num_ahead` results are waiting; closing the iterator ends the threads. A call that never returns does not
-    keep the process from ending, as it would in a ThreadPoolExecutor.
+    At most `num_ahead` results are waiting; closing the iterator ends the threads. A call that never returns keeps
+    neither that from ending, but for 3 s, nor the process, as it would in a ThreadPoolExecutor.
     """
     pending: deque[Future[Result]] = deque()
     jobs: SimpleQueue[Job[Item, Result] | None] = SimpleQueue()
@@ -51,5 +54,6 @@ def in_order(
             future.cancel()
         for _ in threads:
             jobs.put(None)
+        deadline = time.monotonic() + JOIN_SECONDS
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))

@@ -131,7 +131,8 @@ def _is_folder(path: Path) -> bool:
     """Whether the path is a folder; DataError when it does not exist or cannot be opened."""
     try:
         if not path.exists():
-            raise DataError(f"{str(path)!r} does not exist")
+            fault = "is a link that leads nowhere" if path.is_symlink() else "does not exist"
+            raise DataError(f"{str(path)!r} {fault}")
         return path.is_dir()
     except OSError as error:
         raise DataError(f"{str(path)!r} cannot be opened: {error.strerror}") from None

@@ -10,10 +10,17 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
 
-from obverse.data import Loader
+from obverse.data import DeadWorker, Loader
 from obverse.errors import DataError, Interrupted
 from obverse.interrupts import is_command
+
+Value = TypeVar("Value")
+
+
+class _NotAwaited(BaseException):
+    """The first signal, while a value is awaited."""
 
 
 class SignalWish:
@@ -21,6 +28,7 @@ class SignalWish:
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.is_waiting = False
 
     def __call__(self) -> int | None:
         """The signal's number, or None."""
@@ -33,12 +41,41 @@ class SignalWish:
         """
         if self.number is None:
             self.number = number
+            if self.is_waiting:
+                raise _NotAwaited
         elif is_command():
             os._exit(128 + number)
         elif number == signal.SIGINT:
             raise KeyboardInterrupt
         else:
             raise SystemExit(128 + number)
+
+
+def awaited(
+    values: Iterator[Value], wanted_signal: Callable[[], int | None], save: Callable[[], object]
+) -> Iterator[Value]:
+    """The same values, up to the first signal of `catch_signals`: the next value may never come.
+
+    wanted_signal: what `catch_signals` gave; with another function a signal is not noticed. save: called before a
+    DataError of the values is raised.
+    """
+    wish = wanted_signal if isinstance(wanted_signal, SignalWish) else SignalWish()
+    while True:
+        try:
+            try:
+                wish.is_waiting = True
+                if wish.number is not None:
+                    return
+                value = next(values)
+            finally:
+                wish.is_waiting = False
+        except (_NotAwaited, StopIteration):
+            return
+        except DataError as error:
+            save()
+            advice = "" if "--resume" in str(error) else ". All steps are saved: once it is mended, go on with --resume"
+            raise DataError(f"{error}{advice}") from None
+        yield value
 
 
 @contextmanager
@@ -67,14 +104,14 @@ def workers_explained(loader: Loader, wish: Callable[[], int | None]) -> Iterato
     """
     try:
         yield
-    except (DataError, RuntimeError) as error:
-        # A DataError: the loader itself noticed the dead worker, because the main process was waiting for a batch.
+    except (DeadWorker, RuntimeError) as error:
+        # DeadWorker: the loader itself noticed it, because the main process was waiting for a batch.
         if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         number = wish()
         if number is not None:
             raise Interrupted("stopped by a signal that also ended the processes which load pictures; "
                               "--resume goes on from the last checkpoint", number) from None  # fmt: skip
-        if isinstance(error, DataError):
+        if isinstance(error, DeadWorker):
             raise
         raise loader.worker_error(error) from None

@@ -33,6 +33,7 @@ from .optim import build_optimizer
 from .pace import Pace, Repeat, should_stop
 from .parallel import Parallel, shard
 from .progress import Progress
+from .signals import awaited
 from .step import StepResult, Update, explained_at, train_step
 from .validation import is_best, is_early, require_numbers, val_values, warm_up_note, without_number
 
@@ -177,7 +178,7 @@ class Trainer:
 
     def _steps(self, meter: Meter, batches: Iterator[Batch]) -> Iterator[Event]:
         progress = self.progress
-        for batch in meter.waits(batches):
+        for batch in meter.waits(self._awaited(batches)):
             rate = self._pace.rate(progress)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group["lr_scale"]
@@ -196,6 +197,11 @@ class Trainer:
                 meter.skip()  # saving does not count as training time
             if self.recipe.training.minutes is not None and self._pace.is_over(self.progress):
                 return
+        self._stop_if_asked()
+
+    def _awaited(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Batches, as `awaited` gives them; several ranks end together, after a step."""
+        return awaited(batches, self.wanted_signal, self._save) if self.process.is_alone else batches
 
     def _step(self, batch: Batch) -> StepResult:
         num_classes, epoch = self.objective.num_classes, self.progress.epoch
@@ -311,9 +317,10 @@ class Trainer:
     def _unless_asked_to_stop(self, batches: Generator[Batch]) -> Iterator[Batch]:
         """Validation batches until a signal asks to stop; a resumed run validates the epoch from its start."""
         with closing(batches):
-            for batch in batches:
+            for batch in self._awaited(batches):
                 self._stop_if_asked()
                 yield batch
+            self._stop_if_asked()
 
     def _stop_if_asked(self) -> bool:
         """Whether a checkpoint is due by the main process's clock. Interrupted on all ranks when one got a signal."""

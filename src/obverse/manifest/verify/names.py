@@ -20,7 +20,7 @@ def tree_findings(root: Path) -> list[Finding]:
     _visit(str(root), "", (), paths_of)
     message_of = {
         "hidden-file": ("note", "hidden or system file(s), left out"),
-        "symlink-loop": ("warning", "link(s) that lead back into a folder above, not followed"),
+        "symlink-loop": ("warning", "link(s) that lead back into a folder above or to themselves, not followed"),
         "other-file": ("note", "file(s) that are no pictures, left out"),
     }
     return [
