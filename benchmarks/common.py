@@ -23,6 +23,8 @@ INSTRUCTIONS = {
     "avx512f": "AVX512",
     "avx2": "AVX2",
 }
+# oneDNN's names of the same, in ONEDNN_MAX_CPU_ISA; with "AVX2" ATEN_CPU_CAPABILITY=avx2 keeps torch to it, too.
+LIMITS = {"AVX2": "AVX2", "AVX512_CORE": "AVX512", "AVX512_CORE_VNNI": "AVX512+VNNI"}
 OBVERSE = [sys.executable, "-m", "obverse.cli.main"]
 
 
@@ -131,7 +133,9 @@ def _git(*arguments: str) -> str:
 
 
 def hardware() -> str:
-    """Cores, processor, and the class of its instructions, which decides about speed."""
+    """Cores, processor, and the class of its instructions, which decides about speed; of one that is kept to fewer by
+    `LIMITS`, as "AVX2 of AVX512-bf16".
+    """
     model, flags = platform.processor() or platform.machine(), set()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -139,4 +143,5 @@ def hardware() -> str:
         fields = {name.strip(): value.strip() for name, value in fields.items()}
         model, flags = fields.get("model name", model), set(fields.get("flags", "").split())
     instructions = next((name for flag, name in INSTRUCTIONS.items() if flag in flags), platform.machine())
-    return f"{len(os.sched_getaffinity(0))} cores, {model}, {instructions}"
+    limit = LIMITS.get(os.environ.get("ONEDNN_MAX_CPU_ISA", ""))
+    return f"{len(os.sched_getaffinity(0))} cores, {model}, {f'{limit} of ' if limit else ''}{instructions}"

@@ -2,9 +2,9 @@
 
 The same networks from scratch (of timm; `convnet-32`: Obverse's own) on the same generated photographs of 512x384 (at
 32: of 32x32), in turn, for several rounds; rates are the best of the rounds, of the last epoch. The plain loop tries
-channels-last and torch.compile with bf16 where the processor has it, else in fp32; the best counts. `matmul_share` is
-the share of a matrix product of 2048x2048 on this machine, in the format that Obverse chose, by the operations of
-forward and backward passes. Nothing else may run.
+channels-last and torch.compile, with bf16 where its product is the faster one, else in fp32; the best counts.
+`matmul_share` is the share of a matrix product of 2048x2048 on this machine, in the format that Obverse chose, by the
+operations of forward and backward passes. Nothing else may run.
     python benchmarks/training_speed.py WORK_FOLDER [CASE...] [--rounds 2]
 """
 
@@ -109,7 +109,8 @@ def run_case(key: str, work: Path, rounds: int) -> dict[str, Any]:
     train = write_photographs(data / "train", num_pictures, height, width)
     write_photographs(data / "val", num_pictures // 8, height, width, first=num_pictures)
     # Without instructions for it bf16 is many times slower, and nobody would take it.
-    tried = {flags: words for flags, words in FLAGS.items() if has_fast_bf16(CPU) == ("--bf16" in words) or not words}
+    takes_bf16 = has_fast_bf16(CPU) and matmul_limit(torch.bfloat16) > matmul_limit(torch.float32)
+    tried = {flags: words for flags, words in FLAGS.items() if takes_bf16 == ("--bf16" in words) or not words}
     own, plain, chosen = 0.0, dict.fromkeys(tried, 0.0), {}
     for number in range(rounds):
         run = work / "runs" / f"training-speed-{key}-{time.time_ns()}-{number}"

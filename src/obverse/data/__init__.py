@@ -14,8 +14,8 @@ from .preprocess import to_model_input
 __all__ = [
     "Batch",
     "CacheContent",
-    "Geometry",
     "DeadWorker",
+    "Geometry",
     "Loader",
     "MemoryCache",
     "PictureDataset",

@@ -96,9 +96,10 @@ def forget_choices() -> int:
 def machine() -> dict[str, Any]:
     """The facts of this machine that every measurement depends on."""
     name, flags = _processor()
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "")  # with which oneDNN can be kept to fewer
     return {
         "processor": name,
-        "instructions": f"{torch.backends.cpu.get_cpu_capability()} {flags}",
+        "instructions": f"{torch.backends.cpu.get_cpu_capability()} {flags} {limit}".strip(),
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
         "obverse": version("obverse"),

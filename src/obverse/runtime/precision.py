@@ -27,7 +27,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Non
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether the device has bf16 arithmetic in hardware."""
+    """Whether bf16 may be fast on the device: on a CPU with AVX512, if only some of these have instructions for it."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

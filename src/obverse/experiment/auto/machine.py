@@ -26,7 +26,7 @@ class Machine:
     """Precision of fp32 matrix products, as in `torch.set_float32_matmul_precision`."""
 
     has_fast_bf16: bool | None
-    """Whether bf16 arithmetic is in hardware; None for another machine, where it cannot be tested."""
+    """Whether bf16 may be fast; None for another machine, where it cannot be tested."""
 
     processes: int = 1
     """Number of processes that train together."""

@@ -109,7 +109,7 @@ def resolve(recipe: Recipe, index: Index, machine: Machine | None = None) -> Res
     plain = {field: PLAIN[field] for field in measurable}
     resolved = ResolvedRecipe.of(recipe.changed(decided).changed(plain))
     reasons.append(_summary(resolved, index))
-    # Without bf16 arithmetic in hardware, bf16 is never faster: it need not be measured.
+    # Where bf16 cannot be fast it need not be measured.
     is_fp32 = machine.has_fast_bf16 is False
     return Resolved(resolved, needs, tuple(reasons), measurable - ({"runtime.precision"} if is_fp32 else set()))
 
