@@ -22,11 +22,12 @@ from .columns import ColumnEncoder
 from .compiling import compile_model, run_eagerly
 from .head import start_bias
 from .present import rows_of
+from .weights.hub import is_cached, why_unavailable
 from .weights.weight_files import one_line, unpickled
 
 if TYPE_CHECKING:
-    from .backbones.timm_backbone import require_known, why_unavailable
-    from .recognition import Candidate, Recognised, candidates, is_cached, recognise
+    from .backbones.timm_backbone import require_known
+    from .recognition import Candidate, Recognised, candidates, recognise
 
 __all__ = [
     "Candidate",
@@ -69,10 +70,8 @@ LATE = {
     "Candidate": "recognition",
     "Recognised": "recognition",
     "candidates": "recognition",
-    "is_cached": "recognition",
     "recognise": "recognition",
     "require_known": "backbones.timm_backbone",
-    "why_unavailable": "backbones.timm_backbone",
 }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
 
+from obverse import models
 from obverse.errors import DataError
 from obverse.evaluation import Estimate, differences
 from obverse.experiment import SMALL_SIDE
@@ -66,9 +67,10 @@ def contestants(recipe: Recipe, index: Index, reasons: list[str] | None = None) 
         return at_hand(auto, reasons)
     if median(min(index.facts.size_of[path]) for path in index.manifest.samples.paths()) <= SMALL_SIDE:
         return ()
-    allowed = {entry.alias for entry in within(budget_of(resolve_device(recipe.runtime.device).type))}
-    cached = tuple(candidate for candidate in at_hand(auto) if candidate.name in allowed)
-    return cached if len(cached) > 1 else ()
+    allowed = within(budget_of(resolve_device(recipe.runtime.device).type))
+    cached = {entry.alias for entry in allowed if models.is_cached(entry.name)}
+    # Without a choice timm need not be imported, which takes seconds.
+    return tuple(candidate for candidate in at_hand(auto) if candidate.name in cached) if len(cached) > 1 else ()
 
 
 def choose_backbone(

@@ -8,9 +8,10 @@ import timm
 import torch
 from timm.models import get_pretrained_cfg
 
+from obverse import models
 from obverse.errors import DataError
 from obverse.models import build_classifier, candidates, input_needs, pinned
-from obverse.models.recognition import is_cached
+from obverse.models.weights import hub as hub_module
 from obverse.recipe import ALIASES, CATALOGUE, ModelSpec, TimmBackbone, within
 
 CANDIDATES = "obverse.models.recognition.candidates"
@@ -96,11 +97,12 @@ def test_files_and_folders_of_files(tmp_path):
         candidates([tmp_path / "z.pth"])
 
 
-def test_what_is_cached_is_a_file_in_the_hub_s_cache(monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(sys.modules[CANDIDATES], "cached", lambda repository, file: asked.append(repository))
-    assert not is_cached("resnet18.a1_in1k")
-    assert set(asked) == {"timm/resnet18.a1_in1k"}
-    monkeypatch.setattr(sys.modules[CANDIDATES], "cached", lambda repository, file: tmp_path)
-    assert is_cached("resnet18.a1_in1k")
-    assert not is_cached("no_such_model")
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.alias)
+def test_what_is_cached_is_a_file_of_timm_s_repository_in_the_hub_s_cache(entry, monkeypatch, tmp_path):
+    config, asked = timm.models.get_pretrained_cfg(entry.name), []
+    assert not config.hf_hub_filename
+    monkeypatch.setattr(hub_module, "cached", lambda repository, file: asked.append(repository))
+    assert not models.is_cached(entry.name)
+    assert set(asked) == {config.hf_hub_id}
+    monkeypatch.setattr(hub_module, "cached", lambda repository, file: tmp_path)
+    assert models.is_cached(entry.name)

@@ -1,6 +1,6 @@
 """Recognition of the network in a weight file, and the pretrained backbones at hand."""
 
-from .candidates import Candidate, candidates, is_cached
+from .candidates import Candidate, candidates
 from .recognise import Recognised, likely, recognise
 
-__all__ = ["Candidate", "Recognised", "candidates", "is_cached", "likely", "recognise"]
+__all__ = ["Candidate", "Recognised", "candidates", "likely", "recognise"]

@@ -6,12 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from timm.models import get_pretrained_cfg
-
 from obverse.errors import DataError
 from obverse.models.backbones.network import network_of
-from obverse.models.backbones.timm_backbone import why_unavailable
-from obverse.models.weights.hub import WEIGHT_FILES, cached
+from obverse.models.weights.hub import is_cached, why_unavailable
 from obverse.models.weights.weight_files import CONFIG, IN_FOLDERS, SUFFIXES
 from obverse.recipe import CATALOGUE, Budget, Pretrained, TimmBackbone, budget_of, within
 
@@ -69,15 +66,6 @@ def candidates(
                 if reasons is not None:
                     reasons.append(f"left out: {error}")
     return tuple(recognised)
-
-
-def is_cached(name: str) -> bool:
-    """Whether the weights of a timm name lie in the hub's cache."""
-    config = get_pretrained_cfg(name)
-    if config is None or not config.hf_hub_id:
-        return False
-    files = [config.hf_hub_filename] if config.hf_hub_filename else WEIGHT_FILES
-    return any(isinstance(cached(config.hf_hub_id, file), Path) for file in files)
 
 
 def _catalogued(budget: Budget, ask_hub: bool) -> Iterator[Candidate]:

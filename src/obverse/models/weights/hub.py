@@ -29,6 +29,20 @@ def cached(repository: str, file: str) -> Path | bool | None:
     return Path(entry) if isinstance(entry, str) else None if entry is None else False
 
 
+def is_cached(name: str) -> bool:
+    """Whether the weights of a name of the catalogue lie in the hub's cache. Does not import timm."""
+    return any(isinstance(cached(_repository(name), file), Path) for file in WEIGHT_FILES)
+
+
+def why_unavailable(name: str) -> str | None:
+    """As `why_not_on_hub`, of a name of the catalogue. Does not import timm."""
+    return why_not_on_hub(_repository(name))
+
+
+def _repository(name: str) -> str:
+    return f"timm/{name}"
+
+
 def why_not_on_hub(repository: str, files: Iterable[str] = WEIGHT_FILES) -> str | None:
     """None when one of the files is cached or the Hugging Face hub answers; otherwise the reason, as a clause."""
     from huggingface_hub import constants, try_to_load_from_cache
