@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +19,8 @@ from obverse.errors import DataError, Interrupted
 from obverse.imaging import ordered
 from obverse.runs.checkpoint import load_newest
 from obverse.training import catch_signals
+
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
 STOP = 3
 
@@ -116,3 +121,25 @@ def test_signals_that_come_at_any_moment_lose_nothing(train, tmp_path):
                 timer.join()
         break
     torch.testing.assert_close(trainer.model.state_dict(), plain.model.state_dict(), atol=0, rtol=0)
+
+
+def test_a_worker_process_that_hangs_ends_with_the_signal(data, make_recipe, make_trainer, tmp_path):
+    recipe = make_recipe(
+        training={"epochs": 50, "batch_size": 4}, data={"cache": {"kind": "none"}}, runtime={"num_workers": 1}
+    )
+    with catch_signals() as wish:
+        trainer = make_trainer(data, recipe, tmp_path, wanted_signal=wish)
+        dataset = trainer.loaders.train.dataset
+        decode, num_read = dataset.originals.decode, itertools.count()
+
+        def hang_after(*of: Any, **how: Any) -> Any:
+            if next(num_read) == 40:
+                os.kill(os.getppid(), signal.SIGTERM)
+                time.sleep(600)
+            return decode(*of, **how)
+
+        dataset.originals.decode = hang_after
+        with pytest.raises(Interrupted, match="everything is saved"):
+            list(trainer.run())
+    assert load_newest(tmp_path)[0].state["step"] == trainer.progress.step > 0
+    assert multiprocessing.active_children() == []
