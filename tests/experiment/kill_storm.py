@@ -28,7 +28,7 @@ from obverse.runs import RunFolder, checkpoint
 from obverse.training import trainer
 
 # What a training imports late. It is imported before the forks, so that no round waits for it.
-LATE = ("torch._dynamo", "torch.distributed.checkpoint.state_dict", "obverse.runs.observers.tensorboard")
+LATE = ("obverse.runs.observers.tensorboard",)
 # Seconds after which a round counts as hanging: the script ends and writes where.
 LONGEST_ROUND = 900
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
