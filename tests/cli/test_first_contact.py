@@ -16,6 +16,7 @@ from obverse.cli.main import main
 def test_the_version(obverse, monkeypatch, capsys):
     assert obverse("--version").out == f"obverse {version('obverse')}\n"
     monkeypatch.setattr(sys, "argv", ["obverse", "--version"])
+    monkeypatch.delitem(sys.modules, "obverse.__main__", raising=False)  # of a test that has imported it
     with pytest.raises(SystemExit) as stopped:
         runpy.run_module("obverse", run_name="__main__")
     assert not stopped.value.code

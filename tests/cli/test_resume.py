@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from obverse.errors import DataError
+from obverse.data import DeadWorker
 
 EPOCHS = 40
 
@@ -82,7 +82,7 @@ def test_a_signal_after_the_last_step_still_counts(obverse, classes, tiny, tmp_p
     "error",
     [
         RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated."),
-        DataError("a process that reads pictures died"),  # what the loader makes of it
+        DeadWorker("a process that reads pictures died"),  # what the loader makes of it
     ],
     ids=["anywhere", "waiting"],
 )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from obverse.data import prefetch
+from obverse.data import DeadWorker, prefetch
 from obverse.errors import DataError, Interrupted
 from obverse.imaging import ordered
 from obverse.runs.checkpoint import load_newest
@@ -100,6 +100,18 @@ def test_a_picture_that_goes_bad_costs_no_step(train, tmp_path, part):
     plain = train("b")
     list(plain.run())
     torch.testing.assert_close(resumed(train("c"), tmp_path / "a"), plain.model.state_dict(), atol=0, rtol=0)
+
+
+def test_a_worker_that_dies_with_the_signal_is_the_signal(train, tmp_path):
+    def die() -> None:
+        wish.number = signal.SIGTERM
+        raise DeadWorker("a process that reads pictures died")
+
+    with catch_signals() as wish:
+        trainer = train("a", die, wish=wish)
+        with pytest.raises(Interrupted, match="everything is saved"):
+            list(trainer.run())
+    assert load_newest(tmp_path / "a")[0].state["step"] == trainer.progress.step >= STOP
 
 
 def test_signals_that_come_at_any_moment_lose_nothing(train, tmp_path):

@@ -46,9 +46,9 @@ def prefetched(values: Iterator[Value], *, timeout_seconds: float | None = None)
             put(None, error)
 
     thread = threading.Thread(target=make, name="obverse-loader", daemon=True)
-    thread.start()
     is_hung = False
     try:
+        thread.start()
         while True:
             try:
                 value, error = waiting.get(timeout=timeout_seconds)
@@ -62,5 +62,5 @@ def prefetched(values: Iterator[Value], *, timeout_seconds: float | None = None)
             yield value
     finally:
         stop.set()
-        if not is_hung:
+        if not is_hung and thread.ident is not None:
             thread.join(JOIN_SECONDS)

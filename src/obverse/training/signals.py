@@ -72,9 +72,11 @@ def awaited(
         except (_NotAwaited, StopIteration):
             return
         except DataError as error:
+            if wish.number is not None:  # the signal has also ended a process that reads
+                return
             save()
             advice = "" if "--resume" in str(error) else ". All steps are saved: once it is mended, go on with --resume"
-            raise DataError(f"{error}{advice}") from None
+            raise type(error)(f"{error}{advice}") from None
         yield value
 
 
