@@ -39,9 +39,9 @@ def in_order(
                 future.set_exception(error)
 
     threads = [threading.Thread(target=work, name=f"obverse-in-order-{n}", daemon=True) for n in range(num_threads)]
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         for item in items:
             pending.append(Future())
             jobs.put((item, pending[-1]))
@@ -56,4 +56,5 @@ def in_order(
             jobs.put(None)
         deadline = time.monotonic() + JOIN_SECONDS
         for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.ident is not None:  # a signal may come before all have started
+                thread.join(max(0.0, deadline - time.monotonic()))
