@@ -36,7 +36,7 @@ from obverse.export.quantising.integers import with_int8_products
 from obverse.inference import Predictor
 from obverse.models import Classifier
 from obverse.recipe import OutputSpec, build_recipe
-from obverse.runtime import has_fast_bf16
+from obverse.runtime import supports_bf16
 
 CPU = torch.device("cpu")
 EAGER = "torch, fp32, eager"
@@ -86,7 +86,7 @@ def ways(bundle: Bundle, classifier: Classifier, threads: int) -> Iterator[tuple
     dataset = nncf.Dataset(calibration)
     integers = nncf.quantize(read, dataset, model_type=transformer, advanced_parameters=exact_sums)
     yield "openvino, int8", SessionEngine(OpenVinoModel(integers, "f32", threads), needs)
-    if has_fast_bf16(CPU):
+    if supports_bf16(CPU):
         yield "torch, bf16", TorchEngine.from_bundle(bundle, classifier, device=CPU, precision="bf16")
         yield "openvino, bf16", SessionEngine(OpenVinoModel(openvino.Core().read_model(data), "bf16", threads), needs)
 

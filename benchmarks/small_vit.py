@@ -22,7 +22,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-from obverse.runtime import has_fast_bf16
+from obverse.runtime import supports_bf16
 
 NAME, SIDE, TEACHER_SIDE, BATCH, NUM_PICTURES = "vit_tiny_patch16_224", 64, 96, 128, 30_000
 
@@ -54,7 +54,7 @@ def teacher_features(data: Path, pixels: torch.Tensor) -> torch.Tensor:
 def main() -> None:
     target, minutes = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 30.0
     data = Path(os.environ["OBVERSE_REAL_DATA"])
-    with_bf16 = has_fast_bf16(torch.device("cpu"))
+    with_bf16 = supports_bf16(torch.device("cpu"))
     torch.manual_seed(0)
     pixels, labels = pictures(data / "cifar10_train.zip")
     rows = torch.randperm(len(pixels))[:NUM_PICTURES]

@@ -26,7 +26,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from obverse.models.backbones.convnet import ConvNet
-from obverse.runtime import has_fast_bf16
+from obverse.runtime import supports_bf16
 
 # A timm network, the side of its input, pictures a step, and pictures to train on: whole batches, because the plain
 # loop drops a last smaller one, which would cost only Obverse.
@@ -109,7 +109,7 @@ def run_case(key: str, work: Path, rounds: int) -> dict[str, Any]:
     train = write_photographs(data / "train", num_pictures, height, width)
     write_photographs(data / "val", num_pictures // 8, height, width, first=num_pictures)
     # Without instructions for it bf16 is many times slower, and nobody would take it.
-    takes_bf16 = has_fast_bf16(CPU) and matmul_limit(torch.bfloat16) > matmul_limit(torch.float32)
+    takes_bf16 = supports_bf16(CPU) and matmul_limit(torch.bfloat16) > matmul_limit(torch.float32)
     tried = {flags: words for flags, words in FLAGS.items() if takes_bf16 == ("--bf16" in words) or not words}
     own, plain, chosen = 0.0, dict.fromkeys(tried, 0.0), {}
     for number in range(rounds):

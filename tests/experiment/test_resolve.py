@@ -49,7 +49,7 @@ def test_what_only_the_model_can_tell_is_open_and_plain_until_then():
     assert found.open == {"finetune.freeze_norm", "runtime.precision", "runtime.compile"}
     runtime = found.recipe.runtime
     assert (runtime.precision, runtime.channels_last, runtime.compile) == ("fp32", True, False)
-    without = replace(machine, has_fast_bf16=False)
+    without = replace(machine, supports_bf16=False)
     assert (
         "runtime.precision"
         not in resolve(

@@ -9,9 +9,11 @@ import torch
 from obverse.errors import Interrupted
 from obverse.experiment.auto import resolve
 from obverse.experiment.auto.tune import tune
-from obverse.experiment.setup import build_model, describe
+from obverse.experiment.setup import build_model, describe, set_up
 from obverse.manifest import build_index
+from obverse.models.backbones import staged
 from obverse.runs.checkpoint import load_newest
+from obverse.training import Trainer
 
 AUTO = {"compile": "auto"}
 tune_module = sys.modules["obverse.experiment.auto.tune"]
@@ -130,6 +132,33 @@ def test_the_model_and_the_generators_are_left_as_they_were(setup_of):
     torch.testing.assert_close(setup.model.state_dict(), before, atol=0, rtol=0)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(parameter.grad is None for parameter in setup.model.parameters())
+
+
+def test_checkpointing_is_measured_and_changes_nothing_but_memory(setup_of, monkeypatch, tmp_path):
+    """What is measured is what trains; a batch norm counts every batch once, also after measuring."""
+    recomputed = []
+    checkpoint = staged.checkpoint
+    monkeypatch.setattr(staged, "checkpoint", lambda *of, **how: recomputed.append(1) or checkpoint(*of, **how))
+
+    def measure(forms, step, *, prepare):
+        for form in forms:
+            prepare(form)
+            step()
+        return forms[0]
+
+    monkeypatch.setattr(tune_module, "choose_faster", measure)
+    states = []
+    for checkpointing in (False, True):
+        setup = setup_of(runtime={"channels_last": "auto", "checkpointing": checkpointing})
+        recipe = setup.tuned()
+        assert bool(recomputed) is checkpointing
+        ready = set_up(recipe, setup.manifest, model=setup.model)
+        trainer = Trainer(
+            ready.engine(), recipe, ready.loaders(), objective=ready.objective, checkpoints=tmp_path / "checkpoints"
+        )
+        list(trainer.run())
+        states.append(trainer.model.state_dict())
+    torch.testing.assert_close(states[1], states[0], atol=0, rtol=0)
 
 
 @pytest.mark.full

@@ -59,7 +59,7 @@ def test_bf16_saves_memory_only_where_the_processor_knows_it(planned, monkeypatc
     """Elsewhere a convolution unfolds its whole batch, nine numbers for each of a 3x3 kernel's input."""
 
     def activations(precision, *, is_fast):
-        monkeypatch.setattr("obverse.planning.memory.has_fast_bf16", lambda device: is_fast)
+        monkeypatch.setattr("obverse.planning.memory.supports_bf16", lambda device: is_fast)
         vgg = {"kind": "vgg", "num_blocks": 4, "pool": "mean"}
         return planned(model={"backbone": vgg}, runtime={"precision": precision}).memory.activations
 

@@ -154,6 +154,8 @@ def build_model(recipe: ResolvedRecipe, manifest: Manifest, *, load_weights: boo
     if not has_parent:
         _start_head(model, recipe.finetune.head_bias, manifest)
     set_trainable(model, recipe.finetune)
+    if recipe.runtime.checkpointing:
+        enable_checkpointing(model)
     seed_torch_of_rank(recipe.training.seed, launched().rank)
     return model
 
@@ -162,8 +164,6 @@ def require_trainable(recipe: ResolvedRecipe, manifest: Manifest) -> None:
     """Raise the error with which a training by this recipe would refuse its network. No weights are read."""
     model = build_model(recipe, manifest, load_weights=False)
     parameter_groups(model, recipe.optim.weight_decay, layer_decay=recipe.finetune.layer_decay)
-    if recipe.runtime.checkpointing:
-        enable_checkpointing(model)
 
 
 def _start_head(model: Classifier, kind: str, manifest: Manifest) -> None:

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from obverse.bundle import Bundle
 from obverse.models import Classifier, enable_checkpointing, prepare, set_trainable
 from obverse.recipe import ResolvedRecipe
-from obverse.runtime import autocast, has_fast_bf16
+from obverse.runtime import autocast, supports_bf16
 from obverse.training import build_optimizer
 
 from .ledger import CUDA_BLOCK, Event, Ledger, exact_peak, heap_peak
@@ -65,7 +65,7 @@ def plan_memory(
     recipe: ResolvedRecipe, bundle: Bundle, *, device: str, micro_batch_size: int, cache_bytes: int = 0
 ) -> Memory:
     """The memory of training `recipe` on a `cpu` or `cuda` device."""
-    ledger = Ledger(unfolds_bf16=device == "cpu" and not has_fast_bf16(CPU))
+    ledger = Ledger(unfolds_bf16=device == "cpu" and not supports_bf16(CPU))
     with torch.device("meta"):
         model = bundle.build()
         prepare(model, recipe.finetune)

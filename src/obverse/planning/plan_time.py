@@ -16,7 +16,7 @@ from obverse.bundle import Bundle
 from obverse.engines import Forward
 from obverse.experiment import Resolved, build_model, describe, measured_samples, step_inputs, training_step, tune
 from obverse.manifest import Manifest
-from obverse.models import Classifier, enable_checkpointing
+from obverse.models import Classifier
 from obverse.recipe import ResolvedRecipe
 from obverse.runtime import fastest_seconds, resolve_device
 from obverse.training import Update, WeightAverage, build_optimizer
@@ -66,8 +66,6 @@ def measure_seconds(resolved: Resolved, manifest: Manifest, notify: Notify) -> t
     model, bundle = build_model(recipe, manifest, load_weights=False), describe(recipe, manifest)
     measured = replace(resolved, open=resolved.open - {"finetune.freeze_norm", "runtime.compile"})
     recipe = tune(measured, model, bundle, num_train=len(manifest.split("train")), notify=notify)
-    if recipe.runtime.checkpointing:
-        enable_checkpointing(model)
     notify(f"measuring a training step of {measured_samples(recipe, bundle)} samples")
     return recipe, _measured(recipe, model, bundle)
 

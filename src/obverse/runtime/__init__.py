@@ -15,7 +15,7 @@ from .group import joined
 from .locking import locked
 from .memory import available_memory, peak_memory
 from .optimizers import without_compiler
-from .precision import autocast, choose_matmul, has_fast_bf16
+from .precision import autocast, choose_matmul, supports_bf16
 from .process import ALONE, Process, keep_freed_memory, resolve_device
 from .seeding import (
     named_generator,
@@ -44,7 +44,7 @@ __all__ = [
     "fast_attention",
     "fastest_seconds",
     "forget_choices",
-    "has_fast_bf16",
+    "supports_bf16",
     "joined",
     "keep_freed_memory",
     "locked",

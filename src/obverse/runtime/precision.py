@@ -26,8 +26,8 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Non
     return torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32")
 
 
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 may be fast on the device: on a CPU with AVX512, if only some of these have instructions for it."""
+def supports_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bf16: every CPU with AVX512 does, and some have instructions that make it fast."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -18,7 +18,7 @@ from obverse.data import Batch
 from obverse.engines import Outputs, TorchEngine, evaluating, run_engine
 from obverse.errors import DataError, Interrupted
 from obverse.losses import Objective
-from obverse.models import Classifier, compile_model, enable_checkpointing, set_trainable
+from obverse.models import Classifier, compile_model, set_trainable
 from obverse.recipe import ResolvedRecipe
 from obverse.runs import CheckpointSaved, EpochEnd, Event, Message, StepEnd, is_lack_of_memory
 from obverse.runs.checkpoint import Checkpoint, save_checkpoint
@@ -76,8 +76,6 @@ class Trainer:
             shard(self.average.model)  # type: ignore[arg-type]
         is_fresh = recipe.parent is None and recipe.model.backbone.is_scratch
         self._statistics = FreshStatistics(self.model.modules() if is_fresh else ())
-        if recipe.runtime.checkpointing:
-            enable_checkpointing(self.model)
         if recipe.runtime.compile:
             compile_model(self.model)
         self.optimizer = build_optimizer(

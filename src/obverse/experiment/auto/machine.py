@@ -9,7 +9,7 @@ import torch
 from obverse.cpus import num_usable_cpus
 from obverse.launch import launched
 from obverse.recipe import RuntimeSpec
-from obverse.runtime import choose_matmul, has_fast_bf16, resolve_device
+from obverse.runtime import choose_matmul, resolve_device, supports_bf16
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Machine:
     matmul: str
     """Precision of fp32 matrix products, as in `torch.set_float32_matmul_precision`."""
 
-    has_fast_bf16: bool | None
-    """Whether bf16 may be fast; None for another machine, where it cannot be tested."""
+    supports_bf16: bool | None
+    """As `runtime.supports_bf16`; None for another machine, where it cannot be tested."""
 
     processes: int = 1
     """Number of processes that train together."""
@@ -45,5 +45,5 @@ class Machine:
     def _of(cls, kind: str, runtime: RuntimeSpec, *, is_here: bool) -> Machine:
         device = torch.device(kind)
         matmul = choose_matmul(device) if runtime.matmul == "auto" else runtime.matmul
-        fast_bf16 = has_fast_bf16(device) if is_here else None
-        return cls(kind, num_usable_cpus(), matmul, fast_bf16, launched().world_size)
+        bf16 = supports_bf16(device) if is_here else None
+        return cls(kind, num_usable_cpus(), matmul, bf16, launched().world_size)

@@ -110,7 +110,7 @@ def resolve(recipe: Recipe, index: Index, machine: Machine | None = None) -> Res
     resolved = ResolvedRecipe.of(recipe.changed(decided).changed(plain))
     reasons.append(_summary(resolved, index))
     # Where bf16 cannot be fast it need not be measured.
-    is_fp32 = machine.has_fast_bf16 is False
+    is_fp32 = machine.supports_bf16 is False
     return Resolved(resolved, needs, tuple(reasons), measurable - ({"runtime.precision"} if is_fp32 else set()))
 
 
