@@ -13,7 +13,7 @@ from .acceptance import (
     why_none,
 )
 from .arrays import require_numbers, softmax, to_answers, to_logits, to_probabilities
-from .blocks import row_blocks
+from .blocks import in_blocks, row_blocks
 from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, cross_calibrated, uncalibrated
 from .conformal import PredictionSets, band, fit_sets, promise, sets_of
 from .kinds import PLAIN, Kind, LabelSet, OneClass, Truth, kind_of
@@ -61,6 +61,7 @@ __all__ = [
     "percent",
     "promise",
     "require_numbers",
+    "in_blocks",
     "row_blocks",
     "sets_of",
     "softmax",

@@ -12,7 +12,7 @@ import torch
 
 from obverse.recipe import AcceptanceSpec, OutlierSpec, OutputSpec
 
-from .blocks import row_blocks
+from .blocks import in_blocks
 from .kinds import Kind, Truth
 
 FloatArray = npt.NDArray[np.float64]
@@ -39,11 +39,12 @@ def confidence_of(probabilities_NK: npt.NDArray[np.floating[Any]], answers: Trut
     For label sets a score that only ranks answers: the product over all classes of the probability that the class is
     rightly in the set or rightly not. Classes are not independent, so that it is not the probability of a right set.
     """
-    parts = [
-        kind.confidence(torch.tensor(probabilities_NK[rows], dtype=torch.float64), torch.from_numpy(answers[rows]))
-        for rows in row_blocks(*probabilities_NK.shape)
-    ]
-    confidence_N: FloatArray = torch.cat(parts).numpy()
+
+    def of(rows: slice) -> torch.Tensor:
+        exact_NK = torch.tensor(probabilities_NK[rows], dtype=torch.float64)
+        return kind.confidence(exact_NK, torch.from_numpy(answers[rows]))
+
+    confidence_N: FloatArray = in_blocks(of, *probabilities_NK.shape).numpy()
     return confidence_N
 
 

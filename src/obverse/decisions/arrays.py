@@ -11,7 +11,7 @@ import torch
 
 from obverse.errors import DataError
 
-from .blocks import row_blocks
+from .blocks import in_blocks
 from .kinds import Kind
 
 
@@ -40,11 +40,11 @@ def to_logits(probabilities_NK: npt.NDArray[np.floating[Any]], kind: Kind) -> np
 
 def to_answers(probabilities_NK: npt.NDArray[np.floating[Any]], kind: Kind) -> npt.NDArray[Any]:
     """Decisions of `kind`: class indices (N), -1 for a row of NaN; or label sets (N, K)."""
-    parts = [
-        kind.decide(torch.tensor(probabilities_NK[rows], dtype=torch.float64))
-        for rows in row_blocks(*probabilities_NK.shape)
-    ]
-    answers: npt.NDArray[Any] = torch.cat(parts).numpy()
+
+    def decided(rows: slice) -> torch.Tensor:
+        return kind.decide(torch.tensor(probabilities_NK[rows], dtype=torch.float64))
+
+    answers: npt.NDArray[Any] = in_blocks(decided, *probabilities_NK.shape).numpy()
     return answers
 
 

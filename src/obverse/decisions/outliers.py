@@ -22,7 +22,7 @@ from torch import nn
 from obverse.errors import DataError
 from obverse.recipe import OutlierSpec
 
-from .blocks import row_blocks
+from .blocks import in_blocks
 
 FloatArray = npt.NDArray[np.float64]
 # Exponent and number of classes of GEN, as in the paper.
@@ -68,9 +68,10 @@ class OutlierDetector:
         if embeddings_ND.shape[1] != self.means_KD.shape[1]:
             raise DataError(f"the bundle's outliers.safetensors is for embeddings of {self.means_KD.shape[1]} numbers, "
                             f"and the model's have {embeddings_ND.shape[1]}; it belongs to another model")  # fmt: skip
-        blocks = range(0, len(embeddings_ND), BLOCK)
-        squares = [self.distance(_exact(embeddings_ND[start : start + BLOCK])).numpy() for start in blocks]
-        nearest_N: FloatArray = np.concatenate([*squares, np.empty(0)])
+        nearest_N: FloatArray = np.empty(len(embeddings_ND))
+        for start in range(0, len(embeddings_ND), BLOCK):
+            rows = slice(start, start + BLOCK)
+            nearest_N[rows] = self.distance(_exact(embeddings_ND[rows])).numpy()
         return nearest_N
 
 
@@ -141,8 +142,8 @@ def generalised_entropy(probabilities_NK: npt.NDArray[np.floating[Any]]) -> Floa
 
     For label sets it is the sum over classes of how uncertain the presence of each is.
     """
-    parts = [entropy(_exact(probabilities_NK[rows])) for rows in row_blocks(*probabilities_NK.shape)]
-    entropy_N: FloatArray = torch.cat(parts).numpy()
+    of_rows = in_blocks(lambda rows: entropy(_exact(probabilities_NK[rows])), *probabilities_NK.shape)
+    entropy_N: FloatArray = of_rows.numpy()
     return entropy_N
 
 

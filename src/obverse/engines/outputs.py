@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,22 +36,46 @@ class Outputs:
     def rows(self, places: Sequence[int]) -> Outputs:
         """The rows at `places`, in that order."""
         index = np.asarray(places, np.int64)
-        return _changed([self], tuple(self.ids[place] for place in places), lambda parts: parts[0][index])
+        return self._with(tuple(self.ids[place] for place in places), [array[index] for array in self._arrays()])
 
     @staticmethod
-    def joined(parts: Sequence[Outputs]) -> Outputs:
-        """All rows of several outputs of one model, in order."""
-        return _changed(parts, tuple(name for part in parts for name in part.ids), np.concatenate)
+    def joined(parts: Iterable[Outputs]) -> Outputs:
+        """All rows of one or more outputs of one model, in order. The parts of an iterator are not kept meanwhile."""
+        ids: list[str] = []
+        columns: list[_Column] = []
+        for part in parts:
+            ids += part.ids
+            columns = columns or [_Column(array) for array in part._arrays()]
+            for column, array in zip(columns, part._arrays(), strict=True):
+                column.add(array)
+        return part._with(tuple(ids), [column.whole() for column in columns])
+
+    def _arrays(self) -> list[Array]:
+        return [self.truth, self.logits_NK, self.embeddings_ND, *self.alone_VNK, *self.grades_VNK]
+
+    def _with(self, ids: tuple[str, ...], arrays: Sequence[Array]) -> Outputs:
+        """Outputs with other rows. arrays: in the order of `_arrays`."""
+        truth, logits_NK, embeddings_ND, *of_views = arrays
+        num = len(self.alone_VNK)
+        return Outputs(ids, truth, logits_NK, embeddings_ND, tuple(of_views[:num]), tuple(of_views[num:]))
 
 
-def _changed(parts: Sequence[Outputs], ids: tuple[str, ...], change: Callable[[list[Array]], Array]) -> Outputs:
-    """Outputs whose arrays are each `change` applied to that array of every part."""
-    first = parts[0]
-    return Outputs(
-        ids,
-        change([part.truth for part in parts]),
-        change([part.logits_NK for part in parts]),
-        change([part.embeddings_ND for part in parts]),
-        tuple(change([part.alone_VNK[view] for part in parts]) for view in range(len(first.alone_VNK))),
-        tuple(change([part.grades_VNK[view] for part in parts]) for view in range(len(first.grades_VNK))),
-    )
+class _Column:
+    """An array to which rows are added. A large one grows in place, so that its rows are in memory only once."""
+
+    def __init__(self, like: Array) -> None:
+        self._rows, self._num = np.empty((0, *like.shape[1:]), like.dtype), 0
+
+    def add(self, rows: Array) -> None:
+        start, self._num = self._num, self._num + len(rows)
+        if self._num > len(self._rows):
+            self._resize(self._num + self._num // 8)
+        self._rows[start : self._num] = rows
+
+    def whole(self) -> Array:
+        """All rows; nothing can be added afterwards."""
+        self._resize(self._num)
+        return self._rows
+
+    def _resize(self, num: int) -> None:
+        self._rows.resize((num, *self._rows.shape[1:]), refcheck=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -27,20 +27,23 @@ def run_engine(
     process: this rank of the processes that share the batches. The main process gets all rows, in manifest order; the
     other ranks get no rows.
     """
-    parts = []
-    for batch in batches:
-        engine.needs.require(batch)
-        outputs = engine.outputs(batch, each_view=each_view, embeddings=embeddings)
-        parts.append(outputs.rows(np.flatnonzero(batch.valid_B.cpu().numpy()).tolist()))
-    return _of_all_ranks(process, parts)
+    counts: list[int] = []
+
+    def parts() -> Iterator[Outputs]:
+        for batch in batches:
+            engine.needs.require(batch)
+            outputs = engine.outputs(batch, each_view=each_view, embeddings=embeddings)
+            valid = np.flatnonzero(batch.valid_B.cpu().numpy()).tolist()
+            counts.append(len(valid))
+            yield outputs.rows(valid)
+
+    mine = Outputs.joined(parts())
+    return mine if process.is_alone else _of_all_ranks(process, counts, mine)
 
 
-def _of_all_ranks(process: Process, parts: list[Outputs]) -> Outputs:
-    """All ranks' rows, gathered on the main process in their order before sharding. parts: one per batch."""
-    mine = Outputs.joined(parts)
-    if process.is_alone:
-        return mine
-    shares = process.gather(([len(part.ids) for part in parts], mine))
+def _of_all_ranks(process: Process, counts: list[int], mine: Outputs) -> Outputs:
+    """All ranks' rows, gathered on the main process in their order before sharding. counts: rows of each batch."""
+    shares = process.gather((counts, mine))
     if not process.is_main:
         return mine.rows([])
     order = unsharded_order([counts for counts, _ in shares])

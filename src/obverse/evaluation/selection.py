@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from obverse import metrics
-from obverse.decisions import PLAIN, Kind, LabelSet, row_blocks, to_answers, to_probabilities, training_prior
+from obverse.decisions import PLAIN, Kind, LabelSet, in_blocks, to_answers, to_probabilities, training_prior
 from obverse.engines import Outputs
 
 # Candidate priors: powers of the training frequencies, from equal frequencies (0) to those of training (1).
@@ -70,10 +70,11 @@ def best_prior(
 def mean_loss(logits_NK: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64]) -> float:
     """Mean cross entropy in nats."""
     logits, labels = torch.from_numpy(logits_NK), torch.from_numpy(labels_N)
-    losses = [
-        cross_entropy(logits[rows].double(), labels[rows], reduction="none") for rows in row_blocks(*logits.shape)
-    ]
-    return float(torch.cat(losses).mean())
+
+    def losses(rows: slice) -> torch.Tensor:
+        return cross_entropy(logits[rows].double(), labels[rows], reduction="none")
+
+    return float(in_blocks(losses, *logits.shape).mean())
 
 
 def is_better(name: str, value: float, best: float | None) -> bool:

@@ -21,7 +21,7 @@ from obverse.recipe import AutoBackbone, ConvNetBackbone, Recipe, ResolvedRecipe
 from obverse.runs import Message, Observer, RunFolder, explained
 from obverse.runs.checkpoint import Checkpoint, load_newest
 from obverse.runs.observers import JsonlObserver, Watch, dotted, open_tensorboard, open_tracker, require_trackers
-from obverse.runtime import Process, busy_note, joined
+from obverse.runtime import Process, busy_note, give_back_freed_memory, joined
 from obverse.staging import require_whole
 from obverse.training import Progress as TrainingProgress
 from obverse.training import Repeat, Trainer, catch_signals, workers_explained
@@ -210,6 +210,7 @@ def _train(
     saved: tuple[Checkpoint | None, Sequence[str]] = (None, ()),
 ) -> RunResult:
     setup = with_share_of_minutes(setup)
+    give_back_freed_memory()  # of reading the data
     if setup.process.is_main:
         _write_events(watch, run, setup.recipe)
     try:
@@ -296,6 +297,7 @@ def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunRe
 
     With `training.refit`, val is evaluated with the best weights of the first training, before the second.
     """
+    give_back_freed_memory()  # of training
     progress, (ready, train), shipped, log = first.progress, ready_model(run, setup, first), first, {}
     story = _story(run, setup, first, ready, train)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]

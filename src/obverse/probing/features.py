@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from obverse.bundle import Bundle
 from obverse.data import CacheContent, Loader, PictureDataset
@@ -128,6 +127,8 @@ def frozen_features(
 @torch.no_grad()
 def _flops(backbone: nn.Module, bundle: Bundle, device: torch.device) -> int:
     """Floating-point operations of a network for one picture, which unlike its time are the same on every machine."""
+    from torch.utils.flop_counter import FlopCounterMode  # imports triton, which takes 90 MB
+
     geometry = bundle.geometry
     with FlopCounterMode(display=False) as counter:
         backbone(torch.zeros(1, 3, geometry.canvas_height, geometry.canvas_width, device=device))

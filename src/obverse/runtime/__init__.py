@@ -16,7 +16,7 @@ from .locking import locked
 from .memory import available_memory, peak_memory
 from .optimizers import without_compiler
 from .precision import autocast, choose_matmul, supports_bf16
-from .process import ALONE, Process, keep_freed_memory, resolve_device
+from .process import ALONE, Process, give_back_freed_memory, keep_freed_memory, resolve_device
 from .seeding import (
     named_generator,
     named_uniforms,
@@ -46,6 +46,7 @@ __all__ = [
     "forget_choices",
     "supports_bf16",
     "joined",
+    "give_back_freed_memory",
     "keep_freed_memory",
     "locked",
     "machine",

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from obverse.decisions.blocks import row_blocks
+from obverse.decisions.blocks import in_blocks, row_blocks
 from obverse.recipe import CalibrationForm, CalibrationSpec
 from obverse.runtime import without_compiler
 
@@ -79,11 +79,12 @@ def losses_of(
     spec: CalibrationSpec | None,
 ) -> FloatArray:
     """Log loss in nats of each sample (N) after a calibration; of label sets the mean over classes."""
-    parts = [
-        _losses(calibrated(torch.tensor(logits_NK[rows], dtype=torch.float64), spec), torch.tensor(truth[rows])).numpy()
-        for rows in row_blocks(*logits_NK.shape)
-    ]
-    losses_N: FloatArray = np.concatenate(parts)
+
+    def of(rows: slice) -> torch.Tensor:
+        mapped_NK = calibrated(torch.tensor(logits_NK[rows], dtype=torch.float64), spec)
+        return _losses(mapped_NK, torch.tensor(truth[rows]))
+
+    losses_N: FloatArray = in_blocks(of, *logits_NK.shape).numpy()
     return losses_N
 
 

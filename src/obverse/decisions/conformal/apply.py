@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from obverse.decisions.blocks import row_blocks
+from obverse.decisions.blocks import in_blocks
 from obverse.decisions.kinds import Kind
 from obverse.recipe import SetsSpec
 
@@ -55,11 +55,12 @@ def _in_blocks(
 ) -> npt.NDArray[Any]:
     """What is computed (N, K) from probabilities and their answers, block by block."""
     num_rows, num_classes = probabilities_NK.shape
-    parts = []
-    for rows in row_blocks(num_rows, num_classes**2 if rule.kind == "range" else num_classes):
+
+    def of(rows: slice) -> torch.Tensor:
         exact_NK = torch.tensor(probabilities_NK[rows], dtype=torch.float64)
-        parts.append(compute(exact_NK, kind.decide(exact_NK), rule))
-    return torch.cat(parts).numpy()
+        return compute(exact_NK, kind.decide(exact_NK), rule)
+
+    return in_blocks(of, num_rows, num_classes**2 if rule.kind == "range" else num_classes).numpy()
 
 
 @dataclass(frozen=True, eq=False)
