@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,7 +49,7 @@ def load_recipe(source: str | os.PathLike[str] | Recipe = "auto", settings: Sequ
 
 def build_recipe(values: dict[str, Any], where: str) -> Recipe:
     """Validate plain values; every fault becomes part of one RecipeError."""
-    return build_spec(Recipe, _with_backbone_kind(values), f"recipe {where}", recipe_schema())
+    return build_spec(Recipe, _with_backbone_kind(values), f"recipe {where}", recipe_schema)
 
 
 def _with_backbone_kind(values: dict[str, Any]) -> dict[str, Any]:
@@ -63,13 +63,16 @@ def _with_backbone_kind(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "model": {**model, "backbone": {"kind": "auto", **backbone}}}
 
 
-def build_spec(kind: type[S], values: Any, where: str, schema: dict[str, Any] | None = None) -> S:
-    """The validated spec of any kind; see `build_recipe`. schema: JSON Schema of the keys that a user may write."""
+def build_spec(kind: type[S], values: Any, where: str, schema: Callable[[], dict[str, Any]] | None = None) -> S:
+    """The validated spec of any kind; see `build_recipe`.
+
+    schema: makes the JSON Schema of the keys that a user may write, for an error; it takes a quarter of a second.
+    """
     try:
         text = json.dumps(values)
         return kind.model_validate_json(text)
     except ValidationError as error:
-        sentences = sentences_of(error, json.loads(text), schema or kind.model_json_schema())
+        sentences = sentences_of(error, json.loads(text), (schema or kind.model_json_schema)())
         raise RecipeError(f"{where}: {sentences}") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise RecipeError(f"{where}: {error}; keys and values must be plain words, numbers and lists") from None
