@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -27,8 +28,6 @@ from obverse.recipe import build_recipe
 from obverse.runs import RunFolder, checkpoint
 from obverse.training import trainer
 
-# What a training imports late. It is imported before the forks, so that no round waits for it.
-LATE = ("obverse.runs.observers.tensorboard",)
 # Seconds after which a round counts as hanging: the script ends and writes where.
 LONGEST_ROUND = 900
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
@@ -55,6 +54,19 @@ def train(data: Path, run: RunFolder) -> None:
         resume_run(run)
     else:
         start_run(data, build_recipe(json.loads(json.dumps(RECIPE)), "kill"), run)
+
+
+def import_what_is_imported_late(data: Path, folder: Path) -> None:
+    """Import in this process, before the other forks, what a training imports, so that no round waits for it."""
+
+    def note() -> None:
+        train(data, RunFolder(folder / "first"))
+        (folder / "modules.json").write_text(json.dumps([name for name in sys.modules if name != "__main__"]))
+
+    in_child(note)
+    for name in json.loads((folder / "modules.json").read_text()):
+        with suppress(ImportError):
+            import_module(name)
 
 
 def watch(folder: Path, kill_at: int | None) -> list[int]:
@@ -124,10 +136,9 @@ def result(folder: Path) -> dict[str, object]:
 def main() -> None:
     data, folder, mode = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(1)
-    for name in LATE:
-        import_module(name)
     faulthandler.dump_traceback_later(LONGEST_ROUND, exit=True)
     trainer.CHECKPOINT_SECONDS = trainer.CHECKPOINT_SHARE = 0  # a checkpoint after every step
+    import_what_is_imported_late(data, folder)
     start = time.monotonic()
     in_child(lambda: train(data, RunFolder(folder / "whole")))
     seconds = time.monotonic() - start

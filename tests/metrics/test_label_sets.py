@@ -67,10 +67,9 @@ def test_thresholds_give_the_best_f1_that_any_gives(ties):
     chosen = np.array(metrics.best_thresholds(truth, probabilities))
     found = metrics.set_scores(truth, probabilities >= chosen).f1_K
     for k in range(truth.shape[1]):
-        tried = [
-            oracle.f1_score(truth[:, k], probabilities[:, k] >= cut, zero_division=0) for cut in np.linspace(0, 1, 1001)
-        ]
-        assert found[k] >= max(tried) - 1e-12
+        tried_TN = probabilities[:, k] >= np.linspace(0, 1, 1001)[:, None]
+        f1_T = 2 * (tried_TN & truth[:, k]).sum(1) / (tried_TN.sum(1) + truth[:, k].sum())
+        assert found[k] >= f1_T.max() - 1e-12
     assert not np.isin(chosen, probabilities).any()  # between samples, so that rounding decides nothing
 
 
