@@ -1,6 +1,7 @@
 """Engines: a batch in, outputs out; what wraps one averages; threads share one."""
 
 import ast
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,26 @@ def test_rows_of_several_batches_without_padding():
     assert found.ids == ("0/0", "0/2", "0/3", "1/0", "1/1", "1/2")
     whole = [engine.outputs(batch, each_view=True) for batch in batches]
     require_equal(found, Outputs.joined([whole[0].rows([0, 2, 3]), whole[1]]))
+
+
+def test_rows_are_in_memory_only_once():
+    nothing = np.zeros((1000, 0), np.float32)
+
+    def parts():
+        for number in range(30):
+            logits_NK = np.full((1000, 200), number, np.float32)
+            yield Outputs((f"{number}",) * 1000, np.full(1000, number), logits_NK, nothing, (logits_NK + 1,))
+
+    tracemalloc.start()
+    found = Outputs.joined(parts())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    size = found.logits_NK.nbytes + found.alone_VNK[0].nbytes
+    assert size < peak < 1.3 * size
+    np.testing.assert_array_equal(found.logits_NK[:, 7], np.repeat(np.arange(30), 1000))
+    np.testing.assert_array_equal(found.alone_VNK[0], found.logits_NK + 1)
+    assert found.ids[29_000] == "29"
+    assert found.embeddings_ND.shape == (30_000, 0)
 
 
 def test_label_sets_are_the_truth_of_multi_label_data():
