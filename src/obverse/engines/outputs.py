@@ -61,21 +61,16 @@ class Outputs:
 
 
 class _Column:
-    """An array to which rows are added. A large one grows in place, so that its rows are in memory only once."""
+    """Rows of one array that come block by block. The bytes grow in place, so that they are in memory only once."""
 
     def __init__(self, like: Array) -> None:
-        self._rows, self._num = np.empty((0, *like.shape[1:]), like.dtype), 0
+        self._shape, self._dtype = like.shape[1:], like.dtype
+        self._num, self._bytes = 0, bytearray()
 
     def add(self, rows: Array) -> None:
-        start, self._num = self._num, self._num + len(rows)
-        if self._num > len(self._rows):
-            self._resize(self._num + self._num // 8)
-        self._rows[start : self._num] = rows
+        self._num += len(rows)
+        self._bytes += rows.tobytes()
 
     def whole(self) -> Array:
         """All rows; nothing can be added afterwards."""
-        self._resize(self._num)
-        return self._rows
-
-    def _resize(self, num: int) -> None:
-        self._rows.resize((num, *self._rows.shape[1:]), refcheck=False)
+        return np.ndarray((self._num, *self._shape), self._dtype, self._bytes)
