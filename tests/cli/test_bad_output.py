@@ -164,12 +164,13 @@ def test_nobody_reads_the_output(monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_an_export_that_does_not_fit(refused, shapes_run, tmp_path, monkeypatch):
+def test_an_export_or_evaluation_that_does_not_fit(refused, shapes_run, tmp_path, monkeypatch):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:
         refused(73, "m.pth' cannot be written: File too large", "export", shapes_run, "--format", "pth", "--out",
                 tmp_path / "m.pth")  # fmt: skip
+        refused(73, "allow larger files (ulimit -f)", "evaluate", shapes_run, "--out", tmp_path / "evaluation")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 

@@ -14,7 +14,10 @@ from obverse.errors import OutOfMemoryError, OutputError
 
 from .rundir import DISK_FAULTS, disk_error
 
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT)
+UNWRITABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT),
+    errno.EFBIG,
+)
 # On a CPU, torch reports a lack of memory as a plain RuntimeError with one of these phrases.
 MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
 

@@ -289,7 +289,8 @@ def disk_error(path: Path, num_bytes: int | None, error: OSError) -> DiskError |
         needed = f"; {num_bytes:,} bytes are needed" if num_bytes is not None else ""
         return DiskError(f"writing {str(path)!r} failed ({error.strerror}){needed}. Free space and try again; "
                          "training goes on with --resume")  # fmt: skip
-    return OutputError(f"{str(path)!r} cannot be written: {error.strerror}")
+    advice = "; allow larger files (ulimit -f), or choose another file system" if error.errno == errno.EFBIG else ""
+    return OutputError(f"{str(path)!r} cannot be written: {error.strerror}{advice}")
 
 
 def default_run_path(data: Path, now: datetime) -> Path:
