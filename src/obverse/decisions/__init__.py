@@ -14,7 +14,7 @@ from .acceptance import (
 )
 from .arrays import require_numbers, softmax, to_answers, to_logits, to_probabilities
 from .blocks import in_blocks, row_blocks
-from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, cross_calibrated, uncalibrated
+from .calibration import LEAST_UNITS, Evidence, calibrate, calibrated, cross_probabilities, uncalibrated
 from .conformal import PredictionSets, band, fit_sets, promise, sets_of
 from .kinds import PLAIN, Kind, LabelSet, OneClass, Truth, kind_of
 from .logits import build_output, class_logits, split_views, training_prior
@@ -47,7 +47,7 @@ __all__ = [
     "calibrated",
     "class_logits",
     "confidence_of",
-    "cross_calibrated",
+    "cross_probabilities",
     "decide",
     "fit_sets",
     "generalised_entropy",

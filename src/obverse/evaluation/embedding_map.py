@@ -23,7 +23,7 @@ NUM_STEPS = 300
 TINY = 1e-12
 NUM_NEIGHBOURS = 3
 # Rows whose distances to all anchors are in memory at once.
-BLOCK = 4096
+BLOCK = 256
 
 
 def map_embeddings(embeddings_ND: Float32Array) -> Float32Array:
@@ -95,18 +95,30 @@ def _affinities(rows_NC: Float32Array) -> Float32Array:
     wanted = np.log(min(MAX_PERPLEXITY, (len(rows_NC) - 1) / 3))
     finite_NN = np.where(np.isfinite(squares_NN), squares_NN, 0)
     scale = max(float(finite_NN.mean()), TINY)
-    # Bisection of the logarithm of each row's precision: 30 halvings of a range of e^60.
-    low_N1, high_N1 = (np.full((len(rows_NC), 1), end - np.log(scale)) for end in (-30.0, 30.0))
-    for _ in range(30):
-        middle_N1 = (low_N1 + high_N1) / 2
-        weights_NN = np.exp(-squares_NN * np.exp(middle_N1))
-        total_N1 = weights_NN.sum(axis=1, keepdims=True)
-        entropy_N1 = np.log(total_N1) + np.exp(middle_N1) * (weights_NN * finite_NN).sum(1, keepdims=True) / total_N1
-        is_wide_N1 = entropy_N1 > wanted
-        low_N1, high_N1 = np.where(is_wide_N1, middle_N1, low_N1), np.where(is_wide_N1, high_N1, middle_N1)
-    weights_NN /= weights_NN.sum(axis=1, keepdims=True)
+    weights_NN = np.empty(squares_NN.shape)
+    for start in range(0, len(rows_NC), BLOCK):
+        rows = slice(start, start + BLOCK)
+        weights_NN[rows] = _weights(squares_NN[rows], finite_NN[rows], wanted=wanted, start=-np.log(scale))
+    del squares_NN, finite_NN
     joint_NN: Float32Array = ((weights_NN + weights_NN.T) / (2 * len(rows_NC))).astype(np.float32)
     return joint_NN
+
+
+def _weights(
+    squares_RN: Float32Array, finite_RN: Float32Array, *, wanted: float, start: float
+) -> npt.NDArray[np.float64]:
+    """Neighbour probabilities (R, N) of rows, whose entropy is as wanted. start: logarithm of a usual precision."""
+    # Bisection of the logarithm of each row's precision: 30 halvings of a range of e^60.
+    low_R1, high_R1 = (np.full((len(squares_RN), 1), end + start) for end in (-30.0, 30.0))
+    for _ in range(30):
+        middle_R1 = (low_R1 + high_R1) / 2
+        weights_RN = np.exp(-squares_RN * np.exp(middle_R1))
+        total_R1 = weights_RN.sum(axis=1, keepdims=True)
+        entropy_R1 = np.log(total_R1) + np.exp(middle_R1) * (weights_RN * finite_RN).sum(1, keepdims=True) / total_R1
+        is_wide_R1 = entropy_R1 > wanted
+        low_R1, high_R1 = np.where(is_wide_R1, middle_R1, low_R1), np.where(is_wide_R1, high_R1, middle_R1)
+    shares_RN: npt.NDArray[np.float64] = weights_RN / weights_RN.sum(axis=1, keepdims=True)
+    return shares_RN
 
 
 def _squares(rows_NC: Float32Array, others_MC: Float32Array) -> Float32Array:

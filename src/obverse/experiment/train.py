@@ -299,6 +299,7 @@ def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunRe
     """
     give_back_freed_memory()  # of training
     progress, (ready, train), shipped, log = first.progress, ready_model(run, setup, first), first, {}
+    give_back_freed_memory()  # of fitting on val
     story = _story(run, setup, first, ready, train)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     measured: dict[str, dict[str, Any]] = {}

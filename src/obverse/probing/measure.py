@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from obverse import metrics
-from obverse.decisions import Evidence, Kind, calibrate, cross_calibrated, to_logits, to_probabilities
+from obverse.decisions import Evidence, Kind, calibrate, cross_probabilities, to_logits
 from obverse.evaluation import OUT_OF_FOLD, Estimate, Predictions
 from obverse.manifest import Manifest, Samples
 
@@ -70,8 +70,7 @@ class Task:
         floored_NK = (1 - FLOOR) * predictions.probabilities_NK + FLOOR / len(self.manifest.classes)
         weights_N, units = np.ones(len(self.samples)), predictions.units
         evidence = Evidence(to_logits(floored_NK, self.kind), predictions.truth, self.kind, units, weights_N)
-        logits_NK = cross_calibrated(evidence, calibrate(evidence))
-        return replace(predictions, probabilities_NK=to_probabilities(logits_NK, self.kind))
+        return replace(predictions, probabilities_NK=cross_probabilities(evidence, calibrate(evidence)))
 
 
 @dataclass(frozen=True, eq=False)

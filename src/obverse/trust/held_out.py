@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from obverse.decisions import Evidence, LabelSet, cross_calibrated, to_answers, to_probabilities
+from obverse.decisions import Evidence, LabelSet, cross_probabilities, to_answers
 from obverse.metrics import best_thresholds
 from obverse.recipe import CalibrationSpec
 
@@ -19,7 +19,7 @@ def held_out_answers(evidence: Evidence, calibration: CalibrationSpec | None) ->
 
     The epoch, and a tuned prior, were chosen on all of val. That makes the answers slightly better than on new samples.
     """
-    probabilities_NK = to_probabilities(cross_calibrated(evidence, calibration), evidence.kind)
+    probabilities_NK = cross_probabilities(evidence, calibration)
     if not evidence.kind.is_set:
         return probabilities_NK, to_answers(probabilities_NK, evidence.kind)
     answers_NK = np.zeros(evidence.truth.shape, np.bool_)

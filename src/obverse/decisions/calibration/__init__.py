@@ -1,7 +1,7 @@
 """Calibration: a map of class logits, fitted on val, after which probabilities state how often answers are right."""
 
 from .apply import calibrated, uncalibrated
-from .choose import LEAST_UNITS, Evidence, calibrate, cross_calibrated
+from .choose import LEAST_UNITS, Evidence, calibrate, calibrated_probabilities, cross_probabilities
 from .fit import fit_form, losses_of
 
 __all__ = [
@@ -9,7 +9,8 @@ __all__ = [
     "Evidence",
     "calibrate",
     "calibrated",
-    "cross_calibrated",
+    "calibrated_probabilities",
+    "cross_probabilities",
     "fit_form",
     "losses_of",
     "uncalibrated",

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from obverse.decisions.arrays import to_answers, to_probabilities
+from obverse.decisions.blocks import in_blocks
 from obverse.decisions.kinds import Kind
 from obverse.metrics import Units, spread
 from obverse.recipe import CalibrationForm, CalibrationSpec
@@ -112,15 +113,25 @@ def calibrate(evidence: Evidence) -> CalibrationSpec | None:
     return fit_form(chosen, evidence.logits_NK, evidence.truth, weights_N=evidence.weights_N)
 
 
-def cross_calibrated(evidence: Evidence, spec: CalibrationSpec | None) -> npt.NDArray[np.float32]:
-    """Class logits (N, K), those of each sample calibrated by a fit on the other folds, in the form of `spec`.
+def cross_probabilities(evidence: Evidence, spec: CalibrationSpec | None) -> npt.NDArray[np.float32]:
+    """Probabilities (N, K), those of each sample calibrated by a fit on the other folds, in the form of `spec`.
 
     They stand for new samples. Where there are more samples than a fit uses, `spec` itself is applied: it then knows
     too little of each sample to matter.
     """
     if spec is None or len(evidence.truth) > MOST_SAMPLES:
-        return calibrated(torch.from_numpy(evidence.logits_NK), spec).numpy()
-    return _cross_fitted(evidence, spec.kind).astype(np.float32)
+        return calibrated_probabilities(evidence, spec)
+    return to_probabilities(_cross_fitted(evidence, spec.kind).astype(np.float32), evidence.kind)
+
+
+def calibrated_probabilities(evidence: Evidence, spec: CalibrationSpec | None) -> npt.NDArray[np.float32]:
+    """Probabilities (N, K) after a calibration, block by block, because the whole logits would be one array more."""
+
+    def of(rows: slice) -> torch.Tensor:
+        return evidence.kind.probabilities(calibrated(torch.from_numpy(evidence.logits_NK[rows]), spec))
+
+    probabilities_NK: npt.NDArray[np.float32] = in_blocks(of, *evidence.logits_NK.shape).numpy()
+    return probabilities_NK
 
 
 def _cross_fitted(evidence: Evidence, form: CalibrationForm) -> FloatArray:

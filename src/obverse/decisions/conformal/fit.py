@@ -13,8 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from obverse.decisions.arrays import to_probabilities
-from obverse.decisions.calibration import Evidence, calibrated, cross_calibrated
+from obverse.decisions.calibration import Evidence, calibrated_probabilities, cross_probabilities
 from obverse.recipe import CalibrationSpec, SetsKind, SetsSpec
 
 from .apply import scores_of, within_limits
@@ -71,10 +70,8 @@ def scored_probabilities(evidence: Evidence, calibration: CalibrationSpec | None
     """Probabilities (N, K) from which the scores of val come, as those of new samples would be."""
     is_richer = calibration is not None and calibration.kind != "temperature"
     if is_richer or evidence.units.num < CROSS_FITTED_BELOW:
-        logits_NK = cross_calibrated(evidence, calibration)
-    else:
-        logits_NK = calibrated(torch.from_numpy(evidence.logits_NK), calibration).numpy()
-    return to_probabilities(logits_NK, evidence.kind).astype(np.float64)
+        return cross_probabilities(evidence, calibration).astype(np.float64)
+    return calibrated_probabilities(evidence, calibration).astype(np.float64)
 
 
 def _fitted(evidence: Evidence, scores_NK: FloatArray, rule: SetsSpec) -> SetsSpec:
