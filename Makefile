@@ -5,7 +5,7 @@ DOCS_VENV ?= .venv-docs
 BIN := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: demo test test-full test-gpu check bench-quick bench-stale format docs
+.PHONY: demo test test-full test-gpu check check-style check-types check-contracts bench-quick bench-stale format docs
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -29,11 +29,18 @@ test-full: $(VENV)/.installed
 test-gpu: $(VENV)/.installed
 	$(BIN)/python -m pytest -m gpu tests/gpu
 
-check: $(VENV)/.installed
+# Its parts may run at once: make -j2 check
+check: check-style check-types check-contracts
+
+check-style: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-types: $(VENV)/.installed
+	$(BIN)/mypy
+
+check-contracts: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/contracts
 
 # Ratios of speed in about ten minutes; nothing else should run meanwhile.
