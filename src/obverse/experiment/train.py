@@ -299,7 +299,6 @@ def _finish(run: RunFolder, setup: Setup, first: Trainer, watch: Watch) -> RunRe
     """
     give_back_freed_memory()  # of training
     progress, (ready, train), shipped, log = first.progress, ready_model(run, setup, first), first, {}
-    give_back_freed_memory()  # of fitting on val
     story = _story(run, setup, first, ready, train)
     splits = [name for name in ("val", "test") if setup.manifest.split(name)]
     measured: dict[str, dict[str, Any]] = {}
@@ -349,6 +348,7 @@ def _train_name(bundle: Bundle) -> str:
 def _report(run: RunFolder, setup: Setup, ready: Ready, story: RunStory, split: str) -> dict[str, Any]:
     """Metrics of a split, after writing its report."""
     run.require_ours()
+    give_back_freed_memory()  # of fitting, or of another report
     folder = run.evaluation(split)
     cache = setup.caches.get(split) if split != "train" else None
     metrics = report_split(folder, split, setup.manifest, ready, recipe=setup.recipe, story=story, cache=cache)
