@@ -1,6 +1,7 @@
 """Seeds, shards and devices."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -106,3 +107,29 @@ def test_the_random_state_of_a_gpu_that_is_gone_is_left_out(monkeypatch):
     here, gone = torch.tensor([1]), torch.tensor([2])
     restore_torch_random_state({"cpu": torch.get_rng_state(), "cuda:0": here, "cuda:1": gone})
     assert restored == {0: here}
+
+
+# Frees all but every thousandth of 100,000 blocks of 2 kB, so that the heap cannot shrink from its end.
+HOLES = """
+from pathlib import Path
+from obverse.runtime import give_back_freed_memory, keep_freed_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+keep_freed_memory()
+blocks = [bytearray(2000) for _ in range(100_000)]
+full = resident()
+blocks[:] = blocks[::1000]
+kept = resident()
+give_back_freed_memory()
+print(full, kept, resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told what to keep")
+def test_freed_memory_is_kept_until_it_is_given_back():
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
+    full, kept, after = (4096 * int(pages) for pages in done.stdout.split())
+    assert full - kept < 20e6
+    assert kept - after > 150e6
