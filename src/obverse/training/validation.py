@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from obverse.decisions import kind_of, row_blocks, to_probabilities
+from obverse.decisions import in_blocks, kind_of
 from obverse.engines import Outputs
 from obverse.errors import DivergedError
 from obverse.evaluation import is_better, selection_value, with_best_prior
@@ -29,8 +30,11 @@ def val_values(outputs: Outputs, objective: Objective, select: str) -> tuple[flo
 def without_number(outputs: Outputs, objective: Objective) -> list[str]:
     """Ids of the samples whose outputs are not finite."""
     logits_NK, kind = outputs.logits_NK, kind_of(objective.output)
-    blocks = row_blocks(*logits_NK.shape)
-    lost_N = np.concatenate([np.isnan(to_probabilities(logits_NK[rows], kind)).any(axis=1) for rows in blocks])
+
+    def lost(rows: slice) -> torch.Tensor:
+        return kind.probabilities(torch.from_numpy(logits_NK[rows])).isnan().any(1)
+
+    lost_N = in_blocks(lost, *logits_NK.shape).numpy()
     return [outputs.ids[row] for row in np.flatnonzero(lost_N)]
 
 
